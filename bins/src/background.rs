@@ -1,0 +1,1 @@
+//! Detaching from the terminal, pid files, giving up root.

@@ -1,0 +1,1 @@
+//! Options as one table: parsed, and printed as help.

@@ -1,0 +1,1 @@
+//! Making an environment: the program icecc-create-env.

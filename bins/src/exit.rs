@@ -1,0 +1,1 @@
+//! A failure as one line for a person and an exit code.

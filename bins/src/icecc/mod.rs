@@ -1,0 +1,1 @@
+//! The client: one compile from a command line to an exit code.

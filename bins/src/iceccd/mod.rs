@@ -1,0 +1,2 @@
+//! The daemon of a host.
+pub mod launcher;

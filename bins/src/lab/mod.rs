@@ -1,0 +1,1 @@
+//! Hosts as network namespaces, for tests, demo and benchmarks.

@@ -1,0 +1,14 @@
+//! The programs of icecream-rs. Each file in `src/bin` only calls the module of its program.
+
+pub mod background;
+pub mod cli;
+pub mod create_env;
+pub mod exit;
+pub mod icecc;
+pub mod iceccd;
+pub mod icedump;
+pub mod lab;
+pub mod logging;
+pub mod scheduler;
+pub mod signals;
+pub mod test_env;

@@ -1,0 +1,1 @@
+//! Log levels, the line format of 1.4, reopening.

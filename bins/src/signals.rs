@@ -1,0 +1,1 @@
+//! Signals as events of a channel.

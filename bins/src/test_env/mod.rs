@@ -1,0 +1,1 @@
+//! Checking an environment: the program icecc-test-env.

@@ -1,0 +1,1 @@
+//! One compile from request to exit, and when to fall back to local.

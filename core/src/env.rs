@@ -1,0 +1,111 @@
+//! Environments as names: the one check of such names, and sets of them.
+
+use crate::limits::NAME_MAX;
+use crate::text::Text;
+use std::fmt;
+use thiserror::Error;
+
+/// A name that may become a folder: an environment's name or a platform's (decisions.md 3).
+///
+/// 1 to 255 bytes of printable ASCII without blank and `/`, and not `.` or `..`.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct EnvName(String);
+
+/// Why a text is no environment or platform name.
+#[derive(Clone, Debug, Error, PartialEq, Eq)]
+pub enum NameError {
+    /// No byte at all.
+    #[error("empty name")]
+    Empty,
+    /// Over 255 bytes.
+    #[error("name of {0} bytes, at most {NAME_MAX} are allowed")]
+    TooLong(usize),
+    /// A byte that is not printable ASCII, a blank or a `/`.
+    #[error("byte {0:#04x} in name {1:?}")]
+    BadByte(u8, Text),
+    /// `.` or `..`.
+    #[error("{0:?} is no name")]
+    Dots(Text),
+}
+
+impl EnvName {
+    /// Checks `text`; the only way to make one.
+    pub fn new(text: &[u8]) -> Result<Self, NameError> {
+        if text.is_empty() {
+            return Err(NameError::Empty);
+        }
+        if text.len() > NAME_MAX {
+            return Err(NameError::TooLong(text.len()));
+        }
+        if let Some(&bad) = text.iter().find(|b| !b.is_ascii_graphic() || **b == b'/') {
+            return Err(NameError::BadByte(bad, text.into()));
+        }
+        if text == b"." || text == b".." {
+            return Err(NameError::Dots(text.into()));
+        }
+        Ok(Self(text.iter().map(|&b| char::from(b)).collect()))
+    }
+
+    /// The name.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// Whether it is one of our content names: 64 lower-case hex digits (decisions.md 4).
+    pub fn is_content_name(&self) -> bool {
+        self.0.len() == 64 && self.0.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b))
+    }
+}
+
+impl fmt::Display for EnvName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(&self.0)
+    }
+}
+
+/// An installed or installable environment, fit to be a path: `target=PLATFORM/NAME` (`spec/daemon.md` 7.1).
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct EnvId {
+    /// The *target* platform of the messages: the submitter's own (`spec/environments.md` 6).
+    pub platform: EnvName,
+    /// The environment's name.
+    pub name: EnvName,
+}
+
+impl EnvId {
+    /// Checks both parts.
+    pub fn new(platform: &[u8], name: &[u8]) -> Result<Self, NameError> {
+        Ok(Self { platform: EnvName::new(platform)?, name: EnvName::new(name)? })
+    }
+}
+
+impl fmt::Display for EnvId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}({})", self.name, self.platform)
+    }
+}
+
+/// A (platform, name) pair as messages carry it: raw, unchecked.
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct EnvRef {
+    /// Host platform the environment runs on (GET_CS), or target platform it was installed under (LOGIN).
+    pub platform: Text,
+    /// The environment's name.
+    pub name: Text,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_checked() {
+        for good in ["a", ".hidden", "x86_64", "8b59cf5c35b2033fe114a01a619d2eea", "a=b+c"] {
+            assert!(EnvName::new(good.as_bytes()).is_ok(), "{good}");
+        }
+        let long = "x".repeat(256);
+        for bad in ["", ".", "..", "a/b", "a b", "a\n", "\u{e4}", &long] {
+            assert!(EnvName::new(bad.as_bytes()).is_err(), "{bad:?}");
+        }
+    }
+}

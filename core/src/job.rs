@@ -1,0 +1,77 @@
+//! What a job is, as all roles see it.
+
+use std::fmt;
+
+/// The language of a source, as GET_CS and COMPILE_FILE carry it (`spec/wire.md` 5).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Language {
+    /// C, number 0.
+    #[default]
+    C,
+    /// C++, number 1.
+    Cxx,
+    /// Objective-C, number 2.
+    ObjC,
+    /// Objective-C++, number 3.
+    ObjCxx,
+}
+
+impl Language {
+    /// The language of a wire number; `None` for *custom* (4) and unknown ones.
+    pub const fn from_number(n: u32) -> Option<Self> {
+        match n {
+            0 => Some(Self::C),
+            1 => Some(Self::Cxx),
+            2 => Some(Self::ObjC),
+            3 => Some(Self::ObjCxx),
+            _ => None,
+        }
+    }
+
+    /// Its number on the wire.
+    pub const fn number(self) -> u32 {
+        self as u32
+    }
+
+    /// The word that `-x` takes.
+    pub const fn option(self) -> &'static str {
+        match self {
+            Self::C => "c",
+            Self::Cxx => "c++",
+            Self::ObjC => "objective-c",
+            Self::ObjCxx => "objective-c++",
+        }
+    }
+}
+
+impl fmt::Display for Language {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::C => "C",
+            Self::Cxx => "C++",
+            Self::ObjC => "ObjC",
+            Self::ObjCxx => "ObjC++",
+        })
+    }
+}
+
+/// Numbers of a finished job, as JOB_DONE carries them (times in ms, sizes in bytes).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct JobStats {
+    /// Wall time.
+    pub real_ms: u32,
+    /// CPU time in user mode, with children.
+    pub user_ms: u32,
+    /// CPU time in the kernel, with children.
+    pub sys_ms: u32,
+    /// Page faults.
+    pub page_faults: u32,
+    /// Source as it came over the wire.
+    pub in_compressed: u32,
+    /// Source unpacked.
+    pub in_uncompressed: u32,
+    /// Object as it went over the wire.
+    pub out_compressed: u32,
+    /// Object unpacked.
+    pub out_uncompressed: u32,
+}

@@ -1,0 +1,377 @@
+//! Everything peers say, free of wire detail (`spec/wire.md` 5).
+//!
+//! Numbers are kept raw, as they came, so that every recorded byte can be written again; core clamps them where it uses them
+//! (decisions.md 36). Fields that do not exist at the version of a connection are left out when written and have the value of
+//! `Default` when read. Data of a chunk stay compressed: only the end of their way unpacks them.
+
+use crate::env::EnvRef;
+use crate::ids::{ClientId, HostId, JobId};
+use crate::job::JobStats;
+use crate::text::Text;
+
+/// One message.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[allow(missing_docs, reason = "each variant is the message of that name in spec/wire.md 5; its fields are documented")]
+pub enum Message {
+    Ping,
+    /// End of a file, of a request, or of the connection.
+    End,
+    GetNativeEnv(GetNativeEnv),
+    NativeEnv {
+        /// Path of the archive on this host.
+        path: Text,
+    },
+    GetCs(GetCs),
+    UseCs(UseCs),
+    /// "Build it on the submitter."
+    NoCs {
+        job: JobId,
+        client: ClientId,
+    },
+    CompileFile(CompileFile),
+    FileChunk(Chunk),
+    CompileResult(CompileResult),
+    JobBegin(JobBegin),
+    JobDone(JobDone),
+    JobLocalBegin(JobLocalBegin),
+    JobLocalDone {
+        /// The client's number towards the scheduler; the scheduler's number towards monitors.
+        id: u32,
+    },
+    Login(Login),
+    Stats(Stats),
+    MonLogin,
+    MonGetCs(MonGetCs),
+    MonJobBegin(MonJobBegin),
+    MonJobDone(JobDone),
+    MonLocalJobBegin(MonLocalJobBegin),
+    MonStats(MonStats),
+    TransferEnv(EnvTarget),
+    StatusText {
+        text: Text,
+    },
+    GetInternals,
+    CsConf(CsConf),
+    VerifyEnv(EnvTarget),
+    VerifyEnvResult {
+        /// 1 if the environment is whole.
+        ok: u32,
+    },
+    BlacklistHostEnv(BlacklistHostEnv),
+}
+
+/// C→L: "which archive holds my compiler?"
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct GetNativeEnv {
+    /// From 41 an absolute path; 32 to 40 the word `gcc` or `clang`.
+    pub compiler: Text,
+    /// Files to be packed too, absolute.
+    pub extra_files: Vec<Text>,
+    /// `ICECC_ENV_COMPRESSION`; empty = default. From 42.
+    pub compression: Text,
+}
+
+/// C→L→S: "who compiles this?"
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct GetCs {
+    /// Host platforms and names of the environments that can do it.
+    pub environments: Vec<EnvRef>,
+    /// Free text, stable per file.
+    pub file: Text,
+    /// 0 to 4, see [`crate::job::Language`].
+    pub language: u32,
+    /// Jobs wanted at once.
+    pub count: u32,
+    /// The submitter's own platform.
+    pub target: Text,
+    /// [`arg_flags`] of the command line.
+    pub arg_flags: u32,
+    /// Set by the submitter's daemon.
+    pub client: ClientId,
+    /// Host that must do it if it can; empty = any. From 22.
+    pub preferred_host: Text,
+    /// 1 when `minimal_version` is 31 or more. From 31.
+    pub needs_31: u32,
+    /// 0, or the protocol a server must have. From 34.
+    pub minimal_version: u32,
+    /// Active clients of the submitting daemon. From 39.
+    pub client_count: u32,
+    /// [`features`] a server must have. From 42.
+    pub required_features: u32,
+    /// As the client sent it: negative values are wrapped. From 43.
+    pub niceness: u32,
+}
+
+/// Bits of [`GetCs::arg_flags`].
+pub mod arg_flags {
+    /// `-g`
+    pub const DEBUG: u32 = 1;
+    /// `-g3`
+    pub const DEBUG3: u32 = 2;
+    /// `-O`, `-O1`
+    pub const OPT1: u32 = 4;
+    /// `-O2`
+    pub const OPT2: u32 = 8;
+    /// Another optimisation level.
+    pub const OPT_OTHER: u32 = 16;
+}
+
+/// Bits of [`Login::features`] and [`GetCs::required_features`].
+pub mod features {
+    /// The host unpacks xz archives.
+    pub const ENV_XZ: u32 = 1;
+    /// The host unpacks zstd archives.
+    pub const ENV_ZSTD: u32 = 2;
+}
+
+/// S→L→C: "this host compiles it."
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct UseCs {
+    /// The job.
+    pub job: JobId,
+    /// Port of the server's daemon.
+    pub port: u32,
+    /// Address of the server as text; 127.0.0.1 = build here.
+    pub host: Text,
+    /// Platform of the environment to use.
+    pub host_platform: Text,
+    /// Not 0 if the server has the environment.
+    pub env_present: u32,
+    /// As in GET_CS.
+    pub client: ClientId,
+    /// An earlier job like this one; 0 = none. From 28.
+    pub matched_job: JobId,
+}
+
+/// Where an argument of a job came from; only peers below 41 are told (`spec/wire.md` 5, COMPILE_FILE).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ArgSide {
+    /// For the compile server alone.
+    Remote,
+    /// For both sides.
+    Rest,
+}
+
+/// C→R, C→L: "compile what follows."
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct CompileFile {
+    /// 0 to 3, see [`crate::job::Language`].
+    pub language: u32,
+    /// The job.
+    pub job: JobId,
+    /// Arguments in the user's order. Below 41 the wire has two lists: all `Remote` ones, then all `Rest` ones; from 41 on
+    /// those read are all `Rest`.
+    pub arguments: Vec<(ArgSide, Text)>,
+    /// Name of the environment; `__client` when the client compiles itself.
+    pub environment: Text,
+    /// The submitter's platform.
+    pub target: Text,
+    /// `gcc`, `g++` or `clang`. From 30.
+    pub compiler: Text,
+    /// Absolute input file. From 34.
+    pub input_file: Text,
+    /// The client's working directory. From 34.
+    pub working_directory: Text,
+    /// Output file as given. From 35.
+    pub output_file: Text,
+    /// Not 0 if a `.dwo` is wanted. From 35.
+    pub split_dwarf: u32,
+}
+
+/// How the data of a chunk are packed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Codec {
+    /// LZO1X: always below 40.
+    Lzo1x,
+    /// zstd, one frame.
+    #[default]
+    Zstd,
+}
+
+/// A piece of a file, still compressed.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Chunk {
+    /// Length of the plain data: at most [`crate::limits::CHUNK_PLAIN_MAX`].
+    pub plain_len: u32,
+    /// How `data` are packed.
+    pub codec: Codec,
+    /// The compressed data; empty if `plain_len` is 0.
+    pub data: Vec<u8>,
+}
+
+/// R→C: how the compiler ended. Object and `.dwo` follow when `status` is 0.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct CompileResult {
+    /// The compiler's standard error.
+    pub stderr: Text,
+    /// The compiler's standard output.
+    pub stdout: Text,
+    /// Exit status.
+    pub status: i32,
+    /// Not 0 if memory or disk ran out.
+    pub out_of_memory: u32,
+    /// Not 0 if a `.dwo` follows the object. From 35.
+    pub has_dwo: u32,
+}
+
+/// R→S: a job starts.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct JobBegin {
+    /// The job.
+    pub job: JobId,
+    /// Unix seconds.
+    pub start_time: u32,
+    /// Active clients of the server. From 39.
+    pub client_count: u32,
+}
+
+/// R→S, C→L→S, S→M: a job ended.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct JobDone {
+    /// The job; the client's number if [`done_flags::UNKNOWN_JOB`] is set.
+    pub job: u32,
+    /// Exit code; 100 and above are the system's own.
+    pub exit_code: i32,
+    /// Times and sizes.
+    pub stats: JobStats,
+    /// [`done_flags`].
+    pub flags: u32,
+    /// Active clients of the sender. From 39.
+    pub client_count: u32,
+}
+
+/// Bits of [`JobDone::flags`].
+pub mod done_flags {
+    /// Sent by the submitter, not by the server.
+    pub const FROM_SUBMITTER: u32 = 1;
+    /// The job's number is not known: `job` holds the client's. Below 39 written as exit code 200.
+    pub const UNKNOWN_JOB: u32 = 2;
+}
+
+/// C→L "may I?", L→C "go", L→S "one of mine started".
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct JobLocalBegin {
+    /// Unix seconds.
+    pub start_time: u32,
+    /// Output file.
+    pub output_file: Text,
+    /// The client's number.
+    pub id: u32,
+    /// Not 0: wants the whole machine. From 44.
+    pub full: u32,
+}
+
+/// daemon→S: first message, and again whenever the environments changed.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Login {
+    /// Port for jobs; 0 = takes none.
+    pub port: u32,
+    /// Slots.
+    pub slots: u32,
+    /// Environments installed, under their target platform.
+    pub environments: Vec<EnvRef>,
+    /// The host's name.
+    pub node_name: Text,
+    /// The host's platform.
+    pub platform: Text,
+    /// Not 0 if it can change root.
+    pub chroot_possible: u32,
+    /// Not 0 if it takes nobody else's jobs. From 26.
+    pub no_remote: u32,
+    /// [`features`]. From 42.
+    pub features: u32,
+}
+
+/// daemon→S: how busy the host is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Stats {
+    /// 0 to 1000; 1000 = takes no jobs.
+    pub load: u32,
+    /// Load average of a minute × 1000.
+    pub load_avg_1: u32,
+    /// Load average of 5 minutes × 1000.
+    pub load_avg_5: u32,
+    /// Load average of 15 minutes × 1000 (the field is called 10).
+    pub load_avg_10: u32,
+    /// Free memory in MiB.
+    pub free_mem: u32,
+}
+
+/// S→M: a job was asked for. Below 29 the wire has a whole GET_CS body, of which `language` and `file` are kept.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct MonGetCs {
+    /// At most three components.
+    pub file: Text,
+    /// See [`crate::job::Language`].
+    pub language: u32,
+    /// The job.
+    pub job: JobId,
+    /// The submitter.
+    pub host: HostId,
+    /// Only below 29: the request as it stands on the wire.
+    pub request: Option<Box<GetCs>>,
+}
+
+/// S→M: a job started on a host.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct MonJobBegin {
+    /// The job.
+    pub job: JobId,
+    /// Unix seconds by the server's clock.
+    pub start_time: u32,
+    /// The server.
+    pub host: HostId,
+}
+
+/// S→M: a host started a local job.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct MonLocalJobBegin {
+    /// The host.
+    pub host: HostId,
+    /// The scheduler's number of it.
+    pub job: JobId,
+    /// Unix seconds.
+    pub start_time: u32,
+    /// At most three components.
+    pub file: Text,
+}
+
+/// S→M: what is known of a host, as `Key:value` lines (`spec/wire.md` 10).
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct MonStats {
+    /// The host.
+    pub host: HostId,
+    /// The lines.
+    pub text: Text,
+}
+
+/// An environment as TRANSFER_ENV and VERIFY_ENV name it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct EnvTarget {
+    /// The environment.
+    pub name: Text,
+    /// The submitter's platform.
+    pub target: Text,
+}
+
+/// S→daemon: intervals in seconds.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct CsConf {
+    /// Load report interval.
+    pub max_pong: u32,
+    /// Silence that is borne.
+    pub max_ping: u32,
+    /// Always empty in 1.4 and ignored.
+    pub extra: Text,
+}
+
+/// C→L→S: this host does not get along with this environment.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct BlacklistHostEnv {
+    /// The environment.
+    pub environment: Text,
+    /// The submitter's platform.
+    pub target: Text,
+    /// The server's address as text.
+    pub host: Text,
+}

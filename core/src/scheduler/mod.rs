@@ -1,0 +1,1 @@
+//! The scheduler's decisions: who is logged in, which job is where, which host gets it.

@@ -1,0 +1,88 @@
+//! Protocol versions, asked by what they bring instead of by number.
+
+use std::fmt;
+
+/// A protocol version between two peers: 21 to 44 once agreed (`spec/wire.md` 2 and 11). An *offer* may be higher.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Version(u32);
+
+macro_rules! since {
+    ($($(#[$doc:meta])* $name:ident: $n:expr;)*) => {
+        $($(#[$doc])* pub const fn $name(self) -> bool { self.0 >= $n })*
+    };
+}
+
+impl Version {
+    /// Lowest version still spoken.
+    pub const LOWEST: Self = Self(21);
+    /// What we offer on links with a scheduler and in UDP (decisions.md 1).
+    pub const TO_SCHEDULER: Self = Self(43);
+    /// What we offer between clients and daemons (decisions.md 1).
+    pub const TO_CLIENT: Self = Self(44);
+    /// Highest offer that is not refused.
+    pub const HIGHEST_OFFER: Self = Self(1 << 20);
+
+    /// The version of that number; no check.
+    pub const fn new(n: u32) -> Self {
+        Self(n)
+    }
+
+    /// The number.
+    pub const fn number(self) -> u32 {
+        self.0
+    }
+
+    /// What two peers speak, or `None` if an offer is out of bounds (`spec/wire.md` 2).
+    pub fn agree(own: Self, other: Self) -> Option<Self> {
+        (other >= Self::LOWEST && other <= Self::HIGHEST_OFFER).then(|| own.min(other))
+    }
+
+    since! {
+        /// GET_CS names a preferred host.
+        has_preferred_host: 22;
+        /// A server explains failures to clients with STATUS_TEXT.
+        has_status_text: 23;
+        /// The scheduler sends CS_CONF.
+        has_cs_conf: 24;
+        /// LOGIN says "no remote".
+        has_no_remote: 26;
+        /// Daemons need no PING.
+        has_keepalive: 27;
+        /// USE_CS carries a matched job.
+        has_matched_job: 28;
+        /// MON_GET_CS is short.
+        has_short_mon_get_cs: 29;
+        /// COMPILE_FILE names the compiler.
+        has_compiler_name: 30;
+        /// Environments can be verified.
+        has_verify_env: 31;
+        /// GET_NATIVE_ENV names compiler and extra files.
+        has_native_env_files: 32;
+        /// Minimal host version; input file and working directory.
+        has_input_file: 34;
+        /// Split DWARF.
+        has_dwo: 35;
+        /// NO_CS: "build it on the submitter".
+        has_no_cs: 37;
+        /// The server adds `-x` for Objective-C itself.
+        has_objc_language: 38;
+        /// Client counts; unknown job ids by flag.
+        has_client_count: 39;
+        /// zstd chunks.
+        has_zstd: 40;
+        /// One ordered argument list; absolute compiler path in GET_NATIVE_ENV.
+        has_ordered_args: 41;
+        /// Features and environment compression.
+        has_features: 42;
+        /// Niceness of a job.
+        has_niceness: 43;
+        /// Full local jobs.
+        has_full_jobs: 44;
+    }
+}
+
+impl fmt::Display for Version {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(&self.0, f)
+    }
+}

@@ -1,0 +1,1 @@
+//! Connecting, with a budget for every step.

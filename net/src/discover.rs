@@ -1,0 +1,1 @@
+//! Finding a scheduler by netname, and the election between schedulers.

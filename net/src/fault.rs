@@ -1,0 +1,1 @@
+//! A wrapper that delays, cuts and garbles a stream, for tests.

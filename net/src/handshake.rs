@@ -1,0 +1,1 @@
+//! Version agreement, as a state machine over bytes.

@@ -1,0 +1,20 @@
+//! How icecream's messages are spelt and carried: bytes on blocking sockets, each step with a deadline.
+//!
+//! In scope: the wire protocol ([`wire`]).
+//!
+//! Out of scope: what messages mean and what is done about them: that is `ice-core`'s.
+
+#![forbid(unsafe_code)]
+
+pub mod compress;
+pub mod conn;
+pub mod deadline;
+pub mod dial;
+pub mod discover;
+pub mod error;
+pub mod fault;
+pub mod handshake;
+pub mod hub;
+pub mod listen;
+pub mod lzo;
+pub mod wire;

@@ -1,0 +1,1 @@
+//! Carries out a plan in a fresh single-threaded process, then executes the program.

@@ -1,0 +1,1 @@
+//! A running job: its deadline, its end, what it used.

@@ -1,0 +1,1 @@
+//! An ordered list of steps that make the box: made without privilege, printable.

@@ -1,0 +1,1 @@
+//! What this host permits, with the reason when it does not.

@@ -1,0 +1,1 @@
+//! Archives packed and unpacked, every compression; no path leaves the folder.

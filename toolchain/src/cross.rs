@@ -1,0 +1,1 @@
+//! What is different for a compiler that makes code for another machine.

@@ -1,0 +1,1 @@
+//! The real compiler behind a link; ICECC_CC and ICECC_CXX.

@@ -1,0 +1,13 @@
+//! What a job runs in: compilers found, packed, checked, named and stored.
+
+#![forbid(unsafe_code)]
+
+pub mod archive;
+pub mod closure;
+pub mod cross;
+pub mod digest;
+pub mod error;
+pub mod find;
+pub mod native;
+pub mod spec;
+pub mod store;

@@ -1,0 +1,1 @@
+//! The files of an environment for an installed compiler.

@@ -1,0 +1,1 @@
+//! The environments of a daemon on disk: whole or not there.
