@@ -1,1 +1,277 @@
 //! Detaching from the terminal, pid files, giving up root.
+//!
+//! Order in a program: options, [`Start::here`], log, launcher, sockets, [`PidFile::write`], [`drop_root`],
+//! [`Start::ready`].
+
+use std::fs::{File, OpenOptions};
+use std::io::{self, Read, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::process::{CommandExt, ExitStatusExt};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use nix::unistd::{Gid, Uid, User};
+
+use crate::exit::Failure;
+
+/// Where daemon and scheduler keep their socket (`RUNDIR/icecc`).
+pub const RUN_FOLDER: &str = "/var/run/icecc";
+
+/// Where they log when detached as root without `-l`.
+pub const LOG_FOLDER: &str = "/var/log/icecc";
+
+/// The user that 1.4 runs as when started by root.
+pub const DEFAULT_USER: &str = "icecc";
+
+/// Set for the detached process, with its parent's pid as value so that processes below it do not take it for theirs.
+const DETACHED: &str = "ICECC_DETACHED_BY";
+
+/// What the detached process tells its parent when it is ready.
+const READY: &[u8] = b"ready\n";
+
+/// Who a service started by root becomes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Account {
+    /// User id, never 0 unless this process is not root.
+    pub uid: u32,
+    /// Group id.
+    pub gid: u32,
+}
+
+/// Why an account cannot be used. The texts are 1.4's.
+#[derive(Debug, thiserror::Error, PartialEq, Eq)]
+pub enum AccountError {
+    /// No such user, or no name.
+    #[error("Error: -u requires a valid username")]
+    Unknown,
+    /// Root, or in root's group.
+    #[error("Error: -u <username> must not be root")]
+    Root,
+}
+
+impl Account {
+    /// The account of `-u NAME`.
+    pub fn named(name: &str) -> Result<Account, AccountError> {
+        let user = User::from_name(name).ok().flatten().ok_or(AccountError::Unknown)?;
+        let account = Account { uid: user.uid.as_raw(), gid: user.gid.as_raw() };
+        if account.uid == 0 || account.gid == 0 { Err(AccountError::Root) } else { Ok(account) }
+    }
+
+    /// The account without `-u`: one's own, or as root `icecc`, else nobody with 1.4's warning on standard error.
+    pub fn default_for_service() -> Account {
+        if !Uid::effective().is_root() {
+            return Account { uid: Uid::current().as_raw(), gid: Gid::current().as_raw() };
+        }
+        Account::named(DEFAULT_USER).unwrap_or_else(|_| {
+            eprintln!("No icecc user on system. Falling back to nobody.");
+            Account { uid: 65_534, gid: 65_533 }
+        })
+    }
+}
+
+/// Why root could not be given up.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot {step} to give up root for uid {uid}")]
+pub struct DropError {
+    step: &'static str,
+    uid: u32,
+    #[source]
+    source: io::Error,
+}
+
+/// How root was given up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Dropped {
+    /// This process was not root: nothing to do.
+    WasNotRoot,
+    /// The account does not exist in this user namespace (an ordinary user's lab): root here is that user, and stays.
+    NotMapped,
+    /// The process has become the account, without groups and capabilities, and cannot gain any again.
+    Done,
+}
+
+/// Becomes `account` for good: no further groups, no capabilities, no new ones by any program it runs.
+pub fn drop_root(account: &Account) -> Result<Dropped, DropError> {
+    if !Uid::effective().is_root() {
+        return Ok(Dropped::WasNotRoot);
+    }
+    if !maps("/proc/self/uid_map", account.uid) || !maps("/proc/self/gid_map", account.gid) {
+        return Ok(Dropped::NotMapped);
+    }
+    let fail = |step, source: nix::Error| DropError { step, uid: account.uid, source: source.into() };
+    let (uid, gid) = (Uid::from_raw(account.uid), Gid::from_raw(account.gid));
+    empty_bounding_set();
+    nix::unistd::setgroups(&[]).map_err(|e| fail("drop the groups", e))?;
+    nix::unistd::setresgid(gid, gid, gid).map_err(|e| fail("set the group", e))?;
+    nix::unistd::setresuid(uid, uid, uid).map_err(|e| fail("set the user", e))?;
+    // Leaving uid 0 empties the effective and permitted sets by itself; this also covers "keep" bits set by a parent.
+    let empty = rustix::thread::CapabilitySet::empty();
+    let none = rustix::thread::CapabilitySets { effective: empty, permitted: empty, inheritable: empty };
+    rustix::thread::set_capabilities(None, none)
+        .and_then(|()| rustix::thread::set_no_new_privs(true))
+        .map_err(|e| DropError { step: "clear the capabilities", uid: account.uid, source: e.into() })?;
+    Ok(Dropped::Done)
+}
+
+/// A pid file; see [`PidFile::remove`].
+#[derive(Debug)]
+pub struct PidFile {
+    path: PathBuf,
+    file: File,
+}
+
+impl PidFile {
+    /// Writes `/var/run/PROGRAM.pid`, where PROGRAM is the base name this process was called by. Call it before
+    /// [`drop_root`]; 1.4 did so after, and never had one.
+    pub fn write() -> io::Result<PidFile> {
+        let name = std::env::args_os().next().unwrap_or_default();
+        let name = Path::new(&name).file_name().unwrap_or_default().to_string_lossy().into_owned();
+        PidFile::write_to(PathBuf::from(format!("/var/run/{name}.pid")))
+    }
+
+    fn write_to(path: PathBuf) -> io::Result<PidFile> {
+        let mut file = OpenOptions::new()
+            .write(true)
+            .create(true)
+            .truncate(true)
+            .mode(0o644)
+            .custom_flags(nix::fcntl::OFlag::O_NOFOLLOW.bits())
+            .open(&path)?;
+        writeln!(file, "{}", std::process::id())?;
+        Ok(PidFile { path, file })
+    }
+
+    /// Removes it. Where the folder is root's and root is given up, the file is emptied instead, so that nobody ends
+    /// a stranger that gets this number.
+    pub fn remove(self) {
+        if std::fs::remove_file(&self.path).is_err() {
+            let _ = self.file.set_len(0);
+        }
+    }
+}
+
+/// How this process was started: in the foreground, or as the detached one of two.
+#[derive(Debug)]
+#[must_use]
+pub struct Start {
+    detached: bool,
+}
+
+impl Start {
+    /// With `detach`, starts this program again in a session of its own and waits until that one is ready: then this
+    /// process ends with 0, otherwise with 1 or the other's code. Returns in the process that is to do the work.
+    ///
+    /// Starting the program again instead of forking needs no `unsafe`, and the working directory, the log and error
+    /// messages stay the caller's until [`Start::ready`]. Call it before any thread or file exists.
+    pub fn here(detach: bool) -> Result<Start, Failure> {
+        if !detach {
+            return Ok(Start { detached: false });
+        }
+        let parent = std::os::unix::process::parent_id().to_string();
+        if std::env::var(DETACHED).is_ok_and(|by| by == parent) {
+            // An error means that it leads a session already.
+            let _ = nix::unistd::setsid();
+            return Ok(Start { detached: true });
+        }
+        std::process::exit(start_detached()?);
+    }
+
+    /// Tells a waiting parent that all is well, and lets the terminal go. In the foreground nothing happens.
+    pub fn ready(self) -> io::Result<()> {
+        if !self.detached {
+            return Ok(());
+        }
+        let null = OpenOptions::new().read(true).write(true).open("/dev/null")?;
+        nix::unistd::dup2_stderr(&null)?;
+        // A parent that was killed meanwhile is no reason to end.
+        let _ = io::stdout().write_all(READY).and_then(|()| io::stdout().flush());
+        nix::unistd::dup2_stdout(&null)?;
+        Ok(())
+    }
+}
+
+/// The waiting half: the exit code for the caller.
+fn start_detached() -> Result<i32, Failure> {
+    let cannot = |source: io::Error| Failure::new(format!("cannot detach: {source}"));
+    let mut args = std::env::args_os();
+    let name = args.next().unwrap_or_default();
+    let mut child = Command::new(std::env::current_exe().map_err(cannot)?)
+        .arg0(name)
+        .args(args)
+        .env(DETACHED, std::process::id().to_string())
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .spawn()
+        .map_err(cannot)?;
+    let mut said = Vec::new();
+    if let Some(pipe) = child.stdout.take() {
+        pipe.take(READY.len() as u64).read_to_end(&mut said).map_err(cannot)?;
+    }
+    if said == READY {
+        return Ok(0);
+    }
+    let status = child.wait().map_err(cannot)?;
+    match (status.code(), status.signal()) {
+        (Some(0), _) => Err(Failure::new("the detached process ended before it was ready")),
+        (Some(code), _) => Ok(code),
+        (None, signal) => {
+            Err(Failure::new(format!("the detached process was ended by signal {}", signal.unwrap_or(0))))
+        }
+    }
+}
+
+/// No program started later can regain what is not in this set. It needs a capability that containers may lack, and
+/// "no new privileges" says the same, so failures are ignored.
+fn empty_bounding_set() {
+    for number in 0..64 {
+        if let Some(capability) = 1u64.checked_shl(number).map(rustix::thread::CapabilitySet::from_bits_retain) {
+            let _ = rustix::thread::remove_capability_from_bounding_set(capability);
+        }
+    }
+}
+
+/// Whether an id exists in this user namespace. An unreadable map (no /proc) is taken as a full one.
+fn maps(path: &str, id: u32) -> bool {
+    match std::fs::read_to_string(path) {
+        Ok(text) => map_has(&text, id),
+        Err(_) => true,
+    }
+}
+
+fn map_has(map: &str, id: u32) -> bool {
+    map.lines().any(|line| {
+        let mut fields = line.split_whitespace().map(|field| field.parse::<u64>().unwrap_or(0));
+        let (inside, _outside, count) = (fields.next(), fields.next(), fields.next());
+        matches!((inside, count), (Some(first), Some(count)) if (first..first + count).contains(&u64::from(id)))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn users_of_the_command_line() {
+        assert_eq!(Account::named(""), Err(AccountError::Unknown));
+        assert_eq!(Account::named("no such user"), Err(AccountError::Unknown));
+        assert_eq!(Account::named("root"), Err(AccountError::Root));
+    }
+
+    #[test]
+    fn maps_of_user_namespaces() {
+        assert!(map_has("         0          0 4294967295\n", 65_534));
+        assert!(map_has("0 1000 1\n", 0) && !map_has("0 1000 1\n", 1));
+        assert!(map_has("0 1000 1\n1 100000 65536\n", 65_534));
+        assert!(!map_has("", 0));
+    }
+
+    #[test]
+    fn a_pid_file_comes_and_goes() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("x.pid");
+        let pid = PidFile::write_to(path.clone()).unwrap();
+        assert_eq!(std::fs::read_to_string(&path).unwrap(), format!("{}\n", std::process::id()));
+        pid.remove();
+        assert!(!path.exists());
+    }
+}

@@ -1,1 +1,95 @@
 //! A failure as one line for a person and an exit code.
+//!
+//! Errors inside the crates are typed; only here, at the edge, do they become text, once, with a hint what to do.
+
+use std::error::Error;
+use std::fmt;
+use std::process::ExitCode;
+
+/// Why a program ends without having done its work.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Failure {
+    /// What went wrong, with the path, host or option in it; lower case, no full stop.
+    pub what: String,
+    /// What the user can do about it.
+    pub hint: Option<String>,
+    /// The exit code.
+    pub code: u8,
+}
+
+impl Failure {
+    /// A failure with exit code 1 and no hint.
+    pub fn new(what: impl Into<String>) -> Failure {
+        Failure { what: what.into(), hint: None, code: 1 }
+    }
+
+    /// A failure from an error and all its causes, on one line.
+    pub fn from_error(error: &dyn Error) -> Failure {
+        Failure::new(chain(error))
+    }
+
+    /// The same with another exit code.
+    pub fn code(mut self, code: u8) -> Failure {
+        self.code = code;
+        self
+    }
+
+    /// The same with a hint.
+    pub fn hint(mut self, hint: impl Into<String>) -> Failure {
+        self.hint = Some(hint.into());
+        self
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.what)?;
+        match &self.hint {
+            Some(hint) => write!(f, " ({hint})"),
+            None => Ok(()),
+        }
+    }
+}
+
+/// An error and its causes on one line: `cannot read x: permission denied`.
+pub fn chain(error: &dyn Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        let more = error.to_string();
+        // Some libraries repeat their cause in their own text; once is enough.
+        if !text.ends_with(&more) {
+            text = format!("{text}: {more}");
+        }
+        cause = error.source();
+    }
+    text
+}
+
+/// Ends `main`: a failure becomes `PROGRAM: what (hint)` on standard error and its code.
+pub fn finish(program: &str, result: Result<u8, Failure>) -> ExitCode {
+    match result {
+        Ok(code) => ExitCode::from(code),
+        Err(failure) => {
+            eprintln!("{program}: {failure}");
+            ExitCode::from(failure.code)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(Debug, thiserror::Error)]
+    #[error("cannot read environment /x")]
+    struct Outer(#[source] std::io::Error);
+
+    #[test]
+    fn causes_and_hint_stand_on_one_line() {
+        let error = Outer(std::io::Error::other("disk gone"));
+        let failure = Failure::from_error(&error).hint("make it again").code(9);
+        assert_eq!(failure.to_string(), "cannot read environment /x: disk gone (make it again)");
+        assert_eq!(failure.code, 9);
+    }
+}
