@@ -1,6 +1,7 @@
 //! Where a job runs: the box around a compiler.
 
 pub mod apply;
+pub mod channel;
 pub mod child;
 pub mod error;
 pub mod memory;

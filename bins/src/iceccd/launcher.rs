@@ -1,1 +1,0 @@
-//! The privileged half of the daemon: a fixed request form over a socket pair.

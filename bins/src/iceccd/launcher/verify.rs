@@ -1,0 +1,83 @@
+//! Does an environment work? Its `true` and each compiler are run in the box.
+
+use super::request::EXTRA_SLOT;
+use super::{Ended, How, JobLimits, LaunchError, Launcher, Layout, Program, RunRequest};
+use ice_core::env::EnvId;
+use ice_sandbox::channel;
+use std::fs::File;
+use std::io;
+use std::os::unix::fs::FileExt;
+use std::time::Duration;
+
+/// For each program.
+const WALL: Duration = Duration::from_secs(10);
+
+pub(super) fn environment(launcher: &Launcher, env: &EnvId) -> Result<(), String> {
+    let mut compilers = 0;
+    for program in [Program::True, Program::Gcc, Program::Gxx, Program::Clang] {
+        match try_one(launcher, env, program) {
+            Ok(()) => compilers += usize::from(program != Program::True),
+            // Hand-made archives often lack bin/true, and none has all compilers.
+            Err(Trouble::Missing) => {}
+            Err(Trouble::Broken(reason)) => return Err(format!("{} in {env}: {reason}", program.path())),
+        }
+    }
+    if compilers == 0 { Err(format!("no compiler in {env}")) } else { Ok(()) }
+}
+
+enum Trouble {
+    Missing,
+    Broken(String),
+}
+
+fn try_one(launcher: &Launcher, env: &EnvId, program: Program) -> Result<(), Trouble> {
+    let broken = |e: &dyn std::fmt::Display| Trouble::Broken(e.to_string());
+    let stderr = channel::memory().map_err(|e| broken(&e))?;
+    let request = request(env, program, &stderr).map_err(|e| broken(&e))?;
+    let job = launcher.run(request).map_err(|e| broken(&e))?;
+    // The box has its own clock for WALL; the margin is for a busy host.
+    let ended = match job.wait(WALL + Duration::from_secs(5)) {
+        Ok(Some(ended)) => ended,
+        Ok(None) => return Err(Trouble::Broken("no end".to_owned())),
+        Err(LaunchError::NotStarted { missing: true, .. }) => return Err(Trouble::Missing),
+        Err(e) => return Err(broken(&e)),
+    };
+    match ended {
+        Ended { timed_out: true, .. } => Err(Trouble::Broken(format!("not done within {WALL:?}"))),
+        Ended { how: How::Exited(0), object: None, .. } if program != Program::True => {
+            Err(Trouble::Broken("no object written".to_owned()))
+        }
+        Ended { how: How::Exited(0), .. } => Ok(()),
+        Ended { how, .. } => Err(Trouble::Broken(format!("{how:?}: {}", first_line(&stderr)))),
+    }
+}
+
+fn request(env: &EnvId, program: Program, stderr: &File) -> io::Result<RunRequest> {
+    let language = if program == Program::Gxx { "c++" } else { "c" };
+    let mut args = vec!["-x", language, "-c", "-", "-o", "verify.o"];
+    match program {
+        Program::True => args.clear(),
+        Program::Clang | Program::ClangXx => {}
+        Program::Gcc | Program::Gxx => args.insert(2, "-fpreprocessed"),
+    }
+    let object = if program == Program::True { Vec::new() } else { b"verify.o".to_vec() };
+    Ok(RunRequest {
+        slot: EXTRA_SLOT,
+        env: env.clone(),
+        program,
+        args: args.iter().map(|a| a.as_bytes().to_vec()).collect(),
+        layout: Layout { object, ..Layout::default() },
+        stdin: channel::sealed(b"")?,
+        stdout: channel::memory()?.into(),
+        stderr: stderr.try_clone()?.into(),
+        limits: JobLimits { wall: WALL, file: 1 << 20, ..JobLimits::default() },
+    })
+}
+
+/// The first line of what the compiler said, cut to a size for the log.
+fn first_line(stderr: &File) -> String {
+    let mut bytes = [0; 300];
+    let len = stderr.read_at(&mut bytes, 0).unwrap_or(0);
+    let text = String::from_utf8_lossy(&bytes[..len]);
+    text.lines().next().unwrap_or_default().to_owned()
+}
