@@ -1,1 +1,114 @@
-//! A compiler command line, understood: what is compiled, where each argument belongs, remote or local and why.
+//! A compiler command line, understood: can it be compiled elsewhere, and with which words on which side?
+//!
+//! [`options`] is the one table of options, [`classify`](mod@classify) what they mean together, [`RemoteJob`] the answer for a job that can go.
+//! Files are asked about through [`Files`]; nothing here opens one. `spec/client.md` A.4 and C.
+
+mod assembler;
+pub mod classify;
+mod job;
+mod options;
+pub mod paths;
+mod reason;
+pub mod response;
+
+use crate::job::Language;
+
+pub use classify::{Settings, Verdict, classify};
+pub use job::{Mode, RemoteJob, Word};
+pub use reason::Reason;
+
+/// The two kinds of compilers whose options are known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Family {
+    /// gcc and what behaves like it.
+    Gcc,
+    /// clang.
+    Clang,
+}
+
+/// Where a word goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Side {
+    /// To the preprocessor only.
+    Local,
+    /// To the compile server only.
+    Remote,
+    /// To both.
+    Rest,
+    /// To the preprocessor, and to the server too if macros are expanded there.
+    Cpp,
+    /// To the preprocessor, so that the compiler can complain; 1.4 drops such words.
+    Malformed,
+}
+
+/// A compiler as its name tells (`spec/client.md` A.4).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Driver {
+    /// Its options.
+    pub family: Family,
+    /// What it compiles without `-x` and known suffix.
+    pub language: Language,
+}
+
+impl Driver {
+    /// Judges by the last component of `name`; `None` is a command that is not known as a compiler.
+    pub fn from_name(name: &[u8]) -> Option<Self> {
+        let base = paths::base_name(name);
+        let has = |part: &[u8]| base.windows(part.len()).any(|w| w == part);
+        let language = if has(b"g++") || has(b"clang++") || base == b"c++" {
+            Language::Cxx
+        } else if !has(b"++") && (has(b"gcc") || has(b"clang")) || base == b"cc" {
+            Language::C
+        } else {
+            return None;
+        };
+        Some(Self { family: if has(b"clang") { Family::Clang } else { Family::Gcc }, language })
+    }
+}
+
+/// A command line: the driver and the words behind its name, with response files expanded.
+#[derive(Clone, Copy, Debug)]
+pub struct Invocation<'a> {
+    /// The compiler.
+    pub driver: Driver,
+    /// The words behind the compiler's name.
+    pub words: &'a [Vec<u8>],
+    /// Current folder, absolute.
+    pub folder: &'a [u8],
+}
+
+/// What stands at a path.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FileKind {
+    /// Nothing, or nothing that can be seen.
+    Absent,
+    /// A regular file.
+    Regular,
+    /// A folder, device, pipe…
+    Other,
+}
+
+/// Questions about files; paths are as on the command line, relative ones to the current folder.
+pub trait Files {
+    /// What `path` is, links followed.
+    fn kind(&self, path: &[u8]) -> FileKind;
+    /// Whether `path` can be read.
+    fn readable(&self, path: &[u8]) -> bool;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_of_compilers() {
+        let name = |n: &str| Driver::from_name(n.as_bytes()).map(|d| (d.family, d.language));
+        assert_eq!(name("aarch64-suse-linux-gcc-6"), Some((Family::Gcc, Language::C)));
+        assert_eq!(name("/opt/llvm/bin/clang++-14"), Some((Family::Clang, Language::Cxx)));
+        assert_eq!(name("c++"), Some((Family::Gcc, Language::Cxx)));
+        assert_eq!(name("cc"), Some((Family::Gcc, Language::C)));
+        for other in ["gcc++", "icc", "nvcc", "ccache", "as", "c++filt", ""] {
+            assert_eq!(name(other), None, "{other}");
+        }
+    }
+}

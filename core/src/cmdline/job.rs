@@ -1,0 +1,201 @@
+//! A compile that can go elsewhere: its words for each side.
+
+use super::reason::Reason;
+use super::{Family, Side, paths};
+use crate::job::Language;
+use crate::message::{ArgSide, arg_flags};
+use crate::text::Text;
+
+/// How much the preprocessor does here (`spec/client.md` D.5).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mode {
+    /// gcc expands includes only: `-fdirectives-only`.
+    Directives,
+    /// clang expands includes only: `-frewrite-includes`.
+    Includes,
+    /// Everything: plain `-E`.
+    Full,
+    /// The input is preprocessed already and sent as it is.
+    Verbatim,
+}
+
+impl Mode {
+    /// Whether macros are left for the compile server.
+    pub const fn leaves_macros(self) -> bool {
+        matches!(self, Self::Directives | Self::Includes)
+    }
+}
+
+/// A word of the command line.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Word {
+    /// Where it goes.
+    pub side: Side,
+    /// The word.
+    pub text: Vec<u8>,
+    /// Not for the preprocessor, whatever the side (C.6).
+    pub hidden: bool,
+    /// `-march=native` and its like, until [`RemoteJob::resolve_native`].
+    pub native: bool,
+}
+
+impl Word {
+    pub(super) fn new(side: Side, text: &[u8]) -> Self {
+        Self { side, text: text.to_vec(), hidden: false, native: false }
+    }
+}
+
+/// A compile that can go elsewhere.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RemoteJob {
+    /// Kind of compiler.
+    pub family: Family,
+    /// Language of the source.
+    pub language: Language,
+    /// How to preprocess it.
+    pub mode: Mode,
+    /// All words but input, output, `-c` and `-S`, in the user's order; words of ours behind them.
+    pub words: Vec<Word>,
+    /// The source as the user named it; empty if there is none.
+    pub input: Vec<u8>,
+    /// The output, derived from the input if not given.
+    pub output: Vec<u8>,
+    /// Whether the user named the output.
+    pub output_given: bool,
+    /// A `.dwo` is wanted.
+    pub split_dwarf: bool,
+    /// Files that must travel in the environment, absolute.
+    pub extra_files: Vec<Vec<u8>>,
+    /// Messages of the remote compiler lead to a second, local compile, as it cannot show source lines (D.8).
+    pub caret_redo: bool,
+    /// The server must be told the target: [`RemoteJob::resolve_target`] with the compiler's answer.
+    pub target_wanted: bool,
+}
+
+impl RemoteJob {
+    /// Sets the target that the compiler named (`-dumpmachine`).
+    pub fn resolve_target(&mut self, target: Option<&[u8]>) -> Result<(), Reason> {
+        if !self.target_wanted {
+            return Ok(());
+        }
+        let target = target.filter(|t| !t.is_empty()).ok_or(Reason::TargetUnknown)?;
+        self.target_wanted = false;
+        self.words.push(Word::new(Side::Remote, b"-target"));
+        self.words.push(Word::new(Side::Remote, target));
+        Ok(())
+    }
+
+    /// The `-m…=native` words among the options, for the question to the compiler.
+    pub fn native_words(&self) -> Vec<&[u8]> {
+        self.words.iter().filter(|word| word.native).map(|word| word.text.as_slice()).collect()
+    }
+
+    /// Replaces the first native word by what the compiler makes of all of them, and removes the others (C.7).
+    pub fn resolve_native(&mut self, meaning: Option<&[Vec<u8>]>) -> Result<(), Reason> {
+        let Some(first) = self.words.iter().position(|word| word.native) else { return Ok(()) };
+        let meaning = match (meaning, self.family) {
+            (Some(meaning), _) => meaning,
+            // As 1.4: clang without an answer is taken for a clang that finds nothing to add.
+            (None, Family::Clang) => &[],
+            (None, Family::Gcc) => return Err(Reason::NativeUnknown),
+        };
+        let mut words = Vec::with_capacity(self.words.len() + 2 * meaning.len());
+        for (place, word) in std::mem::take(&mut self.words).into_iter().enumerate() {
+            if place == first {
+                for text in meaning {
+                    if self.family == Family::Clang {
+                        words.push(Word::new(Side::Rest, b"-Xclang"));
+                    }
+                    words.push(Word::new(Side::Rest, text));
+                }
+            }
+            if !word.native {
+                words.push(word);
+            }
+        }
+        self.words = words;
+        Ok(())
+    }
+
+    /// The words for the preprocessor's run, behind the compiler's name; in the user's order (Improve 13).
+    pub fn preprocessor_words(&self, mode: Mode) -> Vec<Vec<u8>> {
+        let mut list: Vec<Vec<u8>> = self
+            .words
+            .iter()
+            .filter(|word| word.side != Side::Remote && !word.hidden)
+            .map(|word| word.text.clone())
+            .collect();
+        list.push(b"-E".to_vec());
+        if !self.input.is_empty() {
+            list.push(self.input.clone());
+        }
+        match mode {
+            Mode::Directives => list.push(b"-fdirectives-only".to_vec()),
+            Mode::Includes => list.push(b"-frewrite-includes".to_vec()),
+            Mode::Full | Mode::Verbatim => {}
+        }
+        list
+    }
+
+    /// The words to send.
+    pub fn remote_words(&self, mode: Mode) -> Vec<(ArgSide, Text)> {
+        let mut list: Vec<(ArgSide, Text)> = Vec::with_capacity(self.words.len() + 1);
+        for word in &self.words {
+            let side = match word.side {
+                Side::Remote => ArgSide::Remote,
+                Side::Rest => ArgSide::Rest,
+                Side::Cpp if mode.leaves_macros() => ArgSide::Rest,
+                Side::Cpp | Side::Local | Side::Malformed => continue,
+            };
+            list.push((side, Text::from(word.text.as_slice())));
+        }
+        if mode == Mode::Directives {
+            list.push((ArgSide::Remote, Text::from("-fdirectives-only")));
+        }
+        list
+    }
+
+    /// The compiler's name inside an environment (A.4).
+    pub const fn wire_compiler(&self) -> &'static str {
+        match (self.family, self.language) {
+            (Family::Clang, _) => "clang",
+            (Family::Gcc, Language::Cxx) => "g++",
+            (Family::Gcc, _) => "gcc",
+        }
+    }
+
+    /// Where the `.dwo` belongs.
+    pub fn dwo(&self) -> Vec<u8> {
+        [paths::without_suffix(&self.output), b".dwo"].concat()
+    }
+
+    /// What monitors are shown: the last three components of all sent words and the absolute input (D.2).
+    pub fn display_name(&self, folder: &[u8]) -> Text {
+        let mut path = Vec::new();
+        for word in self.words.iter().filter(|word| matches!(word.side, Side::Remote | Side::Rest)) {
+            path.push(b'/');
+            path.extend_from_slice(&word.text);
+        }
+        path.extend(paths::absolute(folder, &self.input));
+        let start = path.iter().enumerate().rev().filter(|(_, b)| **b == b'/').nth(2).map_or(0, |(at, _)| at + 1);
+        Text::from(path.get(start..).unwrap_or_default())
+    }
+
+    /// Summary of the options for the scheduler's statistics (C.7).
+    pub fn arg_flags(&self) -> u32 {
+        let mut debug = 0;
+        let mut optimization = 0;
+        for word in &self.words {
+            match word.text.as_slice() {
+                [b'-', b'g', b'3', ..] => debug = arg_flags::DEBUG3,
+                [b'-', b'g', ..] => debug = arg_flags::DEBUG,
+                b"-O" | b"-O1" => optimization = arg_flags::OPT1,
+                b"-O2" => optimization = arg_flags::OPT2,
+                b"-O0" => optimization = 0,
+                [b'-', b'O', ..] => optimization = arg_flags::OPT_OTHER,
+                _ => {}
+            }
+        }
+        debug | optimization
+    }
+}

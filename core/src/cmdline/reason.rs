@@ -1,0 +1,103 @@
+//! Why a compile stays on its own machine.
+
+use std::fmt;
+
+/// Why a command line is not sent away. Each is decided before any peer is asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Reason {
+    /// Not a C, C++ or Objective-C compiler.
+    NotACompiler,
+    /// `-E`
+    PreprocessOnly,
+    /// Neither `-c` nor `-S`: a link, or a question to the compiler.
+    NoCompile,
+    /// `-M` and its like: only dependencies are wanted.
+    DependenciesOnly,
+    /// `-Wp,-MT,…` without a dependency file: an error, which the compiler words best.
+    DependencyTargetOnly,
+    /// Dumps and reports go to the user's folder or terminal.
+    Report,
+    /// A file beside the object would be lost.
+    SideFile,
+    /// A file named by an option would be missing on the compile server.
+    RemoteInput,
+    /// A file named by an option is missing here.
+    FileMissing,
+    /// Other programs are to be used.
+    ProgramPath,
+    /// Options of the linker.
+    LinkOption,
+    /// `--`: what follows may be anything.
+    Separator,
+    /// Conversions that an environment lacks.
+    Charset,
+    /// `-x` with a language that is not sent, or without one.
+    Language,
+    /// The suffix names a language that is not sent, or none.
+    Suffix,
+    /// More than one input.
+    TwoInputs,
+    /// `-`: the source comes from standard input.
+    StandardInput,
+    /// An empty word.
+    EmptyArgument,
+    /// An option without its value.
+    ValueMissing,
+    /// A test program of configure or CMake.
+    Probe,
+    /// The output is `-`, or no regular file.
+    Output,
+    /// No output name, and none can be derived.
+    NoOutput,
+    /// `-Wa,` with a listing, an option file or a file that is not there.
+    Assembler,
+    /// Precompiled headers or modules are made or needed.
+    Modules,
+    /// The `.dwo`'s name cannot be told to the server.
+    SplitDwarfName,
+    /// The compiler did not say for which target it compiles.
+    TargetUnknown,
+    /// The compiler did not say what *native* means here.
+    NativeUnknown,
+}
+
+impl Reason {
+    /// A sentence for the log.
+    pub const fn text(self) -> &'static str {
+        match self {
+            Self::NotACompiler => "not a compiler that is known here, building locally",
+            Self::PreprocessOnly => "preprocessing, building locally",
+            Self::NoCompile => "neither -c nor -S argument, building locally",
+            Self::DependenciesOnly => "only dependencies are wanted, building locally",
+            Self::DependencyTargetOnly => "dependency target without dependency file, building locally",
+            Self::Report => "argument makes the compiler report, building locally",
+            Self::SideFile => "argument makes a file beside the object, building locally",
+            Self::RemoteInput => "argument names a file that the remote lacks, building locally",
+            Self::FileMissing => "file for argument missing, building locally",
+            Self::ProgramPath => "argument names other programs, building locally",
+            Self::LinkOption => "argument is for the linker, building locally",
+            Self::Separator => "argument --, building locally",
+            Self::Charset => "argument names a character set, building locally",
+            Self::Language => "language of -x is not sent, building locally",
+            Self::Suffix => "suffix of the input is not sent, building locally",
+            Self::TwoInputs => "found another non option on command line. Two input files, building locally",
+            Self::StandardInput => "source comes from standard input, building locally",
+            Self::EmptyArgument => "empty argument, building locally",
+            Self::ValueMissing => "value of an argument is missing, building locally",
+            Self::Probe => "conftest or CMake check, building locally",
+            Self::Output => "output is no regular file, building locally",
+            Self::NoOutput => "no output file, building locally",
+            Self::Assembler => "argument of the assembler cannot be sent, building locally",
+            Self::Modules => "precompiled headers or modules, building locally",
+            Self::SplitDwarfName => "split debug information without suffix, building locally",
+            Self::TargetUnknown => "compiler does not tell its target, building locally",
+            Self::NativeUnknown => "compiler does not tell its native options, building locally",
+        }
+    }
+}
+
+impl fmt::Display for Reason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.text())
+    }
+}
