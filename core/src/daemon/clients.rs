@@ -1,0 +1,342 @@
+//! What clients say, and how their connections end (`spec/daemon.md` 5.2, 5.3, 5.6).
+
+use super::peer::{Peer, SessionJob, State, Work};
+use super::session::local_begin;
+use super::{CloseReason, Daemon, JobReport, Note, Output};
+use crate::env::EnvId;
+use crate::ids::{ClientId, JobId, PeerId};
+use crate::message::{CompileFile, GetCs, JobDone, JobLocalBegin, Message, UseCs, done_flags};
+use crate::text::Text;
+use crate::time::Instant;
+use crate::version::Version;
+
+/// Environment name of a job that the client runs itself.
+const OWN_CLIENT: &str = "__client";
+/// Niceness is 0 to 20.
+const NICENESS_MAX: u32 = 20;
+
+impl Daemon {
+    pub(super) fn opened(&mut self, peer: PeerId, version: Version, address: Text) {
+        if self.terminate_at.is_some() {
+            self.outputs.push_back(Output::Close(peer, CloseReason::Stopping));
+            return;
+        }
+        self.clients_seen = self.clients_seen.wrapping_add(1).max(1);
+        let client = ClientId(self.clients_seen);
+        self.peers
+            .insert(peer, Peer { client, version, address, state: State::Unknown, jobs: Vec::new(), pinned: None });
+    }
+
+    pub(super) fn closed(&mut self, now: Instant, peer: PeerId) {
+        let reason = match self.peers.get(&peer).map(|p| &p.state) {
+            Some(State::WaitForChild { .. }) => CloseReason::NoReport,
+            _ => CloseReason::Closed,
+        };
+        self.forget(now, peer, reason);
+    }
+
+    pub(super) fn said(&mut self, now: Instant, peer: PeerId, message: Message) {
+        let Some(state) = self.peers.get(&peer).map(|p| &p.state) else {
+            return; // was on its way when we closed
+        };
+        if state.is_taken_over() {
+            // The connection's own thread leads the dialogue; it forwards nothing.
+            return self.unexpected(now, peer);
+        }
+        match message {
+            Message::GetNativeEnv(request) => {
+                self.set_state(peer, State::WaitCreateEnv);
+                self.outputs.push_back(Output::Examine(peer, request));
+            }
+            Message::GetCs(request) => self.request_server(now, peer, request),
+            Message::CompileFile(file) => self.compile_file(now, peer, file),
+            Message::TransferEnv(target) => self.transfer_env(now, peer, &target),
+            Message::VerifyEnv(target) => self.verify_env(peer, &target),
+            Message::BlacklistHostEnv(entry) => self.tell_scheduler(Message::BlacklistHostEnv(entry)),
+            Message::JobLocalBegin(begin) => {
+                self.release(now, peer, CloseReason::End);
+                self.set_state(peer, State::LinkJob { output: begin.output_file, full: begin.full != 0 });
+            }
+            Message::JobDone(done) => self.client_job_done(now, peer, &done),
+            Message::End => self.close(now, peer, CloseReason::End),
+            _ => self.unexpected(now, peer),
+        }
+    }
+
+    fn request_server(&mut self, now: Instant, peer: PeerId, mut request: GetCs) {
+        self.release(now, peer, CloseReason::End);
+        let client_count = self.connections();
+        let Some(entry) = self.peers.get_mut(&peer) else { return };
+        request.client = entry.client;
+        request.client_count = client_count;
+        let asked = self.session.current();
+        if asked.is_none() && self.session.expected_until.is_none_or(|until| until <= now) {
+            answer_here(entry, &request);
+            return;
+        }
+        entry.state = State::WaitForCs { request: Box::new(request.clone()), asked };
+        self.tell_scheduler(Message::GetCs(request));
+    }
+
+    /// Requests that have waited long enough for a scheduler to come back are built here.
+    pub(super) fn answer_locally_if_due(&mut self, now: Instant) {
+        if self.local_answer_due().is_none_or(|due| now < due) {
+            return;
+        }
+        self.session.expected_until = None;
+        let mut answered = Vec::new();
+        for peer in self.peers.values_mut() {
+            if let State::WaitForCs { request, .. } = &peer.state {
+                let request = request.clone();
+                answer_here(peer, &request);
+                answered.push(peer.client.0);
+            }
+        }
+        for client in answered {
+            self.note(Note::AnsweredLocally(client));
+        }
+    }
+
+    pub(super) fn use_cs(&mut self, use_cs: UseCs) {
+        let session = self.session.current();
+        let here = self.session.known_as() == Some(&use_cs.host) && use_cs.port == self.config.port;
+        let Some(peer) = self.asker(use_cs.client) else {
+            return self.nobody_wants(use_cs.job);
+        };
+        let job = SessionJob { job: use_cs.job, session };
+        if here {
+            self.build_here(peer, job, use_cs.host_platform);
+            return;
+        }
+        if let Some(entry) = self.peers.get_mut(&peer) {
+            entry.jobs.push(job);
+            entry.state = State::WaitCompile { host: use_cs.host.clone() };
+            self.send(peer, Message::UseCs(use_cs));
+        }
+    }
+
+    pub(super) fn no_cs(&mut self, job: JobId, client: ClientId) {
+        let session = self.session.current();
+        match self.asker(client) {
+            Some(peer) => self.build_here(peer, SessionJob { job, session }, Text::new()),
+            None => self.nobody_wants(job),
+        }
+    }
+
+    /// The connection that waits for an answer to GET_CS, or for a further one (repeat mode).
+    fn asker(&self, client: ClientId) -> Option<PeerId> {
+        let waits = |p: &Peer| matches!(p.state, State::WaitForCs { .. } | State::WaitCompile { .. });
+        self.peers.iter().find(|(_, p)| p.client == client && waits(p)).map(|(id, _)| *id)
+    }
+
+    fn build_here(&mut self, peer: PeerId, job: SessionJob, platform: Text) {
+        if let Some(entry) = self.peers.get_mut(&peer) {
+            let niceness = match &entry.state {
+                State::WaitForCs { request, .. } => clamp_niceness(request.niceness),
+                _ => 0,
+            };
+            entry.jobs.push(job);
+            entry.state = State::PendingUseCs { job, platform, niceness };
+        }
+    }
+
+    fn compile_file(&mut self, now: Instant, peer: PeerId, file: CompileFile) {
+        let Some(entry) = self.peers.get(&peer) else { return };
+        if file.environment == *OWN_CLIENT {
+            let State::ClientWork(Work::Own { job }) = &entry.state else {
+                return self.unexpected(now, peer);
+            };
+            let job = *job;
+            self.job_begin(now, job);
+            return;
+        }
+        let target = if file.target.is_empty() { &self.config.platform } else { &file.target };
+        let env = match EnvId::new(target.as_bytes(), file.environment.as_bytes()) {
+            Ok(env) => env,
+            Err(error) => {
+                self.note(Note::BadName(error.to_string().into()));
+                return self.refuse(now, peer, "bad environment name", CloseReason::BadEnvironment);
+            }
+        };
+        if self.config.no_remote || self.terminate_at.is_some() {
+            return self.refuse(now, peer, "no remote jobs accepted", CloseReason::BadJob);
+        }
+        self.release(now, peer, CloseReason::End);
+        self.note(Note::RequestForJob(file.job.0));
+        let job = SessionJob { job: file.job, session: self.session.current() };
+        if let Some(entry) = self.peers.get_mut(&peer) {
+            entry.pinned = Some(env.clone());
+            entry.state = State::ToCompile { job, env, file: Box::new(file) };
+        }
+    }
+
+    pub(super) fn job_ended(&mut self, now: Instant, peer: PeerId, report: &JobReport) {
+        let Some(entry) = self.peers.get_mut(&peer) else { return };
+        let State::WaitForChild { job, env, .. } = &entry.state else { return };
+        let (job, env) = (*job, env.clone());
+        entry.state = State::Sending;
+        entry.pinned = None;
+        self.stats.own_work(report.stats.user_ms, report.stats.sys_ms);
+        self.envs.touch(&env);
+        if report.broken {
+            self.env_broken(now, &env);
+        }
+        if job.session.is_some() && job.session == self.session.current() {
+            self.job_done(JobDone {
+                job: job.job.0,
+                exit_code: report.exit_code,
+                stats: report.stats,
+                flags: 0,
+                client_count: 0,
+            });
+        }
+    }
+
+    fn client_job_done(&mut self, now: Instant, peer: PeerId, done: &JobDone) {
+        let Some(entry) = self.peers.get_mut(&peer) else { return };
+        let own = (done.flags & done_flags::UNKNOWN_JOB == 0)
+            .then(|| entry.jobs.iter().position(|j| j.job.0 == done.job))
+            .flatten();
+        let Some(index) = own else {
+            return self.refuse(now, peer, "", CloseReason::ForeignJob);
+        };
+        let job = entry.jobs.remove(index);
+        if matches!(entry.state, State::ClientWork(Work::Own { .. })) {
+            self.stats.own_work_of_client(done.stats.real_ms, done.stats.user_ms, done.stats.sys_ms);
+        }
+        if entry.jobs.is_empty() {
+            entry.state = State::JobDone;
+        }
+        if job.session.is_some() && job.session == self.session.current() {
+            self.job_done(*done);
+        }
+    }
+
+    /// Begin of a job that counts for the scheduler.
+    pub(super) fn job_begin(&mut self, now: Instant, job: SessionJob) {
+        if job.session.is_some() && job.session == self.session.current() {
+            let begin =
+                crate::message::JobBegin { job: job.job, start_time: self.unix(now), client_count: self.connections() };
+            self.tell_scheduler(Message::JobBegin(begin));
+        }
+    }
+
+    /// A slot is free for a client's own work: it is told so.
+    pub(super) fn start_own(&mut self, now: Instant, peer: PeerId) {
+        let started = self.unix(now);
+        let announced = self.session.current();
+        let Some(entry) = self.peers.get_mut(&peer) else { return };
+        match std::mem::replace(&mut entry.state, State::Unknown) {
+            State::PendingUseCs { job, platform, .. } => {
+                entry.state = State::ClientWork(Work::Own { job });
+                let use_cs = UseCs {
+                    job: job.job,
+                    port: self.config.port,
+                    host: "127.0.0.1".into(),
+                    host_platform: platform,
+                    env_present: 1,
+                    client: ClientId(1),
+                    matched_job: JobId(0),
+                };
+                self.send(peer, Message::UseCs(use_cs));
+            }
+            State::LinkJob { output, full } => {
+                let told = local_begin(started, &output, entry.client.0, full);
+                entry.state = State::ClientWork(Work::Local { output, full, started, announced });
+                self.tell_scheduler(told);
+                self.note(Note::LocalBegins);
+                self.send(
+                    peer,
+                    Message::JobLocalBegin(JobLocalBegin { start_time: started, ..JobLocalBegin::default() }),
+                );
+            }
+            other => entry.state = other,
+        }
+    }
+
+    pub(super) fn set_state(&mut self, peer: PeerId, state: State) {
+        if let Some(entry) = self.peers.get_mut(&peer) {
+            entry.state = state;
+        }
+    }
+
+    /// A message that makes no sense in this state: END, then close.
+    pub(super) fn unexpected(&mut self, now: Instant, peer: PeerId) {
+        self.send(peer, Message::End);
+        self.close(now, peer, CloseReason::Unexpected);
+    }
+
+    /// Ends a connection with a text for the client's log.
+    pub(super) fn refuse(&mut self, now: Instant, peer: PeerId, text: &str, reason: CloseReason) {
+        if !text.is_empty() && self.peers.get(&peer).is_some_and(|p| p.version.has_status_text()) {
+            self.send(peer, Message::StatusText { text: text.into() });
+        }
+        self.close(now, peer, reason);
+    }
+
+    /// Removes a connection, then tells the scheduler (`spec/daemon.md` 5.6).
+    pub(super) fn forget(&mut self, now: Instant, peer: PeerId, reason: CloseReason) {
+        let Some(entry) = self.peers.remove(&peer) else { return };
+        self.note(Note::Ends(entry.client.0, entry.address.clone(), reason));
+        self.verifier_gone(peer);
+        self.natives.waiter_gone(peer);
+        self.tell_end(now, entry, reason);
+    }
+
+    /// The client starts something new without having ended the old: the old ends as if the connection did.
+    fn release(&mut self, now: Instant, peer: PeerId, reason: CloseReason) {
+        if let Some(mut entry) = self.peers.remove(&peer) {
+            let state = std::mem::replace(&mut entry.state, State::Unknown);
+            let jobs = std::mem::take(&mut entry.jobs);
+            let (client, version, address, pinned) =
+                (entry.client, entry.version, entry.address.clone(), entry.pinned.clone());
+            self.peers.insert(peer, entry);
+            self.tell_end(now, Peer { client, version, address, state, jobs, pinned }, reason);
+        }
+    }
+
+    fn tell_end(&mut self, now: Instant, entry: Peer, reason: CloseReason) {
+        let code = reason.code();
+        match entry.state {
+            State::Unknown
+            | State::GotNative
+            | State::WaitCreateEnv
+            | State::LinkJob { .. }
+            | State::JobDone
+            | State::Sending => {}
+            State::ToInstall(env) => self.sender_gone(now, &env),
+            State::WaitForCs { asked, .. } => {
+                if asked.is_some() && asked == self.session.current() {
+                    let flags = done_flags::FROM_SUBMITTER | done_flags::UNKNOWN_JOB;
+                    self.job_done(JobDone { job: entry.client.0, exit_code: code, flags, ..JobDone::default() });
+                }
+            }
+            State::ClientWork(Work::Local { announced, .. }) => {
+                if announced.is_some() && announced == self.session.current() {
+                    self.tell_scheduler(Message::JobLocalDone { id: entry.client.0 });
+                }
+            }
+            // The client said good-bye: the server reports.
+            State::WaitCompile { .. } if reason == CloseReason::End => {}
+            State::PendingUseCs { .. } | State::WaitCompile { .. } | State::ClientWork(Work::Own { .. }) => {
+                for job in entry.jobs {
+                    self.job_failed(job, code, done_flags::FROM_SUBMITTER);
+                }
+            }
+            State::ToCompile { job, .. } | State::WaitForChild { job, .. } => self.job_failed(job, code, 0),
+        }
+    }
+}
+
+/// The answer to a request when there is no scheduler.
+fn answer_here(peer: &mut Peer, request: &GetCs) {
+    let job = SessionJob { job: JobId(peer.client.0), session: None };
+    peer.jobs.push(job);
+    peer.state =
+        State::PendingUseCs { job, platform: request.target.clone(), niceness: clamp_niceness(request.niceness) };
+}
+
+/// Negative values come wrapped and count as 0.
+fn clamp_niceness(n: u32) -> u32 {
+    if i32::try_from(n).is_err() { 0 } else { n.min(NICENESS_MAX) }
+}

@@ -1,0 +1,314 @@
+//! Environments of others: which are installed, arriving, checked, in use, and which go when the disk limit is reached.
+
+use super::peer::State;
+use super::{CloseReason, Daemon, Note, Output};
+use crate::env::EnvId;
+use crate::ids::PeerId;
+use crate::message::{EnvTarget, Message};
+use crate::text::Text;
+use crate::time::Instant;
+use std::collections::BTreeMap;
+
+/// An environment that was on the disk at the start.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EnvOnDisk {
+    /// Which.
+    pub id: EnvId,
+    /// Bytes it takes.
+    pub size: u64,
+    /// Order of last use among those on the disk: lower is longer ago.
+    pub age_rank: u64,
+}
+
+/// Whether the digest that was computed while unpacking fits the name: only our own content names promise anything
+/// (decisions.md 4).
+pub fn digest_fits(env: &EnvId, digest: &[u8; 32]) -> bool {
+    if !env.name.is_content_name() {
+        return true;
+    }
+    let nibble = |n: u8| char::from_digit(u32::from(n), 16).unwrap_or('?');
+    let hex = digest.iter().flat_map(|b| [nibble(b >> 4), nibble(b & 15)]);
+    hex.eq(env.name.as_str().chars())
+}
+
+#[derive(Debug, Default)]
+pub(super) struct Envs {
+    known: BTreeMap<EnvId, Env>,
+    /// Counts uses: the order of last use.
+    uses: u64,
+}
+
+#[derive(Debug)]
+struct Env {
+    state: EnvState,
+    /// Connections whose VERIFY_ENV waits for the arrival or the check.
+    verifiers: Vec<PeerId>,
+}
+
+#[derive(Debug)]
+enum EnvState {
+    Arriving { from: PeerId },
+    Installed { size: u64, last_use: u64, check: Check },
+}
+
+/// Whether its compilers run.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Check {
+    NotYet,
+    Running,
+    Fine,
+}
+
+impl Envs {
+    pub fn new(on_disk: &[EnvOnDisk]) -> Self {
+        let mut sorted: Vec<&EnvOnDisk> = on_disk.iter().collect();
+        sorted.sort_by_key(|e| e.age_rank);
+        let mut envs = Self::default();
+        for env in sorted {
+            envs.uses += 1;
+            let state = EnvState::Installed { size: env.size, last_use: envs.uses, check: Check::NotYet };
+            envs.known.insert(env.id.clone(), Env { state, verifiers: Vec::new() });
+        }
+        envs
+    }
+
+    /// Those that can be used.
+    pub fn installed(&self) -> impl Iterator<Item = &EnvId> {
+        self.known.iter().filter(|(_, e)| matches!(e.state, EnvState::Installed { .. })).map(|(id, _)| id)
+    }
+
+    pub fn is_installed(&self, id: &EnvId) -> bool {
+        matches!(self.known.get(id), Some(Env { state: EnvState::Installed { .. }, .. }))
+    }
+
+    /// Whether it still arrives or is being checked: its jobs wait.
+    pub fn is_undecided(&self, id: &EnvId) -> bool {
+        match self.known.get(id).map(|e| &e.state) {
+            Some(EnvState::Arriving { .. } | EnvState::Installed { check: Check::Running, .. }) => true,
+            Some(EnvState::Installed { .. }) | None => false,
+        }
+    }
+
+    /// Marks it as just used.
+    pub fn touch(&mut self, id: &EnvId) {
+        self.uses += 1;
+        let uses = self.uses;
+        if let Some(Env { state: EnvState::Installed { last_use, .. }, .. }) = self.known.get_mut(id) {
+            *last_use = uses;
+        }
+    }
+
+    /// Bytes of all installed ones.
+    pub fn size(&self) -> u64 {
+        self.sizes().map(|(_, size, _)| size).fold(0, u64::saturating_add)
+    }
+
+    /// (which, bytes, last use) of the installed ones.
+    pub fn sizes(&self) -> impl Iterator<Item = (&EnvId, u64, u64)> {
+        self.known.iter().filter_map(|(id, e)| match e.state {
+            EnvState::Installed { size, last_use, .. } => Some((id, size, last_use)),
+            EnvState::Arriving { .. } => None,
+        })
+    }
+}
+
+impl Daemon {
+    pub(super) fn transfer_env(&mut self, now: Instant, peer: PeerId, target: &EnvTarget) {
+        let Some(env) = self.env_of(target) else {
+            return self.close(now, peer, CloseReason::BadEnvironment);
+        };
+        if self.config.no_remote || self.terminate_at.is_some() {
+            return self.refuse(now, peer, "no environments accepted", CloseReason::BadEnvironment);
+        }
+        if let Some(entry) = self.peers.get_mut(&peer) {
+            entry.pinned = Some(env.clone());
+        }
+        if self.envs.known.contains_key(&env) {
+            self.envs.touch(&env);
+            self.outputs.push_back(Output::Discard(peer));
+            return;
+        }
+        let arriving = Env { state: EnvState::Arriving { from: peer }, verifiers: Vec::new() };
+        self.envs.known.insert(env.clone(), arriving);
+        self.set_state(peer, State::ToInstall(env.clone()));
+        self.outputs.push_back(Output::Receive(peer, env));
+    }
+
+    pub(super) fn env_received(&mut self, now: Instant, peer: PeerId, outcome: Result<u64, Text>) {
+        let arriving = |(id, e): (&EnvId, &Env)| match e.state {
+            EnvState::Arriving { from } if from == peer => Some(id.clone()),
+            _ => None,
+        };
+        let Some(env) = self.envs.known.iter().find_map(arriving) else {
+            return;
+        };
+        if self.peers.get(&peer).is_some_and(|p| matches!(p.state, State::ToInstall(_))) {
+            self.set_state(peer, State::Unknown);
+        }
+        match outcome {
+            Ok(size) => self.env_installed(now, &env, size),
+            Err(reason) => {
+                self.note(Note::NotInstalled(env.clone(), reason));
+                self.env_gone(&env);
+            }
+        }
+        // 1.4 announces after every attempt: the scheduler's "busy installing" ends with it.
+        self.reannounce(now);
+        self.stats.force();
+        self.measure_if_due(now);
+    }
+
+    fn env_installed(&mut self, now: Instant, env: &EnvId, size: u64) {
+        if let Some(entry) = self.envs.known.get_mut(env) {
+            entry.state = EnvState::Installed { size, last_use: 0, check: Check::NotYet };
+        }
+        self.envs.touch(env);
+        let all = self.envs.size().saturating_add(self.natives.size());
+        self.note(Note::Installed(env.clone(), size, all));
+        self.keep_cache_limit(now, Some(env));
+        self.verify_if_wanted(env);
+    }
+
+    /// It is not there: those who wait for its check are told so.
+    fn env_gone(&mut self, env: &EnvId) {
+        if let Some(entry) = self.envs.known.remove(env) {
+            for peer in entry.verifiers {
+                self.answer_missing(peer, env);
+            }
+        }
+    }
+
+    /// The sender of an arriving environment is gone; its thread reports `Received` too, but need not.
+    pub(super) fn sender_gone(&mut self, now: Instant, env: &EnvId) {
+        self.env_gone(env);
+        self.reannounce(now);
+        self.stats.force();
+    }
+
+    pub(super) fn verify_env(&mut self, peer: PeerId, target: &EnvTarget) {
+        let env = self.env_of(target).filter(|env| self.envs.known.contains_key(env));
+        let Some(env) = env else {
+            let text = format!("environment {}({}) is not installed", target.name, target.target);
+            return self.answer(peer, false, Some(text));
+        };
+        if let Some(entry) = self.peers.get_mut(&peer) {
+            entry.pinned = Some(env.clone());
+        }
+        if let Some(entry) = self.envs.known.get_mut(&env) {
+            if matches!(entry.state, EnvState::Installed { check: Check::Fine, .. }) {
+                return self.answer(peer, true, None);
+            }
+            entry.verifiers.push(peer);
+        }
+        self.verify_if_wanted(&env);
+    }
+
+    fn verify_if_wanted(&mut self, env: &EnvId) {
+        let Some(entry) = self.envs.known.get_mut(env) else { return };
+        if let EnvState::Installed { check: check @ Check::NotYet, .. } = &mut entry.state {
+            if !entry.verifiers.is_empty() {
+                *check = Check::Running;
+                self.outputs.push_back(Output::Verify(env.clone()));
+            }
+        }
+    }
+
+    pub(super) fn env_verified(&mut self, now: Instant, env: &EnvId, outcome: Result<(), Text>) {
+        let Some(entry) = self.envs.known.get_mut(env) else { return };
+        let EnvState::Installed { check, .. } = &mut entry.state else { return };
+        *check = if outcome.is_ok() { Check::Fine } else { Check::NotYet };
+        let verifiers = std::mem::take(&mut entry.verifiers);
+        let ok = outcome.is_ok();
+        self.note(Note::Verified(env.clone(), outcome));
+        for peer in verifiers {
+            self.answer(peer, ok, None);
+        }
+        if !ok {
+            self.env_broken(now, env);
+        }
+    }
+
+    /// It does not work: away with it, and the scheduler is told.
+    pub(super) fn env_broken(&mut self, now: Instant, env: &EnvId) {
+        if self.envs.is_installed(env) {
+            self.remove_env(env, "broken");
+            self.reannounce(now);
+        }
+    }
+
+    fn remove_env(&mut self, env: &EnvId, why: &'static str) {
+        self.outputs.push_back(Output::Remove(env.clone()));
+        self.note(Note::Removed(env.clone(), why));
+        self.env_gone(env);
+    }
+
+    /// Removes what was unused longest until the limit is kept; never what is in use, nor the one that just came.
+    pub(super) fn keep_cache_limit(&mut self, now: Instant, just_came: Option<&EnvId>) {
+        while self.envs.size().saturating_add(self.natives.size()) > self.config.cache_limit {
+            let idle = self.envs.sizes().filter(|(id, _, _)| Some(*id) != just_came && !self.is_in_use(id));
+            let oldest = idle.min_by_key(|(_, _, last_use)| *last_use).map(|(id, _, _)| id.clone());
+            if let Some((key, path)) = self.natives.evict(now) {
+                self.outputs.push_back(Output::RemoveNative(key, path));
+            } else if let Some(env) = oldest {
+                self.remove_env(&env, "cache limit");
+            } else {
+                break;
+            }
+        }
+    }
+
+    fn is_in_use(&self, env: &EnvId) -> bool {
+        self.envs.is_undecided(env)
+            || self.peers.values().any(|p| {
+                p.pinned.as_ref() == Some(env)
+                    || matches!(&p.state, State::WaitForChild { env: used, .. } if used == env)
+            })
+    }
+
+    /// A connection ended: it gets no answer any more.
+    pub(super) fn verifier_gone(&mut self, peer: PeerId) {
+        for env in self.envs.known.values_mut() {
+            env.verifiers.retain(|p| *p != peer);
+        }
+    }
+
+    fn env_of(&mut self, target: &EnvTarget) -> Option<EnvId> {
+        let platform = if target.target.is_empty() { &self.config.platform } else { &target.target };
+        match EnvId::new(platform.as_bytes(), target.name.as_bytes()) {
+            Ok(env) => Some(env),
+            Err(error) => {
+                self.note(Note::BadName(error.to_string().into()));
+                None
+            }
+        }
+    }
+
+    fn answer_missing(&mut self, peer: PeerId, env: &EnvId) {
+        self.answer(peer, false, Some(format!("environment {env} is not installed")));
+    }
+
+    fn answer(&mut self, peer: PeerId, ok: bool, text: Option<String>) {
+        if let Some(text) = text {
+            if self.peers.get(&peer).is_some_and(|p| p.version.has_status_text()) {
+                self.send(peer, Message::StatusText { text: text.into() });
+            }
+        }
+        self.send(peer, Message::VerifyEnvResult { ok: u32::from(ok) });
+    }
+
+    pub(super) fn check_envs(&self) -> Result<(), String> {
+        for peer in self.peers.values() {
+            if let State::WaitForChild { env, .. } = &peer.state {
+                if !self.envs.is_installed(env) {
+                    return Err(format!("a job runs in {env}, which is not installed"));
+                }
+            }
+            if let State::ToInstall(env) = &peer.state {
+                if !matches!(self.envs.known.get(env), Some(Env { state: EnvState::Arriving { .. }, .. })) {
+                    return Err(format!("{env} is received, but not arriving"));
+                }
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,164 @@
+//! One client's connection: its state and what it holds.
+
+use crate::env::EnvId;
+use crate::ids::{ClientId, JobId};
+use crate::message::{CompileFile, GetCs};
+use crate::text::Text;
+use crate::time::Instant;
+use crate::version::Version;
+use std::fmt;
+
+/// A job's number together with the scheduler session that gave it out (decisions.md 9).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct SessionJob {
+    pub job: JobId,
+    /// `None`: made up here, or by a scheduler that we don't know.
+    pub session: Option<u32>,
+}
+
+/// One connection.
+#[derive(Debug)]
+pub(super) struct Peer {
+    pub client: ClientId,
+    pub version: Version,
+    pub address: Text,
+    pub state: State,
+    /// Jobs of this connection that the scheduler still counts as ours to report.
+    pub jobs: Vec<SessionJob>,
+    /// Environment that this connection brought, checked or uses: not evicted before it ends.
+    pub pinned: Option<EnvId>,
+}
+
+/// Where a connection stands (`spec/daemon.md` 5.1).
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum State {
+    /// New, or an environment transfer is over.
+    Unknown,
+    /// Its native environment is looked for or made.
+    WaitCreateEnv,
+    /// It knows its native environment.
+    GotNative,
+    /// GET_CS passed on, or kept until there is a scheduler again.
+    WaitForCs {
+        request: Box<GetCs>,
+        /// The session that was asked.
+        asked: Option<u32>,
+    },
+    /// To be built here by the client itself; waits for a slot.
+    PendingUseCs { job: SessionJob, platform: Text, niceness: u32 },
+    /// Has been sent to another host.
+    WaitCompile { host: Text },
+    /// A local job waits for a slot.
+    LinkJob { output: Text, full: bool },
+    /// The client runs something itself.
+    ClientWork(Work),
+    /// The job was reported.
+    JobDone,
+    /// Sends an environment that is unpacked here.
+    ToInstall(EnvId),
+    /// COMPILE_FILE received, waits for a slot.
+    ToCompile { job: SessionJob, env: EnvId, file: Box<CompileFile> },
+    /// Its job runs in a slot.
+    WaitForChild { job: SessionJob, env: EnvId, slot: u16, since: Instant },
+    /// The job has ended and was reported; the object travels.
+    Sending,
+}
+
+/// What a client in `clientwork` does.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum Work {
+    /// A job that the scheduler knows or that was made up here.
+    Own { job: SessionJob },
+    /// A local job.
+    Local { output: Text, full: bool, started: u32, announced: Option<u32> },
+}
+
+impl State {
+    /// The name in the dump.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Unknown => "unknown",
+            Self::WaitCreateEnv => "waitcreateenv",
+            Self::GotNative => "gotnative",
+            Self::WaitForCs { .. } => "waitforcs",
+            Self::PendingUseCs { .. } => "pending_use_cs",
+            Self::WaitCompile { .. } => "waitcompile",
+            Self::LinkJob { .. } => "linkjob",
+            Self::ClientWork(_) => "clientwork",
+            Self::JobDone => "jobdone",
+            Self::ToInstall(_) => "toinstall",
+            Self::ToCompile { .. } => "tocompile",
+            Self::WaitForChild { .. } => "waitforchild",
+            Self::Sending => "sending",
+        }
+    }
+
+    /// Whether the connection's own thread has taken its dialogue over, so that nothing more is expected here.
+    pub fn is_taken_over(&self) -> bool {
+        matches!(self, Self::ToInstall(_) | Self::ToCompile { .. } | Self::WaitForChild { .. } | Self::Sending)
+    }
+}
+
+/// Why a connection is ended; its code goes to the scheduler with the job (`spec/daemon.md` 5.6).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum CloseReason {
+    /// The daemon stops.
+    Stopping,
+    /// The client is gone.
+    Closed,
+    /// END: the client said good-bye.
+    End,
+    /// A message that makes no sense here.
+    Unexpected,
+    /// No environment could be made.
+    NativeFailed,
+    /// Compiler or extra file is missing.
+    NativeMissing,
+    /// No name of an environment or platform.
+    BadEnvironment,
+    /// The environment is not here, or broken.
+    NoEnvironment,
+    /// JOB_DONE for a job that is not the connection's own.
+    ForeignJob,
+    /// The thread that ran the job ended without a report.
+    NoReport,
+    /// COMPILE_FILE that cannot be run: language, compiler.
+    BadJob,
+}
+
+impl CloseReason {
+    /// The exit code.
+    pub const fn code(self) -> i32 {
+        match self {
+            Self::Stopping => 116,
+            Self::Closed => 118,
+            Self::End => 119,
+            Self::Unexpected | Self::ForeignJob => 120,
+            Self::NativeFailed => 121,
+            Self::NativeMissing => 122,
+            Self::BadEnvironment => 144,
+            Self::NoEnvironment => 110,
+            Self::NoReport => 151,
+            Self::BadJob => 100,
+        }
+    }
+}
+
+impl fmt::Display for CloseReason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let what = match self {
+            Self::Stopping => "daemon stops",
+            Self::Closed => "connection closed",
+            Self::End => "end",
+            Self::Unexpected => "unexpected message",
+            Self::NativeFailed => "native environment could not be made",
+            Self::NativeMissing => "compiler or extra file missing",
+            Self::BadEnvironment => "bad environment name",
+            Self::NoEnvironment => "environment missing or broken",
+            Self::ForeignJob => "job of somebody else",
+            Self::NoReport => "job ended without a report",
+            Self::BadJob => "job that cannot be run",
+        };
+        write!(f, "{what} ({})", self.code())
+    }
+}

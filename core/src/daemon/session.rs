@@ -1,0 +1,305 @@
+//! The link to the scheduler: finding it again, logging in, and when it must not be spoken to.
+
+use super::peer::{Peer, SessionJob, State, Work};
+use super::{Daemon, Note, Output};
+use crate::env::EnvRef;
+use crate::ids::JobId;
+use crate::message::{JobDone, JobLocalBegin, Login, Message, done_flags};
+use crate::text::Text;
+use crate::time::{Duration, Instant};
+use crate::version::Version;
+
+/// First wait before a lost scheduler is looked for again; it doubles.
+const BACKOFF_FIRST: Duration = Duration::from_millis(500);
+/// Longest wait.
+const BACKOFF_MAX: Duration = Duration::from_secs(20);
+/// Fixed wait of 1.4's tests.
+const BACKOFF_TEST: Duration = Duration::from_secs(3);
+/// How long a scheduler may take to answer LOGIN before it is spoken to all the same (decisions.md 11).
+const HOLD: Duration = Duration::from_secs(1);
+/// Messages kept for a scheduler that has not answered LOGIN yet; past that they are sent at once.
+const HELD_MAX: usize = 1000;
+
+#[derive(Debug)]
+pub(super) struct Session {
+    link: Link,
+    /// Counts logins: ids of an earlier one mean nothing to the present scheduler.
+    number: u32,
+    failures: u32,
+    /// xorshift state for the jitter.
+    chance: u64,
+    test_reconnect: bool,
+    /// Until when requests wait for a scheduler that was there a moment ago.
+    pub(super) expected_until: Option<Instant>,
+}
+
+#[derive(Debug)]
+enum Link {
+    /// None; looked for at that time.
+    Absent(Instant),
+    /// The shell looks for one.
+    Looking,
+    /// Logged in.
+    Up { version: Version, known_as: Text, hold: Option<Hold> },
+    /// We close it; `SchedulerLost` follows.
+    Closing,
+}
+
+/// LOGIN is out, its CS_CONF not yet here.
+#[derive(Debug)]
+struct Hold {
+    until: Instant,
+    held: Vec<Message>,
+}
+
+impl Session {
+    pub fn new(now: Instant, seed: u64, test_reconnect: bool) -> Self {
+        Self { link: Link::Absent(now), number: 0, failures: 0, chance: seed | 1, test_reconnect, expected_until: None }
+    }
+
+    /// Number of the session, if there is one.
+    pub fn current(&self) -> Option<u32> {
+        matches!(self.link, Link::Up { .. }).then_some(self.number)
+    }
+
+    pub fn version(&self) -> Option<Version> {
+        match &self.link {
+            Link::Up { version, .. } => Some(*version),
+            _ => None,
+        }
+    }
+
+    pub fn known_as(&self) -> Option<&Text> {
+        match &self.link {
+            Link::Up { known_as, .. } => Some(known_as),
+            _ => None,
+        }
+    }
+
+    pub fn not_found(&mut self, now: Instant) {
+        if matches!(self.link, Link::Looking) {
+            let wait = self.backoff();
+            self.link = Link::Absent(now + wait);
+        }
+    }
+
+    /// Something changed: the wait is over.
+    pub fn look_now(&mut self, now: Instant) {
+        if matches!(self.link, Link::Absent(_)) {
+            self.failures = 0;
+            self.link = Link::Absent(now);
+        }
+    }
+
+    pub fn timeout(&self) -> Option<Instant> {
+        match &self.link {
+            Link::Absent(at) => Some(*at),
+            Link::Up { hold: Some(hold), .. } => Some(hold.until),
+            _ => None,
+        }
+    }
+
+    /// Between half and the whole of a wait that doubles with each failure.
+    fn backoff(&mut self) -> Duration {
+        if self.test_reconnect {
+            return BACKOFF_TEST;
+        }
+        let whole = BACKOFF_FIRST.saturating_mul(1 << self.failures.min(6)).min(BACKOFF_MAX);
+        self.failures = self.failures.saturating_add(1);
+        self.chance ^= self.chance << 13;
+        self.chance ^= self.chance >> 7;
+        self.chance ^= self.chance << 17;
+        let per_mille = u32::try_from(500 + self.chance % 501).unwrap_or(1000);
+        whole * per_mille / 1000
+    }
+}
+
+impl Daemon {
+    pub(super) fn session_timeout(&mut self, now: Instant) {
+        match &self.session.link {
+            Link::Absent(at) if *at <= now && self.terminate_at.is_none() => {
+                self.session.link = Link::Looking;
+                self.outputs.push_back(Output::Connect);
+            }
+            Link::Absent(at) if *at <= now => self.session.link = Link::Closing,
+            Link::Up { hold: Some(hold), .. } if hold.until <= now => self.release_held(),
+            _ => {}
+        }
+    }
+
+    pub(super) fn scheduler_connected(&mut self, now: Instant, version: Version, known_as: Text) {
+        if self.terminate_at.is_some() {
+            self.outputs.push_back(Output::CloseScheduler);
+            return;
+        }
+        self.session.number += 1;
+        self.session.failures = 0;
+        self.session.expected_until = None;
+        self.note(Note::Connected(known_as.clone()));
+        self.session.link = Link::Up { version, known_as, hold: None };
+        let login = Login {
+            port: self.config.port,
+            slots: self.config.slots,
+            environments: self.environments(),
+            node_name: self.config.node_name.clone(),
+            platform: self.config.platform.clone(),
+            chroot_possible: u32::from(self.config.chroot_possible),
+            no_remote: u32::from(self.config.no_remote),
+            features: self.config.features,
+        };
+        self.log_in(now, login);
+        self.stats.report_again();
+        self.tell_new_scheduler();
+    }
+
+    /// Tells a new scheduler what still waits or runs: requests, and local jobs.
+    fn tell_new_scheduler(&mut self) {
+        let session = self.session.current();
+        let connections = self.connections();
+        let mut messages = Vec::new();
+        for peer in self.peers.values_mut() {
+            match &mut peer.state {
+                State::WaitForCs { request, asked } => {
+                    *asked = session;
+                    request.client_count = connections;
+                    messages.push(Message::GetCs((**request).clone()));
+                }
+                State::ClientWork(Work::Local { output, full, started, announced }) => {
+                    *announced = session;
+                    messages.push(local_begin(*started, output, peer.client.0, *full));
+                }
+                _ => {}
+            }
+        }
+        for message in messages {
+            self.tell_scheduler(message);
+        }
+    }
+
+    /// LOGIN again: the environments changed.
+    pub(super) fn reannounce(&mut self, now: Instant) {
+        if self.session.current().is_none() {
+            return;
+        }
+        let login = Login {
+            port: 0,
+            slots: 0,
+            environments: self.environments(),
+            node_name: self.config.node_name.clone(),
+            platform: Text::new(),
+            chroot_possible: 1,
+            no_remote: 0,
+            features: self.config.features,
+        };
+        // What is still held back from the former LOGIN has to leave before: order is kept.
+        self.release_held();
+        self.log_in(now, login);
+    }
+
+    fn log_in(&mut self, now: Instant, login: Login) {
+        self.outputs.push_back(Output::ToScheduler(Message::Login(login)));
+        if let Link::Up { version, hold, .. } = &mut self.session.link {
+            if version.has_cs_conf() {
+                *hold = Some(Hold { until: now + HOLD, held: Vec::new() });
+            }
+        }
+    }
+
+    pub(super) fn scheduler_lost(&mut self, now: Instant) {
+        let was_up = matches!(self.session.link, Link::Up { .. });
+        if was_up {
+            self.note(Note::SchedulerGone);
+            self.session.expected_until = Some(now + super::LOCAL_ANSWER_AFTER);
+        }
+        let wait = self.session.backoff();
+        self.session.link = Link::Absent(now + wait);
+    }
+
+    pub(super) fn scheduler_said(&mut self, now: Instant, message: Message) {
+        if self.session.current().is_none() {
+            return; // was on its way when we closed
+        }
+        match message {
+            Message::UseCs(use_cs) => self.use_cs(use_cs),
+            Message::NoCs { job, client } => self.no_cs(job, client),
+            Message::CsConf(conf) => {
+                self.stats.set_interval(conf.max_pong);
+                self.release_held();
+            }
+            Message::Ping => {
+                if self.session.version().is_some_and(|v| !v.has_keepalive()) {
+                    self.tell_scheduler(Message::Ping);
+                }
+            }
+            Message::GetInternals => {
+                let text = self.internals(now);
+                self.tell_scheduler(Message::StatusText { text: text.into() });
+            }
+            _ => {
+                self.note(Note::UnknownSchedulerMessage);
+                self.note(Note::SchedulerGone);
+                self.session.expected_until = Some(now + super::LOCAL_ANSWER_AFTER);
+                self.session.link = Link::Closing;
+                self.outputs.push_back(Output::CloseScheduler);
+            }
+        }
+    }
+
+    /// Says something to the scheduler, if there is one; later, if it has not answered LOGIN yet.
+    pub(super) fn tell_scheduler(&mut self, message: Message) {
+        match &mut self.session.link {
+            Link::Up { hold: Some(hold), .. } if hold.held.len() < HELD_MAX => hold.held.push(message),
+            Link::Up { .. } => {
+                self.release_held();
+                self.outputs.push_back(Output::ToScheduler(message));
+            }
+            _ => {}
+        }
+    }
+
+    fn release_held(&mut self) {
+        if let Link::Up { hold, .. } = &mut self.session.link {
+            if let Some(hold) = hold.take() {
+                self.outputs.extend(hold.held.into_iter().map(Output::ToScheduler));
+            }
+        }
+    }
+
+    /// Reports the end of a job that this side has to report, if the present scheduler gave it out.
+    pub(super) fn job_failed(&mut self, job: SessionJob, code: i32, flags: u32) {
+        if job.session.is_some() && job.session == self.session.current() {
+            let done = JobDone { job: job.job.0, exit_code: code, flags, ..JobDone::default() };
+            self.job_done(done);
+        }
+    }
+
+    /// Sends JOB_DONE with the number of connections filled in.
+    pub(super) fn job_done(&mut self, done: JobDone) {
+        let client_count = self.connections();
+        self.tell_scheduler(Message::JobDone(JobDone { client_count, ..done }));
+    }
+
+    /// A job was given to a client that is gone: the scheduler must free the server.
+    pub(super) fn nobody_wants(&mut self, job: JobId) {
+        let session = self.session.current();
+        self.job_failed(SessionJob { job, session }, 107, done_flags::FROM_SUBMITTER);
+    }
+
+    fn environments(&self) -> Vec<EnvRef> {
+        self.envs
+            .installed()
+            .map(|id| EnvRef { platform: id.platform.as_str().into(), name: id.name.as_str().into() })
+            .collect()
+    }
+
+    /// When the oldest request gives up on the scheduler.
+    pub(super) fn local_answer_due(&self) -> Option<Instant> {
+        let waits = |p: &Peer| matches!(p.state, State::WaitForCs { .. });
+        self.session.expected_until.filter(|_| self.session.current().is_none() && self.peers.values().any(waits))
+    }
+}
+
+/// JOB_LOCAL_BEGIN as the scheduler is told.
+pub(super) fn local_begin(start_time: u32, output: &Text, id: u32, full: bool) -> Message {
+    Message::JobLocalBegin(JobLocalBegin { start_time, output_file: output.clone(), id, full: u32::from(full) })
+}

@@ -1,0 +1,162 @@
+//! Slots: how many are used follows from the states of the connections, so that none can get lost (`spec/daemon.md` 5.4).
+
+use super::peer::{Peer, State, Work};
+use super::{Daemon, Grant, Note, Output, TERM_GRACE};
+use crate::ids::PeerId;
+use crate::time::Instant;
+use std::collections::BTreeSet;
+
+impl Daemon {
+    /// Slots in all: with `-m 0` local jobs still run, one at a time.
+    pub(super) fn slots(&self) -> u32 {
+        self.config.slots.max(1)
+    }
+
+    /// Slots in use. A full local job counts for all of them.
+    pub(super) fn slots_used(&self) -> u32 {
+        self.peers.values().map(|p| units(p, self.slots())).fold(0, u32::saturating_add)
+    }
+
+    /// Jobs and unpackers that this daemon runs itself, for the dump.
+    pub(super) fn kids(&self) -> usize {
+        let kid = |p: &&Peer| matches!(p.state, State::ToInstall(_) | State::WaitForChild { .. });
+        self.peers.values().filter(kid).count()
+    }
+
+    /// Gives free slots out: local jobs first, then clients' own compiles, then jobs of others.
+    pub(super) fn grant(&mut self, now: Instant) {
+        if self.terminate_at.is_some() {
+            return;
+        }
+        while self.slots_used() < self.slots() {
+            if let Some(peer) = self.next_own() {
+                self.start_own(now, peer);
+            } else if let Some(peer) = self.next_foreign() {
+                self.start_foreign(now, peer);
+            } else {
+                break;
+            }
+        }
+    }
+
+    fn next_own(&self) -> Option<PeerId> {
+        let link = self.peers.iter().filter(|(_, p)| matches!(p.state, State::LinkJob { .. }));
+        if let Some((id, _)) = link.min_by_key(|(_, p)| p.client) {
+            return Some(*id);
+        }
+        let pending = self.peers.iter().filter_map(|(id, p)| match p.state {
+            State::PendingUseCs { niceness, .. } => Some((niceness, p.client, *id)),
+            _ => None,
+        });
+        pending.min().map(|(_, _, id)| id)
+    }
+
+    /// The next job of others: not while the host is too busy, nor while its environment still arrives or is checked.
+    fn next_foreign(&self) -> Option<PeerId> {
+        if !self.stats.takes_jobs() {
+            return None;
+        }
+        let ready = self.peers.iter().filter_map(|(id, p)| match &p.state {
+            State::ToCompile { env, .. } if !self.envs.is_undecided(env) => Some((p.client, *id)),
+            _ => None,
+        });
+        ready.min().map(|(_, id)| id)
+    }
+
+    fn start_foreign(&mut self, now: Instant, peer: PeerId) {
+        let Some(slot) = self.free_slot() else { return };
+        let Some(entry) = self.peers.get_mut(&peer) else { return };
+        let State::ToCompile { job, env, file } = std::mem::replace(&mut entry.state, State::Unknown) else { return };
+        if !self.envs.is_installed(&env) {
+            entry.state = State::ToCompile { job, env: env.clone(), file };
+            self.note(Note::NoEnvironment(env.clone(), job.job.0));
+            let text = format!("environment {env} is not installed, removed?");
+            return self.refuse(now, peer, &text, super::CloseReason::NoEnvironment);
+        }
+        entry.state = State::WaitForChild { job, env: env.clone(), slot, since: now };
+        self.envs.touch(&env);
+        let memory_mib = self.stats.memory_limit(self.config.slots);
+        self.note(Note::RemoteCompile(file.input_file.clone()));
+        self.note(Note::MemoryLimit(memory_mib));
+        self.job_begin(now, job);
+        self.outputs.push_back(Output::Grant(Grant { peer, slot, env, job: *file, memory_mib }));
+    }
+
+    /// The lowest slot number that no running job has.
+    fn free_slot(&self) -> Option<u16> {
+        let taken: BTreeSet<u16> = self.peers.values().filter_map(|p| slot_of(&p.state)).collect();
+        (0..u16::MAX).find(|n| !taken.contains(n))
+    }
+
+    /// TERM: nothing new is taken; what runs may end within a while (decisions.md 13).
+    pub(super) fn terminate(&mut self, now: Instant) {
+        if self.terminate_at.is_some() {
+            self.terminate_at = Some(now);
+            return;
+        }
+        self.terminate_at = Some(now + TERM_GRACE);
+        self.outputs.push_back(Output::StopListening);
+        let idle: Vec<PeerId> = self.peers.iter().filter(|(_, p)| !is_running(&p.state)).map(|(id, _)| *id).collect();
+        for peer in idle {
+            self.close(now, peer, super::CloseReason::Stopping);
+        }
+    }
+
+    /// After TERM: leaves when nothing runs any more, or when the grace is over.
+    pub(super) fn leave_if_done(&mut self, now: Instant) {
+        let Some(at) = self.terminate_at else { return };
+        if self.exited {
+            return;
+        }
+        if at <= now {
+            let left: Vec<PeerId> = self.peers.keys().copied().collect();
+            for peer in left {
+                self.outputs.push_back(Output::Kill(peer));
+                self.close(now, peer, super::CloseReason::Stopping);
+            }
+        }
+        if self.peers.is_empty() {
+            if self.session.current().is_some() {
+                self.outputs.push_back(Output::CloseScheduler);
+            }
+            self.exited = true;
+            self.outputs.push_back(Output::Exit);
+        }
+    }
+
+    pub(super) fn check_slots(&self) -> Result<(), String> {
+        let mut seen = BTreeSet::new();
+        for peer in self.peers.values() {
+            if let Some(slot) = slot_of(&peer.state) {
+                if !seen.insert(slot) {
+                    return Err(format!("slot {slot} was granted twice"));
+                }
+                if u32::from(slot) >= self.slots() {
+                    return Err(format!("slot {slot} of {}", self.slots()));
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Work that TERM lets end: jobs of others, and the way of their objects.
+fn is_running(state: &State) -> bool {
+    matches!(state, State::WaitForChild { .. } | State::Sending)
+}
+
+fn slot_of(state: &State) -> Option<u16> {
+    match state {
+        State::WaitForChild { slot, .. } => Some(*slot),
+        _ => None,
+    }
+}
+
+/// Slots that a connection holds.
+fn units(peer: &Peer, all: u32) -> u32 {
+    match &peer.state {
+        State::ClientWork(Work::Local { full: true, .. }) => all,
+        State::ClientWork(_) | State::ToInstall(_) | State::WaitForChild { .. } => 1,
+        _ => 0,
+    }
+}

@@ -1,0 +1,295 @@
+//! How busy this host is, from raw numbers of its kernel (`spec/daemon.md` 4.4).
+
+use super::{Daemon, Note, Output};
+use crate::message::{Message, Stats as Report};
+use crate::time::{Duration, Instant};
+
+/// How often the load is looked at, unless the scheduler says otherwise.
+const INTERVAL: Duration = Duration::from_secs(3);
+/// Longest interval while nothing happens (decisions.md 31).
+const INTERVAL_IDLE: Duration = Duration::from_secs(15);
+/// A change below this is not reported.
+const REPORT_STEP: u32 = 100;
+/// A host with this load gets no jobs.
+const FULL: u32 = 1000;
+/// Free disk a job may need.
+const DISK_PER_JOB: u64 = 25 << 20;
+/// Memory that is left to the host whatever comes, MiB.
+const MEMORY_SHORT: u64 = 64;
+/// A compile gets at least this much, MiB: less fails plain C++.
+const MEMORY_MIN: u64 = 256;
+/// Up to this many slots the memory is divided among all of them; with more, their big jobs seldom meet.
+const MEMORY_SHARES: u32 = 4;
+/// Fewer busy ticks than this say nothing.
+const TICKS_MIN: u64 = 10;
+
+/// Ticks since the start of the machine, of all processors together.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct CpuTicks {
+    /// In user mode.
+    pub user: u64,
+    /// In user mode, with lowered priority.
+    pub nice: u64,
+    /// In the kernel.
+    pub system: u64,
+    /// Doing nothing.
+    pub idle: u64,
+    /// Doing nothing, but a disk is awaited: counts as busy, as in 1.4.
+    pub iowait: u64,
+}
+
+/// Memory in kB, as `/proc/meminfo` has it, bounded by the control groups above us (decisions.md 30).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Memory {
+    /// MemTotal.
+    pub total_kb: u64,
+    /// What may be taken without hurting anybody: MemAvailable, or less.
+    pub available_kb: u64,
+}
+
+/// Raw numbers of a moment.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Measurement {
+    /// `/proc/stat`.
+    pub cpu: CpuTicks,
+    /// Load averages of 1, 5 and 15 minutes, times 1000.
+    pub load_avg: [u32; 3],
+    /// Memory.
+    pub memory: Memory,
+    /// Bytes that are free on the file system of the environments.
+    pub disk_free: u64,
+}
+
+#[derive(Debug)]
+pub(super) struct Stats {
+    cpus: u32,
+    interval: Duration,
+    /// The interval now: it grows while idle.
+    current: Duration,
+    due: Instant,
+    /// A measurement was asked for and has not come.
+    asked: bool,
+    last: Option<(Instant, Measurement)>,
+    /// CPU time of own jobs since the last measurement, ms over all processors.
+    own_ms: u64,
+    /// Last computed.
+    pub(super) load: u32,
+    /// Last computed, in parts of the load.
+    pub(super) idle: u32,
+    pub(super) nice: u32,
+    pub(super) fill: u32,
+    /// Last reported in this session.
+    reported: Option<u32>,
+    why_full: Option<&'static str>,
+}
+
+impl Stats {
+    pub fn new(now: Instant, cpus: u32) -> Self {
+        Self {
+            cpus: cpus.max(1),
+            interval: INTERVAL,
+            current: INTERVAL,
+            due: now,
+            asked: false,
+            last: None,
+            own_ms: 0,
+            load: 0,
+            idle: FULL,
+            nice: 0,
+            fill: 0,
+            reported: None,
+            why_full: None,
+        }
+    }
+
+    /// CS_CONF: seconds. Zero would be a busy loop.
+    pub fn set_interval(&mut self, seconds: u32) {
+        self.interval = Duration::from_secs(u64::from(seconds.clamp(1, 3600)));
+        self.current = self.interval;
+    }
+
+    /// A new session: the next load is reported whatever it is.
+    pub fn report_again(&mut self) {
+        self.reported = None;
+        self.force();
+    }
+
+    /// The load is looked at with the next timeout.
+    pub fn force(&mut self) {
+        self.due = Instant::ZERO;
+    }
+
+    /// A job of others ended.
+    pub fn own_work(&mut self, user_ms: u32, sys_ms: u32) {
+        self.own_ms = self.own_ms.saturating_add(u64::from(user_ms) + u64::from(sys_ms));
+    }
+
+    /// A client built something here. One that claims more CPU time than time lies, or used threads.
+    pub fn own_work_of_client(&mut self, real_ms: u32, user_ms: u32, sys_ms: u32) {
+        if u64::from(user_ms) + u64::from(sys_ms) <= u64::from(real_ms) {
+            self.own_work(user_ms, sys_ms);
+        }
+    }
+
+    /// Whether jobs of others may start.
+    pub fn takes_jobs(&self) -> bool {
+        self.load < FULL
+    }
+
+    /// Memory for one job in MiB.
+    pub fn memory_limit(&self, slots: u32) -> u32 {
+        memory_limit(self.last.map(|(_, m)| m.memory).unwrap_or_default(), slots)
+    }
+
+    pub fn measurement(&self) -> Option<&Measurement> {
+        self.last.as_ref().map(|(_, m)| m)
+    }
+}
+
+impl Daemon {
+    /// When the load is looked at next: never while nobody wants to know.
+    pub(super) fn measure_due(&self) -> Option<Instant> {
+        let wanted = self.session.current().is_some() || !self.peers.is_empty();
+        (wanted && !self.stats.asked).then_some(self.stats.due)
+    }
+
+    pub(super) fn measure_if_due(&mut self, now: Instant) {
+        if self.measure_due().is_some_and(|due| due <= now) {
+            self.stats.asked = true;
+            self.outputs.push_back(Output::Measure);
+        }
+    }
+
+    pub(super) fn measured(&mut self, now: Instant, m: &Measurement) {
+        let jobs_wait = u64::from(self.slots().saturating_sub(self.slots_used()) + 1);
+        let kids = self.kids();
+        let stats = &mut self.stats;
+        let (was, since) = stats.last.map_or((CpuTicks::default(), now), |(at, last)| (last.cpu, at));
+        let interval_ms = u64::try_from(now.since(since).as_millis()).unwrap_or(u64::MAX);
+        let shares = shares(was, m.cpu);
+        let own = own_share(stats.own_ms, stats.cpus, interval_ms, kids, shares.nice);
+        stats.fill = memory_fill(m.memory);
+        stats.idle = shares.idle;
+        stats.nice = shares.nice;
+        let busy = FULL - (shares.idle + own).min(FULL);
+        let full = why_full(m, jobs_wait);
+        stats.load = if full.is_some() { FULL } else { busy.max(stats.fill) };
+        stats.own_ms = 0;
+        stats.last = Some((now, *m));
+        stats.asked = false;
+        let load = stats.load;
+        let changed = stats.reported.is_none_or(|r| r.abs_diff(load) >= REPORT_STEP || (r >= FULL) != (load >= FULL));
+        let idle = self.peers.is_empty() && !changed;
+        stats.current = if idle { (stats.current * 2).min(INTERVAL_IDLE.max(stats.interval)) } else { stats.interval };
+        stats.due = now + stats.current;
+        let was_full = std::mem::replace(&mut stats.why_full, full);
+        if was_full != full {
+            self.note(full.map_or(Note::TakesJobs, Note::TakesNoJobs));
+        }
+        if changed && self.session.current().is_some() {
+            self.stats.reported = Some(load);
+            let free_mem = u32::try_from(m.memory.available_kb / 1024).unwrap_or(u32::MAX);
+            let [load_avg_1, load_avg_5, load_avg_10] = m.load_avg;
+            self.tell_scheduler(Message::Stats(Report { load, load_avg_1, load_avg_5, load_avg_10, free_mem }));
+        }
+    }
+}
+
+/// Parts of a thousand of the time between two looks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Shares {
+    idle: u32,
+    nice: u32,
+}
+
+fn shares(was: CpuTicks, is: CpuTicks) -> Shares {
+    let diff = |f: fn(&CpuTicks) -> u64| f(&is).saturating_sub(f(&was));
+    let (idle, nice) = (diff(|c| c.idle), diff(|c| c.nice));
+    let all = diff(|c| c.user) + nice + diff(|c| c.system) + idle + diff(|c| c.iowait);
+    if all <= TICKS_MIN {
+        return Shares { idle: FULL, nice: 0 };
+    }
+    let part = |n: u64| u32::try_from(n.saturating_mul(1000) / all).unwrap_or(FULL);
+    Shares { idle: part(idle), nice: part(nice) }
+}
+
+/// Our own compiles are no load: they are what the host is for. Without the end of one in this interval a quarter of the
+/// niced time is taken as theirs, as 1.4 does.
+fn own_share(own_ms: u64, cpus: u32, interval_ms: u64, kids: usize, nice: u32) -> u32 {
+    if own_ms == 0 {
+        return if kids > 0 { nice / 4 } else { 0 };
+    }
+    let room = interval_ms.saturating_mul(u64::from(cpus)).max(1);
+    u32::try_from((own_ms.saturating_mul(1000) / room).min(1000)).unwrap_or(FULL)
+}
+
+/// How full the memory is, in parts of a thousand.
+fn memory_fill(memory: Memory) -> u32 {
+    if memory.total_kb == 0 {
+        return 0;
+    }
+    let free = memory.available_kb.min(memory.total_kb).saturating_mul(1000) / memory.total_kb;
+    FULL - u32::try_from(free).unwrap_or(FULL)
+}
+
+/// Why the host takes no jobs, if so.
+fn why_full(m: &Measurement, jobs: u64) -> Option<&'static str> {
+    if m.disk_free < jobs.saturating_mul(DISK_PER_JOB) {
+        Some("disk of the environments is nearly full")
+    } else if m.memory.total_kb != 0 && m.memory.available_kb / 1024 < MEMORY_SHORT {
+        Some("memory is short")
+    } else {
+        None
+    }
+}
+
+/// Memory for one job in MiB.
+fn memory_limit(memory: Memory, slots: u32) -> u32 {
+    let shares = u64::from(slots.clamp(1, MEMORY_SHARES));
+    u32::try_from((memory.available_kb / 1024 / shares).max(MEMORY_MIN)).unwrap_or(u32::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ticks(user: u64, nice: u64, system: u64, idle: u64, iowait: u64) -> CpuTicks {
+        CpuTicks { user, nice, system, idle, iowait }
+    }
+
+    #[test]
+    fn shares_of_time() {
+        assert_eq!(shares(ticks(0, 0, 0, 0, 0), ticks(10, 20, 10, 50, 10)), Shares { idle: 500, nice: 200 });
+        assert_eq!(shares(ticks(5, 0, 0, 5, 0), ticks(6, 0, 0, 5, 0)), Shares { idle: 1000, nice: 0 });
+        // Counters that went back (a processor was taken away) are no time.
+        assert_eq!(shares(ticks(900, 0, 0, 900, 0), ticks(1000, 0, 0, 10, 0)).idle, 0);
+    }
+
+    #[test]
+    fn own_compiles_are_no_load() {
+        assert_eq!(own_share(3000, 2, 3000, 1, 0), 500);
+        assert_eq!(own_share(0, 2, 3000, 1, 400), 100);
+        assert_eq!(own_share(0, 2, 3000, 0, 400), 0);
+        assert_eq!(own_share(u64::MAX, 1, 0, 0, 0), 1000);
+    }
+
+    #[test]
+    fn memory() {
+        assert_eq!(memory_fill(Memory { total_kb: 1000, available_kb: 250 }), 750);
+        assert_eq!(memory_fill(Memory::default()), 0);
+        assert_eq!(memory_limit(Memory { total_kb: 8 << 20, available_kb: 8 << 20 }, 2), 4096);
+        assert_eq!(memory_limit(Memory { total_kb: 8 << 20, available_kb: 8 << 20 }, 16), 2048);
+        assert_eq!(memory_limit(Memory::default(), 0), 256);
+    }
+
+    #[test]
+    fn a_full_disk_stops_jobs() {
+        let m = Measurement {
+            disk_free: 100 << 20,
+            memory: Memory { total_kb: 1 << 20, available_kb: 1 << 20 },
+            ..Measurement::default()
+        };
+        assert_eq!(why_full(&m, 4), None);
+        assert!(why_full(&m, 5).is_some());
+    }
+}

@@ -1,0 +1,78 @@
+//! The daemon's state as text, for the scheduler's `internals` command (`spec/daemon.md` 9).
+
+use super::Daemon;
+use super::peer::{Peer, State, Work};
+use crate::message::features;
+use crate::time::Instant;
+use std::fmt::Write;
+
+impl Daemon {
+    /// The dump. Unlike 1.4's, asking does not disturb the measurement of load.
+    pub(super) fn internals(&self, now: Instant) -> String {
+        let mut text = String::new();
+        // Writing to a String cannot fail.
+        let _ = self.write_internals(now, &mut text);
+        text
+    }
+
+    fn write_internals(&self, now: Instant, out: &mut String) -> std::fmt::Result {
+        writeln!(out, "Node Name: {}", self.config.node_name)?;
+        if let Some(known_as) = self.session.known_as() {
+            writeln!(out, "  Remote name: {known_as}")?;
+        }
+        for peer in self.peers.values() {
+            write_peer(peer, now, out)?;
+        }
+        let cache = self.envs.size().saturating_add(self.natives.size());
+        if cache > 0 {
+            writeln!(out, "  Cache Size: {cache}")?;
+        }
+        writeln!(out, "  Architecture: {}", self.config.platform)?;
+        for (key, archive) in self.natives.list() {
+            match archive {
+                Some(a) => {
+                    writeln!(out, "  NativeEnv ({}:{}): {}, size {}", key.compression, key.compiler, a.path, a.size)?
+                }
+                None => writeln!(out, "  NativeEnv ({}:{}): (creating)", key.compression, key.compiler)?,
+            }
+        }
+        for (id, size, last_use) in self.envs.sizes() {
+            writeln!(out, "  ReceivedEnv[{}/{}] last_use #{last_use}, size {size}", id.platform, id.name)?;
+        }
+        writeln!(out, "  Current kids: {} (max: {})", self.kids(), self.config.slots)?;
+        writeln!(out, "  Supported features: {}", feature_names(self.config.features))?;
+        if let Some(version) = self.session.version() {
+            writeln!(out, "  Scheduler protocol: {version}")?;
+        }
+        writeln!(out, "  cpu: {} idle, {} nice", self.stats.idle, self.stats.nice)?;
+        let (load, free) = self.stats.measurement().map_or((0, 0), |m| (m.load_avg[0], m.memory.available_kb / 1024));
+        writeln!(out, "  load: {}.{:03}, icecream_load: {}", load / 1000, load % 1000, self.stats.load)?;
+        writeln!(out, "  memory: {} (free: {free})", self.stats.fill)
+    }
+}
+
+fn write_peer(peer: &Peer, now: Instant, out: &mut String) -> std::fmt::Result {
+    write!(out, "  client {}: {} {} ClientID: {}", peer.client, peer.state.name(), peer.address, peer.client)?;
+    if let Some(job) = peer.jobs.last() {
+        write!(out, " Job ID: {}", job.job)?;
+    }
+    match &peer.state {
+        State::WaitCompile { host } => write!(out, " CompileServer: {host}")?,
+        State::LinkJob { output, full } | State::ClientWork(Work::Local { output, full, .. }) => {
+            write!(out, " {output}{}", if *full { " (full)" } else { "" })?;
+        }
+        State::PendingUseCs { niceness, .. } if *niceness > 0 => write!(out, " Nice: {niceness}")?,
+        State::WaitForChild { job, slot, since, .. } => {
+            write!(out, " Job ID: {} Slot: {slot} Since: {} ms", job.job, now.since(*since).as_millis())?;
+        }
+        _ => {}
+    }
+    writeln!(out)
+}
+
+/// As in the start-up line: `--` for none.
+pub fn feature_names(bits: u32) -> String {
+    let names = [(features::ENV_XZ, "env_xz"), (features::ENV_ZSTD, "env_zstd")];
+    let known: Vec<&str> = names.iter().filter(|(bit, _)| bits & bit != 0).map(|(_, name)| *name).collect();
+    if known.is_empty() { "--".to_owned() } else { known.join(" ") }
+}

@@ -1,0 +1,1 @@
+//! Scenarios of `spec/daemon.md` 12, by number.
