@@ -1,1 +1,277 @@
 //! Connecting, with a budget for every step.
+//!
+//! Host names are resolved on a thread of their own, because the system's resolver knows no deadline; addresses need no resolver.
+
+use std::io;
+use std::net::{IpAddr, SocketAddr, TcpStream, ToSocketAddrs};
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
+use std::sync::mpsc::{RecvTimeoutError, sync_channel};
+use std::thread;
+use std::time::Duration;
+
+use ice_core::version::Version;
+use socket2::{Domain, SockAddr, Socket, Type};
+use thiserror::Error;
+
+use crate::conn::Conn;
+use crate::deadline::{Deadline, Step};
+use crate::error::ConnError;
+use crate::handshake::{HandshakeError, WORD};
+use crate::stream::Stream;
+
+/// Longest path of a unix socket that the system takes.
+pub const UNIX_PATH_MAX: usize = 107;
+/// Addresses of one host name that are tried.
+const ADDRESSES_MAX: usize = 8;
+
+/// Where to dial to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Target {
+    /// A host by name or address (IPv6 without brackets).
+    Tcp {
+        /// Name or address.
+        host: String,
+        /// Port.
+        port: u16,
+    },
+    /// A unix socket of this host.
+    Unix(PathBuf),
+}
+
+/// Why there is no connection.
+#[derive(Debug, Error)]
+pub enum DialError {
+    /// The name cannot be resolved.
+    #[error("cannot find host {host}")]
+    Resolve {
+        /// The name.
+        host: String,
+        /// What the resolver says.
+        #[source]
+        source: io::Error,
+    },
+    /// No address of the host takes the connection.
+    #[error("cannot connect to {target}")]
+    Connect {
+        /// Address and port, or path.
+        target: String,
+        /// Error of the last try.
+        #[source]
+        source: io::Error,
+    },
+    /// A step took too long.
+    #[error("{step} of {target} did not come within {} s", limit.as_secs_f32())]
+    TimedOut {
+        /// Host and port, or path.
+        target: String,
+        /// What was waited for.
+        step: Step,
+        /// How long.
+        limit: Duration,
+    },
+    /// The path is longer than [`UNIX_PATH_MAX`].
+    #[error("socket path {} is longer than {} bytes", .0.display(), UNIX_PATH_MAX)]
+    PathTooLong(PathBuf),
+    /// Connected, but there is no agreement on a version.
+    #[error("{target} does not answer as icecream")]
+    Handshake {
+        /// Host and port, or path.
+        target: String,
+        /// What happened.
+        #[source]
+        source: ConnError,
+    },
+}
+
+impl Target {
+    /// Connects and shakes hands within `deadline`.
+    pub fn dial(&self, offer: Version, deadline: Deadline) -> Result<Conn, DialError> {
+        match self {
+            Self::Tcp { host, port } => tcp(host, *port, offer, deadline),
+            Self::Unix(path) => unix(path, offer, deadline),
+        }
+    }
+
+    /// Connects within `deadline`.
+    pub(crate) fn connect(&self, deadline: Deadline) -> Result<Stream, DialError> {
+        match self {
+            Self::Tcp { host, port } => connect_tcp(host, *port, deadline),
+            Self::Unix(path) => connect_unix(path, deadline),
+        }
+    }
+}
+
+impl std::fmt::Display for Target {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Tcp { host, port } => f.write_str(&host_port_text(host, *port)),
+            Self::Unix(path) => write!(f, "{}", path.display()),
+        }
+    }
+}
+
+/// Connects to a host (name, IPv4 or IPv6 address) and shakes hands, all within `deadline`.
+pub fn tcp(host: &str, port: u16, offer: Version, deadline: Deadline) -> Result<Conn, DialError> {
+    let stream = connect_tcp(host, port, deadline)?;
+    establish(stream, offer, deadline, || host_port_text(host, port))
+}
+
+/// Connects to a unix socket and shakes hands, all within `deadline`.
+pub fn unix(path: &Path, offer: Version, deadline: Deadline) -> Result<Conn, DialError> {
+    let stream = connect_unix(path, deadline)?;
+    establish(stream, offer, deadline, || path.display().to_string())
+}
+
+/// Connects, reads the peer's offer and closes: proof that a daemon lives behind the port, not only its host's kernel (decisions.md 12).
+pub fn probe(host: &str, port: u16, deadline: Deadline) -> Result<Version, DialError> {
+    let stream = connect_tcp(host, port, deadline)?;
+    let failed = |source| DialError::Handshake { target: host_port_text(host, port), source };
+    let deadline = deadline.for_step(Step::Offer);
+    let mut word = [0; WORD];
+    let mut have = 0;
+    while have < WORD {
+        match stream.read(word.get_mut(have..).unwrap_or_default(), &deadline).map_err(failed)? {
+            0 => return Err(failed(ConnError::Cut)),
+            n => have += n,
+        }
+    }
+    let offer = Version::new(u32::from_le_bytes(word));
+    match Version::agree(Version::LOWEST, offer) {
+        Some(_) => Ok(offer),
+        None => Err(failed(HandshakeError::Offer(offer).into())),
+    }
+}
+
+/// Takes `host`, `host:port`, `:port`, `[v6]` and `[v6]:port` apart, at the last colon; a bare IPv6 address has no port. The port's text is the
+/// caller's to judge (`spec/daemon.md` 1.1).
+pub fn split_host_port(text: &str) -> (&str, Option<&str>) {
+    if let Some((host, rest)) = text.strip_prefix('[').and_then(|t| t.split_once(']')) {
+        return (host, rest.strip_prefix(':'));
+    }
+    match text.rsplit_once(':') {
+        // Two colons without brackets can only be an IPv6 address.
+        Some((host, _)) if host.contains(':') && text.parse::<IpAddr>().is_ok() => (text, None),
+        Some((host, port)) => (host, Some(port)),
+        None => (text, None),
+    }
+}
+
+/// Host and port as people write them.
+pub fn host_port_text(host: &str, port: u16) -> String {
+    if host.contains(':') { format!("[{host}]:{port}") } else { format!("{host}:{port}") }
+}
+
+fn establish(
+    stream: Stream,
+    offer: Version,
+    deadline: Deadline,
+    target: impl FnOnce() -> String,
+) -> Result<Conn, DialError> {
+    Conn::establish(stream, offer, deadline).map_err(|source| DialError::Handshake { target: target(), source })
+}
+
+fn connect_tcp(host: &str, port: u16, deadline: Deadline) -> Result<Stream, DialError> {
+    let addresses = resolve(host, port, deadline)?;
+    let deadline = deadline.for_step(Step::Connect);
+    let mut last = None;
+    for (i, address) in addresses.iter().enumerate() {
+        let tried = match deadline.share(addresses.len() - i).left() {
+            None => TcpStream::connect(address),
+            Some(left) if left.is_zero() => break,
+            Some(left) => TcpStream::connect_timeout(address, left),
+        };
+        match tried {
+            Ok(tcp) => {
+                let stream = Stream::Tcp(tcp);
+                stream.tune();
+                return Ok(stream);
+            }
+            Err(e) => last = Some((address, e)),
+        }
+    }
+    Err(match last {
+        Some((address, source)) if source.kind() != io::ErrorKind::TimedOut => {
+            DialError::Connect { target: address.to_string(), source }
+        }
+        _ => timed_out(host_port_text(host, port), deadline),
+    })
+}
+
+fn connect_unix(path: &Path, deadline: Deadline) -> Result<Stream, DialError> {
+    let target = || path.display().to_string();
+    let failed = |source: io::Error| match source.kind() {
+        // The listener's queue stayed full for the time set below.
+        io::ErrorKind::WouldBlock => timed_out(target(), deadline.for_step(Step::Connect)),
+        _ => DialError::Connect { target: target(), source },
+    };
+    if path.as_os_str().as_bytes().len() > UNIX_PATH_MAX {
+        return Err(DialError::PathTooLong(path.to_path_buf()));
+    }
+    let socket = Socket::new(Domain::UNIX, Type::STREAM, None).map_err(failed)?;
+    if let Some(left) = deadline.left() {
+        socket.set_write_timeout(Some(left.max(Duration::from_millis(1)))).map_err(failed)?;
+    }
+    socket.connect(&SockAddr::unix(path).map_err(failed)?).map_err(failed)?;
+    socket.set_write_timeout(None).map_err(failed)?;
+    Ok(Stream::Unix(UnixStream::from(std::os::fd::OwnedFd::from(socket))))
+}
+
+/// All addresses of `host`, IPv4 first: 1.4 peers have no other.
+fn resolve(host: &str, port: u16, deadline: Deadline) -> Result<Vec<SocketAddr>, DialError> {
+    if let Ok(address) = host.parse::<IpAddr>() {
+        return Ok(vec![SocketAddr::new(address, port)]);
+    }
+    let failed = |source| DialError::Resolve { host: host.to_owned(), source };
+    let (tell, hear) = sync_channel(1);
+    let name = host.to_owned();
+    // A resolver that hangs keeps its thread, not us; its answer then falls into a channel nobody reads.
+    thread::Builder::new()
+        .name("resolver".into())
+        .spawn(move || {
+            let found = (name.as_str(), port).to_socket_addrs().map(Iterator::collect::<Vec<_>>);
+            let _ = tell.send(found);
+        })
+        .map_err(failed)?;
+    let deadline = deadline.for_step(Step::Resolve);
+    let found = match deadline.left() {
+        None => hear.recv().map_err(|_| RecvTimeoutError::Disconnected),
+        Some(left) => hear.recv_timeout(left),
+    };
+    let mut addresses = match found {
+        Ok(found) => found.map_err(failed)?,
+        Err(RecvTimeoutError::Timeout) => return Err(timed_out(host_port_text(host, port), deadline)),
+        Err(RecvTimeoutError::Disconnected) => return Err(failed(io::ErrorKind::NotFound.into())),
+    };
+    addresses.sort_by_key(SocketAddr::is_ipv6);
+    addresses.truncate(ADDRESSES_MAX);
+    if addresses.is_empty() { Err(failed(io::ErrorKind::NotFound.into())) } else { Ok(addresses) }
+}
+
+fn timed_out(target: String, deadline: Deadline) -> DialError {
+    DialError::TimedOut { target, step: deadline.step(), limit: deadline.limit().unwrap_or_default() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn hosts_and_ports() {
+        for (text, host, port) in [
+            ("host", "host", None),
+            ("host:8765", "host", Some("8765")),
+            (":8767", "", Some("8767")),
+            ("10.0.0.1:1", "10.0.0.1", Some("1")),
+            ("[fe80::1]:2", "fe80::1", Some("2")),
+            ("[::1]", "::1", None),
+            ("fe80::1", "fe80::1", None),
+            ("a:b:3", "a:b", Some("3")),
+            ("host:", "host", Some("")),
+        ] {
+            assert_eq!(split_host_port(text), (host, port), "{text}");
+        }
+        assert_eq!(host_port_text("::1", 5), "[::1]:5");
+    }
+}

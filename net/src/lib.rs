@@ -17,4 +17,6 @@ pub mod handshake;
 pub mod hub;
 pub mod listen;
 pub mod lzo;
+pub mod stream;
+pub mod wake;
 pub mod wire;

@@ -1,0 +1,291 @@
+//! Many peers, one loop: a reader thread per peer into one bounded channel, one outbox thread for all writes.
+//!
+//! ```text
+//!  accept threads ──► reader thread per peer ──► events (bounded) ──► the loop: one thread that owns the machine
+//!                        │  └ PeerHandler: may keep the peer                    │ send, close
+//!                        ▼                                                      ▼
+//!                     the peer's socket ◄── written at once if there is room, else by the outbox thread (poll)
+//! ```
+//!
+//! - Nobody waits for a slow peer but its own thread. A reader has [`HubConfig::credits`] messages on their way to the loop at most;
+//!   a [`Credit`] returns when the loop drops the event, so it cannot be forgotten. A peer that does not read fills its outbox and
+//!   is closed.
+//! - After each `Opened` or `TextOpened` comes exactly one `Closed`, the last event of that peer. A peer is known to the loop only from its
+//!   opening on; who fails before that is logged here.
+//! - Nothing wakes up while nothing happens: an idle hub sleeps for ever.
+//!
+//! Out of scope: what messages mean, and timers: the loop receives with its own deadline.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crossbeam::channel::Receiver;
+use ice_core::ids::PeerId;
+use ice_core::limits;
+use ice_core::message::Message;
+use ice_core::version::Version;
+
+use crate::deadline::Deadline;
+use crate::dial::{DialError, Target};
+use crate::error::ConnError;
+use crate::listen::Listener;
+
+mod peer_conn;
+
+pub use peer_conn::PeerConn;
+
+/// Sizes and times of a hub.
+#[derive(Clone, Debug)]
+pub struct HubConfig {
+    /// Events that wait for the loop; beyond that readers wait.
+    pub events_max: usize,
+    /// Messages of one peer on their way to the loop (decisions.md 24).
+    pub credits: u32,
+    /// Bytes that may wait to be written to a peer; more closes it. See [`Hub::limit_outbox`].
+    pub outbox_max: usize,
+    /// Connections accepted at once.
+    pub peers_max: usize,
+    /// Connections accepted at once from one address.
+    pub peers_per_address_max: usize,
+    /// Time for the whole handshake of an accepted connection.
+    pub handshake: Duration,
+    /// Time in which a peer that has something to read must read something.
+    pub send_stall: Duration,
+    /// Time to write what is left, and for the peer to go, after [`Hub::close`].
+    pub linger: Duration,
+    /// Longest line of a text peer.
+    pub line_max: usize,
+    /// Stack of a reader thread. Handlers run on it.
+    pub stack: usize,
+}
+
+impl Default for HubConfig {
+    fn default() -> Self {
+        Self {
+            events_max: 1024,
+            credits: 16,
+            outbox_max: 4 << 20,
+            peers_max: 10_000,
+            peers_per_address_max: 2_000,
+            handshake: limits::HANDSHAKE,
+            send_stall: limits::SEND,
+            linger: Duration::from_secs(2),
+            line_max: 4096,
+            stack: 64 * 1024,
+        }
+    }
+}
+
+/// Who a peer is, as far as the connection tells.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PeerInfo {
+    /// Its address without port, v4-mapped ones dotted; empty for unix sockets.
+    pub address: String,
+    /// Its port; 0 for unix sockets.
+    pub port: u16,
+    /// Our own address on this connection ("I am known as"); empty for unix sockets.
+    pub own_address: String,
+    /// Whether it came by a unix socket.
+    pub local: bool,
+    /// Whether we dialled it.
+    pub dialled: bool,
+    /// The highest version it knows.
+    pub offer: Version,
+    /// The version spoken.
+    pub version: Version,
+}
+
+/// What the loop hears. `N` is what handlers tell it ([`PeerConn::note`]).
+#[derive(Debug)]
+pub enum HubEvent<N = ()> {
+    /// A peer shook hands.
+    Opened {
+        /// Its number.
+        peer: PeerId,
+        /// Who it is.
+        info: PeerInfo,
+    },
+    /// A text peer connected.
+    TextOpened {
+        /// Its number.
+        peer: PeerId,
+        /// Its address without port.
+        address: String,
+    },
+    /// A peer sent a message.
+    Said {
+        /// Who.
+        peer: PeerId,
+        /// What.
+        message: Message,
+        /// Lets the peer say more when it is dropped.
+        credit: Credit,
+    },
+    /// A text peer sent a line.
+    Line {
+        /// Who.
+        peer: PeerId,
+        /// The line without its end and without leading blanks; bytes that are not UTF-8 are replaced.
+        text: String,
+        /// Lets the peer say more when it is dropped.
+        credit: Credit,
+    },
+    /// A text peer says no more but still reads. The loop says farewell and closes it.
+    HalfClosed {
+        /// Who.
+        peer: PeerId,
+    },
+    /// A handler tells the loop something, in order with the peer's other events.
+    Noted {
+        /// Whose handler.
+        peer: PeerId,
+        /// What.
+        note: N,
+    },
+    /// A peer that was opened is gone. Nothing comes from it any more.
+    Closed {
+        /// Who.
+        peer: PeerId,
+        /// Why.
+        reason: CloseReason,
+    },
+    /// A [`Hub::dial`] came to nothing. Nothing else comes from that number.
+    DialFailed {
+        /// The number `dial` gave.
+        peer: PeerId,
+        /// Why.
+        error: DialError,
+    },
+}
+
+/// The right of a reader to have one more message on its way. It returns by being dropped.
+#[derive(Debug)]
+pub struct Credit(());
+
+/// Why a peer is gone.
+#[derive(Debug, thiserror::Error)]
+pub enum CloseReason {
+    /// The peer closed, or broke the connection or the rules.
+    #[error(transparent)]
+    Peer(#[from] ConnError),
+    /// [`Hub::close`] or its handler asked for it, for this reason.
+    #[error("{0}")]
+    Asked(String),
+    /// It did not read what it was sent.
+    #[error("{waiting} bytes wait to be sent to it")]
+    OutboxFull {
+        /// Bytes in its outbox.
+        waiting: usize,
+    },
+    /// A line of a text peer is too long.
+    #[error("line of more than {max} bytes")]
+    LineTooLong {
+        /// The limit.
+        max: usize,
+    },
+}
+
+/// What a handler wants done with a message it was shown.
+#[derive(Debug)]
+pub enum Verdict {
+    /// It goes to the loop.
+    Forward(Message),
+    /// It was dealt with.
+    Kept,
+    /// The peer is closed for this reason.
+    Close(String),
+}
+
+/// Sees the messages of one peer first, on that peer's own thread. It may keep that thread for a whole dialogue: then only its peer waits.
+/// [`Hub::close`] wakes it out of every wait on its [`PeerConn`].
+pub trait PeerHandler<N = ()>: Send {
+    /// A message came.
+    fn said(&mut self, message: Message, conn: &mut PeerConn<N>) -> Verdict;
+}
+
+/// Makes the handler of a peer that was just opened; `None` = all its messages go to the loop.
+pub type Handlers<N = ()> = Arc<dyn Fn(PeerId, &PeerInfo) -> Option<Box<dyn PeerHandler<N>>> + Send + Sync>;
+
+/// No handler for anybody.
+pub fn no_handlers<N>() -> Handlers<N> {
+    Arc::new(|_, _| None)
+}
+
+/// The peers of a process. Clones are the same hub.
+pub struct Hub<N = ()> {
+    note: std::marker::PhantomData<N>,
+}
+
+impl<N: Send + 'static> Hub<N> {
+    /// A hub without peers, and where its events come out: for `recv_timeout` or `select!` beside other channels.
+    pub fn new(_config: HubConfig) -> std::io::Result<(Self, Receiver<HubEvent<N>>)> {
+        unimplemented!()
+    }
+
+    /// Accepts peers of the binary protocol until [`Hub::stop_listening`].
+    pub fn listen(&self, _listener: Listener, _offer: Version, _handlers: Handlers<N>) -> std::io::Result<()> {
+        unimplemented!()
+    }
+
+    /// Accepts text peers until [`Hub::stop_listening`].
+    pub fn listen_text(&self, _listener: Listener) -> std::io::Result<()> {
+        unimplemented!()
+    }
+
+    /// Dials on a thread of its own, which then reads. Comes out as `Opened` or `DialFailed`.
+    pub fn dial(&self, _target: Target, _offer: Version, _deadline: Deadline, _handlers: Handlers<N>) -> PeerId {
+        unimplemented!()
+    }
+
+    /// Sends a message: at once as far as there is room, the rest by the outbox thread. Never waits. Unknown peers are ignored: they are about to be reported `Closed`.
+    pub fn send(&self, _peer: PeerId, _message: &Message) {
+        unimplemented!()
+    }
+
+    /// Sends messages by one write.
+    pub fn send_all(&self, _peer: PeerId, _messages: &[Message]) {
+        unimplemented!()
+    }
+
+    /// Sends text to a text peer, as it is.
+    pub fn send_text(&self, _peer: PeerId, _text: &str) {
+        unimplemented!()
+    }
+
+    /// Sets how many bytes may wait for this peer.
+    pub fn limit_outbox(&self, _peer: PeerId, _bytes: usize) {
+        unimplemented!()
+    }
+
+    /// Writes what is left for at most [`HubConfig::linger`] and closes. What the peer says meanwhile is thrown away. `Closed` follows.
+    pub fn close(&self, _peer: PeerId, _reason: impl Into<String>) {
+        unimplemented!()
+    }
+
+    /// Closes at once, what is left to write is lost. `Closed` follows.
+    pub fn cut(&self, _peer: PeerId, _reason: impl Into<String>) {
+        unimplemented!()
+    }
+
+    /// No new connections any more. Waits for the accept threads, which end at once.
+    pub fn stop_listening(&self) {
+        unimplemented!()
+    }
+
+    /// Stops listening, closes all peers, and waits until their threads have ended, at most `limit`. The loop need not receive meanwhile.
+    /// Returns how many peers were still there.
+    pub fn shutdown(&self, _limit: Duration) -> usize {
+        unimplemented!()
+    }
+
+    /// Connections there are, also those that still shake hands.
+    pub fn peer_count(&self) -> usize {
+        unimplemented!()
+    }
+}
+
+impl<N> Clone for Hub<N> {
+    fn clone(&self) -> Self {
+        Self { note: std::marker::PhantomData }
+    }
+}

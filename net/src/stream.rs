@@ -1,0 +1,213 @@
+//! One byte stream to a peer: TCP or a unix socket, with deadlines.
+//!
+//! Sockets stay in blocking mode; each call says itself whether it waits (`MSG_DONTWAIT`), so that a reader may sleep in `recv` while
+//! another thread writes without ever sleeping. A secure stream would become another variant here: nothing outside this file
+//! and [`crate::dial`]/[`crate::listen`] knows what is below.
+
+use std::io;
+use std::net::{IpAddr, Shutdown, SocketAddr, TcpStream};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
+use std::os::unix::net::UnixStream;
+use std::time::Duration;
+
+use nix::errno::Errno;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::sys::socket::{MsgFlags, recv, send};
+use socket2::{SockRef, TcpKeepalive};
+
+use crate::deadline::Deadline;
+use crate::error::ConnError;
+
+/// Keepalive as 1.4 sets it (`spec/wire.md` 1): a peer that vanished is noticed after 36 s of silence…
+const KEEPALIVE: TcpKeepalive =
+    TcpKeepalive::new().with_time(Duration::from_secs(27)).with_interval(Duration::from_secs(3)).with_retries(3);
+/// …and after 9 s if it leaves data unacknowledged.
+const USER_TIMEOUT: Duration = Duration::from_secs(9);
+
+/// A connected socket.
+#[derive(Debug)]
+pub enum Stream {
+    /// To another host, or to this one by its address.
+    Tcp(TcpStream),
+    /// To a process of this host.
+    Unix(UnixStream),
+}
+
+impl From<TcpStream> for Stream {
+    fn from(stream: TcpStream) -> Self {
+        Self::Tcp(stream)
+    }
+}
+
+impl From<UnixStream> for Stream {
+    fn from(stream: UnixStream) -> Self {
+        Self::Unix(stream)
+    }
+}
+
+impl AsFd for Stream {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        match self {
+            Self::Tcp(s) => s.as_fd(),
+            Self::Unix(s) => s.as_fd(),
+        }
+    }
+}
+
+impl Stream {
+    /// Sets what every connection of ours has: no delay, keepalive, a bound on unacknowledged data. Refusals are borne: they make
+    /// a link slower, not wrong.
+    pub fn tune(&self) {
+        if let Self::Tcp(tcp) = self {
+            let socket = SockRef::from(tcp);
+            let _ = socket.set_tcp_nodelay(true);
+            let _ = socket.set_tcp_keepalive(&KEEPALIVE);
+            let _ = socket.set_tcp_user_timeout(Some(USER_TIMEOUT));
+        }
+    }
+
+    /// Ends both directions at once; whoever waits on it wakes up. The descriptor stays until its owners are gone.
+    pub fn shutdown(&self) {
+        self.end(Shutdown::Both);
+    }
+
+    /// Ends our direction: the peer reads all that was written, then the end.
+    pub(crate) fn shutdown_write(&self) {
+        self.end(Shutdown::Write);
+    }
+
+    /// The peer's address as text without port, v4-mapped ones dotted; empty for unix sockets.
+    pub fn peer_address(&self) -> String {
+        self.tcp_address(TcpStream::peer_addr).map_or_else(String::new, |a| address_text(a.ip()))
+    }
+
+    /// Our own address as the peer sees it (if nothing translates it); empty for unix sockets.
+    pub fn own_address(&self) -> String {
+        self.tcp_address(TcpStream::local_addr).map_or_else(String::new, |a| address_text(a.ip()))
+    }
+
+    /// The peer's port; 0 for unix sockets.
+    pub fn peer_port(&self) -> u16 {
+        self.tcp_address(TcpStream::peer_addr).map_or(0, |a| a.port())
+    }
+
+    /// Whether it is a unix socket.
+    pub fn is_unix(&self) -> bool {
+        matches!(self, Self::Unix(_))
+    }
+
+    /// Reads what is there, up to the size of `buf`; sleeps until there is something. 0 = the peer's end.
+    pub(crate) fn read(&self, buf: &mut [u8], deadline: &Deadline) -> Result<usize, ConnError> {
+        if deadline.is_never() {
+            return retry(|| recv(self.as_fd().as_raw_fd(), buf, MsgFlags::empty())).map_err(ConnError::io("read"));
+        }
+        loop {
+            if let Some(n) = self.read_now(buf)? {
+                return Ok(n);
+            }
+            self.wait(PollFlags::POLLIN, deadline)?;
+        }
+    }
+
+    /// Reads what is there without waiting; `None` = nothing yet, 0 = the peer's end.
+    pub(crate) fn read_now(&self, buf: &mut [u8]) -> Result<Option<usize>, ConnError> {
+        match retry(|| recv(self.as_fd().as_raw_fd(), buf, MsgFlags::MSG_DONTWAIT)) {
+            Ok(n) => Ok(Some(n)),
+            Err(e) if e.kind() == io::ErrorKind::WouldBlock => Ok(None),
+            Err(e) => Err(ConnError::io("read")(e)),
+        }
+    }
+
+    /// Writes what there is room for, without waiting: 0 = no room.
+    pub(crate) fn write_now(&self, bytes: &[u8]) -> Result<usize, ConnError> {
+        let flags = MsgFlags::MSG_DONTWAIT | MsgFlags::MSG_NOSIGNAL;
+        match retry(|| send(self.as_fd().as_raw_fd(), bytes, flags)) {
+            Ok(n) => Ok(n),
+            Err(e) if e.kind() == io::ErrorKind::WouldBlock => Ok(0),
+            Err(e) => Err(ConnError::io("write")(e)),
+        }
+    }
+
+    /// Writes everything.
+    pub(crate) fn write_all(&self, mut bytes: &[u8], deadline: &Deadline) -> Result<(), ConnError> {
+        while !bytes.is_empty() {
+            let n = self.write_now(bytes)?;
+            bytes = bytes.get(n..).unwrap_or_default();
+            if !bytes.is_empty() {
+                self.wait(PollFlags::POLLOUT, deadline)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Sleeps until one of `flags` (or an error, or the end) is there.
+    pub(crate) fn wait(&self, flags: PollFlags, deadline: &Deadline) -> Result<(), ConnError> {
+        loop {
+            let left = deadline.left();
+            if left.is_some_and(|left| left.is_zero()) {
+                return Err(ConnError::timed_out(deadline));
+            }
+            match poll(&mut [PollFd::new(self.as_fd(), flags)], poll_timeout(left)) {
+                Ok(0) | Err(Errno::EINTR) => {}
+                Ok(_) => return Ok(()),
+                Err(e) => return Err(ConnError::io("poll")(e.into())),
+            }
+        }
+    }
+
+    fn end(&self, how: Shutdown) {
+        // Already ended by the peer is as good.
+        let _ = match self {
+            Self::Tcp(s) => s.shutdown(how),
+            Self::Unix(s) => s.shutdown(how),
+        };
+    }
+
+    fn tcp_address(&self, of: impl Fn(&TcpStream) -> io::Result<SocketAddr>) -> Option<SocketAddr> {
+        match self {
+            Self::Tcp(s) => of(s).ok(),
+            Self::Unix(_) => None,
+        }
+    }
+}
+
+/// An address as messages and logs show it: a v4-mapped one dotted, as 1.4 peers write and compare it (decisions.md 22).
+pub fn address_text(address: IpAddr) -> String {
+    address.to_canonical().to_string()
+}
+
+/// The time left as `poll` wants it: rounded up, so that nobody spins through the last millisecond; `None` = for ever.
+pub(crate) fn poll_timeout(left: Option<Duration>) -> PollTimeout {
+    match left {
+        None => PollTimeout::NONE,
+        Some(left) if left.is_zero() => PollTimeout::ZERO,
+        Some(left) => {
+            let ms = i32::try_from(left.as_millis().saturating_add(1)).unwrap_or(i32::MAX);
+            PollTimeout::try_from(ms).unwrap_or(PollTimeout::MAX)
+        }
+    }
+}
+
+/// Repeats a call that a signal broke off.
+fn retry<T>(mut call: impl FnMut() -> nix::Result<T>) -> io::Result<T> {
+    loop {
+        match call() {
+            Err(Errno::EINTR) => {}
+            other => return other.map_err(io::Error::from),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn mapped_addresses_are_dotted() {
+        for (address, text) in
+            [("::ffff:10.1.2.3", "10.1.2.3"), ("10.1.2.3", "10.1.2.3"), ("fe80::1", "fe80::1"), ("::1", "::1")]
+        {
+            assert_eq!(address_text(address.parse().unwrap()), text);
+        }
+    }
+}

@@ -1,0 +1,51 @@
+//! Waking a thread that sleeps in `poll`: a pair of sockets of which one is polled and the other written.
+
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd};
+use std::os::unix::net::UnixStream;
+
+use nix::poll::PollFlags;
+
+use crate::deadline::Deadline;
+use crate::error::ConnError;
+use crate::stream::Stream;
+
+/// Makes both ends.
+pub fn pair() -> io::Result<(Waker, Wakeup)> {
+    let (a, b) = UnixStream::pair()?;
+    Ok((Waker(Stream::Unix(a)), Wakeup(Stream::Unix(b))))
+}
+
+/// Wakes the owner of the [`Wakeup`].
+#[derive(Debug)]
+pub struct Waker(Stream);
+
+impl Waker {
+    /// Wakes it, now or when it next sleeps. Never waits: if there is no room, it is awake enough.
+    pub fn wake(&self) {
+        let _ = self.0.write_now(&[1]);
+    }
+}
+
+/// To be polled for reading; readable also when the [`Waker`] is gone.
+#[derive(Debug)]
+pub struct Wakeup(Stream);
+
+impl Wakeup {
+    /// Forgets the wake-ups so far, so that the next sleep sleeps.
+    pub fn clear(&self) {
+        let mut sink = [0; 64];
+        while matches!(self.0.read_now(&mut sink), Ok(Some(n)) if n == sink.len()) {}
+    }
+
+    /// Sleeps until woken.
+    pub fn wait(&self, deadline: &Deadline) -> Result<(), ConnError> {
+        self.0.wait(PollFlags::POLLIN, deadline)
+    }
+}
+
+impl AsFd for Wakeup {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.0.as_fd()
+    }
+}
