@@ -60,6 +60,12 @@ pub enum Message {
     BlacklistHostEnv(BlacklistHostEnv),
 }
 
+/// What GET_CS, MON_GET_CS and MON_LOCAL_JOB_BEGIN carry of a file's name: at most its last three components.
+pub fn short_file_name(name: &[u8]) -> &[u8] {
+    let third_last = name.iter().enumerate().rev().filter(|(_, b)| **b == b'/').nth(2);
+    third_last.and_then(|(slash, _)| name.get(slash + 1..)).unwrap_or(name)
+}
+
 /// C→L: "which archive holds my compiler?"
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct GetNativeEnv {
@@ -374,4 +380,24 @@ pub struct BlacklistHostEnv {
     pub target: Text,
     /// The server's address as text.
     pub host: Text,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::short_file_name;
+
+    #[test]
+    fn file_names_keep_three_components() {
+        for (long, short) in [
+            ("/-c/-O2//build/hello.c", "/build/hello.c"),
+            ("/-c/-O2/build/hello.c", "-O2/build/hello.c"),
+            ("/build/out/hello", "build/out/hello"),
+            ("/build/x", "/build/x"),
+            ("a/b/c", "a/b/c"),
+            ("x.c", "x.c"),
+            ("", ""),
+        ] {
+            assert_eq!(short_file_name(long.as_bytes()), short.as_bytes(), "{long}");
+        }
+    }
 }

@@ -13,6 +13,12 @@ impl Text {
         Self(Vec::new())
     }
 
+    /// The text of bytes that may hold NUL, as a compiler's output may: each becomes `?`, since no message can carry it.
+    pub fn without_nul(mut bytes: Vec<u8>) -> Self {
+        bytes.iter_mut().filter(|b| **b == 0).for_each(|b| *b = b'?');
+        Self(bytes)
+    }
+
     /// The bytes, without the NUL that ends them on the wire.
     pub fn as_bytes(&self) -> &[u8] {
         &self.0

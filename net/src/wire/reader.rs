@@ -1,0 +1,108 @@
+//! A bounds-checked cursor over one body. It cannot overrun, and looks at every length and count before it allocates.
+
+use ice_core::env::EnvRef;
+use ice_core::text::Text;
+
+use super::Malformed;
+
+/// The least a string takes: its length word.
+const TEXT_MIN: u64 = 4;
+
+pub(super) struct Reader<'a> {
+    body: &'a [u8],
+    at: usize,
+    strict: bool,
+}
+
+impl<'a> Reader<'a> {
+    /// `strict`: mind strings of length word 0.
+    pub(super) fn new(body: &'a [u8], strict: bool) -> Self {
+        Self { body, at: 0, strict }
+    }
+
+    pub(super) fn u32(&mut self) -> Result<u32, Malformed> {
+        let word = self.rest().first_chunk::<4>().ok_or(Malformed::Missing { needed: 4, left: self.left() })?;
+        self.at += 4;
+        Ok(u32::from_be_bytes(*word))
+    }
+
+    pub(super) fn i32(&mut self) -> Result<i32, Malformed> {
+        Ok(i32::from_ne_bytes(self.u32()?.to_ne_bytes()))
+    }
+
+    /// `n` bytes as they are.
+    pub(super) fn bytes(&mut self, n: u32) -> Result<&'a [u8], Malformed> {
+        let needed = n as usize;
+        let bytes = self.rest().get(..needed).ok_or(Malformed::Missing { needed, left: self.left() })?;
+        self.at += needed;
+        Ok(bytes)
+    }
+
+    pub(super) fn text(&mut self) -> Result<Text, Malformed> {
+        let start = self.at;
+        self.raw_text().inspect_err(|_| self.at = start)
+    }
+
+    pub(super) fn texts(&mut self) -> Result<Vec<Text>, Malformed> {
+        let count = self.count(TEXT_MIN)?;
+        let mut texts = Vec::with_capacity(count);
+        for _ in 0..count {
+            texts.push(self.text()?);
+        }
+        Ok(texts)
+    }
+
+    pub(super) fn environments(&mut self) -> Result<Vec<EnvRef>, Malformed> {
+        let count = self.count(2 * TEXT_MIN)?;
+        let mut environments = Vec::with_capacity(count);
+        for _ in 0..count {
+            environments.push(EnvRef { platform: self.text()?, name: self.text()? });
+        }
+        Ok(environments)
+    }
+
+    /// A count of elements that take at least `each` bytes.
+    pub(super) fn count(&mut self, each: u64) -> Result<usize, Malformed> {
+        let start = self.at;
+        let count = self.u32()?;
+        let (needed, left) = (u64::from(count) * each, self.left());
+        if needed > left as u64 {
+            self.at = start;
+            return Err(Malformed::Count { count, needed, left });
+        }
+        Ok(count as usize)
+    }
+
+    /// Nothing may be left.
+    pub(super) fn finish(&self) -> Result<(), Malformed> {
+        match self.left() {
+            0 => Ok(()),
+            left => Err(Malformed::LeftOver(left)),
+        }
+    }
+
+    /// Offset in the body; that of the wrong field after an error.
+    pub(super) fn at(&self) -> usize {
+        self.at
+    }
+
+    fn raw_text(&mut self) -> Result<Text, Malformed> {
+        let n = self.u32()?;
+        if n == 0 {
+            return if self.strict { Err(Malformed::NoBytes) } else { Ok(Text::new()) };
+        }
+        match self.bytes(n)?.split_last() {
+            Some((0, text)) if text.contains(&0) => Err(Malformed::InnerNul),
+            Some((0, text)) => Ok(text.into()),
+            _ => Err(Malformed::NoNul),
+        }
+    }
+
+    fn rest(&self) -> &'a [u8] {
+        self.body.get(self.at..).unwrap_or_default()
+    }
+
+    fn left(&self) -> usize {
+        self.body.len() - self.at
+    }
+}
