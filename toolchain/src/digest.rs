@@ -1,1 +1,114 @@
-//! From content to an environment's name.
+//! From content to an environment's name: ours, and 1.4's for checking.
+
+use ice_core::env::EnvName;
+use std::collections::BTreeMap;
+use std::fmt::Write;
+
+/// Our name of an environment: 64 hex digits of the BLAKE3 digest of its uncompressed tar (decisions.md 4).
+pub fn content_name(digest: &[u8; 32]) -> String {
+    hex(digest)
+}
+
+/// What comparing a name with the content it arrived with gave (improvement 3).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NameCheck {
+    /// The name is the content's.
+    Same,
+    /// A word of the user's: nothing to compare.
+    NotAContentName,
+    /// One of our names and other content: to be refused.
+    Forged,
+    /// One of 1.4's names and other content: to be logged only, as its users rename.
+    Renamed,
+}
+
+/// Compares an environment's name with what was unpacked. `md5_name` is needed for 1.4's names only.
+pub fn check_name(name: &EnvName, digest: &[u8; 32], md5_name: Option<&[u8; 16]>) -> NameCheck {
+    if name.is_content_name() {
+        return if name.as_str() == content_name(digest) { NameCheck::Same } else { NameCheck::Forged };
+    }
+    match md5_name {
+        Some(md5) if is_md5_name(name) => {
+            if name.as_str() == hex(md5) {
+                NameCheck::Same
+            } else {
+                NameCheck::Renamed
+            }
+        }
+        _ => NameCheck::NotAContentName,
+    }
+}
+
+/// Whether it looks like a name that 1.4's tool gives: 32 lower-case hex digits.
+pub fn is_md5_name(name: &EnvName) -> bool {
+    name.as_str().len() == 32 && name.as_str().bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'))
+}
+
+/// 1.4's name of an environment, file by file in the archive's order (`spec/environments.md` 3).
+#[derive(Clone, Default)]
+pub struct Md5Name {
+    lines: Vec<u8>,
+    sums: BTreeMap<Vec<u8>, [u8; 16]>,
+}
+
+impl Md5Name {
+    /// No file yet.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Adds a file by its name without the leading `/` and the MD5 of its content.
+    pub fn file(&mut self, name: &[u8], sum: [u8; 16]) {
+        self.lines.extend_from_slice(hex(&sum).as_bytes());
+        self.lines.extend_from_slice(b" /");
+        self.lines.extend_from_slice(name);
+        self.lines.push(b'\n');
+        self.sums.insert(name.to_vec(), sum);
+    }
+
+    /// Adds a name that has the content of an earlier one.
+    pub fn same_as(&mut self, name: &[u8], earlier: &[u8]) {
+        if let Some(sum) = self.sums.get(earlier).copied() {
+            self.file(name, sum);
+        }
+    }
+
+    /// The name's 16 bytes.
+    pub fn finish(self) -> [u8; 16] {
+        md5::compute(&self.lines).0
+    }
+}
+
+/// Lower-case hex digits.
+pub fn hex(bytes: &[u8]) -> String {
+    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, b| {
+        // Writing into a String cannot fail.
+        let _ = write!(text, "{b:02x}");
+        text
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn e17_the_formula_gives_the_names_of_1_4() {
+        let mut name = Md5Name::new();
+        name.file(b"bin/true", md5::compute("x\n").0);
+        name.file(b"usr/bin/as", md5::compute("y\n").0);
+        assert_eq!(hex(&name.finish()), "6564522c71d68e3f5406f14969c11fa0");
+    }
+
+    #[test]
+    fn e36_names_are_compared_with_content() {
+        let digest = *blake3::hash(b"tar").as_bytes();
+        let md5 = [7; 16];
+        let check = |name: &str| check_name(&EnvName::new(name.as_bytes()).unwrap(), &digest, Some(&md5));
+        assert_eq!(check(&content_name(&digest)), NameCheck::Same);
+        assert_eq!(check(&"0".repeat(64)), NameCheck::Forged);
+        assert_eq!(check(&hex(&md5)), NameCheck::Same);
+        assert_eq!(check(&"0".repeat(32)), NameCheck::Renamed);
+        assert_eq!(check("my-gcc"), NameCheck::NotAContentName);
+    }
+}

@@ -1,1 +1,364 @@
-//! The real compiler behind a link; ICECC_CC and ICECC_CXX.
+//! The real compiler behind a name or a link; ICECC_CC and ICECC_CXX; what a compiler's name tells.
+//!
+//! Rules: `spec/client.md` A.3 and A.4. It looks at files, but starts none.
+
+use std::ffi::{OsStr, OsString};
+use std::fs;
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+use thiserror::Error;
+
+/// Names of files that are us, or the 1.4 client.
+const OURSELVES: [&str; 2] = ["icecc", "icerun"];
+/// Wrappers that would call us again: skipped once a link to us was passed in PATH.
+const WRAPPERS: [&str; 4] = ["ccache", "distcc", "colorgcc", "tbcompiler"];
+/// Longest chain of links that is followed, as the kernel does.
+const LINKS_MAX: usize = 40;
+
+/// Why no compiler was found.
+#[derive(Clone, Debug, Error, PartialEq, Eq)]
+pub enum FindError {
+    /// No folder of PATH has such a file. The text is 1.4's.
+    #[error("couldn't find any {}", .0.display())]
+    NotFound(OsString),
+    /// Only links to ourselves were found.
+    #[error("{} is only found as a link to icecc ({}); put the compiler's own folder into PATH", .0.display(), .1.display())]
+    OnlyOurselves(OsString, PathBuf),
+}
+
+/// Finds the program that shall be run for `name` (`spec/client.md` A.3, 2 and 3; improvements 2, 3 and 6).
+///
+/// For the values of ICECC_CC and ICECC_CXX as well: the whole value is one name, a bare word is searched in PATH.
+/// A name with a `/` is taken as it is, unless it is ourselves: then its last component is searched in `path` (the value of
+/// PATH). `own_exe` is our own program, which is recognised by device and inode however it is named.
+pub fn compiler(name: &OsStr, path: &OsStr, own_exe: &Path) -> Result<PathBuf, FindError> {
+    let own = Own::new(own_exe);
+    if name.as_bytes().contains(&b'/') {
+        let given = PathBuf::from(name);
+        if !own.is(&given) {
+            return Ok(given);
+        }
+        let base = given.file_name().unwrap_or(name).to_os_string();
+        return search(&base, path, &own);
+    }
+    search(name, path, &own)
+}
+
+/// Searches `name` in `path` (the value of PATH) without looking for links to ourselves: an ordinary program.
+pub fn program(name: &OsStr, path: &OsStr) -> Option<PathBuf> {
+    folders(path).map(|folder| folder.join(name)).find(|p| is_executable_file(p))
+}
+
+/// Whether `path` is ourselves or a 1.4 client: by device and inode, or by the name of any file its links lead to.
+pub fn is_ourselves(path: &Path, own_exe: &Path) -> bool {
+    Own::new(own_exe).is(path)
+}
+
+fn search(name: &OsStr, path: &OsStr, own: &Own) -> Result<PathBuf, FindError> {
+    let mut first = None;
+    let mut passed = None;
+    for folder in folders(path) {
+        let file = folder.join(name);
+        if !is_executable_file(&file) {
+            continue;
+        }
+        if own.is(&file) {
+            passed.get_or_insert(file);
+        } else if passed.is_none() {
+            first.get_or_insert(file);
+        } else if !is_wrapper(&file, path) {
+            return Ok(file);
+        }
+    }
+    match (first, passed) {
+        (Some(file), _) => Ok(file),
+        (None, Some(link)) => Err(FindError::OnlyOurselves(name.to_os_string(), link)),
+        (None, None) => Err(FindError::NotFound(name.to_os_string())),
+    }
+}
+
+/// The folders of PATH. An empty element is left out: it means `/` to 1.4 and the current folder to shells, and neither is
+/// a good place for a compiler.
+fn folders(path: &OsStr) -> impl Iterator<Item = &Path> {
+    path.as_bytes().split(|b| *b == b':').filter(|f| !f.is_empty()).map(|f| Path::new(OsStr::from_bytes(f)))
+}
+
+fn is_executable_file(path: &Path) -> bool {
+    fs::metadata(path).is_ok_and(|m| m.is_file() && m.permissions().mode() & 0o111 != 0)
+}
+
+/// Who we are, to be recognised.
+struct Own {
+    file: Option<(u64, u64)>,
+}
+
+impl Own {
+    fn new(own_exe: &Path) -> Self {
+        Self { file: fs::metadata(own_exe).ok().map(|m| (m.dev(), m.ino())) }
+    }
+
+    fn is(&self, path: &Path) -> bool {
+        let same_file = match (self.file, fs::metadata(path)) {
+            (Some(own), Ok(m)) => own == (m.dev(), m.ino()),
+            _ => false,
+        };
+        same_file || chain(path).iter().any(|name| OURSELVES.iter().any(|own| name == own))
+    }
+}
+
+fn is_wrapper(path: &Path, search_path: &OsStr) -> bool {
+    chain(path).iter().skip(1).any(|name| WRAPPERS.iter().any(|w| name == w)) || is_copy_of_ccache(path, search_path)
+}
+
+/// Some installations have copies or hard links of ccache under the compilers' names.
+fn is_copy_of_ccache(path: &Path, search_path: &OsStr) -> bool {
+    let Some(ccache) = program(OsStr::new("ccache"), search_path) else { return false };
+    let (Ok(a), Ok(b)) = (fs::metadata(path), fs::metadata(&ccache)) else { return false };
+    if (a.dev(), a.ino()) == (b.dev(), b.ino()) {
+        return true;
+    }
+    // Reading is rare: the sizes of two different programs practically never agree.
+    a.len() == b.len() && matches!((fs::read(path), fs::read(ccache)), (Ok(x), Ok(y)) if x == y)
+}
+
+/// The base names of `path` and of each file that its links lead to.
+fn chain(path: &Path) -> Vec<OsString> {
+    let mut names = Vec::new();
+    let mut here = path.to_path_buf();
+    for _ in 0..LINKS_MAX {
+        names.extend(here.file_name().map(OsStr::to_os_string));
+        match fs::read_link(&here) {
+            Ok(target) => here = here.parent().unwrap_or(Path::new("/")).join(target),
+            Err(_) => break,
+        }
+    }
+    names
+}
+
+/// Which language a driver compiles before its arguments are looked at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Driver {
+    /// `gcc`, `cc`, `clang` …
+    C,
+    /// `g++`, `c++`, `clang++` …
+    Cxx,
+}
+
+/// Whether a program of this base name is a compiler, and which (`spec/client.md` A.4). `None`: a custom command.
+pub fn driver(base: &OsStr) -> Option<Driver> {
+    let name = base.as_bytes();
+    if contains(name, b"g++") || contains(name, b"clang++") || name == b"c++" {
+        return Some(Driver::Cxx);
+    }
+    let c = !contains(name, b"++") && (contains(name, b"gcc") || contains(name, b"clang")) || name == b"cc";
+    c.then_some(Driver::C)
+}
+
+/// Whether the name says that it is a clang.
+pub fn is_clang(base: &OsStr) -> bool {
+    contains(base.as_bytes(), b"clang")
+}
+
+/// The C++ driver's name beside a C driver: `T-gcc-12` gives `T-g++-12`, `clang-14` `clang++-14`, `cc` `c++`.
+pub fn cxx_partner(base: &OsStr) -> Option<OsString> {
+    let name = base.as_bytes();
+    if name == b"cc" {
+        return Some("c++".into());
+    }
+    replace_last(name, b"clang", b"clang++").or_else(|| replace_last(name, b"gcc", b"g++"))
+}
+
+/// The C driver's name for a driver of either language.
+pub fn c_partner(base: &OsStr) -> OsString {
+    let name = base.as_bytes();
+    if name == b"c++" {
+        return "cc".into();
+    }
+    replace_last(name, b"clang++", b"clang")
+        .or_else(|| replace_last(name, b"g++", b"gcc"))
+        .unwrap_or_else(|| base.to_os_string())
+}
+
+/// The prefix of a compiler's name that `=target` of ICECC_VERSION is compared with (`spec/client.md` B.3, improvement 12).
+///
+/// What stands before the last `-`, after a version (`-12`, `-12.2`) was taken off. The triple of `machine` (as `uname -m`
+/// says) itself counts as no prefix.
+pub fn prefix(base: &OsStr, machine: &str) -> OsString {
+    let name = without_version(base.as_bytes());
+    let prefix = name.iter().rposition(|b| *b == b'-').map_or(&b""[..], |at| &name[..at]);
+    if is_native_triple(prefix, machine) { OsString::new() } else { OsStr::from_bytes(prefix).to_os_string() }
+}
+
+/// Whether compilers of this triple make code for a machine of this kind: `x86_64-linux-gnu`, `x86_64-pc-linux-gnu` ….
+pub fn is_native_triple(triple: &[u8], machine: &str) -> bool {
+    const SYSTEMS: [&[u8]; 6] =
+        [b"linux-gnu", b"pc-linux-gnu", b"unknown-linux-gnu", b"redhat-linux", b"suse-linux", b"linux"];
+    let Some(rest) = triple.strip_prefix(machine.as_bytes()) else {
+        return machine == "armv7l" && triple == b"arm-linux-gnueabihf";
+    };
+    rest.strip_prefix(b"-").is_some_and(|system| SYSTEMS.contains(&system))
+}
+
+fn without_version(name: &[u8]) -> &[u8] {
+    match name.iter().rposition(|b| *b == b'-') {
+        Some(at) if is_version(&name[at + 1..]) => &name[..at],
+        _ => name,
+    }
+}
+
+fn is_version(text: &[u8]) -> bool {
+    text.first().is_some_and(u8::is_ascii_digit) && text.iter().all(|b| b.is_ascii_digit() || *b == b'.')
+}
+
+fn contains(text: &[u8], word: &[u8]) -> bool {
+    text.windows(word.len()).any(|w| w == word)
+}
+
+fn replace_last(text: &[u8], word: &[u8], by: &[u8]) -> Option<OsString> {
+    let at = text.windows(word.len()).rposition(|w| w == word)?;
+    Some(OsStr::from_bytes(&[&text[..at], by, &text[at + word.len()..]].concat()).to_os_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::symlink;
+
+    /// A folder with folders of programs and links, as in a PATH.
+    struct Place(tempfile::TempDir);
+
+    impl Place {
+        fn new() -> Self {
+            let place = Self(tempfile::tempdir().unwrap());
+            place.program("own/icecc-1");
+            place
+        }
+        fn at(&self, name: &str) -> PathBuf {
+            self.0.path().join(name)
+        }
+        fn program(&self, name: &str) -> PathBuf {
+            self.program_with(name, name)
+        }
+        fn program_with(&self, name: &str, text: &str) -> PathBuf {
+            let file = self.at(name);
+            fs::create_dir_all(file.parent().unwrap()).unwrap();
+            fs::write(&file, text).unwrap();
+            fs::set_permissions(&file, fs::Permissions::from_mode(0o755)).unwrap();
+            file
+        }
+        fn link(&self, name: &str, to: impl AsRef<Path>) -> PathBuf {
+            let file = self.at(name);
+            fs::create_dir_all(file.parent().unwrap()).unwrap();
+            symlink(to, &file).unwrap();
+            file
+        }
+        fn find(&self, name: &str, folders: &[&str]) -> Result<PathBuf, FindError> {
+            let path = folders.iter().map(|f| self.at(f).into_os_string()).collect::<Vec<_>>().join(OsStr::new(":"));
+            compiler(OsStr::new(name), &path, &self.at("own/icecc-1"))
+        }
+    }
+
+    #[test]
+    fn the_first_hit_after_our_own_link_wins() {
+        let p = Place::new();
+        p.link("links/gcc", "../own/icecc-1");
+        let (early, late) = (p.program("early/gcc"), p.program("late/gcc"));
+        assert_eq!(p.find("gcc", &["links", "late"]).unwrap(), late);
+        assert_eq!(p.find("gcc", &["early", "links", "late"]).unwrap(), late);
+        assert_eq!(p.find("gcc", &["early", "links"]).unwrap(), early);
+        assert_eq!(p.find("gcc", &["early", "late"]).unwrap(), early);
+    }
+
+    #[test]
+    fn we_are_recognised_by_inode_and_a_foreign_icecc_by_name() {
+        let p = Place::new();
+        fs::create_dir_all(p.at("hard")).unwrap();
+        fs::hard_link(p.at("own/icecc-1"), p.at("hard/gcc")).unwrap();
+        p.program("other/icecc");
+        p.link("two/steps", "../other/icecc");
+        p.link("far/gcc", "../two/steps");
+        let real = p.program("bin/gcc");
+        assert_eq!(p.find("gcc", &["hard", "far", "bin"]).unwrap(), real);
+        assert!(matches!(p.find("gcc", &["hard", "far"]), Err(FindError::OnlyOurselves(..))));
+        assert!(matches!(p.find("g++", &["hard", "far"]), Err(FindError::NotFound(_))));
+    }
+
+    #[test]
+    fn every_order_of_ccache_and_our_links_works() {
+        let p = Place::new();
+        p.link("links/gcc", p.at("own/icecc-1"));
+        p.program("bin/ccache");
+        p.link("ccache/gcc", "../bin/ccache");
+        p.program_with("copies/gcc", "bin/ccache");
+        let real = p.program("bin/gcc");
+        assert_eq!(p.find("gcc", &["links", "ccache", "bin"]).unwrap(), real);
+        assert_eq!(p.find("gcc", &["links", "copies", "bin"]).unwrap(), real);
+        assert_eq!(p.find("gcc", &["ccache", "links", "bin"]).unwrap(), real);
+    }
+
+    #[test]
+    fn e46_a_bare_or_looping_icecc_cc_is_searched_in_path() {
+        let p = Place::new();
+        let link = p.link("links/arm-gcc", "../own/icecc-1");
+        let real = p.program("bin/arm-gcc");
+        assert_eq!(p.find("arm-gcc", &["links", "bin"]).unwrap(), real);
+        assert_eq!(p.find(link.to_str().unwrap(), &["links", "bin"]).unwrap(), real);
+        assert_eq!(p.find("/no/such/gcc", &["bin"]).unwrap(), Path::new("/no/such/gcc"));
+    }
+
+    #[test]
+    fn folders_files_without_x_and_empty_elements_are_passed_over() {
+        let p = Place::new();
+        fs::create_dir_all(p.at("a/gcc")).unwrap();
+        fs::create_dir_all(p.at("b")).unwrap();
+        fs::write(p.at("b/gcc"), "text").unwrap();
+        let real = p.program("c/gcc");
+        let path = format!(":{}::{}:{}:", p.at("a").display(), p.at("b").display(), p.at("c").display());
+        assert_eq!(compiler(OsStr::new("gcc"), OsStr::new(&path), &p.at("own/icecc-1")).unwrap(), real);
+    }
+
+    #[test]
+    fn names_of_compilers() {
+        let kind = |name: &str| driver(OsStr::new(name));
+        for c in ["gcc", "cc", "clang", "aarch64-suse-linux-gcc-6", "clang-14", "gcc-ar", "clang-tidy"] {
+            assert_eq!(kind(c), Some(Driver::C), "{c}");
+        }
+        for cxx in ["g++", "c++", "clang++", "clang++-14", "arm-linux-gnueabihf-g++-12"] {
+            assert_eq!(kind(cxx), Some(Driver::Cxx), "{cxx}");
+        }
+        for custom in ["icc", "nvcc", "tcc", "as", "ccache", "ld", "x++", "ccc"] {
+            assert_eq!(kind(custom), None, "{custom}");
+        }
+        assert!(is_clang(OsStr::new("clang++-14")) && !is_clang(OsStr::new("gcc")));
+    }
+
+    #[test]
+    fn partners_are_derived_by_name() {
+        let cxx = |name: &str| cxx_partner(OsStr::new(name)).map(|n| n.into_string().unwrap());
+        assert_eq!(cxx("arm-linux-gnueabihf-gcc-12").as_deref(), Some("arm-linux-gnueabihf-g++-12"));
+        assert_eq!(cxx("clang-14").as_deref(), Some("clang++-14"));
+        assert_eq!(cxx("cc").as_deref(), Some("c++"));
+        assert_eq!(cxx("tool"), None);
+        for (given, c) in
+            [("g++-12", "gcc-12"), ("clang++", "clang"), ("c++", "cc"), ("gcc", "gcc"), ("t-g++", "t-gcc")]
+        {
+            assert_eq!(c_partner(OsStr::new(given)), c);
+        }
+    }
+
+    #[test]
+    fn prefixes_ignore_versions_and_the_native_triple() {
+        let p = |name: &str| prefix(OsStr::new(name), "x86_64").into_string().unwrap();
+        for native in
+            ["gcc", "gcc-12", "gcc-12.2", "x86_64-linux-gnu-gcc", "x86_64-linux-gnu-gcc-12", "x86_64-pc-linux-gnu-g++"]
+        {
+            assert_eq!(p(native), "", "{native}");
+        }
+        for arm in ["arm-linux-gnueabihf-gcc", "arm-linux-gnueabihf-gcc-12", "arm-linux-gnueabihf-g++-12.2"] {
+            assert_eq!(p(arm), "arm-linux-gnueabihf", "{arm}");
+        }
+        assert_eq!(p("x86_64-linux-musl-gcc"), "x86_64-linux-musl");
+        assert_eq!(p("aarch64-linux-gnu-gcc"), "aarch64-linux-gnu");
+    }
+}

@@ -11,3 +11,4 @@ pub mod find;
 pub mod native;
 pub mod spec;
 pub mod store;
+pub mod tree;

@@ -1,1 +1,358 @@
-//! The grammar of ICECC_VERSION.
+//! The grammar of ICECC_VERSION: `[platform:]file[=target]`, separated by commas (`spec/client.md` B.3).
+//!
+//! It names each piece that is malformed or missing; what is left is what the job may use. It doesn't look into archives.
+
+use ice_core::env::{EnvName, NameError};
+use std::ffi::{OsStr, OsString};
+use std::fs;
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use thiserror::Error;
+
+/// Endings that a file must have one of, longest first; what stands before is the environment's name.
+pub const SUFFIXES: [&str; 6] = [".tar.bz2", ".tar.zst", ".tar.gz", ".tar.xz", ".tar", ".tgz"];
+/// The smallest archive that can be one: 1.4 takes no file below it.
+const SIZE_MIN: u64 = 500;
+
+/// One usable archive of ICECC_VERSION.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Entry {
+    /// What a compile server must be to run it (`uname -m`).
+    pub platform: EnvName,
+    /// The archive, absolute.
+    pub file: PathBuf,
+    /// Its name on the wire and on the servers' disks.
+    pub name: EnvName,
+}
+
+/// A piece of ICECC_VERSION that cannot be used, and why; or that is used but looks like a mistake.
+#[derive(Debug, Error)]
+pub enum SpecError {
+    /// Nothing in the value but commas.
+    #[error("$ICECC_VERSION is empty: give it an archive or unset it")]
+    Empty,
+    /// `platform:` or `=target` without a file.
+    #[error("$ICECC_VERSION: no file in {:?}", .entry)]
+    NoFile {
+        /// The entry as given.
+        entry: OsString,
+    },
+    /// `file=` without a target.
+    #[error("$ICECC_VERSION: nothing behind the = in {:?}", .entry)]
+    NoTarget {
+        /// The entry as given.
+        entry: OsString,
+    },
+    /// The platform cannot be one.
+    #[error("$ICECC_VERSION: {:?} has no usable platform", .entry)]
+    Platform {
+        /// The entry as given.
+        entry: OsString,
+        /// What is wrong with it.
+        #[source]
+        source: NameError,
+    },
+    /// A second archive for one platform; the first is used. The beginning is 1.4's.
+    #[error("there are two environments for platform {platform} in $ICECC_VERSION - ignoring {}", .file.display())]
+    SecondForPlatform {
+        /// The platform.
+        platform: EnvName,
+        /// The one that is ignored.
+        file: PathBuf,
+    },
+    /// No such file. The text is 1.4's (`spec/log-lines.md`).
+    #[error("$ICECC_VERSION has to point to an existing file to be installed {}", .given.display())]
+    Missing {
+        /// The file as given.
+        given: PathBuf,
+        /// What the system said.
+        #[source]
+        source: std::io::Error,
+    },
+    /// The file is there but cannot be opened for reading.
+    #[error("$ICECC_VERSION: cannot read {}", .file.display())]
+    Unreadable {
+        /// The file.
+        file: PathBuf,
+        /// What the system said.
+        #[source]
+        source: std::io::Error,
+    },
+    /// A folder, device or pipe.
+    #[error("$ICECC_VERSION has to point to an existing file to be installed {}: not a regular file", .file.display())]
+    NotAFile {
+        /// What was named.
+        file: PathBuf,
+    },
+    /// Under 500 bytes: no archive is that small.
+    #[error("$ICECC_VERSION: {} has only {size} bytes, that is no environment", .file.display())]
+    TooSmall {
+        /// The file.
+        file: PathBuf,
+        /// Its size.
+        size: u64,
+    },
+    /// The file's name doesn't end as archives do.
+    #[error("$ICECC_VERSION: {} has to end in .tar, .tgz, .tar.gz, .tar.bz2, .tar.xz or .tar.zst", .file.display())]
+    Suffix {
+        /// The file.
+        file: PathBuf,
+    },
+    /// What stands before the suffix cannot be an environment's name.
+    #[error("$ICECC_VERSION: {} makes no name for an environment", .file.display())]
+    Name {
+        /// The file.
+        file: PathBuf,
+        /// What is wrong with it.
+        #[source]
+        source: NameError,
+    },
+    /// Entries were left, but none is for this compiler.
+    #[error("$ICECC_VERSION has no environment for the target {:?}, only for {:?}", .wanted, .given)]
+    NoTargetFits {
+        /// The compiler's prefix, empty for a native one.
+        wanted: OsString,
+        /// The targets that the entries name.
+        given: Vec<OsString>,
+    },
+    /// Two archives of one base name are two environments: the second was given another name (used, not refused).
+    #[error("$ICECC_VERSION: two different files are named {name}; {} is sent as {new}", .file.display())]
+    SameName {
+        /// The name both would have.
+        name: EnvName,
+        /// What the second is called now.
+        new: EnvName,
+        /// The second file.
+        file: PathBuf,
+    },
+}
+
+/// What ICECC_VERSION means for one compiler.
+#[derive(Debug, Default)]
+pub struct Spec {
+    /// In the order given, at most one per platform. Empty: the job is built locally.
+    pub usable: Vec<Entry>,
+    /// Everything that is wrong with the rest, in the order given.
+    pub problems: Vec<SpecError>,
+}
+
+/// Reads ICECC_VERSION's `value` for a compiler of `prefix` (as [`crate::find::prefix`] gives it).
+///
+/// `own_platform` is taken where an entry names none; relative files are relative to `cwd`. A colon or an equals sign that
+/// has a `/` on the wrong side belongs to the file's name, and links are followed (improvement 12).
+pub fn parse(value: &OsStr, own_platform: &EnvName, prefix: &OsStr, cwd: &Path) -> Spec {
+    let mut spec = Spec::default();
+    let mut pieces = Vec::new();
+    for entry in value.as_bytes().split(|b| *b == b',').filter(|e| !e.is_empty()) {
+        match Piece::parse(OsStr::from_bytes(entry)) {
+            Ok(piece) => pieces.push(piece),
+            Err(problem) => spec.problems.push(problem),
+        }
+    }
+    if pieces.is_empty() {
+        if spec.problems.is_empty() {
+            spec.problems.push(SpecError::Empty);
+        }
+        return spec;
+    }
+    // As soon as one entry names a target, those without one are for the native compiler only.
+    if pieces.iter().any(|p| p.target.is_some()) {
+        let given = pieces.iter().map(|p| p.target.clone().unwrap_or_default()).collect();
+        pieces.retain(|p| p.target.as_deref().unwrap_or_default() == prefix);
+        if pieces.is_empty() {
+            spec.problems.push(SpecError::NoTargetFits { wanted: prefix.to_os_string(), given });
+        }
+    }
+    for piece in pieces {
+        match check(piece, own_platform, cwd, &spec.usable) {
+            Ok((entry, None)) => spec.usable.push(entry),
+            Ok((entry, Some(warning))) => {
+                spec.usable.push(entry);
+                spec.problems.push(warning);
+            }
+            Err(problem) => spec.problems.push(problem),
+        }
+    }
+    spec
+}
+
+/// An entry, split.
+struct Piece {
+    platform: Option<EnvName>,
+    file: PathBuf,
+    target: Option<OsString>,
+}
+
+impl Piece {
+    fn parse(entry: &OsStr) -> Result<Self, SpecError> {
+        let named = || entry.to_os_string();
+        let mut rest = entry.as_bytes();
+        let mut target = None;
+        if let Some(at) = rest.iter().rposition(|b| *b == b'=').filter(|at| !rest[at + 1..].contains(&b'/')) {
+            // `x=.tar.gz` is a file; a target never ends like an archive.
+            if !ends_as_archive(&rest[at + 1..]) {
+                if rest.len() == at + 1 {
+                    return Err(SpecError::NoTarget { entry: named() });
+                }
+                target = Some(OsStr::from_bytes(&rest[at + 1..]).to_os_string());
+                rest = &rest[..at];
+            }
+        }
+        let mut platform = None;
+        if let Some(at) = rest.iter().position(|b| *b == b':').filter(|at| !rest[..*at].contains(&b'/')) {
+            let word = &rest[..at];
+            platform = Some(EnvName::new(word).map_err(|source| SpecError::Platform { entry: named(), source })?);
+            rest = &rest[at + 1..];
+        }
+        if rest.is_empty() {
+            return Err(SpecError::NoFile { entry: named() });
+        }
+        Ok(Self { platform, file: PathBuf::from(OsStr::from_bytes(rest)), target })
+    }
+}
+
+fn ends_as_archive(name: &[u8]) -> bool {
+    SUFFIXES.iter().any(|suffix| name.ends_with(suffix.as_bytes()))
+}
+
+/// The environment's name: a file's base name without the archive suffix. `None`: no such suffix.
+pub fn name_of(file: &Path) -> Option<&OsStr> {
+    let base = file.file_name()?.as_bytes();
+    SUFFIXES.iter().find_map(|suffix| base.strip_suffix(suffix.as_bytes())).map(OsStr::from_bytes)
+}
+
+fn check(piece: Piece, own: &EnvName, cwd: &Path, before: &[Entry]) -> Result<(Entry, Option<SpecError>), SpecError> {
+    let platform = piece.platform.unwrap_or_else(|| own.clone());
+    let file = cwd.join(&piece.file);
+    if before.iter().any(|e| e.platform == platform) {
+        return Err(SpecError::SecondForPlatform { platform, file });
+    }
+    let meta = fs::metadata(&file).map_err(|source| SpecError::Missing { given: piece.file, source })?;
+    if !meta.is_file() {
+        return Err(SpecError::NotAFile { file });
+    }
+    if let Err(source) = fs::File::open(&file) {
+        return Err(SpecError::Unreadable { file, source });
+    }
+    if meta.len() < SIZE_MIN {
+        return Err(SpecError::TooSmall { file, size: meta.len() });
+    }
+    let Some(word) = name_of(&file) else { return Err(SpecError::Suffix { file }) };
+    let name = match EnvName::new(word.as_bytes()) {
+        Ok(name) => name,
+        Err(source) => return Err(SpecError::Name { file, source }),
+    };
+    let Some(same) = before.iter().find(|e| e.name == name) else {
+        return Ok((Entry { platform, file, name }, None));
+    };
+    let is_same_file =
+        fs::metadata(&same.file).is_ok_and(|other| (other.dev(), other.ino()) == (meta.dev(), meta.ino()));
+    if is_same_file || name.is_content_name() {
+        return Ok((Entry { platform, file, name }, None));
+    }
+    // Hosts know an environment by name alone: a server could get the other platform's archive for good.
+    let new = EnvName::new(format!("{name}+{platform}").as_bytes())
+        .map_err(|source| SpecError::Name { file: file.clone(), source })?;
+    let warning = SpecError::SameName { name, new: new.clone(), file: file.clone() };
+    Ok((Entry { platform, file, name: new }, Some(warning)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn place() -> tempfile::TempDir {
+        let dir = tempfile::tempdir().unwrap();
+        for name in [
+            "native.tar.gz",
+            "arm.tar.gz",
+            "a.tar.xz",
+            "we:ird.tar.gz",
+            "x=y.tar.gz",
+            "native.zip",
+            ".hid.tar",
+            "b lank.tar",
+        ] {
+            fs::write(dir.path().join(name), [0; 600]).unwrap();
+        }
+        fs::create_dir(dir.path().join("other")).unwrap();
+        fs::write(dir.path().join("other/native.tar.gz"), [1; 600]).unwrap();
+        fs::write(dir.path().join("small.tar.gz"), [0; 400]).unwrap();
+        std::os::unix::fs::symlink("native.tar.gz", dir.path().join("link.tar.gz")).unwrap();
+        dir
+    }
+
+    fn read(dir: &Path, value: &str, prefix: &str) -> (Vec<String>, Vec<String>) {
+        let own = EnvName::new(b"x86_64").unwrap();
+        let spec = parse(OsStr::new(value), &own, OsStr::new(prefix), dir);
+        let used = spec.usable.iter().map(|e| format!("{}:{}", e.platform, e.name)).collect();
+        (used, spec.problems.iter().map(|p| p.to_string().replace(&*dir.to_string_lossy(), "D")).collect())
+    }
+
+    #[test]
+    fn every_good_form_is_used() {
+        let dir = place();
+        for (value, used) in [
+            ("native.tar.gz", "x86_64:native"),
+            ("other/../native.tar.gz", "x86_64:native"),
+            ("x86_64:native.tar.gz", "x86_64:native"),
+            (",native.tar.gz,,", "x86_64:native"),
+            ("aarch64:native.tar.gz", "aarch64:native"),
+            ("link.tar.gz", "x86_64:link"),
+            ("./we:ird.tar.gz", "x86_64:we:ird"),
+            ("x=y.tar.gz", "x86_64:x=y"),
+            (".hid.tar", "x86_64:.hid"),
+        ] {
+            assert_eq!(read(dir.path(), value, ""), (vec![used.to_string()], vec![]), "{value}");
+        }
+        let (used, _) = read(dir.path(), "native.tar.gz,ia64:arm.tar.gz", "");
+        assert_eq!(used, ["x86_64:native", "ia64:arm"]);
+    }
+
+    #[test]
+    fn every_bad_piece_is_named() {
+        let dir = place();
+        for (value, problem) in [
+            ("", "$ICECC_VERSION is empty: give it an archive or unset it"),
+            (",,", "$ICECC_VERSION is empty: give it an archive or unset it"),
+            ("none.tar.gz", "$ICECC_VERSION has to point to an existing file to be installed none.tar.gz"),
+            ("x86_64:", "$ICECC_VERSION: no file in \"x86_64:\""),
+            (":native.tar.gz", "$ICECC_VERSION: \":native.tar.gz\" has no usable platform"),
+            ("native.tar.gz=", "$ICECC_VERSION: nothing behind the = in \"native.tar.gz=\""),
+            ("other", "$ICECC_VERSION has to point to an existing file to be installed D/other: not a regular file"),
+            ("small.tar.gz", "$ICECC_VERSION: D/small.tar.gz has only 400 bytes, that is no environment"),
+            (
+                "native.zip",
+                "$ICECC_VERSION: D/native.zip has to end in .tar, .tgz, .tar.gz, .tar.bz2, .tar.xz or .tar.zst",
+            ),
+            ("b lank.tar", "$ICECC_VERSION: D/b lank.tar makes no name for an environment"),
+        ] {
+            assert_eq!(read(dir.path(), value, ""), (vec![], vec![problem.to_string()]), "{value}");
+        }
+    }
+
+    #[test]
+    fn e47_targets_choose_by_the_compilers_prefix() {
+        let dir = place();
+        let value = "native.tar.gz,arm.tar.gz=arm-linux-gnueabihf";
+        assert_eq!(read(dir.path(), value, "").0, ["x86_64:native"]);
+        assert_eq!(read(dir.path(), value, "arm-linux-gnueabihf").0, ["x86_64:arm"]);
+        let (used, problems) = read(dir.path(), value, "aarch64-linux-gnu");
+        assert!(used.is_empty());
+        assert!(problems[0].contains("no environment for the target \"aarch64-linux-gnu\""), "{problems:?}");
+        assert_eq!(read(dir.path(), "native.tar.gz", "arm-linux-gnueabihf").0, ["x86_64:native"]);
+    }
+
+    #[test]
+    fn one_archive_per_platform_and_one_name_per_archive() {
+        let dir = place();
+        let (used, problems) = read(dir.path(), "native.tar.gz,a.tar.xz", "");
+        assert_eq!(used, ["x86_64:native"]);
+        assert!(problems[0].starts_with("there are two environments for platform x86_64"), "{problems:?}");
+        let (used, problems) = read(dir.path(), "native.tar.gz,i686:other/native.tar.gz", "");
+        assert_eq!(used, ["x86_64:native", "i686:native+i686"]);
+        assert_eq!(problems.len(), 1);
+        assert_eq!(read(dir.path(), "native.tar.gz,i686:native.tar.gz", "").0, ["x86_64:native", "i686:native"]);
+    }
+}

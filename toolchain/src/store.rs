@@ -1,1 +1,433 @@
-//! The environments of a daemon on disk: whole or not there.
+//! The environments of a daemon on disk: each is whole or not there (`spec/daemon.md` 7.1, decisions.md 37).
+//!
+//! ```text
+//! BASE/target=P/NAME/      an installed environment, as 1.4 has them
+//! BASE/native/             archives made here
+//! BASE/.ours/known/P/NAME  what we know of it: size, last use, digest
+//! BASE/.ours/new/N/        being unpacked
+//! BASE/.ours/gone/N/       being removed
+//! ```
+//!
+//! Plain calls on one thread. It doesn't know which environments are in use, nor when one has to go: the daemon's machine
+//! decides that.
+
+use ice_core::env::{EnvId, EnvName};
+use std::collections::BTreeMap;
+use std::fs::{self, DirBuilder, Permissions};
+use std::io::{self, Write};
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+use thiserror::Error;
+
+/// A record of ours is three short lines.
+const RECORD_MAX: u64 = 4096;
+
+/// What went wrong with the store.
+#[derive(Debug, Error)]
+pub enum StoreError {
+    /// A file or folder of the store failed.
+    #[error("cannot {what} {}", .path.display())]
+    Io {
+        /// What was tried.
+        what: &'static str,
+        /// On what.
+        path: PathBuf,
+        /// What the system said.
+        #[source]
+        source: io::Error,
+    },
+    /// Another upload was faster; the folder just unpacked may be thrown away.
+    #[error("environment {0} is installed already")]
+    AlreadyThere(EnvId),
+}
+
+/// What is known of an installed environment.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Record {
+    /// Bytes of its files.
+    pub bytes: u64,
+    /// Seconds since 1970 of its last use.
+    pub last_use: u64,
+    /// BLAKE3 of the tar it came from; not known of environments that 1.4 has left.
+    pub digest: Option<[u8; 32]>,
+}
+
+/// What [`Store::open`] cleaned up.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Cleaned {
+    /// Environments without a record: half made by a crash, or a 1.4 daemon's.
+    pub leftovers: Vec<PathBuf>,
+    /// What could not be removed, with the reason.
+    pub stuck: Vec<(PathBuf, String)>,
+}
+
+/// The environments under one base folder.
+#[derive(Debug)]
+pub struct Store {
+    base: PathBuf,
+    known: BTreeMap<EnvId, Record>,
+    serial: u64,
+}
+
+impl Store {
+    /// Reads what is installed under `base`, and removes what is only half there. Makes the folders it needs.
+    pub fn open(base: &Path) -> Result<(Self, Cleaned), StoreError> {
+        let mut store = Self { base: base.to_path_buf(), known: BTreeMap::new(), serial: 0 };
+        let mut cleaned = Cleaned::default();
+        for folder in ["native", ".ours/known", ".ours/new", ".ours/gone"] {
+            make_folders(&base.join(folder))?;
+        }
+        for folder in [".ours/new", ".ours/gone"] {
+            for left in list(&base.join(folder))? {
+                clean(&mut cleaned, &left);
+            }
+        }
+        for platform_folder in list(base)? {
+            let Some(platform) = name_of(&platform_folder, b"target=") else { continue };
+            for folder in list(&platform_folder)? {
+                let record = name_of(&folder, b"").and_then(|name| {
+                    let id = EnvId { platform: platform.clone(), name };
+                    Some((read_record(&store.record_path(&id))?, id))
+                });
+                match record {
+                    Some((record, id)) if folder.is_dir() => {
+                        store.known.insert(id, record);
+                    }
+                    _ => {
+                        clean(&mut cleaned, &folder);
+                        cleaned.leftovers.push(folder);
+                    }
+                }
+            }
+        }
+        store.forget_records_without_folder()?;
+        Ok((store, cleaned))
+    }
+
+    /// A new, empty folder to unpack into, on the same file system; [`Store::install`] or [`Store::discard`] it.
+    pub fn new_folder(&mut self) -> Result<PathBuf, StoreError> {
+        loop {
+            self.serial += 1;
+            let path = self.base.join(".ours/new").join(self.serial.to_string());
+            match DirBuilder::new().mode(0o755).create(&path) {
+                Ok(()) => {
+                    set_mode(&path, 0o755)?;
+                    return Ok(path);
+                }
+                Err(e) if e.kind() == io::ErrorKind::AlreadyExists => {}
+                Err(source) => return Err(StoreError::Io { what: "make", path, source }),
+            }
+        }
+    }
+
+    /// Makes the unpacked `folder` the environment `id`, in one step: of two uploads one wins.
+    pub fn install(&mut self, folder: &Path, id: &EnvId, record: Record) -> Result<PathBuf, StoreError> {
+        let path = self.path(id);
+        if let Some(parent) = path.parent() {
+            make_folders(parent)?;
+        }
+        if path.symlink_metadata().is_ok() {
+            return Err(StoreError::AlreadyThere(id.clone()));
+        }
+        // The record first: a record without a folder is forgotten, a folder without a record is removed.
+        self.write_record(id, &record)?;
+        match fs::rename(folder, &path) {
+            Ok(()) => {}
+            Err(e) if matches!(e.kind(), io::ErrorKind::DirectoryNotEmpty | io::ErrorKind::AlreadyExists) => {
+                return Err(StoreError::AlreadyThere(id.clone()));
+            }
+            Err(source) => {
+                let _ = fs::remove_file(self.record_path(id));
+                return Err(StoreError::Io { what: "install", path, source });
+            }
+        }
+        self.known.insert(id.clone(), record);
+        Ok(path)
+    }
+
+    /// Removes a folder of [`Store::new_folder`].
+    pub fn discard(&self, folder: &Path) -> Result<(), StoreError> {
+        remove_tree(folder).map_err(|source| StoreError::Io { what: "remove", path: folder.to_path_buf(), source })
+    }
+
+    /// Takes `id` out of the store at once; the folder returned is what remains to be removed by [`remove_tree`], which may
+    /// take its time elsewhere. `None`: it was not there.
+    pub fn take_out(&mut self, id: &EnvId) -> Result<Option<PathBuf>, StoreError> {
+        self.known.remove(id);
+        let path = self.path(id);
+        let gone = loop {
+            self.serial += 1;
+            let gone = self.base.join(".ours/gone").join(self.serial.to_string());
+            if gone.symlink_metadata().is_err() {
+                break gone;
+            }
+        };
+        let moved = fs::rename(&path, &gone);
+        let _ = fs::remove_file(self.record_path(id));
+        match moved {
+            Ok(()) => Ok(Some(gone)),
+            Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(source) => Err(StoreError::Io { what: "remove", path, source }),
+        }
+    }
+
+    /// Notes that `id` was used at `now` (seconds since 1970). Written at most once a minute: eviction needs no more.
+    pub fn touch(&mut self, id: &EnvId, now: u64) -> Result<(), StoreError> {
+        let Some(record) = self.known.get_mut(id) else { return Ok(()) };
+        if now < record.last_use.saturating_add(60) {
+            return Ok(());
+        }
+        record.last_use = now;
+        let record = record.clone();
+        self.write_record(id, &record)
+    }
+
+    /// Where `id` lies or would lie.
+    pub fn path(&self, id: &EnvId) -> PathBuf {
+        self.base.join(format!("target={}", id.platform)).join(id.name.as_str())
+    }
+
+    /// Where archives of compilers of this machine are made.
+    pub fn native_folder(&self) -> PathBuf {
+        self.base.join("native")
+    }
+
+    /// All installed environments, by platform and name.
+    pub fn entries(&self) -> impl Iterator<Item = (&EnvId, &Record)> {
+        self.known.iter()
+    }
+
+    /// What is known of `id`, if it is installed.
+    pub fn record(&self, id: &EnvId) -> Option<&Record> {
+        self.known.get(id)
+    }
+
+    /// Bytes of all installed environments and native archives.
+    pub fn total(&self) -> Result<u64, StoreError> {
+        let native: u64 = self.native_archives()?.iter().map(|(_, bytes)| bytes).sum();
+        Ok(native + self.known.values().map(|r| r.bytes).sum::<u64>())
+    }
+
+    /// The archives in `native/` with their sizes.
+    pub fn native_archives(&self) -> Result<Vec<(PathBuf, u64)>, StoreError> {
+        let files = list(&self.native_folder())?.into_iter();
+        Ok(files.filter_map(|f| f.symlink_metadata().ok().filter(|m| m.is_file()).map(|m| (f, m.len()))).collect())
+    }
+
+    fn record_path(&self, id: &EnvId) -> PathBuf {
+        self.base.join(".ours/known").join(id.platform.as_str()).join(id.name.as_str())
+    }
+
+    fn write_record(&self, id: &EnvId, record: &Record) -> Result<(), StoreError> {
+        let path = self.record_path(id);
+        if let Some(parent) = path.parent() {
+            make_folders(parent)?;
+        }
+        let mut text = format!("bytes {}\nlast_use {}\n", record.bytes, record.last_use);
+        if let Some(digest) = &record.digest {
+            text += &format!("digest {}\n", crate::digest::hex(digest));
+        }
+        // Beside and renamed: a crash in mid-write must not make a good environment one without a record.
+        let new = self.base.join(".ours/record.new");
+        let failed = |source| StoreError::Io { what: "write", path: path.clone(), source };
+        fs::File::create(&new).and_then(|mut f| f.write_all(text.as_bytes())).map_err(failed)?;
+        fs::rename(&new, &path).map_err(failed)
+    }
+
+    fn forget_records_without_folder(&self) -> Result<(), StoreError> {
+        for platform_folder in list(&self.base.join(".ours/known"))? {
+            for file in list(&platform_folder)? {
+                let id = name_of(&platform_folder, b"").zip(name_of(&file, b""));
+                let is_known = id.is_some_and(|(platform, name)| self.known.contains_key(&EnvId { platform, name }));
+                if !is_known {
+                    let _ = fs::remove_file(file);
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Removes a folder with all in it, follows no link, and needs no write permission on the folders below (improvement 18).
+/// Nothing there is no error.
+pub fn remove_tree(path: &Path) -> io::Result<()> {
+    match fs::symlink_metadata(path) {
+        Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(()),
+        Err(e) => return Err(e),
+        Ok(m) if !m.is_dir() => return fs::remove_file(path),
+        Ok(_) => {}
+    }
+    match fs::remove_dir_all(path) {
+        Ok(()) => Ok(()),
+        Err(e) if e.kind() == io::ErrorKind::PermissionDenied => {
+            open_up(path)?;
+            fs::remove_dir_all(path)
+        }
+        Err(e) => Err(e),
+    }
+}
+
+/// Gives the owner write permission on each folder of the tree.
+fn open_up(folder: &Path) -> io::Result<()> {
+    fs::set_permissions(folder, Permissions::from_mode(0o755))?;
+    for entry in fs::read_dir(folder)? {
+        let entry = entry?;
+        if entry.file_type()?.is_dir() {
+            open_up(&entry.path())?;
+        }
+    }
+    Ok(())
+}
+
+fn clean(cleaned: &mut Cleaned, path: &Path) {
+    if let Err(e) = remove_tree(path) {
+        cleaned.stuck.push((path.to_path_buf(), e.to_string()));
+    }
+}
+
+fn make_folders(path: &Path) -> Result<(), StoreError> {
+    let failed = |source| StoreError::Io { what: "make", path: path.to_path_buf(), source };
+    DirBuilder::new().recursive(true).mode(0o755).create(path).map_err(failed)?;
+    let mode = fs::metadata(path).map_err(failed)?.mode();
+    // Only widened: an administrator's wider modes stay.
+    if mode & 0o755 == 0o755 { Ok(()) } else { set_mode(path, mode & 0o7777 | 0o755) }
+}
+
+fn set_mode(path: &Path, mode: u32) -> Result<(), StoreError> {
+    fs::set_permissions(path, Permissions::from_mode(mode)).map_err(|source| StoreError::Io {
+        what: "change the mode of",
+        path: path.to_path_buf(),
+        source,
+    })
+}
+
+fn list(folder: &Path) -> Result<Vec<PathBuf>, StoreError> {
+    let failed = |source| StoreError::Io { what: "read", path: folder.to_path_buf(), source };
+    let mut paths = Vec::new();
+    for entry in fs::read_dir(folder).map_err(failed)? {
+        paths.push(entry.map_err(failed)?.path());
+    }
+    paths.sort();
+    Ok(paths)
+}
+
+/// The last component as a name, after `prefix` is taken off.
+fn name_of(path: &Path, prefix: &[u8]) -> Option<EnvName> {
+    EnvName::new(path.file_name()?.as_bytes().strip_prefix(prefix)?).ok()
+}
+
+fn read_record(path: &Path) -> Option<Record> {
+    if fs::symlink_metadata(path).ok().filter(|m| m.is_file())?.len() > RECORD_MAX {
+        return None;
+    }
+    let text = fs::read_to_string(path).ok()?;
+    let value = |key: &str| text.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix(' '));
+    let digest = value("digest").and_then(unhex);
+    Some(Record { bytes: value("bytes")?.parse().ok()?, last_use: value("last_use")?.parse().ok()?, digest })
+}
+
+fn unhex(text: &str) -> Option<[u8; 32]> {
+    let mut bytes = [0; 32];
+    if text.len() != 64 || !text.is_ascii() {
+        return None;
+    }
+    for (byte, at) in bytes.iter_mut().zip((0..64).step_by(2)) {
+        *byte = u8::from_str_radix(&text[at..at + 2], 16).ok()?;
+    }
+    Some(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn id(name: &str) -> EnvId {
+        EnvId::new(b"x86_64", name.as_bytes()).unwrap()
+    }
+
+    fn install(store: &mut Store, name: &str, bytes: u64) -> PathBuf {
+        let folder = store.new_folder().unwrap();
+        fs::create_dir_all(folder.join("usr/bin")).unwrap();
+        fs::write(folder.join("usr/bin/as"), "x").unwrap();
+        let record = Record { bytes, last_use: 5, digest: Some([0xab; 32]) };
+        store.install(&folder, &id(name), record).unwrap()
+    }
+
+    #[test]
+    fn what_was_installed_is_known_after_a_restart() {
+        let base = tempfile::tempdir().unwrap();
+        let (mut store, cleaned) = Store::open(base.path()).unwrap();
+        assert_eq!(cleaned, Cleaned::default());
+        let path = install(&mut store, "gcc-12", 81);
+        assert_eq!(path, base.path().join("target=x86_64/gcc-12"));
+        fs::write(store.native_folder().join("h.tar.gz"), "12345").unwrap();
+        assert_eq!(store.total().unwrap(), 86);
+        store.touch(&id("gcc-12"), 1000).unwrap();
+
+        let (store, cleaned) = Store::open(base.path()).unwrap();
+        assert_eq!(cleaned, Cleaned::default());
+        let record = Record { bytes: 81, last_use: 1000, digest: Some([0xab; 32]) };
+        assert_eq!(store.entries().collect::<Vec<_>>(), [(&id("gcc-12"), &record)]);
+    }
+
+    #[test]
+    fn halves_are_removed_at_start() {
+        let base = tempfile::tempdir().unwrap();
+        let (mut store, _) = Store::open(base.path()).unwrap();
+        install(&mut store, "good", 1);
+        install(&mut store, "no-record", 1);
+        fs::remove_file(store.record_path(&id("no-record"))).unwrap();
+        install(&mut store, "no-folder", 1);
+        remove_tree(&store.path(&id("no-folder"))).unwrap();
+        let unfinished = store.new_folder().unwrap();
+        fs::create_dir(unfinished.join("shut")).unwrap();
+        fs::set_permissions(unfinished.join("shut"), Permissions::from_mode(0o555)).unwrap();
+
+        let (store, cleaned) = Store::open(base.path()).unwrap();
+        assert_eq!(cleaned.leftovers, [base.path().join("target=x86_64/no-record")]);
+        assert_eq!(cleaned.stuck, []);
+        assert_eq!(store.entries().map(|(id, _)| id.name.as_str()).collect::<Vec<_>>(), ["good"]);
+        assert!(!unfinished.exists() && !base.path().join("target=x86_64/no-record").exists());
+        assert!(!store.record_path(&id("no-folder")).exists());
+    }
+
+    #[test]
+    fn of_two_uploads_one_wins() {
+        let base = tempfile::tempdir().unwrap();
+        let (mut store, _) = Store::open(base.path()).unwrap();
+        install(&mut store, "e", 1);
+        let second = store.new_folder().unwrap();
+        fs::write(second.join("file"), "x").unwrap();
+        let refused = store.install(&second, &id("e"), Record::default());
+        assert!(matches!(refused, Err(StoreError::AlreadyThere(_))));
+        store.discard(&second).unwrap();
+        assert!(store.path(&id("e")).join("usr/bin/as").exists());
+        assert_eq!(store.record(&id("e")).unwrap().bytes, 1);
+    }
+
+    #[test]
+    fn taking_out_is_one_step() {
+        let base = tempfile::tempdir().unwrap();
+        let (mut store, _) = Store::open(base.path()).unwrap();
+        install(&mut store, "e", 1);
+        let gone = store.take_out(&id("e")).unwrap().unwrap();
+        assert!(!store.path(&id("e")).exists() && store.record(&id("e")).is_none());
+        remove_tree(&gone).unwrap();
+        assert!(!gone.exists());
+        assert_eq!(store.take_out(&id("e")).unwrap(), None);
+    }
+
+    #[test]
+    fn e29_folders_without_write_permission_are_removed() {
+        let base = tempfile::tempdir().unwrap();
+        let deep = base.path().join("a/b/c");
+        fs::create_dir_all(&deep).unwrap();
+        std::os::unix::fs::symlink("/etc", base.path().join("a/link")).unwrap();
+        for folder in ["a/b/c", "a/b", "a"] {
+            fs::set_permissions(base.path().join(folder), Permissions::from_mode(0o555)).unwrap();
+        }
+        remove_tree(&base.path().join("a")).unwrap();
+        assert!(!base.path().join("a").exists() && Path::new("/etc/passwd").exists());
+    }
+}

@@ -1,1 +1,0 @@
-//! Archives packed and unpacked, every compression; no path leaves the folder.

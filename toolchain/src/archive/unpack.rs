@@ -1,0 +1,471 @@
+//! Safe unpack: an archive of a stranger into a folder of ours (design: sandbox.md, "Safe unpack").
+//!
+//! Only files, folders, symbolic links and hard links are made; nothing is written through a link, nothing outside the
+//! folder, and every size, count and length has a limit. Whatever else an archive holds, it is refused as a whole by a named
+//! error. It removes nothing: who made the folder removes it after an error.
+
+use super::Compression;
+use super::codec::Plain;
+use super::member::{Kind, Member, Members};
+use crate::tree::{Lost, Node, Tree};
+use ice_core::text::Text;
+use rustix::fs::{AtFlags, CWD, Mode, OFlags, Timespec, Timestamps};
+use std::fs::File;
+use std::io::{self, Read, Write};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::path::Path;
+use thiserror::Error;
+
+/// Bounds of one archive. The defaults are those of the design.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UnpackLimits {
+    /// Bytes as they come.
+    pub compressed: u64,
+    /// Bytes of the tar, all members of the compression together.
+    pub expanded: u64,
+    /// How many times larger than what came so far.
+    pub ratio: u64,
+    /// Members.
+    pub entries: u32,
+    /// Bytes of one file.
+    pub file: u64,
+    /// Length of a name in bytes.
+    pub name: usize,
+    /// Components of a name.
+    pub depth: usize,
+    /// Largest zstd window, as a power of two: 27 is what 1.4 takes; the small profile sets 23 (decisions.md 19).
+    pub zstd_window_log: u32,
+    /// Memory of the xz decoder in KiB: its dictionary, mostly.
+    pub xz_memory_kib: u32,
+    /// Compute 1.4's name as well ([`Unpacked::md5_name`]); costs a second pass of hashing.
+    pub md5_name: bool,
+}
+
+impl Default for UnpackLimits {
+    fn default() -> Self {
+        Self {
+            compressed: 512 << 20,
+            expanded: 4 << 30,
+            ratio: 200,
+            entries: 100_000,
+            file: 1 << 30,
+            name: 4096,
+            depth: 64,
+            zstd_window_log: 27,
+            xz_memory_kib: 160 << 10, // xz -9 needs 65 MiB; twice that and some
+            md5_name: false,
+        }
+    }
+}
+
+/// What was unpacked.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Unpacked {
+    /// BLAKE3 of the uncompressed tar, every byte of it: our content name (decisions.md 4), see [`crate::digest`].
+    pub digest: [u8; 32],
+    /// 1.4's name of it, if [`UnpackLimits::md5_name`] asked for it.
+    pub md5_name: Option<[u8; 16]>,
+    /// Bytes of all files: what the cache limit counts.
+    pub bytes: u64,
+    /// Bytes of the uncompressed tar.
+    pub tar_bytes: u64,
+    /// Number of files.
+    pub files: u32,
+    /// How it was compressed.
+    pub compression: Compression,
+}
+
+/// Why an archive is refused. Names of members are a stranger's bytes: they print lossily.
+#[derive(Debug, Error)]
+pub enum UnpackError {
+    /// The input failed, not the archive.
+    #[error("cannot read the archive")]
+    Read(#[source] io::Error),
+    /// A file, folder or link could not be made.
+    #[error("cannot make {name}")]
+    Write {
+        /// The member.
+        name: Text,
+        /// What the system said: a full disk, mostly.
+        #[source]
+        source: io::Error,
+    },
+    /// Not what its compression promises.
+    #[error("corrupt {compression} data")]
+    Corrupt {
+        /// The compression its first bytes announced.
+        compression: Compression,
+        /// What the decompressor said.
+        #[source]
+        source: io::Error,
+    },
+    /// Neither a tar nor a compression we know.
+    #[error("not a tar archive, nor one in a compression we know")]
+    NotATar,
+    /// It ends in mid-archive.
+    #[error("truncated archive")]
+    Truncated,
+    /// Something but zeros behind the end blocks.
+    #[error("data after the end of the archive")]
+    DataAfterEnd,
+    /// A header field that is no number, negative or beyond 64 bits, or a wrong checksum.
+    #[error("bad {field} in the header of {name:?}")]
+    Header {
+        /// Which.
+        field: &'static str,
+        /// Of which member.
+        name: Text,
+    },
+    /// A pax header that cannot be understood, or goes too far.
+    #[error("pax header: {what}")]
+    Pax {
+        /// What is wrong.
+        what: &'static str,
+    },
+    /// A GNU long name or pax header that is too long to be one.
+    #[error("extension header of {size} bytes, at most {max} are allowed")]
+    LongHeader {
+        /// Its size.
+        size: u64,
+        /// The limit.
+        max: u64,
+    },
+    /// `..`, a leading `/`, a NUL or control character, nothing at all, too long or too deep.
+    #[error("name {name:?} {why}")]
+    Name {
+        /// The name.
+        name: Text,
+        /// What is wrong with it.
+        why: &'static str,
+    },
+    /// The same name twice, or a file where a folder is, or the reverse.
+    #[error("{name:?} is in the archive twice")]
+    Twice {
+        /// The name.
+        name: Text,
+    },
+    /// A member below a link or a file.
+    #[error("{name:?} would be written through {through:?}, which is no folder")]
+    Through {
+        /// The member.
+        name: Text,
+        /// The link or file.
+        through: Text,
+    },
+    /// A symbolic link that leads out, or in a circle.
+    #[error("link {name:?} {why}")]
+    Link {
+        /// The link.
+        name: Text,
+        /// Where it leads.
+        why: Lost,
+    },
+    /// A hard link to anything but a file that this archive made before.
+    #[error("hard link {name:?} to {target:?}, which is no earlier file of this archive")]
+    HardLink {
+        /// The link.
+        name: Text,
+        /// What it names.
+        target: Text,
+    },
+    /// A device node or a named pipe.
+    #[error("{name:?} is a device or pipe")]
+    Device {
+        /// The member.
+        name: Text,
+    },
+    /// A file with holes.
+    #[error("{name:?} is stored as a sparse file")]
+    Sparse {
+        /// The member.
+        name: Text,
+    },
+    /// A type of member that nobody knows.
+    #[error("{name:?} is of the unknown type {:?}", char::from(*.kind))]
+    UnknownKind {
+        /// The type flag.
+        kind: u8,
+        /// The member.
+        name: Text,
+    },
+    /// More bytes came than allowed.
+    #[error("compressed archive over {limit} bytes")]
+    CompressedSize {
+        /// The limit.
+        limit: u64,
+    },
+    /// It expands to more than allowed.
+    #[error("archive expands to over {limit} bytes")]
+    ExpandedSize {
+        /// The limit.
+        limit: u64,
+    },
+    /// It expands too much for what came.
+    #[error("archive expands more than {limit} times")]
+    Ratio {
+        /// The limit.
+        limit: u64,
+    },
+    /// A file is larger than allowed.
+    #[error("{name:?} has {size} bytes, at most {limit} are allowed")]
+    FileSize {
+        /// The file.
+        name: Text,
+        /// Its size.
+        size: u64,
+        /// The limit.
+        limit: u64,
+    },
+    /// Too many members.
+    #[error("over {limit} members")]
+    Entries {
+        /// The limit.
+        limit: u32,
+    },
+    /// The decompressor would need more memory than allowed.
+    #[error("{compression} needs more than the {allowed} bytes of memory that are allowed")]
+    Window {
+        /// The compression.
+        compression: Compression,
+        /// The limit.
+        allowed: u64,
+    },
+    /// Something a compile server needs at this place is missing or of the wrong kind.
+    #[error("no environment: {0}")]
+    NoEnvironment(&'static str),
+}
+
+/// Unpacks the archive that `input` gives into the existing, empty folder `dir`.
+///
+/// Files become 0644 or 0755, folders 0755, all of the caller's owner; the mount points `tmp`, `dev` and `proc` are made.
+/// It stops by an error at the first thing that is not allowed; what was made by then is left for the caller to remove.
+pub fn unpack(input: impl Read, dir: &Path, limits: &UnpackLimits) -> Result<Unpacked, UnpackError> {
+    let top = rustix::fs::openat(CWD, dir, FOLDER, Mode::empty())
+        .map_err(|e| UnpackError::Write { name: dir.as_os_str().as_encoded_bytes().into(), source: e.into() })?;
+    let mut members = Members::new(Plain::new(input, limits)?);
+    let mut making =
+        Making { top, tree: Tree::default(), last: None, links: Vec::new(), bytes: 0, files: 0, md5: None, limits };
+    if limits.md5_name {
+        making.md5 = Some(crate::digest::Md5Name::new());
+    }
+    let mut count = 0;
+    while let Some(member) = members.next()? {
+        count += 1;
+        if count > limits.entries {
+            return Err(UnpackError::Entries { limit: limits.entries });
+        }
+        making.member(member, &mut members)?;
+    }
+    making.links()?;
+    making.complete()?;
+    Ok(Unpacked {
+        digest: *members.plain.hasher.finalize().as_bytes(),
+        md5_name: making.md5.map(crate::digest::Md5Name::finish),
+        bytes: making.bytes,
+        tar_bytes: members.plain.expanded,
+        files: making.files,
+        compression: members.plain.compression,
+    })
+}
+
+const FOLDER: OFlags = OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC);
+
+/// A folder being filled.
+struct Making<'a> {
+    top: OwnedFd,
+    tree: Tree,
+    /// The folder used last, as members of one folder mostly follow each other.
+    last: Option<(Vec<u8>, OwnedFd)>,
+    /// Symbolic links are made last: until then nothing can be written through them.
+    links: Vec<(Vec<u8>, Vec<u8>)>,
+    bytes: u64,
+    files: u32,
+    md5: Option<crate::digest::Md5Name>,
+    limits: &'a UnpackLimits,
+}
+
+impl Making<'_> {
+    fn member(&mut self, member: Member, members: &mut Members<'_>) -> Result<(), UnpackError> {
+        let name = self.name(&member.name)?;
+        if name.is_empty() {
+            // `./` is the folder itself.
+            return match member.kind {
+                Kind::Folder => Ok(()),
+                _ => Err(UnpackError::Name { name: member.name.into(), why: "is the environment's own folder" }),
+            };
+        }
+        if let Some((through, _)) = self.tree.obstacle(&name) {
+            return Err(UnpackError::Through { through: through.into(), name: name.into() });
+        }
+        match (self.tree.at(&name), &member.kind) {
+            (None, _) => {}
+            (Some(Node::Folder), Kind::Folder) => {}
+            (Some(_), _) => return Err(UnpackError::Twice { name: name.into() }),
+        }
+        match member.kind {
+            Kind::Folder => {
+                self.folder(&name).map_err(|source| UnpackError::Write { name: name.as_slice().into(), source })?;
+                self.tree.insert(&name, Node::Folder);
+            }
+            Kind::File => {
+                self.file(&name, &member, members)?;
+                self.tree.insert(&name, Node::File);
+            }
+            Kind::Symlink(text) => {
+                if text.is_empty() || text.len() > self.limits.name || text.contains(&0) {
+                    return Err(UnpackError::Name { name: text.into(), why: "is no target of a link" });
+                }
+                self.tree.insert(&name, Node::Link(text.clone()));
+                self.links.push((name, text));
+            }
+            Kind::Hardlink(target) => {
+                self.hard_link(&name, &target)?;
+                self.tree.insert(&name, Node::File);
+            }
+        }
+        Ok(())
+    }
+
+    /// Checks a name and takes `.` and doubled `/` out of it. Empty: the folder itself.
+    fn name(&self, name: &[u8]) -> Result<Vec<u8>, UnpackError> {
+        let refuse = |why| Err(UnpackError::Name { name: name[..name.len().min(200)].into(), why });
+        if name.is_empty() {
+            return refuse("is empty");
+        }
+        if name.len() > self.limits.name {
+            return refuse("is too long");
+        }
+        if name[0] == b'/' {
+            return refuse("is absolute");
+        }
+        if name.iter().any(u8::is_ascii_control) {
+            return refuse("has a control character");
+        }
+        let parts: Vec<&[u8]> = name.split(|b| *b == b'/').filter(|p| !p.is_empty() && *p != b".").collect();
+        if parts.contains(&&b".."[..]) {
+            return refuse("has a .. in it");
+        }
+        if parts.len() > self.limits.depth {
+            return refuse("is too deep");
+        }
+        Ok(parts.join(&b'/'))
+    }
+
+    fn file(&mut self, name: &[u8], member: &Member, members: &mut Members<'_>) -> Result<(), UnpackError> {
+        if member.size > self.limits.file {
+            return Err(UnpackError::FileSize { name: name.into(), size: member.size, limit: self.limits.file });
+        }
+        let failed = |source: io::Error| UnpackError::Write { name: name.into(), source };
+        let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let (folder, base) = split(name);
+        let folder = self.folder(folder).map_err(failed)?;
+        let fd = rustix::fs::openat(folder, base, flags, Mode::from_raw_mode(0o600)).map_err(|e| failed(e.into()))?;
+        let mut file = File::from(fd);
+        let mut md5 = self.md5.is_some().then(md5::Context::new);
+        let mut buf = vec![0; 1 << 17];
+        loop {
+            let n = members.read(&mut buf)?;
+            if n == 0 {
+                break;
+            }
+            file.write_all(&buf[..n]).map_err(failed)?;
+            if let Some(md5) = &mut md5 {
+                md5.consume(&buf[..n]);
+            }
+        }
+        if let (Some(names), Some(md5)) = (&mut self.md5, md5) {
+            names.file(name, md5.finalize().0);
+        }
+        // Set-id bits are dropped, and everybody may read: jobs run as other users than the daemon.
+        let mode = Mode::from_raw_mode(if member.executable { 0o755 } else { 0o644 });
+        rustix::fs::fchmod(&file, mode).map_err(|e| failed(e.into()))?;
+        let time = Timespec { tv_sec: i64::try_from(member.mtime).unwrap_or(0), tv_nsec: 0 };
+        // Dates are a nicety: a file system that cannot hold this one is no reason to fail.
+        let _ = rustix::fs::futimens(&file, &Timestamps { last_access: time, last_modification: time });
+        self.bytes += member.size;
+        self.files += 1;
+        Ok(())
+    }
+
+    fn hard_link(&mut self, name: &[u8], target: &[u8]) -> Result<(), UnpackError> {
+        let refuse = || UnpackError::HardLink { name: name.into(), target: target.into() };
+        let from = self.name(target).map_err(|_| refuse())?;
+        if self.tree.at(&from) != Some(&Node::File) || self.tree.obstacle(&from).is_some() {
+            return Err(refuse());
+        }
+        let failed = |source: io::Error| UnpackError::Write { name: name.into(), source };
+        let (from_folder, from_base) = split(&from);
+        let (folder, base) = split(name);
+        let from_folder = self.folder(from_folder).map_err(failed)?.try_clone_to_owned().map_err(failed)?;
+        let folder = self.folder(folder).map_err(failed)?;
+        rustix::fs::linkat(&from_folder, from_base, folder, base, AtFlags::empty()).map_err(|e| failed(e.into()))?;
+        if let Some(names) = &mut self.md5 {
+            names.same_as(name, &from);
+        }
+        self.files += 1;
+        Ok(())
+    }
+
+    /// Makes the symbolic links, after it is known that none leads out.
+    fn links(&mut self) -> Result<(), UnpackError> {
+        for (name, text) in std::mem::take(&mut self.links) {
+            if let Err(why @ (Lost::Outside | Lost::Circle)) = self.tree.resolve(&name) {
+                return Err(UnpackError::Link { name: name.into(), why });
+            }
+            let (folder, base) = split(&name);
+            let made = self.folder(folder).and_then(|folder| Ok(rustix::fs::symlinkat(&text[..], folder, base)?));
+            made.map_err(|source| UnpackError::Write { name: name.as_slice().into(), source })?;
+        }
+        Ok(())
+    }
+
+    /// Is this an environment at all? And the mount points of the jobs' boxes.
+    fn complete(&mut self) -> Result<(), UnpackError> {
+        if !self.tree.is_file(b"usr/bin/gcc") && !self.tree.is_file(b"usr/bin/clang") {
+            return Err(UnpackError::NoEnvironment("neither usr/bin/gcc nor usr/bin/clang is in it"));
+        }
+        if !self.tree.is_file(b"usr/bin/as") {
+            return Err(UnpackError::NoEnvironment("usr/bin/as is missing"));
+        }
+        for (name, why) in
+            [(&b"tmp"[..], "tmp is no folder"), (b"dev", "dev is no folder"), (b"proc", "proc is no folder")]
+        {
+            if self.tree.at(name).is_some_and(|node| *node != Node::Folder) {
+                return Err(UnpackError::NoEnvironment(why));
+            }
+            self.folder(name).map_err(|source| UnpackError::Write { name: name.into(), source })?;
+        }
+        Ok(())
+    }
+
+    /// Opens a folder below the top, component by component and never through a link; makes what is missing.
+    fn folder(&mut self, path: &[u8]) -> io::Result<BorrowedFd<'_>> {
+        if path.is_empty() {
+            return Ok(self.top.as_fd());
+        }
+        if self.last.as_ref().is_none_or(|(last, _)| last != path) {
+            let mut here = None;
+            for part in path.split(|b| *b == b'/') {
+                let above = here.as_ref().map_or(self.top.as_fd(), OwnedFd::as_fd);
+                let is_new = match rustix::fs::mkdirat(above, part, Mode::from_raw_mode(0o755)) {
+                    Ok(()) => true,
+                    Err(rustix::io::Errno::EXIST) => false,
+                    Err(e) => return Err(e.into()),
+                };
+                let folder = rustix::fs::openat(above, part, FOLDER, Mode::empty())?;
+                if is_new {
+                    // Whatever the umask: jobs of other users pass through, and the owner can always remove it.
+                    rustix::fs::fchmod(&folder, Mode::from_raw_mode(0o755))?;
+                }
+                here = Some(folder);
+            }
+            self.last = here.map(|fd| (path.to_vec(), fd));
+        }
+        Ok(self.last.as_ref().map_or(self.top.as_fd(), |(_, fd)| fd.as_fd()))
+    }
+}
+
+/// Folder and last component.
+fn split(name: &[u8]) -> (&[u8], &[u8]) {
+    name.iter().rposition(|b| *b == b'/').map_or((&b""[..], name), |at| (&name[..at], &name[at + 1..]))
+}
