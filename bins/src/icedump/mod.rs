@@ -1,1 +1,230 @@
-//! Recorded traffic as JSON, for people.
+//! Recorded traffic as JSON, one object a line, for people and scripts: what `testdata/wire/README.md` describes.
+//!
+//! Strict where a peer is lenient: what is printed can be written again byte by byte, everything else is an error.
+
+mod json;
+mod stream;
+
+use std::ffi::OsString;
+use std::fs;
+use std::io::{self, BufWriter, Read, Write};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use ice_core::message::Message;
+use ice_core::version::Version;
+use ice_net::compress::Unpacker;
+use ice_net::wire::Reading;
+
+use crate::cli::{self, Opt};
+use crate::exit::{self, Failure};
+use stream::{Handshake, Records, Side, StreamError};
+
+const OPTIONS: &[Opt] = &[
+    Opt {
+        short: None,
+        long: "reencode",
+        value: Some("DIR"),
+        help: "write DIR/a.bin and DIR/b.bin anew from what was read",
+    },
+    Opt { short: None, long: "udp", value: None, help: "each FILE is a datagram" },
+    Opt {
+        short: None,
+        long: "protocol",
+        value: Some("N"),
+        help: "one direction of a connection that speaks N, no handshake",
+    },
+    Opt {
+        short: None,
+        long: "dir",
+        value: Some("a|b"),
+        help: "with --protocol: who wrote it, a connected, b accepted",
+    },
+    Opt { short: Some('h'), long: "help", value: None, help: "this text" },
+    Opt { short: None, long: "version", value: None, help: "the version" },
+];
+
+const USAGE: &str = "\
+usage: icedump [--reencode DIR] A.bin B.bin
+       icedump --udp FILE...
+       icedump --protocol N --dir a|b FILE|-
+
+A.bin and B.bin hold all bytes that the connecting and the accepting side of an icecream connection wrote.
+Exit code: 0 if everything was understood, 1 if not, 2 if the command line is wrong.
+";
+
+/// What to do.
+enum Task {
+    Help,
+    Version,
+    Connection { a: PathBuf, b: PathBuf, reencode: Option<PathBuf> },
+    Datagrams(Vec<PathBuf>),
+    Direction { input: PathBuf, version: Version, side: Side },
+}
+
+/// The program.
+pub fn main() -> ExitCode {
+    let task = command_line(std::env::args_os().skip(1));
+    exit::finish("icedump", task.and_then(run))
+}
+
+fn command_line(args: impl IntoIterator<Item = OsString>) -> Result<Task, Failure> {
+    let parsed = cli::parse(OPTIONS, args).map_err(|e| wrong(e.to_string()))?;
+    let (mut reencode, mut udp, mut protocol, mut dir) = (None, false, None, None);
+    for option in parsed.options {
+        match option.name.as_str() {
+            "help" => return Ok(Task::Help),
+            "version" => return Ok(Task::Version),
+            "udp" => udp = true,
+            "reencode" => reencode = Some(PathBuf::from(option.value)),
+            "protocol" => protocol = Some(option.value),
+            _ => dir = Some(option.value),
+        }
+    }
+    let files: Vec<PathBuf> = parsed.operands.into_iter().map(PathBuf::from).collect();
+    match (udp, protocol, dir, reencode) {
+        (true, None, None, None) => Ok(Task::Datagrams(files)),
+        (false, Some(protocol), Some(dir), None) => {
+            let [input] = exactly(files)?;
+            Ok(Task::Direction { input, version: read_protocol(&protocol)?, side: read_side(&dir)? })
+        }
+        (false, None, None, reencode) => {
+            let [a, b] = exactly(files)?;
+            Ok(Task::Connection { a, b, reencode })
+        }
+        _ => Err(wrong("these options do not go together".into())),
+    }
+}
+
+fn run(task: Task) -> Result<u8, Failure> {
+    let out = &mut BufWriter::new(io::stdout().lock());
+    let understood = match task {
+        Task::Help => line(out, &format!("{USAGE}\n{}", cli::help(OPTIONS).trim_end())).map(|()| true),
+        Task::Version => line(out, concat!("icedump ", env!("CARGO_PKG_VERSION"))).map(|()| true),
+        Task::Connection { a, b, reencode: None } => connection(&read(&a)?, &read(&b)?, out),
+        Task::Connection { a, b, reencode: Some(dir) } => reencode(&read(&a)?, &read(&b)?, &dir).map(|()| true),
+        Task::Datagrams(files) => {
+            files.iter().try_for_each(|file| line(out, &json::datagram(&read(file)?))).map(|()| true)
+        }
+        Task::Direction { input, version, side } => {
+            // Only a monitor is told things under the numbers of GET_CS and JOB_DONE by whom it connected to.
+            let reading = if side == Side::B { Reading::Monitor } else { Reading::Peer };
+            let records = Records::new(open(&input)?, side, version, reading);
+            direction(Ok(records), side, version, out).map(|end| end.understood)
+        }
+    };
+    let understood = understood?;
+    out.flush().map_err(unwritten)?;
+    Ok(u8::from(!understood))
+}
+
+/// What was found in one direction.
+struct DirectionEnd {
+    understood: bool,
+    monitor_login: bool,
+}
+
+fn connection(a: &[u8], b: &[u8], out: &mut impl Write) -> Result<bool, Failure> {
+    let handshake = Handshake::read(a, b);
+    line(out, &json::handshake(&handshake))?;
+    let version = handshake.protocol.unwrap_or(Version::LOWEST);
+    let of_a =
+        direction(stream::behind_handshake(a, Side::A, handshake.protocol, Reading::Peer), Side::A, version, out)?;
+    let reading = if of_a.monitor_login { Reading::Monitor } else { Reading::Peer };
+    let of_b = direction(stream::behind_handshake(b, Side::B, handshake.protocol, reading), Side::B, version, out)?;
+    Ok(of_a.understood && of_b.understood)
+}
+
+/// Prints messages up to the end or the first error.
+fn direction<R: Read>(
+    records: Result<Records<R>, StreamError>,
+    side: Side,
+    version: Version,
+    out: &mut impl Write,
+) -> Result<DirectionEnd, Failure> {
+    let mut end = DirectionEnd { understood: true, monitor_login: false };
+    let mut unpacker = Unpacker::new();
+    let result = records.and_then(|mut records| {
+        records.try_for_each(|record| {
+            let record = record?;
+            end.monitor_login |= record.message == Message::MonLogin;
+            let broken = |what: String| StreamError::Broken { offset: record.offset, what };
+            let text = json::record(&record, version, &mut unpacker).map_err(|e| broken(e.to_string()))?;
+            writeln!(out, "{text}").map_err(StreamError::Io)
+        })
+    });
+    match result {
+        Ok(()) => {}
+        Err(StreamError::Broken { offset, what }) => {
+            end.understood = false;
+            line(out, &json::error(side, offset, &what))?;
+        }
+        Err(error @ StreamError::Io(_)) => return Err(Failure::from_error(&error)),
+    }
+    Ok(end)
+}
+
+fn reencode(a: &[u8], b: &[u8], dir: &Path) -> Result<(), Failure> {
+    let handshake = Handshake::read(a, b);
+    let version = handshake.protocol.unwrap_or(Version::LOWEST);
+    let mut reading = Reading::Peer;
+    for (side, bytes, name) in [(Side::A, a, "a.bin"), (Side::B, b, "b.bin")] {
+        let mut anew: Vec<u8> = handshake.words(side).collect();
+        let failed = |what: &dyn std::error::Error| Failure::new(format!("side {side}: {what}"));
+        let records = stream::behind_handshake(bytes, side, handshake.protocol, reading).map_err(|e| failed(&e))?;
+        for record in records {
+            let record = record.map_err(|e| failed(&e))?;
+            if record.message == Message::MonLogin {
+                reading = Reading::Monitor;
+            }
+            record.encode(version, &mut anew).map_err(|e| failed(&e))?;
+        }
+        let path = dir.join(name);
+        fs::write(&path, anew).map_err(|e| Failure::new(format!("cannot write {}: {e}", path.display())))?;
+    }
+    Ok(())
+}
+
+fn read_protocol(text: &OsString) -> Result<Version, Failure> {
+    let number = text.to_str().and_then(|n| n.parse().ok()).map(Version::new);
+    number.filter(|v| stream::is_known(*v)).ok_or_else(|| wrong(format!("protocol {} is not known", text.display())))
+}
+
+fn read_side(text: &OsString) -> Result<Side, Failure> {
+    match text.to_str() {
+        Some("a") => Ok(Side::A),
+        Some("b") => Ok(Side::B),
+        _ => Err(wrong(format!("there is no side {}", text.display()))),
+    }
+}
+
+fn exactly<const N: usize>(files: Vec<PathBuf>) -> Result<[PathBuf; N], Failure> {
+    <[PathBuf; N]>::try_from(files).map_err(|files| wrong(format!("{N} files are needed, not {}", files.len())))
+}
+
+fn read(path: &Path) -> Result<Vec<u8>, Failure> {
+    fs::read(path).map_err(|e| unreadable(path, &e))
+}
+
+fn open(path: &Path) -> Result<Box<dyn Read>, Failure> {
+    if path.as_os_str() == "-" {
+        return Ok(Box::new(io::stdin().lock()));
+    }
+    Ok(Box::new(fs::File::open(path).map_err(|e| unreadable(path, &e))?))
+}
+
+fn line(out: &mut impl Write, text: &str) -> Result<(), Failure> {
+    writeln!(out, "{text}").map_err(unwritten)
+}
+
+fn unreadable(path: &Path, error: &io::Error) -> Failure {
+    Failure::new(format!("cannot read {}: {error}", path.display()))
+}
+
+fn unwritten(error: io::Error) -> Failure {
+    Failure::new(format!("cannot write to standard output: {error}"))
+}
+
+fn wrong(what: String) -> Failure {
+    Failure::new(what).hint("see icedump --help").code(2)
+}

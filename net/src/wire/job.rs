@@ -178,9 +178,24 @@ pub(super) fn emit_begin(m: &JobBegin, w: &mut Writer<'_>, v: Version) {
     }
 }
 
-/// JOB_DONE and MON_JOB_DONE. Below 39 the exit code 200 stands for [`done_flags::UNKNOWN_JOB`], which is set then.
+/// JOB_DONE. Below 39 the exit code 200 stands for [`done_flags::UNKNOWN_JOB`], which is set then.
 pub(super) fn parse_done(r: &mut Reader<'_>, v: Version) -> Result<JobDone, Malformed> {
-    let mut m = JobDone {
+    let mut m = parse_done_fields(r, v)?;
+    if !v.has_client_count() && m.exit_code == UNKNOWN_JOB_CODE {
+        m.flags |= done_flags::UNKNOWN_JOB;
+    }
+    Ok(m)
+}
+
+pub(super) fn emit_done(m: &JobDone, w: &mut Writer<'_>, v: Version) {
+    let unknown = m.flags & done_flags::UNKNOWN_JOB != 0 && !v.has_client_count();
+    let exit_code = if unknown { UNKNOWN_JOB_CODE } else { m.exit_code };
+    emit_done_fields(&JobDone { exit_code, ..*m }, w, v);
+}
+
+/// The fields as they are: all there is to MON_JOB_DONE, which always has the job's real number.
+pub(super) fn parse_done_fields(r: &mut Reader<'_>, v: Version) -> Result<JobDone, Malformed> {
+    Ok(JobDone {
         job: r.u32()?,
         exit_code: r.i32()?,
         stats: JobStats {
@@ -195,17 +210,12 @@ pub(super) fn parse_done(r: &mut Reader<'_>, v: Version) -> Result<JobDone, Malf
         },
         flags: r.u32()?,
         client_count: if v.has_client_count() { r.u32()? } else { 0 },
-    };
-    if !v.has_client_count() && m.exit_code == UNKNOWN_JOB_CODE {
-        m.flags |= done_flags::UNKNOWN_JOB;
-    }
-    Ok(m)
+    })
 }
 
-pub(super) fn emit_done(m: &JobDone, w: &mut Writer<'_>, v: Version) {
-    let unknown = m.flags & done_flags::UNKNOWN_JOB != 0;
+pub(super) fn emit_done_fields(m: &JobDone, w: &mut Writer<'_>, v: Version) {
     w.u32(m.job);
-    w.i32(if unknown && !v.has_client_count() { UNKNOWN_JOB_CODE } else { m.exit_code });
+    w.i32(m.exit_code);
     let s = &m.stats;
     for n in [s.real_ms, s.user_ms, s.sys_ms, s.page_faults] {
         w.u32(n);

@@ -175,7 +175,9 @@ fn parse(number: u32, r: &mut Reader<'_>, v: Version, reading: Reading) -> Resul
         (number::MON_LOGIN, _) => Message::MonLogin,
         (number::MON_GET_CS, _) | (number::GET_CS, Reading::Monitor) => Message::MonGetCs(monitor::parse_get_cs(r, v)?),
         (number::MON_JOB_BEGIN, _) => Message::MonJobBegin(monitor::parse_begin(r)?),
-        (number::MON_JOB_DONE, _) | (number::JOB_DONE, Reading::Monitor) => Message::MonJobDone(job::parse_done(r, v)?),
+        (number::MON_JOB_DONE, _) | (number::JOB_DONE, Reading::Monitor) => {
+            Message::MonJobDone(job::parse_done_fields(r, v)?)
+        }
         (number::MON_LOCAL_JOB_BEGIN, _) => Message::MonLocalJobBegin(monitor::parse_local_begin(r)?),
         (number::MON_STATS, _) => Message::MonStats(monitor::parse_stats(r)?),
         (number::TRANSFER_ENV, _) => Message::TransferEnv(env::parse_target(r)?),
@@ -205,7 +207,8 @@ fn emit(message: &Message, w: &mut Writer<'_>, v: Version) {
         Message::FileChunk(m) => file::emit_chunk(m, w, v),
         Message::CompileResult(m) => job::emit_compile_result(m, w, v),
         Message::JobBegin(m) => job::emit_begin(m, w, v),
-        Message::JobDone(m) | Message::MonJobDone(m) => job::emit_done(m, w, v),
+        Message::JobDone(m) => job::emit_done(m, w, v),
+        Message::MonJobDone(m) => job::emit_done_fields(m, w, v),
         Message::JobLocalBegin(m) => job::emit_local_begin(m, w, v),
         Message::JobLocalDone { id } => w.u32(*id),
         Message::Login(m) => login::emit_login(m, w, v),

@@ -1,4 +1,4 @@
-//! What a scheduler tells its monitors. MON_JOB_DONE is spelt as JOB_DONE.
+//! What a scheduler tells its monitors. MON_JOB_DONE has the fields of JOB_DONE.
 
 use ice_core::ids::{HostId, JobId};
 use ice_core::message::{GetCs, MonGetCs, MonJobBegin, MonLocalJobBegin, MonStats};

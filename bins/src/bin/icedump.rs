@@ -1,0 +1,5 @@
+//! Starts `icedump`.
+
+fn main() -> std::process::ExitCode {
+    ice_bins::icedump::main()
+}
