@@ -1,0 +1,559 @@
+//! One compile that may go elsewhere: from the question for an environment to the exit status, or to a local compile.
+//!
+//! ```text
+//! Fresh ─► AwaitNative ─► AwaitServer ─► Dialling ─► [AwaitVerify] ─► Sending ─► AwaitResult ─► [AwaitObject ─► [AwaitDwo]] ─► Over
+//!                              └────────► SelfBuild ──────────────────────────────────────────────────────────────────────────► Over
+//! every state, on any trouble ─► Over, with `End::Local(Trouble)`
+//! ```
+//!
+//! It does not know sockets, files or processes: the shell carries out [`Output`]s and tells what happened by [`Input`]s. Bulk
+//! data (archive, source, object) never pass through here.
+
+mod trouble;
+
+use crate::cmdline::{Family, Mode};
+use crate::env::EnvRef;
+use crate::ids::JobId;
+use crate::job::JobStats;
+use crate::message::{
+    BlacklistHostEnv, CompileFile, CompileResult, EnvTarget, GetCs, GetNativeEnv, JobDone, Message, UseCs, done_flags,
+};
+use crate::text::Text;
+use crate::time::{Duration, Instant};
+use crate::version::Version;
+use std::collections::VecDeque;
+
+pub use trouble::Trouble;
+
+/// Waits of 1.4 (`spec/wire.md` 8), but where decisions.md 12 replaces one by signs of life.
+mod wait {
+    use super::Duration;
+
+    pub(super) const NATIVE_ENV: Duration = Duration::from_secs(240);
+    pub(super) const USE_CS: Duration = Duration::from_secs(240);
+    pub(super) const USE_CS_NICE: Duration = Duration::from_secs(3600);
+    pub(super) const DIAL: Duration = Duration::from_secs(10 + 15);
+    pub(super) const VERIFY: Duration = Duration::from_secs(60);
+    pub(super) const OBJECT_MESSAGE: Duration = Duration::from_secs(40);
+    /// Silence before the server is asked whether it is there.
+    pub(super) const FIRST_PROBE: Duration = Duration::from_secs(10);
+    pub(super) const NEXT_PROBE: Duration = Duration::from_secs(5);
+    pub(super) const PROBE_ANSWER: Duration = Duration::from_secs(5);
+    /// A 1.4 daemon may be busy with somebody else that long before it answers.
+    pub(super) const PROBE_ANSWER_1_4: Duration = Duration::from_secs(40);
+}
+
+/// Unanswered probes in a row after which a server is given up.
+const PROBES_MISSED_MAX: u32 = 2;
+
+/// The environments that a job can be compiled with.
+#[derive(Clone, Debug)]
+pub enum Environments {
+    /// The daemon's, made of the compiler that would run here.
+    Native(GetNativeEnv),
+    /// The user's (`ICECC_VERSION`).
+    Given(Vec<EnvRef>),
+}
+
+/// A compile that is to go elsewhere, as the shell knows it at the start.
+#[derive(Clone, Debug)]
+pub struct Request {
+    /// Which environments.
+    pub environments: Environments,
+    /// The question for a server, but for `environments`.
+    pub get_cs: GetCs,
+    /// The job, but for `job` and `environment`.
+    pub compile: CompileFile,
+    /// Kind of compiler.
+    pub family: Family,
+    /// How it is preprocessed.
+    pub mode: Mode,
+    /// Messages of the remote compiler lead to a local compile.
+    pub caret_redo: bool,
+    /// `ICECC_IGNORE_UNVERIFIED`: servers that cannot verify are not taken.
+    pub verified_only: bool,
+    /// `ICECC_TEST_REMOTEBUILD`: a server at 127.0.0.1 with a port is a remote one.
+    pub loopback_is_remote: bool,
+}
+
+/// What happened.
+#[derive(Clone, Debug)]
+pub enum Input {
+    /// The daemon said something.
+    Daemon(Message),
+    /// The daemon's connection is closed or does not take messages.
+    DaemonClosed,
+    /// The archive at the path asked about by [`Output::Inspect`]: its environment's name, or that it cannot be read.
+    Archive(Option<Text>),
+    /// The server is connected.
+    Connected {
+        /// Version spoken.
+        version: Version,
+        /// The server's own offer.
+        offer: Version,
+    },
+    /// [`Output::Dial`], [`Output::SendEnvironment`], [`Output::SendSource`] or [`Output::Receive`] failed.
+    Failed(Trouble),
+    /// All of the archive and its END are sent.
+    EnvironmentSent,
+    /// The preprocessor ended, and all it wrote is sent (not END).
+    SourceEnd {
+        /// Whether it ended well.
+        ok: bool,
+    },
+    /// The server said something.
+    Server(Message),
+    /// The server's connection is closed.
+    ServerClosed,
+    /// A file is received and stands in its temporary.
+    Received,
+    /// The answer to [`Output::Probe`].
+    Probed {
+        /// Whether the server showed life.
+        alive: bool,
+    },
+    /// [`Output::CompileHere`] ended.
+    Compiled {
+        /// Exit status of the compiler.
+        status: i32,
+        /// Its numbers.
+        stats: JobStats,
+    },
+}
+
+/// What shall be done.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Output {
+    /// Send it to the daemon.
+    Daemon(Message),
+    /// Look whether the archive at this path can be read, and what environment it is.
+    Inspect(Text),
+    /// Connect to a compile server.
+    Dial {
+        /// Its address.
+        host: Text,
+        /// Its port.
+        port: u16,
+    },
+    /// Send TRANSFER_ENV, the archive for this platform in chunks, and END.
+    SendEnvironment {
+        /// Platform of the environment chosen.
+        platform: Text,
+        /// The header.
+        target: EnvTarget,
+    },
+    /// Send it to the server.
+    Server(Message),
+    /// Send the job's header with the first chunk of the source, then all of the source.
+    SendSource(Box<CompileFile>),
+    /// Receive a file until END.
+    Receive(File),
+    /// Ask on a second connection whether the server is there.
+    Probe {
+        /// How long to wait for its word.
+        patience: Duration,
+    },
+    /// Run the user's own command; the cluster knows about it.
+    CompileHere,
+    /// It is over. Nothing follows.
+    End(Box<End>),
+}
+
+/// A file that the server sends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum File {
+    /// The object.
+    Object,
+    /// Split debug information.
+    Dwo,
+}
+
+/// How it ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum End {
+    /// The server's result is taken: print the messages, put the files in place, exit with the status.
+    Remote(CompileResult),
+    /// Compiled here under the cluster's eyes.
+    Own {
+        /// Exit status.
+        status: i32,
+    },
+    /// Compile here; why, and on which host's behalf.
+    Local {
+        /// Why.
+        trouble: Trouble,
+        /// The server, if one was named.
+        host: Text,
+    },
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum State {
+    Fresh,
+    AwaitNative,
+    AwaitServer,
+    Dialling,
+    SendingEnv,
+    AwaitVerify,
+    Sending,
+    AwaitResult,
+    AwaitFile(File),
+    SelfBuild,
+    Over,
+}
+
+/// The machine.
+#[derive(Debug)]
+pub struct Submission {
+    request: Request,
+    state: State,
+    deadline: Option<Instant>,
+    environments: Vec<EnvRef>,
+    server: UseCs,
+    version: Version,
+    offer: Version,
+    environment: Text,
+    probing: bool,
+    probes_missed: u32,
+    result: Option<CompileResult>,
+    outputs: VecDeque<Output>,
+}
+
+impl Submission {
+    /// Starts: the first outputs are there at once.
+    pub fn new(now: Instant, request: Request) -> Self {
+        let mut new = Self {
+            request,
+            state: State::Fresh,
+            deadline: None,
+            environments: Vec::new(),
+            server: UseCs::default(),
+            version: Version::LOWEST,
+            offer: Version::LOWEST,
+            environment: Text::new(),
+            probing: false,
+            probes_missed: 0,
+            result: None,
+            outputs: VecDeque::new(),
+        };
+        match new.request.environments.clone() {
+            Environments::Native(ask) => {
+                new.outputs.push_back(Output::Daemon(Message::GetNativeEnv(ask)));
+                new.enter(State::AwaitNative, now, wait::NATIVE_ENV);
+            }
+            Environments::Given(list) if list.is_empty() => new.give_up(Trouble::NoEnvironment),
+            Environments::Given(list) => new.ask_for_server(now, list),
+        }
+        new
+    }
+
+    /// Takes in what happened.
+    pub fn handle(&mut self, now: Instant, input: Input) {
+        match (self.state, input) {
+            (State::Over, _) => {}
+            (_, Input::Failed(trouble)) => self.give_up(trouble),
+            (State::AwaitNative, Input::Daemon(Message::NativeEnv { path })) => {
+                self.outputs.push_back(Output::Inspect(path));
+            }
+            (State::AwaitNative, Input::Archive(Some(name))) => {
+                let platform = self.request.get_cs.target.clone();
+                self.ask_for_server(now, vec![EnvRef { platform, name }]);
+            }
+            (State::AwaitNative, Input::Daemon(_) | Input::DaemonClosed | Input::Archive(None)) => {
+                self.give_up(Trouble::NoNativeEnv);
+            }
+            (State::AwaitServer, Input::Daemon(Message::UseCs(server))) => self.use_server(now, server),
+            (State::AwaitServer, Input::Daemon(_) | Input::DaemonClosed) => self.give_up(Trouble::NoServer),
+            (State::Dialling, Input::Connected { version, offer }) => self.connected(now, version, offer),
+            (State::SendingEnv, Input::EnvironmentSent) => self.environment_sent(now),
+            (State::AwaitVerify, Input::Server(message)) => self.verified(&message),
+            (State::Sending, Input::SourceEnd { ok: true }) => {
+                self.outputs.push_back(Output::Server(Message::End));
+                self.enter(State::AwaitResult, now, wait::FIRST_PROBE);
+            }
+            (_, Input::SourceEnd { ok: false }) => self.give_up(Trouble::Preprocessing),
+            (_, Input::Server(Message::StatusText { text })) => {
+                self.give_up(Trouble::ServerSays(text.lossy().into_owned()));
+            }
+            (State::AwaitResult, Input::Server(Message::CompileResult(result))) => self.judge(now, result),
+            (State::AwaitResult | State::Sending, Input::Server(_)) => self.give_up(Trouble::NotAResult),
+            (State::AwaitResult, Input::Probed { alive }) => self.probed(now, alive),
+            (State::AwaitFile(file), Input::Received) => self.received(now, file),
+            (State::AwaitVerify | State::SendingEnv, Input::ServerClosed) => self.give_up(Trouble::EnvUnverified),
+            (State::AwaitFile(_), Input::ServerClosed) => self.give_up(Trouble::ObjectCut),
+            (State::Sending, Input::ServerClosed) => self.give_up(Trouble::SourceNotSent),
+            (State::AwaitResult, Input::ServerClosed) => self.give_up(Trouble::NoResult),
+            (State::SelfBuild, Input::Compiled { status, stats }) => self.compiled(status, stats),
+            (State::SelfBuild, Input::DaemonClosed) => {}
+            // The daemon's connection only shows that we live; a server's job goes on without it.
+            (_, Input::Daemon(_) | Input::DaemonClosed) => {}
+            // Answers that came too late.
+            (_, Input::Probed { .. } | Input::Server(_) | Input::ServerClosed | Input::Archive(_)) => {}
+            (_, Input::Connected { .. } | Input::EnvironmentSent | Input::SourceEnd { .. }) => {}
+            (_, Input::Received | Input::Compiled { .. }) => {}
+        }
+    }
+
+    /// To be called when the time of [`Submission::poll_timeout`] has come.
+    pub fn handle_timeout(&mut self, now: Instant) {
+        if self.deadline.is_none_or(|deadline| now < deadline) {
+            return;
+        }
+        self.deadline = None;
+        match self.state {
+            State::AwaitNative => self.give_up(Trouble::NoNativeEnv),
+            State::AwaitServer => self.give_up(Trouble::NoServer),
+            State::Dialling => self.give_up(Trouble::Unreachable),
+            State::AwaitVerify => self.give_up(Trouble::EnvUnverified),
+            State::AwaitFile(_) => self.give_up(Trouble::ObjectCut),
+            State::AwaitResult => {
+                self.probing = true;
+                let patience =
+                    if self.offer <= Version::TO_SCHEDULER { wait::PROBE_ANSWER_1_4 } else { wait::PROBE_ANSWER };
+                self.outputs.push_back(Output::Probe { patience });
+            }
+            State::Fresh | State::SendingEnv | State::Sending | State::SelfBuild | State::Over => {}
+        }
+    }
+
+    /// The next thing to do.
+    pub fn poll_output(&mut self) -> Option<Output> {
+        self.outputs.pop_front()
+    }
+
+    /// When to call [`Submission::handle_timeout`].
+    pub fn poll_timeout(&self) -> Option<Instant> {
+        self.deadline
+    }
+
+    /// The server's answer, for the log; meaningful once there is one.
+    pub fn server(&self) -> &UseCs {
+        &self.server
+    }
+
+    /// Name of the environment that the server uses.
+    pub fn environment(&self) -> &Text {
+        &self.environment
+    }
+
+    /// How long one message of a file may take.
+    pub const fn file_patience() -> Duration {
+        wait::OBJECT_MESSAGE
+    }
+
+    fn enter(&mut self, state: State, now: Instant, limit: Duration) {
+        self.state = state;
+        self.deadline = Some(now + limit);
+    }
+
+    fn enter_unbounded(&mut self, state: State) {
+        self.state = state;
+        self.deadline = None;
+    }
+
+    fn give_up(&mut self, trouble: Trouble) {
+        self.end(End::Local { trouble, host: self.server.host.clone() });
+    }
+
+    fn end(&mut self, end: End) {
+        self.enter_unbounded(State::Over);
+        self.outputs.push_back(Output::End(Box::new(end)));
+    }
+
+    fn ask_for_server(&mut self, now: Instant, environments: Vec<EnvRef>) {
+        self.environments.clone_from(&environments);
+        let ask = GetCs { environments, ..self.request.get_cs.clone() };
+        // A nice job stands behind all others (D.2).
+        let nice = (1..=19).contains(&ask.niceness);
+        self.outputs.push_back(Output::Daemon(Message::GetCs(ask)));
+        self.enter(State::AwaitServer, now, if nice { wait::USE_CS_NICE } else { wait::USE_CS });
+    }
+
+    fn use_server(&mut self, now: Instant, server: UseCs) {
+        self.server = server;
+        let here = self.server.host == "127.0.0.1" && !(self.request.loopback_is_remote && self.server.port != 0);
+        if here {
+            self.environment = Text::from("__client");
+            let job = self.compile_file();
+            self.outputs.push_back(Output::Daemon(Message::CompileFile(job)));
+            self.outputs.push_back(Output::CompileHere);
+            self.enter_unbounded(State::SelfBuild);
+            return;
+        }
+        let found = self.environments.iter().find(|env| env.platform == self.server.host_platform);
+        let Some(found) = found.or_else(|| self.environments.first()) else {
+            return self.give_up(Trouble::NoEnvironment);
+        };
+        self.environment = found.name.clone();
+        let Ok(port) = u16::try_from(self.server.port) else { return self.give_up(Trouble::Unreachable) };
+        self.outputs.push_back(Output::Dial { host: self.server.host.clone(), port });
+        self.enter(State::Dialling, now, wait::DIAL);
+    }
+
+    fn connected(&mut self, _now: Instant, version: Version, offer: Version) {
+        self.version = version;
+        self.offer = offer;
+        if !version.has_verify_env() && self.request.verified_only {
+            return self.give_up(Trouble::CannotVerify);
+        }
+        if self.server.env_present != 0 {
+            return self.send_source();
+        }
+        self.outputs.push_back(Output::SendEnvironment {
+            platform: self.server.host_platform.clone(),
+            target: self.env_target(),
+        });
+        self.enter_unbounded(State::SendingEnv);
+    }
+
+    fn environment_sent(&mut self, now: Instant) {
+        if !self.version.has_verify_env() {
+            return self.send_source();
+        }
+        self.outputs.push_back(Output::Server(Message::VerifyEnv(self.env_target())));
+        self.enter(State::AwaitVerify, now, wait::VERIFY);
+    }
+
+    fn verified(&mut self, answer: &Message) {
+        match answer {
+            Message::VerifyEnvResult { ok: 0 } => {
+                let EnvTarget { name: environment, target } = self.env_target();
+                let host = self.server.host.clone();
+                let report = BlacklistHostEnv { environment, target, host };
+                self.outputs.push_back(Output::Daemon(Message::BlacklistHostEnv(report)));
+                self.give_up(Trouble::EnvRefused);
+            }
+            Message::VerifyEnvResult { .. } => self.send_source(),
+            // Including STATUS_TEXT: not installed (decisions.md 6).
+            _ => self.give_up(Trouble::EnvUnverified),
+        }
+    }
+
+    fn send_source(&mut self) {
+        let mut job = self.compile_file();
+        if self.request.family == Family::Clang && !self.version.has_compiler_name() {
+            // The environment's wrapper sorts it out (A.8).
+            job.arguments.insert(0, (crate::message::ArgSide::Remote, Text::from("clang")));
+        }
+        if !self.version.has_objc_language() {
+            if let Some(language @ ("objective-c" | "objective-c++")) =
+                crate::job::Language::from_number(job.language).map(|language| language.option())
+            {
+                for word in ["-x", language] {
+                    job.arguments.push((crate::message::ArgSide::Remote, Text::from(word)));
+                }
+            }
+        }
+        self.outputs.push_back(Output::SendSource(Box::new(job)));
+        // Each write has its own deadline, and the user's preprocessor may take as long as it needs.
+        self.enter_unbounded(State::Sending);
+    }
+
+    fn compile_file(&self) -> CompileFile {
+        CompileFile { job: self.server.job, environment: self.environment.clone(), ..self.request.compile.clone() }
+    }
+
+    fn env_target(&self) -> EnvTarget {
+        EnvTarget { name: self.environment.clone(), target: self.request.compile.target.clone() }
+    }
+
+    fn probed(&mut self, now: Instant, alive: bool) {
+        if !std::mem::take(&mut self.probing) {
+            return;
+        }
+        self.probes_missed = if alive { 0 } else { self.probes_missed + 1 };
+        if self.probes_missed >= PROBES_MISSED_MAX {
+            return self.give_up(Trouble::NoResult);
+        }
+        self.deadline = Some(now + wait::NEXT_PROBE);
+    }
+
+    /// A remote failure is never the last word, unless it is plainly the source's (`spec/client.md` H).
+    fn judge(&mut self, now: Instant, result: CompileResult) {
+        if let Some(trouble) = objection(&self.request, &result) {
+            return self.give_up(trouble);
+        }
+        let good = result.status == 0;
+        self.result = Some(result);
+        if good {
+            self.outputs.push_back(Output::Receive(File::Object));
+            self.enter(State::AwaitFile(File::Object), now, wait::OBJECT_MESSAGE);
+        } else {
+            self.finish_remote();
+        }
+    }
+
+    fn received(&mut self, now: Instant, file: File) {
+        let dwo_follows = self.result.as_ref().is_some_and(|result| result.has_dwo != 0);
+        if file == File::Object && dwo_follows {
+            self.outputs.push_back(Output::Receive(File::Dwo));
+            self.enter(State::AwaitFile(File::Dwo), now, wait::OBJECT_MESSAGE);
+        } else {
+            self.finish_remote();
+        }
+    }
+
+    fn finish_remote(&mut self) {
+        match self.result.take() {
+            Some(result) => self.end(End::Remote(result)),
+            None => self.give_up(Trouble::NoResult),
+        }
+    }
+
+    fn compiled(&mut self, status: i32, stats: JobStats) {
+        let JobId(job) = self.server.job;
+        let done = JobDone { job, exit_code: status, stats, flags: done_flags::FROM_SUBMITTER, ..JobDone::default() };
+        self.outputs.push_back(Output::Daemon(Message::JobDone(done)));
+        self.end(End::Own { status });
+    }
+}
+
+/// Why a result is not taken.
+fn objection(request: &Request, result: &CompileResult) -> Option<Trouble> {
+    let silent = result.stderr.is_empty() && result.stdout.is_empty();
+    if result.status != 0 && result.out_of_memory != 0 {
+        return Some(Trouble::OutOfMemory);
+    }
+    if result.status >= 100 && silent {
+        // 1.4 ends the build with that status (Improve 25).
+        return Some(Trouble::Crash);
+    }
+    // Fully expanded text makes compilers warn about macros that they would forgive, and show the wrong lines.
+    if !silent && ((request.family == Family::Gcc && request.caret_redo) || request.mode == Mode::Full) {
+        return Some(Trouble::Messages);
+    }
+    if contains(result.stderr.as_bytes(), b"file not found") {
+        return Some(Trouble::FileNotFound);
+    }
+    let plain =
+        contains(result.stderr.as_bytes(), b": error: ") || contains(result.stderr.as_bytes(), b": fatal error: ");
+    if result.status != 0 && (!plain || names_no_place(result.stderr.as_bytes())) {
+        return Some(Trouble::Doubtful);
+    }
+    None
+}
+
+/// Whether an error is not of the form `file:line: error:`, but the driver's, assembler's or linker's.
+fn names_no_place(stderr: &[u8]) -> bool {
+    stderr.split(|&b| b == b'\n').any(|line| {
+        let Some(at) = find(line, b"error: ") else { return false };
+        let before = line.get(..at).unwrap_or_default();
+        let before = before.strip_suffix(b"fatal ").unwrap_or(before);
+        // `file:12:3: ` ends in a number and a colon; so does `file:12: `.
+        let place = before.strip_suffix(b": ").and_then(|place| place.rsplit(|&b| b == b':').next());
+        !place.is_some_and(|number| !number.is_empty() && number.iter().all(u8::is_ascii_digit))
+            // With colours on, escape sequences stand between; those are taken on trust.
+            && !before.contains(&0x1b)
+    })
+}
+
+fn contains(text: &[u8], part: &[u8]) -> bool {
+    find(text, part).is_some()
+}
+
+fn find(text: &[u8], part: &[u8]) -> Option<usize> {
+    text.windows(part.len()).position(|window| window == part)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,202 @@
+//! Dialogues of one compile with a clock of our own.
+
+use super::*;
+use crate::message::Chunk;
+
+struct Scenario {
+    submission: Submission,
+    now: Instant,
+}
+
+fn request() -> Request {
+    Request {
+        environments: Environments::Given(vec![EnvRef { platform: "x86_64".into(), name: "env".into() }]),
+        get_cs: GetCs { target: "x86_64".into(), count: 1, ..GetCs::default() },
+        compile: CompileFile { target: "x86_64".into(), compiler: "gcc".into(), ..CompileFile::default() },
+        family: Family::Gcc,
+        mode: Mode::Directives,
+        caret_redo: true,
+        verified_only: false,
+        loopback_is_remote: false,
+    }
+}
+
+impl Scenario {
+    fn new(request: Request) -> Self {
+        let now = Instant::ZERO;
+        Self { submission: Submission::new(now, request), now }
+    }
+
+    fn say(&mut self, input: Input) -> Vec<Output> {
+        self.submission.handle(self.now, input);
+        self.outputs()
+    }
+
+    fn outputs(&mut self) -> Vec<Output> {
+        std::iter::from_fn(|| self.submission.poll_output()).collect()
+    }
+
+    fn pass_time(&mut self) -> Vec<Output> {
+        self.now = self.submission.poll_timeout().unwrap();
+        self.submission.handle_timeout(self.now);
+        self.outputs()
+    }
+
+    fn use_server(&mut self, env_present: u32) -> Vec<Output> {
+        let server = UseCs {
+            job: JobId(7),
+            port: 10245,
+            host: "10.0.0.3".into(),
+            host_platform: "x86_64".into(),
+            env_present,
+            ..UseCs::default()
+        };
+        self.outputs();
+        self.say(Input::Daemon(Message::UseCs(server)));
+        self.say(Input::Connected { version: Version::new(43), offer: Version::new(43) })
+    }
+
+    fn until_result(request: Request) -> Self {
+        let mut scenario = Self::new(request);
+        assert!(matches!(scenario.use_server(1).as_slice(), [Output::SendSource(_)]));
+        assert_eq!(scenario.say(Input::SourceEnd { ok: true }), [Output::Server(Message::End)]);
+        scenario
+    }
+
+    fn result(&mut self, result: CompileResult) -> Vec<Output> {
+        self.say(Input::Server(Message::CompileResult(result)))
+    }
+}
+
+fn local(outputs: &[Output]) -> Option<&Trouble> {
+    match outputs.last() {
+        Some(Output::End(end)) => match end.as_ref() {
+            End::Local { trouble, .. } => Some(trouble),
+            _ => None,
+        },
+        _ => None,
+    }
+}
+
+#[test]
+fn a_remote_compile_that_works() {
+    let mut scenario = Scenario::until_result(request());
+    assert_eq!(
+        scenario.result(CompileResult { has_dwo: 1, ..CompileResult::default() }),
+        [Output::Receive(File::Object)]
+    );
+    assert_eq!(scenario.say(Input::Received), [Output::Receive(File::Dwo)]);
+    let outputs = scenario.say(Input::Received);
+    assert!(matches!(&outputs[..], [Output::End(end)] if matches!(**end, End::Remote(_))), "{outputs:?}");
+    assert!(scenario.say(Input::DaemonClosed).is_empty());
+}
+
+#[test]
+fn the_native_environment_is_asked_for_first() {
+    let ask = GetNativeEnv { compiler: "/usr/bin/gcc".into(), ..GetNativeEnv::default() };
+    let native = Request { environments: Environments::Native(ask.clone()), ..request() };
+    let mut scenario = Scenario::new(native.clone());
+    assert_eq!(scenario.outputs(), [Output::Daemon(Message::GetNativeEnv(ask))]);
+    let path = Text::from("/n/abc.tar.gz");
+    assert_eq!(scenario.say(Input::Daemon(Message::NativeEnv { path: path.clone() })), [Output::Inspect(path)]);
+    let outputs = scenario.say(Input::Archive(Some("abc".into())));
+    assert!(matches!(&outputs[..], [Output::Daemon(Message::GetCs(ask))] if ask.environments[0].name == "abc"));
+    let mut refused = Scenario::new(native.clone());
+    assert_eq!(local(&refused.say(Input::Daemon(Message::End))), Some(&Trouble::NoNativeEnv));
+    let mut silent = Scenario::new(native);
+    assert_eq!(local(&silent.pass_time()), Some(&Trouble::NoNativeEnv));
+}
+
+#[test]
+fn the_submitter_may_be_chosen() {
+    let mut scenario = Scenario::new(request());
+    scenario.outputs();
+    let here = UseCs { job: JobId(9), port: 10245, host: "127.0.0.1".into(), ..UseCs::default() };
+    let outputs = scenario.say(Input::Daemon(Message::UseCs(here.clone())));
+    assert!(
+        matches!(&outputs[..], [Output::Daemon(Message::CompileFile(job)), Output::CompileHere] if job.environment == "__client")
+    );
+    let outputs = scenario.say(Input::Compiled { status: 1, stats: JobStats::default() });
+    assert!(
+        matches!(&outputs[..], [Output::Daemon(Message::JobDone(done)), Output::End(_)] if done.job == 9 && done.flags == 1)
+    );
+
+    let mut test = Scenario::new(Request { loopback_is_remote: true, ..request() });
+    test.outputs();
+    assert!(matches!(&test.say(Input::Daemon(Message::UseCs(here)))[..], [Output::Dial { port: 10245, .. }]));
+}
+
+#[test]
+fn a_missing_environment_is_sent_and_verified() {
+    let mut scenario = Scenario::new(request());
+    assert!(matches!(&scenario.use_server(0)[..], [Output::SendEnvironment { target, .. }] if target.name == "env"));
+    assert!(matches!(&scenario.say(Input::EnvironmentSent)[..], [Output::Server(Message::VerifyEnv(_))]));
+    let outputs = scenario.say(Input::Server(Message::VerifyEnvResult { ok: 0 }));
+    assert!(matches!(&outputs[..], [Output::Daemon(Message::BlacklistHostEnv(_)), Output::End(_)]));
+    assert_eq!(local(&outputs).map(Trouble::number), Some(24));
+
+    let mut broken = Scenario::new(request());
+    broken.use_server(0);
+    broken.say(Input::EnvironmentSent);
+    let status = Message::StatusText { text: "no such environment".into() };
+    assert_eq!(local(&broken.say(Input::Server(status))).map(Trouble::number), Some(25));
+}
+
+#[test]
+fn every_wait_ends_in_a_local_compile() {
+    let mut scenario = Scenario::new(request());
+    scenario.outputs();
+    assert_eq!(local(&scenario.pass_time()), Some(&Trouble::NoServer));
+    let mut scenario = Scenario::new(request());
+    scenario.use_server(0);
+    scenario.say(Input::EnvironmentSent);
+    assert_eq!(local(&scenario.pass_time()), Some(&Trouble::EnvUnverified));
+    let mut scenario = Scenario::until_result(request());
+    scenario.result(CompileResult::default());
+    assert_eq!(local(&scenario.pass_time()), Some(&Trouble::ObjectCut));
+}
+
+#[test]
+fn a_silent_server_is_probed_and_given_up_after_two_misses() {
+    let mut scenario = Scenario::until_result(request());
+    assert_eq!(scenario.pass_time(), [Output::Probe { patience: Duration::from_secs(40) }]);
+    assert!(scenario.say(Input::Probed { alive: false }).is_empty());
+    scenario.pass_time();
+    assert!(scenario.say(Input::Probed { alive: true }).is_empty());
+    for _ in 0..2 {
+        assert_eq!(scenario.pass_time().len(), 1);
+        scenario.submission.handle(scenario.now, Input::Probed { alive: false });
+    }
+    assert_eq!(local(&scenario.outputs()), Some(&Trouble::NoResult));
+}
+
+#[test]
+fn a_remote_failure_is_not_the_last_word() {
+    let clang = Request { family: Family::Clang, mode: Mode::Includes, caret_redo: false, ..request() };
+    let fail = |status: i32, stderr: &str| CompileResult { status, stderr: stderr.into(), ..CompileResult::default() };
+    let judge = |request: &Request, result: CompileResult| {
+        local(&Scenario::until_result(request.clone()).result(result)).map(Trouble::number)
+    };
+    assert_eq!(judge(&request(), fail(0, "a.c:1:2: warning: x")), Some(102));
+    assert_eq!(judge(&request(), fail(1, "")), Some(106));
+    assert_eq!(judge(&clang, fail(105, "")), Some(105));
+    assert_eq!(judge(&clang, CompileResult { out_of_memory: 1, ..fail(1, "oom") }), Some(101));
+    assert_eq!(judge(&clang, fail(1, "a.c:1:1: fatal error: 'x.h' file not found")), Some(104));
+    assert_eq!(judge(&clang, fail(1, "a.c:1:1: error: x\n1 error generated.\n")), None);
+    assert_eq!(judge(&clang, fail(1, "clang: error: unable to execute command\n")), Some(106));
+    assert_eq!(judge(&clang, fail(0, "a.c:1:1: warning: x\n")), None);
+    assert_eq!(judge(&Request { mode: Mode::Full, ..clang }, fail(0, "a.c:1:1: warning: x\n")), Some(102));
+}
+
+#[test]
+fn a_failed_preprocessor_and_a_talking_server_end_it() {
+    let mut scenario = Scenario::new(request());
+    scenario.use_server(1);
+    assert_eq!(local(&scenario.say(Input::SourceEnd { ok: false })), Some(&Trouble::Preprocessing));
+    let mut scenario = Scenario::until_result(request());
+    let status = Message::StatusText { text: "chroot failed".into() };
+    assert_eq!(local(&scenario.say(Input::Server(status))).map(Trouble::number), Some(23));
+    let mut scenario = Scenario::until_result(request());
+    assert_eq!(local(&scenario.say(Input::Server(Message::FileChunk(Chunk::default())))), Some(&Trouble::NotAResult));
+    assert!(scenario.say(Input::ServerClosed).is_empty());
+}
