@@ -6,21 +6,18 @@
 use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::{Arc, Weak};
 
-use ice_core::limits::FRAME_MAX;
 use ice_core::message::Message;
 use ice_core::version::Version;
+use log::{Level, log_enabled, trace};
+use nix::poll::PollFlags;
 
 use crate::deadline::{Deadline, Step};
 use crate::error::ConnError;
 use crate::handshake::{Agreed, Handshake, WORD};
 use crate::stream::Stream;
+use crate::wire::frame::Frames;
+use crate::wire::{self, Reading};
 
-/// Room for reading while a dialogue runs: most frames in one call…
-const ROOM: usize = 32 * 1024;
-/// …and while nothing is expected, as thousands of such peers may exist.
-const ROOM_IDLE: usize = 1024;
-/// How much a receiver's buffer grows ahead of what came: a peer that only announces a large frame costs nothing.
-const GROWTH_MAX: usize = 128 * 1024;
 /// A sender's buffer larger than this is given back after use.
 const SCRATCH_KEEP: usize = 256 * 1024;
 
@@ -60,6 +57,11 @@ impl Conn {
     /// The next message if it is there, without waiting.
     pub fn try_recv(&mut self) -> Result<Option<Message>, ConnError> {
         self.receiver.try_recv()
+    }
+
+    /// Reads as a monitor does from now on: two numbers mean something else to it.
+    pub fn read_as(&mut self, reading: Reading) {
+        self.receiver.read_as(reading);
     }
 
     /// Both halves, for two threads.
@@ -153,8 +155,11 @@ impl Sender {
     /// Sends messages by one write.
     pub fn send_all(&mut self, messages: &[Message], deadline: Deadline) -> Result<(), ConnError> {
         self.scratch.clear();
-        for message in messages {
-            encode(message, self.version, &mut self.scratch)?;
+        encode_all(messages, self.version, &mut self.scratch)?;
+        if log_enabled!(Level::Trace) {
+            for message in messages {
+                trace!("to {}: {}", self.stream.peer_text(), wire::print::line(message));
+            }
         }
         self.stream.write_all(&self.scratch, &deadline)?;
         if self.scratch.capacity() > SCRATCH_KEEP {
@@ -174,25 +179,27 @@ impl Sender {
 pub struct Receiver {
     stream: Arc<Stream>,
     version: Version,
-    /// Bytes that came are `buf[start..end]`.
-    buf: Vec<u8>,
-    start: usize,
-    end: usize,
+    reading: Reading,
+    frames: Frames,
 }
 
 impl Receiver {
     pub(crate) fn new(stream: Arc<Stream>) -> Self {
-        Self { stream, version: Version::LOWEST, buf: Vec::new(), start: 0, end: 0 }
+        Self { stream, version: Version::LOWEST, reading: Reading::Peer, frames: Frames::new() }
     }
 
     /// The next message. After [`ConnError::TimedOut`] it may be asked again; nothing is lost.
     pub fn recv(&mut self, deadline: Deadline) -> Result<Message, ConnError> {
         loop {
-            if let Some(message) = self.take_frame()? {
+            if let Some(message) = self.take()? {
                 return Ok(message);
             }
-            let room = self.room(if deadline.is_never() { ROOM_IDLE } else { ROOM })?;
-            let n = self.stream.read(self.buf.get_mut(room).unwrap_or_default(), &deadline)?;
+            if deadline.is_never() {
+                // An idle peer shall cost no buffer: it is made when something has come.
+                self.frames.release();
+                self.stream.wait(PollFlags::POLLIN, &deadline)?;
+            }
+            let n = self.stream.read(self.frames.space(), &deadline)?;
             self.came(n)?;
         }
     }
@@ -200,20 +207,24 @@ impl Receiver {
     /// The next message if it is there, without waiting.
     pub fn try_recv(&mut self) -> Result<Option<Message>, ConnError> {
         loop {
-            if let Some(message) = self.take_frame()? {
+            if let Some(message) = self.take()? {
                 return Ok(Some(message));
             }
-            let room = self.room(ROOM)?;
-            match self.stream.read_now(self.buf.get_mut(room).unwrap_or_default())? {
+            match self.stream.read_now(self.frames.space())? {
                 Some(n) => self.came(n)?,
                 None => return Ok(None),
             }
         }
     }
 
+    /// Reads as a monitor does from now on: two numbers mean something else to it.
+    pub fn read_as(&mut self, reading: Reading) {
+        self.reading = reading;
+    }
+
     /// Whether a whole message was read already.
     pub fn has_buffered(&self) -> bool {
-        matches!(self.frame_length(), Ok(Some(length)) if self.here().len() >= length)
+        self.frames.is_ready()
     }
 
     /// A handle by which another thread ends the connection.
@@ -226,80 +237,23 @@ impl Receiver {
         self.version
     }
 
-    pub(crate) fn stream(&self) -> &Arc<Stream> {
-        &self.stream
-    }
-
-    /// The next word of the handshake; what follows it stays for the messages.
-    fn word(&mut self, deadline: &Deadline) -> Result<[u8; WORD], ConnError> {
-        loop {
-            if let Some(word) = self.here().first_chunk::<WORD>() {
-                let word = *word;
-                self.start += WORD;
-                return Ok(word);
-            }
-            let room = self.space(WORD, ROOM_IDLE);
-            let n = self.stream.read(self.buf.get_mut(room).unwrap_or_default(), deadline)?;
-            self.came(n)?;
+    fn take(&mut self) -> Result<Option<Message>, ConnError> {
+        let Some(body) = self.frames.take()? else { return Ok(None) };
+        let message = wire::decode(body, self.version, self.reading)?;
+        if log_enabled!(Level::Trace) {
+            trace!("{} says {}", self.stream.peer_text(), wire::print::line(&message));
         }
-    }
-
-    fn take_frame(&mut self) -> Result<Option<Message>, ConnError> {
-        let Some(length) = self.frame_length()? else { return Ok(None) };
-        let Some(body) = self.here().get(4..length) else { return Ok(None) };
-        let message = decode(body, self.version)?;
-        self.start += length;
         Ok(Some(message))
-    }
-
-    /// Length of the frame at the front with its length word, as soon as that is there.
-    fn frame_length(&self) -> Result<Option<usize>, ConnError> {
-        let Some(word) = self.here().first_chunk::<4>() else { return Ok(None) };
-        let length = u32::from_be_bytes(*word);
-        match usize::try_from(length) {
-            Ok(n) if (4..=FRAME_MAX).contains(&n) => Ok(Some(4 + n)),
-            _ => Err(ConnError::FrameLength { length }),
-        }
-    }
-
-    /// Where to read what is missing of the frame at the front.
-    fn room(&mut self, least: usize) -> Result<std::ops::Range<usize>, ConnError> {
-        let wanted = self.frame_length()?.unwrap_or(4);
-        Ok(self.space(wanted, least))
-    }
-
-    /// Makes room behind the bytes that are here for `wanted` in all, at least `least`, at most [`GROWTH_MAX`] at a time.
-    fn space(&mut self, wanted: usize, least: usize) -> std::ops::Range<usize> {
-        let here = self.end - self.start;
-        if here == 0 {
-            (self.start, self.end) = (0, 0);
-            // Nothing of the last burst is kept while a peer is silent.
-            if least <= ROOM_IDLE && self.buf.len() > ROOM {
-                self.buf = Vec::new();
-            }
-        }
-        let more = wanted.saturating_sub(here).clamp(least, GROWTH_MAX);
-        if self.start > 0 && self.buf.len() - self.end < more {
-            self.buf.copy_within(self.start..self.end, 0);
-            (self.start, self.end) = (0, here);
-        }
-        if self.buf.len() - self.end < more {
-            self.buf.resize(self.end + more, 0);
-        }
-        self.end..self.buf.len()
     }
 
     /// Notes that `n` bytes were read.
     fn came(&mut self, n: usize) -> Result<(), ConnError> {
-        if n == 0 {
-            return Err(if self.here().is_empty() { ConnError::Closed } else { ConnError::Cut });
+        self.frames.filled(n);
+        match (n, self.frames.pending()) {
+            (0, 0) => Err(ConnError::Closed),
+            (0, _) => Err(ConnError::Cut),
+            _ => Ok(()),
         }
-        self.end += n;
-        Ok(())
-    }
-
-    fn here(&self) -> &[u8] {
-        self.buf.get(self.start..self.end).unwrap_or_default()
     }
 }
 
@@ -311,22 +265,39 @@ impl AsFd for Receiver {
 
 /// Runs the handshake of `receiver`'s stream, which speaks the agreed version from then on.
 pub(crate) fn shake_hands(receiver: &mut Receiver, own: Version, deadline: Deadline) -> Result<Agreed, ConnError> {
+    let stream = &receiver.stream;
     let handshake = Handshake::new(own);
     let deadline = deadline.for_step(Step::Offer);
-    receiver.stream.write_all(&handshake.offer(), &deadline)?;
-    let confirming = handshake.offered(receiver.word(&deadline)?)?;
-    receiver.stream.write_all(&confirming.confirm(), &deadline)?;
-    let agreed = confirming.confirmed(receiver.word(&deadline.for_step(Step::Confirm))?)?;
+    stream.write_all(&handshake.offer(), &deadline)?;
+    let confirming = handshake.offered(read_word(stream, &deadline)?)?;
+    stream.write_all(&confirming.confirm(), &deadline)?;
+    let agreed = confirming.confirmed(read_word(stream, &deadline.for_step(Step::Confirm))?)?;
     receiver.version = agreed.version;
     Ok(agreed)
 }
 
-pub(crate) fn encode(message: &Message, version: Version, out: &mut Vec<u8>) -> Result<(), ConnError> {
-    let _ = (message, version, out);
-    Ok(())
+/// Reads one word of the handshake and not a byte more.
+pub(crate) fn read_word(stream: &Stream, deadline: &Deadline) -> Result<[u8; WORD], ConnError> {
+    let mut word = [0; WORD];
+    let mut have = 0;
+    while let Some(room) = word.get_mut(have..).filter(|room| !room.is_empty()) {
+        match stream.read(room, deadline)? {
+            0 if have == 0 => return Err(ConnError::Closed),
+            0 => return Err(ConnError::Cut),
+            n => have += n,
+        }
+    }
+    Ok(word)
 }
 
-fn decode(body: &[u8], version: Version) -> Result<Message, ConnError> {
-    let _ = (body, version);
-    Ok(Message::Ping)
+/// Appends the frames of all messages, or of none.
+pub(crate) fn encode_all(messages: &[Message], version: Version, out: &mut Vec<u8>) -> Result<(), ConnError> {
+    let before = out.len();
+    for message in messages {
+        if let Err(error) = wire::encode(message, version, out) {
+            out.truncate(before);
+            return Err(error.into());
+        }
+    }
+    Ok(())
 }

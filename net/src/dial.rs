@@ -15,10 +15,10 @@ use ice_core::version::Version;
 use socket2::{Domain, SockAddr, Socket, Type};
 use thiserror::Error;
 
-use crate::conn::Conn;
+use crate::conn::{self, Conn};
 use crate::deadline::{Deadline, Step};
 use crate::error::ConnError;
-use crate::handshake::{HandshakeError, WORD};
+use crate::handshake::HandshakeError;
 use crate::stream::Stream;
 
 /// Longest path of a unix socket that the system takes.
@@ -129,14 +129,7 @@ pub fn probe(host: &str, port: u16, deadline: Deadline) -> Result<Version, DialE
     let stream = connect_tcp(host, port, deadline)?;
     let failed = |source| DialError::Handshake { target: host_port_text(host, port), source };
     let deadline = deadline.for_step(Step::Offer);
-    let mut word = [0; WORD];
-    let mut have = 0;
-    while have < WORD {
-        match stream.read(word.get_mut(have..).unwrap_or_default(), &deadline).map_err(failed)? {
-            0 => return Err(failed(ConnError::Cut)),
-            n => have += n,
-        }
-    }
+    let word = conn::read_word(&stream, &deadline).map_err(failed)?;
     let offer = Version::new(u32::from_le_bytes(word));
     match Version::agree(Version::LOWEST, offer) {
         Some(_) => Ok(offer),

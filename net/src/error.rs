@@ -3,11 +3,12 @@
 use std::io;
 use std::time::Duration;
 
-use ice_core::limits::FRAME_MAX;
 use thiserror::Error;
 
 use crate::deadline::{Deadline, Step};
 use crate::handshake::HandshakeError;
+use crate::wire::frame::FrameError;
+use crate::wire::{DecodeError, EncodeError};
 
 /// Why a connection is over. After any of these but [`ConnError::TimedOut`] of a `recv` it cannot be used any more.
 #[derive(Debug, Error)]
@@ -39,17 +40,14 @@ pub enum ConnError {
     #[error(transparent)]
     Handshake(#[from] HandshakeError),
     /// A frame announces a length that cannot be.
-    #[error("frame of {length} bytes, must be 4 to {}", FRAME_MAX)]
-    FrameLength {
-        /// The announced length.
-        length: u32,
-    },
+    #[error(transparent)]
+    Frame(#[from] FrameError),
     /// A frame cannot be read.
-    #[error("cannot read a message: {0}")]
-    Decode(#[source] Box<dyn std::error::Error + Send + Sync>),
-    /// A message cannot be written at this version.
-    #[error("cannot write a message: {0}")]
-    Encode(#[source] Box<dyn std::error::Error + Send + Sync>),
+    #[error("cannot read {0}")]
+    Decode(#[from] DecodeError),
+    /// A message cannot be written. Nothing was sent.
+    #[error("cannot write {0}")]
+    Encode(#[from] EncodeError),
     /// Another message came than the dialogue has room for.
     #[error("{found} came instead of {step}")]
     Unexpected {

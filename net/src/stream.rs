@@ -81,6 +81,11 @@ impl Stream {
         self.tcp_address(TcpStream::peer_addr).map_or_else(String::new, |a| address_text(a.ip()))
     }
 
+    /// The peer as logs name it.
+    pub fn peer_text(&self) -> String {
+        if self.is_unix() { "local client".to_owned() } else { self.peer_address() }
+    }
+
     /// Our own address as the peer sees it (if nothing translates it); empty for unix sockets.
     pub fn own_address(&self) -> String {
         self.tcp_address(TcpStream::local_addr).map_or_else(String::new, |a| address_text(a.ip()))

@@ -16,23 +16,43 @@
 //!
 //! Out of scope: what messages mean, and timers: the loop receives with its own deadline.
 
+use std::io;
 use std::sync::Arc;
-use std::time::Duration;
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
 
-use crossbeam::channel::Receiver;
+use crossbeam::channel::{Receiver, Sender, bounded};
 use ice_core::ids::PeerId;
 use ice_core::limits;
 use ice_core::message::Message;
 use ice_core::version::Version;
+use log::{Level, log_enabled, trace};
+use parking_lot::Mutex;
 
+use crate::conn;
 use crate::deadline::Deadline;
 use crate::dial::{DialError, Target};
 use crate::error::ConnError;
 use crate::listen::Listener;
+use crate::wire;
 
+mod accept;
+mod lines;
+mod outbox;
+mod peer;
 mod peer_conn;
+mod reader;
+mod roll;
 
+use accept::Door;
+use outbox::Outboxes;
+use peer::Peer;
 pub use peer_conn::PeerConn;
+use reader::Speech;
+use roll::Roll;
+
+/// How long peers that were cut may take to be gone: their threads only have to wake up.
+const CUT_TIME: Duration = Duration::from_secs(1);
 
 /// Sizes and times of a hub.
 #[derive(Clone, Debug)]
@@ -160,7 +180,13 @@ pub enum HubEvent<N = ()> {
 
 /// The right of a reader to have one more message on its way. It returns by being dropped.
 #[derive(Debug)]
-pub struct Credit(());
+pub struct Credit(Arc<Peer>);
+
+impl Drop for Credit {
+    fn drop(&mut self) {
+        self.0.give_credit();
+    }
+}
 
 /// Why a peer is gone.
 #[derive(Debug, thiserror::Error)]
@@ -211,81 +237,195 @@ pub fn no_handlers<N>() -> Handlers<N> {
     Arc::new(|_, _| None)
 }
 
-/// The peers of a process. Clones are the same hub.
+/// The peers of a process. Clones are the same hub; when the last one is gone all peers are cut.
 pub struct Hub<N = ()> {
-    note: std::marker::PhantomData<N>,
-}
-
-impl<N: Send + 'static> Hub<N> {
-    /// A hub without peers, and where its events come out: for `recv_timeout` or `select!` beside other channels.
-    pub fn new(_config: HubConfig) -> std::io::Result<(Self, Receiver<HubEvent<N>>)> {
-        unimplemented!()
-    }
-
-    /// Accepts peers of the binary protocol until [`Hub::stop_listening`].
-    pub fn listen(&self, _listener: Listener, _offer: Version, _handlers: Handlers<N>) -> std::io::Result<()> {
-        unimplemented!()
-    }
-
-    /// Accepts text peers until [`Hub::stop_listening`].
-    pub fn listen_text(&self, _listener: Listener) -> std::io::Result<()> {
-        unimplemented!()
-    }
-
-    /// Dials on a thread of its own, which then reads. Comes out as `Opened` or `DialFailed`.
-    pub fn dial(&self, _target: Target, _offer: Version, _deadline: Deadline, _handlers: Handlers<N>) -> PeerId {
-        unimplemented!()
-    }
-
-    /// Sends a message: at once as far as there is room, the rest by the outbox thread. Never waits. Unknown peers are ignored: they are about to be reported `Closed`.
-    pub fn send(&self, _peer: PeerId, _message: &Message) {
-        unimplemented!()
-    }
-
-    /// Sends messages by one write.
-    pub fn send_all(&self, _peer: PeerId, _messages: &[Message]) {
-        unimplemented!()
-    }
-
-    /// Sends text to a text peer, as it is.
-    pub fn send_text(&self, _peer: PeerId, _text: &str) {
-        unimplemented!()
-    }
-
-    /// Sets how many bytes may wait for this peer.
-    pub fn limit_outbox(&self, _peer: PeerId, _bytes: usize) {
-        unimplemented!()
-    }
-
-    /// Writes what is left for at most [`HubConfig::linger`] and closes. What the peer says meanwhile is thrown away. `Closed` follows.
-    pub fn close(&self, _peer: PeerId, _reason: impl Into<String>) {
-        unimplemented!()
-    }
-
-    /// Closes at once, what is left to write is lost. `Closed` follows.
-    pub fn cut(&self, _peer: PeerId, _reason: impl Into<String>) {
-        unimplemented!()
-    }
-
-    /// No new connections any more. Waits for the accept threads, which end at once.
-    pub fn stop_listening(&self) {
-        unimplemented!()
-    }
-
-    /// Stops listening, closes all peers, and waits until their threads have ended, at most `limit`. The loop need not receive meanwhile.
-    /// Returns how many peers were still there.
-    pub fn shutdown(&self, _limit: Duration) -> usize {
-        unimplemented!()
-    }
-
-    /// Connections there are, also those that still shake hands.
-    pub fn peer_count(&self) -> usize {
-        unimplemented!()
-    }
+    owner: Arc<Owner<N>>,
 }
 
 impl<N> Clone for Hub<N> {
     fn clone(&self) -> Self {
-        Self { note: std::marker::PhantomData }
+        Self { owner: Arc::clone(&self.owner) }
+    }
+}
+
+impl<N: Send + 'static> Hub<N> {
+    /// A hub without peers, and where its events come out: for `recv_timeout` or `select!` beside other channels.
+    ///
+    /// # Errors
+    /// If the outbox thread cannot be started.
+    pub fn new(config: HubConfig) -> io::Result<(Self, Receiver<HubEvent<N>>)> {
+        let (events, heard) = bounded(config.events_max);
+        let (outboxes, wakeup) = Outboxes::new()?;
+        let outboxes = Arc::new(outboxes);
+        let shared = Shared { config: config.clone(), events, outboxes: Arc::clone(&outboxes), roll: Roll::default() };
+        let owner =
+            Owner { shared: Arc::new(shared), heard: heard.clone(), doors: Mutex::default(), writer: Mutex::default() };
+        let writer = thread::Builder::new()
+            .name("outboxes".into())
+            .stack_size(config.stack)
+            .spawn(move || outboxes.run(&wakeup, &config))?;
+        *owner.writer.lock() = Some(writer);
+        Ok((Self { owner: Arc::new(owner) }, heard))
+    }
+
+    /// Accepts peers of the binary protocol, to whom we offer `offer`, until [`Hub::stop_listening`].
+    ///
+    /// # Errors
+    /// If the accept thread cannot be started.
+    pub fn listen(&self, listener: Listener, offer: Version, handlers: Handlers<N>) -> io::Result<()> {
+        self.open_door(listener, Speech::Binary { offer, handlers })
+    }
+
+    /// Accepts text peers until [`Hub::stop_listening`].
+    ///
+    /// # Errors
+    /// If the accept thread cannot be started.
+    pub fn listen_text(&self, listener: Listener) -> io::Result<()> {
+        self.open_door(listener, Speech::Text)
+    }
+
+    /// Dials on a thread of its own, which then reads. Comes out as `Opened` or `DialFailed`.
+    ///
+    /// # Errors
+    /// If the thread cannot be started.
+    pub fn dial(
+        &self,
+        target: Target,
+        offer: Version,
+        deadline: Deadline,
+        handlers: Handlers<N>,
+    ) -> io::Result<PeerId> {
+        let shared = self.shared();
+        let peer = shared.roll.dialled(&shared.config);
+        reader::start_dialling(shared, &peer, target, offer, deadline, handlers)?;
+        Ok(peer.id)
+    }
+
+    /// Sends a message: at once as far as there is room, the rest by the outbox thread. Never waits. A peer that is gone or going is
+    /// ignored: its `Closed` is on its way.
+    pub fn send(&self, peer: PeerId, message: &Message) {
+        self.send_all(peer, std::slice::from_ref(message));
+    }
+
+    /// Sends messages by one write.
+    pub fn send_all(&self, peer: PeerId, messages: &[Message]) {
+        if log_enabled!(Level::Trace) {
+            messages.iter().for_each(|message| trace!("to peer {peer}: {}", wire::print::line(message)));
+        }
+        self.post(peer, &|out, version| conn::encode_all(messages, version, out));
+    }
+
+    /// Sends text to a text peer, as it is.
+    pub fn send_text(&self, peer: PeerId, text: &str) {
+        self.post(peer, &|out, _| {
+            out.extend_from_slice(text.as_bytes());
+            Ok(())
+        });
+    }
+
+    /// Sets how many bytes may wait for this peer.
+    pub fn limit_outbox(&self, peer: PeerId, bytes: usize) {
+        if let Some(peer) = self.shared().roll.find(peer) {
+            peer.lock().queue_max = bytes;
+        }
+    }
+
+    /// Writes what is left for at most [`HubConfig::linger`] and closes. What the peer says meanwhile is thrown away; a handler that has its
+    /// thread finds the connection closed. `Closed` follows.
+    pub fn close(&self, peer: PeerId, reason: impl Into<String>) {
+        let shared = self.shared();
+        if let Some(peer) = shared.roll.find(peer) {
+            peer.close(reason.into(), Instant::now() + shared.config.linger, &shared.outboxes);
+        }
+    }
+
+    /// Closes at once, what is left to write is lost. `Closed` follows.
+    pub fn cut(&self, peer: PeerId, reason: impl Into<String>) {
+        if let Some(peer) = self.shared().roll.find(peer) {
+            peer.cut(CloseReason::Asked(reason.into()));
+        }
+    }
+
+    /// No new connections any more. Waits for the accept threads, which end at once.
+    pub fn stop_listening(&self) {
+        self.owner.close_doors();
+    }
+
+    /// Stops listening, closes all peers, and waits until their threads have ended, at most `limit`; who is not gone by then is cut.
+    /// Events that come meanwhile are thrown away.
+    pub fn shutdown(&self, limit: Duration) {
+        self.owner.close_doors();
+        let shared = self.shared();
+        let until = Instant::now() + limit;
+        for peer in shared.roll.all() {
+            peer.close("shutting down".into(), until, &shared.outboxes);
+        }
+        // Readers may wait for room in the channel: without this they would wait for ever.
+        shared.roll.wait_until_empty(until, || while self.owner.heard.try_recv().is_ok() {});
+        self.owner.end();
+        shared.roll.wait_until_empty(Instant::now() + CUT_TIME, || while self.owner.heard.try_recv().is_ok() {});
+    }
+
+    /// Connections there are, also those that still shake hands.
+    pub fn peer_count(&self) -> usize {
+        self.shared().roll.len()
+    }
+
+    fn open_door(&self, listener: Listener, speech: Speech<N>) -> io::Result<()> {
+        let door = accept::open(self.shared(), listener, speech)?;
+        self.owner.doors.lock().push(door);
+        Ok(())
+    }
+
+    fn post(&self, peer: PeerId, fill: peer::Fill<'_>) {
+        let shared = self.shared();
+        if let Some(peer) = shared.roll.find(peer) {
+            peer.post(fill, &shared.outboxes);
+        }
+    }
+
+    fn shared(&self) -> &Arc<Shared<N>> {
+        &self.owner.shared
+    }
+}
+
+/// What all threads of a hub share.
+struct Shared<N> {
+    config: HubConfig,
+    events: Sender<HubEvent<N>>,
+    outboxes: Arc<Outboxes>,
+    roll: Roll,
+}
+
+/// What only the user's handles own: when they are gone, everything ends.
+struct Owner<N> {
+    shared: Arc<Shared<N>>,
+    heard: Receiver<HubEvent<N>>,
+    doors: Mutex<Vec<Door>>,
+    writer: Mutex<Option<JoinHandle<()>>>,
+}
+
+impl<N> Owner<N> {
+    fn close_doors(&self) {
+        let doors = std::mem::take(&mut *self.doors.lock());
+        doors.into_iter().for_each(Door::close);
+    }
+
+    /// Cuts who is left and ends the outbox thread.
+    fn end(&self) {
+        for peer in self.shared.roll.all() {
+            peer.cut(CloseReason::Asked("shutting down".into()));
+        }
+        self.shared.outboxes.stop();
+        if let Some(writer) = self.writer.lock().take() {
+            let _ = writer.join();
+        }
+    }
+}
+
+impl<N> Drop for Owner<N> {
+    fn drop(&mut self) {
+        self.close_doors();
+        self.end();
     }
 }

@@ -57,6 +57,8 @@ pub(super) struct Closing {
     pub(super) until: Instant,
     /// Whether the peer was told that no more comes.
     pub(super) said: bool,
+    /// Whether what was queued is lost.
+    cut: bool,
 }
 
 /// What may be sent: appends to the queue at the peer's version.
@@ -86,6 +88,9 @@ impl Peer {
     /// Queues and writes what there is room for; the rest is the outbox thread's. Never waits.
     pub(super) fn post(self: &Arc<Self>, fill: Fill<'_>, outboxes: &Outboxes) {
         let mut state = self.lock();
+        if state.closing.is_some() {
+            return;
+        }
         if let Err(error) = self.push(&mut state, fill) {
             return self.fail(&mut state, error.into());
         }
@@ -109,6 +114,9 @@ impl Peer {
         self.push(&mut state, fill)?;
         loop {
             state.write_now()?;
+            if state.closing.as_ref().is_some_and(|closing| closing.cut) {
+                return Err(ConnError::Closed);
+            }
             if state.waiting() == 0 {
                 return Ok(());
             }
@@ -125,7 +133,7 @@ impl Peer {
         if state.closing.is_some() {
             return;
         }
-        state.closing = Some(Closing { reason: CloseReason::Asked(reason), until, said: false });
+        state.closing = Some(Closing { reason: CloseReason::Asked(reason), until, said: false, cut: false });
         self.changed.notify_all();
         if !state.finish_writing(Instant::now()) {
             self.watch(&mut state, outboxes);
@@ -139,8 +147,9 @@ impl Peer {
 
     /// Ends it at once; its own thread wakes up and reports. The first reason counts.
     pub(super) fn fail(&self, state: &mut State, reason: CloseReason) {
-        if state.closing.is_none() {
-            state.closing = Some(Closing { reason, until: Instant::now(), said: true });
+        match &mut state.closing {
+            Some(closing) => (closing.said, closing.cut) = (true, true),
+            none => *none = Some(Closing { reason, until: Instant::now(), said: true, cut: true }),
         }
         state.queue = Vec::new();
         state.written = 0;

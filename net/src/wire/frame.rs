@@ -81,6 +81,22 @@ impl Frames {
         self.end - self.start
     }
 
+    /// Gives the buffer back if nothing is in it: for a reader that is about to sleep.
+    pub fn release(&mut self) {
+        if self.pending() == 0 {
+            *self = Self::new();
+        }
+    }
+
+    /// Whether a whole body (or a length word that is out of bounds) waits for [`Frames::take`].
+    pub fn is_ready(&self) -> bool {
+        match self.announced() {
+            Ok(Some(length)) => self.pending() >= 4 + length,
+            Ok(None) => false,
+            Err(_) => true,
+        }
+    }
+
     /// The length of the next body, if its word is there.
     fn announced(&self) -> Result<Option<usize>, FrameError> {
         let arrived = self.buffer.get(self.start..self.end).unwrap_or_default();
@@ -168,5 +184,15 @@ mod tests {
         assert!(frames.take().unwrap().is_some());
         frames.space();
         assert!(frames.buffer.capacity() <= KEEP_MAX);
+        frames.feed(&[0, 0]);
+        frames.release();
+        assert_eq!(frames.pending(), 2);
+        frames.feed(&[0, 4, 1, 2, 3]);
+        assert!(!frames.is_ready());
+        frames.feed(&[4]);
+        assert!(frames.is_ready());
+        assert_eq!(frames.take(), Ok(Some(&[1, 2, 3, 4][..])));
+        frames.release();
+        assert_eq!(frames.buffer.capacity(), 0);
     }
 }

@@ -1,0 +1,110 @@
+//! Accept threads: one per listener, that takes each connection at once and gives it a thread, or refuses it.
+
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+use log::{debug, error, warn};
+use nix::errno::Errno;
+
+use super::Shared;
+use super::reader::{self, Speech};
+use crate::listen::Listener;
+use crate::stream::Stream;
+
+/// How long accepting rests when the host has no descriptors or memory left: the connection stays in the queue, trying again
+/// at once would only burn the processor.
+const REST: Duration = Duration::from_millis(100);
+
+/// A listener at work.
+pub(super) struct Door {
+    listener: Arc<Listener>,
+    closed: Arc<AtomicBool>,
+    thread: JoinHandle<()>,
+}
+
+impl Door {
+    /// Ends accepting and waits for the thread.
+    pub(super) fn close(self) {
+        self.closed.store(true, Ordering::Relaxed);
+        self.listener.shutdown();
+        let _ = self.thread.join();
+    }
+}
+
+/// Starts accepting.
+pub(super) fn open<N: Send + 'static>(
+    shared: &Arc<Shared<N>>,
+    listener: Listener,
+    speech: Speech<N>,
+) -> io::Result<Door> {
+    let listener = Arc::new(listener);
+    let closed = Arc::new(AtomicBool::new(false));
+    let acceptor = Acceptor { shared: Arc::clone(shared), speech, closed: Arc::clone(&closed), refused: 0 };
+    let thread = thread::Builder::new().name("accept".into()).stack_size(shared.config.stack).spawn({
+        let listener = Arc::clone(&listener);
+        move || acceptor.run(&listener)
+    })?;
+    Ok(Door { listener, closed, thread })
+}
+
+struct Acceptor<N> {
+    shared: Arc<Shared<N>>,
+    speech: Speech<N>,
+    closed: Arc<AtomicBool>,
+    /// Connections refused since one was last taken.
+    refused: u64,
+}
+
+impl<N: Send + 'static> Acceptor<N> {
+    fn run(mut self, listener: &Listener) {
+        let mut resting = false;
+        loop {
+            let accepted = listener.accept();
+            if self.closed.load(Ordering::Relaxed) {
+                return;
+            }
+            match accepted {
+                Ok(stream) => {
+                    resting = false;
+                    self.admit(stream);
+                }
+                Err(e) => match e.raw_os_error().map(Errno::from_raw) {
+                    Some(Errno::EMFILE | Errno::ENFILE | Errno::ENOBUFS | Errno::ENOMEM) => {
+                        if !resting {
+                            warn!("cannot accept connections for now: {e}");
+                        }
+                        resting = true;
+                        thread::sleep(REST);
+                    }
+                    Some(Errno::EINVAL | Errno::EBADF | Errno::ENOTSOCK | Errno::EOPNOTSUPP) => {
+                        return error!("cannot accept connections any more: {e}");
+                    }
+                    // The peer's errors (it went away, its network is down) are not the listener's.
+                    _ => debug!("a connection was lost before it was accepted: {e}"),
+                },
+            }
+        }
+    }
+
+    fn admit(&mut self, stream: Stream) {
+        stream.tune();
+        let stream = Arc::new(stream);
+        match self.shared.roll.accepted(Arc::clone(&stream), &self.shared.config) {
+            Ok(peer) => {
+                self.refused = 0;
+                debug!("accepted {}", stream.peer_text());
+                reader::start_accepted(&self.shared, &peer, stream, self.speech.clone());
+            }
+            Err(refusal) => {
+                self.refused += 1;
+                // A flood of connections shall not become a flood of lines.
+                if self.refused.is_power_of_two() {
+                    warn!("refused {}: {refusal} refused={}", stream.peer_text(), self.refused);
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,262 @@
+//! The thread of a peer: connects or is given a connection, shakes hands, reads, and reports the end.
+
+use std::io;
+use std::sync::Arc;
+use std::thread;
+use std::time::Instant;
+
+use ice_core::version::Version;
+use log::{debug, info, warn};
+
+use super::lines::Lines;
+use super::peer::Peer;
+use super::{CloseReason, Credit, Handlers, HubEvent, PeerConn, PeerHandler, PeerInfo, Shared, Verdict};
+use crate::conn::{self, Receiver};
+use crate::deadline::{Deadline, Step};
+use crate::dial::{DialError, Target};
+use crate::error::ConnError;
+use crate::handshake::Agreed;
+use crate::stream::Stream;
+
+/// What an accepted peer speaks.
+pub(super) enum Speech<N> {
+    /// Frames, after the handshake.
+    Binary { offer: Version, handlers: Handlers<N> },
+    /// Lines.
+    Text,
+}
+
+impl<N> Clone for Speech<N> {
+    fn clone(&self) -> Self {
+        match self {
+            Self::Binary { offer, handlers } => Self::Binary { offer: *offer, handlers: Arc::clone(handlers) },
+            Self::Text => Self::Text,
+        }
+    }
+}
+
+/// Gives an accepted peer its thread.
+pub(super) fn start_accepted<N: Send + 'static>(
+    shared: &Arc<Shared<N>>,
+    peer: &Arc<Peer>,
+    stream: Arc<Stream>,
+    speech: Speech<N>,
+) {
+    let started = start(shared, peer, move |thread| match speech {
+        Speech::Binary { offer, handlers } => {
+            let deadline = Deadline::after(Step::Offer, thread.shared.config.handshake);
+            let mut receiver = Receiver::new(Arc::clone(&stream));
+            match conn::shake_hands(&mut receiver, offer, deadline) {
+                Ok(agreed) => thread.serve(receiver, &stream, agreed, false, &handlers),
+                // Who connects only to see whether we are there (`spec/wire.md` 1) is not worth a line.
+                Err(ConnError::Closed) => debug!("{} went before the handshake was over", stream.peer_text()),
+                Err(error) => info!("refused {}: {error}", stream.peer_text()),
+            }
+        }
+        Speech::Text => thread.serve_text(&stream),
+    });
+    if let Err(error) = started {
+        warn!("no thread for a connection: {error}");
+    }
+}
+
+/// Gives a peer to be dialled its thread.
+pub(super) fn start_dialling<N: Send + 'static>(
+    shared: &Arc<Shared<N>>,
+    peer: &Arc<Peer>,
+    target: Target,
+    offer: Version,
+    deadline: Deadline,
+    handlers: Handlers<N>,
+) -> io::Result<()> {
+    start(shared, peer, move |thread| {
+        let connected = target.connect(deadline).and_then(|stream| {
+            let stream = Arc::new(stream);
+            let failed = |source| DialError::Handshake { target: target.to_string(), source };
+            if !thread.peer.connected(Arc::clone(&stream)) {
+                return Err(failed(ConnError::Closed));
+            }
+            let mut receiver = Receiver::new(Arc::clone(&stream));
+            let agreed = conn::shake_hands(&mut receiver, offer, deadline).map_err(failed)?;
+            Ok((receiver, stream, agreed))
+        });
+        match connected {
+            Ok((receiver, stream, agreed)) => thread.serve(receiver, &stream, agreed, true, &handlers),
+            Err(error) => thread.end = End::DialFailed(error),
+        }
+    })
+}
+
+fn start<N: Send + 'static>(
+    shared: &Arc<Shared<N>>,
+    peer: &Arc<Peer>,
+    body: impl FnOnce(&mut PeerThread<N>) + Send + 'static,
+) -> io::Result<()> {
+    let mut thread = PeerThread { shared: Arc::clone(shared), peer: Arc::clone(peer), end: End::Unseen };
+    let name = format!("peer {}", peer.id);
+    // If it cannot be started the closure is dropped, and with it the thread's record, which strikes the peer off.
+    thread::Builder::new().name(name).stack_size(shared.config.stack).spawn(move || body(&mut thread)).map(drop)
+}
+
+/// What the loop is told when the thread ends.
+enum End {
+    /// It never heard of the peer.
+    Unseen,
+    DialFailed(DialError),
+    /// `Closed`, for this reason unless we asked for the end.
+    Seen(CloseReason),
+}
+
+/// The record of a peer's thread. The end is reported when it is dropped, so that no way out can forget it.
+struct PeerThread<N> {
+    shared: Arc<Shared<N>>,
+    peer: Arc<Peer>,
+    end: End,
+}
+
+impl<N: Send + 'static> PeerThread<N> {
+    /// Runs a peer of the binary protocol after its handshake.
+    fn serve(
+        &mut self,
+        receiver: Receiver,
+        stream: &Arc<Stream>,
+        agreed: Agreed,
+        dialled: bool,
+        handlers: &Handlers<N>,
+    ) {
+        let info = PeerInfo {
+            address: stream.peer_address(),
+            port: stream.peer_port(),
+            own_address: stream.own_address(),
+            local: stream.is_unix(),
+            dialled,
+            offer: agreed.peer_offer,
+            version: agreed.version,
+        };
+        self.peer.lock().version = agreed.version;
+        let mut handler = handlers(self.peer.id, &info);
+        if !self.tell(HubEvent::Opened { peer: self.peer.id, info: info.clone() }) {
+            return;
+        }
+        // Until its true reason is known: what is reported if a handler panics.
+        self.end = End::Seen(CloseReason::Asked("its thread broke down".into()));
+        let mut conn = PeerConn::new(Arc::clone(&self.peer), info, receiver, self.shared.events.clone());
+        let reason = self.read(&mut conn, handler.as_deref_mut());
+        self.end = End::Seen(reason);
+        self.part(stream);
+    }
+
+    /// Reads until the end.
+    fn read(&self, conn: &mut PeerConn<N>, mut handler: Option<&mut (dyn PeerHandler<N> + 'static)>) -> CloseReason {
+        loop {
+            let message = match conn.recv(Deadline::never(Step::Message)) {
+                Ok(message) => message,
+                Err(error) => return error.into(),
+            };
+            if self.peer.is_closing() {
+                return ConnError::Closed.into();
+            }
+            let verdict = match &mut handler {
+                Some(handler) => {
+                    self.peer.lock().borrowed = true;
+                    let verdict = handler.said(message, conn);
+                    self.peer.lock().borrowed = false;
+                    verdict
+                }
+                None => Verdict::Forward(message),
+            };
+            match verdict {
+                Verdict::Forward(message) => {
+                    if let Err(error) = conn.forward(message) {
+                        return error.into();
+                    }
+                }
+                Verdict::Kept => {}
+                Verdict::Close(reason) => {
+                    let until = Instant::now() + self.shared.config.linger;
+                    self.peer.close(reason.clone(), until, &self.shared.outboxes);
+                    return CloseReason::Asked(reason);
+                }
+            }
+        }
+    }
+
+    /// Runs a text peer.
+    fn serve_text(&mut self, stream: &Arc<Stream>) {
+        let (peer, address) = (self.peer.id, stream.peer_address());
+        if !self.tell(HubEvent::TextOpened { peer, address }) {
+            return;
+        }
+        let reason = self.read_text(stream);
+        self.end = End::Seen(reason);
+        self.part(stream);
+    }
+
+    fn read_text(&self, stream: &Stream) -> CloseReason {
+        let (peer, config) = (self.peer.id, &self.shared.config);
+        let mut lines = Lines::default();
+        let mut bytes = [0; 512];
+        loop {
+            let n = match stream.read(&mut bytes, &Deadline::never(Step::Message)) {
+                Ok(n) => n,
+                Err(error) => return error.into(),
+            };
+            if self.peer.is_closing() {
+                return ConnError::Closed.into();
+            }
+            if n == 0 {
+                self.tell(HubEvent::HalfClosed { peer });
+                self.peer.wait_for_close(Instant::now() + config.send_stall);
+                return ConnError::Closed.into();
+            }
+            if !lines.feed(bytes.get(..n).unwrap_or_default(), config.line_max) {
+                return CloseReason::LineTooLong { max: config.line_max };
+            }
+            while let Some(text) = lines.next() {
+                if !self.peer.take_credit() {
+                    return ConnError::Closed.into();
+                }
+                let credit = Credit(Arc::clone(&self.peer));
+                if !self.tell(HubEvent::Line { peer, text, credit }) {
+                    return ConnError::Closed.into();
+                }
+            }
+        }
+    }
+
+    /// Parts from a peer so that it gets our last words: they are written, and what it still says is read away, as unread bytes would
+    /// reset the connection. The outbox thread ends this if it takes too long.
+    fn part(&self, stream: &Stream) {
+        let until = Instant::now() + self.shared.config.linger;
+        self.peer.wait_for_flush(until);
+        if self.peer.is_closing() {
+            let deadline = Deadline::after(Step::End, self.shared.config.linger);
+            let mut sink = [0; 1024];
+            while matches!(stream.read(&mut sink, &deadline), Ok(n) if n > 0) {}
+        }
+    }
+
+    /// Tells the loop; `false` = there is no loop any more.
+    fn tell(&self, event: HubEvent<N>) -> bool {
+        self.shared.events.send(event).is_ok()
+    }
+}
+
+impl<N> Drop for PeerThread<N> {
+    fn drop(&mut self) {
+        let peer = self.peer.id;
+        let (asked, watched) = self.peer.ended();
+        if watched {
+            self.shared.outboxes.look();
+        }
+        let event = match std::mem::replace(&mut self.end, End::Unseen) {
+            End::Unseen => None,
+            End::DialFailed(error) => Some(HubEvent::DialFailed { peer, error }),
+            End::Seen(reason) => Some(HubEvent::Closed { peer, reason: asked.unwrap_or(reason) }),
+        };
+        if let Some(event) = event {
+            let _ = self.shared.events.send(event);
+        }
+        self.shared.roll.strike(&self.peer);
+    }
+}
