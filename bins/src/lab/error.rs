@@ -1,0 +1,82 @@
+//! What can go wrong with a lab.
+
+use std::io;
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// Why a lab operation failed.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// This machine or user cannot have labs.
+    #[error("no lab here: {0}")]
+    Unavailable(String),
+    /// A program could not be started.
+    #[error("cannot run {program}")]
+    Spawn {
+        /// Its name.
+        program: String,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+    /// A program failed.
+    #[error("{program} failed ({status}): {stderr}")]
+    Failed {
+        /// Its command line.
+        program: String,
+        /// How it ended.
+        status: String,
+        /// What it said.
+        stderr: String,
+    },
+    /// A program or condition took too long.
+    #[error("{what} did not end within {limit:?}")]
+    Timeout {
+        /// What was waited for.
+        what: String,
+        /// How long.
+        limit: Duration,
+    },
+    /// A file of the lab cannot be used.
+    #[error("cannot use {path}")]
+    File {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+    /// No such lab is up.
+    #[error("no lab named {0} is up")]
+    NoLab(String),
+    /// A lab of this name is up already.
+    #[error("lab {0} is up already")]
+    Exists(String),
+    /// No such host in this lab.
+    #[error("lab has no host {0}")]
+    NoHost(String),
+    /// A program of icecream is not in the folder given for a host.
+    #[error("no {program} in {folder}")]
+    NoProgram {
+        /// Which program.
+        program: &'static str,
+        /// Where it was looked for.
+        folder: PathBuf,
+    },
+    /// The option cannot be understood.
+    #[error("{option}: {reason}")]
+    Option {
+        /// The option.
+        option: &'static str,
+        /// What is wrong with it.
+        reason: String,
+    },
+}
+
+impl Error {
+    /// A file error with its path.
+    pub(super) fn file(path: impl Into<PathBuf>) -> impl FnOnce(io::Error) -> Error {
+        let path = path.into();
+        move |source| Error::File { path, source }
+    }
+}

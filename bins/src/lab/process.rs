@@ -1,0 +1,246 @@
+//! Running programs with a bound, and finding and signalling the processes of a namespace.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io::Read;
+use std::os::unix::process::CommandExt;
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::Arc;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use nix::sys::signal::{Signal, kill, killpg};
+use nix::unistd::Pid;
+use parking_lot::Mutex;
+
+use super::error::Error;
+
+/// How a program ended, and what it said.
+#[derive(Debug, Clone)]
+pub struct Output {
+    /// Its status.
+    pub status: ExitStatus,
+    /// Standard output.
+    pub stdout: Vec<u8>,
+    /// Standard error.
+    pub stderr: Vec<u8>,
+}
+
+impl Output {
+    /// Standard output as text.
+    pub fn text(&self) -> String {
+        String::from_utf8_lossy(&self.stdout).into_owned()
+    }
+
+    /// Standard error as text.
+    pub fn error_text(&self) -> String {
+        String::from_utf8_lossy(&self.stderr).into_owned()
+    }
+}
+
+/// Runs a program to its end, at most `limit` long; past that its whole process group is killed.
+pub fn run(command: &mut Command, limit: Duration) -> Result<Output, Error> {
+    let program = line(command);
+    let mut child = command
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .process_group(0)
+        .spawn()
+        .map_err(|source| Error::Spawn { program: program.clone(), source })?;
+    let stdout = child.stdout.take().map(drain);
+    let stderr = child.stderr.take().map(drain);
+    let Some(status) = wait(&mut child, limit) else {
+        // The group has the program's number; an error means that it ended just now.
+        let _ = killpg(Pid::from_raw(child.id() as i32), Signal::SIGKILL);
+        let _ = child.wait();
+        return Err(Error::Timeout { what: program, limit });
+    };
+    Ok(Output { status, stdout: finish(stdout), stderr: finish(stderr) })
+}
+
+/// As [`run`], for programs that must succeed.
+pub fn run_ok(command: &mut Command, limit: Duration) -> Result<Output, Error> {
+    let output = run(command, limit)?;
+    if output.status.success() {
+        return Ok(output);
+    }
+    let (program, status) = (line(command), output.status.to_string());
+    Err(Error::Failed { program, status, stderr: output.error_text().trim().to_string() })
+}
+
+/// Waits for a condition, looking every 20 ms: namespaces and 1.4's programs offer nothing to wait on.
+pub fn until(what: &str, limit: Duration, mut holds: impl FnMut() -> bool) -> Result<(), Error> {
+    let end = Instant::now() + limit;
+    while !holds() {
+        if Instant::now() >= end {
+            return Err(Error::Timeout { what: what.to_string(), limit });
+        }
+        thread::sleep(Duration::from_millis(20));
+    }
+    Ok(())
+}
+
+/// A process that is told from a later one with the same number by its start time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct Process {
+    /// Its number, seen from where the lab was made.
+    pub pid: u32,
+    /// When it began, in the kernel's ticks.
+    pub started: u64,
+}
+
+impl Process {
+    /// The process that has this number now.
+    pub fn by_pid(pid: u32) -> Option<Process> {
+        Some(Process { pid, started: stat(pid)?.started })
+    }
+
+    /// Whether it still runs (a zombie does not).
+    pub fn alive(&self) -> bool {
+        stat(self.pid).is_some_and(|stat| stat.started == self.started && stat.state != 'Z')
+    }
+
+    /// Whether it is stopped.
+    pub fn stopped(&self) -> bool {
+        stat(self.pid).is_some_and(|stat| stat.started == self.started && stat.state == 'T')
+    }
+
+    /// Sends a signal if it still runs.
+    pub fn signal(&self, signal: Signal) {
+        if self.alive() {
+            let _ = kill(Pid::from_raw(self.pid as i32), signal);
+        }
+    }
+}
+
+/// All processes in the pid namespace of `first` and in those below it, `first` last.
+pub fn in_namespace_of(first: u32) -> Vec<Process> {
+    let Some(own) = pid_namespace(first) else {
+        return Vec::new();
+    };
+    let all: BTreeMap<u32, Stat> = pids().filter_map(|pid| Some((pid, stat(pid)?))).collect();
+    let mut inside: BTreeSet<u32> =
+        all.keys().copied().filter(|pid| pid_namespace(*pid).as_ref() == Some(&own)).collect();
+    // Jobs have pid namespaces of their own below it: they are descendants.
+    loop {
+        let more: Vec<u32> = all
+            .iter()
+            .filter(|(pid, stat)| inside.contains(&stat.parent) && !inside.contains(pid))
+            .map(|(pid, _)| *pid)
+            .collect();
+        if more.is_empty() {
+            break;
+        }
+        inside.extend(more);
+    }
+    inside.remove(&first);
+    let mut list: Vec<u32> = inside.into_iter().collect();
+    list.push(first);
+    list.into_iter().filter_map(|pid| Some(Process { pid, started: all.get(&pid)?.started })).collect()
+}
+
+/// The base name of the program a process runs, as it was called.
+pub fn called_as(pid: u32) -> Option<String> {
+    let text = std::fs::read(format!("/proc/{pid}/cmdline")).ok()?;
+    let first = text.split(|b| *b == 0).next()?;
+    let base = first.rsplit(|b| *b == b'/').next()?;
+    Some(String::from_utf8_lossy(base).into_owned())
+}
+
+struct Stat {
+    state: char,
+    parent: u32,
+    started: u64,
+}
+
+fn stat(pid: u32) -> Option<Stat> {
+    let text = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    // The name in brackets may hold anything: what counts follows the last bracket.
+    let fields: Vec<&str> = text.rsplit_once(')')?.1.split_whitespace().collect();
+    Some(Stat {
+        state: fields.first()?.chars().next()?,
+        parent: fields.get(1)?.parse().ok()?,
+        started: fields.get(19)?.parse().ok()?,
+    })
+}
+
+fn pids() -> impl Iterator<Item = u32> {
+    let entries = std::fs::read_dir("/proc").into_iter().flatten();
+    entries.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok())
+}
+
+fn pid_namespace(pid: u32) -> Option<std::path::PathBuf> {
+    std::fs::read_link(format!("/proc/{pid}/ns/pid")).ok()
+}
+
+fn wait(child: &mut Child, limit: Duration) -> Option<ExitStatus> {
+    let end = Instant::now() + limit;
+    let mut pause = Duration::from_millis(1);
+    loop {
+        if let Ok(Some(status)) = child.try_wait() {
+            return Some(status);
+        }
+        if Instant::now() >= end {
+            return None;
+        }
+        thread::sleep(pause);
+        pause = (pause * 2).min(Duration::from_millis(20));
+    }
+}
+
+type Drain = (Arc<Mutex<Vec<u8>>>, thread::JoinHandle<()>);
+
+fn drain(mut pipe: impl Read + Send + 'static) -> Drain {
+    let text = Arc::new(Mutex::new(Vec::new()));
+    let into = Arc::clone(&text);
+    let handle = thread::spawn(move || {
+        let mut piece = [0; 8192];
+        while let Ok(n @ 1..) = pipe.read(&mut piece) {
+            into.lock().extend_from_slice(&piece[..n]);
+        }
+    });
+    (text, handle)
+}
+
+/// What was read; a process left behind that holds the pipe open does not hold us.
+fn finish(drain: Option<Drain>) -> Vec<u8> {
+    let Some((text, handle)) = drain else {
+        return Vec::new();
+    };
+    let _ = until("end of output", Duration::from_secs(1), || handle.is_finished());
+    std::mem::take(&mut *text.lock())
+}
+
+fn line(command: &Command) -> String {
+    let words = std::iter::once(command.get_program()).chain(command.get_args());
+    words.map(|word| word.to_string_lossy()).collect::<Vec<_>>().join(" ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn output_and_status_come_back() {
+        let output =
+            run(Command::new("sh").args(["-c", "echo out; echo err >&2; exit 3"]), Duration::from_secs(20)).unwrap();
+        assert_eq!(
+            (output.status.code(), output.text(), output.error_text()),
+            (Some(3), "out\n".into(), "err\n".into())
+        );
+    }
+
+    #[test]
+    fn a_program_that_hangs_is_killed_with_its_children() {
+        let error = run(Command::new("sh").args(["-c", "sleep 1000 & wait"]), Duration::from_millis(200)).unwrap_err();
+        assert!(matches!(error, Error::Timeout { .. }), "{error}");
+    }
+
+    #[test]
+    fn a_process_is_more_than_its_number() {
+        let own = Process::by_pid(std::process::id()).unwrap();
+        assert!(own.alive());
+        assert!(!Process { started: own.started + 1, ..own }.alive());
+        assert!(in_namespace_of(own.pid).contains(&own));
+    }
+}
