@@ -5,6 +5,7 @@ use super::session::local_begin;
 use super::{CloseReason, Daemon, JobReport, Note, Output};
 use crate::env::EnvId;
 use crate::ids::{ClientId, JobId, PeerId};
+use crate::job::Language;
 use crate::message::{CompileFile, GetCs, JobDone, JobLocalBegin, Message, UseCs, done_flags};
 use crate::text::Text;
 use crate::time::Instant;
@@ -12,27 +13,30 @@ use crate::version::Version;
 
 /// Environment name of a job that the client runs itself.
 const OWN_CLIENT: &str = "__client";
+/// Copies of a job that one request may ask for.
+const COUNT_MAX: u32 = 16;
 /// Niceness is 0 to 20.
 const NICENESS_MAX: u32 = 20;
 
 impl Daemon {
-    pub(super) fn opened(&mut self, peer: PeerId, version: Version, address: Text) {
+    pub(super) fn opened(&mut self, now: Instant, peer: PeerId, version: Version, address: Text) {
         if self.terminate_at.is_some() {
             self.outputs.push_back(Output::Close(peer, CloseReason::Stopping));
             return;
         }
         self.clients_seen = self.clients_seen.wrapping_add(1).max(1);
         let client = ClientId(self.clients_seen);
-        self.peers
-            .insert(peer, Peer { client, version, address, state: State::Unknown, jobs: Vec::new(), pinned: None });
+        let state = State::Unknown;
+        self.peers.insert(peer, Peer { client, version, address, state, jobs: Vec::new(), awaited: 0, pinned: None });
+        self.stats.wake(now);
     }
 
-    pub(super) fn closed(&mut self, now: Instant, peer: PeerId) {
+    pub(super) fn closed(&mut self, peer: PeerId) {
         let reason = match self.peers.get(&peer).map(|p| &p.state) {
             Some(State::WaitForChild { .. }) => CloseReason::NoReport,
             _ => CloseReason::Closed,
         };
-        self.forget(now, peer, reason);
+        self.forget(peer, reason);
     }
 
     pub(super) fn said(&mut self, now: Instant, peer: PeerId, message: Message) {
@@ -41,34 +45,36 @@ impl Daemon {
         };
         if state.is_taken_over() {
             // The connection's own thread leads the dialogue; it forwards nothing.
-            return self.unexpected(now, peer);
+            return self.unexpected(peer);
         }
         match message {
             Message::GetNativeEnv(request) => {
+                self.release(peer);
                 self.set_state(peer, State::WaitCreateEnv);
                 self.outputs.push_back(Output::Examine(peer, request));
             }
             Message::GetCs(request) => self.request_server(now, peer, request),
             Message::CompileFile(file) => self.compile_file(now, peer, file),
-            Message::TransferEnv(target) => self.transfer_env(now, peer, &target),
+            Message::TransferEnv(target) => self.transfer_env(peer, &target),
             Message::VerifyEnv(target) => self.verify_env(peer, &target),
             Message::BlacklistHostEnv(entry) => self.tell_scheduler(Message::BlacklistHostEnv(entry)),
             Message::JobLocalBegin(begin) => {
-                self.release(now, peer, CloseReason::End);
+                self.release(peer);
                 self.set_state(peer, State::LinkJob { output: begin.output_file, full: begin.full != 0 });
             }
-            Message::JobDone(done) => self.client_job_done(now, peer, &done),
-            Message::End => self.close(now, peer, CloseReason::End),
-            _ => self.unexpected(now, peer),
+            Message::JobDone(done) => self.client_job_done(peer, &done),
+            Message::End => self.close(peer, CloseReason::End),
+            _ => self.unexpected(peer),
         }
     }
 
     fn request_server(&mut self, now: Instant, peer: PeerId, mut request: GetCs) {
-        self.release(now, peer, CloseReason::End);
+        self.release(peer);
         let client_count = self.connections();
         let Some(entry) = self.peers.get_mut(&peer) else { return };
         request.client = entry.client;
         request.client_count = client_count;
+        entry.awaited = request.count.clamp(1, COUNT_MAX);
         let asked = self.session.current();
         if asked.is_none() && self.session.expected_until.is_none_or(|until| until <= now) {
             answer_here(entry, &request);
@@ -105,14 +111,15 @@ impl Daemon {
         };
         let job = SessionJob { job: use_cs.job, session };
         if here {
-            self.build_here(peer, job, use_cs.host_platform);
-            return;
+            return self.build_here(peer, job, use_cs.host_platform);
         }
-        if let Some(entry) = self.peers.get_mut(&peer) {
-            entry.jobs.push(job);
+        let Some(entry) = self.peers.get_mut(&peer) else { return };
+        entry.jobs.push(job);
+        entry.awaited -= 1;
+        if matches!(entry.state, State::WaitForCs { .. } | State::WaitCompile { .. }) {
             entry.state = State::WaitCompile { host: use_cs.host.clone() };
-            self.send(peer, Message::UseCs(use_cs));
         }
+        self.send(peer, Message::UseCs(use_cs));
     }
 
     pub(super) fn no_cs(&mut self, job: JobId, client: ClientId) {
@@ -123,45 +130,69 @@ impl Daemon {
         }
     }
 
-    /// The connection that waits for an answer to GET_CS, or for a further one (repeat mode).
+    /// The connection that waits for an answer to GET_CS.
     fn asker(&self, client: ClientId) -> Option<PeerId> {
-        let waits = |p: &Peer| matches!(p.state, State::WaitForCs { .. } | State::WaitCompile { .. });
-        self.peers.iter().find(|(_, p)| p.client == client && waits(p)).map(|(id, _)| *id)
+        self.peers.iter().find(|(_, p)| p.client == client && p.awaited > 0).map(|(id, _)| *id)
     }
 
     fn build_here(&mut self, peer: PeerId, job: SessionJob, platform: Text) {
-        if let Some(entry) = self.peers.get_mut(&peer) {
-            let niceness = match &entry.state {
-                State::WaitForCs { request, .. } => clamp_niceness(request.niceness),
-                _ => 0,
-            };
-            entry.jobs.push(job);
-            entry.state = State::PendingUseCs { job, platform, niceness };
+        let Some(entry) = self.peers.get_mut(&peer) else { return };
+        entry.jobs.push(job);
+        entry.awaited -= 1;
+        match &mut entry.state {
+            State::PendingUseCs { jobs, .. } => jobs.push(job.job),
+            // A further copy of a job that has its slot already.
+            State::ClientWork(Work::Own) => {
+                let told = self.own_use_cs(job.job, platform);
+                self.send(peer, told);
+            }
+            state => {
+                let niceness = match &state {
+                    State::WaitForCs { request, .. } => clamp_niceness(request.niceness),
+                    _ => 0,
+                };
+                *state = State::PendingUseCs { jobs: vec![job.job], platform, niceness };
+            }
         }
+    }
+
+    /// "Build it yourself."
+    fn own_use_cs(&self, job: JobId, host_platform: Text) -> Message {
+        Message::UseCs(UseCs {
+            job,
+            port: self.config.port,
+            host: "127.0.0.1".into(),
+            host_platform,
+            env_present: 1,
+            client: ClientId(1),
+            matched_job: JobId(0),
+        })
     }
 
     fn compile_file(&mut self, now: Instant, peer: PeerId, file: CompileFile) {
         let Some(entry) = self.peers.get(&peer) else { return };
         if file.environment == *OWN_CLIENT {
-            let State::ClientWork(Work::Own { job }) = &entry.state else {
-                return self.unexpected(now, peer);
+            let job = entry.jobs.iter().find(|j| j.job == file.job).copied();
+            return match (&entry.state, job) {
+                (State::ClientWork(Work::Own), Some(job)) => self.job_begin(now, job),
+                _ => self.unexpected(peer),
             };
-            let job = *job;
-            self.job_begin(now, job);
-            return;
         }
         let target = if file.target.is_empty() { &self.config.platform } else { &file.target };
         let env = match EnvId::new(target.as_bytes(), file.environment.as_bytes()) {
             Ok(env) => env,
             Err(error) => {
                 self.note(Note::BadName(error.to_string().into()));
-                return self.refuse(now, peer, "bad environment name", CloseReason::BadEnvironment);
+                return self.refuse(peer, "bad environment name", CloseReason::BadEnvironment);
             }
         };
-        if self.config.no_remote || self.terminate_at.is_some() {
-            return self.refuse(now, peer, "no remote jobs accepted", CloseReason::BadJob);
+        if self.config.no_remote {
+            return self.refuse(peer, "no remote jobs accepted", CloseReason::BadJob);
         }
-        self.release(now, peer, CloseReason::End);
+        if Language::from_number(file.language).is_none() {
+            return self.refuse(peer, "language not supported", CloseReason::BadJob);
+        }
+        self.release(peer);
         self.note(Note::RequestForJob(file.job.0));
         let job = SessionJob { job: file.job, session: self.session.current() };
         if let Some(entry) = self.peers.get_mut(&peer) {
@@ -181,6 +212,7 @@ impl Daemon {
         if report.broken {
             self.env_broken(now, &env);
         }
+        self.sweep_broken();
         if job.session.is_some() && job.session == self.session.current() {
             self.job_done(JobDone {
                 job: job.job.0,
@@ -192,16 +224,16 @@ impl Daemon {
         }
     }
 
-    fn client_job_done(&mut self, now: Instant, peer: PeerId, done: &JobDone) {
+    fn client_job_done(&mut self, peer: PeerId, done: &JobDone) {
         let Some(entry) = self.peers.get_mut(&peer) else { return };
         let own = (done.flags & done_flags::UNKNOWN_JOB == 0)
             .then(|| entry.jobs.iter().position(|j| j.job.0 == done.job))
             .flatten();
         let Some(index) = own else {
-            return self.refuse(now, peer, "", CloseReason::ForeignJob);
+            return self.refuse(peer, "", CloseReason::ForeignJob);
         };
         let job = entry.jobs.remove(index);
-        if matches!(entry.state, State::ClientWork(Work::Own { .. })) {
+        if matches!(entry.state, State::ClientWork(Work::Own)) {
             self.stats.own_work_of_client(done.stats.real_ms, done.stats.user_ms, done.stats.sys_ms);
         }
         if entry.jobs.is_empty() {
@@ -227,18 +259,12 @@ impl Daemon {
         let announced = self.session.current();
         let Some(entry) = self.peers.get_mut(&peer) else { return };
         match std::mem::replace(&mut entry.state, State::Unknown) {
-            State::PendingUseCs { job, platform, .. } => {
-                entry.state = State::ClientWork(Work::Own { job });
-                let use_cs = UseCs {
-                    job: job.job,
-                    port: self.config.port,
-                    host: "127.0.0.1".into(),
-                    host_platform: platform,
-                    env_present: 1,
-                    client: ClientId(1),
-                    matched_job: JobId(0),
-                };
-                self.send(peer, Message::UseCs(use_cs));
+            State::PendingUseCs { jobs, platform, .. } => {
+                entry.state = State::ClientWork(Work::Own);
+                for job in jobs {
+                    let told = self.own_use_cs(job, platform.clone());
+                    self.send(peer, told);
+                }
             }
             State::LinkJob { output, full } => {
                 let told = local_begin(started, &output, entry.client.0, full);
@@ -261,65 +287,64 @@ impl Daemon {
     }
 
     /// A message that makes no sense in this state: END, then close.
-    pub(super) fn unexpected(&mut self, now: Instant, peer: PeerId) {
+    pub(super) fn unexpected(&mut self, peer: PeerId) {
         self.send(peer, Message::End);
-        self.close(now, peer, CloseReason::Unexpected);
+        self.close(peer, CloseReason::Unexpected);
     }
 
     /// Ends a connection with a text for the client's log.
-    pub(super) fn refuse(&mut self, now: Instant, peer: PeerId, text: &str, reason: CloseReason) {
+    pub(super) fn refuse(&mut self, peer: PeerId, text: &str, reason: CloseReason) {
         if !text.is_empty() && self.peers.get(&peer).is_some_and(|p| p.version.has_status_text()) {
             self.send(peer, Message::StatusText { text: text.into() });
         }
-        self.close(now, peer, reason);
+        self.close(peer, reason);
     }
 
     /// Removes a connection, then tells the scheduler (`spec/daemon.md` 5.6).
-    pub(super) fn forget(&mut self, now: Instant, peer: PeerId, reason: CloseReason) {
+    pub(super) fn forget(&mut self, peer: PeerId, reason: CloseReason) {
         let Some(entry) = self.peers.remove(&peer) else { return };
         self.note(Note::Ends(entry.client.0, entry.address.clone(), reason));
         self.verifier_gone(peer);
         self.natives.waiter_gone(peer);
-        self.tell_end(now, entry, reason);
+        self.tell_end(entry.client, entry.state, entry.jobs, reason);
     }
 
-    /// The client starts something new without having ended the old: the old ends as if the connection did.
-    fn release(&mut self, now: Instant, peer: PeerId, reason: CloseReason) {
-        if let Some(mut entry) = self.peers.remove(&peer) {
-            let state = std::mem::replace(&mut entry.state, State::Unknown);
-            let jobs = std::mem::take(&mut entry.jobs);
-            let (client, version, address, pinned) =
-                (entry.client, entry.version, entry.address.clone(), entry.pinned.clone());
-            self.peers.insert(peer, entry);
-            self.tell_end(now, Peer { client, version, address, state, jobs, pinned }, reason);
-        }
+    /// The client starts something new without having ended the old: that ends as if it had said END.
+    pub(super) fn release(&mut self, peer: PeerId) {
+        let Some(entry) = self.peers.get_mut(&peer) else { return };
+        let state = std::mem::replace(&mut entry.state, State::Unknown);
+        let jobs = std::mem::take(&mut entry.jobs);
+        entry.awaited = 0;
+        let client = entry.client;
+        self.tell_end(client, state, jobs, CloseReason::End);
     }
 
-    fn tell_end(&mut self, now: Instant, entry: Peer, reason: CloseReason) {
+    fn tell_end(&mut self, client: ClientId, state: State, jobs: Vec<SessionJob>, reason: CloseReason) {
         let code = reason.code();
-        match entry.state {
+        match state {
             State::Unknown
             | State::GotNative
             | State::WaitCreateEnv
             | State::LinkJob { .. }
             | State::JobDone
+            // An environment that was arriving ends with `Received`.
+            | State::ToInstall(_)
             | State::Sending => {}
-            State::ToInstall(env) => self.sender_gone(now, &env),
             State::WaitForCs { asked, .. } => {
                 if asked.is_some() && asked == self.session.current() {
                     let flags = done_flags::FROM_SUBMITTER | done_flags::UNKNOWN_JOB;
-                    self.job_done(JobDone { job: entry.client.0, exit_code: code, flags, ..JobDone::default() });
+                    self.job_done(JobDone { job: client.0, exit_code: code, flags, ..JobDone::default() });
                 }
             }
             State::ClientWork(Work::Local { announced, .. }) => {
                 if announced.is_some() && announced == self.session.current() {
-                    self.tell_scheduler(Message::JobLocalDone { id: entry.client.0 });
+                    self.tell_scheduler(Message::JobLocalDone { id: client.0 });
                 }
             }
             // The client said good-bye: the server reports.
             State::WaitCompile { .. } if reason == CloseReason::End => {}
-            State::PendingUseCs { .. } | State::WaitCompile { .. } | State::ClientWork(Work::Own { .. }) => {
-                for job in entry.jobs {
+            State::PendingUseCs { .. } | State::WaitCompile { .. } | State::ClientWork(Work::Own) => {
+                for job in jobs {
                     self.job_failed(job, code, done_flags::FROM_SUBMITTER);
                 }
             }
@@ -331,9 +356,13 @@ impl Daemon {
 /// The answer to a request when there is no scheduler.
 fn answer_here(peer: &mut Peer, request: &GetCs) {
     let job = SessionJob { job: JobId(peer.client.0), session: None };
-    peer.jobs.push(job);
-    peer.state =
-        State::PendingUseCs { job, platform: request.target.clone(), niceness: clamp_niceness(request.niceness) };
+    let copies = usize::try_from(std::mem::take(&mut peer.awaited)).unwrap_or(1);
+    peer.jobs.extend(std::iter::repeat_n(job, copies));
+    peer.state = State::PendingUseCs {
+        jobs: vec![job.job; copies],
+        platform: request.target.clone(),
+        niceness: clamp_niceness(request.niceness),
+    };
 }
 
 /// Negative values come wrapped and count as 0.

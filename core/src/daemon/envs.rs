@@ -47,8 +47,13 @@ struct Env {
 
 #[derive(Debug)]
 enum EnvState {
-    Arriving { from: PeerId },
-    Installed { size: u64, last_use: u64, check: Check },
+    /// It stays so until its sender's thread has reported, even if the sender is gone.
+    Arriving,
+    Installed {
+        size: u64,
+        last_use: u64,
+        check: Check,
+    },
 }
 
 /// Whether its compilers run.
@@ -57,6 +62,14 @@ enum Check {
     NotYet,
     Running,
     Fine,
+    /// Something in it does not work: it goes when the last job in it has ended.
+    Broken,
+}
+
+impl Env {
+    fn is_usable(&self) -> bool {
+        matches!(self.state, EnvState::Installed { check: Check::NotYet | Check::Running | Check::Fine, .. })
+    }
 }
 
 impl Envs {
@@ -74,17 +87,17 @@ impl Envs {
 
     /// Those that can be used.
     pub fn installed(&self) -> impl Iterator<Item = &EnvId> {
-        self.known.iter().filter(|(_, e)| matches!(e.state, EnvState::Installed { .. })).map(|(id, _)| id)
+        self.known.iter().filter(|(_, e)| e.is_usable()).map(|(id, _)| id)
     }
 
     pub fn is_installed(&self, id: &EnvId) -> bool {
-        matches!(self.known.get(id), Some(Env { state: EnvState::Installed { .. }, .. }))
+        self.known.get(id).is_some_and(Env::is_usable)
     }
 
     /// Whether it still arrives or is being checked: its jobs wait.
     pub fn is_undecided(&self, id: &EnvId) -> bool {
         match self.known.get(id).map(|e| &e.state) {
-            Some(EnvState::Arriving { .. } | EnvState::Installed { check: Check::Running, .. }) => true,
+            Some(EnvState::Arriving | EnvState::Installed { check: Check::Running, .. }) => true,
             Some(EnvState::Installed { .. }) | None => false,
         }
     }
@@ -107,19 +120,20 @@ impl Envs {
     pub fn sizes(&self) -> impl Iterator<Item = (&EnvId, u64, u64)> {
         self.known.iter().filter_map(|(id, e)| match e.state {
             EnvState::Installed { size, last_use, .. } => Some((id, size, last_use)),
-            EnvState::Arriving { .. } => None,
+            EnvState::Arriving => None,
         })
     }
 }
 
 impl Daemon {
-    pub(super) fn transfer_env(&mut self, now: Instant, peer: PeerId, target: &EnvTarget) {
+    pub(super) fn transfer_env(&mut self, peer: PeerId, target: &EnvTarget) {
         let Some(env) = self.env_of(target) else {
-            return self.close(now, peer, CloseReason::BadEnvironment);
+            return self.close(peer, CloseReason::BadEnvironment);
         };
-        if self.config.no_remote || self.terminate_at.is_some() {
-            return self.refuse(now, peer, "no environments accepted", CloseReason::BadEnvironment);
+        if self.config.no_remote {
+            return self.refuse(peer, "no environments accepted", CloseReason::BadEnvironment);
         }
+        self.release(peer);
         if let Some(entry) = self.peers.get_mut(&peer) {
             entry.pinned = Some(env.clone());
         }
@@ -128,28 +142,24 @@ impl Daemon {
             self.outputs.push_back(Output::Discard(peer));
             return;
         }
-        let arriving = Env { state: EnvState::Arriving { from: peer }, verifiers: Vec::new() };
+        let arriving = Env { state: EnvState::Arriving, verifiers: Vec::new() };
         self.envs.known.insert(env.clone(), arriving);
         self.set_state(peer, State::ToInstall(env.clone()));
         self.outputs.push_back(Output::Receive(peer, env));
     }
 
-    pub(super) fn env_received(&mut self, now: Instant, peer: PeerId, outcome: Result<u64, Text>) {
-        let arriving = |(id, e): (&EnvId, &Env)| match e.state {
-            EnvState::Arriving { from } if from == peer => Some(id.clone()),
-            _ => None,
-        };
-        let Some(env) = self.envs.known.iter().find_map(arriving) else {
+    pub(super) fn env_received(&mut self, now: Instant, peer: PeerId, env: &EnvId, outcome: Result<u64, Text>) {
+        if !matches!(self.envs.known.get(env), Some(Env { state: EnvState::Arriving, .. })) {
             return;
-        };
+        }
         if self.peers.get(&peer).is_some_and(|p| matches!(p.state, State::ToInstall(_))) {
             self.set_state(peer, State::Unknown);
         }
         match outcome {
-            Ok(size) => self.env_installed(now, &env, size),
+            Ok(size) => self.env_installed(now, env, size),
             Err(reason) => {
                 self.note(Note::NotInstalled(env.clone(), reason));
-                self.env_gone(&env);
+                self.env_gone(env);
             }
         }
         // 1.4 announces after every attempt: the scheduler's "busy installing" ends with it.
@@ -178,13 +188,6 @@ impl Daemon {
         }
     }
 
-    /// The sender of an arriving environment is gone; its thread reports `Received` too, but need not.
-    pub(super) fn sender_gone(&mut self, now: Instant, env: &EnvId) {
-        self.env_gone(env);
-        self.reannounce(now);
-        self.stats.force();
-    }
-
     pub(super) fn verify_env(&mut self, peer: PeerId, target: &EnvTarget) {
         let env = self.env_of(target).filter(|env| self.envs.known.contains_key(env));
         let Some(env) = env else {
@@ -195,8 +198,10 @@ impl Daemon {
             entry.pinned = Some(env.clone());
         }
         if let Some(entry) = self.envs.known.get_mut(&env) {
-            if matches!(entry.state, EnvState::Installed { check: Check::Fine, .. }) {
-                return self.answer(peer, true, None);
+            match entry.state {
+                EnvState::Installed { check: Check::Fine, .. } => return self.answer(peer, true, None),
+                EnvState::Installed { check: Check::Broken, .. } => return self.answer(peer, false, None),
+                _ => {}
             }
             entry.verifiers.push(peer);
         }
@@ -230,9 +235,24 @@ impl Daemon {
 
     /// It does not work: away with it, and the scheduler is told.
     pub(super) fn env_broken(&mut self, now: Instant, env: &EnvId) {
-        if self.envs.is_installed(env) {
-            self.remove_env(env, "broken");
-            self.reannounce(now);
+        if !self.envs.is_installed(env) {
+            return;
+        }
+        if let Some(Env { state: EnvState::Installed { check, .. }, .. }) = self.envs.known.get_mut(env) {
+            *check = Check::Broken;
+        }
+        self.sweep_broken();
+        self.reannounce(now);
+    }
+
+    /// Removes broken environments in which no job runs any more.
+    pub(super) fn sweep_broken(&mut self) {
+        let broken = |e: &Env| matches!(e.state, EnvState::Installed { check: Check::Broken, .. });
+        let runs_in = |id: &EnvId| self.peers.values().any(|p| job_env(&p.state) == Some(id));
+        let gone = self.envs.known.iter().filter(|(id, e)| broken(e) && !runs_in(id));
+        let gone: Vec<EnvId> = gone.map(|(id, _)| id.clone()).collect();
+        for env in gone {
+            self.remove_env(&env, "broken");
         }
     }
 
@@ -259,10 +279,7 @@ impl Daemon {
 
     fn is_in_use(&self, env: &EnvId) -> bool {
         self.envs.is_undecided(env)
-            || self.peers.values().any(|p| {
-                p.pinned.as_ref() == Some(env)
-                    || matches!(&p.state, State::WaitForChild { env: used, .. } if used == env)
-            })
+            || self.peers.values().any(|p| p.pinned.as_ref() == Some(env) || job_env(&p.state) == Some(env))
     }
 
     /// A connection ended: it gets no answer any more.
@@ -299,16 +316,24 @@ impl Daemon {
     pub(super) fn check_envs(&self) -> Result<(), String> {
         for peer in self.peers.values() {
             if let State::WaitForChild { env, .. } = &peer.state {
-                if !self.envs.is_installed(env) {
+                if !matches!(self.envs.known.get(env), Some(Env { state: EnvState::Installed { .. }, .. })) {
                     return Err(format!("a job runs in {env}, which is not installed"));
                 }
             }
             if let State::ToInstall(env) = &peer.state {
-                if !matches!(self.envs.known.get(env), Some(Env { state: EnvState::Arriving { .. }, .. })) {
+                if !matches!(self.envs.known.get(env), Some(Env { state: EnvState::Arriving, .. })) {
                     return Err(format!("{env} is received, but not arriving"));
                 }
             }
         }
         Ok(())
+    }
+}
+
+/// The environment in which a job runs.
+fn job_env(state: &State) -> Option<&EnvId> {
+    match state {
+        State::WaitForChild { env, .. } => Some(env),
+        _ => None,
     }
 }

@@ -109,10 +109,14 @@ pub enum Input {
         /// How.
         report: JobReport,
     },
-    /// An environment that [`Output::Receive`] asked for is installed whole and checked, or nothing of it is left.
+    /// An environment that [`Output::Receive`] asked for is installed whole and fits its name, or nothing of it is left.
+    /// Comes exactly once for each, and before anything that its sender says later; if the sender is gone, after or before
+    /// its `Closed`.
     Received {
         /// Who sent it.
         peer: PeerId,
+        /// Which.
+        env: EnvId,
         /// Bytes on disk, or the reason.
         outcome: Result<u64, Text>,
     },
@@ -152,7 +156,7 @@ pub enum Input {
     SchedulerLost,
     /// The network came up again or the machine woke up: look for the scheduler now.
     NetworkChanged,
-    /// The answer to [`Output::Measure`].
+    /// The answer to [`Output::Measure`]. No job of others starts before the first one.
     Measured(Measurement),
     /// TERM, INT or ALRM.
     Terminate,
@@ -182,7 +186,8 @@ pub enum Output {
     Grant(Grant),
     /// End the job of this connection at once, without a result; [`Input::JobEnded`] or [`Input::Closed`] follows.
     Kill(PeerId),
-    /// The connection's thread shall receive, unpack, check and install this environment: [`Input::Received`] follows.
+    /// The connection's thread shall receive, unpack, check and install this environment: [`Input::Received`] follows. It
+    /// checks with [`digest_fits`].
     Receive(PeerId, EnvId),
     /// The connection's thread shall read the archive to its END and throw it away. No report.
     Discard(PeerId),
@@ -264,11 +269,11 @@ impl Daemon {
     /// Takes one event. Call [`Self::poll_output`] until it is empty afterwards, then [`Self::poll_timeout`].
     pub fn handle(&mut self, now: Instant, input: Input) {
         match input {
-            Input::Opened { peer, version, address } => self.opened(peer, version, address),
+            Input::Opened { peer, version, address } => self.opened(now, peer, version, address),
             Input::Said { peer, message } => self.said(now, peer, message),
-            Input::Closed { peer } => self.closed(now, peer),
+            Input::Closed { peer } => self.closed(peer),
             Input::JobEnded { peer, report } => self.job_ended(now, peer, &report),
-            Input::Received { peer, outcome } => self.env_received(now, peer, outcome),
+            Input::Received { peer, env, outcome } => self.env_received(now, peer, &env, outcome),
             Input::Verified { env, outcome } => self.env_verified(now, &env, outcome),
             Input::Examined { peer, outcome } => self.native_examined(now, peer, outcome),
             Input::NativeBuilt { key, outcome } => self.native_built(now, &key, outcome),
@@ -326,10 +331,10 @@ impl Daemon {
     }
 
     /// Ends a connection and tells the scheduler what it must know (`spec/daemon.md` 5.6). `Closed` will find it gone.
-    fn close(&mut self, now: Instant, peer: PeerId, reason: CloseReason) {
+    fn close(&mut self, peer: PeerId, reason: CloseReason) {
         if self.peers.contains_key(&peer) {
             self.outputs.push_back(Output::Close(peer, reason));
-            self.forget(now, peer, reason);
+            self.forget(peer, reason);
         }
     }
 

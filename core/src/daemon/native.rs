@@ -143,7 +143,7 @@ impl Daemon {
             Err(reason) => {
                 self.note(Note::NativeFailed(reason));
                 self.send(peer, Message::End);
-                return self.close(now, peer, CloseReason::NativeMissing);
+                return self.close(peer, CloseReason::NativeMissing);
             }
         };
         while let Some(old) = self.natives.stale(&key) {
@@ -180,7 +180,7 @@ impl Daemon {
                 self.note(Note::NativeFailed(reason));
                 for peer in wanted.waiting {
                     self.send(peer, Message::End);
-                    self.close(now, peer, CloseReason::NativeFailed);
+                    self.close(peer, CloseReason::NativeFailed);
                 }
             }
         }

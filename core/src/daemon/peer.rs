@@ -25,6 +25,8 @@ pub(super) struct Peer {
     pub state: State,
     /// Jobs of this connection that the scheduler still counts as ours to report.
     pub jobs: Vec<SessionJob>,
+    /// Answers to GET_CS that are still to come: more than one in repeat mode.
+    pub awaited: u32,
     /// Environment that this connection brought, checked or uses: not evicted before it ends.
     pub pinned: Option<EnvId>,
 }
@@ -45,7 +47,12 @@ pub(super) enum State {
         asked: Option<u32>,
     },
     /// To be built here by the client itself; waits for a slot.
-    PendingUseCs { job: SessionJob, platform: Text, niceness: u32 },
+    PendingUseCs {
+        /// More than one only in repeat mode.
+        jobs: Vec<JobId>,
+        platform: Text,
+        niceness: u32,
+    },
     /// Has been sent to another host.
     WaitCompile { host: Text },
     /// A local job waits for a slot.
@@ -68,7 +75,7 @@ pub(super) enum State {
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Work {
     /// A job that the scheduler knows or that was made up here.
-    Own { job: SessionJob },
+    Own,
     /// A local job.
     Local { output: Text, full: bool, started: u32, announced: Option<u32> },
 }

@@ -71,7 +71,7 @@ impl Daemon {
             entry.state = State::ToCompile { job, env: env.clone(), file };
             self.note(Note::NoEnvironment(env.clone(), job.job.0));
             let text = format!("environment {env} is not installed, removed?");
-            return self.refuse(now, peer, &text, super::CloseReason::NoEnvironment);
+            return self.refuse(peer, &text, super::CloseReason::NoEnvironment);
         }
         entry.state = State::WaitForChild { job, env: env.clone(), slot, since: now };
         self.envs.touch(&env);
@@ -98,7 +98,7 @@ impl Daemon {
         self.outputs.push_back(Output::StopListening);
         let idle: Vec<PeerId> = self.peers.iter().filter(|(_, p)| !is_running(&p.state)).map(|(id, _)| *id).collect();
         for peer in idle {
-            self.close(now, peer, super::CloseReason::Stopping);
+            self.close(peer, super::CloseReason::Stopping);
         }
     }
 
@@ -112,7 +112,7 @@ impl Daemon {
             let left: Vec<PeerId> = self.peers.keys().copied().collect();
             for peer in left {
                 self.outputs.push_back(Output::Kill(peer));
-                self.close(now, peer, super::CloseReason::Stopping);
+                self.close(peer, super::CloseReason::Stopping);
             }
         }
         if self.peers.is_empty() {

@@ -114,6 +114,12 @@ impl Stats {
         self.force();
     }
 
+    /// Somebody came: the interval is the short one again.
+    pub fn wake(&mut self, now: Instant) {
+        self.current = self.interval;
+        self.due = self.due.min(now + self.interval);
+    }
+
     /// The load is looked at with the next timeout.
     pub fn force(&mut self) {
         self.due = Instant::ZERO;
@@ -133,7 +139,7 @@ impl Stats {
 
     /// Whether jobs of others may start.
     pub fn takes_jobs(&self) -> bool {
-        self.load < FULL
+        self.last.is_some() && self.load < FULL
     }
 
     /// Memory for one job in MiB.

@@ -1,1 +1,0 @@
-//! Scenarios of `spec/daemon.md` 12, by number.

@@ -1,0 +1,236 @@
+//! Environments of others, and native ones.
+
+use super::*;
+
+fn native(path: &str, mtime_ns: i64) -> NativeKey {
+    let file = FileFacts { path: path.into(), size: 1, mtime_ns, inode: 1 };
+    NativeKey { compression: Text::new(), compiler: path.into(), extra_files: Vec::new(), files: vec![file] }
+}
+
+fn archive(path: &str) -> Archive {
+    Archive { path: path.into(), size: 10 }
+}
+
+fn wants_native(s: &mut Scenario, key: &NativeKey, found: Option<Archive>) -> PeerId {
+    let peer = s.client();
+    s.say(peer, Message::GetNativeEnv(GetNativeEnv { compiler: key.compiler.clone(), ..GetNativeEnv::default() }));
+    s.handle(Input::Examined { peer, outcome: Ok((key.clone(), found)) });
+    peer
+}
+
+fn builds(s: &Scenario) -> usize {
+    s.others.iter().filter(|o| matches!(o, Output::BuildNative(_))).count()
+}
+
+#[test]
+fn d40_one_build_serves_all_who_ask() {
+    let mut s = Scenario::new(config(1));
+    let key = native("/usr/bin/gcc", 1);
+    let (first, second) = (wants_native(&mut s, &key, None), wants_native(&mut s, &key, None));
+    let other = native("/usr/bin/clang", 1);
+    let third = wants_native(&mut s, &other, None);
+    assert_eq!(builds(&s), 1, "one at a time");
+    s.handle(Input::NativeBuilt { key, outcome: Ok(archive("/n/a")) });
+    assert_eq!(s.heard(first), [Message::NativeEnv { path: "/n/a".into() }]);
+    assert_eq!(s.heard(second), [Message::NativeEnv { path: "/n/a".into() }]);
+    assert_eq!(builds(&s), 2);
+    s.handle(Input::NativeBuilt { key: other, outcome: Ok(archive("/n/b")) });
+    assert_eq!(s.heard(third), [Message::NativeEnv { path: "/n/b".into() }]);
+}
+
+#[test]
+fn d41_an_unknown_compiler_ends_the_connection() {
+    let mut s = Scenario::new(config(1));
+    let peer = s.client();
+    s.say(peer, Message::GetNativeEnv(GetNativeEnv::default()));
+    s.handle(Input::Examined { peer, outcome: Err("cannot read /x".into()) });
+    assert_eq!(s.heard(peer), [Message::End]);
+    assert_eq!(s.closed.get(&peer).map(|r| r.code()), Some(122));
+}
+
+#[test]
+fn d42_a_changed_compiler_or_a_deleted_archive_is_made_again() {
+    let mut s = Scenario::new(config(1));
+    let old = native("/usr/bin/gcc", 1);
+    wants_native(&mut s, &old, None);
+    s.handle(Input::NativeBuilt { key: old.clone(), outcome: Ok(archive("/n/old")) });
+    let peer = wants_native(&mut s, &old, Some(archive("/n/old")));
+    assert_eq!(s.heard(peer).len(), 1);
+    assert_eq!(builds(&s), 1);
+
+    wants_native(&mut s, &old, None);
+    assert_eq!(builds(&s), 2, "deleted");
+    s.handle(Input::NativeBuilt { key: old.clone(), outcome: Ok(archive("/n/old")) });
+
+    let new = native("/usr/bin/gcc", 2);
+    let peer = wants_native(&mut s, &new, None);
+    assert!(s.others.contains(&Output::RemoveNative(old, "/n/old".into())));
+    s.handle(Input::NativeBuilt { key: new, outcome: Ok(archive("/n/new")) });
+    assert_eq!(s.heard(peer), [Message::NativeEnv { path: "/n/new".into() }]);
+}
+
+#[test]
+fn d43_another_compression_or_extra_file_is_another_archive() {
+    let mut s = Scenario::new(config(1));
+    let plain = native("/usr/bin/gcc", 1);
+    let zstd = NativeKey { compression: "zstd".into(), ..plain.clone() };
+    let more = NativeKey { extra_files: vec!["/p".into()], ..plain.clone() };
+    for key in [plain, zstd, more] {
+        wants_native(&mut s, &key, None);
+        s.handle(Input::NativeBuilt { key, outcome: Ok(archive("/n")) });
+    }
+    assert_eq!(builds(&s), 3);
+    assert!(!s.others.iter().any(|o| matches!(o, Output::RemoveNative(..))));
+}
+
+#[test]
+fn d44_a_failed_build_ends_all_who_wait_and_is_tried_again() {
+    let mut s = Scenario::new(config(1));
+    let key = native("/usr/bin/gcc", 1);
+    let peers = [wants_native(&mut s, &key, None), wants_native(&mut s, &key, None)];
+    s.handle(Input::NativeBuilt { key: key.clone(), outcome: Err("no as".into()) });
+    for peer in peers {
+        assert_eq!(s.heard(peer), [Message::End]);
+        assert_eq!(s.closed.get(&peer).map(|r| r.code()), Some(121));
+    }
+    wants_native(&mut s, &key, None);
+    assert_eq!(builds(&s), 2);
+}
+
+#[test]
+fn d45_transfer_verify_compile_on_one_connection() {
+    let mut s = Scenario::new(config(1));
+    let peer = s.client();
+    s.say(peer, Message::TransferEnv(target("e")));
+    assert!(s.others.contains(&Output::Receive(peer, env("e"))));
+    s.told();
+    s.handle(Input::Received { peer, env: env("e"), outcome: Ok(5) });
+    assert_eq!(announced(&s.told()), Some(vec!["e".to_owned()]));
+    s.conf();
+    s.say(peer, Message::VerifyEnv(target("e")));
+    assert!(s.others.contains(&Output::Verify(env("e"))));
+    s.say(peer, compile_file(1, "e"));
+    assert!(s.grants().is_empty(), "not before the answer");
+    s.handle(Input::Verified { env: env("e"), outcome: Ok(()) });
+    assert_eq!(s.heard(peer), [Message::VerifyEnvResult { ok: 1 }]);
+    assert_eq!(s.grants().len(), 1);
+
+    let second = s.client();
+    s.others.clear();
+    s.say(second, Message::VerifyEnv(target("e")));
+    assert_eq!(s.heard(second), [Message::VerifyEnvResult { ok: 1 }], "known");
+    assert!(s.others.is_empty());
+}
+
+#[test]
+fn d57_an_archive_that_is_none() {
+    let mut s = Scenario::new(config(1));
+    let peer = s.client();
+    s.say(peer, Message::TransferEnv(target("e")));
+    s.handle(Input::Received { peer, env: env("e"), outcome: Err("not an archive".into()) });
+    assert!(s.heard(peer).is_empty() && s.closed.is_empty());
+    s.say(peer, Message::VerifyEnv(target("e")));
+    assert!(matches!(s.heard(peer).as_slice(), [Message::StatusText { .. }, Message::VerifyEnvResult { ok: 0 }]));
+}
+
+#[test]
+fn an_environment_whose_compiler_does_not_run_is_removed() {
+    let mut s = Scenario::new(config(1));
+    s.install("e", 1);
+    let peer = s.client();
+    s.say(peer, Message::VerifyEnv(target("e")));
+    s.told();
+    s.handle(Input::Verified { env: env("e"), outcome: Err("gcc: no cc1".into()) });
+    assert_eq!(s.heard(peer), [Message::VerifyEnvResult { ok: 0 }], "no status text: the client blacklists");
+    assert!(s.others.contains(&Output::Remove(env("e"))));
+    assert_eq!(announced(&s.told()), Some(vec![]));
+}
+
+#[test]
+fn d59_a_second_upload_is_thrown_away_and_served_by_the_first() {
+    let mut s = Scenario::new(config(2));
+    let (first, second) = (s.client(), s.client());
+    s.say(first, Message::TransferEnv(target("e")));
+    s.say(second, Message::TransferEnv(target("e")));
+    assert!(s.others.contains(&Output::Discard(second)));
+    s.say(second, Message::VerifyEnv(target("e")));
+    assert!(s.heard(second).is_empty());
+    s.handle(Input::Received { peer: first, env: env("e"), outcome: Ok(1) });
+    s.handle(Input::Verified { env: env("e"), outcome: Ok(()) });
+    assert_eq!(s.heard(second), [Message::VerifyEnvResult { ok: 1 }]);
+    // And one that comes when it is there.
+    let third = s.client();
+    s.say(third, Message::TransferEnv(target("e")));
+    assert!(s.others.contains(&Output::Discard(third)));
+}
+
+#[test]
+fn d59_the_first_sender_dies() {
+    let mut s = Scenario::new(config(2));
+    let (first, second) = (s.client(), s.client());
+    s.say(first, Message::TransferEnv(target("e")));
+    s.say(second, Message::VerifyEnv(target("e")));
+    s.told();
+    s.hang_up(first);
+    assert_eq!(s.daemon.slots_used(), 0);
+    s.handle(Input::Received { peer: first, env: env("e"), outcome: Err("sender gone".into()) });
+    assert!(matches!(s.heard(second).as_slice(), [Message::StatusText { .. }, Message::VerifyEnvResult { ok: 0 }]));
+    assert!(announced(&s.told()).is_some(), "the scheduler learns that the installation is over");
+    s.others.clear();
+    s.say(second, Message::TransferEnv(target("e")));
+    assert!(s.others.contains(&Output::Receive(second, env("e"))));
+}
+
+#[test]
+fn d60_the_least_recently_used_idle_one_goes() {
+    let mut s = Scenario::new(config(2));
+    for name in ["a", "b", "c"] {
+        s.install(name, 300);
+    }
+    let runs = s.foreign_job(1, "a");
+    s.conf();
+    s.told();
+    s.install("d", 300);
+    assert!(s.others.contains(&Output::Remove(env("b"))), "a is older, but in use");
+    assert!(!s.others.contains(&Output::Remove(env("a"))));
+    assert_eq!(announced(&s.told()), Some(["a", "c", "d"].map(str::to_owned).to_vec()));
+    s.handle(Input::JobEnded { peer: runs, report: JobReport::default() });
+    s.install("e", 300);
+    assert!(s.others.contains(&Output::Remove(env("c"))), "a was used since");
+}
+
+#[test]
+fn d60_one_that_is_checked_for_a_client_stays_for_it() {
+    let mut s = Scenario::new(config(2));
+    s.install("a", 900);
+    let peer = s.client();
+    s.say(peer, Message::VerifyEnv(target("a")));
+    s.handle(Input::Verified { env: env("a"), outcome: Ok(()) });
+    s.install("b", 900);
+    assert!(!s.others.iter().any(|o| matches!(o, Output::Remove(_))), "the limit is soft");
+    s.hang_up(peer);
+    s.install("c", 1);
+    assert!(s.others.contains(&Output::Remove(env("a"))));
+}
+
+#[test]
+fn environments_survive_a_restart() {
+    let on_disk = |name: &str, age_rank| EnvOnDisk { id: env(name), size: 600, age_rank };
+    let environments = vec![on_disk("new", 2), on_disk("old", 1)];
+    let mut s = Scenario::alone(Config { environments, ..config(1) });
+    assert!(s.others.contains(&Output::Remove(env("old"))), "over the limit");
+    s.log_in();
+    assert_eq!(announced(&s.told()), Some(vec!["new".to_owned()]));
+    s.foreign_job(1, "new");
+    assert_eq!(s.grants().len(), 1);
+}
+
+#[test]
+fn content_names_are_compared_with_the_digest() {
+    let mut digest = [0xab; 32];
+    digest[0] = 0x01;
+    let name = format!("01{}", "ab".repeat(31));
+    assert!(digest_fits(&env(&name), &digest));
+    assert!(!digest_fits(&env(&name), &[0; 32]));
+    assert!(digest_fits(&env("0f1e2d3c4b5a69788796a5b4c3d2e1f0"), &digest), "a name of 1.4 promises nothing");
+}

@@ -1,0 +1,274 @@
+//! Scenarios of `spec/daemon.md` 12, by their numbers.
+
+mod compile_server;
+mod environments;
+mod scheduler;
+mod submitter;
+
+use super::*;
+use crate::ids::{ClientId, JobId};
+use crate::message::{CompileFile, CsConf, EnvTarget, GetCs, JobDone, JobLocalBegin, Message, UseCs, done_flags};
+use std::collections::BTreeMap;
+
+/// A daemon with its world: a clock, what it said to whom, and a machine that is always idle.
+struct Scenario {
+    daemon: Daemon,
+    now: Instant,
+    peers: u64,
+    to_clients: BTreeMap<PeerId, Vec<Message>>,
+    to_scheduler: Vec<Message>,
+    closed: BTreeMap<PeerId, CloseReason>,
+    others: Vec<Output>,
+    notes: Vec<String>,
+    measurement: Measurement,
+}
+
+fn config(slots: u32) -> Config {
+    Config {
+        port: 10245,
+        slots,
+        no_remote: false,
+        chroot_possible: true,
+        node_name: "h1".into(),
+        platform: "x86_64".into(),
+        features: 3,
+        cache_limit: 1000,
+        cpus: 2,
+        unix_start: 1_000_000,
+        test_reconnect: false,
+        seed: 7,
+        environments: Vec::new(),
+        natives: Vec::new(),
+    }
+}
+
+const OWN_ADDRESS: &str = "10.0.0.1";
+const PEER_ADDRESS: &str = "local unix domain socket";
+
+impl Scenario {
+    /// Without a scheduler.
+    fn alone(config: Config) -> Self {
+        let now = Instant::from_micros(1_000_000);
+        let mut s = Self {
+            daemon: Daemon::new(now, config),
+            now,
+            peers: 0,
+            to_clients: BTreeMap::new(),
+            to_scheduler: Vec::new(),
+            closed: BTreeMap::new(),
+            others: Vec::new(),
+            notes: Vec::new(),
+            measurement: Measurement {
+                disk_free: 1 << 40,
+                memory: Memory { total_kb: 8 << 20, available_kb: 8 << 20 },
+                ..Measurement::default()
+            },
+        };
+        s.pass(Duration::ZERO);
+        s
+    }
+
+    /// Logged in to a scheduler of protocol 43, its first report sent.
+    fn new(config: Config) -> Self {
+        let mut s = Self::alone(config);
+        s.log_in();
+        s.pass(Duration::ZERO);
+        s.to_scheduler.clear();
+        s
+    }
+
+    fn log_in(&mut self) {
+        self.log_in_as(43);
+    }
+
+    fn log_in_as(&mut self, version: u32) {
+        let connected = Input::SchedulerConnected { version: Version::new(version), known_as: OWN_ADDRESS.into() };
+        self.handle(connected);
+        self.conf();
+    }
+
+    /// The scheduler's answer to LOGIN.
+    fn conf(&mut self) {
+        self.scheduler(Message::CsConf(CsConf { max_pong: 3, max_ping: 36, extra: Text::new() }));
+    }
+
+    fn handle(&mut self, input: Input) {
+        self.daemon.handle(self.now, input);
+        self.collect();
+    }
+
+    fn collect(&mut self) {
+        while let Some(output) = self.daemon.poll_output() {
+            match output {
+                Output::Send(peer, message) => self.to_clients.entry(peer).or_default().push(message),
+                Output::ToScheduler(message) => self.to_scheduler.push(message),
+                Output::Close(peer, reason) => {
+                    self.closed.insert(peer, reason);
+                    self.daemon.handle(self.now, Input::Closed { peer });
+                }
+                Output::Measure => self.daemon.handle(self.now, Input::Measured(self.measurement)),
+                Output::Note(note) => self.notes.push(note.to_string()),
+                other => self.others.push(other),
+            }
+        }
+        self.daemon.check().unwrap();
+    }
+
+    /// Lets time pass, with every timeout on its way.
+    fn pass(&mut self, time: Duration) {
+        let end = self.now + time;
+        loop {
+            match self.daemon.poll_timeout() {
+                Some(at) if at <= end => {
+                    self.now = self.now.max(at);
+                    self.daemon.handle_timeout(self.now);
+                    self.collect();
+                }
+                _ => break,
+            }
+        }
+        self.now = end;
+    }
+
+    fn client(&mut self) -> PeerId {
+        self.client_as(43)
+    }
+
+    fn client_as(&mut self, version: u32) -> PeerId {
+        self.peers += 1;
+        let peer = PeerId(self.peers);
+        self.handle(Input::Opened { peer, version: Version::new(version), address: PEER_ADDRESS.into() });
+        self.pass(Duration::ZERO);
+        peer
+    }
+
+    fn say(&mut self, peer: PeerId, message: Message) {
+        self.handle(Input::Said { peer, message });
+    }
+
+    fn hang_up(&mut self, peer: PeerId) {
+        self.handle(Input::Closed { peer });
+    }
+
+    fn scheduler(&mut self, message: Message) {
+        self.handle(Input::SchedulerSaid(message));
+    }
+
+    /// What was said to a client since it was last asked.
+    fn heard(&mut self, peer: PeerId) -> Vec<Message> {
+        self.to_clients.remove(&peer).unwrap_or_default()
+    }
+
+    /// What was said to the scheduler since it was last asked.
+    fn told(&mut self) -> Vec<Message> {
+        std::mem::take(&mut self.to_scheduler)
+    }
+
+    fn grants(&mut self) -> Vec<Grant> {
+        let (grants, others) =
+            std::mem::take(&mut self.others).into_iter().partition(|o| matches!(o, Output::Grant(_)));
+        self.others = others;
+        Vec::from_iter(grants)
+            .into_iter()
+            .filter_map(|o| if let Output::Grant(g) = o { Some(g) } else { None })
+            .collect()
+    }
+
+    fn local_job(&mut self) -> PeerId {
+        let peer = self.client();
+        let begin = JobLocalBegin { output_file: "/b/o".into(), ..JobLocalBegin::default() };
+        self.say(peer, Message::JobLocalBegin(begin));
+        peer
+    }
+
+    /// A client in waitforcs.
+    fn asking(&mut self) -> PeerId {
+        let peer = self.client();
+        self.say(peer, get_cs());
+        peer
+    }
+
+    /// A client whose job goes to another host.
+    fn remote_job(&mut self, job: u32) -> PeerId {
+        let peer = self.asking();
+        self.use_other(peer, job);
+        peer
+    }
+
+    fn use_other(&mut self, peer: PeerId, job: u32) {
+        let client = ClientId(u32::try_from(peer.0).unwrap());
+        self.scheduler(use_cs(job, "10.0.0.2", client));
+    }
+
+    /// A client whose job was given to its own host.
+    fn own_job(&mut self, job: u32) -> PeerId {
+        let peer = self.asking();
+        let client = ClientId(u32::try_from(peer.0).unwrap());
+        self.scheduler(use_cs(job, OWN_ADDRESS, client));
+        peer
+    }
+
+    fn install(&mut self, name: &str, size: u64) {
+        let peer = self.client();
+        self.say(peer, Message::TransferEnv(target(name)));
+        self.handle(Input::Received { peer, env: env(name), outcome: Ok(size) });
+        self.say(peer, Message::End);
+        self.conf();
+        self.pass(Duration::ZERO);
+    }
+
+    /// A job of another host.
+    fn foreign_job(&mut self, job: u32, env: &str) -> PeerId {
+        let peer = self.client();
+        self.say(peer, compile_file(job, env));
+        peer
+    }
+}
+
+fn get_cs() -> Message {
+    Message::GetCs(GetCs { count: 1, target: "x86_64".into(), ..GetCs::default() })
+}
+
+fn use_cs(job: u32, host: &str, client: ClientId) -> Message {
+    Message::UseCs(UseCs {
+        job: JobId(job),
+        port: 10245,
+        host: host.into(),
+        host_platform: "x86_64".into(),
+        env_present: 0,
+        client,
+        matched_job: JobId(0),
+    })
+}
+
+fn compile_file(job: u32, environment: &str) -> Message {
+    Message::CompileFile(CompileFile {
+        job: JobId(job),
+        environment: environment.into(),
+        target: "x86_64".into(),
+        compiler: "gcc".into(),
+        ..CompileFile::default()
+    })
+}
+
+fn target(name: &str) -> EnvTarget {
+    EnvTarget { name: name.into(), target: "x86_64".into() }
+}
+
+fn env(name: &str) -> EnvId {
+    EnvId::new(b"x86_64", name.as_bytes()).unwrap()
+}
+
+fn job_done(job: u32, exit_code: i32, flags: u32, client_count: u32) -> Message {
+    Message::JobDone(JobDone { job, exit_code, flags, client_count, ..JobDone::default() })
+}
+
+/// Environments of the last LOGIN, or `None` if there was none.
+fn announced(told: &[Message]) -> Option<Vec<String>> {
+    told.iter().rev().find_map(|m| match m {
+        Message::Login(login) => Some(login.environments.iter().map(|e| e.name.to_string()).collect()),
+        _ => None,
+    })
+}
+
+const FROM_SUBMITTER: u32 = done_flags::FROM_SUBMITTER;
