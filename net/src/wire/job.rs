@@ -178,11 +178,14 @@ pub(super) fn emit_begin(m: &JobBegin, w: &mut Writer<'_>, v: Version) {
     }
 }
 
-/// JOB_DONE. Below 39 the exit code 200 stands for [`done_flags::UNKNOWN_JOB`], which is set then.
+/// JOB_DONE. Below 39 the exit code 200 stands for [`done_flags::UNKNOWN_JOB`], which then says the same.
 pub(super) fn parse_done(r: &mut Reader<'_>, v: Version) -> Result<JobDone, Malformed> {
     let mut m = parse_done_fields(r, v)?;
-    if !v.has_client_count() && m.exit_code == UNKNOWN_JOB_CODE {
-        m.flags |= done_flags::UNKNOWN_JOB;
+    if !v.has_client_count() {
+        m.flags &= !done_flags::UNKNOWN_JOB;
+        if m.exit_code == UNKNOWN_JOB_CODE {
+            m.flags |= done_flags::UNKNOWN_JOB;
+        }
     }
     Ok(m)
 }

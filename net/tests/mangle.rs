@@ -1,0 +1,291 @@
+//! Seeded damage to the recorded traffic: no panic, no endless loop, no allocation beyond what is promised.
+//!
+//! 10,000 variations in every run, the same ones each time; `MANGLE_SEED` and `MANGLE_CASES` try others and more. A failure names
+//! its seed and case.
+
+#![allow(clippy::unwrap_used, reason = "a test")]
+#![allow(unsafe_code, reason = "only an allocator can see how much is allocated")]
+
+mod recorded;
+
+use ice_core::limits::{CHUNK_PLAIN_MAX, FRAME_MAX};
+use ice_core::message::Message;
+use ice_core::version::Version;
+use ice_net::compress::Unpacker;
+use ice_net::wire::frame::Frames;
+use ice_net::wire::udp::Datagram;
+use ice_net::wire::{self, DECODE_GROWTH, Reading, fields, print};
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::cell::Cell;
+
+/// Variations of a run.
+const CASES: u64 = 10_000;
+/// Seed of a run.
+const SEED: u64 = 0x1ce_c4ea;
+/// Bytes of a stream that are tried at once: enough for several frames, small enough for thousands of rounds.
+const PIECE: usize = 16 << 10;
+/// What small things may take beside what is counted.
+const SLACK: usize = 4 << 10;
+
+/// Counts what the thread holds and the most it ever held. Memory of zstd's own contexts is C's and not seen here.
+struct Counting;
+
+thread_local! {
+    static HELD: Cell<isize> = const { Cell::new(0) };
+    static MOST: Cell<isize> = const { Cell::new(0) };
+}
+
+fn count(change: isize) {
+    // At the end of a thread there is nobody left to count for.
+    let _ = HELD.try_with(|held| {
+        held.set(held.get() + change);
+        let _ = MOST.try_with(|most| most.set(most.get().max(held.get())));
+    });
+}
+
+// SAFETY: every call goes to the system's allocator unchanged; counting allocates nothing.
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        count(layout.size() as isize);
+        // SAFETY: the caller's promise is the same as ours.
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn dealloc(&self, at: *mut u8, layout: Layout) {
+        count(-(layout.size() as isize));
+        // SAFETY: the caller's promise is the same as ours.
+        unsafe { System.dealloc(at, layout) }
+    }
+}
+
+#[global_allocator]
+static ALLOCATOR: Counting = Counting;
+
+/// What `work` returned, and the most it held on top of what was held before.
+fn most_held<T>(work: impl FnOnce() -> T) -> (T, usize) {
+    let before = HELD.get();
+    MOST.set(before);
+    let result = work();
+    (result, usize::try_from(MOST.get() - before).unwrap())
+}
+
+/// splitmix64: the same numbers for the same seed, everywhere.
+#[derive(Clone)]
+struct Rng(u64);
+
+impl Rng {
+    fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let z = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        let z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        z ^ (z >> 31)
+    }
+
+    fn below(&mut self, n: usize) -> usize {
+        (self.next() % n.max(1) as u64) as usize
+    }
+}
+
+/// What went through in a run: equal for equal seeds.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Tally {
+    frames: u64,
+    messages: u64,
+    errors: u64,
+    unpacked: u64,
+    damaged_chunks: u64,
+    sum: u64,
+}
+
+/// A piece of what one side wrote, cut at frames.
+struct Piece {
+    name: String,
+    version: Version,
+    reading: Reading,
+    bytes: Vec<u8>,
+}
+
+#[test]
+fn damaged_traffic_is_refused_in_good_order() {
+    let number = |key: &str, default: u64| {
+        let given = std::env::var(key).ok();
+        given.map_or(default, |text| text.parse().unwrap_or_else(|_| panic!("{key} is no number: {text}")))
+    };
+    let (seed, cases) = (number("MANGLE_SEED", SEED), number("MANGLE_CASES", CASES));
+    let tally = run(seed, cases);
+    println!("seed {seed}, {cases} cases: {tally:?}");
+    if cases >= CASES {
+        // Else it would not show anything.
+        assert!(tally.messages > cases && tally.errors > cases / 4 && tally.unpacked > 0 && tally.damaged_chunks > 0);
+    }
+}
+
+#[test]
+fn equal_seeds_do_equal_damage() {
+    assert_eq!(run(7, 200), run(7, 200));
+    assert_ne!(run(7, 200), run(8, 200));
+}
+
+#[test]
+fn damaged_datagrams_are_refused_in_good_order() {
+    let all: Vec<Vec<u8>> =
+        recorded::vectors().iter().flat_map(|v| v.datagrams().into_iter().map(|(bytes, _)| bytes)).collect();
+    let mut rng = Rng(SEED);
+    for case in 0..CASES {
+        let mut bytes = all[rng.below(all.len())].clone();
+        damage(&mut bytes, &all[rng.below(all.len())], &mut rng);
+        if let Some(datagram) = Datagram::parse(&bytes) {
+            let again = Datagram::parse(&datagram.to_bytes());
+            assert!(again.is_some(), "case {case}: {datagram:?}");
+        }
+    }
+}
+
+fn run(seed: u64, cases: u64) -> Tally {
+    let pieces = pieces();
+    let (mut tally, mut unpacker) = (Tally::default(), Unpacker::new());
+    for case in 0..cases {
+        // Each case has its own numbers, so that one can be run alone.
+        let mut rng = Rng(seed ^ case.wrapping_mul(0xa076_1d64_78bd_642f));
+        let piece = &pieces[rng.below(pieces.len())];
+        let mut bytes = piece.bytes.clone();
+        for _ in 0..1 + rng.below(3) {
+            damage(&mut bytes, &pieces[rng.below(pieces.len())].bytes, &mut rng);
+        }
+        let version = if rng.below(8) == 0 { Version::new(21 + rng.below(24) as u32) } else { piece.version };
+        let place = format!("seed {seed} case {case}, {}", piece.name);
+        listen(&bytes, version, piece.reading, &mut rng, &mut tally, &mut unpacker, &place);
+    }
+    tally
+}
+
+/// Does what a peer does with bytes that arrive.
+fn listen(
+    bytes: &[u8],
+    v: Version,
+    reading: Reading,
+    rng: &mut Rng,
+    tally: &mut Tally,
+    unpacker: &mut Unpacker,
+    place: &str,
+) {
+    let step = [1, 7, 1000, bytes.len().max(1)][rng.below(4)];
+    let (mut frames, mut arrived) = (Frames::new(), 0);
+    for part in bytes.chunks(step) {
+        let (_, held) = most_held(|| frames.feed(part));
+        arrived += part.len();
+        assert!(held <= 4 * arrived + (132 << 10), "{place}: frames take {held} bytes for {arrived}");
+        loop {
+            let body = match frames.take() {
+                Ok(Some(body)) => body,
+                Ok(None) => break,
+                Err(error) => {
+                    tally.errors += 1;
+                    tally.sum = tally.sum.wrapping_mul(31) + u64::from(error.length);
+                    return;
+                }
+            };
+            assert!(body.len() <= FRAME_MAX, "{place}");
+            tally.frames += 1;
+            let (decoded, held) = most_held(|| wire::decode(body, v, reading));
+            let cap = DECODE_GROWTH * body.len() + SLACK;
+            assert!(held <= cap, "{place}: {held} bytes to decode {} ({decoded:?})", body.len());
+            match decoded {
+                Ok(message) => heard(&message, v, tally, unpacker, place),
+                Err(error) => {
+                    tally.errors += 1;
+                    tally.sum = tally.sum.wrapping_mul(31) + error.at as u64;
+                    // The connection would be dropped here.
+                    assert!(error.to_string().len() < 300, "{place}: {error}");
+                    return;
+                }
+            }
+        }
+    }
+    assert!(tally.frames <= tally.messages + tally.errors, "{place}");
+}
+
+/// Does what a peer does with a message: shows it, unpacks it, writes it on.
+fn heard(message: &Message, v: Version, tally: &mut Tally, unpacker: &mut Unpacker, place: &str) {
+    tally.messages += 1;
+    let line = print::line(message);
+    assert!(line.bytes().all(|b| (b' '..0x7f).contains(&b)), "{place}: {line:?}");
+    tally.sum = tally.sum.wrapping_mul(31) + fields::of(message, v).len() as u64;
+
+    let mut frame = Vec::new();
+    wire::encode(message, v, &mut frame).unwrap_or_else(|e| panic!("{place}: {message:?} cannot be written: {e}"));
+    let again = wire::decode_strictly(&frame[4..], v, Reading::Peer);
+    assert_eq!(again.as_ref(), Ok(message), "{place}: not the same after writing");
+
+    if let Message::FileChunk(chunk) = message {
+        let mut plain = Vec::new();
+        let (result, held) = most_held(|| unpacker.unpack(chunk, &mut plain));
+        assert!(held <= chunk.plain_len as usize + SLACK && plain.len() <= CHUNK_PLAIN_MAX, "{place}: {held} bytes");
+        match result {
+            Ok(()) => {
+                assert_eq!(plain.len(), chunk.plain_len as usize, "{place}");
+                tally.unpacked += 1;
+            }
+            Err(_) => {
+                assert!(plain.is_empty(), "{place}");
+                tally.damaged_chunks += 1;
+            }
+        }
+    }
+}
+
+fn pieces() -> Vec<Piece> {
+    let mut pieces = Vec::new();
+    for stream in recorded::vectors().iter().flat_map(recorded::Vector::streams) {
+        let mut bytes = Vec::new();
+        let mut rest = &stream.bytes[8..];
+        while let Some(word) = rest.first_chunk::<4>() {
+            let (frame, later) = rest.split_at((4 + u32::from_be_bytes(*word) as usize).min(rest.len()));
+            bytes.extend_from_slice(frame);
+            rest = later;
+            if bytes.len() >= PIECE || rest.is_empty() {
+                let name = format!("{} {}", stream.vector, stream.side);
+                let bytes = std::mem::take(&mut bytes);
+                pieces.push(Piece { name, version: stream.version, reading: stream.reading, bytes });
+            }
+        }
+    }
+    pieces
+}
+
+/// One change, of the kinds that accidents and attackers make.
+fn damage(bytes: &mut Vec<u8>, other: &[u8], rng: &mut Rng) {
+    const WORDS: [u32; 10] = [0, 1, 4, 0xff, 0xffff, 1 << 20, (1 << 20) + 1, i32::MAX as u32, 1 << 31, u32::MAX];
+    if bytes.is_empty() {
+        return bytes.push(rng.next() as u8);
+    }
+    let at = rng.below(bytes.len());
+    let end = (at + 1 + rng.below(64)).min(bytes.len());
+    match rng.below(10) {
+        0 => bytes[at] ^= 1 << rng.below(8),
+        1 => bytes[at] = rng.next() as u8,
+        2 | 3 => overwrite(bytes, at, &WORDS[rng.below(WORDS.len())].to_be_bytes()),
+        // Most length words and counts stand where small numbers do.
+        4 => {
+            let zeros = bytes.windows(3).position(|w| w == [0, 0, 0]).unwrap_or(at);
+            let small = (rng.below(300) as u32).to_be_bytes();
+            overwrite(bytes, if rng.below(2) == 0 { zeros } else { at }, &small);
+        }
+        5 => bytes.truncate(at),
+        6 => drop(bytes.drain(at..end)),
+        7 => {
+            let copy = bytes[at..end].to_vec();
+            bytes.splice(at..at, copy).for_each(drop);
+        }
+        8 => bytes.insert(at, rng.next() as u8),
+        _ => {
+            let from = rng.below(other.len());
+            let piece = other[from..(from + 1 + rng.below(200)).min(other.len())].to_vec();
+            bytes.splice(at..end, piece).for_each(drop);
+        }
+    }
+}
+
+fn overwrite(bytes: &mut [u8], at: usize, with: &[u8]) {
+    bytes.iter_mut().skip(at).zip(with).for_each(|(byte, new)| *byte = *new);
+}
