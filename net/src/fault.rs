@@ -1,1 +1,127 @@
 //! A wrapper that delays, cuts and garbles a stream, for tests.
+//!
+//! Faults are between two streams, not `if`s in the code that uses them: [`link`] gives two ends whose bytes pass through
+//! [`Faulty`] in each direction.
+
+use std::io::{self, Read, Write};
+use std::net::Shutdown;
+use std::os::unix::net::UnixStream;
+use std::thread;
+use std::time::Duration;
+
+use crate::stream::Stream;
+
+/// What goes wrong in one direction.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Plan {
+    /// Each piece waits that long.
+    pub delay: Duration,
+    /// Bytes of one piece; 0 = as they come.
+    pub piece: usize,
+    /// After that many bytes the connection ends.
+    pub cut_after: Option<u64>,
+    /// All bits of the byte at this offset are turned over.
+    pub garble_at: Option<u64>,
+}
+
+/// Writes what it is given as its [`Plan`] says.
+#[derive(Debug)]
+pub struct Faulty<W> {
+    inner: W,
+    plan: Plan,
+    passed: u64,
+}
+
+impl<W: Write> Faulty<W> {
+    /// Spoils what is written to `inner`.
+    pub fn new(inner: W, plan: Plan) -> Self {
+        Self { inner, plan, passed: 0 }
+    }
+
+    /// The stream below.
+    pub fn into_inner(self) -> W {
+        self.inner
+    }
+}
+
+impl<W: Write> Write for Faulty<W> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let mut size = bytes.len();
+        if self.plan.piece > 0 {
+            size = size.min(self.plan.piece);
+        }
+        if let Some(cut) = self.plan.cut_after {
+            let left = cut.saturating_sub(self.passed);
+            if left == 0 {
+                return Err(io::ErrorKind::ConnectionAborted.into());
+            }
+            size = size.min(usize::try_from(left).unwrap_or(usize::MAX));
+        }
+        let mut piece = bytes.get(..size).unwrap_or(bytes).to_vec();
+        let garbled = self.plan.garble_at.and_then(|at| usize::try_from(at.checked_sub(self.passed)?).ok());
+        if let Some(byte) = garbled.and_then(|at| piece.get_mut(at)) {
+            *byte = !*byte;
+        }
+        if !self.plan.delay.is_zero() {
+            thread::sleep(self.plan.delay);
+        }
+        self.inner.write_all(&piece)?;
+        self.passed += piece.len() as u64;
+        Ok(piece.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.inner.flush()
+    }
+}
+
+/// Two ends of a connection: what is written to the first reaches the second by the first plan, and back by the second. The threads
+/// between end with the connection.
+///
+/// # Errors
+/// If there are no descriptors or threads left.
+pub fn link(there: Plan, back: Plan) -> io::Result<(Stream, Stream)> {
+    let (near, near_inside) = UnixStream::pair()?;
+    let (far, far_inside) = UnixStream::pair()?;
+    pump(near_inside.try_clone()?, far_inside.try_clone()?, there)?;
+    pump(far_inside, near_inside, back)?;
+    Ok((near.into(), far.into()))
+}
+
+fn pump(mut from: UnixStream, to: UnixStream, plan: Plan) -> io::Result<()> {
+    let carry = move || {
+        let mut faulty = Faulty::new(to, plan);
+        let mut bytes = [0; 4096];
+        let end = loop {
+            match from.read(&mut bytes) {
+                Ok(0) => break Shutdown::Write,
+                Ok(n) if faulty.write_all(bytes.get(..n).unwrap_or_default()).is_ok() => {}
+                _ => break Shutdown::Both,
+            }
+        };
+        let _ = faulty.into_inner().shutdown(end);
+        if end == Shutdown::Both {
+            let _ = from.shutdown(end);
+        }
+    };
+    thread::Builder::new().name("fault".into()).spawn(carry).map(drop)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn spoil(plan: Plan, bytes: &[u8]) -> (Vec<u8>, bool) {
+        let mut faulty = Faulty::new(Vec::new(), plan);
+        let whole = faulty.write_all(bytes).is_ok();
+        (faulty.into_inner(), whole)
+    }
+
+    #[test]
+    fn plans() {
+        assert_eq!(spoil(Plan { piece: 2, ..Plan::default() }, b"abcde"), (b"abcde".to_vec(), true));
+        assert_eq!(spoil(Plan { cut_after: Some(3), ..Plan::default() }, b"abcde"), (b"abc".to_vec(), false));
+        let garble = Plan { piece: 1, garble_at: Some(2), ..Plan::default() };
+        assert_eq!(spoil(garble, b"abc"), (vec![b'a', b'b', !b'c'], true));
+    }
+}
