@@ -27,7 +27,7 @@ fn recorded_messages_decode_and_encode_the_same() {
             frames.feed(&stream.bytes[HANDSHAKE_LEN..]);
             let mut offset = HANDSHAKE_LEN;
             for wanted in vector.messages(stream.side) {
-                let place = format!("{} {} at {offset}", vector.name, stream.side);
+                let place = format!("{} {} at {offset}", stream.vector, stream.side);
                 assert_eq!(wanted["offset"], offset, "{place}");
                 let body = frames.take().unwrap().expect(&place).to_vec();
                 let decoded = wire::decode_strictly(&body, stream.version, stream.reading);
@@ -177,5 +177,6 @@ fn value(field: &Field<'_>) -> Value {
 }
 
 fn text(text: &ice_core::text::Text) -> Value {
-    text.as_str().expect("no vector has a string that is not UTF-8").into()
+    // No vector has a string that is not UTF-8.
+    text.as_str().unwrap().into()
 }
