@@ -16,7 +16,7 @@ const HELP: &str = "\
 icelab: hosts as network namespaces, each with its own daemon, cache and socket; h1 has the scheduler
 
   icelab up N [--slots A,B,...] [--programs P,Q,...] [--daemon P,Q,...] [--scheduler P]
-              [--delay 1ms] [--rate 100mbit] [--root DIR] [--broadcast] [--bare]
+              [--delay 1ms] [--rate 100mbit] [--root DIR] [--broadcast] [--bare] [--real-load]
               [--daemon-options 'OPTIONS']
   icelab exec HOST COMMAND...       runs it there, in the current folder, with the host's programs first in PATH
   icelab status                     hosts, processes, what the scheduler says
@@ -30,6 +30,7 @@ icelab: hosts as network namespaces, each with its own daemon, cache and socket;
   --name NAME    several labs side by side (default: lab)
   P              1.4 (Debian's programs), or a folder of ours; default: those beside icelab.
                  A list is used host by host, its last one for the rest; the same for slots (default 2)
+  --real-load    hosts report the machine's load as their own (else: idle)
   --root DIR     every host but h1 has DIR as its root file system, unchanged after
 ";
 
@@ -91,6 +92,7 @@ fn up(name: &str, mut args: Arguments) -> Result<u8, Failure> {
     let root: Option<std::path::PathBuf> = args.opt_value_from_str("--root").map_err(usage)?;
     let options: Option<String> = args.opt_value_from_str("--daemon-options").map_err(usage)?;
     let (broadcast, bare) = (args.contains("--broadcast"), args.contains("--bare"));
+    let real_load = args.contains("--real-load");
     let count: usize = match &operands(args)?[..] {
         [count] => count.parse().ok().filter(|n| (1..=1000).contains(n)).ok_or_else(|| usage("1 to 1000 hosts"))?,
         _ => return Err(usage("how many hosts?")),
@@ -113,6 +115,7 @@ fn up(name: &str, mut args: Arguments) -> Result<u8, Failure> {
     config.link.rate = rate;
     config.broadcast = broadcast;
     config.bare = bare;
+    config.real_load = real_load;
     let lab = Lab::up(&config).map_err(failure)?;
     match lab.delayer() {
         Delayer::Relay => println!("lab {name}: {count} hosts up (this kernel has no netem: delay by packet relay)"),

@@ -139,6 +139,15 @@ pub fn in_namespace_of(first: u32) -> Vec<Process> {
     list.into_iter().filter_map(|pid| Some(Process { pid, started: all.get(&pid)?.started })).collect()
 }
 
+/// The parents outside of processes in the namespace of `first`: `nsenter`, which waits there for what it started, and
+/// stops itself when that is stopped.
+pub fn entered_from(first: u32) -> Vec<Process> {
+    let inside: BTreeSet<u32> = in_namespace_of(first).iter().map(|p| p.pid).collect();
+    let parents: BTreeSet<u32> =
+        inside.iter().filter(|pid| **pid != first).filter_map(|pid| Some(stat(*pid)?.parent)).collect();
+    parents.difference(&inside).filter(|pid| **pid > 1).filter_map(|pid| Process::by_pid(*pid)).collect()
+}
+
 /// The base name of the program a process runs, as it was called.
 pub fn called_as(pid: u32) -> Option<String> {
     let text = std::fs::read(format!("/proc/{pid}/cmdline")).ok()?;
