@@ -81,8 +81,7 @@ fn furnish(holding: &Holding, name: &str) -> Result<(), Error> {
     if root != old {
         enter(&root)?;
     }
-    let path = "/proc/sys/kernel/hostname";
-    fs::write(path, name).map_err(Error::file(path))
+    nix::unistd::sethostname(name).map_err(|e| Error::file("host name")(e.into()))
 }
 
 /// The given root with a writable layer above it.
