@@ -8,7 +8,7 @@ use nix::sys::socket::{
     AddressFamily, ControlMessage, ControlMessageOwned, MsgFlags, SockFlag, SockType, recvmsg, sendmsg, socketpair,
 };
 use std::fs::File;
-use std::io::{self, IoSlice, IoSliceMut, Write};
+use std::io::{self, IoSlice, IoSliceMut, Seek, Write};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 use std::os::unix::fs::FileExt;
 use std::time::{Duration, Instant};
@@ -97,11 +97,12 @@ fn wait(fd: &OwnedFd, what: PollFlags, timeout: Duration) -> io::Result<bool> {
     }
 }
 
-/// `bytes` in a memory file that nobody can change any more.
+/// `bytes` in a memory file that nobody can change any more, to be read from its start.
 pub fn sealed(bytes: &[u8]) -> io::Result<OwnedFd> {
     let fd = memfd_create(c"request", MFdFlags::MFD_CLOEXEC | MFdFlags::MFD_ALLOW_SEALING)?;
     let mut file = File::from(fd);
     file.write_all(bytes)?;
+    file.rewind()?;
     fcntl(&file, FcntlArg::F_ADD_SEALS(seals()))?;
     Ok(file.into())
 }

@@ -1,208 +1,325 @@
-//! A running job: its deadline, its end, what it used.
+//! The first process of a box: starts the work, watches its end, its deadline and its owner, then reports.
 
-use crate::channel;
+use crate::apply::{self, SingleThread};
 use crate::error::Error;
-use std::io;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::time::Duration;
+use crate::memory::Group;
+use crate::plan::{Plan, Step};
+use crate::report::{Ended, How, Report, Usage};
+use nix::errno::Errno;
+use nix::fcntl::OFlag;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::sched::CloneFlags;
+use nix::sys::signal::{SigSet, Signal, kill, killpg};
+use nix::sys::signalfd::{SfdFlags, SignalFd};
+use nix::unistd::{AccessFlags, Pid, access, execve, pipe2, setsid};
+use std::ffi::CString;
+use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::io::{self, Read, Write};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
-/// How a program ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum How {
-    /// By itself, with this status.
-    Exited(i32),
-    /// By this signal.
-    Signalled(i32),
-}
-
-/// What a program and all its children used.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Usage {
-    /// Time on the wall, from the start of the program to its end.
-    pub real: Duration,
-    /// CPU time in user mode.
-    pub user: Duration,
-    /// CPU time in the kernel.
-    pub system: Duration,
-    /// Largest resident size of one of its processes, in KiB.
-    pub resident_kib: u64,
-    /// Page faults, with and without reading from a disk.
-    pub page_faults: u64,
-}
-
-/// The end of a job.
-#[derive(Debug)]
-pub struct Ended {
-    /// How the compiler ended.
-    pub how: How,
-    /// What it used.
-    pub usage: Usage,
-    /// The kernel killed for want of memory in the job's control group. Without such a group this is never set.
-    pub out_of_memory: bool,
-    /// The job was killed because its time was over.
-    pub timed_out: bool,
-    /// The object: a regular file, opened for reading. Only after exit status 0.
-    pub object: Option<OwnedFd>,
-    /// The `.dwo`, likewise.
-    pub dwo: Option<OwnedFd>,
-}
-
-/// What comes back from a box, or from the launcher in its stead.
-#[derive(Debug)]
-pub enum Report {
-    /// The program has run.
-    Ended(Ended),
-    /// A function in a box has ended well; its result.
-    Done(Vec<u8>),
-    /// The box could not be made, or the request was not acceptable.
-    Refused(String),
-    /// The box was made, but the program did not start.
-    NotStarted {
-        /// Program and reason.
-        text: String,
-        /// There is no such file.
-        missing: bool,
+/// What is done in a box.
+pub enum Work {
+    /// A program of the environment.
+    Program {
+        /// Its path in the box.
+        path: CString,
+        /// All arguments, its own name first.
+        argv: Vec<CString>,
+        /// Its whole environment.
+        env: Vec<CString>,
+        /// Standard input, output and error.
+        stdio: [OwnedFd; 3],
+    },
+    /// A function of ours.
+    Function {
+        /// The one descriptor it may keep.
+        input: Option<OwnedFd>,
+        /// Its result goes into the report; at most 4000 bytes of it.
+        body: Box<Body>,
     },
 }
 
-/// Longest report.
-const REPORT_MAX: usize = 4096;
-/// Numbers of an `Ended`.
-const NUMBERS: usize = 7;
+/// A function run in a box.
+pub type Body = dyn FnOnce(Option<OwnedFd>) -> Result<Vec<u8>, String>;
 
-impl Report {
-    /// Sends it; a receiver that is gone is no error, it wants nothing any more.
-    pub fn send(&self, to: BorrowedFd<'_>) {
-        let mut fds = Vec::new();
-        let mut bytes = Vec::new();
-        match self {
-            Self::Ended(e) => {
-                let (kind, code) = match e.how {
-                    How::Exited(c) => (0, c),
-                    How::Signalled(s) => (1, s),
-                };
-                let flag = |on: bool, bit: u8| if on { bit } else { 0 };
-                bytes.extend_from_slice(&[
-                    b'E',
-                    kind | flag(e.out_of_memory, 2)
-                        | flag(e.timed_out, 4)
-                        | flag(e.object.is_some(), 8)
-                        | flag(e.dwo.is_some(), 16),
-                ]);
-                let micros = |d: Duration| u64::try_from(d.as_micros()).unwrap_or(u64::MAX);
-                let u = &e.usage;
-                let code = u64::from(code.unsigned_abs());
-                let numbers: [u64; NUMBERS] =
-                    [code, micros(u.real), micros(u.user), micros(u.system), u.resident_kib, u.page_faults, 0];
-                bytes.extend(numbers.iter().flat_map(|n| n.to_le_bytes()));
-                fds.extend(e.object.iter().chain(&e.dwo).map(AsFd::as_fd));
-            }
-            Self::Done(result) => {
-                bytes.push(b'D');
-                bytes.extend_from_slice(result);
-            }
-            Self::Refused(text) => {
-                bytes.push(b'R');
-                bytes.extend_from_slice(text.as_bytes());
-            }
-            Self::NotStarted { text, missing } => {
-                bytes.push(if *missing { b'M' } else { b'N' });
-                bytes.extend_from_slice(text.as_bytes());
-            }
-        }
-        bytes.truncate(REPORT_MAX);
-        let _ = channel::send(to, &bytes, &fds);
+/// Folders and outputs of a job; all paths are below `/tmp` of the box and were checked by the caller.
+#[derive(Clone, Debug, Default)]
+pub struct Files {
+    /// Folders to make.
+    pub dirs: Vec<Vec<u8>>,
+    /// Working directory.
+    pub cwd: Vec<u8>,
+    /// Handed over after exit status 0, if not empty.
+    pub object: Vec<u8>,
+    /// Handed over after exit status 0, if it exists.
+    pub dwo: Vec<u8>,
+    /// `/tmp` outlives the job: what it made there is removed.
+    pub clean: bool,
+}
+
+/// A box and what is to be done in it.
+pub struct Job<'a> {
+    /// How the box is made.
+    pub plan: Plan,
+    /// What is done in it.
+    pub work: Work,
+    /// Where.
+    pub files: Files,
+    /// The report goes here; when the other end closes, the box ends.
+    pub answer: OwnedFd,
+    /// Most time.
+    pub wall: Duration,
+    /// The control group it shall be in.
+    pub group: Option<&'a Group>,
+}
+
+/// Exit status of a box's first process that has reported a failure, or had nobody to report to.
+pub const FAILED: i32 = 3;
+
+/// Starts a box. The caller reaps the process, and keeps the answer socket so that it can report in its stead if the
+/// process ended in another way than with 0 (reported an end) or [`FAILED`].
+pub fn start(single: &SingleThread, mut job: Job<'_>) -> io::Result<(Pid, OwnedFd)> {
+    let pid = single.child(job.plan.namespaces, || {
+        let report = first_process(single, &mut job).unwrap_or_else(|e| Some(Report::Refused(e.to_string())));
+        report.iter().for_each(|r| r.send(job.answer.as_fd()));
+        if matches!(report, Some(Report::Ended(_) | Report::Done(_))) { 0 } else { FAILED }
+    })?;
+    Ok((pid, job.answer))
+}
+
+/// Makes the box, starts the work, waits for its end. `None`: nobody wants to know any more.
+fn first_process(single: &SingleThread, job: &mut Job<'_>) -> Result<Option<Report>, Error> {
+    apply::close_others(&kept(job));
+    if let Some(group) = job.group {
+        group.join().map_err(Error::step("join the control group"))?;
     }
+    apply::perform(&job.plan.steps)?;
+    make_folders(&job.files)?;
+    let (from_work, to_first) = pipe2(OFlag::O_CLOEXEC).map_err(Error::step("make a pipe"))?;
+    let children = SigSet::from_iter([Signal::SIGCHLD]);
+    let children = SignalFd::with_flags(&children, SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK)
+        .map_err(Error::step("watch children"))?;
+    let owned = job.plan.namespaces.contains(CloneFlags::CLONE_NEWPID);
+    let kills = job.group.map_or(0, Group::kills);
+    let start = Instant::now();
+    let Job { work, files, .. } = job;
+    let pid =
+        single.child(CloneFlags::empty(), || do_work(work, files, owned, to_first)).map_err(Error::step("fork"))?;
+    close_stdio(work);
+    let Some((how, mut usage, timed_out)) = watch(job, pid, &children, start, owned) else {
+        kill_all(pid, owned);
+        return Ok(None);
+    };
+    kill_all(pid, owned);
+    usage.real = start.elapsed();
+    let said = said(from_work);
+    let files = &job.files;
+    if let Some(report) = said.and_then(|said| answer(&said)) {
+        return Ok(Some(report));
+    }
+    if matches!(job.work, Work::Function { .. }) {
+        let why = if timed_out { "not done in time".to_owned() } else { format!("ended without result: {how:?}") };
+        return Ok(Some(Report::Refused(why)));
+    }
+    let good = how == How::Exited(0) && !timed_out;
+    let object = if good { output(&files.object)? } else { None };
+    let dwo = if good { output(&files.dwo)? } else { None };
+    if files.clean {
+        clean(files);
+    }
+    let out_of_memory = job.group.is_some_and(|g| g.kills() > kills);
+    Ok(Some(Report::Ended(Ended { how, usage, out_of_memory, timed_out, object, dwo })))
+}
 
-    /// Takes one; `None` when `timeout` passed first, `Gone` when the other end closed without one.
-    pub fn receive(from: &OwnedFd, timeout: Duration) -> Result<Option<Self>, Error> {
-        let talk = || Error::step::<io::Error>("read a report");
-        if !channel::readable(from, timeout).map_err(talk())? {
-            return Ok(None);
-        }
-        let packet = match channel::receive(from.as_fd(), REPORT_MAX) {
-            Err(e) if e.raw_os_error() == Some(libc::ECONNRESET) => return Err(Error::Gone("the box")),
-            result => result.map_err(talk())?,
-        };
-        let mut fds = packet.fds.into_iter();
-        let Some((kind, rest)) = packet.bytes.split_first() else {
-            return Err(Error::Gone("the box"));
-        };
-        let text = || String::from_utf8_lossy(rest).into_owned();
-        Ok(Some(match kind {
-            b'D' => Self::Done(rest.to_vec()),
-            b'R' => Self::Refused(text()),
-            b'M' | b'N' => Self::NotStarted { text: text(), missing: *kind == b'M' },
-            b'E' => {
-                let (&[flags], rest) = rest.split_first_chunk::<1>().ok_or(Error::Malformed("short report"))?;
-                let numbers: Vec<u64> =
-                    rest.chunks_exact(8).map(|n| n.iter().rev().fold(0, |n, &b| n << 8 | u64::from(b))).collect();
-                let numbers: [u64; NUMBERS] = numbers.try_into().map_err(|_| Error::Malformed("short report"))?;
-                let [code, real, user, system, resident_kib, page_faults, _] = numbers;
-                let code = i32::try_from(code).map_err(|_| Error::Malformed("status"))?;
-                let mut file = |bit: u8| if flags & bit == 0 { Ok(None) } else { regular(fds.next()).map(Some) };
-                Self::Ended(Ended {
-                    how: if flags & 1 == 0 { How::Exited(code) } else { How::Signalled(code) },
-                    usage: Usage {
-                        real: Duration::from_micros(real),
-                        user: Duration::from_micros(user),
-                        system: Duration::from_micros(system),
-                        resident_kib,
-                        page_faults,
-                    },
-                    out_of_memory: flags & 2 != 0,
-                    timed_out: flags & 4 != 0,
-                    object: file(8)?,
-                    dwo: file(16)?,
-                })
+/// The descriptors that a box keeps of the launcher's.
+fn kept(job: &Job<'_>) -> Vec<i32> {
+    let mut keep = vec![job.answer.as_raw_fd()];
+    match &job.work {
+        Work::Program { stdio, .. } => keep.extend(stdio.iter().map(AsRawFd::as_raw_fd)),
+        Work::Function { input, .. } => keep.extend(input.iter().map(AsRawFd::as_raw_fd)),
+    }
+    keep.extend(job.group.iter().flat_map(|g| g.fds()));
+    keep
+}
+
+/// A path below the box's `/tmp`.
+fn below_tmp(path: &[u8]) -> PathBuf {
+    Path::new("/tmp").join(std::ffi::OsStr::from_bytes(path))
+}
+
+fn make_folders(files: &Files) -> Result<(), Error> {
+    for dir in files.dirs.iter().chain([&files.cwd]).filter(|d| !d.is_empty()) {
+        let path = below_tmp(dir);
+        let made = DirBuilder::new().recursive(true).mode(0o700).create(&path);
+        made.map_err(Error::step(format!("make folder {}", path.display())))?;
+    }
+    Ok(())
+}
+
+/// The first process must not keep the ends of the job's pipes open.
+fn close_stdio(work: &mut Work) {
+    match work {
+        Work::Program { stdio, .. } => {
+            // Replaced by harmless ones: dropping the old closes them.
+            for fd in stdio.iter_mut() {
+                if let Ok((a, _)) = pipe2(OFlag::O_CLOEXEC) {
+                    *fd = a;
+                }
             }
-            _ => return Err(Error::Malformed("kind of report")),
-        }))
+        }
+        Work::Function { input, .. } => *input = None,
     }
 }
 
-/// The file, if it is a regular one: whatever a box hands out must not block or act when read.
-fn regular(fd: Option<OwnedFd>) -> Result<OwnedFd, Error> {
-    let fd = fd.ok_or(Error::Malformed("file missing"))?;
-    let stat = nix::sys::stat::fstat(&fd).map_err(Error::step("look at an output"))?;
-    if stat.st_mode & libc::S_IFMT == libc::S_IFREG { Ok(fd) } else { Err(Error::Malformed("output is no file")) }
+/// The worker: becomes the program, or calls the function. What it says on the pipe is tag and text.
+fn do_work(work: &mut Work, files: &Files, owned: bool, to_first: OwnedFd) -> i32 {
+    let mut pipe = File::from(to_first);
+    let mut say = |tag: u8, text: &[u8]| {
+        let text = &text[..text.len().min(4000)];
+        let _ = pipe.write_all(&[&[tag][..], text].concat());
+    };
+    match work {
+        Work::Program { path, argv, env, stdio } => {
+            let cwd = below_tmp(&files.cwd);
+            let result = prepare(stdio, &cwd, owned).and_then(|()| Ok(execve(path, argv, env)?));
+            let Err(e) = result;
+            // ENOENT is also said when the program is there, but its loader is not.
+            let missing = access(path.as_c_str(), AccessFlags::F_OK) == Err(Errno::ENOENT);
+            let text = format!("cannot start {}: {e}", path.to_string_lossy());
+            say(if missing { b'M' } else { b'N' }, text.as_bytes());
+        }
+        Work::Function { input, body } => {
+            let body = std::mem::replace(body, Box::new(|_| Ok(Vec::new())));
+            match body(input.take()) {
+                Ok(bytes) => say(b'D', &bytes),
+                Err(text) => say(b'R', text.as_bytes()),
+            }
+        }
+    }
+    0
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn through(report: &Report) -> Result<Option<Report>, Error> {
-        let (a, b) = channel::pair().map_err(Error::step("pair"))?;
-        report.send(a.as_fd());
-        drop(a);
-        Report::receive(&b, Duration::from_secs(5))
+fn prepare(stdio: &[OwnedFd; 3], cwd: &Path, owned: bool) -> io::Result<()> {
+    setsid()?;
+    if !owned {
+        // No namespace takes it down with the first process.
+        apply::perform(&[Step::DieWithParent]).map_err(io::Error::other)?;
     }
+    apply::place(stdio.each_ref().map(AsRawFd::as_raw_fd))?;
+    nix::unistd::chdir(cwd)?;
+    apply::default_signals()
+}
 
-    #[test]
-    fn reports_cross_a_socket() {
-        let usage = Usage { real: Duration::from_millis(5), resident_kib: 70, ..Usage::default() };
-        let object = tempfile::tempfile().ok().map(Into::into);
-        let ended =
-            Ended { how: How::Signalled(9), usage, out_of_memory: true, timed_out: false, object: None, dwo: object };
-        let Ok(Some(Report::Ended(back))) = through(&Report::Ended(ended)) else { panic!("no end") };
-        assert_eq!((back.how, back.usage), (How::Signalled(9), usage));
-        assert!(back.out_of_memory && !back.timed_out && back.object.is_none() && back.dwo.is_some());
-        let missing = Report::NotStarted { text: "x".to_owned(), missing: true };
-        assert!(matches!(through(&missing), Ok(Some(Report::NotStarted { missing: true, .. }))));
+/// Waits until the work has ended, killing it at the deadline. `None` if the owner hung up first.
+fn watch(job: &Job<'_>, pid: Pid, children: &SignalFd, start: Instant, owned: bool) -> Option<(How, Usage, bool)> {
+    let mut timed_out = false;
+    loop {
+        while let Some((who, status, usage)) = apply::reap(false) {
+            if who == pid {
+                return Some((how(status), used(&usage), timed_out));
+            }
+        }
+        let left = job.wall.saturating_sub(start.elapsed());
+        if left.is_zero() && !timed_out {
+            timed_out = true;
+            // Not all: the first process of a chroot-only box must not hit its neighbours.
+            let _ = if owned { kill(Pid::from_raw(-1), Signal::SIGKILL) } else { killpg(pid, Signal::SIGKILL) };
+        }
+        let ms = if timed_out { 1000 } else { left.as_millis().saturating_add(1) };
+        let timeout = i32::try_from(ms).ok().and_then(|ms| PollTimeout::try_from(ms).ok()).unwrap_or(PollTimeout::MAX);
+        let mut fds =
+            [PollFd::new(job.answer.as_fd(), PollFlags::empty()), PollFd::new(children.as_fd(), PollFlags::POLLIN)];
+        // Interruption cannot happen, all signals are blocked; other errors end in the next round or at the deadline.
+        let _ = poll(&mut fds, timeout);
+        if fds[0].revents().is_some_and(|r| !r.is_empty()) {
+            return None;
+        }
+        while let Ok(Some(_)) = children.read_signal() {}
     }
+}
 
-    #[test]
-    fn an_output_that_is_no_file_is_refused() {
-        let (pipe, _other) = nix::unistd::pipe().unwrap_or_else(|e| panic!("{e}"));
-        let ended = Ended {
-            how: How::Exited(0),
-            usage: Usage::default(),
-            out_of_memory: false,
-            timed_out: false,
-            object: Some(pipe),
-            dwo: None,
-        };
-        assert!(matches!(through(&Report::Ended(ended)), Err(Error::Malformed(_))));
+/// Ends whatever the job left running, before its files are looked at.
+fn kill_all(pid: Pid, owned: bool) {
+    if owned {
+        let _ = kill(Pid::from_raw(-1), Signal::SIGKILL);
+        while apply::reap(true).is_some() {}
+    } else {
+        let _ = killpg(pid, Signal::SIGKILL);
+        while apply::reap(false).is_some() {}
+    }
+}
+
+fn how(status: i32) -> How {
+    if libc::WIFSIGNALED(status) {
+        How::Signalled(libc::WTERMSIG(status))
+    } else {
+        How::Exited(libc::WEXITSTATUS(status))
+    }
+}
+
+fn used(usage: &libc::rusage) -> Usage {
+    let count = |n: libc::c_long| u64::try_from(n).unwrap_or(0);
+    #[allow(clippy::unnecessary_cast)] // its width differs between machines
+    let time = |t: &libc::timeval| {
+        Duration::from_micros(count(t.tv_sec as libc::c_long) * 1_000_000 + count(t.tv_usec as libc::c_long))
+    };
+    Usage {
+        real: Duration::ZERO,
+        user: time(&usage.ru_utime),
+        system: time(&usage.ru_stime),
+        resident_kib: count(usage.ru_maxrss),
+        page_faults: count(usage.ru_majflt) + count(usage.ru_minflt),
+    }
+}
+
+/// What the worker said before it ended or became the program. Everybody with the other end is dead or has exec'ed.
+fn said(pipe: OwnedFd) -> Option<Vec<u8>> {
+    let mut bytes = vec![0; 4096];
+    let len = File::from(pipe).read(&mut bytes).ok()?;
+    bytes.truncate(len);
+    (len > 0).then_some(bytes)
+}
+
+fn answer(said: &[u8]) -> Option<Report> {
+    let (tag, rest) = said.split_first()?;
+    let text = || String::from_utf8_lossy(rest).into_owned();
+    match tag {
+        b'D' => Some(Report::Done(rest.to_vec())),
+        b'R' => Some(Report::Refused(text())),
+        tag => Some(Report::NotStarted { text: text(), missing: *tag == b'M' }),
+    }
+}
+
+/// Opens an output. What is no regular file is refused; a missing one is no output.
+fn output(path: &[u8]) -> Result<Option<OwnedFd>, Error> {
+    if path.is_empty() {
+        return Ok(None);
+    }
+    let path = below_tmp(path);
+    // O_NONBLOCK: a fifo must not hold us up.
+    let opened = OpenOptions::new().read(true).custom_flags(libc::O_NOFOLLOW | libc::O_NONBLOCK).open(&path);
+    let what = || format!("hand over {}", path.display());
+    match opened {
+        Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(source) => Err(Error::Step { step: what(), source }),
+        Ok(file) if file.metadata().is_ok_and(|m| m.is_file()) => Ok(Some(file.into())),
+        Ok(_) => Err(Error::Step { step: what(), source: io::Error::other("not a regular file") }),
+    }
+}
+
+/// Removes what the job had below a `/tmp` that stays. Failures leave what the removal of the environment takes.
+fn clean(files: &Files) {
+    for path in [&files.object, &files.dwo].into_iter().filter(|p| !p.is_empty()) {
+        let _ = fs::remove_file(below_tmp(path));
+    }
+    for dir in files.dirs.iter().chain([&files.cwd]) {
+        let top: Vec<u8> = dir.iter().copied().take_while(|&b| b != b'/').collect();
+        if !top.is_empty() {
+            let _ = fs::remove_dir_all(below_tmp(&top));
+        }
     }
 }

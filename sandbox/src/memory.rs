@@ -1,1 +1,272 @@
 //! How much memory this host has left, and what a job may take of it.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Write};
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+
+/// Bytes that jobs may still take: the least of the host's available memory and, for each control group around us, its
+/// limit less what is in use. Page cache counts as free. `None` if not even the first is known.
+pub fn headroom() -> Option<u64> {
+    let available = field(&fs::read_to_string("/proc/meminfo").ok()?, "MemAvailable:")?.saturating_mul(1024);
+    let around = Place::of_memory().map(|p| p.headrooms()).unwrap_or_default();
+    around.into_iter().chain([available]).min()
+}
+
+/// The number behind a word at the start of a line.
+fn field(text: &str, word: &str) -> Option<u64> {
+    let line = text.lines().find(|l| l.split_ascii_whitespace().next() == Some(word))?;
+    line.split_ascii_whitespace().nth(1)?.parse().ok()
+}
+
+/// The two kinds of control groups, which name their files differently.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    V1,
+    V2,
+}
+
+impl Kind {
+    const fn limit(self) -> &'static str {
+        match self {
+            Self::V1 => "memory.limit_in_bytes",
+            Self::V2 => "memory.max",
+        }
+    }
+
+    const fn usage(self) -> &'static str {
+        match self {
+            Self::V1 => "memory.usage_in_bytes",
+            Self::V2 => "memory.current",
+        }
+    }
+
+    const fn events(self) -> &'static str {
+        match self {
+            Self::V1 => "memory.oom_control",
+            Self::V2 => "memory.events",
+        }
+    }
+}
+
+/// Our own control group that counts memory.
+#[derive(Clone, Debug)]
+struct Place {
+    kind: Kind,
+    mount: PathBuf,
+    group: PathBuf,
+}
+
+impl Place {
+    fn of_memory() -> Option<Self> {
+        let own = fs::read_to_string("/proc/self/cgroup").ok()?;
+        let mounts = fs::read_to_string("/proc/self/mountinfo").ok()?;
+        Self::v1(&own, &mounts).or_else(|| Self::v2(&own, &mounts))
+    }
+
+    fn v1(own: &str, mounts: &str) -> Option<Self> {
+        let has_memory = |list: &str| list.split(',').any(|w| w == "memory");
+        let path = own.lines().find_map(|l| {
+            let (controllers, path) = l.split_once(':')?.1.split_once(':')?;
+            has_memory(controllers).then_some(path)
+        })?;
+        Self::at(Kind::V1, mounts, path, |fs_type, options| fs_type == "cgroup" && has_memory(options))
+    }
+
+    fn v2(own: &str, mounts: &str) -> Option<Self> {
+        let path = own.lines().find_map(|l| l.strip_prefix("0::"))?;
+        let place = Self::at(Kind::V2, mounts, path, |fs_type, _| fs_type == "cgroup2")?;
+        // Beside v1 hierarchies an empty-handed v2 mount exists in the field: only the list of controllers counts.
+        let controllers = fs::read_to_string(place.group.join("cgroup.controllers")).ok()?;
+        controllers.split_ascii_whitespace().any(|c| c == "memory").then_some(place)
+    }
+
+    /// Finds the mount and the folder of the group `path` in it (`proc_pid_mountinfo(5)`).
+    fn at(kind: Kind, mounts: &str, path: &str, wanted: impl Fn(&str, &str) -> bool) -> Option<Self> {
+        mounts.lines().find_map(|line| {
+            let (left, right) = line.split_once(" - ")?;
+            let mut right = right.split(' ');
+            let (fs_type, options) = (right.next()?, right.nth(1)?);
+            let mut left = left.split(' ').skip(3);
+            let (root, mount) = (left.next()?, PathBuf::from(left.next()?));
+            let below = Path::new(path).strip_prefix(root).ok()?;
+            wanted(fs_type, options).then(|| Self { kind, group: mount.join(below), mount })
+        })
+    }
+
+    /// Limit less use of this group and each above it, where there is a limit.
+    fn headrooms(&self) -> Vec<u64> {
+        let above = self.group.ancestors().take_while(|a| a.starts_with(&self.mount));
+        above.filter_map(|group| self.headroom(group)).collect()
+    }
+
+    fn headroom(&self, group: &Path) -> Option<u64> {
+        let number = |name: &str| fs::read_to_string(group.join(name)).ok()?.trim().parse::<u64>().ok();
+        // "max" is no number: no limit. In v1 no limit is a number near 2^63, which does not matter.
+        let limit = number(self.kind.limit())?;
+        let usage = number(self.kind.usage())?;
+        let stat = fs::read_to_string(group.join("memory.stat")).unwrap_or_default();
+        let (cache, shared) = match self.kind {
+            Kind::V1 => ("total_cache", "total_shmem"),
+            Kind::V2 => ("file", "shmem"),
+        };
+        let cache = field(&stat, cache).unwrap_or(0).saturating_sub(field(&stat, shared).unwrap_or(0));
+        Some(limit.saturating_sub(usage.saturating_sub(cache)))
+    }
+}
+
+/// Control groups for jobs: one per slot, made once, their files kept open because the launcher's root goes away.
+#[derive(Debug)]
+pub struct Groups {
+    slots: Vec<Group>,
+}
+
+/// The control group of a slot.
+#[derive(Debug)]
+pub struct Group {
+    kind: Kind,
+    processes: File,
+    limit: File,
+    events: File,
+}
+
+/// Start of the names of our groups; the rest is a process id.
+const NAME: &str = "icecream-rs-jobs-";
+
+impl Groups {
+    /// Makes `slots` groups below our own. `Err` is the reason why this host gives none.
+    pub fn make(slots: usize) -> Result<Self, String> {
+        let place = Place::of_memory().ok_or("no control group counts memory here")?;
+        let at = |path: &Path, e: io::Error| format!("{}: {e}", path.display());
+        if place.kind == Kind::V2 {
+            make_room(&place).map_err(|e| at(&place.group, e))?;
+        }
+        sweep(&place.group);
+        let top = place.group.join(format!("{NAME}{}", std::process::id()));
+        fs::create_dir(&top).map_err(|e| at(&top, e))?;
+        if place.kind == Kind::V2 {
+            fs::write(top.join("cgroup.subtree_control"), "+memory").map_err(|e| at(&top, e))?;
+        }
+        let slot = |n: usize| {
+            let folder = top.join(format!("slot-{n}"));
+            Group::make(place.kind, &folder).map_err(|e| at(&folder, e))
+        };
+        Ok(Self { slots: (0..slots).map(slot).collect::<Result<_, _>>()? })
+    }
+
+    /// The group of a slot.
+    pub fn slot(&self, n: usize) -> Option<&Group> {
+        self.slots.get(n)
+    }
+}
+
+/// v2 wants processes in leaves only: we move into one, if nobody else lives in our group.
+fn make_room(place: &Place) -> io::Result<()> {
+    let control = place.group.join("cgroup.subtree_control");
+    if fs::read_to_string(&control)?.split_ascii_whitespace().any(|c| c == "memory") {
+        return Ok(());
+    }
+    let leaf = place.group.join("daemon");
+    match fs::create_dir(&leaf) {
+        Err(e) if e.kind() != io::ErrorKind::AlreadyExists => return Err(e),
+        _ => {}
+    }
+    let all = fs::read_to_string(place.group.join("cgroup.procs"))?;
+    let ours = [std::process::id(), std::os::unix::process::parent_id()];
+    if let Some(other) = all.lines().find(|p| !ours.iter().any(|o| o.to_string() == **p)) {
+        return Err(io::Error::other(format!("process {other} lives in our control group")));
+    }
+    for pid in all.lines() {
+        fs::write(leaf.join("cgroup.procs"), pid)?;
+    }
+    fs::write(control, "+memory")
+}
+
+/// Removes what earlier daemons left. Groups in use refuse that, which is as it should be.
+fn sweep(group: &Path) {
+    let old = fs::read_dir(group).into_iter().flatten().flatten();
+    for top in old.filter(|e| e.file_name().to_string_lossy().starts_with(NAME)) {
+        for slot in fs::read_dir(top.path()).into_iter().flatten().flatten() {
+            let _ = fs::remove_dir(slot.path());
+        }
+        let _ = fs::remove_dir(top.path());
+    }
+}
+
+impl Group {
+    fn make(kind: Kind, folder: &Path) -> io::Result<Self> {
+        fs::create_dir(folder)?;
+        let write = |name: &str| OpenOptions::new().write(true).open(folder.join(name));
+        if kind == Kind::V2 {
+            // Absent without swap accounting; then there is nothing to forbid.
+            let _ = fs::write(folder.join("memory.swap.max"), "0");
+        }
+        Ok(Self {
+            kind,
+            processes: write("cgroup.procs")?,
+            limit: write(kind.limit())?,
+            events: File::open(folder.join(kind.events()))?,
+        })
+    }
+
+    /// Sets the limit for the next job.
+    pub fn limit(&self, bytes: u64) -> io::Result<()> {
+        (&self.limit).write_all(bytes.to_string().as_bytes())
+    }
+
+    /// Moves the calling process in; its children are born there.
+    pub fn join(&self) -> io::Result<()> {
+        (&self.processes).write_all(b"0")
+    }
+
+    /// How often the kernel has killed here for want of memory, so far.
+    pub fn kills(&self) -> u64 {
+        let mut text = [0; 1024];
+        let len = self.events.read_at(&mut text, 0).unwrap_or(0);
+        let text = String::from_utf8_lossy(&text[..len]);
+        debug_assert!(self.kind == Kind::V2 || text.contains("oom_kill_disable"));
+        field(&text, "oom_kill").unwrap_or(0)
+    }
+
+    /// The descriptors that a process of the box needs.
+    pub(crate) fn fds(&self) -> [std::os::fd::RawFd; 2] {
+        use std::os::fd::AsRawFd;
+        [self.processes.as_raw_fd(), self.events.as_raw_fd()]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn places_are_found_in_both_kinds_of_mount_tables() {
+        let mounts = "30 25 0:26 / /sys/fs/cgroup/memory rw,relatime shared:9 - cgroup cgroup rw,memory\n\
+                      31 25 0:27 /docker/x /sys/fs/cgroup rw - cgroup2 cgroup2 rw\n";
+        let place = Place::v1("5:cpu,cpuacct:/a\n4:memory:/jobs/a\n0::/\n", mounts);
+        assert_eq!(place.map(|p| p.group), Some(PathBuf::from("/sys/fs/cgroup/memory/jobs/a")));
+        let place = Place::at(Kind::V2, mounts, "/docker/x/y", |t, _| t == "cgroup2");
+        assert_eq!(place.map(|p| p.group), Some(PathBuf::from("/sys/fs/cgroup/y")));
+        assert!(Place::v1("0::/\n", mounts).is_none());
+    }
+
+    #[test]
+    fn headroom_is_below_the_hosts_memory() {
+        let total = fs::read_to_string("/proc/meminfo").ok().and_then(|t| field(&t, "MemTotal:")).unwrap_or(0) * 1024;
+        assert!(headroom().is_some_and(|h| h > 0 && h <= total));
+    }
+
+    #[test]
+    fn limit_less_use_with_cache_as_free() -> io::Result<()> {
+        let folder = tempfile::tempdir()?;
+        let at = |name: &str, text: &str| fs::write(folder.path().join(name), text);
+        at("memory.max", "1000\n")?;
+        at("memory.current", "700\n")?;
+        at("memory.stat", "anon 300\nfile 400\nshmem 100\n")?;
+        let place = Place { kind: Kind::V2, mount: folder.path().into(), group: folder.path().into() };
+        assert_eq!(place.headrooms(), [600]);
+        at("memory.max", "max\n")?;
+        assert!(place.headrooms().is_empty());
+        Ok(())
+    }
+}

@@ -1,6 +1,12 @@
 //! What this host permits, with the reason when it does not.
 
+use crate::apply::{SingleThread, perform};
+use crate::plan::Step;
+use nix::fcntl::OFlag;
+use nix::sched::CloneFlags;
 use std::fmt;
+use std::fs::File;
+use std::io::{Read, Write};
 
 /// A promise about every job. Each is on or off by itself (decisions.md 29).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -124,6 +130,27 @@ impl fmt::Display for Guarantees {
             }
         }
         Ok(())
+    }
+}
+
+/// Tries steps in a child, for versions and settings tell little. `Err` is the first refusal.
+pub(crate) fn trial(single: &SingleThread, steps: &[Step]) -> Result<(), String> {
+    let (from, to) = nix::unistd::pipe2(OFlag::O_CLOEXEC).map_err(|e| e.to_string())?;
+    let mut to = Some(File::from(to));
+    let body = || {
+        let text = perform(steps).err().map_or_else(|| "ok".to_owned(), |e| e.to_string());
+        i32::from(to.take().is_none_or(|mut to| to.write_all(text.as_bytes()).is_err()))
+    };
+    let pid = single.child(CloneFlags::empty(), body).map_err(|e| format!("cannot fork: {e}"))?;
+    drop(to);
+    let mut text = String::new();
+    let read = File::from(from).take(4096).read_to_string(&mut text);
+    // The child ends right after writing.
+    let _ = nix::sys::wait::waitpid(pid, None);
+    match text.as_str() {
+        "ok" => Ok(()),
+        "" => Err(format!("no answer of the trial: {read:?}")),
+        refusal => Err(refusal.to_owned()),
     }
 }
 

@@ -16,9 +16,9 @@ mod verify;
 
 use ice_core::env::EnvId;
 use ice_sandbox::channel;
-use ice_sandbox::child::Report;
-pub use ice_sandbox::child::{Ended, How, Usage};
 pub use ice_sandbox::probe::{Guarantee, Guarantees};
+use ice_sandbox::report::Report;
+pub use ice_sandbox::report::{Ended, How, Usage};
 pub use request::{JobLimits, Layout, Program};
 use request::{Lists, Request};
 use std::fs::File;

@@ -1,13 +1,418 @@
-//! The privileged half: takes requests, makes boxes, reaps them.
+//! The privileged half: takes requests, makes boxes, reaps them. One thread, one `poll`, no step that can wait.
 
-use super::LauncherConfig;
-use ice_sandbox::channel;
+use super::request::{EXTRA_SLOT, LISTS_MAX, Lists, PACKET_MAX, Program, Request};
+use super::{JobLimits, LauncherConfig};
+use ice_core::env::EnvId;
+use ice_sandbox::apply::{SingleThread, block_signals, close_others, reap};
+use ice_sandbox::channel::{self, Packet};
+use ice_sandbox::child::{self, FAILED, Files, Job, Work};
 use ice_sandbox::error::Error;
+use ice_sandbox::plan::c;
 use ice_sandbox::probe::Guarantees;
-use std::os::fd::OwnedFd;
+use ice_sandbox::report::Report;
+use ice_sandbox::stage::{Needs, Setup, Stage};
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::sys::signal::{SigSet, Signal, kill};
+use nix::sys::signalfd::{SfdFlags, SignalFd};
+use nix::unistd::Pid;
+use rustix::fs::{AtFlags, Mode, OFlags, RenameFlags};
+use std::collections::BTreeMap;
+use std::fs::{self, File};
+use std::io;
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
+use std::path::Path;
+use std::time::Duration;
+
+/// The launcher's trials take some milliseconds; a busy host more.
+const START: Duration = Duration::from_secs(30);
+/// Most time to remove an environment. What is left then goes at the next start.
+const REMOVE: Duration = Duration::from_secs(600);
+/// Boxes beside the slots: verification, unpacking, removing, and those just ending.
+const EXTRA_BOXES: usize = 32;
+/// Start of the name of a folder being filled. The blank keeps it apart from every environment's name.
+const UNPACKING: &str = "unpacking ";
+/// Start of the name of a folder being removed.
+const REMOVING: &str = "removing ";
 
 /// Forks the launcher off; returns the caller's end of the socket and what the launcher found out.
-pub(super) fn start(_config: LauncherConfig) -> Result<(OwnedFd, Guarantees), Error> {
-    let (ours, _theirs) = channel::pair().map_err(Error::step("make a socket pair"))?;
-    Ok((ours, Guarantees::none("the launcher is not part of this build")))
+pub(super) fn start(config: LauncherConfig) -> Result<(OwnedFd, Guarantees), Error> {
+    let single = SingleThread::check()?;
+    let (ours, theirs) = channel::pair().map_err(Error::step("make a socket pair"))?;
+    let parent = std::process::id();
+    let socket = theirs.as_fd();
+    single
+        .fork(|| live(&single, socket.as_raw_fd(), &theirs, config, parent))
+        .map_err(Error::step("fork the launcher"))?;
+    drop(theirs);
+    if !channel::readable(&ours, START).map_err(Error::step("wait for the launcher"))? {
+        return Err(Error::Gone("the launcher"));
+    }
+    let packet = channel::receive(ours.as_fd(), 1 << 16).map_err(Error::step("hear the launcher"))?;
+    match packet.bytes.split_first() {
+        Some((b'+', guarantees)) => Ok((ours, Guarantees::from_bytes(guarantees))),
+        Some((_, text)) => Err(Error::Step {
+            step: "prepare the launcher".to_owned(),
+            source: io::Error::other(String::from_utf8_lossy(text).into_owned()),
+        }),
+        None => Err(Error::Gone("the launcher")),
+    }
+}
+
+/// The whole life of the launcher; its exit status.
+fn live(single: &SingleThread, number: i32, socket: &OwnedFd, config: LauncherConfig, parent: u32) -> i32 {
+    close_others(&[number]);
+    let mut serve = match prepare(single, config) {
+        Ok(serve) => serve,
+        Err(e) => {
+            let _ = channel::send(socket.as_fd(), format!("-{e}").as_bytes(), &[]);
+            return 1;
+        }
+    };
+    // Its death is announced to us only if it happened after we asked for that.
+    if std::os::unix::process::parent_id() != parent {
+        return 1;
+    }
+    let hello = [b"+", &serve.stage.guarantees().to_bytes()[..]].concat();
+    if channel::send(socket.as_fd(), &hello, &[]).is_err() {
+        return 1;
+    }
+    serve.sweep();
+    serve.requests(socket);
+    0
+}
+
+fn prepare(single: &SingleThread, config: LauncherConfig) -> Result<Serve<'_>, Error> {
+    block_signals().map_err(Error::step("block signals"))?;
+    let setup = Setup {
+        base: config.base.clone(),
+        owner: config.owner,
+        job_uid_base: config.job_uid_base,
+        slots: config.slots,
+        nice: config.nice,
+    };
+    let stage = Stage::prepare(single, setup)?;
+    let base = rustix::fs::open(stage.base(), FOLDER, Mode::empty()).map_err(Error::step("open the base"))?;
+    let children =
+        SignalFd::with_flags(&SigSet::from_iter([Signal::SIGCHLD]), SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK)
+            .map_err(Error::step("watch children"))?;
+    Ok(Serve { single, stage, base, config, signals: children, boxes: BTreeMap::new(), removals: 0 })
+}
+
+const FOLDER: OFlags = OFlags::DIRECTORY.union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC);
+
+struct Serve<'a> {
+    single: &'a SingleThread,
+    stage: Stage,
+    base: OwnedFd,
+    config: LauncherConfig,
+    signals: SignalFd,
+    /// By process id of the first process.
+    boxes: BTreeMap<i32, Running>,
+    removals: u64,
+}
+
+/// A box not yet reaped.
+struct Running {
+    answer: OwnedFd,
+    /// The folder it fills, to be removed if it fails.
+    fills: Option<Filling>,
+}
+
+struct Filling {
+    target: String,
+    name: String,
+    /// Nobody wants it any more.
+    unwanted: bool,
+}
+
+/// A request refused, or failed at once.
+type Refused = String;
+
+impl Serve<'_> {
+    /// Until the other half closes its socket.
+    fn requests(&mut self, socket: &OwnedFd) {
+        loop {
+            let mut fds =
+                [PollFd::new(socket.as_fd(), PollFlags::POLLIN), PollFd::new(self.signals.as_fd(), PollFlags::POLLIN)];
+            if poll(&mut fds, PollTimeout::NONE).is_err() {
+                continue;
+            }
+            let [asked, ended] = fds.map(|fd| fd.revents().is_some_and(|r| !r.is_empty()));
+            if ended {
+                self.reap();
+            }
+            if asked {
+                match channel::receive(socket.as_fd(), PACKET_MAX) {
+                    Ok(packet) if packet.bytes.is_empty() && packet.fds.is_empty() => return,
+                    Ok(packet) => self.request(packet),
+                    // Out of descriptors or memory: that request is lost, its socket closed, its sender told so by that.
+                    Err(e) if e.kind() != io::ErrorKind::ConnectionReset => {}
+                    Err(_) => return,
+                }
+            }
+        }
+    }
+
+    fn request(&mut self, packet: Packet) {
+        let cut = packet.cut;
+        let mut fds = packet.fds.into_iter();
+        // Without a socket for the answer there is nobody to answer to.
+        let Some(answer) = fds.next() else { return };
+        let fds: Vec<OwnedFd> = fds.collect();
+        let request = Request::from_bytes(&packet.bytes).and_then(|request| {
+            if cut || fds.len() + 1 != request.fds() {
+                Err("wrong number of descriptors")
+            } else if self.boxes.len() >= usize::from(self.config.slots) + EXTRA_BOXES {
+                Err("too many boxes")
+            } else {
+                Ok(request)
+            }
+        });
+        let done = match request {
+            Err(text) => Err(text.to_owned()),
+            Ok(Request::Run { slot, env, program, limits }) => {
+                let spare = answer.try_clone();
+                spare
+                    .map_err(|e| e.to_string())
+                    .and_then(|a| self.run(a, fds, slot, &env, program, limits))
+                    .map(|()| false)
+            }
+            Ok(Request::Unpack { env, ticket, bytes_max, wall }) => {
+                let spare = answer.try_clone();
+                spare
+                    .map_err(|e| e.to_string())
+                    .and_then(|a| self.unpack(a, fds, &env, ticket, bytes_max, wall))
+                    .map(|()| false)
+            }
+            Ok(Request::Install { env, ticket }) => self.install(&env, ticket).map(|()| true),
+            Ok(Request::Discard { env, ticket }) => self.discard(&env, ticket).map(|()| true),
+            Ok(Request::Remove { env }) => self.remove(&target(&env), env.name.as_str()).map(|()| true),
+        };
+        match done {
+            Ok(true) => Report::Done(Vec::new()).send(answer.as_fd()),
+            // The box will answer.
+            Ok(false) => {}
+            Err(text) => Report::Refused(text).send(answer.as_fd()),
+        }
+    }
+
+    fn run(
+        &mut self,
+        answer: OwnedFd,
+        mut fds: Vec<OwnedFd>,
+        slot: u16,
+        env: &EnvId,
+        program: Program,
+        limits: JobLimits,
+    ) -> Result<(), Refused> {
+        let slot = match slot {
+            EXTRA_SLOT => self.config.slots,
+            slot if slot < self.config.slots => slot,
+            slot => return Err(format!("slot {slot} of {}", self.config.slots)),
+        };
+        let lists = fds.pop().ok_or("no lists")?;
+        let stdio: [OwnedFd; 3] = fds.try_into().map_err(|_| "wrong number of descriptors")?;
+        if stdio.iter().chain([&answer]).any(|fd| fd.as_raw_fd() <= 2) {
+            return Err("standard descriptors of the launcher are closed".to_owned());
+        }
+        let lists = channel::read_sealed(lists, LISTS_MAX).map_err(|e| e.to_string())?;
+        let Lists { args, layout } = Lists::from_bytes(&lists)?;
+        let limits = limits.clamped(&self.config.limits);
+        let target = target(env);
+        let plan = self.stage.job(&Needs {
+            env: [&target, env.name.as_str()],
+            slot,
+            memory: limits.memory,
+            tmp: limits.tmp,
+            file: limits.file,
+            wall: limits.wall,
+            foreign: foreign(env),
+        })?;
+        if let Some(group) = self.stage.group(slot) {
+            group.limit(limits.memory).map_err(|e| format!("cannot limit memory: {e}"))?;
+        }
+        let path = c(program.path());
+        let argv = [path.clone()].into_iter().chain(args.iter().map(c)).collect();
+        let env = vec![c("PATH=/usr/bin"), c("TMPDIR=/tmp")];
+        let files = Files {
+            dirs: layout.dirs,
+            cwd: layout.cwd,
+            object: layout.object,
+            dwo: layout.dwo,
+            clean: self.stage.shares_tmp(),
+        };
+        let work = Work::Program { path, argv, env, stdio };
+        let job = Job { plan, work, files, answer, wall: limits.wall, group: self.stage.group(slot) };
+        self.track(child::start(self.single, job), None)
+    }
+
+    fn unpack(
+        &mut self,
+        answer: OwnedFd,
+        mut fds: Vec<OwnedFd>,
+        env: &EnvId,
+        ticket: u64,
+        bytes_max: u64,
+        wall: Duration,
+    ) -> Result<(), Refused> {
+        self.stage.guarantees().accepts_jobs().map_err(|e| format!("no foreign environments on this host: {e}"))?;
+        let (target, name) = (target(env), format!("{UNPACKING}{ticket}"));
+        self.make_folder(&self.base, &target)?;
+        let inside = self.open(&target)?;
+        self.make_folder(&inside, &name)?;
+        let below = [target.as_str(), name.as_str()];
+        let (unpack, root) = (self.config.unpack, self.stage.folder_root(&below));
+        let body = move |input: Option<OwnedFd>| {
+            let input = input.ok_or("no archive")?;
+            let contents = unpack(File::from(input), &root, bytes_max)?;
+            finish(&root).map_err(|e| format!("cannot finish the environment: {e}"))?;
+            Ok(contents.to_bytes())
+        };
+        let job = Job {
+            plan: self.stage.folder(&below),
+            work: Work::Function { input: fds.pop(), body: Box::new(body) },
+            files: Files::default(),
+            answer,
+            wall,
+            group: None,
+        };
+        self.track(child::start(self.single, job), Some(Filling { target, name, unwanted: false }))
+    }
+
+    fn install(&self, env: &EnvId, ticket: u64) -> Result<(), Refused> {
+        let inside = self.open(&target(env))?;
+        let from = format!("{UNPACKING}{ticket}");
+        rustix::fs::renameat_with(&inside, &from, &inside, env.name.as_str(), RenameFlags::NOREPLACE)
+            .and_then(|()| rustix::fs::fsync(&inside))
+            .map_err(|e| format!("cannot install {env}: {e}"))
+    }
+
+    fn discard(&mut self, env: &EnvId, ticket: u64) -> Result<(), Refused> {
+        let (target, name) = (target(env), format!("{UNPACKING}{ticket}"));
+        let filling = self.boxes.iter_mut().find_map(|(pid, b)| {
+            let filling = b.fills.as_mut().filter(|f| f.target == target && f.name == name)?;
+            Some((*pid, filling))
+        });
+        match filling {
+            Some((pid, filling)) => {
+                filling.unwanted = true;
+                let _ = kill(Pid::from_raw(pid), Signal::SIGKILL);
+                Ok(())
+            }
+            None => self.remove(&target, &name),
+        }
+    }
+
+    /// Out of the way by a rename, then emptied by a child with no more rights than the owner's.
+    fn remove(&mut self, target: &str, name: &str) -> Result<(), Refused> {
+        let inside = self.open(target)?;
+        let to = loop {
+            self.removals += 1;
+            let to = format!("{REMOVING}{}", self.removals);
+            match rustix::fs::renameat_with(&inside, name, &inside, &to, RenameFlags::NOREPLACE) {
+                Err(rustix::io::Errno::EXIST) => {}
+                result => break result.map(|()| to),
+            }
+        };
+        let to = to.map_err(|e| format!("cannot remove {target}/{name}: {e}"))?;
+        self.empty(target, &to)
+    }
+
+    fn empty(&mut self, target: &str, name: &str) -> Result<(), Refused> {
+        // Nobody waits for this answer; the worker itself holds the other end, for a box ends with that.
+        let (hold, answer) = channel::pair().map_err(|e| e.to_string())?;
+        let path = self.stage.folder_root(&[target]).join(name);
+        let body = move |_hold| fs::remove_dir_all(&path).map(|()| Vec::new()).map_err(|e| e.to_string());
+        let job = Job {
+            plan: self.stage.folder(&[target]),
+            work: Work::Function { input: Some(hold), body: Box::new(body) },
+            files: Files::default(),
+            answer,
+            wall: REMOVE,
+            group: None,
+        };
+        self.track(child::start(self.single, job), None)
+    }
+
+    /// Removes what an earlier life left half-made.
+    fn sweep(&mut self) {
+        let Ok(targets) = fs::read_dir(self.stage.base()) else { return };
+        for target in targets.flatten().filter(|e| e.file_name().to_string_lossy().starts_with("target=")) {
+            let entries = fs::read_dir(target.path()).into_iter().flatten().flatten();
+            let names = entries.map(|e| e.file_name().to_string_lossy().into_owned());
+            let left: Vec<String> = names.filter(|n| n.starts_with(UNPACKING) || n.starts_with(REMOVING)).collect();
+            for name in left {
+                // What cannot be removed now is met again at the next start.
+                let _ = self.empty(&target.file_name().to_string_lossy(), &name);
+            }
+        }
+    }
+
+    /// Remembers a box that was started.
+    fn track(&mut self, started: io::Result<(Pid, OwnedFd)>, fills: Option<Filling>) -> Result<(), Refused> {
+        let (pid, answer) = started.map_err(|e| format!("cannot make a box: {e}"))?;
+        self.boxes.insert(pid.as_raw(), Running { answer, fills });
+        Ok(())
+    }
+
+    fn reap(&mut self) {
+        while let Ok(Some(_)) = self.signals.read_signal() {}
+        while let Some((pid, status, _)) = reap(false) {
+            let Some(Running { answer, fills }) = self.boxes.remove(&pid.as_raw()) else { continue };
+            let code = libc::WIFEXITED(status).then(|| libc::WEXITSTATUS(status));
+            if !matches!(code, Some(0 | FAILED)) {
+                Report::Refused(format!("the box ended early, wait status {status:#x}")).send(answer.as_fd());
+            }
+            if let Some(f) = fills.filter(|f| f.unwanted || code != Some(0)) {
+                let _ = self.remove(&f.target, &f.name);
+            }
+        }
+    }
+
+    /// A folder of the owner's; one that exists is fine only for `target=P`, which many environments share.
+    fn make_folder(&self, at: &OwnedFd, name: &str) -> Result<(), Refused> {
+        match rustix::fs::mkdirat(at, name, Mode::from_raw_mode(0o755)) {
+            Err(rustix::io::Errno::EXIST) if !name.starts_with(UNPACKING) => return Ok(()),
+            result => result.map_err(|e| format!("cannot make folder {name}: {e}"))?,
+        }
+        let Some((uid, gid)) = self.stage.give_to() else { return Ok(()) };
+        let (uid, gid) = (rustix::fs::Uid::from_raw(uid), rustix::fs::Gid::from_raw(gid));
+        rustix::fs::chownat(at, name, Some(uid), Some(gid), AtFlags::SYMLINK_NOFOLLOW)
+            .map_err(|e| format!("cannot give folder {name} to its owner: {e}"))
+    }
+
+    fn open(&self, target: &str) -> Result<OwnedFd, Refused> {
+        rustix::fs::openat(&self.base, target, FOLDER, Mode::empty()).map_err(|e| format!("cannot open {target}: {e}"))
+    }
+}
+
+/// The folder of a platform, below the base (`spec/daemon.md` 7.1).
+fn target(env: &EnvId) -> String {
+    format!("target={}", env.platform)
+}
+
+/// Whether programs of the environment make calls of another machine's form than ours.
+fn foreign(env: &EnvId) -> bool {
+    match std::env::consts::ARCH {
+        "x86_64" => matches!(env.platform.as_str(), "i386" | "i486" | "i586" | "i686"),
+        "aarch64" => env.platform.as_str().starts_with("arm"),
+        _ => false,
+    }
+}
+
+/// What an environment needs beside its archive: `tmp`, which 1.4 demands with this mode, and a place for devices.
+fn finish(root: &Path) -> io::Result<()> {
+    for (name, mode) in [("tmp", 0o1775), ("dev", 0o755)] {
+        let path = root.join(name);
+        match fs::DirBuilder::new().mode(mode).create(&path) {
+            Err(e) if e.kind() != io::ErrorKind::AlreadyExists => return Err(e),
+            _ => {}
+        }
+        if !fs::symlink_metadata(&path)?.is_dir() {
+            return Err(io::Error::other(format!("{name} is no folder")));
+        }
+        fs::set_permissions(&path, fs::Permissions::from_mode(mode))?;
+    }
+    Ok(())
 }

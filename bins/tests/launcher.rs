@@ -1,0 +1,354 @@
+//! The launcher with a real compiler: unpack, install, verify, run, kill, remove; as root and as an ordinary user.
+//!
+//! Has no harness: the launcher may only be forked while there is one thread. Run alone it tests the present user;
+//! as root it then runs itself again as an ordinary user. What the host lacks is skipped with the reason.
+
+use ice_bins::iceccd::launcher::{
+    Contents, Ended, How, JobLimits, LaunchError, Launcher, LauncherConfig, Layout, Program, RunRequest, RunningJob,
+    UnpackRequest,
+};
+use ice_core::env::EnvId;
+use ice_sandbox::channel;
+use std::error::Error;
+use std::fs::{self, File};
+use std::io::{Read, Write};
+use std::os::fd::OwnedFd;
+use std::os::unix::fs::{FileExt, MetadataExt, chown};
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitCode};
+use std::time::{Duration, Instant};
+
+type Outcome = Result<(), Box<dyn Error>>;
+type Test = fn(&Launcher, &EnvId, &Path) -> Outcome;
+
+const AS_USER: &str = "LAUNCHER_TEST_BASE";
+const USER: u32 = 41_000;
+const LONG: Duration = Duration::from_secs(60);
+
+fn main() -> ExitCode {
+    // Asked by cargo for a list, or filtered out.
+    if std::env::args().any(|a| a == "--list") {
+        return ExitCode::SUCCESS;
+    }
+    match run() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(e) => {
+            eprintln!("launcher: FAILED: {e}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run() -> Outcome {
+    if let Some(base) = std::env::var_os(AS_USER) {
+        return all(Path::new(&base), "ordinary user");
+    }
+    let folder = tempfile::Builder::new().prefix("launcher").tempdir()?;
+    let base = folder.path().join("envs");
+    fs::create_dir(&base)?;
+    let me = fs::metadata(&base)?.uid();
+    if let Err(reason) = plant(&base) {
+        println!("launcher: skipped all: {reason}");
+        return Ok(());
+    }
+    if me != 0 {
+        return all(&base, "ordinary user");
+    }
+    give(folder.path(), USER)?;
+    all(&base, "root")?;
+    // The program itself may lie where that user cannot go.
+    let own = folder.path().join("launcher-test");
+    fs::copy(std::env::current_exe()?, &own)?;
+    let status = Command::new(own).env(AS_USER, &base).uid(USER).gid(USER).status()?;
+    if status.success() { Ok(()) } else { Err(format!("as an ordinary user: {status}").into()) }
+}
+
+/// Puts an environment of the host's own gcc where the daemon would have it.
+fn plant(base: &Path) -> Outcome {
+    let env = base.join("target=x86_64/planted");
+    for dir in ["tmp", "dev", "usr/bin", "bin"] {
+        fs::create_dir_all(env.join(dir))?;
+    }
+    let prog = |name: &str| -> Result<PathBuf, Box<dyn Error>> {
+        let out = Command::new("gcc").arg(format!("-print-prog-name={name}")).output()?;
+        let path = PathBuf::from(String::from_utf8(out.stdout)?.trim());
+        if path.is_absolute() { Ok(path) } else { which(path.as_os_str()) }
+    };
+    let mut programs =
+        vec![("usr/bin/gcc", which("gcc")?), ("usr/bin/g++", which("g++")?), ("bin/true", which("true")?)];
+    programs.extend([
+        ("usr/bin/cc1", prog("cc1")?),
+        ("usr/bin/cc1plus", prog("cc1plus")?),
+        ("usr/bin/as", prog("as")?),
+    ]);
+    programs.push(("usr/bin/sh", which("sh")?));
+    for (name, from) in programs {
+        let from = from.canonicalize()?;
+        fs::copy(&from, env.join(name))?;
+        let ldd = String::from_utf8(Command::new("ldd").arg(&from).output()?.stdout)?;
+        for library in ldd.split_whitespace().filter(|w| w.starts_with('/')) {
+            let to = env.join(library.trim_start_matches('/'));
+            fs::create_dir_all(to.parent().ok_or("no parent")?)?;
+            fs::copy(library, to)?;
+        }
+    }
+    Ok(())
+}
+
+fn which(name: impl AsRef<std::ffi::OsStr>) -> Result<PathBuf, Box<dyn Error>> {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let found = std::env::split_paths(&path).map(|p| p.join(name.as_ref())).find(|p| p.is_file());
+    found.ok_or_else(|| format!("no {:?} on this host", name.as_ref()).into())
+}
+
+fn give(path: &Path, uid: u32) -> Outcome {
+    chown(path, Some(uid), Some(uid))?;
+    if path.is_dir() {
+        for entry in fs::read_dir(path)? {
+            give(&entry?.path(), uid)?;
+        }
+    }
+    Ok(())
+}
+
+/// A toy archive: one line per file, "path text".
+fn toy_unpack(mut input: File, into: &Path, _bytes_max: u64) -> Result<Contents, String> {
+    let mut text = String::new();
+    input.read_to_string(&mut text).map_err(|e| e.to_string())?;
+    for (path, content) in text.lines().filter_map(|l| l.split_once(' ')) {
+        let path = into.join(path);
+        path.parent().map_or(Ok(()), fs::create_dir_all).map_err(|e| e.to_string())?;
+        fs::write(&path, content).map_err(|e| e.to_string())?;
+    }
+    if text.contains("host") && File::open("/etc/hostname").is_ok() {
+        return Err("the host is in sight".to_owned());
+    }
+    let files = u32::try_from(text.lines().count()).map_err(|e| e.to_string())?;
+    Ok(Contents { digest: [7; 32], bytes: text.len() as u64, files })
+}
+
+fn all(base: &Path, who: &str) -> Outcome {
+    let root = who == "root";
+    let launcher = Launcher::start(LauncherConfig {
+        base: base.to_path_buf(),
+        slots: 2,
+        owner: root.then_some((USER, USER)),
+        job_uid_base: root.then_some(42_000),
+        nice: 0,
+        limits: JobLimits::default(),
+        unpack: toy_unpack,
+    })?;
+    println!("launcher as {who}:\n{}", launcher.guarantees());
+    if let Err(reason) = launcher.guarantees().accepts_jobs() {
+        println!("launcher as {who}: skipped, no jobs: {reason}");
+        return Ok(());
+    }
+    let env = EnvId::new(b"x86_64", b"planted")?;
+    let steps: [(&str, Test); 7] = [
+        ("verify", verify),
+        ("compile", compile),
+        ("tree", tree),
+        ("kill", kill),
+        ("refusals", refusals),
+        ("unpack", unpack),
+        ("cost", cost),
+    ];
+    for (name, step) in steps {
+        step(&launcher, &env, base).map_err(|e| format!("{name} as {who}: {e}"))?;
+        println!("launcher as {who}: {name} ok");
+    }
+    let other = launcher.clone();
+    drop(launcher);
+    if other.wait_gone(Duration::ZERO) { Err("the launcher died".into()) } else { Ok(()) }
+}
+
+fn verify(launcher: &Launcher, env: &EnvId, base: &Path) -> Outcome {
+    launcher.verify(env)?;
+    let cc1 = base.join("target=x86_64/planted/usr/bin/cc1");
+    let away = cc1.with_extension("away");
+    fs::rename(&cc1, &away)?;
+    let broken = launcher.verify(env);
+    fs::rename(&away, &cc1)?;
+    match broken {
+        Err(reason) if reason.contains("cc1") => Ok(()),
+        other => Err(format!("without cc1: {other:?}").into()),
+    }
+}
+
+fn request(env: &EnvId, args: &[&str], source: &str, object: &str) -> Result<RunRequest, Box<dyn Error>> {
+    Ok(RunRequest {
+        slot: 0,
+        env: env.clone(),
+        program: Program::Gcc,
+        args: args.iter().map(|a| a.as_bytes().to_vec()).collect(),
+        layout: Layout { object: object.into(), ..Layout::default() },
+        stdin: channel::sealed(source.as_bytes())?,
+        stdout: channel::memory()?.into(),
+        stderr: channel::memory()?.into(),
+        limits: JobLimits::default(),
+    })
+}
+
+fn end(job: &RunningJob) -> Result<Ended, Box<dyn Error>> {
+    Ok(job.wait(LONG)?.ok_or("no end within a minute")?)
+}
+
+fn read(fd: Option<OwnedFd>) -> Result<Vec<u8>, Box<dyn Error>> {
+    let file = File::from(fd.ok_or("no file")?);
+    let mut bytes = vec![0; usize::try_from(file.metadata()?.len())?];
+    file.read_exact_at(&mut bytes, 0)?;
+    Ok(bytes)
+}
+
+const C: [&str; 7] = ["-x", "c", "-fpreprocessed", "-c", "-", "-o", "hello.o"];
+
+fn compile(launcher: &Launcher, env: &EnvId, base: &Path) -> Outcome {
+    let source = "int printf(const char *, ...);\nint main(void) { return printf(\"hello\\n\") < 0; }\n";
+    let ended = end(&launcher.run(request(env, &C, source, "hello.o")?)?)?;
+    if ended.how != How::Exited(0) {
+        return Err(format!("{ended:?}").into());
+    }
+    let object = read(ended.object)?;
+    let folder = base.parent().ok_or("no parent")?;
+    let local = folder.join("local.o");
+    let mut cc = Command::new("gcc");
+    cc.args(&C[..5]).arg("-o").arg(&local).current_dir(folder).stdin(std::process::Stdio::piped());
+    let mut cc = cc.spawn()?;
+    cc.stdin.take().ok_or("no stdin")?.write_all(source.as_bytes())?;
+    cc.wait()?;
+    if object != fs::read(&local)? {
+        return Err("the object differs from a local one".into());
+    }
+    fs::remove_file(&local)?;
+    let stderr = channel::memory()?;
+    let mut bad = request(env, &C, "int main(void) { return x; }\n", "hello.o")?;
+    bad.stderr = stderr.try_clone()?.into();
+    let ended = end(&launcher.run(bad)?)?;
+    let text = read(Some(stderr.into()))?;
+    let named = String::from_utf8_lossy(&text).contains("undeclared");
+    if ended.how == How::Exited(1) && ended.object.is_none() && named && ended.usage.user > Duration::ZERO {
+        Ok(())
+    } else {
+        Err(format!("a wrong program: {ended:?}").into())
+    }
+}
+
+fn tree(launcher: &Launcher, env: &EnvId, _: &Path) -> Outcome {
+    let mut job = request(
+        env,
+        &["-x", "c", "-fpreprocessed", "-c", "-", "-g", "-o", "../obj/x.o"],
+        "int x;\n",
+        "r/home/u/obj/x.o",
+    )?;
+    job.layout.dirs = vec![b"r/home/u/obj".to_vec()];
+    job.layout.cwd = b"r/home/u/src".to_vec();
+    job.layout.dwo = b"r/home/u/obj/x.dwo".to_vec();
+    let stderr = channel::memory()?;
+    job.stderr = stderr.try_clone()?.into();
+    let ended = end(&launcher.run(job)?)?;
+    if ended.object.is_none() {
+        return Err(format!("{ended:?} {}", String::from_utf8_lossy(&read(Some(stderr.into()))?)).into());
+    }
+    let object = read(ended.object)?;
+    let cwd = b"/tmp/r/home/u/src";
+    if object.windows(cwd.len()).any(|w| w == cwd) && ended.dwo.is_none() { Ok(()) } else { Err("no cwd in it".into()) }
+}
+
+fn kill(launcher: &Launcher, env: &EnvId, _: &Path) -> Outcome {
+    // Waits for input that never comes.
+    let (from, to) = channel::pair()?;
+    let mut job = request(env, &C, "", "")?;
+    job.stdin = from;
+    job.limits.wall = Duration::from_millis(300);
+    let running = launcher.run(job)?;
+    let ended = end(&running)?;
+    if !ended.timed_out {
+        return Err(format!("no timeout: {ended:?}").into());
+    }
+    drop((running, to));
+    let (from, to) = channel::pair()?;
+    let mut job = request(env, &C, "", "")?;
+    job.stdin = from;
+    let running = launcher.run(job)?;
+    if running.wait(Duration::from_millis(200))?.is_some() {
+        return Err("ended by itself".into());
+    }
+    running.kill();
+    // All its processes held the other end.
+    if channel::hung_up(&to, LONG) { Ok(()) } else { Err("it lives on".into()) }
+}
+
+fn refusals(launcher: &Launcher, env: &EnvId, _: &Path) -> Outcome {
+    let mut wrong_slot = request(env, &C, "", "")?;
+    wrong_slot.slot = 2;
+    let mut missing = request(env, &C, "", "")?;
+    missing.program = Program::Clang;
+    let absent = request(&EnvId::new(b"x86_64", b"absent")?, &C, "", "")?;
+    let answer = |job: RunRequest| launcher.run(job).and_then(|j| j.wait(LONG).map(drop));
+    match (answer(wrong_slot), answer(missing), answer(absent)) {
+        (
+            Err(LaunchError::Refused(slot)),
+            Err(LaunchError::NotStarted { missing: true, .. }),
+            Err(LaunchError::Refused(no_env)),
+        ) if slot.contains("slot 2") && no_env.contains("absent") => Ok(()),
+        other => Err(format!("{other:?}").into()),
+    }
+}
+
+fn unpack(launcher: &Launcher, _: &EnvId, base: &Path) -> Outcome {
+    let env = EnvId::new(b"x86_64", b"toy")?;
+    let send = |text: &str| -> Result<_, Box<dyn Error>> {
+        let input = channel::sealed(text.as_bytes())?;
+        let request = UnpackRequest { env: env.clone(), input, bytes_max: 1 << 20, wall: LONG };
+        match launcher.unpack(request)?.wait(LONG) {
+            Ok(result) => Ok(result),
+            Err(_) => Err("no end of unpacking".into()),
+        }
+    };
+    let unpacked = send("usr/bin/as host\nx y\n")??;
+    if unpacked.contents != (Contents { digest: [7; 32], bytes: 20, files: 2 }) {
+        return Err(format!("{:?}", unpacked.contents).into());
+    }
+    launcher.install(unpacked)?;
+    let place = base.join("target=x86_64/toy");
+    let mode = |name: &str| fs::metadata(place.join(name)).map(|m| m.mode() & 0o7777);
+    if (mode("tmp")?, mode("")?) != (0o1775, 0o755)
+        || fs::metadata(&place)?.uid() != USER.max(fs::metadata(base)?.uid())
+    {
+        return Err("wrong modes or owner".into());
+    }
+    // A second one of that name cannot be installed, and is removed; so is one whose `tmp` is a file.
+    let second = launcher.install(send("x y\n")??);
+    let file = send("tmp file\n")?;
+    if second.is_ok() || file.is_ok() {
+        return Err("installed what it should not".into());
+    }
+    launcher.remove(&env)?;
+    let start = Instant::now();
+    let left =
+        || fs::read_dir(base.join("target=x86_64")).map(|d| d.flatten().map(|e| e.file_name()).collect::<Vec<_>>());
+    while left()? != ["planted"] {
+        if start.elapsed() > LONG {
+            return Err(format!("left behind: {:?}", left()?).into());
+        }
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    Ok(())
+}
+
+/// Prints what a box costs: request to end of /bin/true.
+fn cost(launcher: &Launcher, env: &EnvId, _: &Path) -> Outcome {
+    let mut times = Vec::new();
+    for _ in 0..100 {
+        let mut job = request(env, &[], "", "")?;
+        job.program = Program::True;
+        let start = Instant::now();
+        let ended = end(&launcher.run(job)?)?;
+        times.push((start.elapsed(), start.elapsed().saturating_sub(ended.usage.real)));
+    }
+    times.sort_unstable();
+    let (whole, box_only) = times[50];
+    println!("cost: request to end of /bin/true, median of 100: {whole:?}, of that the box {box_only:?}");
+    Ok(())
+}

@@ -1,0 +1,196 @@
+//! The filter of system calls: those that no compiler needs are refused, so that unknown compilers keep working.
+
+use std::io;
+
+const EPERM: u32 = libc::EPERM as u32;
+const ENOSYS: u32 = libc::ENOSYS as u32;
+
+/// Refused for want of permission.
+const REFUSED: &[libc::c_long] = &[
+    libc::SYS_mount,
+    libc::SYS_umount2,
+    libc::SYS_pivot_root,
+    libc::SYS_chroot,
+    libc::SYS_open_tree,
+    libc::SYS_move_mount,
+    libc::SYS_fsopen,
+    libc::SYS_fsconfig,
+    libc::SYS_fsmount,
+    libc::SYS_fspick,
+    libc::SYS_mount_setattr,
+    libc::SYS_unshare,
+    libc::SYS_setns,
+    libc::SYS_ptrace,
+    libc::SYS_process_vm_readv,
+    libc::SYS_process_vm_writev,
+    libc::SYS_kcmp,
+    libc::SYS_pidfd_getfd,
+    libc::SYS_bpf,
+    libc::SYS_perf_event_open,
+    libc::SYS_userfaultfd,
+    libc::SYS_io_uring_setup,
+    libc::SYS_io_uring_enter,
+    libc::SYS_io_uring_register,
+    libc::SYS_add_key,
+    libc::SYS_request_key,
+    libc::SYS_keyctl,
+    libc::SYS_kexec_load,
+    libc::SYS_init_module,
+    libc::SYS_finit_module,
+    libc::SYS_delete_module,
+    libc::SYS_reboot,
+    libc::SYS_swapon,
+    libc::SYS_swapoff,
+    libc::SYS_acct,
+    libc::SYS_quotactl,
+    libc::SYS_syslog,
+    libc::SYS_open_by_handle_at,
+    libc::SYS_name_to_handle_at,
+    libc::SYS_settimeofday,
+    libc::SYS_clock_settime,
+    libc::SYS_adjtimex,
+    libc::SYS_clock_adjtime,
+    libc::SYS_sethostname,
+    libc::SYS_setdomainname,
+    libc::SYS_fanotify_init,
+    libc::SYS_socket,
+    libc::SYS_mknodat,
+];
+
+/// Said not to exist, so that the C library falls back to older calls whose arguments can be looked at.
+const UNKNOWN: &[libc::c_long] = &[libc::SYS_clone3];
+
+/// Flags of clone that make namespaces.
+const NEW: u32 = (libc::CLONE_NEWNS
+    | libc::CLONE_NEWCGROUP
+    | libc::CLONE_NEWUTS
+    | libc::CLONE_NEWIPC
+    | libc::CLONE_NEWUSER
+    | libc::CLONE_NEWPID
+    | libc::CLONE_NEWNET) as u32;
+
+// Offsets in `struct seccomp_data`; the low half of an argument comes first on every machine named below.
+const NUMBER: u32 = 0;
+const MACHINE: u32 = 4;
+const ARGUMENT_0: u32 = 16;
+const ARGUMENT_1: u32 = 24;
+
+const LOAD: u16 = (libc::BPF_LD | libc::BPF_W | libc::BPF_ABS) as u16;
+const AND: u16 = (libc::BPF_ALU | libc::BPF_AND | libc::BPF_K) as u16;
+const EQUAL: u16 = (libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K) as u16;
+const AT_LEAST: u16 = (libc::BPF_JMP | libc::BPF_JGE | libc::BPF_K) as u16;
+const RETURN: u16 = (libc::BPF_RET | libc::BPF_K) as u16;
+
+/// The machine's number of `struct seccomp_data`; `None` where no filter is known to work.
+const fn machine() -> Option<u32> {
+    if cfg!(target_arch = "x86_64") {
+        Some(0xc000_003e)
+    } else if cfg!(target_arch = "aarch64") {
+        Some(0xc000_00b7)
+    } else if cfg!(all(target_arch = "arm", target_endian = "little")) {
+        Some(0x4000_0028)
+    } else if cfg!(target_arch = "x86") {
+        Some(0x4000_0003)
+    } else {
+        None
+    }
+}
+
+/// Installs it for this process and all that it starts. Needs `no_new_privs`.
+/// `foreign`: calls of another machine's form are let through instead of being deadly.
+pub(crate) fn install(foreign: bool) -> io::Result<()> {
+    let machine = machine().ok_or(io::Error::from(io::ErrorKind::Unsupported))?;
+    let mut program = program(machine, foreign);
+    let header =
+        libc::sock_fprog { len: u16::try_from(program.len()).unwrap_or(u16::MAX), filter: program.as_mut_ptr() };
+    let (mode, none): (libc::c_ulong, libc::c_ulong) = (libc::SECCOMP_MODE_FILTER.into(), 0);
+    // SAFETY: the header points to `program`, which lives until the call has copied it.
+    let result = unsafe { libc::prctl(libc::PR_SET_SECCOMP, mode, &raw const header, none, none) };
+    if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+}
+
+fn program(machine: u32, foreign: bool) -> Vec<libc::sock_filter> {
+    let line = |code, jt, jf, k| libc::sock_filter { code, jt, jf, k };
+    let fail = |errno| line(RETURN, 0, 0, libc::SECCOMP_RET_ERRNO | errno);
+    // A foreign machine's calls have other numbers than those below. Environments of another platform (i686 on x86_64)
+    // run unfiltered; elsewhere such calls are an attack.
+    let mut p = vec![line(LOAD, 0, 0, MACHINE), line(EQUAL, 1, 0, machine)];
+    p.push(line(RETURN, 0, 0, if foreign { libc::SECCOMP_RET_ALLOW } else { libc::SECCOMP_RET_KILL_PROCESS }));
+    p.push(line(LOAD, 0, 0, NUMBER));
+    if cfg!(target_arch = "x86_64") {
+        // x32: the same machine number, calls from 0x40000000 on.
+        p.push(line(AT_LEAST, 0, 1, 0x4000_0000));
+        p.push(line(RETURN, 0, 0, libc::SECCOMP_RET_KILL_PROCESS));
+    }
+    for (calls, errno) in [(REFUSED, EPERM), (UNKNOWN, ENOSYS)] {
+        for &call in calls {
+            p.push(line(EQUAL, 0, 1, u32::try_from(call).unwrap_or(u32::MAX)));
+            p.push(fail(errno));
+        }
+    }
+    // clone: only without new namespaces.
+    let clone = u32::try_from(libc::SYS_clone).unwrap_or(u32::MAX);
+    p.extend([line(EQUAL, 0, 4, clone), line(LOAD, 0, 0, ARGUMENT_0), line(AND, 0, 0, NEW), line(EQUAL, 1, 0, 0)]);
+    p.push(fail(EPERM));
+    // ioctl: not the two that type into a terminal. The number is loaded again, clone's test has replaced it.
+    let ioctl = u32::try_from(libc::SYS_ioctl).unwrap_or(u32::MAX);
+    p.extend([line(LOAD, 0, 0, NUMBER), line(EQUAL, 0, 4, ioctl), line(LOAD, 0, 0, ARGUMENT_1)]);
+    p.extend([line(EQUAL, 1, 0, TIOCSTI), line(EQUAL, 0, 1, TIOCLINUX)]);
+    p.push(fail(EPERM));
+    p.push(line(RETURN, 0, 0, libc::SECCOMP_RET_ALLOW));
+    p
+}
+
+const TIOCSTI: u32 = libc::TIOCSTI as u32;
+const TIOCLINUX: u32 = 0x541c;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Runs the program as the kernel would.
+    fn verdict(machine_seen: u32, call: u32, arguments: [u32; 2]) -> u32 {
+        let program = program(machine().unwrap_or(1), false);
+        let (mut at, mut a) = (0, 0);
+        loop {
+            let libc::sock_filter { code, jt, jf, k } = program[at];
+            at += 1;
+            let mut jump = |yes: bool| at += usize::from(if yes { jt } else { jf });
+            match code {
+                RETURN => return k,
+                AND => a &= k,
+                EQUAL => jump(a == k),
+                AT_LEAST => jump(a >= k),
+                LOAD => {
+                    a = match k {
+                        NUMBER => call,
+                        MACHINE => machine_seen,
+                        ARGUMENT_0 => arguments[0],
+                        _ => arguments[1],
+                    }
+                }
+                _ => panic!("unknown line {code}"),
+            }
+        }
+    }
+
+    #[test]
+    fn the_filter_refuses_what_it_should_and_nothing_else() {
+        let here = machine().unwrap_or(1);
+        let number = |n: libc::c_long| u32::try_from(n).unwrap_or(0);
+        let errno = |e| libc::SECCOMP_RET_ERRNO | e;
+        for &call in REFUSED {
+            assert_eq!(verdict(here, number(call), [0, 0]), errno(EPERM), "{call}");
+        }
+        assert_eq!(verdict(here, number(libc::SYS_clone3), [0, 0]), errno(ENOSYS));
+        assert_eq!(verdict(here, number(libc::SYS_clone), [NEW & 0x1000_0000, 0]), errno(EPERM));
+        assert_eq!(verdict(here, number(libc::SYS_ioctl), [0, TIOCSTI]), errno(EPERM));
+        assert_eq!(verdict(here, number(libc::SYS_ioctl), [0, TIOCLINUX]), errno(EPERM));
+        assert_eq!(verdict(here ^ 1, 0, [0, 0]), libc::SECCOMP_RET_KILL_PROCESS);
+        for call in
+            [libc::SYS_read, libc::SYS_execve, libc::SYS_mmap, libc::SYS_wait4, libc::SYS_ioctl, libc::SYS_clone]
+        {
+            assert_eq!(verdict(here, number(call), [0x11, 0x5401]), libc::SECCOMP_RET_ALLOW, "{call}");
+        }
+    }
+}

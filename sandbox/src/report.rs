@@ -1,0 +1,208 @@
+//! What comes back from a box.
+
+use crate::channel;
+use crate::error::Error;
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::time::Duration;
+
+/// How a program ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum How {
+    /// By itself, with this status.
+    Exited(i32),
+    /// By this signal.
+    Signalled(i32),
+}
+
+/// What a program and all its children used.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Usage {
+    /// Time on the wall, from the start of the program to its end.
+    pub real: Duration,
+    /// CPU time in user mode.
+    pub user: Duration,
+    /// CPU time in the kernel.
+    pub system: Duration,
+    /// Largest resident size of one of its processes, in KiB.
+    pub resident_kib: u64,
+    /// Page faults, with and without reading from a disk.
+    pub page_faults: u64,
+}
+
+/// The end of a job.
+#[derive(Debug)]
+pub struct Ended {
+    /// How the compiler ended.
+    pub how: How,
+    /// What it used.
+    pub usage: Usage,
+    /// The kernel killed for want of memory in the job's control group. Without such a group this is never set.
+    pub out_of_memory: bool,
+    /// The job was killed because its time was over.
+    pub timed_out: bool,
+    /// The object: a regular file, opened for reading. Only after exit status 0.
+    pub object: Option<OwnedFd>,
+    /// The `.dwo`, likewise.
+    pub dwo: Option<OwnedFd>,
+}
+
+/// What comes back from a box, or from the launcher in its stead.
+#[derive(Debug)]
+pub enum Report {
+    /// The program has run.
+    Ended(Ended),
+    /// A function in a box has ended well; its result.
+    Done(Vec<u8>),
+    /// The box could not be made, or the request was not acceptable.
+    Refused(String),
+    /// The box was made, but the program did not start.
+    NotStarted {
+        /// Program and reason.
+        text: String,
+        /// There is no such file.
+        missing: bool,
+    },
+}
+
+/// Longest report.
+const REPORT_MAX: usize = 4096;
+/// Numbers of an `Ended`.
+const NUMBERS: usize = 7;
+
+impl Report {
+    /// Sends it; a receiver that is gone is no error, it wants nothing any more.
+    pub fn send(&self, to: BorrowedFd<'_>) {
+        let mut fds = Vec::new();
+        let mut bytes = Vec::new();
+        match self {
+            Self::Ended(e) => {
+                let (kind, code) = match e.how {
+                    How::Exited(c) => (0, c),
+                    How::Signalled(s) => (1, s),
+                };
+                let flag = |on: bool, bit: u8| if on { bit } else { 0 };
+                bytes.extend_from_slice(&[
+                    b'E',
+                    kind | flag(e.out_of_memory, 2)
+                        | flag(e.timed_out, 4)
+                        | flag(e.object.is_some(), 8)
+                        | flag(e.dwo.is_some(), 16),
+                ]);
+                let micros = |d: Duration| u64::try_from(d.as_micros()).unwrap_or(u64::MAX);
+                let u = &e.usage;
+                let code = u64::from(code.unsigned_abs());
+                let numbers: [u64; NUMBERS] =
+                    [code, micros(u.real), micros(u.user), micros(u.system), u.resident_kib, u.page_faults, 0];
+                bytes.extend(numbers.iter().flat_map(|n| n.to_le_bytes()));
+                fds.extend(e.object.iter().chain(&e.dwo).map(AsFd::as_fd));
+            }
+            Self::Done(result) => {
+                bytes.push(b'D');
+                bytes.extend_from_slice(result);
+            }
+            Self::Refused(text) => {
+                bytes.push(b'R');
+                bytes.extend_from_slice(text.as_bytes());
+            }
+            Self::NotStarted { text, missing } => {
+                bytes.push(if *missing { b'M' } else { b'N' });
+                bytes.extend_from_slice(text.as_bytes());
+            }
+        }
+        bytes.truncate(REPORT_MAX);
+        let _ = channel::send(to, &bytes, &fds);
+    }
+
+    /// Takes one; `None` when `timeout` passed first, `Gone` when the other end closed without one.
+    pub fn receive(from: &OwnedFd, timeout: Duration) -> Result<Option<Self>, Error> {
+        let talk = || Error::step::<io::Error>("read a report");
+        if !channel::readable(from, timeout).map_err(talk())? {
+            return Ok(None);
+        }
+        let packet = match channel::receive(from.as_fd(), REPORT_MAX) {
+            Err(e) if e.raw_os_error() == Some(libc::ECONNRESET) => return Err(Error::Gone("the box")),
+            result => result.map_err(talk())?,
+        };
+        let mut fds = packet.fds.into_iter();
+        let Some((kind, rest)) = packet.bytes.split_first() else {
+            return Err(Error::Gone("the box"));
+        };
+        let text = || String::from_utf8_lossy(rest).into_owned();
+        Ok(Some(match kind {
+            b'D' => Self::Done(rest.to_vec()),
+            b'R' => Self::Refused(text()),
+            b'M' | b'N' => Self::NotStarted { text: text(), missing: *kind == b'M' },
+            b'E' => {
+                let (&[flags], rest) = rest.split_first_chunk::<1>().ok_or(Error::Malformed("short report"))?;
+                let numbers: Vec<u64> =
+                    rest.chunks_exact(8).map(|n| n.iter().rev().fold(0, |n, &b| n << 8 | u64::from(b))).collect();
+                let numbers: [u64; NUMBERS] = numbers.try_into().map_err(|_| Error::Malformed("short report"))?;
+                let [code, real, user, system, resident_kib, page_faults, _] = numbers;
+                let code = i32::try_from(code).map_err(|_| Error::Malformed("status"))?;
+                let mut file = |bit: u8| if flags & bit == 0 { Ok(None) } else { regular(fds.next()).map(Some) };
+                Self::Ended(Ended {
+                    how: if flags & 1 == 0 { How::Exited(code) } else { How::Signalled(code) },
+                    usage: Usage {
+                        real: Duration::from_micros(real),
+                        user: Duration::from_micros(user),
+                        system: Duration::from_micros(system),
+                        resident_kib,
+                        page_faults,
+                    },
+                    out_of_memory: flags & 2 != 0,
+                    timed_out: flags & 4 != 0,
+                    object: file(8)?,
+                    dwo: file(16)?,
+                })
+            }
+            _ => return Err(Error::Malformed("kind of report")),
+        }))
+    }
+}
+
+/// The file, if it is a regular one: whatever a box hands out must not block or act when read.
+fn regular(fd: Option<OwnedFd>) -> Result<OwnedFd, Error> {
+    let fd = fd.ok_or(Error::Malformed("file missing"))?;
+    let stat = nix::sys::stat::fstat(&fd).map_err(Error::step("look at an output"))?;
+    if stat.st_mode & libc::S_IFMT == libc::S_IFREG { Ok(fd) } else { Err(Error::Malformed("output is no file")) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn through(report: &Report) -> Result<Option<Report>, Error> {
+        let (a, b) = channel::pair().map_err(Error::step("pair"))?;
+        report.send(a.as_fd());
+        drop(a);
+        Report::receive(&b, Duration::from_secs(5))
+    }
+
+    #[test]
+    fn reports_cross_a_socket() {
+        let usage = Usage { real: Duration::from_millis(5), resident_kib: 70, ..Usage::default() };
+        let object = tempfile::tempfile().ok().map(Into::into);
+        let ended =
+            Ended { how: How::Signalled(9), usage, out_of_memory: true, timed_out: false, object: None, dwo: object };
+        let Ok(Some(Report::Ended(back))) = through(&Report::Ended(ended)) else { panic!("no end") };
+        assert_eq!((back.how, back.usage), (How::Signalled(9), usage));
+        assert!(back.out_of_memory && !back.timed_out && back.object.is_none() && back.dwo.is_some());
+        let missing = Report::NotStarted { text: "x".to_owned(), missing: true };
+        assert!(matches!(through(&missing), Ok(Some(Report::NotStarted { missing: true, .. }))));
+    }
+
+    #[test]
+    fn an_output_that_is_no_file_is_refused() {
+        let (pipe, _other) = nix::unistd::pipe().unwrap_or_else(|e| panic!("{e}"));
+        let ended = Ended {
+            how: How::Exited(0),
+            usage: Usage::default(),
+            out_of_memory: false,
+            timed_out: false,
+            object: Some(pipe),
+            dwo: None,
+        };
+        assert!(matches!(through(&Report::Ended(ended)), Err(Error::Malformed(_))));
+    }
+}
