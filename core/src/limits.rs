@@ -14,3 +14,15 @@ pub const CHUNK_PLAIN: usize = 100_000;
 pub const HANDSHAKE: Duration = Duration::from_secs(15);
 /// A blocked send (`spec/wire.md` 8).
 pub const SEND: Duration = Duration::from_secs(30);
+/// Jobs one request may ask for: a client asks for 1, or 3 to compare them (decisions.md 17).
+pub const JOBS_PER_REQUEST_MAX: u32 = 64;
+/// Jobs a scheduler lets wait; what comes on top is built by its submitter (decisions.md 17).
+pub const QUEUED_MAX: usize = 100_000;
+/// Local jobs of one host that a scheduler keeps in mind: far more than any machine runs.
+pub const LOCAL_JOBS_MAX: usize = 4096;
+/// From the end of the handshake to LOGIN or MON_LOGIN.
+pub const LOGIN: Duration = Duration::from_secs(15);
+/// Text peers of a scheduler without a command.
+pub const TEXT_IDLE: Duration = Duration::from_secs(36);
+/// Longest command line of a text peer.
+pub const TEXT_LINE_MAX: usize = 4096;

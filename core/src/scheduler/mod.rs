@@ -3,15 +3,34 @@
 //! It knows no socket, clock or file, and does not know how a message is spelt: the shell says what happened ([`Input`]) and
 //! carries out what comes back ([`Output`]).
 
+mod check;
+mod cluster;
+mod console;
+mod hosts;
+mod jobs;
+mod monitor;
+mod need;
 mod note;
+mod policy;
+mod queue;
+mod speed;
+#[cfg(test)]
+mod tests;
 
 pub use note::{Level, Note};
 
-use crate::ids::{HostId, PeerId};
-use crate::message::Message;
+use crate::ids::{HostId, JobId, PeerId};
+use crate::limits::LOGIN;
+use crate::message::{Message, MonJobBegin};
 use crate::text::Text;
 use crate::time::{Duration, Instant};
 use crate::version::Version;
+use cluster::Cluster;
+use console::Console;
+use jobs::{Job, State};
+use queue::Queue;
+use speed::Files;
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 /// What a scheduler is told once.
 #[derive(Clone, Debug)]
@@ -156,46 +175,331 @@ pub enum CloseReason {
     GoodBye,
 }
 
+/// A binary peer.
+#[derive(Debug)]
+enum Peer {
+    /// Has not said what it is.
+    Fresh { address: Text, offer: Version, version: Version, until: Instant },
+    /// A daemon.
+    Host(HostId),
+    /// Told of everything; `Scheduler::monitors` knows its version.
+    Monitor,
+}
+
+/// What a point in time is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Timer {
+    Login(PeerId),
+    Host(HostId),
+    Age(JobId),
+    TextIdle(PeerId),
+    Internals(PeerId),
+}
+
+/// What has been, since the start.
+#[derive(Clone, Copy, Debug, Default)]
+struct Counts {
+    placed: u64,
+    succeeded: u64,
+    failed: u64,
+    cancelled: u64,
+    lost: u64,
+}
+
+impl Counts {
+    fn ended(&mut self, exit_code: i32) {
+        if exit_code == 0 {
+            self.succeeded += 1;
+        } else {
+            self.failed += 1;
+        }
+    }
+}
+
 /// The scheduler: all that it knows and decides.
+#[derive(Debug)]
 pub struct Scheduler {
     config: Config,
+    started: Instant,
+    now: Instant,
+    peers: BTreeMap<PeerId, Peer>,
+    monitors: BTreeMap<PeerId, Version>,
+    consoles: BTreeMap<PeerId, Console>,
+    cluster: Cluster,
+    jobs: BTreeMap<JobId, Job>,
+    queue: Queue,
+    files: Files,
+    /// Names and addresses that may not log in.
+    blocked: Vec<Text>,
+    timers: BTreeSet<(Instant, Timer)>,
+    outputs: VecDeque<Output>,
+    /// Hosts that may take a job they could not take before.
+    freed: BTreeSet<HostId>,
+    /// Hosts became fewer: waiting jobs may have become hopeless.
+    shrunk: bool,
+    last_number: u32,
+    next_host: u32,
+    counts: Counts,
 }
 
 impl Scheduler {
     /// A scheduler nobody is connected to, started at `now`.
     pub fn new(config: Config, now: Instant) -> Self {
-        let _ = now;
-        Self { config }
+        let cluster = Cluster::new(config.seed);
+        Self {
+            config,
+            started: now,
+            now,
+            peers: BTreeMap::new(),
+            monitors: BTreeMap::new(),
+            consoles: BTreeMap::new(),
+            cluster,
+            jobs: BTreeMap::new(),
+            queue: Queue::default(),
+            files: Files::default(),
+            blocked: Vec::new(),
+            timers: BTreeSet::new(),
+            outputs: VecDeque::new(),
+            freed: BTreeSet::new(),
+            shrunk: false,
+            last_number: 0,
+            next_host: 0,
+            counts: Counts::default(),
+        }
     }
 
     /// Tells it what happened. Ask [`Self::poll_output`] until it is empty, then [`Self::poll_timeout`].
     pub fn handle(&mut self, now: Instant, input: Input) {
-        let _ = (now, input, &self.config);
+        self.now = self.now.max(now);
+        match input {
+            Input::Opened { peer, address, offer, version } => {
+                self.note(Level::Debug, || Note::Accepted { address: address.clone() });
+                let until = self.now + LOGIN;
+                self.timers.insert((until, Timer::Login(peer)));
+                self.peers.insert(peer, Peer::Fresh { address, offer, version, until });
+            }
+            Input::TextOpened { peer } => self.text_opened(peer),
+            Input::Said { peer, message } => self.said(peer, message),
+            Input::Line { peer, text } => self.line(peer, text),
+            Input::Closed { peer } => self.closed(peer),
+            Input::Probed { host, reachable } => self.probed(host, reachable),
+            Input::ElectionLost { address, port, version } => {
+                self.note(Level::Info, || Note::ElectionLost { address, port, version });
+                self.drop_all(CloseReason::ElectionLost);
+            }
+            Input::Shutdown => {
+                self.drop_all(CloseReason::Shutdown);
+                let texts: Vec<PeerId> = self.consoles.keys().copied().collect();
+                for peer in texts {
+                    self.forget_text(peer);
+                    self.close(peer, CloseReason::Shutdown);
+                }
+            }
+        }
+        self.hand_out();
     }
 
     /// Lets everything happen that was due until `now`; ask for outputs afterwards.
     pub fn handle_timeout(&mut self, now: Instant) {
-        let _ = now;
+        self.now = self.now.max(now);
+        while let Some((at, timer)) = self.timers.first().copied() {
+            if at > self.now {
+                break;
+            }
+            self.timers.remove(&(at, timer));
+            match timer {
+                Timer::Login(peer) => self.no_login(peer),
+                Timer::Host(host) => self.tick(host),
+                Timer::Age(job) => self.age(job),
+                Timer::TextIdle(peer) => self.text_idle(peer),
+                Timer::Internals(peer) => self.internals_over(peer),
+            }
+        }
+        self.hand_out();
     }
 
     /// The next thing to do, in order.
     pub fn poll_output(&mut self) -> Option<Output> {
-        None
+        self.outputs.pop_front()
     }
 
     /// When [`Self::handle_timeout`] must be called at the latest; `None` if nothing but an input can change anything.
     pub fn poll_timeout(&self) -> Option<Instant> {
-        None
+        self.timers.first().map(|(at, _)| *at)
     }
 
-    /// Asserts all that must be true, for simulations; says what is not.
-    pub fn check(&self) -> Result<(), String> {
-        Ok(())
+    fn said(&mut self, peer: PeerId, message: Message) {
+        match self.peers.get(&peer) {
+            Some(Peer::Fresh { .. }) => self.first_said(peer, message),
+            Some(Peer::Host(host)) => {
+                let host = *host;
+                self.heard(host, &message);
+                self.host_said(host, message);
+            }
+            // 1.4 never reads a monitor again.
+            Some(Peer::Monitor) | None => {}
+        }
     }
 
-    /// The same for one host: cheap enough to be called after each event.
-    pub fn check_host(&self, host: HostId) -> Result<(), String> {
-        let _ = host;
-        Ok(())
+    fn first_said(&mut self, peer: PeerId, message: Message) {
+        let Some(Peer::Fresh { address, offer, version, until }) = self.peers.remove(&peer) else { return };
+        self.timers.remove(&(until, Timer::Login(peer)));
+        match message {
+            Message::Login(login) => self.logged_in(peer, address, offer, version, login),
+            Message::MonLogin => self.monitor_logged_in(peer, version),
+            other => {
+                self.note(Level::Info, || Note::InvalidFirstMessage { kind: letter(&other) });
+                self.close(peer, CloseReason::InvalidFirstMessage);
+            }
+        }
     }
+
+    fn host_said(&mut self, host: HostId, message: Message) {
+        match message {
+            Message::Login(login) => self.relogged_in(host, login),
+            Message::GetCs(request) => self.requested(host, &request),
+            Message::JobBegin(begin) => self.begun(host, begin),
+            Message::JobDone(done) => self.done(host, done),
+            Message::JobLocalBegin(begin) => self.local_begun(host, &begin),
+            Message::JobLocalDone { id } => self.local_done(host, id),
+            Message::Stats(stats) => self.loaded(host, stats),
+            Message::BlacklistHostEnv(black) => self.blacklisted(host, &black),
+            Message::StatusText { text } => self.status_text(host, &text),
+            Message::Ping => {}
+            Message::End => self.host_left(host, Some(CloseReason::SaidEnd)),
+            other => {
+                self.note(Level::Info, || Note::InvalidMessage { kind: letter(&other) });
+                self.host_left(host, Some(CloseReason::InvalidMessage));
+            }
+        }
+    }
+
+    fn monitor_logged_in(&mut self, peer: PeerId, version: Version) {
+        self.peers.insert(peer, Peer::Monitor);
+        self.monitors.insert(peer, version);
+        let mut told: Vec<Message> =
+            self.cluster.hosts().map(|h| Message::MonStats(monitor::host_stats(h, false))).collect();
+        for (id, job) in &self.jobs {
+            if let State::Compiling { server, start_time } = job.state {
+                told.push(Message::MonJobBegin(MonJobBegin { job: *id, start_time, host: server }));
+            }
+        }
+        for message in told {
+            self.send(peer, message);
+        }
+    }
+
+    fn closed(&mut self, peer: PeerId) {
+        self.forget_text(peer);
+        match self.peers.remove(&peer) {
+            Some(Peer::Fresh { until, .. }) => {
+                self.timers.remove(&(until, Timer::Login(peer)));
+                self.note(Level::Debug, || Note::UnknownLeft);
+            }
+            Some(Peer::Host(host)) => self.host_left(host, None),
+            Some(Peer::Monitor) => {
+                self.monitors.remove(&peer);
+            }
+            None => {}
+        }
+    }
+
+    fn no_login(&mut self, peer: PeerId) {
+        if let Some(Peer::Fresh { address, .. }) = self.peers.remove(&peer) {
+            self.note(Level::Warning, || Note::NoLogin { address });
+            self.close(peer, CloseReason::NoLogin);
+        }
+    }
+
+    /// Every host, then every monitor goes; who has not logged in yet may stay and log in.
+    fn drop_all(&mut self, reason: CloseReason) {
+        let hosts: Vec<HostId> = self.cluster.hosts().map(|h| h.id).collect();
+        for host in hosts {
+            self.host_left(host, Some(reason));
+        }
+        for (peer, _) in std::mem::take(&mut self.monitors) {
+            self.peers.remove(&peer);
+            self.close(peer, reason);
+        }
+    }
+
+    /// The next number for a job or local job; 0 means "none" on the wire.
+    fn next_number(&mut self) -> u32 {
+        self.last_number = self.last_number.checked_add(1).unwrap_or(1);
+        self.last_number
+    }
+
+    fn uptime(&self) -> Duration {
+        self.now.since(self.started) + self.config.uptime_before
+    }
+
+    fn output(&mut self, output: Output) {
+        self.outputs.push_back(output);
+    }
+
+    fn note(&mut self, level: Level, note: impl FnOnce() -> Note) {
+        if level <= self.config.notes {
+            let note = note();
+            debug_assert_eq!(note.level(), level, "{note}");
+            self.output(Output::Note(note));
+        }
+    }
+
+    fn send(&mut self, peer: PeerId, message: Message) {
+        self.output(Output::Send { peer, message });
+    }
+
+    fn send_text(&mut self, peer: PeerId, text: String) {
+        self.output(Output::SendText { peer, text });
+    }
+
+    fn close(&mut self, peer: PeerId, reason: CloseReason) {
+        self.output(Output::Close { peer, reason });
+    }
+
+    fn tell_monitors(&mut self, message: &Message) {
+        self.tell_monitors_by_version(|_| message.clone());
+    }
+
+    fn tell_monitors_by_version(&mut self, message: impl Fn(Version) -> Message) {
+        for (peer, version) in &self.monitors {
+            self.outputs.push_back(Output::Send { peer: *peer, message: message(*version) });
+        }
+    }
+}
+
+/// The type number of a message as a character: how 1.4 logs it.
+fn letter(message: &Message) -> char {
+    let number = match message {
+        Message::Ping => 66,
+        Message::End => 67,
+        Message::GetNativeEnv(_) => 69,
+        Message::NativeEnv { .. } => 70,
+        Message::GetCs(_) => 71,
+        Message::UseCs(_) => 72,
+        Message::CompileFile(_) => 73,
+        Message::FileChunk(_) => 74,
+        Message::CompileResult(_) => 75,
+        Message::JobBegin(_) => 76,
+        Message::JobDone(_) => 77,
+        Message::JobLocalBegin(_) => 78,
+        Message::JobLocalDone { .. } => 79,
+        Message::Login(_) => 80,
+        Message::Stats(_) => 81,
+        Message::MonLogin => 82,
+        Message::MonGetCs(_) => 83,
+        Message::MonJobBegin(_) => 84,
+        Message::MonJobDone(_) => 85,
+        Message::MonLocalJobBegin(_) => 86,
+        Message::MonStats(_) => 87,
+        Message::TransferEnv(_) => 88,
+        Message::StatusText { .. } => 90,
+        Message::GetInternals => 91,
+        Message::CsConf(_) => 92,
+        Message::VerifyEnv(_) => 93,
+        Message::VerifyEnvResult { .. } => 94,
+        Message::BlacklistHostEnv(_) => 95,
+        Message::NoCs { .. } => 96,
+    };
+    char::from(number)
 }

@@ -1,0 +1,96 @@
+//! What must always be true of a scheduler, for tests and simulations.
+
+use super::jobs::State;
+use super::{Peer, Scheduler, Timer};
+use crate::ids::{HostId, JobId};
+
+impl Scheduler {
+    /// Whether all that must be true is; says what is not. Its cost grows with hosts and jobs.
+    pub fn check(&self) -> Result<(), String> {
+        self.cluster.check()?;
+        self.queue.check()?;
+        for host in self.cluster.hosts() {
+            self.check_host(host.id)?;
+        }
+        for id in self.jobs.keys() {
+            self.check_job(*id)?;
+        }
+        let pending = self.jobs.values().filter(|j| j.state == State::Pending).count();
+        if pending != self.queue.len() {
+            return Err(format!("{pending} pending jobs, {} in the queue", self.queue.len()));
+        }
+        for (id, known) in self.cluster.needs.all() {
+            let jobs = self.jobs.values().filter(|j| j.need == id).count();
+            let waiting = self.jobs.values().filter(|j| j.need == id && j.state == State::Pending).count();
+            let installs = self.cluster.hosts().flat_map(|h| h.installing.values()).filter(|i| i.need == id).count();
+            if (jobs, waiting, installs) != (known.jobs, known.waiting, known.installing) {
+                return Err(format!("need {id:?}: {known:?} but {jobs} jobs, {waiting} wait, {installs} install"));
+            }
+        }
+        let hosts = self.peers.values().filter(|p| matches!(p, Peer::Host(_))).count();
+        if hosts != self.cluster.len() {
+            return Err(format!("{hosts} peers are hosts, {} hosts", self.cluster.len()));
+        }
+        if !self.freed.is_empty() || self.shrunk {
+            return Err("work was left over".into());
+        }
+        Ok(())
+    }
+
+    /// The same for one host, cheap enough for each event.
+    pub fn check_host(&self, id: HostId) -> Result<(), String> {
+        let Some(host) = self.cluster.host(id) else { return Ok(()) };
+        self.cluster.check_host(host)?;
+        if !matches!(self.peers.get(&host.peer), Some(Peer::Host(known)) if *known == id) {
+            return Err(format!("host {id}: its peer is somebody else"));
+        }
+        let mut running = 0;
+        let mut given = 0;
+        for job in &host.jobs {
+            let Some(job) = self.jobs.get(job).filter(|j| j.server() == Some(id)) else {
+                return Err(format!("host {id}: job {job} is not its own"));
+            };
+            running += u32::from(matches!(job.state, State::Compiling { .. }));
+            given += u32::from(job.submitter != id);
+        }
+        if running != host.running {
+            return Err(format!("host {id}: {running} jobs run, {} counted", host.running));
+        }
+        // Its own jobs may be more: what nobody else can do goes home whatever there is.
+        if given > host.slots + 1 + host.slots / 4 {
+            return Err(format!("host {id}: {given} jobs of others for {} slots", host.slots));
+        }
+        for job in &host.asked {
+            if self.jobs.get(job).is_none_or(|j| j.submitter != id) {
+                return Err(format!("host {id}: did not ask for job {job}"));
+            }
+        }
+        for install in host.installing.values() {
+            if !host.jobs.contains(&install.job) {
+                return Err(format!("host {id}: installs for job {} that it does not have", install.job));
+            }
+        }
+        match host.tick {
+            Some(at) if !self.timers.contains(&(at, Timer::Host(id))) => Err(format!("host {id}: its timer is lost")),
+            _ => Ok(()),
+        }
+    }
+
+    /// The same for one job.
+    pub fn check_job(&self, id: JobId) -> Result<(), String> {
+        let Some(job) = self.jobs.get(&id) else { return Ok(()) };
+        let queued = self.queue.contains(job.lane(), id);
+        if queued != (job.state == State::Pending) {
+            return Err(format!("job {id}: {:?} but queued={queued}", job.state));
+        }
+        if self.cluster.host(job.submitter).is_none_or(|h| !h.asked.contains(&id)) {
+            return Err(format!("job {id}: its submitter {} does not know it", job.submitter));
+        }
+        if let Some(server) = job.server() {
+            if self.cluster.host(server).is_none_or(|h| !h.jobs.contains(&id)) {
+                return Err(format!("job {id}: its server {server} does not know it"));
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,398 @@
+//! The text port: command in, text out (`spec/scheduler.md` 7).
+//!
+//! `internals` asks all hosts at once and answers when all have answered, or after 2 s; lines that come meanwhile wait, so that
+//! answers keep the order of the questions.
+
+use super::cluster::Host;
+use super::jobs::State;
+use super::{CloseReason, Scheduler, Timer};
+use crate::ids::{HostId, JobId, PeerId};
+use crate::limits::{TEXT_IDLE, TEXT_LINE_MAX};
+use crate::message::Message;
+use crate::text::Text;
+use crate::time::{Duration, Instant};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::fmt::Write as _;
+
+/// How long `internals` waits for hosts.
+const INTERNALS_MAX: Duration = Duration::from_secs(2);
+/// Lines that may wait behind an `internals`.
+const LINES_MAX: usize = 256;
+/// Entries of the block list.
+const BLOCKED_MAX: usize = 4096;
+
+/// A peer of the text port.
+#[derive(Debug)]
+pub(super) struct Console {
+    pub idle_at: Instant,
+    internals: Option<Internals>,
+    lines: VecDeque<Text>,
+}
+
+/// An `internals` that is being answered.
+#[derive(Debug)]
+struct Internals {
+    until: Instant,
+    /// In the order of the answer.
+    hosts: Vec<(HostId, Text)>,
+    waiting: BTreeSet<HostId>,
+    answers: BTreeMap<HostId, Text>,
+}
+
+impl Scheduler {
+    /// A text peer is there: greet it.
+    pub(super) fn text_opened(&mut self, peer: PeerId) {
+        let idle_at = self.now + TEXT_IDLE;
+        self.timers.insert((idle_at, Timer::TextIdle(peer)));
+        self.consoles.insert(peer, Console { idle_at, internals: None, lines: VecDeque::new() });
+        let greeting = format!(
+            "200-ICECC {}: {}s uptime, {} hosts, {} jobs in queue ({} total).\n200 Use 'help' for help and 'quit' to quit.\n",
+            self.config.version,
+            self.uptime().as_secs(),
+            self.cluster.len(),
+            self.jobs.len(),
+            self.last_number
+        );
+        self.send_text(peer, greeting);
+    }
+
+    /// A text peer has been silent for too long.
+    pub(super) fn text_idle(&mut self, peer: PeerId) {
+        self.good_bye(peer);
+    }
+
+    /// A line of a text peer.
+    pub(super) fn line(&mut self, peer: PeerId, line: Text) {
+        let idle_at = self.now + TEXT_IDLE;
+        let Some(console) = self.consoles.get_mut(&peer) else { return };
+        let old = std::mem::replace(&mut console.idle_at, idle_at);
+        self.timers.remove(&(old, Timer::TextIdle(peer)));
+        self.timers.insert((idle_at, Timer::TextIdle(peer)));
+        if line.len() > TEXT_LINE_MAX || console.lines.len() >= LINES_MAX {
+            self.good_bye(peer);
+            return;
+        }
+        if console.internals.is_some() {
+            console.lines.push_back(line);
+            return;
+        }
+        self.command(peer, &line);
+    }
+
+    fn good_bye(&mut self, peer: PeerId) {
+        self.send_text(peer, "200 Good Bye!\n".into());
+        self.forget_text(peer);
+        self.close(peer, CloseReason::GoodBye);
+    }
+
+    /// Forgets a text peer that is gone.
+    pub(super) fn forget_text(&mut self, peer: PeerId) {
+        let Some(console) = self.consoles.get(&peer) else { return };
+        let idle = (console.idle_at, Timer::TextIdle(peer));
+        let internals = console.internals.as_ref().map(|i| (i.until, Timer::Internals(peer)));
+        self.timers.remove(&idle);
+        if let Some(timer) = internals {
+            self.timers.remove(&timer);
+        }
+        self.consoles.remove(&peer);
+    }
+
+    fn command(&mut self, peer: PeerId, line: &Text) {
+        let whole = line.lossy().into_owned();
+        let mut words = whole.split(' ').filter(|word| !word.is_empty());
+        let command = words.next().unwrap_or_default().to_ascii_lowercase();
+        let arguments: Vec<&str> = words.collect();
+        let json = arguments.contains(&"--json");
+        let mut out = String::new();
+        match command.as_str() {
+            "help" => {
+                out.push_str("listcs\nlistblocks\nlistjobs\nremovecs\nblockcs\nunblockcs\ninternals\nhelp\nquit\n")
+            }
+            "listcs" if json => self.list_hosts_json(&mut out),
+            "listcs" => self.list_hosts(&mut out),
+            "listjobs" if json => self.list_jobs_json(&mut out),
+            "listjobs" => {
+                for id in self.jobs.keys() {
+                    self.job_line(&mut out, " ", *id);
+                }
+            }
+            "listblocks" => {
+                for entry in &self.blocked {
+                    let _ = writeln!(out, "   {entry}");
+                }
+            }
+            "stats" => self.statistics(&mut out),
+            "removecs" | "blockcs" if arguments.is_empty() => out.push_str("401 Sure. But which hosts?\n"),
+            "unblockcs" if arguments.is_empty() => out.push_str("401 Sure. But which host?\n"),
+            "removecs" => self.remove_hosts(&mut out, &arguments),
+            "blockcs" => {
+                for name in &arguments {
+                    if self.blocked.len() < BLOCKED_MAX {
+                        self.blocked.push(Text::from(*name));
+                    }
+                }
+                self.remove_hosts(&mut out, &arguments);
+            }
+            "unblockcs" => {
+                for name in arguments {
+                    if let Some(at) = self.blocked.iter().position(|entry| *entry == name) {
+                        self.blocked.remove(at);
+                    }
+                }
+            }
+            "internals" => {
+                self.ask_internals(peer, &arguments);
+                return;
+            }
+            "quit" | "exit" => {
+                self.good_bye(peer);
+                return;
+            }
+            _ => {
+                let _ = writeln!(out, "Invalid command '{whole}'");
+            }
+        }
+        out.push_str("200 done\n");
+        self.send_text(peer, out);
+    }
+
+    fn remove_hosts(&mut self, out: &mut String, names: &[&str]) {
+        for name in names {
+            let host = self.cluster.named(&Text::from(*name)).next().map(|h| (h.id, h.name.clone()));
+            if let Some((id, _)) = host {
+                let _ = writeln!(out, "removing host {name}");
+                self.host_left(id, Some(CloseReason::Removed));
+            }
+        }
+    }
+
+    fn list_hosts(&self, out: &mut String) {
+        for host in self.cluster.hosts() {
+            let slots = i64::from(host.slots) * if host.ping_out.is_some() { -1 } else { 1 };
+            let _ = write!(
+                out,
+                " {} ({}:{}) [{}] speed={:.2} jobs={}/{slots} load={}",
+                host.name,
+                host.address,
+                host.port,
+                host.platform,
+                host.shown.value(),
+                host.jobs.len(),
+                host.load
+            );
+            if let Some(since) = host.installing.values().map(|i| i.since).min() {
+                let _ = write!(out, " busy installing since {} s", self.now.since(since).as_secs());
+            }
+            out.push('\n');
+            for job in &host.jobs {
+                self.job_line(out, "   ", *job);
+            }
+        }
+    }
+
+    fn job_line(&self, out: &mut String, indent: &str, id: JobId) {
+        let Some(job) = self.jobs.get(&id) else { return };
+        let name = |id: HostId| self.cluster.host(id).map_or("<unknown>".into(), |h| h.name.lossy());
+        let server = job.server().map_or("<unknown>".into(), name);
+        let _ = writeln!(
+            out,
+            "{indent}{id} {} sub:{} on:{server} {}",
+            state_word(job.state),
+            name(job.submitter),
+            job.file
+        );
+    }
+
+    fn list_hosts_json(&self, out: &mut String) {
+        out.push('[');
+        for (i, host) in self.cluster.hosts().enumerate() {
+            let comma = if i == 0 { "" } else { "," };
+            let _ = write!(
+                out,
+                "{comma}\n{{\"id\":{},\"name\":{},\"address\":{},\"port\":{},\"platform\":{},\"version\":{},\"speed\":{:.2},\"pace\":{:.4},\
+                 \"jobs\":{},\"running\":{},\"local\":{},\"slots\":{},\"load\":{},\"no_remote\":{},\"state\":\"{}\",\"environments\":[",
+                host.id,
+                json_string(&host.name),
+                json_string(&host.address),
+                host.port,
+                json_string(&host.platform),
+                host.offer,
+                host.shown.value(),
+                host.pace.value().unwrap_or(0.0),
+                host.jobs.len(),
+                host.running,
+                host.local.len(),
+                host.slots,
+                host.load,
+                host.no_remote,
+                state_of(host),
+            );
+            for (i, env) in host.environments.iter().enumerate() {
+                let comma = if i == 0 { "" } else { "," };
+                let _ = write!(
+                    out,
+                    "{comma}{{\"target\":{},\"name\":{}}}",
+                    json_string(&env.platform),
+                    json_string(&env.name)
+                );
+            }
+            out.push_str("]}");
+        }
+        out.push_str("\n]\n");
+    }
+
+    fn list_jobs_json(&self, out: &mut String) {
+        let name = |id: HostId| self.cluster.host(id).map_or("null".into(), |h| json_string(&h.name));
+        out.push('[');
+        for (i, (id, job)) in self.jobs.iter().enumerate() {
+            let comma = if i == 0 { "" } else { "," };
+            let _ = write!(
+                out,
+                "{comma}\n{{\"id\":{id},\"state\":\"{}\",\"submitter\":{},\"server\":{},\"niceness\":{},\"file\":{}}}",
+                state_word(job.state),
+                name(job.submitter),
+                job.server().map_or("null".into(), name),
+                job.level,
+                json_string(&job.file)
+            );
+        }
+        out.push_str("\n]\n");
+    }
+
+    fn statistics(&self, out: &mut String) {
+        let count = |test: fn(&State) -> bool| self.jobs.values().filter(|j| test(&j.state)).count();
+        let slots: u64 = self.cluster.hosts().map(|h| u64::from(h.slots)).sum();
+        let c = &self.counts;
+        for (what, n) in [
+            ("uptime_s", self.uptime().as_secs()),
+            ("hosts", self.cluster.len() as u64),
+            ("monitors", self.monitors.len() as u64),
+            ("slots", slots),
+            ("jobs_queued", self.queue.len() as u64),
+            ("jobs_waiting", count(|s| matches!(s, State::Waiting { .. })) as u64),
+            ("jobs_compiling", count(|s| matches!(s, State::Compiling { .. })) as u64),
+            ("jobs_total", u64::from(self.last_number)),
+            ("jobs_placed", c.placed),
+            ("jobs_succeeded", c.succeeded),
+            ("jobs_failed", c.failed),
+            ("jobs_cancelled", c.cancelled),
+            ("jobs_lost", c.lost),
+        ] {
+            let _ = writeln!(out, " {what}={n}");
+        }
+    }
+
+    fn ask_internals(&mut self, peer: PeerId, names: &[&str]) {
+        let wanted = |host: &&Host| names.is_empty() || names.iter().any(|n| host.name == *n || host.address == *n);
+        let asked: Vec<(HostId, Text, PeerId)> =
+            self.cluster.hosts().filter(wanted).map(|h| (h.id, h.name.clone(), h.peer)).collect();
+        let until = self.now + INTERNALS_MAX;
+        let internals = Internals {
+            until,
+            waiting: asked.iter().map(|(id, ..)| *id).collect(),
+            hosts: asked.iter().map(|(id, name, _)| (*id, name.clone())).collect(),
+            answers: BTreeMap::new(),
+        };
+        if let Some(console) = self.consoles.get_mut(&peer) {
+            console.internals = Some(internals);
+        }
+        self.timers.insert((until, Timer::Internals(peer)));
+        for (_, _, host) in &asked {
+            self.send(*host, Message::GetInternals);
+        }
+        if asked.is_empty() {
+            self.internals_over(peer);
+        }
+    }
+
+    /// STATUS_TEXT of a host: an answer to all who asked, or to nobody any more.
+    pub(super) fn status_text(&mut self, host: HostId, text: &Text) {
+        self.answer_internals(host, Some(text));
+    }
+
+    /// A host left: nobody need wait for it.
+    pub(super) fn host_without_internals(&mut self, host: HostId) {
+        self.answer_internals(host, None);
+    }
+
+    fn answer_internals(&mut self, host: HostId, text: Option<&Text>) {
+        let mut over = Vec::new();
+        for (peer, console) in &mut self.consoles {
+            let Some(internals) = &mut console.internals else { continue };
+            if internals.waiting.remove(&host) {
+                internals.answers.extend(text.map(|text| (host, text.clone())));
+                if internals.waiting.is_empty() {
+                    over.push(*peer);
+                }
+            }
+        }
+        for peer in over {
+            self.internals_over(peer);
+        }
+    }
+
+    /// All have answered, or the time is over.
+    pub(super) fn internals_over(&mut self, peer: PeerId) {
+        let Some(console) = self.consoles.get_mut(&peer) else { return };
+        let Some(internals) = console.internals.take() else { return };
+        self.timers.remove(&(internals.until, Timer::Internals(peer)));
+        let mut out = String::new();
+        for (id, name) in &internals.hosts {
+            match internals.answers.get(id) {
+                Some(text) => {
+                    out.push_str(text.lossy().trim_end_matches('\n'));
+                    out.push('\n');
+                }
+                None => {
+                    let _ = writeln!(out, "{name} not reporting");
+                }
+            }
+        }
+        out.push_str("200 done\n");
+        self.send_text(peer, out);
+        while let Some(console) = self.consoles.get_mut(&peer) {
+            if console.internals.is_some() {
+                break;
+            }
+            let Some(line) = console.lines.pop_front() else { break };
+            self.command(peer, &line);
+        }
+    }
+}
+
+fn state_word(state: State) -> &'static str {
+    match state {
+        State::Pending => "PEND",
+        State::Waiting { .. } => "WAIT",
+        State::Compiling { .. } => "COMP",
+    }
+}
+
+/// Whether and why not a host takes jobs, in a word.
+fn state_of(host: &Host) -> &'static str {
+    use super::cluster::Accepting;
+    match host.accepting {
+        _ if host.suspect || host.ping_out.is_some() => "silent",
+        Accepting::No => "unreachable",
+        Accepting::Unknown => "unknown",
+        Accepting::Yes if host.load >= 1000 => "loaded",
+        Accepting::Yes if host.busy() >= host.capacity() => "full",
+        Accepting::Yes => "ready",
+    }
+}
+
+fn json_string(text: &Text) -> String {
+    let mut out = String::from("\"");
+    for c in text.lossy().chars() {
+        match c {
+            '"' => out.push_str("\\\""),
+            '\\' => out.push_str("\\\\"),
+            c if u32::from(c) < 0x20 => {
+                let _ = write!(out, "\\u{:04x}", u32::from(c));
+            }
+            c => out.push(c),
+        }
+    }
+    out.push('"');
+    out
+}

@@ -1,0 +1,445 @@
+//! One host from LOGIN to its end: what it says of itself, whether it lives, whether it can be reached.
+//!
+//! It does not choose hosts; it keeps what choosing looks at.
+
+use super::cluster::{Accepting, Ban, Host, NewHost};
+use super::jobs::State;
+use super::monitor::{environment_list, feature_names, host_stats, offline};
+use super::{CloseReason, Level, Note, Output, Peer, Scheduler, Timer};
+use crate::env::EnvRef;
+use crate::ids::{HostId, JobId, PeerId};
+use crate::limits::NAME_MAX;
+use crate::message::{BlacklistHostEnv, CsConf, Login, Message, Stats};
+use crate::text::Text;
+use crate::time::{Duration, Instant};
+use crate::version::Version;
+
+/// Silence after which a host below 27 is asked for a sign of life, and how long it then has (`spec/scheduler.md` 3.6).
+const PING_AFTER: Duration = Duration::from_secs(36);
+const PING_WAIT: Duration = Duration::from_secs(6);
+/// A reachable host is probed again after this time.
+const PROBE_AGAIN: Duration = Duration::from_secs(60);
+/// Longest pause between probes of a host that cannot be reached.
+const PROBE_PAUSE_MAX: u64 = 60;
+/// A new host is unknown for at most this long; a probe that takes longer makes a host with jobs suspect.
+const PROBE_SLOW: Duration = Duration::from_secs(1);
+/// An environment that did not arrive in this time is not on its way any more.
+const INSTALL_MAX: Duration = Duration::from_secs(120);
+/// How long a submitter avoids a host with an environment.
+const BAN: Duration = Duration::from_secs(600);
+/// Bans of one submitter towards one host.
+const BANS_MAX: usize = 64;
+/// A job handed out that never begins and never ends is forgotten after this time.
+const JOB_LOST: Duration = Duration::from_secs(3600);
+/// How often a host with jobs is looked at.
+const WATCH: Duration = Duration::from_secs(2);
+/// Silence of a host with jobs, all of them running, after which it is probed.
+const SILENCE: Duration = Duration::from_secs(5);
+/// A host heard of within this time needs no probe when it gets a job.
+const FRESH: Duration = Duration::from_secs(3);
+
+impl Scheduler {
+    /// The first LOGIN of a peer.
+    pub(super) fn logged_in(&mut self, peer: PeerId, address: Text, offer: Version, version: Version, login: Login) {
+        self.next_host += 1;
+        let id = HostId(self.next_host);
+        if let Some(why) = refusal(&login) {
+            self.note(Level::Warning, || Note::LoginRefused { address, why });
+            self.close(peer, CloseReason::LoginRefused);
+            return;
+        }
+        let said_name = login.node_name.clone();
+        let host = Host::new(NewHost { id, peer, address, offer, version, login }, self.now);
+        if self.blocked.iter().any(|entry| *entry == host.name || *entry == host.address) {
+            self.tell_monitors(&Message::MonStats(offline(id)));
+            self.close(peer, CloseReason::LoginRefused);
+            return;
+        }
+        self.note(Level::Debug, || Note::Login {
+            name: said_name,
+            version,
+            features: feature_names(host.features),
+            environments: environment_list(&host.environments),
+        });
+        let older: Vec<HostId> = self
+            .cluster
+            .named(&host.name)
+            .filter(|h| h.name == host.name && h.address == host.address)
+            .map(|h| h.id)
+            .collect();
+        self.tell_monitors(&Message::MonStats(host_stats(&host, false)));
+        for old in older {
+            self.host_left(old, Some(CloseReason::Replaced));
+        }
+        self.peers.insert(peer, Peer::Host(id));
+        self.cluster.insert(host);
+        self.send_conf(peer, version);
+        self.probe(id);
+        self.freed(id);
+        self.arm(id);
+    }
+
+    /// LOGIN of a host that is logged in: only its environments are taken.
+    pub(super) fn relogged_in(&mut self, id: HostId, login: Login) {
+        let Some(host) = self.cluster.host(id) else { return };
+        let (peer, version, name, platform) = (host.peer, host.version, host.name.clone(), host.platform.clone());
+        self.note(Level::Debug, || Note::Relogin {
+            name,
+            platform,
+            environments: environment_list(&login.environments),
+        });
+        self.cluster.set_environments(id, login.environments);
+        self.end_installs(id, |_| true);
+        self.send_conf(peer, version);
+        self.probe(id);
+        self.freed(id);
+        self.arm(id);
+    }
+
+    fn send_conf(&mut self, peer: PeerId, version: Version) {
+        if version.has_cs_conf() {
+            self.send(peer, Message::CsConf(CsConf { max_pong: 3, max_ping: 36, extra: Text::new() }));
+        }
+    }
+
+    /// A host is gone, or is to go: its jobs end, monitors hear of it.
+    pub(super) fn host_left(&mut self, id: HostId, close: Option<CloseReason>) {
+        let Some(host) = self.cluster.host(id) else { return };
+        let (peer, name) = (host.peer, host.name.clone());
+        let mut queued: Vec<JobId> = Vec::new();
+        let mut others: Vec<JobId> = host.jobs.clone();
+        for job in &host.asked {
+            match self.jobs.get(job).map(|j| j.state) {
+                Some(State::Pending) => queued.push(*job),
+                _ => others.push(*job),
+            }
+        }
+        others.sort_unstable();
+        others.dedup();
+        let local: Vec<JobId> = host.local.values().map(|l| l.job).collect();
+        self.note(Level::Info, || Note::RemoveDaemon { host: id, name });
+        self.tell_monitors(&Message::MonStats(offline(id)));
+        for job in queued {
+            self.lose_job(job, Note::StopQueued { job });
+        }
+        for job in others {
+            self.lose_job(job, Note::StopRunning { job });
+        }
+        for job in local {
+            self.tell_monitors(&Message::JobLocalDone { id: job.0 });
+        }
+        self.end_installs(id, |_| true);
+        if let Some(at) = self.cluster.host_mut(id).and_then(|h| h.tick.take()) {
+            self.timers.remove(&(at, Timer::Host(id)));
+        }
+        self.cluster.remove(id);
+        self.freed.remove(&id);
+        self.shrunk = true;
+        self.peers.remove(&peer);
+        self.host_without_internals(id);
+        if let Some(reason) = close {
+            self.close(peer, reason);
+        }
+    }
+
+    /// Something came from a host: it lives.
+    pub(super) fn heard(&mut self, id: HostId, message: &Message) {
+        let now = self.now;
+        let Some(host) = self.cluster.host_mut(id) else { return };
+        let silent = now.since(host.last_heard);
+        host.last_heard = now;
+        let life = match message {
+            Message::Ping => true,
+            // 25 and 26 must answer the PING itself.
+            Message::Stats(_) => host.version < Version::new(25),
+            _ => false,
+        };
+        if life {
+            host.last_life = now;
+        }
+        let pinged = life && host.ping_out.take().is_some();
+        let was_suspect = std::mem::take(&mut host.suspect);
+        let woke = host.accepting == Accepting::No && silent >= SILENCE;
+        if pinged || was_suspect {
+            self.freed(id);
+        }
+        if woke {
+            self.probe(id);
+        }
+        if pinged || woke {
+            self.arm(id);
+        }
+    }
+
+    /// STATS.
+    pub(super) fn loaded(&mut self, id: HostId, stats: Stats) {
+        let Some(host) = self.cluster.host_mut(id) else { return };
+        host.load = stats.load.min(1000);
+        host.stats = Some(stats);
+        self.freed(id);
+        let Some(host) = self.cluster.host(id) else { return };
+        let told = host_stats(host, true);
+        self.tell_monitors(&Message::MonStats(told));
+    }
+
+    /// BLACKLIST_HOST_ENV: by host, not by address; and only for a while.
+    pub(super) fn blacklisted(&mut self, submitter: HostId, black: &BlacklistHostEnv) {
+        let environment = EnvRef { platform: black.target.clone(), name: black.environment.clone() };
+        let until = self.now + BAN;
+        let mut meant: Vec<HostId> =
+            self.cluster.named(&black.host).filter(|h| h.address == black.host).map(|h| h.id).collect();
+        if meant.len() > 1 {
+            // Several daemons on one address: the one that had a job of this submitter lately, if that can be told.
+            let busy = |id: &HostId| {
+                let server = self.cluster.host(*id);
+                server
+                    .is_some_and(|h| h.jobs.iter().any(|j| self.jobs.get(j).is_some_and(|j| j.submitter == submitter)))
+            };
+            let narrowed: Vec<HostId> = meant.iter().copied().filter(busy).collect();
+            if !narrowed.is_empty() {
+                meant = narrowed;
+            }
+        }
+        self.note(Level::Debug, || Note::Blacklisting {
+            address: black.host.clone(),
+            environment: black.environment.clone(),
+            target: black.target.clone(),
+        });
+        for id in meant {
+            if let Some(host) = self.cluster.host_mut(submitter) {
+                let bans = host.bans.entry(id).or_default();
+                bans.retain(|ban| ban.environment != environment);
+                if bans.len() < BANS_MAX {
+                    bans.push(Ban { environment: environment.clone(), until });
+                }
+            }
+            let jobs = &self.jobs;
+            let ours: Vec<JobId> = self.cluster.host(id).map_or_else(Vec::new, |h| {
+                let asked_by_us = |j: &JobId| jobs.get(j).is_some_and(|j| j.submitter == submitter);
+                h.installing.values().map(|i| i.job).filter(asked_by_us).collect()
+            });
+            self.end_installs(id, |install| ours.contains(&install.job));
+            self.freed(id);
+            self.shrunk = true;
+        }
+        self.arm(submitter);
+    }
+
+    /// Starts a probe unless one is on its way.
+    fn probe(&mut self, id: HostId) {
+        let now = self.now;
+        let Some(host) = self.cluster.host_mut(id) else { return };
+        if host.no_remote || host.probing.out_since.is_some() {
+            return;
+        }
+        host.probing.out_since = Some(now);
+        host.probing.next = None;
+        let (address, Ok(port)) = (host.address.clone(), u16::try_from(host.port)) else {
+            self.probed(id, false);
+            return;
+        };
+        if port == 0 {
+            self.probed(id, false);
+            return;
+        }
+        self.output(Output::Probe { host: id, address, port });
+    }
+
+    /// The end of a probe.
+    pub(super) fn probed(&mut self, id: HostId, reachable: bool) {
+        let now = self.now;
+        let Some(host) = self.cluster.host_mut(id) else { return };
+        let (name, address, port) = (host.name.clone(), host.address.clone(), host.port);
+        let was = host.accepting;
+        host.probing.out_since = None;
+        host.probing.last = Some(now);
+        if reachable {
+            host.accepting = Accepting::Yes;
+            host.suspect = false;
+            host.probing.failures = 0;
+            host.probing.next = Some(now + PROBE_AGAIN);
+            if was == Accepting::No {
+                self.note(Level::Debug, || Note::AcceptingAgain { name, address, port });
+            }
+        } else {
+            host.accepting = Accepting::No;
+            host.probing.failures = host.probing.failures.saturating_add(1);
+            let again_s =
+                1u64.checked_shl(host.probing.failures).map_or(PROBE_PAUSE_MAX, |s| s.clamp(1, PROBE_PAUSE_MAX));
+            host.probing.next = Some(now + Duration::from_secs(again_s));
+            if was != Accepting::No {
+                self.note(Level::Debug, || Note::NotAccepting { name: name.clone(), address: address.clone(), port });
+            }
+            self.note(Level::Debug, || Note::ProbeFailed { name, address, port, again_s });
+            self.shrunk = true;
+        }
+        self.freed(id);
+        self.arm(id);
+    }
+
+    /// A host was given a job: if it has been silent, look whether it is still there, so that a frozen one gets no more.
+    pub(super) fn verify_life(&mut self, id: HostId, home: bool) {
+        let now = self.now;
+        let Some(host) = self.cluster.host(id) else { return };
+        let probed = host.probing.last.is_some_and(|last| now.since(last) < FRESH);
+        if !home && !probed && now.since(host.last_heard) >= FRESH {
+            self.probe(id);
+            self.arm(id);
+        } else if host.tick.is_none_or(|at| at > now + WATCH) {
+            self.arm_at(id, Some(now + WATCH));
+        }
+    }
+
+    /// The timer of a host: does all that is due.
+    pub(super) fn tick(&mut self, id: HostId) {
+        let now = self.now;
+        let Some(host) = self.cluster.host_mut(id) else { return };
+        host.tick = None;
+        if !host.version.has_keepalive() {
+            let (name, peer) = (host.name.clone(), host.peer);
+            match host.ping_out {
+                Some(at) if now >= at + PING_WAIT => {
+                    self.note(Level::Debug, || Note::Removing { name });
+                    self.host_left(id, Some(CloseReason::Silent));
+                    return;
+                }
+                None if now >= host.last_life + PING_AFTER => {
+                    host.ping_out = Some(now);
+                    self.cluster.rerank(id);
+                    self.shrunk = true;
+                    self.send(peer, Message::Ping);
+                    self.note(Level::Debug, || Note::SendPing { name });
+                }
+                _ => {}
+            }
+        }
+        self.tick_installs(id);
+        self.tick_bans(id);
+        self.tick_probes(id);
+        self.arm(id);
+    }
+
+    fn tick_installs(&mut self, id: HostId) {
+        let now = self.now;
+        let Some(host) = self.cluster.host(id) else { return };
+        let late = |since: Instant| now >= since + INSTALL_MAX;
+        let Some(install) = host.installing.values().find(|i| late(i.since)) else { return };
+        let name = host.name.clone();
+        let environment = self.cluster.needs.known(install.need).and_then(|k| k.need.environments.first());
+        let environment = environment.map(|e| e.name.clone()).unwrap_or_default();
+        self.note(Level::Debug, || Note::InstallTooLong { name, environment });
+        self.end_installs(id, |i| late(i.since));
+        self.freed(id);
+    }
+
+    fn tick_bans(&mut self, id: HostId) {
+        let now = self.now;
+        let Some(host) = self.cluster.host_mut(id) else { return };
+        let mut forgiven = Vec::new();
+        host.bans.retain(|server, bans| {
+            let before = bans.len();
+            bans.retain(|ban| now < ban.until);
+            if bans.len() < before {
+                forgiven.push(*server);
+            }
+            !bans.is_empty()
+        });
+        for server in forgiven {
+            self.freed(server);
+        }
+    }
+
+    fn tick_probes(&mut self, id: HostId) {
+        let now = self.now;
+        let Some(host) = self.cluster.host(id) else { return };
+        let waits_since = |job: &JobId| match self.jobs.get(job)?.state {
+            State::Waiting { since, .. } => Some(since),
+            _ => None,
+        };
+        let lost: Vec<JobId> =
+            host.jobs.iter().copied().filter(|j| waits_since(j).is_some_and(|since| now >= since + JOB_LOST)).collect();
+        let oldest_wait = host.jobs.iter().filter_map(waits_since).min();
+        let server = host.name.clone();
+        for job in lost {
+            self.lose_job(job, Note::JobLost { job, server: server.clone() });
+        }
+        let Some(host) = self.cluster.host_mut(id) else { return };
+        let silent = now.since(host.last_heard);
+        let watched = !host.jobs.is_empty() && !host.no_remote;
+        match host.probing.out_since {
+            Some(since) if now >= since + PROBE_SLOW => {
+                if host.accepting == Accepting::Unknown {
+                    host.accepting = Accepting::Yes;
+                    self.freed(id);
+                } else if watched && !host.suspect && silent >= PROBE_SLOW {
+                    host.suspect = true;
+                    let name = host.name.clone();
+                    self.note(Level::Warning, || Note::Silent { name, silent_s: silent.as_secs() });
+                    self.cluster.rerank(id);
+                }
+            }
+            Some(_) => {}
+            None => {
+                let waits_long = oldest_wait.is_some_and(|since| now.since(since) >= WATCH) && silent >= WATCH;
+                let rested = |pause| host.probing.last.is_none_or(|last| now.since(last) >= pause);
+                let worried = watched && ((waits_long && rested(WATCH)) || (silent >= SILENCE && rested(SILENCE)));
+                let retry = host.accepting == Accepting::No;
+                if host.probing.next.is_some_and(|at| now >= at) || (worried && !retry) {
+                    self.probe(id);
+                }
+            }
+        }
+    }
+
+    /// Sets a host's timer to the next thing that is due there.
+    pub(super) fn arm(&mut self, id: HostId) {
+        let Some(host) = self.cluster.host(id) else { return };
+        let at = self.deadline(host);
+        self.arm_at(id, at);
+    }
+
+    fn arm_at(&mut self, id: HostId, at: Option<Instant>) {
+        let Some(host) = self.cluster.host_mut(id) else { return };
+        if host.tick == at {
+            return;
+        }
+        if let Some(old) = std::mem::replace(&mut host.tick, at) {
+            self.timers.remove(&(old, Timer::Host(id)));
+        }
+        if let Some(at) = at {
+            self.timers.insert((at, Timer::Host(id)));
+        }
+    }
+
+    fn deadline(&self, host: &Host) -> Option<Instant> {
+        let now = self.now;
+        let ping = (!host.version.has_keepalive()).then(|| match host.ping_out {
+            Some(at) => at + PING_WAIT,
+            None => host.last_life + PING_AFTER,
+        });
+        let undecided = host.accepting == Accepting::Unknown || (!host.jobs.is_empty() && !host.suspect);
+        let probe = match host.probing.out_since {
+            Some(since) if undecided && now < since + PROBE_SLOW => Some(since + PROBE_SLOW),
+            Some(_) => None,
+            None => host.probing.next,
+        };
+        let watch = (!host.jobs.is_empty()).then(|| now + WATCH);
+        let install = host.installing.values().map(|i| i.since + INSTALL_MAX).min();
+        let ban = host.bans.values().flatten().map(|b| b.until).min();
+        [ping, probe, watch, install, ban].into_iter().flatten().min()
+    }
+}
+
+/// Why a LOGIN is not accepted.
+fn refusal(login: &Login) -> Option<String> {
+    for (what, text) in [("node name", &login.node_name), ("platform", &login.platform)] {
+        if text.len() > NAME_MAX {
+            return Some(format!("{what} of {} bytes, at most {NAME_MAX} are allowed", text.len()));
+        }
+        if text.as_bytes().iter().any(|b| b.is_ascii_control()) {
+            return Some(format!("control character in {what}"));
+        }
+    }
+    let long = login.environments.iter().find(|e| e.name.len() > NAME_MAX || e.platform.len() > NAME_MAX);
+    long.map(|e| format!("environment name of {} bytes, at most {NAME_MAX} are allowed", e.name.len()))
+}

@@ -1,0 +1,146 @@
+//! What jobs ask of a host, each distinct wish kept once.
+
+use crate::env::EnvRef;
+use crate::ids::HostId;
+use crate::message::GetCs;
+use crate::platform;
+use crate::text::Text;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// Number of a [`Need`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct NeedId(u32);
+
+impl NeedId {
+    pub const MIN: Self = Self(0);
+    pub const MAX: Self = Self(u32::MAX);
+}
+
+/// Number of an environment under a target: what a host has, lacks or installs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct EnvKey(pub u32);
+
+/// Number of a [`super::cluster::Class`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct ClassId(pub u32);
+
+/// What a job asks of a host.
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Need {
+    pub environments: Vec<EnvRef>,
+    pub target: Text,
+    pub minimal_version: u32,
+    pub features: u32,
+    pub preferred: Text,
+}
+
+impl Need {
+    pub fn of(request: &GetCs) -> Self {
+        Self {
+            environments: request.environments.clone(),
+            target: request.target.clone(),
+            minimal_version: request.minimal_version,
+            features: request.required_features,
+            preferred: request.preferred_host.clone(),
+        }
+    }
+
+    /// The environments that run on `platform`, in the job's order.
+    pub fn runnable<'a>(&'a self, platform: &'a Text) -> impl Iterator<Item = usize> + 'a {
+        let runs =
+            move |(i, env): (usize, &EnvRef)| platform::runs(platform.as_bytes(), env.platform.as_bytes()).then_some(i);
+        self.environments.iter().enumerate().filter_map(runs)
+    }
+}
+
+/// A need, and what is known of it.
+#[derive(Debug)]
+pub(super) struct Known {
+    pub need: Arc<Need>,
+    /// The key of each environment, under the need's target.
+    pub keys: Vec<EnvKey>,
+    /// For each class of hosts seen so far: the first environment that runs there; `None` if the class does not fit.
+    pub fits: BTreeMap<ClassId, Option<usize>>,
+    /// Jobs that exist with this need, in any state.
+    pub jobs: usize,
+    /// Jobs with this need that are in the queue.
+    pub waiting: usize,
+    /// Hosts that install an environment of it just now.
+    pub installing: usize,
+}
+
+/// All needs of living jobs, and some of late.
+#[derive(Debug, Default)]
+pub(super) struct Needs {
+    ids: BTreeMap<Arc<Need>, NeedId>,
+    known: BTreeMap<NeedId, Known>,
+    next: u32,
+}
+
+/// So many needs without jobs are remembered: a build that asks for one job at a time must not pay for each.
+const IDLE_MAX: usize = 256;
+
+impl Needs {
+    pub fn find(&self, need: &Need) -> Option<NeedId> {
+        self.ids.get(need).copied()
+    }
+
+    pub fn add(&mut self, need: Need, keys: Vec<EnvKey>) -> NeedId {
+        let id = NeedId(self.next);
+        self.next = self.next.wrapping_add(1);
+        let need = Arc::new(need);
+        self.ids.insert(Arc::clone(&need), id);
+        self.known.insert(id, Known { need, keys, fits: BTreeMap::new(), jobs: 0, waiting: 0, installing: 0 });
+        id
+    }
+
+    /// Forgets needs without jobs if there are too many; tells whose environments are no longer asked for.
+    pub fn evict(&mut self) -> Vec<EnvKey> {
+        if self.known.len() <= IDLE_MAX || self.known.values().filter(|k| k.jobs == 0).count() <= IDLE_MAX {
+            return Vec::new();
+        }
+        let idle: Vec<NeedId> =
+            self.known.iter().filter(|(_, k)| k.jobs == 0).map(|(id, _)| *id).take(IDLE_MAX / 2).collect();
+        let mut keys = Vec::new();
+        for id in idle {
+            if let Some(known) = self.known.remove(&id) {
+                self.ids.remove(&known.need);
+                keys.extend(known.keys);
+            }
+        }
+        keys
+    }
+
+    pub fn known(&self, id: NeedId) -> Option<&Known> {
+        self.known.get(&id)
+    }
+
+    pub fn known_mut(&mut self, id: NeedId) -> Option<&mut Known> {
+        self.known.get_mut(&id)
+    }
+
+    pub fn all(&self) -> impl Iterator<Item = (NeedId, &Known)> {
+        self.known.iter().map(|(id, known)| (*id, known))
+    }
+
+    pub fn forget_class(&mut self, class: ClassId) {
+        for known in self.known.values_mut() {
+            known.fits.remove(&class);
+        }
+    }
+
+    pub fn learn_class(&mut self, class: ClassId, fits: impl Fn(&Need) -> Option<usize>) {
+        for known in self.known.values_mut() {
+            let answer = fits(&known.need);
+            known.fits.insert(class, answer);
+        }
+    }
+}
+
+/// Who asks: what a choice depends on besides the need.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Asker {
+    pub need: NeedId,
+    pub submitter: HostId,
+}

@@ -1,0 +1,240 @@
+//! How fast a host is and how heavy a file is, learned from finished jobs.
+//!
+//! Two figures that do not know each other: [`Shown`] is 1.4's speed, which `listcs` and monitors print (`spec/scheduler.md` 5.4);
+//! [`Pace`] and [`Files`] are ours, which choose. Ours measures wall time against what the same file took elsewhere, so
+//! that debug builds and templates do not make a host look fast.
+
+use crate::ids::JobId;
+use crate::job::JobStats;
+use crate::message::arg_flags as flag;
+use crate::text::Text;
+use std::collections::{BTreeMap, VecDeque};
+
+/// Samples 1.4 keeps per host.
+const SHOWN_MAX: usize = 200;
+/// Smallest object that 1.4 counts.
+const SHOWN_OUT_MIN: u32 = 4096;
+
+#[derive(Clone, Copy, Debug)]
+struct Sample {
+    job: JobId,
+    size: u32,
+    user_ms: u32,
+}
+
+/// 1.4's speed of a host.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Shown {
+    samples: VecDeque<Sample>,
+    size: u64,
+    user_ms: u64,
+}
+
+impl Shown {
+    /// Takes a finished job; false if 1.4 would not count it.
+    pub fn learn(&mut self, job: JobId, exit_code: i32, stats: &JobStats, arg_flags: u32) -> bool {
+        if exit_code != 0 || stats.out_uncompressed < SHOWN_OUT_MIN {
+            return false;
+        }
+        let user_ms = stats.user_ms;
+        let mut size = adjusted_size(stats.out_uncompressed, arg_flags);
+        if self.samples.len() >= 7 && user_ms > 0 && self.user_ms > 0 {
+            let known = self.size as f64 / self.user_ms as f64;
+            let this = f64::from(size) / f64::from(user_ms);
+            if this / 1.2 > known {
+                size = (known * 1.2 * f64::from(user_ms)) as u32;
+            } else if this * 1.2 < known {
+                size = (known / 1.2 * f64::from(user_ms)) as u32;
+            }
+        } else if self.samples.len() >= 7 {
+            size = 0;
+        }
+        self.samples.push_back(Sample { job, size, user_ms });
+        self.size += u64::from(size);
+        self.user_ms += u64::from(user_ms);
+        if self.samples.len() > SHOWN_MAX {
+            if let Some(old) = self.samples.pop_front() {
+                self.size -= u64::from(old.size);
+                self.user_ms -= u64::from(old.user_ms);
+            }
+        }
+        true
+    }
+
+    /// The figure shown: bytes per user millisecond, with 1.4's favour for hosts with few samples.
+    pub fn value(&self) -> f64 {
+        if self.user_ms == 0 {
+            return 0.0;
+        }
+        let value = self.size as f64 / self.user_ms as f64;
+        match self.samples.len() {
+            k @ 1..=6 => value * (4.5 - 0.5 * k as f64),
+            _ => value,
+        }
+    }
+
+    /// The oldest 17 jobs, for the "matched job" of USE_CS.
+    pub fn oldest(&self) -> impl Iterator<Item = JobId> + '_ {
+        self.samples.iter().take(17).map(|s| s.job)
+    }
+}
+
+/// The size of an object as if it had been compiled plainly.
+pub(super) fn adjusted_size(out: u32, arg_flags: u32) -> u32 {
+    let mut size = u64::from(out);
+    if arg_flags & flag::DEBUG != 0 {
+        size = size * 10 / 36;
+    } else if arg_flags & flag::DEBUG3 != 0 {
+        size = size * 10 / 45;
+    }
+    if arg_flags & (flag::OPT1 | flag::OPT2 | flag::OPT_OTHER) != 0 {
+        size = size * 58 / 35;
+    }
+    u32::try_from(size).unwrap_or(u32::MAX)
+}
+
+/// How fast a host really is: weight done per millisecond of wall time; 1.0 is the host that was measured first.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Pace {
+    weight: f64,
+    wall_ms: f64,
+    samples: u32,
+}
+
+/// Each new sample makes the older ones count this much less.
+const PACE_KEEP: f64 = 1.0 - 1.0 / 32.0;
+
+impl Pace {
+    /// Takes a finished job of known weight. One job out of line moves a settled pace little.
+    pub fn learn(&mut self, weight: f64, wall_ms: f64) {
+        let wall_ms = match self.value() {
+            Some(pace) if self.samples >= 7 => wall_ms.clamp(weight / (pace * 3.0), weight / (pace / 3.0)),
+            _ => wall_ms,
+        };
+        self.weight = self.weight * PACE_KEEP + weight;
+        self.wall_ms = self.wall_ms * PACE_KEEP + wall_ms;
+        self.samples = self.samples.saturating_add(1);
+    }
+
+    /// The pace, if anything is known.
+    pub fn value(&self) -> Option<f64> {
+        (self.samples > 0 && self.wall_ms > 0.0 && self.weight > 0.0).then(|| self.weight / self.wall_ms)
+    }
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Weight {
+    weight: f32,
+    samples: u16,
+}
+
+/// Files in one generation; two are kept.
+const FILES_MAX: usize = 20_000;
+
+/// How heavy files are: milliseconds they take on a host of pace 1.0.
+#[derive(Debug)]
+pub(super) struct Files {
+    young: BTreeMap<Text, Weight>,
+    /// The generation before: read only, dropped when the young one is full.
+    old: BTreeMap<Text, Weight>,
+    mean: f64,
+    /// Adjusted bytes of object per weight, for files not seen yet.
+    bytes_per_weight: f64,
+    bytes_samples: u32,
+}
+
+impl Default for Files {
+    fn default() -> Self {
+        Self { young: BTreeMap::new(), old: BTreeMap::new(), mean: 1000.0, bytes_per_weight: 0.0, bytes_samples: 0 }
+    }
+}
+
+impl Files {
+    /// Weight of a file: what it took before, else the mean of all.
+    pub fn weight(&self, file: &Text) -> f64 {
+        self.known(file).map_or(self.mean, |w| f64::from(w.weight))
+    }
+
+    /// Mean weight of the jobs of late.
+    pub fn mean(&self) -> f64 {
+        self.mean
+    }
+
+    /// Learns from a job that ended well: adjusts the pace of its host and the weight of its file.
+    pub fn learn(&mut self, file: &Text, size: u32, wall_ms: u32, pace: &mut Pace) {
+        if wall_ms == 0 {
+            return;
+        }
+        let wall = f64::from(wall_ms);
+        let known = self.known(file);
+        let expected = match known {
+            Some(w) => f64::from(w.weight),
+            None if size > 0 && self.bytes_samples > 0 => f64::from(size) / self.bytes_per_weight,
+            None if pace.value().is_none() => wall,
+            None => wall * pace.value().unwrap_or(1.0),
+        };
+        pace.learn(expected, wall);
+        let seen = wall * pace.value().unwrap_or(1.0);
+        self.mean += (seen - self.mean) / 32.0;
+        if size > 0 {
+            self.bytes_samples = self.bytes_samples.saturating_add(1);
+            let share = 1.0 / f64::from(self.bytes_samples.min(64));
+            self.bytes_per_weight += (f64::from(size) / seen - self.bytes_per_weight) * share;
+        }
+        let mut weight = known.unwrap_or(Weight { weight: 0.0, samples: 0 });
+        weight.samples = weight.samples.saturating_add(1);
+        weight.weight += (seen as f32 - weight.weight) / f32::from(weight.samples.min(4));
+        if self.young.len() >= FILES_MAX && !self.young.contains_key(file) {
+            self.old = std::mem::take(&mut self.young);
+        }
+        self.young.insert(file.clone(), weight);
+    }
+
+    fn known(&self, file: &Text) -> Option<Weight> {
+        self.young.get(file).or_else(|| self.old.get(file)).copied()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn stats(out: u32, user_ms: u32) -> JobStats {
+        JobStats { out_uncompressed: out, user_ms, ..JobStats::default() }
+    }
+
+    #[test]
+    fn s50_shown_speed_is_that_of_1_4() {
+        let mut shown = Shown::default();
+        assert!(!shown.learn(JobId(1), 0, &stats(4095, 1), 0));
+        assert!(!shown.learn(JobId(1), 1, &stats(9000, 1), 0));
+        assert_eq!(shown.value(), 0.0);
+        assert!(shown.learn(JobId(1), 0, &stats(100_000, 100), 0));
+        assert_eq!(shown.value(), 4000.0);
+        for job in 2..=7 {
+            shown.learn(JobId(job), 0, &stats(100_000, 100), 0);
+        }
+        assert_eq!(shown.value(), 1000.0);
+        shown.learn(JobId(8), 0, &stats(1_000_000, 100), 0);
+        assert_eq!(shown.value(), 820_000.0 / 800.0);
+    }
+
+    #[test]
+    fn s50_debug_and_optimised_objects_count_less_and_more() {
+        assert_eq!(adjusted_size(36_000, 1), 10_000);
+        assert_eq!(adjusted_size(45_000, 2), 10_000);
+        assert_eq!(adjusted_size(35_000, 8), 58_000);
+        assert_eq!(adjusted_size(36_000, 1 | 16), 16_571);
+    }
+
+    #[test]
+    fn a_slow_host_is_found_by_the_files_it_shares_with_a_fast_one() {
+        let mut files = Files::default();
+        let (mut fast, mut slow) = (Pace::default(), Pace::default());
+        let file = Text::from("a.c");
+        files.learn(&file, 0, 100, &mut fast);
+        files.learn(&file, 0, 400, &mut slow);
+        let ratio = fast.value().unwrap() / slow.value().unwrap();
+        assert!(ratio > 3.9 && ratio < 4.1, "{ratio}");
+    }
+}
