@@ -19,6 +19,7 @@ use ice_sandbox::channel;
 pub use ice_sandbox::probe::{Guarantee, Guarantees};
 use ice_sandbox::report::Report;
 pub use ice_sandbox::report::{Ended, How, Usage};
+use ice_toolchain::archive::UnpackLimits;
 pub use request::{JobLimits, Layout, Program};
 use request::{Lists, Request};
 use std::fs::File;
@@ -33,6 +34,9 @@ use thiserror::Error;
 
 /// How long the answer to install or remove may take: a few renames, behind other requests.
 const ANSWER: Duration = Duration::from_secs(30);
+
+/// Start of the name of a folder being filled. The blank keeps it apart from every environment's name.
+const UNPACKING: &str = "unpacking ";
 
 /// Unpacks an archive in a process of its own whose root is the folder to fill. The last argument bounds the unpacked
 /// bytes. Errors are texts, as they cross a socket.
@@ -279,6 +283,24 @@ impl Unpacked {
     pub fn env(&self) -> &EnvId {
         &self.pending.env
     }
+
+    /// Its folder, below `base` and beside its final place, for a store that does the renaming itself.
+    pub fn folder(&self, base: &Path) -> PathBuf {
+        let EnvId { platform, .. } = &self.pending.env;
+        base.join(format!("target={platform}")).join(format!("{UNPACKING}{}", self.pending.ticket))
+    }
+
+    /// The folder has got its name by other hands than [`Launcher::install`]: it shall stay.
+    pub fn named(mut self) {
+        self.pending.named = true;
+    }
+}
+
+/// `toolchain`'s unpacker in the form that [`LauncherConfig`] wants.
+pub fn unpack_archive(input: File, into: &Path, bytes_max: u64) -> Result<Contents, String> {
+    let limits = UnpackLimits { expanded: bytes_max, ..UnpackLimits::default() };
+    let done = ice_toolchain::archive::unpack(input, into, &limits).map_err(|e| with_causes(&e))?;
+    Ok(Contents { digest: done.digest, bytes: done.bytes, files: done.files })
 }
 
 /// A folder without a final name, removed when nobody gave it one.
@@ -310,6 +332,11 @@ impl Contents {
         let files = u32::from_le_bytes(files.try_into().ok()?);
         Some(Self { digest: *digest, bytes: u64::from_le_bytes(*size), files })
     }
+}
+
+/// An error and what caused it, in one line.
+fn with_causes(error: &dyn std::error::Error) -> String {
+    iter::successors(Some(error), |e| e.source()).map(ToString::to_string).collect::<Vec<_>>().join(": ")
 }
 
 /// Waits for the answer of a short request.

@@ -1,7 +1,7 @@
 //! The privileged half: takes requests, makes boxes, reaps them. One thread, one `poll`, no step that can wait.
 
 use super::request::{EXTRA_SLOT, LISTS_MAX, Lists, PACKET_MAX, Program, Request};
-use super::{JobLimits, LauncherConfig};
+use super::{JobLimits, LauncherConfig, UNPACKING};
 use ice_core::env::EnvId;
 use ice_sandbox::apply::{SingleThread, block_signals, close_others, reap};
 use ice_sandbox::channel::{self, Packet};
@@ -30,9 +30,7 @@ const START: Duration = Duration::from_secs(30);
 const REMOVE: Duration = Duration::from_secs(600);
 /// Boxes beside the slots: verification, unpacking, removing, and those just ending.
 const EXTRA_BOXES: usize = 32;
-/// Start of the name of a folder being filled. The blank keeps it apart from every environment's name.
-const UNPACKING: &str = "unpacking ";
-/// Start of the name of a folder being removed.
+/// Start of the name of a folder being removed; again no environment's.
 const REMOVING: &str = "removing ";
 
 /// Forks the launcher off; returns the caller's end of the socket and what the launcher found out.
