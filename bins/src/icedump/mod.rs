@@ -187,14 +187,16 @@ fn reencode(a: &[u8], b: &[u8], dir: &Path) -> Result<(), Failure> {
 
 fn read_protocol(text: &OsString) -> Result<Version, Failure> {
     let number = text.to_str().and_then(|n| n.parse().ok()).map(Version::new);
-    number.filter(|v| stream::is_known(*v)).ok_or_else(|| wrong(format!("protocol {} is not known", text.display())))
+    number
+        .filter(|v| stream::is_known(*v))
+        .ok_or_else(|| wrong(format!("protocol {} is not known", text.to_string_lossy())))
 }
 
 fn read_side(text: &OsString) -> Result<Side, Failure> {
     match text.to_str() {
         Some("a") => Ok(Side::A),
         Some("b") => Ok(Side::B),
-        _ => Err(wrong(format!("there is no side {}", text.display()))),
+        _ => Err(wrong(format!("there is no side {}", text.to_string_lossy()))),
     }
 }
 
