@@ -193,6 +193,16 @@ mod tests {
     }
 
     #[test]
+    fn levels_that_zstd_does_not_know_are_clamped() {
+        for level in [i32::MIN, -1, 0, 22, i32::MAX] {
+            let (plain, mut out) = (text(), Vec::new());
+            let chunk = Packer::new(level).pack_as(Codec::Zstd, &plain).unwrap();
+            Unpacker::new().unpack(&chunk, &mut out).unwrap();
+            assert_eq!(out, plain, "{level}");
+        }
+    }
+
+    #[test]
     fn too_much_is_refused() {
         let big = vec![0; CHUNK_PLAIN_MAX + 1];
         assert!(matches!(Packer::default().pack_as(Codec::Zstd, &big), Err(CompressError::TooLong(_))));
