@@ -20,10 +20,10 @@ const LINKS_MAX: usize = 40;
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
 pub enum FindError {
     /// No folder of PATH has such a file. The text is 1.4's.
-    #[error("couldn't find any {}", .0.display())]
+    #[error("couldn't find any {}", std::path::Path::new(.0).display())]
     NotFound(OsString),
     /// Only links to ourselves were found.
-    #[error("{} is only found as a link to icecc ({}); put the compiler's own folder into PATH", .0.display(), .1.display())]
+    #[error("{} is only found as a link to icecc ({}); put the compiler's own folder into PATH", std::path::Path::new(.0).display(), .1.display())]
     OnlyOurselves(OsString, PathBuf),
 }
 

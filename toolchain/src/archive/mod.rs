@@ -1,9 +1,13 @@
 //! Archives packed and unpacked, every compression; no path leaves the folder.
 
+mod canonical;
 mod codec;
 mod member;
+mod pack;
 mod unpack;
 
+pub use canonical::PackError;
+pub use pack::{Packed, Sealed};
 pub use unpack::{UnpackError, UnpackLimits, Unpacked, unpack};
 
 use std::fmt;
