@@ -1,4 +1,11 @@
 //! What a job runs in: compilers found, packed, checked, named and stored.
+//!
+//! In scope: which program a compiler's name means ([`find`]), ICECC_VERSION ([`spec`]), what belongs into an environment
+//! ([`native`], [`cross`], [`closure`]), archives ([`archive`]), their names ([`digest`]) and what a daemon has of them on
+//! disk ([`store`]).
+//!
+//! Out of scope: sockets, threads, namespaces and the decision when an environment is sent, verified or evicted. Only
+//! [`driver`] starts programs: the compilers that are to be packed, to ask them. Errors stand beside the operations.
 
 #![forbid(unsafe_code)]
 
@@ -7,9 +14,9 @@ pub mod closure;
 pub mod cross;
 pub mod digest;
 pub mod driver;
-pub mod error;
 pub mod find;
 pub mod info;
+pub mod inspect;
 pub mod native;
 pub mod plan;
 pub mod program;

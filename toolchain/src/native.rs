@@ -277,11 +277,8 @@ impl Making<'_> {
             self.program(b"usr/bin/gcc", wrapper, None)?;
             self.program(b"usr/bin/g++", wrapper, None)?;
         }
+        // No llvm-symbolizer: it makes a crash's text prettier, for 29 more libraries and 17 MB.
         self.tools(given, &info.target, prefix.as_deref())?;
-        if let Some(symbolizer) = given.program(OsStr::new("llvm-symbolizer")).filter(|p| p.is_absolute() && p.exists())
-        {
-            self.program(b"usr/bin/llvm-symbolizer", &symbolizer, prefix.as_deref())?;
-        }
         self.clang_lists(given)?;
         Ok(info)
     }

@@ -1,1 +1,149 @@
-//! Making an environment: the program icecc-create-env.
+//! Making an environment: the program icecc-create-env (`spec/environments.md` 1).
+//!
+//! Its lines, its exit codes and the name on descriptor 5 are what 1.4's daemon and users' scripts read; errors go to
+//! standard error instead of standard output, in the words 1.4 has for them.
+
+mod args;
+mod inspect;
+
+pub use inspect::inspect;
+
+use crate::exit::{Failure, chain};
+use args::{ArgError, Making, Task};
+use ice_toolchain::archive::{PackError, Sealed};
+use ice_toolchain::native::{Planning, Request, plan};
+use ice_toolchain::plan::{Content, as_path};
+use std::ffi::OsString;
+use std::fs::{File, OpenOptions};
+use std::io::{self, IsTerminal, Write};
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+use std::process::ExitCode;
+
+/// Where the daemon reads the archive's name.
+const NAME_DESCRIPTOR: &str = "/proc/self/fd/5";
+
+const USAGE: &str = "\
+Create an icecream environment: an archive with a compiler and all that it needs to run elsewhere.
+
+Usage: icecc-create-env COMPILER [CXX] [OPTION]...
+       icecc-create-env --gcc GCC GXX [--clang CLANG [WRAPPER]] [OPTION]...
+       icecc-create-env --clang CLANG [WRAPPER] [--gcc GCC GXX] [OPTION]...
+
+COMPILER is gcc, clang, or the name or path of a cross compiler; links and wrapper scripts are looked through.
+The archive appears in the current folder, named for its content.
+
+  --addfile FILE        add a file with its libraries, or a folder with all below it; may be repeated
+  --compression TYPE    none, gzip (default), bzip2, xz, zstd; lz4 for servers of icecream-rs only
+  --no-check            don't try the compilers before the archive is given out
+  -h, --help            show this
+  --version             show the version
+";
+
+/// The whole program.
+pub fn main() -> ExitCode {
+    // Before anything else is opened, so that it can only be the caller's.
+    let name_out = OpenOptions::new().append(true).open(NAME_DESCRIPTOR).ok();
+    let args: Vec<OsString> = std::env::args_os().skip(1).collect();
+    let result = match args::parse(&args, &Path::is_file) {
+        Ok(Task::Help) => {
+            say(USAGE.trim_end());
+            Ok(())
+        }
+        Ok(Task::Version) => {
+            say(concat!("icecc-create-env ", env!("CARGO_PKG_VERSION"), " (icecream-rs)"));
+            Ok(())
+        }
+        Ok(Task::Make(making)) => make(&making, name_out),
+        Err(ArgError::NoCompiler) => Err(Failure::new(USAGE.trim_end())),
+        Err(e) => Err(Failure::new(e.to_string())),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            // No program name before it: scripts compare 1.4's whole lines.
+            eprintln!("{failure}");
+            ExitCode::from(failure.code)
+        }
+    }
+}
+
+/// Makes the archive in the current folder.
+fn make(making: &Making, name_out: Option<File>) -> Result<(), Failure> {
+    let cwd = std::env::current_dir().map_err(|e| Failure::new(format!("cannot find the current folder: {e}")))?;
+    let request = Request {
+        compilers: making.compilers.clone(),
+        wrapper: making.wrapper.clone(),
+        extra: making.extra.clone(),
+        path: std::env::var_os("PATH").unwrap_or_else(|| "/usr/local/bin:/usr/bin:/bin".into()),
+        cwd: cwd.clone(),
+        own_exe: std::env::current_exe().unwrap_or_default(),
+    };
+    let planning = plan(&request).map_err(|e| Failure::from_error(&e))?;
+    tell_files(&planning);
+    let sealed = Sealed::new(&planning.plan).map_err(|e| Failure::from_error(&e).code(2))?;
+    say(&format!("creating {}", sealed.file_name(making.compression)));
+    // ICECC_TESTS: 1.4's own tests want xz fast rather than small.
+    let xz_level = if std::env::var_os("ICECC_TESTS").is_some() { 0 } else { 6 };
+    let mut progress = Progress::new(sealed.tar_bytes());
+    let packed = sealed.write(making.compression, xz_level, &cwd, &mut |done| progress.show(done));
+    progress.end();
+    packed.map_err(|e| match e {
+        PackError::Write { .. } => Failure::from_error(&e).code(3),
+        _ => Failure::new(chain(&e)),
+    })?;
+    if let Some(mut out) = name_out {
+        // Who has closed it doesn't want the name.
+        let _ = writeln!(out, "{}", sealed.file_name(making.compression));
+    }
+    Ok(())
+}
+
+fn tell_files(planning: &Planning) {
+    let mut lines = Vec::new();
+    for name in &planning.added {
+        let path = as_path(name);
+        lines.extend_from_slice(b"adding file ");
+        lines.extend_from_slice(path.as_os_str().as_bytes());
+        if let Some(Content::File { source, .. }) = planning.plan.entries.get(name) {
+            if *source != path {
+                lines.push(b'=');
+                lines.extend_from_slice(source.as_os_str().as_bytes());
+            }
+        }
+        lines.push(b'\n');
+    }
+    // A closed standard output is no reason to make no archive.
+    let _ = io::stdout().write_all(&lines);
+}
+
+fn say(line: &str) {
+    let _ = writeln!(io::stdout(), "{line}");
+}
+
+/// How far the archive is, on a terminal.
+struct Progress {
+    total: u64,
+    percent: u64,
+    is_shown: bool,
+}
+
+impl Progress {
+    fn new(total: u64) -> Self {
+        Self { total: total.max(1), percent: 0, is_shown: io::stderr().is_terminal() }
+    }
+
+    fn show(&mut self, done: u64) {
+        let percent = done * 100 / self.total;
+        if self.is_shown && percent != self.percent {
+            self.percent = percent;
+            eprint!("\rpacking {percent} %");
+        }
+    }
+
+    fn end(&self) {
+        if self.is_shown && self.percent > 0 {
+            eprint!("\r              \r");
+        }
+    }
+}
