@@ -430,6 +430,7 @@ impl Making<'_> {
     }
 
     /// The first library that is not found in the planned tree, and who wants it.
+    #[allow(clippy::type_complexity)] // two names
     fn unresolved(&self) -> Result<Option<(Vec<u8>, Vec<u8>)>, PlanError> {
         let planned = Planned::new(&self.plan, self.root);
         for name in closure::programs(&self.plan, self.root)? {

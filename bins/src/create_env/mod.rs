@@ -5,7 +5,9 @@
 
 mod args;
 mod inspect;
+pub(crate) mod trial;
 
+pub(crate) use inspect::Scratch;
 pub use inspect::inspect;
 
 use crate::exit::{Failure, chain};
@@ -19,6 +21,7 @@ use std::io::{self, IsTerminal, Write};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use std::process::ExitCode;
+use trial::Trial;
 
 /// Where the daemon reads the archive's name.
 const NAME_DESCRIPTOR: &str = "/proc/self/fd/5";
@@ -45,6 +48,9 @@ pub fn main() -> ExitCode {
     // Before anything else is opened, so that it can only be the caller's.
     let name_out = OpenOptions::new().append(true).open(NAME_DESCRIPTOR).ok();
     let args: Vec<OsString> = std::env::args_os().skip(1).collect();
+    if args.first().is_some_and(|a| a == trial::INSIDE) {
+        return trial::inside(&args[1..]);
+    }
     let result = match args::parse(&args, &Path::is_file) {
         Ok(Task::Help) => {
             say(USAGE.trim_end());
@@ -81,6 +87,9 @@ fn make(making: &Making, name_out: Option<File>) -> Result<(), Failure> {
     };
     let planning = plan(&request).map_err(|e| Failure::from_error(&e))?;
     tell_files(&planning);
+    if !making.unchecked {
+        check(&planning)?;
+    }
     let sealed = Sealed::new(&planning.plan).map_err(|e| Failure::from_error(&e).code(2))?;
     say(&format!("creating {}", sealed.file_name(making.compression)));
     // ICECC_TESTS: 1.4's own tests want xz fast rather than small.
@@ -97,6 +106,28 @@ fn make(making: &Making, name_out: Option<File>) -> Result<(), Failure> {
         let _ = writeln!(out, "{}", sealed.file_name(making.compression));
     }
     Ok(())
+}
+
+/// Tries the environment where this machine can run it: what is broken shall be found here, not on a server.
+fn check(planning: &Planning) -> Result<(), Failure> {
+    let host = nix::sys::utsname::uname().map(|u| u.machine().as_bytes().to_vec()).unwrap_or_default();
+    if !ice_core::platform::runs(&host, planning.info.platform.as_bytes()) {
+        log::debug!("environment not tried: it is for {}", planning.info.platform);
+        return Ok(());
+    }
+    let failed = |e: io::Error| Failure::new(format!("cannot try the environment: {e}"));
+    let scratch = Scratch::new().map_err(failed)?;
+    match trial::try_plan(&planning.plan, &scratch.0).map_err(failed)? {
+        Trial::Passed(_) => Ok(()),
+        Trial::Failed(words) => {
+            let last = words.lines().filter(|l| !l.starts_with("Checking ")).collect::<Vec<_>>().join("\n");
+            Err(Failure::new(format!("the environment does not work: {last}")))
+        }
+        Trial::Impossible(why) => {
+            log::debug!("environment not tried: {why}");
+            Ok(())
+        }
+    }
 }
 
 fn tell_files(planning: &Planning) {

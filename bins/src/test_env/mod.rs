@@ -1,8 +1,74 @@
 //! Checking an environment: the program icecc-test-env (`spec/environments.md` 1.4).
+//!
+//! As 1.4's, every failure is exit code 2; 1 means that nothing could be checked here.
 
+use crate::create_env::Scratch;
+use crate::create_env::trial::{self, Trial};
+use crate::exit::{Failure, chain, finish};
+use ice_toolchain::archive::{UnpackLimits, unpack};
+use std::ffi::OsString;
+use std::fs::File;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+
+const USAGE: &str = "\
+Check an icecream environment by running its compilers in it.
+
+Usage: icecc-test-env [OPTION]... ARCHIVE
+
+  -q, --quiet    say nothing if all is well
+  -h, --help     show this
+  --version      show the version
+
+Exit code: 0 it works, 2 it does not, 1 it cannot be tried here (neither root nor user namespaces).
+";
 
 /// The whole program.
 pub fn main() -> ExitCode {
-    ExitCode::from(2)
+    let args: Vec<OsString> = std::env::args_os().skip(1).collect();
+    if args.first().is_some_and(|a| a == trial::INSIDE) {
+        return trial::inside(&args[1..]);
+    }
+    finish("icecc-test-env", test(&args))
+}
+
+fn test(args: &[OsString]) -> Result<u8, Failure> {
+    let mut is_quiet = false;
+    let mut archive: Option<PathBuf> = None;
+    for arg in args {
+        match arg.to_str() {
+            Some("-h" | "--help") => {
+                print!("{USAGE}");
+                return Ok(0);
+            }
+            Some("--version") => {
+                println!("icecc-test-env {} (icecream-rs)", env!("CARGO_PKG_VERSION"));
+                return Ok(0);
+            }
+            Some("-q" | "--quiet") => is_quiet = true,
+            Some(option) if option.starts_with('-') && option.len() > 1 => {
+                return Err(Failure::new(format!("Unknown option '{option}'")).code(2));
+            }
+            _ => archive = Some(arg.into()),
+        }
+    }
+    let archive = archive.ok_or_else(|| Failure::new("Toolchain argument is required").code(2))?;
+    let words = try_archive(&archive)?;
+    if !is_quiet {
+        print!("{words}");
+        println!("OK");
+    }
+    Ok(0)
+}
+
+fn try_archive(archive: &Path) -> Result<String, Failure> {
+    let failed = |what: String| Failure::new(format!("{}: {what}", archive.display())).code(2);
+    let input = File::open(archive).map_err(|e| failed(e.to_string()))?;
+    let scratch = Scratch::new().map_err(|e| failed(format!("no scratch folder: {e}")))?;
+    unpack(input, &scratch.0, &UnpackLimits::default()).map_err(|e| failed(chain(&e)))?;
+    match trial::try_folder(&scratch.0).map_err(|e| failed(e.to_string()))? {
+        Trial::Passed(words) => Ok(words),
+        Trial::Failed(words) => Err(failed(words.trim_end().to_string())),
+        Trial::Impossible(why) => Err(failed(format!("not tried: {why}")).code(1)),
+    }
 }
