@@ -1,6 +1,7 @@
 //! How icecream's messages are spelt and carried: bytes on blocking sockets, each step with a deadline.
 //!
-//! In scope: the wire protocol ([`wire`]).
+//! In scope: the wire protocol ([`wire`], [`compress`]), one connection ([`conn`], [`dial`]), many ([`hub`], [`listen`]), and finding a
+//! scheduler ([`discover`]).
 //!
 //! Out of scope: what messages mean and what is done about them: that is `ice-core`'s.
 

@@ -135,7 +135,7 @@ impl Listener {
 impl Drop for Listener {
     fn drop(&mut self) {
         if let Listening::Unix { path, inode: Some(own), .. } = &self.socket {
-            if fs::symlink_metadata(&*path).is_ok_and(|file| file.ino() == *own) {
+            if fs::symlink_metadata(path).is_ok_and(|file| file.ino() == *own) {
                 let _ = fs::remove_file(path);
             }
         }

@@ -351,14 +351,14 @@ impl<N: Send + 'static> Hub<N> {
         self.owner.close_doors();
     }
 
-    /// Stops listening, closes all peers, and waits until their threads have ended, at most `limit`; who is not gone by then is cut.
+    /// Stops listening, writes what is left to peers, closes them, and waits until their threads have ended; after `limit` the rest is cut.
     /// Events that come meanwhile are thrown away.
     pub fn shutdown(&self, limit: Duration) {
         self.owner.close_doors();
         let shared = self.shared();
         let until = Instant::now() + limit;
         for peer in shared.roll.all() {
-            peer.close("shutting down".into(), until, &shared.outboxes);
+            peer.close_hastily("shutting down".into(), until, &shared.outboxes);
         }
         // Readers may wait for room in the channel: without this they would wait for ever.
         shared.roll.wait_until_empty(until, || while self.owner.heard.try_recv().is_ok() {});

@@ -55,6 +55,8 @@ pub(super) struct Closing {
     pub(super) reason: CloseReason,
     /// What is left is written until then, and the peer may take that long to go.
     pub(super) until: Instant,
+    /// Whether the peer may read our last words before the connection is gone.
+    patient: bool,
     /// Whether the peer was told that no more comes.
     pub(super) said: bool,
     /// Whether what was queued is lost.
@@ -127,13 +129,23 @@ impl Peer {
         }
     }
 
-    /// Asks for the end: what is queued is written first.
+    /// Asks for the end: what is queued is written first, and then the peer may take its time to go.
     pub(super) fn close(self: &Arc<Self>, reason: String, until: Instant, outboxes: &Outboxes) {
+        self.part(reason, until, true, outboxes);
+    }
+
+    /// Asks for the end: what is queued is written first.
+    pub(super) fn close_hastily(self: &Arc<Self>, reason: String, until: Instant, outboxes: &Outboxes) {
+        self.part(reason, until, false, outboxes);
+    }
+
+    fn part(self: &Arc<Self>, reason: String, until: Instant, patient: bool, outboxes: &Outboxes) {
         let mut state = self.lock();
         if state.closing.is_some() {
             return;
         }
-        state.closing = Some(Closing { reason: CloseReason::Asked(reason), until, said: false, cut: false });
+        let reason = CloseReason::Asked(reason);
+        state.closing = Some(Closing { reason, until, patient, said: false, cut: false });
         self.changed.notify_all();
         if !state.finish_writing(Instant::now()) {
             self.watch(&mut state, outboxes);
@@ -149,7 +161,7 @@ impl Peer {
     pub(super) fn fail(&self, state: &mut State, reason: CloseReason) {
         match &mut state.closing {
             Some(closing) => (closing.said, closing.cut) = (true, true),
-            none => *none = Some(Closing { reason, until: Instant::now(), said: true, cut: true }),
+            none => *none = Some(Closing { reason, until: Instant::now(), patient: false, said: true, cut: true }),
         }
         state.queue = Vec::new();
         state.written = 0;
@@ -282,7 +294,7 @@ impl State {
     pub(super) fn finish_writing(&mut self, now: Instant) -> bool {
         let waiting = self.waiting();
         let (Some(stream), Some(closing)) = (&self.stream, &mut self.closing) else { return true };
-        if now >= closing.until || (waiting == 0 && self.borrowed) {
+        if now >= closing.until || (waiting == 0 && (self.borrowed || !closing.patient)) {
             stream.shutdown();
             return true;
         }
