@@ -1,7 +1,7 @@
 //! What is decided in icecream-rs, and nothing else.
 //!
 //! In scope: the state machines [`scheduler`], [`daemon`] and [`client`], the compiler command line ([`cmdline`]), and the
-//! values that all other crates share ([`message`], [`env`], [`platform`], [`job`], [`limits`]).
+//! values that all other crates share ([`message`], [`env`](mod@env), [`platform`], [`job`], [`limits`]).
 //!
 //! Out of scope: sockets, files, clocks, threads, environment variables, chance and logging. Time, seeds and everything that
 //! happened come in as arguments; what shall happen goes out as values. `core/clippy.toml` enforces it.

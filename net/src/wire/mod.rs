@@ -1,6 +1,6 @@
 //! Bytes ↔ [`Message`], without any I/O (`spec/wire.md` 3 to 5).
 //!
-//! [`frame`] cuts a byte stream into bodies, [`decode`] reads one body, [`encode`] writes one whole frame, [`print`] shows a
+//! [`frame`] cuts a byte stream into bodies, [`decode`] reads one body, [`encode`] writes one whole frame, [`print`](mod@print) shows a
 //! message to people, [`udp`] does the datagrams of discovery. Nothing here knows what a message is for: values are kept as
 //! they came, and only what breaks the layout is refused. A reader never allocates more than
 //! [`DECODE_GROWTH`] times what has arrived.
