@@ -1,0 +1,136 @@
+//! A machine: a real [`Daemon`], its link to the scheduler, and whether it lives.
+
+use crate::network::Lane;
+use ice_core::daemon::{Config, CpuTicks, Daemon, EnvOnDisk, Measurement, Memory};
+use ice_core::env::EnvId;
+use ice_core::ids::PeerId;
+use ice_core::text::Text;
+use ice_core::time::Instant;
+use std::collections::BTreeSet;
+
+/// A machine.
+pub struct Host {
+    pub index: usize,
+    pub daemon: Daemon,
+    /// Counts starts: events for an earlier one are void.
+    pub generation: u32,
+    pub alive: bool,
+    /// Every process is stopped: nothing answers, connections stay.
+    pub frozen: bool,
+    /// The way to the scheduler is cut.
+    pub cut: bool,
+    pub slots: u32,
+    /// Tenths: 10 = as fast as the workload's unit.
+    pub speed: u64,
+    pub platform: Text,
+    pub link: Option<Link>,
+    pub disk: BTreeSet<EnvId>,
+    /// When its timer is set for.
+    pub timer: Option<Instant>,
+    pub seed: u64,
+}
+
+/// A connection to the scheduler.
+#[derive(Clone, Copy)]
+pub struct Link {
+    /// The scheduler's name of it.
+    pub peer: PeerId,
+    pub up: Lane,
+    pub down: Lane,
+}
+
+impl Host {
+    pub fn new(index: usize, slots: u32, speed: u64, platform: &str, seed: u64) -> Self {
+        let mut host = Self {
+            index,
+            daemon: Daemon::new(Instant::ZERO, config(index, slots, platform, seed, Vec::new())),
+            generation: 0,
+            alive: true,
+            frozen: false,
+            cut: false,
+            slots,
+            speed,
+            platform: platform.into(),
+            link: None,
+            disk: BTreeSet::new(),
+            timer: None,
+            seed,
+        };
+        host.start(Instant::ZERO);
+        host
+    }
+
+    /// Starts its daemon anew, with the environments that are on the disk.
+    pub fn start(&mut self, now: Instant) {
+        self.alive = true;
+        self.frozen = false;
+        self.generation += 1;
+        self.link = None;
+        self.timer = None;
+        let on_disk = self.disk.iter().map(|id| EnvOnDisk { id: id.clone(), size: ENV_SIZE, age_rank: 0 }).collect();
+        let platform = self.platform.lossy().into_owned();
+        let seed = self.seed + u64::from(self.generation);
+        self.daemon = Daemon::new(now, config(self.index, self.slots, &platform, seed, on_disk));
+    }
+
+    /// Whether a packet gets an answer.
+    pub fn answers(&self) -> bool {
+        self.alive && !self.frozen
+    }
+
+    /// Its address: the index in dotted form.
+    pub fn address(&self) -> Text {
+        address(self.index)
+    }
+}
+
+/// Bytes of each environment here: three fill a cache, so that eviction happens.
+const ENV_SIZE: u64 = 80 << 20;
+
+/// Size that an environment is reported with when it has arrived.
+pub fn env_size() -> u64 {
+    ENV_SIZE
+}
+
+/// Address of the machine with that index.
+pub fn address(index: usize) -> Text {
+    format!("10.{}.{}.{}", index >> 16, (index >> 8) & 255, index & 255).as_str().into()
+}
+
+/// The machine of an address.
+pub fn index_of(address: &Text) -> Option<usize> {
+    let text = address.as_str()?;
+    let mut parts = text.split('.').skip(1).map(|p| p.parse::<usize>().ok());
+    let (a, b, c) = (parts.next()??, parts.next()??, parts.next()??);
+    Some(a << 16 | b << 8 | c)
+}
+
+/// An idle, healthy machine.
+pub fn measurement(now: Instant) -> Measurement {
+    let ticks = now.as_micros() / 10_000;
+    Measurement {
+        cpu: CpuTicks { idle: ticks, ..CpuTicks::default() },
+        load_avg: [0; 3],
+        memory: Memory { total_kb: 16 << 20, available_kb: 15 << 20 },
+        disk_free: 1 << 40,
+    }
+}
+
+fn config(index: usize, slots: u32, platform: &str, seed: u64, environments: Vec<EnvOnDisk>) -> Config {
+    Config {
+        port: 10245,
+        slots,
+        no_remote: false,
+        chroot_possible: true,
+        node_name: format!("h{index}").as_str().into(),
+        platform: platform.into(),
+        features: 3,
+        cache_limit: 256 << 20,
+        cpus: slots.max(1),
+        unix_start: 1_700_000_000,
+        test_reconnect: false,
+        seed,
+        environments,
+        natives: Vec::new(),
+    }
+}
