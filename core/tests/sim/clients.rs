@@ -166,7 +166,8 @@ impl World {
                 }
             }
         }
-        let orphaned: Vec<PeerId> = self.conns.iter().filter(|(_, c)| self.builds[c.build].submitter == host).map(|(p, _)| *p).collect();
+        let orphaned: Vec<PeerId> =
+            self.conns.iter().filter(|(_, c)| self.builds[c.build].submitter == host).map(|(p, _)| *p).collect();
         for peer in orphaned {
             self.hang_up(peer);
         }
@@ -232,7 +233,11 @@ impl World {
         };
         conn.running = true;
         let work = self.builds[conn.build].work;
-        assert!(self.hosts[host].disk.contains(&grant.env), "host {host} runs a job in {}, which is not there", grant.env);
+        assert!(
+            self.hosts[host].disk.contains(&grant.env),
+            "host {host} runs a job in {}, which is not there",
+            grant.env
+        );
         self.checkers.starts(host, grant.peer.0, self.hosts[host].slots);
         let at = self.now + work * 10 / u32::try_from(self.hosts[host].speed).unwrap_or(1);
         self.schedule_on(host, at, What::Compiled(grant.peer));

@@ -4,6 +4,8 @@
 //! `SIM_SEEDS=n` runs more seeds, `SIM_SEED=s` one, `SIM_HOSTS` and `SIM_JOBS` set its size. A failure prints the seed, and a
 //! seed replays exactly.
 
+#![allow(clippy::expect_used, reason = "a test: a broken world shall stop it")]
+
 mod checkers;
 mod clients;
 mod hosts;

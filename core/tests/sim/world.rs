@@ -7,7 +7,7 @@ use crate::clients::{self, Conn};
 use crate::hosts::{self, Host, Link};
 use crate::network::{Lane, Network};
 use crate::rng::Rng;
-use crate::workload::{self, Build, BuildState, End};
+use crate::workload::{self, Build, End};
 use ice_core::daemon;
 use ice_core::env::EnvId;
 use ice_core::ids::{HostId, JobId, PeerId};
@@ -59,18 +59,37 @@ pub enum Event {
 /// What happens on a machine.
 pub enum What {
     Timer(Instant),
-    FromScheduler { peer: PeerId, message: Message },
-    LinkLost { peer: PeerId },
+    FromScheduler {
+        peer: PeerId,
+        message: Message,
+    },
+    LinkLost {
+        peer: PeerId,
+    },
     Connect,
     Measured,
     /// A connection of its daemon is gone.
     PeerClosed(PeerId),
-    Received { peer: PeerId, env: EnvId, ok: bool },
-    Verified { env: EnvId, ok: bool },
+    Received {
+        peer: PeerId,
+        env: EnvId,
+        ok: bool,
+    },
+    Verified {
+        env: EnvId,
+        ok: bool,
+    },
     Compiled(PeerId),
     /// The daemon of a client or of its server said something to it.
-    Hears { peer: PeerId, message: Message },
-    Build { build: usize, attempt: u32, event: clients::Event },
+    Hears {
+        peer: PeerId,
+        message: Message,
+    },
+    Build {
+        build: usize,
+        attempt: u32,
+        event: clients::Event,
+    },
 }
 
 /// What breaks.
@@ -249,7 +268,11 @@ impl World {
             let parallel = self.rng.between(5, 200);
             for _ in 0..parallel {
                 let at = self.now + Duration::from_millis(self.rng.between(1_000, 6_000));
-                self.schedule_on(submitter, at, What::Build { build: usize::MAX, attempt: 0, event: clients::Event::Next });
+                self.schedule_on(
+                    submitter,
+                    at,
+                    What::Build { build: usize::MAX, attempt: 0, event: clients::Event::Next },
+                );
             }
         }
         let hosts = self.hosts.len() as u64;
@@ -273,7 +296,8 @@ impl World {
         let hosts = self.hosts.len() as u64;
         let submitters = self.waiting.len() as u64;
         // Mostly servers: a dead submitter takes its builds with it.
-        let host = if self.rng.per_mille(50) { self.rng.below(submitters) } else { self.rng.between(submitters, hosts - 1) };
+        let host =
+            if self.rng.per_mille(50) { self.rng.below(submitters) } else { self.rng.between(submitters, hosts - 1) };
         let host = host as usize;
         let (breaks, mends) = match self.rng.below(4) {
             0 => (Fault::Crash(host), Fault::Restart(host)),
@@ -295,7 +319,7 @@ impl World {
         self.events += 1;
         self.checkers.mix(self.now.as_micros());
         match event {
-            Event::ToScheduler { peer, message } => self.to_scheduler(peer, message),
+            Event::ToScheduler { peer, message } => self.hand_to_scheduler(peer, message),
             Event::SchedulerClosed { peer } => self.scheduler_closed(peer),
             Event::SchedulerTimer(at) => self.scheduler_timer(at),
             Event::Probed { epoch, host, reachable } => {
@@ -371,7 +395,7 @@ impl World {
         std::mem::take(&mut self.console)
     }
 
-    fn to_scheduler(&mut self, peer: PeerId, message: Message) {
+    fn hand_to_scheduler(&mut self, peer: PeerId, message: Message) {
         let Some(host) = self.links.get(&peer).copied() else { return };
         let job = match &message {
             Message::JobBegin(begin) => Some(begin.job),
@@ -596,14 +620,10 @@ impl World {
         self.deferred[host].clear();
         self.checkers.dies(host);
         self.connections_die(host);
-        for build in self.waiting.remove(&host).into_iter().flatten() {
-            self.end(build, End::SubmitterGone);
-        }
-        let running: Vec<usize> = (0..self.builds.len())
-            .filter(|n| self.builds[*n].submitter == host && !self.builds[*n].is_ended())
-            .filter(|n| self.builds[*n].state != BuildState::New)
-            .collect();
-        for build in running {
+        self.waiting.remove(&host);
+        let own = |n: &usize| self.builds[*n].submitter == host && !self.builds[*n].is_ended();
+        let lost: Vec<usize> = (0..self.builds.len()).filter(own).collect();
+        for build in lost {
             self.end(build, End::SubmitterGone);
         }
     }
