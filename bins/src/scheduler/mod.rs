@@ -1,1 +1,381 @@
-//! The scheduler.
+//! The scheduler program: [`Scheduler`] with sockets, a clock and a log around it.
+//!
+//! One loop thread owns the machine: it takes events of the hub, the discovery thread, probes and signals, and carries out what comes
+//! back. It decides nothing about jobs or hosts.
+
+mod election;
+mod options;
+mod prober;
+
+use std::net::UdpSocket;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::{Duration, Instant};
+
+use crossbeam::channel::{Receiver, after, bounded, never, unbounded};
+use crossbeam::select;
+use ice_core::message::Message;
+use ice_core::scheduler::{Config, Input, Level, Note, Output, Scheduler};
+use ice_core::time;
+use ice_core::version::Version;
+use ice_net::discover::{self, Heard, Identity, Responder};
+use ice_net::hub::{self, Hub, HubConfig, HubEvent};
+use ice_net::listen::{ListenError, Listener};
+use log::{LevelFilter, debug, error, info, warn};
+
+use crate::background::{self, Account, PidFile, Start};
+use crate::exit::{Failure, chain, finish};
+use crate::logging::{self, Log, Prefix, Target};
+use crate::signals::{self, Signal};
+use election::{Hooks, Winner};
+use options::{Options, UsageError};
+use prober::{Probed, Prober};
+
+/// What we call ourselves: scripts compare the first number (decisions.md 2).
+const VERSION: &str = concat!("1.4.0 (icecream-rs ", env!("CARGO_PKG_VERSION"), ")");
+/// Time between announcements.
+const ANNOUNCE: Duration = Duration::from_secs(120);
+/// How long peers may take to read what is left for them when we end.
+const FAREWELL: Duration = Duration::from_millis(300);
+/// Events carried out before the clock and the other channels are looked at again.
+const BATCH: usize = 256;
+
+/// The program.
+pub fn main() -> ExitCode {
+    match options::parse(std::env::args_os().skip(1)) {
+        Ok(options) => finish("icecc-scheduler", run(&options)),
+        Err(why) => usage(&why),
+    }
+}
+
+fn usage(why: &UsageError) -> ExitCode {
+    match why {
+        UsageError::Help => {}
+        UsageError::Parse(parse) => eprintln!("icecc-scheduler: {parse}"),
+        other => eprintln!("{other}"),
+    }
+    eprint!("ICECREAM scheduler {VERSION}\nusage: icecc-scheduler [options]\n\n{}", crate::cli::help(options::TABLE));
+    ExitCode::from(1)
+}
+
+/// All sockets, bound while we may still be root.
+struct Doors {
+    binary: Vec<Listener>,
+    text: Vec<Listener>,
+    udp: UdpSocket,
+}
+
+impl Doors {
+    fn open(device: Option<&str>, port: u16) -> Result<Self, ListenError> {
+        let listen = |port| match device {
+            Some(device) => Listener::tcp_on(device, port),
+            None => Ok(vec![Listener::tcp(port)?]),
+        };
+        Ok(Self { binary: listen(port)?, text: listen(port.wrapping_add(1))?, udp: discover::bind(device, port)? })
+    }
+}
+
+fn run(options: &Options) -> Result<u8, Failure> {
+    let start = Start::here(options.detach)?;
+    let account = options.account.clone().unwrap_or_else(Account::default_for_service);
+    let doors = Doors::open(options.device.as_deref(), options.port);
+    let pid_file = doors.as_ref().ok().and_then(|_| PidFile::write().ok());
+    let target = log_target(options, &account);
+    let dropped = background::drop_root(&account).map_err(|e| Failure::from_error(&e));
+    let result = dropped.and_then(|_| {
+        let level = logging::level(options.verbose);
+        let log = logging::start(target, level, Prefix::Service).map_err(|e| Failure::from_error(&e))?;
+        info!("ICECREAM scheduler {VERSION} starting up, port {}", options.port);
+        let doors = doors.map_err(|e| {
+            error!("{}", chain(&e));
+            Failure::from_error(&e)
+        })?;
+        let mut shell = Shell::new(options, doors, log)?;
+        info!("scheduler ready");
+        start.ready().map_err(|e| Failure::new(format!("cannot detach: {e}")))?;
+        if options.detach {
+            // So that no file system is kept busy. It cannot fail on any system that has a root.
+            let _ = std::env::set_current_dir("/");
+        }
+        shell.run();
+        Ok(0)
+    });
+    if let Some(file) = pid_file {
+        file.remove();
+    }
+    result
+}
+
+/// Where the log goes. As root and detached without `-l` it is `/var/log/icecc/scheduler.log`, in a folder of the account.
+fn log_target(options: &Options, account: &Account) -> Target {
+    if let Some(path) = &options.log_file {
+        return Target::File(path.clone());
+    }
+    if let Some(number) = std::env::var("UNCACHED_ERR_FD").ok().and_then(|n| n.parse().ok()) {
+        return Target::Descriptor(number);
+    }
+    if !options.detach || !nix::unistd::Uid::effective().is_root() {
+        return Target::Stderr;
+    }
+    let folder = PathBuf::from(background::LOG_FOLDER);
+    let made = std::fs::create_dir(&folder).is_ok();
+    if made || folder.is_dir() {
+        let _ = std::os::unix::fs::lchown(&folder, Some(account.uid), Some(account.gid));
+    }
+    Target::File(folder.join("scheduler.log"))
+}
+
+/// Everything around the machine.
+struct Shell {
+    machine: Scheduler,
+    began: Instant,
+    hub: Hub,
+    events: Receiver<HubEvent>,
+    signals: Receiver<Signal>,
+    heard: Receiver<Heard>,
+    winners: (crossbeam::channel::Sender<Winner>, Receiver<Winner>),
+    probed: Receiver<Probed>,
+    prober: Prober,
+    log: Log,
+    own: Identity,
+    port: u16,
+    hooks: Hooks,
+    persistent: bool,
+    announce_at: Instant,
+    /// Messages for one peer, written at once.
+    batch: Vec<Message>,
+    _responder: Responder,
+}
+
+impl Shell {
+    fn new(options: &Options, doors: Doors, log: Log) -> Result<Self, Failure> {
+        let failed = |e: std::io::Error| Failure::new(format!("cannot start: {e}"));
+        let began = Instant::now();
+        let hooks = Hooks::from_environment();
+        let own = election::identity(&options.netname, hooks.earlier);
+        let signals = signals::start(&[Signal::Term, Signal::Hup, Signal::Usr1]).map_err(failed)?;
+        let (hub, events) = Hub::new(HubConfig::default()).map_err(failed)?;
+        let port = doors.binary.first().map_or(options.port, Listener::port);
+        for listener in doors.binary {
+            hub.listen(listener, Version::TO_SCHEDULER, hub::no_handlers()).map_err(failed)?;
+        }
+        for listener in doors.text {
+            hub.listen_text(listener).map_err(failed)?;
+        }
+        let (tell, heard) = bounded(64);
+        let responder = Responder::start(doors.udp, own.clone(), tell).map_err(failed)?;
+        let (answers, probed) = unbounded();
+        let config = Config {
+            version: VERSION.into(),
+            uptime_before: hooks.earlier,
+            seed: own.start_time ^ u64::from(std::process::id()) << 32,
+            notes: notes_wanted(),
+        };
+        Ok(Self {
+            machine: Scheduler::new(config, time::Instant::ZERO),
+            began,
+            hub,
+            events,
+            signals,
+            heard,
+            winners: bounded(4),
+            probed,
+            prober: Prober::new(answers),
+            log,
+            own,
+            port,
+            hooks,
+            persistent: options.persistent,
+            announce_at: began,
+            batch: Vec::new(),
+            _responder: responder,
+        })
+    }
+
+    /// Until a signal ends it.
+    fn run(&mut self) {
+        loop {
+            if Instant::now() >= self.announce_at {
+                self.announce();
+            }
+            let due = self.machine.poll_timeout().map(|at| self.began + Duration::from_micros(at.as_micros()));
+            let wake = due.map_or(self.announce_at, |at| at.min(self.announce_at));
+            let timer = match wake.checked_duration_since(Instant::now()) {
+                Some(left) => after(left),
+                None => after(Duration::ZERO),
+            };
+            select! {
+                recv(self.events) -> event => match event {
+                    Ok(event) => self.event(event),
+                    Err(_) => break,
+                },
+                recv(self.signals) -> signal => match signal {
+                    Ok(Signal::Term) => break,
+                    Ok(Signal::Hup) => self.log.hang_up(),
+                    Ok(_) => {}
+                    Err(_) => self.signals = never(),
+                },
+                recv(self.heard) -> heard => match heard {
+                    Ok(heard) => self.heard(heard),
+                    Err(_) => self.heard = never(),
+                },
+                recv(self.winners.1) -> winner => {
+                    if let Ok(winner) = winner {
+                        self.lost(&winner);
+                    }
+                }
+                recv(self.probed) -> probed => {
+                    if let Ok(probed) = probed {
+                        self.prober.ended();
+                        self.input(Input::Probed { host: probed.host, reachable: probed.reachable });
+                    }
+                }
+                recv(timer) -> _ => {}
+            }
+            // A flood of messages is worked off in batches, so that neither timers nor signals wait for its end.
+            for _ in 0..BATCH {
+                let Ok(event) = self.events.try_recv() else { break };
+                self.event(event);
+            }
+            let now = self.now();
+            if self.machine.poll_timeout().is_some_and(|at| at <= now) {
+                self.machine.handle_timeout(now);
+                self.carry_out();
+            }
+        }
+        self.end();
+    }
+
+    fn end(&mut self) {
+        let signals = self.signals.clone();
+        let force = move || {
+            while let Ok(signal) = signals.recv() {
+                if signal == Signal::Term {
+                    eprintln!("forced exit.");
+                    std::process::exit(1);
+                }
+            }
+        };
+        let _ = std::thread::Builder::new().name("forced exit".into()).spawn(force);
+        self.input(Input::Shutdown);
+        self.hub.shutdown(FAREWELL);
+    }
+
+    fn now(&self) -> time::Instant {
+        let micros = self.began.elapsed().as_micros();
+        time::Instant::from_micros(u64::try_from(micros).unwrap_or(u64::MAX))
+    }
+
+    fn announce(&mut self) {
+        self.announce_at = Instant::now() + ANNOUNCE;
+        if let Err(e) = discover::announce(&self.own, self.port, &self.hooks.reach) {
+            warn!("cannot announce this scheduler: {e}");
+        }
+    }
+
+    fn event(&mut self, event: HubEvent) {
+        match event {
+            HubEvent::Opened { peer, info } => self.input(Input::Opened {
+                peer,
+                address: info.address.into(),
+                offer: info.offer,
+                version: info.version,
+            }),
+            HubEvent::TextOpened { peer, .. } => self.input(Input::TextOpened { peer }),
+            HubEvent::Said { peer, message, credit: _credit } => self.input(Input::Said { peer, message }),
+            HubEvent::Line { peer, text, credit: _credit } => self.input(Input::Line { peer, text: text.into() }),
+            HubEvent::HalfClosed { peer } => self.input(Input::HalfClosed { peer }),
+            HubEvent::Closed { peer, reason } => {
+                debug!("closed peer={peer} reason={}", chain(&reason));
+                self.input(Input::Closed { peer });
+            }
+            // We have no handlers and dial nobody.
+            HubEvent::Noted { .. } | HubEvent::DialFailed { .. } => {}
+        }
+    }
+
+    fn heard(&mut self, heard: Heard) {
+        match heard {
+            Heard::Query { from, version } => info!("broadcast from {}:{} (version {version})", from.ip(), from.port()),
+            Heard::Announcement { from, identity, defeats_us } => {
+                debug!(
+                    "Received scheduler announcement from {}:{} (version {}, netname {})",
+                    from.ip(),
+                    from.port(),
+                    identity.version,
+                    identity.netname
+                );
+                if defeats_us && !self.persistent {
+                    let (own, reach, winners) = (self.own.clone(), self.hooks.reach.clone(), self.winners.0.clone());
+                    election::check_claim(own, from, self.port, reach, winners);
+                }
+            }
+        }
+    }
+
+    fn lost(&mut self, winner: &Winner) {
+        self.input(Input::ElectionLost {
+            address: winner.at.ip().to_string().into(),
+            port: winner.at.port(),
+            version: Version::new(winner.version),
+        });
+    }
+
+    fn input(&mut self, input: Input) {
+        self.machine.handle(self.now(), input);
+        self.carry_out();
+    }
+
+    fn carry_out(&mut self) {
+        let mut to = None;
+        while let Some(output) = self.machine.poll_output() {
+            if let Output::Send { peer, message } = output {
+                if to != Some(peer) {
+                    self.flush(to);
+                    to = Some(peer);
+                }
+                self.batch.push(message);
+                continue;
+            }
+            if !matches!(output, Output::Note(_)) {
+                self.flush(to.take());
+            }
+            match output {
+                Output::Send { .. } => {}
+                Output::SendText { peer, text } => self.hub.send_text(peer, &text),
+                Output::Close { peer, reason } => self.hub.close(peer, format!("{reason:?}")),
+                Output::Probe { host, address, port } => {
+                    self.prober.start(host, address.lossy().into_owned(), port);
+                }
+                Output::Note(note) => log_note(&note),
+            }
+        }
+        self.flush(to);
+    }
+
+    fn flush(&mut self, to: Option<ice_core::ids::PeerId>) {
+        if let Some(peer) = to {
+            self.hub.send_all(peer, &self.batch);
+        }
+        self.batch.clear();
+    }
+}
+
+fn log_note(note: &Note) {
+    let level = match note.level() {
+        Level::Error => log::Level::Error,
+        Level::Warning => log::Level::Warn,
+        Level::Info => log::Level::Info,
+        Level::Debug => log::Level::Debug,
+    };
+    log::log!(level, "{note}");
+}
+
+fn notes_wanted() -> Level {
+    match log::max_level() {
+        LevelFilter::Off | LevelFilter::Error => Level::Error,
+        LevelFilter::Warn => Level::Warning,
+        LevelFilter::Info => Level::Info,
+        LevelFilter::Debug | LevelFilter::Trace => Level::Debug,
+    }
+}

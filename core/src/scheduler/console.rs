@@ -27,6 +27,8 @@ pub(super) struct Console {
     pub idle_at: Instant,
     internals: Option<Internals>,
     lines: VecDeque<Text>,
+    /// It says no more.
+    ends: bool,
 }
 
 /// An `internals` that is being answered.
@@ -44,7 +46,7 @@ impl Scheduler {
     pub(super) fn text_opened(&mut self, peer: PeerId) {
         let idle_at = self.now + TEXT_IDLE;
         self.timers.insert((idle_at, Timer::TextIdle(peer)));
-        self.consoles.insert(peer, Console { idle_at, internals: None, lines: VecDeque::new() });
+        self.consoles.insert(peer, Console { idle_at, internals: None, lines: VecDeque::new(), ends: false });
         let greeting = format!(
             "200-ICECC {}: {}s uptime, {} hosts, {} jobs in queue ({} total).\n200 Use 'help' for help and 'quit' to quit.\n",
             self.config.version,
@@ -77,6 +79,15 @@ impl Scheduler {
             return;
         }
         self.command(peer, &line);
+    }
+
+    /// A text peer says no more.
+    pub(super) fn text_half_closed(&mut self, peer: PeerId) {
+        let Some(console) = self.consoles.get_mut(&peer) else { return };
+        console.ends = true;
+        if console.internals.is_none() {
+            self.good_bye(peer);
+        }
     }
 
     fn good_bye(&mut self, peer: PeerId) {
@@ -354,8 +365,12 @@ impl Scheduler {
             if console.internals.is_some() {
                 break;
             }
-            let Some(line) = console.lines.pop_front() else { break };
-            self.command(peer, &line);
+            let ends = console.ends;
+            match console.lines.pop_front() {
+                Some(line) => self.command(peer, &line),
+                None if ends => self.good_bye(peer),
+                None => break,
+            }
         }
     }
 }

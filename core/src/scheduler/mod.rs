@@ -84,6 +84,11 @@ pub enum Input {
         /// The line as sent.
         text: Text,
     },
+    /// A text peer says no more but still reads: it gets its answers and a farewell.
+    HalfClosed {
+        /// Who.
+        peer: PeerId,
+    },
     /// A connection is gone, from whichever side. Not necessary after [`Output::Close`], but harmless.
     Closed {
         /// Which.
@@ -281,6 +286,7 @@ impl Scheduler {
             Input::TextOpened { peer } => self.text_opened(peer),
             Input::Said { peer, message } => self.said(peer, message),
             Input::Line { peer, text } => self.line(peer, text),
+            Input::HalfClosed { peer } => self.text_half_closed(peer),
             Input::Closed { peer } => self.closed(peer),
             Input::Probed { host, reachable } => self.probed(host, reachable),
             Input::ElectionLost { address, port, version } => {

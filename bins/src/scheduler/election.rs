@@ -1,0 +1,107 @@
+//! Showing ourselves to other schedulers, and checking those that claim to be better.
+//!
+//! An announcement is one datagram that anybody can forge. So it only counts if a scheduler on that address also answers a query and
+//! is better by its answer (`spec/scheduler.md` 10, 15 and 16).
+
+use std::net::SocketAddr;
+use std::thread;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use crossbeam::channel::Sender;
+use ice_core::version::Version;
+use ice_net::discover::{self, Answer, Identity, Query, Reach};
+
+/// How long a claimed winner may take to answer.
+const ANSWER: Duration = Duration::from_secs(1);
+/// `ICECC_FAKE_STARTTIME` makes us this much older.
+pub const FAKE_AGE: Duration = Duration::from_secs(1000);
+const STACK: usize = 128 << 10;
+
+/// What tests set in the environment (`spec/log-lines.md`, hooks).
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Hooks {
+    /// Where broadcasts go.
+    pub reach: Reach,
+    /// How much older we claim to be.
+    pub earlier: Duration,
+}
+
+impl Hooks {
+    /// Reads them.
+    pub fn from_environment() -> Self {
+        let twin_ports = std::env::var("ICECC_TEST_SCHEDULER_PORTS").ok().and_then(|text| {
+            let (a, b) = text.split_once(':')?;
+            Some((a.parse().ok()?, b.parse().ok()?))
+        });
+        let reach = Reach { loopback_only: std::env::var_os("ICECC_TESTS").is_some(), twin_ports };
+        let fake = std::env::var_os("ICECC_FAKE_STARTTIME").is_some();
+        Self { reach, earlier: if fake { FAKE_AGE } else { Duration::ZERO } }
+    }
+}
+
+/// Who we are to other schedulers.
+pub fn identity(netname: &str, earlier: Duration) -> Identity {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    Identity {
+        version: Version::TO_SCHEDULER,
+        start_time: now.saturating_sub(earlier).as_secs(),
+        netname: netname.to_string(),
+    }
+}
+
+/// A winner that answered.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Winner {
+    /// Where it answers.
+    pub at: SocketAddr,
+    /// Its version.
+    pub version: u32,
+}
+
+/// Asks around whether the announcer at `from` answers and is better than us; if so it comes out of `winners`.
+pub fn check_claim(own: Identity, from: SocketAddr, port: u16, reach: Reach, winners: Sender<Winner>) {
+    let work = move || {
+        let query = Query { netname: own.netname.clone(), port, version: own.version, reach };
+        let Ok(found) = discover::survey(&query, ANSWER / 2) else { return };
+        let winner = found.answers.iter().find(|answer| wins(answer, from, &own));
+        match winner {
+            Some(answer) => {
+                let _ = winners.send(Winner { at: answer.from, version: answer.version });
+            }
+            None => log::warn!("announcement of a better scheduler ignored, it does not answer from={from}"),
+        }
+    };
+    if thread::Builder::new().name("election".into()).stack_size(STACK).spawn(work).is_err() {
+        log::warn!("cannot check an announcement, it is ignored from={from}");
+    }
+}
+
+fn wins(answer: &Answer, from: SocketAddr, own: &Identity) -> bool {
+    let other = Identity {
+        version: Version::new(answer.version),
+        start_time: answer.start_time,
+        netname: answer.netname.clone(),
+    };
+    answer.from.ip() == from.ip() && discover::defeats(&other, own)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn s8_only_the_announcer_itself_counts_and_only_if_it_is_better() {
+        let own = Identity { version: Version::new(43), start_time: 100, netname: "N".into() };
+        let from = SocketAddr::from(([10, 0, 0, 1], 40_000));
+        let answer = |host: u8, version, start_time| Answer {
+            from: SocketAddr::from(([10, 0, 0, host], 8765)),
+            version,
+            start_time,
+            netname: "N".into(),
+        };
+        assert!(wins(&answer(1, 43, 99), from, &own));
+        assert!(wins(&answer(1, 44, 200), from, &own));
+        assert!(!wins(&answer(1, 43, 100), from, &own));
+        assert!(!wins(&answer(2, 44, 1), from, &own));
+    }
+}

@@ -1,0 +1,167 @@
+//! The scheduler's command line, read as 1.4 reads it (`spec/scheduler.md` 1.1).
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+use crate::background::{Account, AccountError};
+use crate::cli::{self, Opt, ParseError};
+
+/// The program's options.
+pub const TABLE: &[Opt] = &[
+    Opt { short: Some('n'), long: "netname", value: Some("NAME"), help: "the network to serve (default ICECREAM)" },
+    Opt { short: Some('i'), long: "interface", value: Some("DEVICE"), help: "listen on this network device only" },
+    Opt {
+        short: Some('p'),
+        long: "port",
+        value: Some("PORT"),
+        help: "TCP and UDP port (default 8765); text port is the next",
+    },
+    Opt { short: Some('h'), long: "help", value: None, help: "print this" },
+    Opt { short: Some('l'), long: "log-file", value: Some("FILE"), help: "log to this file instead of standard error" },
+    Opt { short: Some('d'), long: "daemonize", value: None, help: "detach; returns when the ports are open" },
+    Opt {
+        short: Some('u'),
+        long: "user-uid",
+        value: Some("USER"),
+        help: "run as this user when started by root (default icecc)",
+    },
+    Opt { short: Some('v'), long: "", value: None, help: "log more: warnings, -vv info, -vvv debug" },
+    Opt {
+        short: Some('r'),
+        long: "persistent-client-connection",
+        value: None,
+        help: "keep hosts and monitors when a better scheduler appears",
+    },
+];
+
+/// What was asked for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Options {
+    /// The network served.
+    pub netname: String,
+    /// The only device to listen on.
+    pub device: Option<String>,
+    /// TCP and UDP port.
+    pub port: u16,
+    /// The log, made absolute.
+    pub log_file: Option<PathBuf>,
+    /// Leave the terminal.
+    pub detach: bool,
+    /// Who to be; `None` = the default.
+    pub account: Option<Account>,
+    /// Number of `-v`.
+    pub verbose: usize,
+    /// Losing an election drops nobody.
+    pub persistent: bool,
+}
+
+/// Why there is nothing to run.
+#[derive(Debug, thiserror::Error, PartialEq, Eq)]
+pub enum UsageError {
+    /// `--help`.
+    #[error("")]
+    Help,
+    /// It does not fit the table; the C library's words.
+    #[error("{0}")]
+    Parse(#[from] ParseError),
+    /// An empty argument.
+    #[error("Error: -{0} requires argument")]
+    Empty(char),
+    /// No number, or 0.
+    #[error("Error: Invalid port specified")]
+    Port,
+    /// A user that does not exist or may not be.
+    #[error("{0}")]
+    Account(#[from] AccountError),
+}
+
+/// Reads the command line, without the program's name.
+pub fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Options, UsageError> {
+    let mut options = Options {
+        netname: ice_net::discover::DEFAULT_NETNAME.into(),
+        device: None,
+        port: ice_net::discover::DEFAULT_PORT,
+        log_file: None,
+        detach: false,
+        account: None,
+        verbose: 0,
+        persistent: false,
+    };
+    for given in cli::parse(TABLE, args)?.options {
+        let text = given.value.to_string_lossy().into_owned();
+        let filled = |letter| if text.is_empty() { Err(UsageError::Empty(letter)) } else { Ok(text.clone()) };
+        match given.name.as_str() {
+            "netname" => options.netname = filled('n')?,
+            "interface" => options.device = Some(filled('i')?),
+            "port" => {
+                filled('p')?;
+                options.port = match cli::atoi(&given.value) {
+                    0 => return Err(UsageError::Port),
+                    // As the C library cuts it: 70000 is 4464.
+                    port => port as u16,
+                };
+            }
+            "log-file" => {
+                filled('l')?;
+                let path = PathBuf::from(&given.value);
+                options.log_file = Some(std::path::absolute(&path).unwrap_or(path));
+            }
+            "daemonize" => options.detach = true,
+            "user-uid" => options.account = Some(Account::named(&text)?),
+            "v" => options.verbose += 1,
+            "persistent-client-connection" => options.persistent = true,
+            _ => return Err(UsageError::Help),
+        }
+    }
+    Ok(options)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(args: &[&str]) -> Result<Options, UsageError> {
+        parse(args.iter().map(OsString::from))
+    }
+
+    #[test]
+    fn s1_short_long_and_prefix_mean_the_same() {
+        let forms: [&[&str]; 4] = [
+            &["-n", "X", "-p", "9", "-vvv", "-r"],
+            &["-nX", "-p9", "-v", "-v", "-v", "-r"],
+            &["--netname=X", "--port=9", "-vv", "-v", "--persistent-client-connection"],
+            &["ignored", "--netn", "X", "--por", "9x", "-vvv", "--pers"],
+        ];
+        let wanted = read(forms[0]).unwrap();
+        assert_eq!((wanted.netname.as_str(), wanted.port, wanted.verbose, wanted.persistent), ("X", 9, 3, true));
+        for form in forms {
+            assert_eq!(read(form).unwrap(), wanted, "{form:?}");
+        }
+    }
+
+    #[test]
+    fn s1_ports_are_read_as_c_reads_them() {
+        for (text, port) in [("70000", Some(4464)), ("-1", Some(65535)), ("12abc", Some(12)), ("0", None), ("x", None)]
+        {
+            assert_eq!(read(&["-p", text]).map(|o| o.port).ok(), port, "{text}");
+        }
+    }
+
+    #[test]
+    fn s1_usage_errors_have_1_4s_reasons() {
+        for (args, reason) in [
+            (["-n", ""], "Error: -n requires argument"),
+            (["-l", ""], "Error: -l requires argument"),
+            (["-i", ""], "Error: -i requires argument"),
+            (["-p", ""], "Error: -p requires argument"),
+            (["-p", "0"], "Error: Invalid port specified"),
+            (["-u", ""], "Error: -u requires a valid username"),
+            (["-u", "nobody at all"], "Error: -u requires a valid username"),
+            (["-u", "root"], "Error: -u <username> must not be root"),
+        ] {
+            assert_eq!(read(&args).unwrap_err().to_string(), reason);
+        }
+        assert_eq!(read(&["-h"]), Err(UsageError::Help));
+        assert!(matches!(read(&["-a", "fastest"]), Err(UsageError::Parse(_))), "only the next upstream knows -a");
+    }
+}

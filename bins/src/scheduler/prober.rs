@@ -1,0 +1,74 @@
+//! Reachability probes: a thread for each while it lasts, a bounded number at once.
+//!
+//! It does not know what an answer is good for.
+
+use std::collections::VecDeque;
+use std::thread;
+use std::time::Duration;
+
+use crossbeam::channel::Sender;
+use ice_core::ids::HostId;
+use ice_net::deadline::{Deadline, Step};
+use ice_net::dial;
+
+/// Probes at once: most take a millisecond; those that hang take 5 s and are rare.
+const AT_ONCE_MAX: usize = 64;
+/// How long a host may take (`spec/scheduler.md` 3.7).
+const LIMIT: Duration = Duration::from_secs(5);
+const STACK: usize = 64 << 10;
+
+/// A probe that has ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Probed {
+    /// The host.
+    pub host: HostId,
+    /// Whether it offered a version.
+    pub reachable: bool,
+}
+
+/// Runs probes. Each one started ends in exactly one [`Probed`], which must be shown to [`Prober::ended`].
+#[derive(Debug)]
+pub struct Prober {
+    answers: Sender<Probed>,
+    running: usize,
+    waiting: VecDeque<(HostId, String, u16)>,
+}
+
+impl Prober {
+    /// Answers go to `answers`, which must never be full for long.
+    pub fn new(answers: Sender<Probed>) -> Self {
+        Self { answers, running: 0, waiting: VecDeque::new() }
+    }
+
+    /// Starts a probe, or queues it.
+    pub fn start(&mut self, host: HostId, address: String, port: u16) {
+        self.waiting.push_back((host, address, port));
+        self.run();
+    }
+
+    /// One has ended: the next may start.
+    pub fn ended(&mut self) {
+        self.running = self.running.saturating_sub(1);
+        self.run();
+    }
+
+    fn run(&mut self) {
+        while self.running < AT_ONCE_MAX {
+            let Some((host, address, port)) = self.waiting.pop_front() else { return };
+            let answers = self.answers.clone();
+            let work = move || {
+                let reachable = dial::probe(&address, port, Deadline::after(Step::Connect, LIMIT));
+                if let Err(error) = &reachable {
+                    log::debug!("probe failed: {}", crate::exit::chain(error));
+                }
+                let _ = answers.send(Probed { host, reachable: reachable.is_ok() });
+            };
+            self.running += 1;
+            let started = thread::Builder::new().name("probe".into()).stack_size(STACK).spawn(work);
+            if started.is_err() {
+                // Without a thread nothing can be said against the host.
+                let _ = self.answers.send(Probed { host, reachable: true });
+            }
+        }
+    }
+}
