@@ -1,4 +1,463 @@
 //! The client: one compile from a command line to an exit code.
+//!
+//! It finds out who it is (`icecc`, `icerun` or a compiler's name), what shall be run, and whether that can be compiled elsewhere;
+//! then [`remote`] tries, and [`local`] does what is left. Decisions about command lines and failures are `ice_core`'s.
 
+mod build_native;
+mod compiler;
+mod daemon;
+mod environment;
 pub mod files;
+mod help;
+mod local;
+mod locks;
+mod log;
+mod output;
+mod preprocess;
+mod probe;
+mod remote;
 pub mod response;
+mod signals;
+mod spool;
+mod variables;
+
+use crate::exit::Failure;
+use ::log::{debug, error, info, warn};
+use ice_core::client::{Request, Trouble};
+use ice_core::cmdline::{self, Driver, Family, Invocation, Mode, Reason, RemoteJob, Verdict, paths};
+use ice_core::job::Language;
+use ice_core::message::{CompileFile, GetCs};
+use ice_core::text::Text;
+use ice_net::conn::Conn;
+use ice_toolchain::find;
+use std::env;
+use std::ffi::{OsStr, OsString};
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use variables::{Fallback, Use, Variables};
+
+/// Level of nesting, from client to client (`spec/client.md` A.5).
+const SAFEGUARD: &str = "_ICECC_SAFEGUARD";
+
+/// Exit codes of our own (D.11).
+mod exit_code {
+    pub(super) const RESPONSE_FILE: i32 = 1;
+    pub(super) const FALLBACK_REFUSED: i32 = 1;
+    pub(super) const RECURSION: i32 = 111;
+    pub(super) const NOT_FOUND: i32 = 115;
+    pub(super) const TEST_SOCKET: i32 = 119;
+}
+
+/// Something to run, as it will be run here.
+#[derive(Debug)]
+struct Task {
+    /// As the user called it.
+    name: OsString,
+    /// What that is.
+    program: PathBuf,
+    /// The user's words, untouched.
+    words: Vec<OsString>,
+    /// Current folder.
+    folder: PathBuf,
+    /// Level of nesting that we were started at.
+    level: u32,
+    /// What is run is a compiler: it may call icecc no more.
+    is_compiler: bool,
+    /// The output named on the command line.
+    output: Vec<u8>,
+    /// A link with parallel LTO uses all CPUs.
+    wants_whole_machine: bool,
+}
+
+impl Task {
+    /// The level that a child is started at.
+    fn safeguard(&self) -> String {
+        format!("0{}", self.level + if self.is_compiler { 2 } else { 1 })
+    }
+
+    /// What monitors are shown of a local job: the absolute output.
+    fn display_output(&self) -> Vec<u8> {
+        if self.output.is_empty() {
+            return Vec::new();
+        }
+        paths::absolute(self.folder.as_os_str().as_bytes(), &self.output)
+    }
+}
+
+/// Who we were called as.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Role {
+    /// `icecc COMPILER …`
+    Icecc,
+    /// `icerun COMMAND …`
+    Icerun,
+    /// By a compiler's name.
+    Masquerade,
+    /// By any name, through a link to icerun.
+    IcerunLink,
+}
+
+/// Runs the program; the command line is the process's own.
+pub fn main() -> ExitCode {
+    let status = match run(env::args_os().collect()) {
+        Ok(status) => status,
+        Err(failure) => {
+            eprintln!("icecc: {failure}");
+            i32::from(failure.code)
+        }
+    };
+    ExitCode::from(u8::try_from(status & 0xff).unwrap_or(1))
+}
+
+fn run(argv: Vec<OsString>) -> Result<i32, Failure> {
+    let mut argv = argv.into_iter();
+    let called = argv.next().unwrap_or_default();
+    let mut words: Vec<OsString> = argv.collect();
+    let own_exe = env::current_exe().unwrap_or_else(|_| PathBuf::from(&called));
+    let role = role(&called);
+    log::start();
+    let variables = Variables::read();
+    if matches!(role, Role::Icecc | Role::Icerun) {
+        if let Some(status) = own_option(role, &words, &variables, &own_exe)? {
+            return Ok(status);
+        }
+    }
+    let level = level();
+    if level >= 2 {
+        error!("icecream seems to have invoked itself recursively!");
+        return Ok(exit_code::RECURSION);
+    }
+    if level == 1 {
+        info!("recursive invocation from icerun");
+    }
+    let name = match role {
+        Role::Icecc | Role::Icerun => words.remove(0),
+        Role::Masquerade | Role::IcerunLink => Path::new(&called).file_name().unwrap_or(&called).to_os_string(),
+    };
+    let folder = env::current_dir().map_err(|err| Failure::new(format!("cannot find the current folder: {err}")))?;
+    let plain: Vec<Vec<u8>> = words.iter().map(|word| word.as_bytes().to_vec()).collect();
+    let expanded = match response::expand(&plain, &folder) {
+        Ok(expanded) => expanded,
+        Err(err) => {
+            error!("{}", crate::exit::chain(&err));
+            return Ok(exit_code::RESPONSE_FILE);
+        }
+    };
+    // Early, so that the daemon knows how many wait while we look at arguments.
+    let daemon = match variables.usage {
+        Use::NoDaemon => None,
+        _ => match daemon::connect(variables.test_socket.as_deref()) {
+            Ok(conn) => Some(conn),
+            Err(daemon::NoDaemon::Absent) => None,
+            Err(daemon::NoDaemon::TestSocket) => return Ok(exit_code::TEST_SOCKET),
+        },
+    };
+    let driver = match role {
+        Role::Icecc | Role::Masquerade => Driver::from_name(name.as_bytes()),
+        Role::Icerun | Role::IcerunLink => None,
+    };
+    let program = match find_program(&name, driver, &expanded, &folder, &variables, &own_exe) {
+        Ok(program) => program,
+        Err(err) => {
+            error!("{err}");
+            error!("could not find {} in PATH.", name.display());
+            return Ok(exit_code::NOT_FOUND);
+        }
+    };
+    let task = Task {
+        wants_whole_machine: driver.is_some_and(|driver| is_parallel_link(driver, &expanded)),
+        output: output_of(&expanded),
+        name,
+        program,
+        words,
+        folder,
+        level,
+        is_compiler: driver.is_some(),
+    };
+    Ok(compile(&task, driver, &expanded, &variables, daemon))
+}
+
+fn compile(task: &Task, driver: Option<Driver>, words: &[Vec<u8>], variables: &Variables, daemon: Option<Conn>) -> i32 {
+    let Some(mut daemon) = daemon else { return local::run(task, None) };
+    let job = match driver {
+        Some(driver) if variables.usage == Use::Cluster => judge(task, driver, words, variables),
+        _ => None,
+    };
+    let Some(job) = job else { return local::run(task, Some(daemon)) };
+    let mut mode = job.mode;
+    if mode.leaves_macros() && compiler::had_dates(&input_path(task, &job)) {
+        mode = Mode::Full;
+    }
+    loop {
+        let (request, mut archives) = match request(task, &job, mode, variables, &daemon) {
+            Ok(request) => request,
+            Err(err) => {
+                warn!("{err}, building locally");
+                return local::run(task, Some(daemon));
+            }
+        };
+        match remote::run(task, &job, mode, request, &mut archives, &mut daemon) {
+            remote::Outcome::Done(status) => {
+                daemon::finish(daemon);
+                return status;
+            }
+            remote::Outcome::DatesSeen => {
+                debug!("source shows dates, expanding macros here");
+                compiler::note_dates(&input_path(task, &job));
+                mode = Mode::Full;
+                drop(daemon);
+                daemon = match daemon::connect(variables.test_socket.as_deref()) {
+                    Ok(daemon) => daemon,
+                    Err(_) => return local::run(task, None),
+                };
+            }
+            remote::Outcome::Local(trouble, host) => {
+                drop(daemon);
+                return fall_back(task, variables, &trouble, &host);
+            }
+        }
+    }
+}
+
+fn input_path(task: &Task, job: &RemoteJob) -> PathBuf {
+    task.folder.join(OsStr::from_bytes(&job.input))
+}
+
+/// The job, if the command line can be compiled elsewhere; otherwise the log says why not.
+fn judge(task: &Task, driver: Driver, words: &[Vec<u8>], variables: &Variables) -> Option<RemoteJob> {
+    let driver = Driver { family: family(task, driver), ..driver };
+    let invocation = Invocation { driver, words, folder: task.folder.as_os_str().as_bytes() };
+    let mut job = match cmdline::classify(&invocation, &variables.settings(), &files::HostFiles::new(&task.folder)) {
+        Verdict::Remote(job) => job,
+        Verdict::Local(reason, word) => {
+            log_reason(reason, &word);
+            return None;
+        }
+    };
+    if let Err(reason) = compiler::resolve(&task.program, &mut job) {
+        log_reason(reason, b"");
+        return None;
+    }
+    if variables.repeat_rate {
+        debug!("ICECC_REPEAT_RATE is not supported: results of other hosts are not compared");
+    }
+    Some(*job)
+}
+
+fn log_reason(reason: Reason, word: &[u8]) {
+    let word = String::from_utf8_lossy(word);
+    match reason {
+        // As 1.4 words it.
+        Reason::FileMissing => warn!("file for argument {word} missing, building locally"),
+        _ if word.is_empty() => debug!("{reason}"),
+        _ => debug!("{reason} ({word})"),
+    }
+}
+
+/// clang under another name is known by the file that its links lead to (Improve 4).
+fn family(task: &Task, driver: Driver) -> Family {
+    let real = std::fs::canonicalize(&task.program).unwrap_or_default();
+    let clang =
+        |path: &Path| path.file_name().is_some_and(|name| Driver::from_name(name.as_bytes()).is_some_and(is_clang));
+    if clang(&real) || clang(&task.program) { Family::Clang } else { driver.family }
+}
+
+fn is_clang(driver: Driver) -> bool {
+    driver.family == Family::Clang
+}
+
+fn request(
+    task: &Task,
+    job: &RemoteJob,
+    mode: Mode,
+    variables: &Variables,
+    daemon: &Conn,
+) -> Result<(Request, environment::Archives), environment::NoEnvironment> {
+    let uname = rustix::system::uname();
+    let platform = uname.machine().to_string_lossy().into_owned();
+    let (environments, archives) =
+        environment::plan(task, job.family, &job.extra_files, variables, &platform, daemon.version())?;
+    let folder = task.folder.as_os_str().as_bytes();
+    let required_features = variables.required_features();
+    let minimal_version = match (required_features, job.split_dwarf, variables.verified_only) {
+        (0, false, false) => 21,
+        (0, false, true) => 31,
+        (0, true, _) => 35,
+        _ => 42,
+    };
+    // Negative values travel wrapped, as in 1.4 (decisions.md 36).
+    let niceness = rustix::process::getpriority_process(None).unwrap_or(0).cast_unsigned();
+    let get_cs = GetCs {
+        environments: Vec::new(),
+        file: job.display_name(folder),
+        language: job.language.number(),
+        count: 1,
+        target: platform.as_str().into(),
+        arg_flags: job.arg_flags(),
+        preferred_host: Text::from(variables.preferred_host.as_bytes()),
+        needs_31: u32::from(minimal_version >= 31),
+        minimal_version,
+        required_features,
+        niceness,
+        ..GetCs::default()
+    };
+    let compile = CompileFile {
+        language: job.language.number(),
+        arguments: job.remote_words(mode),
+        target: platform.as_str().into(),
+        compiler: job.wire_compiler().into(),
+        input_file: Text::from(job.input.as_slice()),
+        working_directory: Text::from(folder),
+        output_file: Text::from(job.output.as_slice()),
+        split_dwarf: u32::from(job.split_dwarf),
+        ..CompileFile::default()
+    };
+    let request = Request {
+        environments,
+        get_cs,
+        compile,
+        family: job.family,
+        mode,
+        caret_redo: job.caret_redo,
+        verified_only: variables.verified_only,
+        loopback_is_remote: variables.test_remote_build,
+    };
+    Ok((request, archives))
+}
+
+/// The cluster did not do it: once here, in a new slot.
+fn fall_back(task: &Task, variables: &Variables, trouble: &Trouble, host: &Text) -> i32 {
+    let number = trouble.number();
+    if *trouble == Trouble::NoNativeEnv {
+        warn!("{trouble}");
+    } else if trouble.is_about_result() {
+        warn!("local build forced by remote exception: Error {number} - {trouble}");
+    } else {
+        warn!("got exception Error {number} - {trouble} ({host})");
+    }
+    match variables.fallback {
+        Fallback::Silent => {}
+        Fallback::Warn => eprintln!("icecc: compiling here: {trouble} (error {number})"),
+        Fallback::Never => {
+            eprintln!("icecc: not compiled, as ICECC_FALLBACK=never: {trouble} (error {number})");
+            return exit_code::FALLBACK_REFUSED;
+        }
+    }
+    local::run(task, daemon::connect(variables.test_socket.as_deref()).ok())
+}
+
+/// `--help` and its like, and what is no command at all.
+fn own_option(role: Role, words: &[OsString], variables: &Variables, own_exe: &Path) -> Result<Option<i32>, Failure> {
+    let (program, usage) = match role {
+        Role::Icerun => ("ICERUN", help::ICERUN),
+        _ => ("ICECC", help::ICECC),
+    };
+    match words.first().map(|word| word.as_bytes()) {
+        None => {
+            eprint!("{usage}");
+            Ok(Some(1))
+        }
+        Some(b"--help") => {
+            print!("{usage}");
+            Ok(Some(0))
+        }
+        Some(b"--version") => {
+            print!("{}", help::version(program));
+            Ok(Some(0))
+        }
+        Some(b"--build-native") if role == Role::Icecc => {
+            Err(build_native::run(words.get(1..).unwrap_or_default(), variables, own_exe))
+        }
+        Some([b'-', ..]) => {
+            let word = words.first().map(|word| word.to_string_lossy().into_owned()).unwrap_or_default();
+            Err(Failure::new(format!("unknown option {word}")).hint("--help lists the options"))
+        }
+        Some(_) => Ok(None),
+    }
+}
+
+fn role(called: &OsStr) -> Role {
+    match Path::new(called).file_name().map(OsStr::as_bytes) {
+        Some(b"icecc") => return Role::Icecc,
+        Some(b"icerun") => return Role::Icerun,
+        _ => {}
+    }
+    let link = std::fs::read_link(called).unwrap_or_default();
+    if link.file_name().is_some_and(|name| name == "icerun") { Role::IcerunLink } else { Role::Masquerade }
+}
+
+fn level() -> u32 {
+    let Some(value) = env::var_os(SAFEGUARD) else { return 0 };
+    value.to_str().and_then(|value| value.trim().parse().ok()).filter(|level| *level > 0).unwrap_or(1)
+}
+
+fn find_program(
+    name: &OsStr,
+    driver: Option<Driver>,
+    words: &[Vec<u8>],
+    folder: &Path,
+    variables: &Variables,
+    own_exe: &Path,
+) -> Result<PathBuf, find::FindError> {
+    let configured = driver.and_then(|driver| {
+        let invocation = Invocation { driver, words, folder: folder.as_os_str().as_bytes() };
+        match cmdline::language(&invocation) {
+            Language::C => variables.cc.as_ref(),
+            Language::Cxx => variables.cxx.as_ref(),
+            Language::ObjC | Language::ObjCxx => None,
+        }
+    });
+    match configured {
+        Some(configured) => find::compiler(configured, &variables.path, own_exe),
+        None => find::compiler(name, &variables.path, own_exe),
+    }
+}
+
+/// The last `-o`.
+fn output_of(words: &[Vec<u8>]) -> Vec<u8> {
+    let separate = words.windows(2).rev().find(|pair| pair.first().is_some_and(|word| word == b"-o"));
+    separate.and_then(|pair| pair.get(1)).cloned().unwrap_or_default()
+}
+
+/// A link whose LTO uses all CPUs (`spec/client.md` E.2).
+fn is_parallel_link(driver: Driver, words: &[Vec<u8>]) -> bool {
+    let no_link = words.iter().any(|word| matches!(word.as_slice(), b"-c" | b"-S" | b"-E" | b"-r" | b"-fsyntax-only"));
+    let lto = words.iter().rev().find(|word| word.starts_with(b"-flto")).map(Vec::as_slice);
+    match lto {
+        None => false,
+        Some(b"-flto" | b"-flto=1") if driver.family == Family::Gcc => false,
+        Some(_) => !no_link,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn words(line: &str) -> Vec<Vec<u8>> {
+        line.split(' ').map(|word| word.as_bytes().to_vec()).collect()
+    }
+
+    #[test]
+    fn roles_by_name() {
+        assert_eq!(role(OsStr::new("/usr/bin/icecc")), Role::Icecc);
+        assert_eq!(role(OsStr::new("icerun")), Role::Icerun);
+        assert_eq!(role(OsStr::new("g++")), Role::Masquerade);
+        let folder = tempfile::tempdir().unwrap();
+        let link = folder.path().join("ld");
+        std::os::unix::fs::symlink("/usr/bin/icerun", &link).unwrap();
+        assert_eq!(role(link.as_os_str()), Role::IcerunLink);
+    }
+
+    #[test]
+    fn parallel_links_want_the_whole_machine() {
+        let gcc = Driver { family: Family::Gcc, language: Language::C };
+        let clang = Driver { family: Family::Clang, ..gcc };
+        assert!(is_parallel_link(gcc, &words("-flto=auto a.o -o a")));
+        assert!(!is_parallel_link(gcc, &words("-flto a.o -o a")));
+        assert!(!is_parallel_link(gcc, &words("-flto=auto -c a.c")));
+        assert!(is_parallel_link(clang, &words("-flto a.o")));
+        assert_eq!(output_of(&words("a.o -o x -o y")), b"y");
+    }
+}

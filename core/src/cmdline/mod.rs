@@ -13,7 +13,7 @@ pub mod response;
 
 use crate::job::Language;
 
-pub use classify::{Settings, Verdict, classify};
+pub use classify::{Settings, Verdict, classify, language};
 pub use job::{Mode, RemoteJob, Word};
 pub use reason::Reason;
 

@@ -1,0 +1,5 @@
+//! `icecc`, `icerun` and every compiler's name.
+
+fn main() -> std::process::ExitCode {
+    ice_bins::icecc::main()
+}

@@ -1,0 +1,61 @@
+//! The connection to the daemon of this host (`spec/client.md` D.0).
+
+use ice_core::limits;
+use ice_core::message::Message;
+use ice_core::version::Version;
+use ice_net::conn::Conn;
+use ice_net::deadline::{Deadline, Step};
+use ice_net::dial;
+use std::env;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// How long a good end waits for the daemon to close: then the scheduler knows that the job is over (decisions.md 8).
+const CLOSE_WAIT: Duration = Duration::from_millis(50);
+/// Port of a daemon without unix socket.
+const PORT: u16 = 10245;
+/// Where daemons listen, in the order of 1.4.
+const SOCKETS: [&str; 2] = ["/var/run/icecc/iceccd.socket", "/var/run/iceccd.socket"];
+
+/// Why there is no daemon.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum NoDaemon {
+    /// None of the usual places answers.
+    Absent,
+    /// The only place that the test allows does not answer.
+    TestSocket,
+}
+
+/// Connects to the first place that answers as a daemon.
+pub(super) fn connect(test_socket: Option<&Path>) -> Result<Conn, NoDaemon> {
+    if let Some(path) = test_socket {
+        return dial::unix(path, Version::TO_CLIENT, deadline()).map_err(|err| {
+            log::error!("test socket error: {}", crate::exit::chain(&err));
+            NoDaemon::TestSocket
+        });
+    }
+    let home = env::var_os("HOME").map(|home| PathBuf::from(home).join(".iceccd.socket"));
+    for path in SOCKETS.iter().map(PathBuf::from).chain(home) {
+        match dial::unix(&path, Version::TO_CLIENT, deadline()) {
+            Ok(conn) => return Ok(conn),
+            Err(err) => log::debug!("{}", crate::exit::chain(&err)),
+        }
+    }
+    dial::tcp("127.0.0.1", PORT, Version::TO_CLIENT, deadline()).map_err(|err| {
+        log::warn!("no local daemon found: {}", crate::exit::chain(&err));
+        NoDaemon::Absent
+    })
+}
+
+/// Says good-bye and waits a moment for the daemon to close.
+pub(super) fn finish(mut conn: Conn) {
+    if conn.send(&Message::End, Deadline::after(Step::Send, limits::SEND)).is_err() {
+        return;
+    }
+    let deadline = Deadline::after(Step::End, CLOSE_WAIT);
+    while conn.recv(deadline).is_ok() {}
+}
+
+fn deadline() -> Deadline {
+    Deadline::after(Step::Connect, limits::HANDSHAKE)
+}

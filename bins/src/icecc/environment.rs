@@ -1,0 +1,132 @@
+//! Which archives a job can be compiled with, as files on this host.
+
+use super::Task;
+use super::variables::Variables;
+use ice_core::client::{Environments, Trouble};
+use ice_core::cmdline::{Family, paths};
+use ice_core::env::{EnvName, EnvRef};
+use ice_core::message::GetNativeEnv;
+use ice_core::text::Text;
+use ice_core::version::Version;
+use ice_toolchain::{find, spec};
+use std::ffi::OsStr;
+use std::fs::File;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+
+/// Archives by the platform they run on.
+#[derive(Debug, Default)]
+pub(super) struct Archives(Vec<(Text, PathBuf)>);
+
+impl Archives {
+    /// Takes the archive that the daemon named as the only one. `None`: it cannot be read, or has no archive's name.
+    pub(super) fn take_native(&mut self, path: &Text) -> Option<Text> {
+        let path = Path::new(OsStr::from_bytes(path.as_bytes()));
+        if let Err(err) = File::open(path) {
+            log::warn!("cannot read environment {}: {err}", path.display());
+            return None;
+        }
+        let name = spec::name_of(path)?;
+        self.0 = vec![(Text::new(), path.to_path_buf())];
+        Some(Text::from(name.as_bytes()))
+    }
+
+    /// Opens the archive for a platform.
+    pub(super) fn open(&self, platform: &Text) -> Result<File, Trouble> {
+        let found = self.0.iter().find(|(p, _)| p == platform).or_else(|| self.0.first());
+        let (_, path) = found.ok_or(Trouble::Archive)?;
+        File::open(path).map_err(|err| {
+            log::warn!("cannot read environment {}: {err}", path.display());
+            Trouble::Archive
+        })
+    }
+}
+
+/// Why a job cannot have an environment.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum NoEnvironment {
+    /// A file that must be packed is missing.
+    #[error("file in ICECC_EXTRAFILES not found: {}", .0.display())]
+    ExtraFile(PathBuf),
+    /// ICECC_VERSION is set, but holds nothing that can be used for this compiler.
+    #[error("nothing usable in ICECC_VERSION")]
+    Version,
+    /// Files of the job cannot be added to the user's own archives (Improve 9).
+    #[error("{} is not in the environment of ICECC_VERSION", .0.display())]
+    NotInVersion(PathBuf),
+    /// Daemons before 32 do not pack extra files.
+    #[error("the daemon is too old to pack extra files")]
+    OldDaemon,
+}
+
+/// What to ask for, and what is known of archives already.
+pub(super) fn plan(
+    task: &Task,
+    family: Family,
+    job_files: &[Vec<u8>],
+    variables: &Variables,
+    platform: &str,
+    daemon: Version,
+) -> Result<(Environments, Archives), NoEnvironment> {
+    match &variables.version {
+        Some(value) => given(task, job_files, value, platform),
+        None => native(task, family, job_files, variables, daemon),
+    }
+}
+
+fn given(
+    task: &Task,
+    job_files: &[Vec<u8>],
+    value: &OsStr,
+    platform: &str,
+) -> Result<(Environments, Archives), NoEnvironment> {
+    if let Some(file) = job_files.first() {
+        return Err(NoEnvironment::NotInVersion(OsStr::from_bytes(file).into()));
+    }
+    let own = EnvName::new(platform.as_bytes()).map_err(|_| NoEnvironment::Version)?;
+    let prefix = find::prefix(Path::new(&task.name).file_name().unwrap_or_default(), platform);
+    let spec = spec::parse(value, &own, &prefix, &task.folder);
+    for problem in &spec.problems {
+        log::error!("{}", crate::exit::chain(problem));
+    }
+    if spec.usable.is_empty() {
+        return Err(NoEnvironment::Version);
+    }
+    let refs = spec
+        .usable
+        .iter()
+        .map(|entry| EnvRef { platform: entry.platform.as_str().into(), name: entry.name.as_str().into() });
+    let archives = spec.usable.iter().map(|entry| (Text::from(entry.platform.as_str()), entry.file.clone()));
+    Ok((Environments::Given(refs.collect()), Archives(archives.collect())))
+}
+
+fn native(
+    task: &Task,
+    family: Family,
+    job_files: &[Vec<u8>],
+    variables: &Variables,
+    daemon: Version,
+) -> Result<(Environments, Archives), NoEnvironment> {
+    let folder = task.folder.as_os_str().as_bytes();
+    let mut extra_files: Vec<Text> = Vec::new();
+    for file in &variables.extra_files {
+        let path = task.folder.join(file);
+        if File::open(&path).is_err() {
+            return Err(NoEnvironment::ExtraFile(path));
+        }
+        extra_files.push(paths::absolute(folder, file.as_os_str().as_bytes()).into());
+    }
+    extra_files.extend(job_files.iter().map(|file| Text::from(file.as_slice())));
+    if !extra_files.is_empty() && !daemon.has_native_env_files() {
+        return Err(NoEnvironment::OldDaemon);
+    }
+    let compiler = if daemon.has_ordered_args() {
+        paths::absolute(folder, task.program.as_os_str().as_bytes()).into()
+    } else if family == Family::Clang {
+        Text::from("clang")
+    } else {
+        Text::from("gcc")
+    };
+    let compression = Text::from(variables.env_compression.as_bytes());
+    Ok((Environments::Native(GetNativeEnv { compiler, extra_files, compression }), Archives::default()))
+}

@@ -1,0 +1,146 @@
+//! The user's own command, run here: in a slot of the daemon, or under a CPU lock without one (`spec/client.md` E).
+
+use super::locks::CpuLock;
+use super::signals::{Caught, die_of};
+use super::{Task, log as log_words};
+use ice_core::message::{JobLocalBegin, Message};
+use ice_net::conn::Conn;
+use ice_net::deadline::{Deadline, Step};
+use std::io;
+use std::os::unix::process::{CommandExt, ExitStatusExt};
+use std::process::{Child, Command};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+/// Longest wait for a slot: other jobs of this host must end first.
+const SLOT_WAIT: Duration = Duration::from_secs(40 * 60);
+/// The same below icerun: the outer command holds a slot, and as many of them as slots would wait for each other for ever
+/// (Improve 5).
+const SLOT_WAIT_NESTED: Duration = Duration::from_secs(5);
+
+/// Runs the task in a slot of `daemon`, or without daemon. Returns the exit status.
+pub(super) fn run(task: &Task, daemon: Option<Conn>) -> i32 {
+    log::debug!("<building_local>");
+    let start = Instant::now();
+    let slot = daemon.and_then(|daemon| wait_for_slot(task, daemon));
+    let status = match slot {
+        Some(_slot) => run_child(task).0,
+        None => run_without_daemon(task),
+    };
+    log::debug!("</building_local: {}ms>", start.elapsed().as_millis());
+    status
+}
+
+/// Runs the task as a child and waits for it. Returns the exit status as a shell would, and the wall time.
+pub(super) fn run_child(task: &Task) -> (i32, Duration) {
+    let start = Instant::now();
+    log::info!("invoking: {}", log_words::words(task.program.as_os_str(), &task.words));
+    let mut caught = match Caught::new() {
+        Ok(caught) => caught,
+        Err(err) => {
+            log::warn!("cannot watch signals: {err}");
+            return (exec(task), start.elapsed());
+        }
+    };
+    let status = match command(task).spawn() {
+        Ok(child) => attend(child, &mut caught),
+        Err(err) => return (cannot_run(task, &err), start.elapsed()),
+    };
+    let (status, signal) = status;
+    drop(caught);
+    if let Some(signal) = signal {
+        die_of(signal);
+    }
+    (status, start.elapsed())
+}
+
+/// The command with what a child must find in its environment.
+fn command(task: &Task) -> Command {
+    let mut command = Command::new(&task.program);
+    command.args(&task.words);
+    command.env(super::SAFEGUARD, task.safeguard());
+    command
+}
+
+fn wait_for_slot(task: &Task, mut daemon: Conn) -> Option<Conn> {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
+    let ask = JobLocalBegin {
+        start_time: u32::try_from(now).unwrap_or(u32::MAX),
+        output_file: task.display_output().into(),
+        id: 0,
+        full: u32::from(task.wants_whole_machine),
+    };
+    let wait = match (task.level, task.wants_whole_machine) {
+        (0, false) => SLOT_WAIT,
+        (0, true) => SLOT_WAIT * 3,
+        _ => SLOT_WAIT_NESTED,
+    };
+    let asked = daemon
+        .send(&Message::JobLocalBegin(ask), Deadline::after(Step::Send, ice_core::limits::SEND))
+        .and_then(|()| daemon.recv(Deadline::after(Step::LocalSlot, wait)));
+    match asked {
+        Ok(Message::JobLocalBegin(_)) => Some(daemon),
+        Ok(other) => {
+            log::warn!("daemon answered {} instead of giving a local slot", ice_net::wire::print::line(&other));
+            None
+        }
+        Err(err) => {
+            log::warn!("no local slot: {}", crate::exit::chain(&err));
+            None
+        }
+    }
+}
+
+/// Becomes the command, holding a CPU's lock for as long as it runs (Improve 31).
+fn run_without_daemon(task: &Task) -> i32 {
+    if task.level == 0 {
+        // The wait ends with other compiles of this user; those have no bound (decisions.md 32).
+        if let Some(lock) = CpuLock::take(None) {
+            lock.survive_exec();
+            log::info!("invoking: {}", log_words::words(task.program.as_os_str(), &task.words));
+            return exec(task);
+        }
+    }
+    log::info!("invoking: {}", log_words::words(task.program.as_os_str(), &task.words));
+    exec(task)
+}
+
+fn exec(task: &Task) -> i32 {
+    let err = command(task).exec();
+    cannot_run(task, &err)
+}
+
+fn cannot_run(task: &Task, err: &io::Error) -> i32 {
+    log::error!("cannot execute {}: {err}", task.program.display());
+    if err.kind() == io::ErrorKind::NotFound { 127 } else { 126 }
+}
+
+/// Waits for the child, passing ending signals on to it. Returns its status and the signal to die of.
+fn attend(mut child: Child, caught: &mut Caught) -> (i32, Option<i32>) {
+    let mut received = None;
+    loop {
+        match child.try_wait() {
+            Ok(Some(status)) => {
+                let status = status.code().or_else(|| status.signal().map(|signal| 128 + signal));
+                return (status.unwrap_or(1), received);
+            }
+            Ok(None) => {}
+            Err(err) => {
+                log::error!("lost the compiler: {err}");
+                return (1, received);
+            }
+        }
+        caught.wait();
+        while let Some(signal) = caught.take() {
+            received = Some(signal);
+            pass_on(&child, signal);
+        }
+    }
+}
+
+fn pass_on(child: &Child, signal: i32) {
+    let pid = i32::try_from(child.id()).map(nix::unistd::Pid::from_raw);
+    let signal = nix::sys::signal::Signal::try_from(signal);
+    if let (Ok(pid), Ok(signal)) = (pid, signal) {
+        let _ = nix::sys::signal::kill(pid, signal);
+    }
+}

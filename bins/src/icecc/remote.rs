@@ -1,0 +1,509 @@
+//! The shell of [`Submission`]: one thread polls daemon, compile server and preprocessor, and carries out what the machine says.
+
+use super::output::{Incoming, print};
+use super::preprocess::Preprocessor;
+use super::probe::Probe;
+use super::signals::{Caught, die_of};
+use super::{Task, environment::Archives, local, variables};
+use ice_core::client::{End, File, Input, Output, Request, Submission, Trouble};
+use ice_core::cmdline::{Mode, RemoteJob};
+use ice_core::job::JobStats;
+use ice_core::limits;
+use ice_core::message::{CompileFile, CompileResult, EnvTarget, Message};
+use ice_core::text::Text;
+use ice_core::time::Instant as CoreInstant;
+use ice_core::version::Version;
+use ice_net::compress::Packer;
+use ice_net::conn::Conn;
+use ice_net::deadline::{Deadline, Step};
+use ice_net::dial;
+use ice_net::error::ConnError;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use std::io::{self, Read};
+use std::os::fd::{AsFd, BorrowedFd};
+use std::time::{Duration, Instant};
+
+/// After a failed preprocessor a server is waited for only that long. One that comes is told of the job and left at once, as
+/// 1.4's client does and monitors know it.
+const FAILED_PREPROCESSOR_WAIT: Duration = Duration::from_millis(300);
+/// Patience of a connection to a compile server (D.4).
+const DIAL: Duration = Duration::from_secs(10);
+
+/// How the attempt ended.
+pub(super) enum Outcome {
+    /// With this exit status.
+    Done(i32),
+    /// It must be compiled here.
+    Local(Trouble, Text),
+    /// The text shows dates: once more, with all macros expanded here.
+    DatesSeen,
+}
+
+/// Tries to have `job` compiled elsewhere. The daemon's connection stays with the caller, to be ended or closed.
+pub(super) fn run(
+    task: &Task,
+    job: &RemoteJob,
+    mode: Mode,
+    request: Request,
+    archives: &mut Archives,
+    daemon: &mut Conn,
+) -> Outcome {
+    let preprocessor = match Preprocessor::start(task, job, mode) {
+        Ok(preprocessor) => preprocessor,
+        Err(err) => {
+            log::warn!("cannot start the preprocessor: {err}");
+            return Outcome::Local(Trouble::NoPreprocessor, Text::new());
+        }
+    };
+    let clock = Instant::now();
+    let flow = Flow {
+        task,
+        job,
+        archives,
+        daemon,
+        daemon_open: true,
+        server: None,
+        preprocessor,
+        packer: Packer::new(variables::compression_level()),
+        submission: Submission::new(CoreInstant::ZERO, request),
+        clock,
+        streaming: false,
+        probe: None,
+        arrived: Vec::new(),
+        failed_since: None,
+    };
+    flow.run()
+}
+
+struct Flow<'a> {
+    task: &'a Task,
+    job: &'a RemoteJob,
+    archives: &'a mut Archives,
+    daemon: &'a mut Conn,
+    daemon_open: bool,
+    server: Option<Conn>,
+    preprocessor: Preprocessor,
+    packer: Packer,
+    submission: Submission,
+    clock: Instant,
+    /// The job's header is sent, the source is on its way.
+    streaming: bool,
+    probe: Option<Probe>,
+    arrived: Vec<Incoming>,
+    failed_since: Option<Instant>,
+}
+
+impl Flow<'_> {
+    fn run(mut self) -> Outcome {
+        loop {
+            while let Some(output) = self.submission.poll_output() {
+                if let Some(outcome) = self.perform(output) {
+                    return outcome;
+                }
+            }
+            if self.preprocessor.shows_dates() {
+                return Outcome::DatesSeen;
+            }
+            if let Err(err) = self.step() {
+                log::warn!("cannot read the preprocessor: {err}");
+                self.handle(Input::Failed(Trouble::SourceUnreadable));
+            }
+        }
+    }
+
+    fn now(&self) -> CoreInstant {
+        CoreInstant::from_micros(u64::try_from(self.clock.elapsed().as_micros()).unwrap_or(u64::MAX))
+    }
+
+    fn handle(&mut self, input: Input) {
+        let now = self.now();
+        self.submission.handle(now, input);
+    }
+
+    fn perform(&mut self, output: Output) -> Option<Outcome> {
+        match output {
+            Output::Daemon(message) => self.tell_daemon(&message),
+            Output::Inspect(path) => {
+                let name = self.archives.take_native(&path);
+                self.handle(Input::Archive(name));
+            }
+            Output::Dial { host, port } => self.dial(&host, port),
+            Output::SendEnvironment { platform, target } => {
+                log::info!("<Transfer Environment>");
+                let start = Instant::now();
+                let input = match self.send_environment(&platform, target) {
+                    Ok(()) => Input::EnvironmentSent,
+                    Err(trouble) => Input::Failed(trouble),
+                };
+                log::info!("</Transfer Environment: {}ms>", start.elapsed().as_millis());
+                self.handle(input);
+            }
+            Output::Server(message) => {
+                if self.tell_server(std::slice::from_ref(&message)).is_err() {
+                    let trouble = match message {
+                        Message::VerifyEnv(_) => Trouble::NoEnvironment,
+                        _ => Trouble::SourceNotSent,
+                    };
+                    self.handle(Input::Failed(trouble));
+                }
+            }
+            Output::SendSource(header) => self.begin_source(*header),
+            Output::Receive(file) => {
+                let input = match self.receive(file) {
+                    Ok(()) => Input::Received,
+                    Err(trouble) => Input::Failed(trouble),
+                };
+                self.handle(input);
+            }
+            Output::Probe { patience } => {
+                let server = self.submission.server();
+                let probe = Probe::start(&server.host.lossy(), server.port, patience);
+                match probe {
+                    Ok(probe) => self.probe = Some(probe),
+                    Err(err) => {
+                        log::warn!("compile server does not answer: {err}");
+                        self.handle(Input::Probed { alive: false });
+                    }
+                }
+            }
+            Output::CompileHere => self.compile_here(),
+            Output::End(end) => return Some(self.finish(*end)),
+        }
+        None
+    }
+
+    fn tell_daemon(&mut self, message: &Message) {
+        if let Message::CompileFile(_) = message {
+            log::info!("building myself, but telling localhost");
+        }
+        if self.daemon.send(message, Deadline::after(Step::Send, limits::SEND)).is_err() {
+            self.daemon_open = false;
+            self.handle(Input::DaemonClosed);
+        }
+    }
+
+    fn tell_server(&mut self, messages: &[Message]) -> Result<(), ConnError> {
+        match &mut self.server {
+            Some(server) => server.send_all(messages, Deadline::after(Step::Send, limits::SEND)),
+            None => Err(ConnError::Closed),
+        }
+    }
+
+    fn dial(&mut self, host: &Text, port: u16) {
+        let server = self.submission.server();
+        log::info!(
+            "Have to use host {host}:{port} - Job ID: {} - env: {} - has env: {} - match j: {}",
+            server.job,
+            server.host_platform,
+            server.env_present != 0,
+            server.matched_job
+        );
+        let deadline = Deadline::after(Step::Connect, DIAL + limits::HANDSHAKE);
+        match dial::tcp(&host.lossy(), port, Version::TO_CLIENT, deadline) {
+            Ok(conn) => {
+                let (version, offer) = (conn.version(), conn.peer_offer());
+                self.server = Some(conn);
+                self.handle(Input::Connected { version, offer });
+            }
+            Err(err) => {
+                log::warn!("{}", crate::exit::chain(&err));
+                self.handle(Input::Failed(Trouble::Unreachable));
+            }
+        }
+    }
+
+    /// Sends the archive as it is, in chunks. Meanwhile the preprocessor is kept going.
+    fn send_environment(&mut self, platform: &Text, target: EnvTarget) -> Result<(), Trouble> {
+        let mut archive = self.archives.open(platform)?;
+        let mut messages = vec![Message::TransferEnv(target)];
+        let mut piece = vec![0; limits::CHUNK_PLAIN];
+        loop {
+            let n = read_full(&mut archive, &mut piece).map_err(|_| Trouble::Archive)?;
+            if n == 0 {
+                messages.push(Message::End);
+                return self.tell_server(&messages).map_err(|_| Trouble::EnvNotSent);
+            }
+            messages.push(self.chunk(piece.get(..n).unwrap_or_default()).ok_or(Trouble::EnvNotSent)?);
+            self.tell_server(&messages).map_err(|_| Trouble::EnvNotSent)?;
+            messages.clear();
+            self.look_at_preprocessor().map_err(|_| Trouble::SourceUnreadable)?;
+        }
+    }
+
+    fn chunk(&mut self, plain: &[u8]) -> Option<Message> {
+        let version = self.server.as_ref()?.version();
+        match self.packer.pack(plain, version) {
+            Ok(chunk) => Some(Message::FileChunk(chunk)),
+            Err(err) => {
+                log::warn!("internal error: {}", crate::exit::chain(&err));
+                None
+            }
+        }
+    }
+
+    /// The job's header, with what there is of the source in the same write. Without any the header goes alone: the server
+    /// can start the compiler meanwhile.
+    fn begin_source(&mut self, header: CompileFile) {
+        let mut messages = vec![Message::CompileFile(header)];
+        match self.preprocessor.spool.take(limits::CHUNK_PLAIN) {
+            Ok(bytes) if bytes.is_empty() => {}
+            Ok(bytes) => messages.extend(self.chunk(&bytes)),
+            Err(_) => return self.handle(Input::Failed(Trouble::SourceUnreadable)),
+        }
+        self.streaming = true;
+        if self.tell_server(&messages).is_err() {
+            self.handle(Input::Failed(Trouble::HeaderNotSent));
+        }
+    }
+
+    /// Sends a chunk if one is full or the source has ended, else waits for something to happen.
+    fn step(&mut self) -> io::Result<()> {
+        if self.streaming {
+            let ended = self.preprocessor.ended();
+            let waiting = self.preprocessor.spool.len();
+            if ended == Some(false) || (ended.is_some() && waiting == 0) {
+                self.streaming = false;
+                self.handle(Input::SourceEnd { ok: ended == Some(true) });
+                return Ok(());
+            }
+            if waiting >= limits::CHUNK_PLAIN as u64 || (ended.is_some() && waiting > 0) {
+                return self.send_chunk();
+            }
+        }
+        self.wait()
+    }
+
+    fn send_chunk(&mut self) -> io::Result<()> {
+        let bytes = self.preprocessor.spool.take(limits::CHUNK_PLAIN)?;
+        let sent = self.chunk(&bytes).is_some_and(|chunk| self.tell_server(&[chunk]).is_ok());
+        if !sent {
+            // Why it does not read may stand in its last words.
+            self.hear_server();
+            self.handle(Input::Failed(Trouble::SourceNotSent));
+        }
+        // The preprocessor shall not wait while the network is slow.
+        self.look_at_preprocessor()
+    }
+
+    fn wait(&mut self) -> io::Result<()> {
+        let (daemon, server, probe) = {
+            let timeout = self.timeout();
+            let sources = self.preprocessor.sources();
+            let daemon = self.daemon_open.then(|| self.daemon.as_fd());
+            let server = self.server.as_ref().map(AsFd::as_fd);
+            let probe = self.probe.as_ref().map(AsFd::as_fd);
+            let fds: Vec<BorrowedFd<'_>> = daemon.into_iter().chain(server).chain(probe).chain(sources).collect();
+            let ready = readable(&fds, timeout);
+            let mut ready = ready.into_iter();
+            let mut next = |there: bool| there && ready.next().unwrap_or(false);
+            (next(daemon.is_some()), next(server.is_some()), next(probe.is_some()))
+        };
+        self.look_at_preprocessor()?;
+        if daemon {
+            self.hear_daemon();
+        }
+        if server {
+            self.hear_server();
+        }
+        self.look_at_probe(probe);
+        if self.preprocessor.ended() == Some(false) && !self.streaming {
+            let since = *self.failed_since.get_or_insert_with(Instant::now);
+            if since.elapsed() >= FAILED_PREPROCESSOR_WAIT {
+                self.handle(Input::SourceEnd { ok: false });
+            }
+        }
+        let now = self.now();
+        self.submission.handle_timeout(now);
+        Ok(())
+    }
+
+    fn timeout(&self) -> PollTimeout {
+        let now = self.now();
+        let machine = self.submission.poll_timeout().map(|at| at.since(now));
+        let probe = self.probe.as_ref().map(Probe::left);
+        let failed = (self.preprocessor.ended() == Some(false)).then_some(FAILED_PREPROCESSOR_WAIT);
+        match machine.into_iter().chain(probe).chain(failed).min() {
+            // Rounded up: a millisecond too early would be a useless round.
+            Some(left) => PollTimeout::try_from(left + Duration::from_millis(1)).unwrap_or(PollTimeout::MAX),
+            None => PollTimeout::NONE,
+        }
+    }
+
+    /// Reads what the preprocessor has, without waiting.
+    fn look_at_preprocessor(&mut self) -> io::Result<()> {
+        loop {
+            let (text, messages) = self.preprocessor.ready();
+            if !text && !messages {
+                return Ok(());
+            }
+            self.preprocessor.read(text, messages)?;
+            if self.streaming && self.preprocessor.spool.len() >= limits::CHUNK_PLAIN as u64 {
+                return Ok(());
+            }
+        }
+    }
+
+    fn hear_daemon(&mut self) {
+        loop {
+            match self.daemon.try_recv() {
+                Ok(Some(message)) => self.handle(Input::Daemon(message)),
+                Ok(None) => return,
+                Err(_) => {
+                    self.daemon_open = false;
+                    return self.handle(Input::DaemonClosed);
+                }
+            }
+        }
+    }
+
+    /// Takes messages until one starts a file: what follows that belongs to [`Flow::receive`].
+    fn hear_server(&mut self) {
+        let Some(server) = &mut self.server else { return };
+        match server.try_recv() {
+            Ok(Some(message)) => self.handle(Input::Server(message)),
+            Ok(None) => {}
+            Err(err) => {
+                log::warn!("compile server: {}", crate::exit::chain(&err));
+                self.server = None;
+                self.handle(Input::ServerClosed);
+            }
+        }
+    }
+
+    fn look_at_probe(&mut self, readable: bool) {
+        let Some(probe) = &mut self.probe else { return };
+        if let Some(alive) = probe.look(readable) {
+            self.probe = None;
+            if !alive {
+                log::warn!("compile server shows no life");
+            }
+            self.handle(Input::Probed { alive });
+        }
+    }
+
+    /// Receives a file into a temporary; a signal meanwhile removes it.
+    fn receive(&mut self, file: File) -> Result<(), Trouble> {
+        let mut caught = Caught::new().map_err(|_| Trouble::NoTemporary)?;
+        let target = match file {
+            File::Object => self.job.output.clone(),
+            File::Dwo => self.job.dwo(),
+        };
+        let mut incoming = Incoming::create(&target)?;
+        let mut deadline = Deadline::after(Step::Chunk, Submission::file_patience());
+        loop {
+            let Some(server) = &mut self.server else { return Err(Trouble::ObjectCut) };
+            match server.try_recv() {
+                Ok(Some(Message::FileChunk(chunk))) => incoming.write(&chunk)?,
+                Ok(Some(Message::End)) => {
+                    self.arrived.push(incoming);
+                    return Ok(());
+                }
+                Ok(Some(Message::StatusText { text })) => return Err(Trouble::ServerSays(text.lossy().into_owned())),
+                Ok(Some(_)) => return Err(Trouble::NotAnObject),
+                Err(_) => return Err(Trouble::ObjectCut),
+                Ok(None) => {
+                    let left = deadline.left().filter(|left| !left.is_zero()).ok_or(Trouble::ObjectCut)?;
+                    let timeout = PollTimeout::try_from(left).unwrap_or(PollTimeout::MAX);
+                    readable(&[server.as_fd(), caught.wake().as_fd()], timeout);
+                    caught.clear();
+                    if let Some(signal) = caught.take() {
+                        drop(incoming);
+                        self.arrived.clear();
+                        drop(caught);
+                        die_of(signal);
+                        return Err(Trouble::ObjectCut);
+                    }
+                    continue;
+                }
+            }
+            deadline = Deadline::after(Step::Chunk, Submission::file_patience());
+        }
+    }
+
+    /// The scheduler chose this host: the user's own command is run, and counted.
+    fn compile_here(&mut self) {
+        self.preprocessor.stop();
+        let before = children_usage();
+        let (status, real) = local::run_child(self.task);
+        let after = children_usage();
+        let sizes = [Some(self.job.output.clone()), self.job.split_dwarf.then(|| self.job.dwo())];
+        let output: u64 = sizes.into_iter().flatten().map(|path| file_size(&path)).sum();
+        let stats = JobStats {
+            real_ms: clamp(real.as_millis()),
+            user_ms: clamp(after.0.saturating_sub(before.0).into()),
+            sys_ms: clamp(after.1.saturating_sub(before.1).into()),
+            page_faults: clamp(after.2.saturating_sub(before.2).into()),
+            out_uncompressed: clamp(output.into()),
+            ..JobStats::default()
+        };
+        self.handle(Input::Compiled { status, stats });
+    }
+
+    fn finish(&mut self, end: End) -> Outcome {
+        match end {
+            End::Own { status } => Outcome::Done(status),
+            End::Local { trouble, host } => Outcome::Local(trouble, host),
+            End::Remote(result) => {
+                let host = self.submission.server().host.clone();
+                for incoming in self.arrived.drain(..) {
+                    if let Err(trouble) = incoming.place() {
+                        return Outcome::Local(trouble, host);
+                    }
+                }
+                self.show(&result);
+                log::debug!("compiled on {host}, exit code {}", result.status);
+                Outcome::Done(result.status)
+            }
+        }
+    }
+
+    /// Messages of the preprocessor come first, unless the compiler repeats them (`#warning` in clang's include mode).
+    fn show(&self, result: &CompileResult) {
+        let said = &self.preprocessor.said;
+        let repeated = !said.is_empty() && result.stderr.as_bytes().windows(said.len()).any(|part| part == said);
+        if !repeated {
+            print(io::stderr(), said);
+        }
+        print(io::stdout(), result.stdout.as_bytes());
+        print(io::stderr(), result.stderr.as_bytes());
+    }
+}
+
+/// Waits until one of `fds` can be read or has ended; a signal ends the wait too.
+pub(super) fn readable(fds: &[BorrowedFd<'_>], timeout: PollTimeout) -> Vec<bool> {
+    let mut fds: Vec<PollFd<'_>> = fds.iter().map(|fd| PollFd::new(*fd, PollFlags::POLLIN)).collect();
+    let _ = poll(&mut fds, timeout);
+    fds.iter().map(|fd| fd.any().unwrap_or(false)).collect()
+}
+
+fn read_full(from: &mut impl Read, room: &mut [u8]) -> io::Result<usize> {
+    let mut n = 0;
+    while let Some(rest) = room.get_mut(n..).filter(|rest| !rest.is_empty()) {
+        match from.read(rest) {
+            Ok(0) => break,
+            Ok(more) => n += more,
+            Err(err) if err.kind() == io::ErrorKind::Interrupted => {}
+            Err(err) => return Err(err),
+        }
+    }
+    Ok(n)
+}
+
+/// User ms, system ms and page faults of all ended children.
+fn children_usage() -> (u64, u64, u64) {
+    use nix::sys::resource::{UsageWho, getrusage};
+    use nix::sys::time::TimeValLike;
+    let Ok(usage) = getrusage(UsageWho::RUSAGE_CHILDREN) else { return (0, 0, 0) };
+    let number = |n: i64| u64::try_from(n).unwrap_or(0);
+    let faults = usage.major_page_faults() + usage.minor_page_faults() + usage.full_swaps();
+    (number(usage.user_time().num_milliseconds()), number(usage.system_time().num_milliseconds()), number(faults))
+}
+
+fn clamp(n: u128) -> u32 {
+    u32::try_from(n).unwrap_or(u32::MAX)
+}
+
+fn file_size(path: &[u8]) -> u64 {
+    use std::os::unix::ffi::OsStrExt;
+    std::fs::metadata(std::ffi::OsStr::from_bytes(path)).map_or(0, |meta| meta.len())
+}

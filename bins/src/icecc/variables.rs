@@ -1,0 +1,118 @@
+//! The environment variables of `spec/client.md` B, read once.
+
+use ice_core::cmdline::Settings;
+use std::env;
+use std::ffi::{OsStr, OsString};
+use std::io::IsTerminal;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+
+/// `ICECC`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Use {
+    /// The cluster.
+    Cluster,
+    /// `no`: local, in a slot of the daemon.
+    LocalSlots,
+    /// `disable`: no contact with the daemon.
+    NoDaemon,
+}
+
+/// `ICECC_FALLBACK` (decisions.md 33).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Fallback {
+    /// Compile locally without a word.
+    Silent,
+    /// Compile locally and say so.
+    Warn,
+    /// Fail.
+    Never,
+}
+
+/// What the user and the tests configured.
+#[derive(Debug)]
+pub(super) struct Variables {
+    pub(super) usage: Use,
+    pub(super) fallback: Fallback,
+    pub(super) version: Option<OsString>,
+    pub(super) preferred_host: OsString,
+    pub(super) verified_only: bool,
+    pub(super) extra_files: Vec<PathBuf>,
+    pub(super) env_compression: OsString,
+    pub(super) test_socket: Option<PathBuf>,
+    pub(super) test_remote_build: bool,
+    pub(super) path: OsString,
+    pub(super) cc: Option<OsString>,
+    pub(super) cxx: Option<OsString>,
+    pub(super) repeat_rate: bool,
+}
+
+impl Variables {
+    pub(super) fn read() -> Self {
+        let usage = match env::var_os("ICECC") {
+            Some(v) if v.eq_ignore_ascii_case("no") => Use::LocalSlots,
+            Some(v) if v.eq_ignore_ascii_case("disable") => Use::NoDaemon,
+            _ => Use::Cluster,
+        };
+        let fallback = match env::var_os("ICECC_FALLBACK") {
+            Some(v) if v.eq_ignore_ascii_case("warn") => Fallback::Warn,
+            Some(v) if v.eq_ignore_ascii_case("never") => Fallback::Never,
+            _ => Fallback::Silent,
+        };
+        // An empty value or element names no file (Improve 9).
+        let extra_files = env::var_os("ICECC_EXTRAFILES").unwrap_or_default();
+        let extra_files = extra_files.as_bytes().split(|&b| b == b':').filter(|file| !file.is_empty());
+        Self {
+            usage,
+            fallback,
+            version: env::var_os("ICECC_VERSION"),
+            preferred_host: env::var_os("ICECC_PREFERRED_HOST").unwrap_or_default(),
+            verified_only: env::var_os("ICECC_IGNORE_UNVERIFIED").is_some(),
+            extra_files: extra_files.map(|file| Path::new(OsStr::from_bytes(file)).to_path_buf()).collect(),
+            env_compression: env::var_os("ICECC_ENV_COMPRESSION").unwrap_or_default(),
+            test_socket: env::var_os("ICECC_TEST_SOCKET").map(PathBuf::from),
+            test_remote_build: env::var_os("ICECC_TEST_REMOTEBUILD").is_some(),
+            path: env::var_os("PATH").unwrap_or_default(),
+            cc: env::var_os("ICECC_CC").filter(|v| !v.is_empty()),
+            cxx: env::var_os("ICECC_CXX").filter(|v| !v.is_empty()),
+            repeat_rate: env::var_os("ICECC_REPEAT_RATE").is_some_and(|v| number(&v).is_some_and(|n| n > 0)),
+        }
+    }
+
+    /// What the classifier must know.
+    pub(super) fn settings(&self) -> Settings {
+        let switch = |name: &str| env::var_os(name).map(|v| !matches!(v.as_bytes(), [] | [b'0', ..]));
+        Settings {
+            remote_cpp: switch("ICECC_REMOTE_CPP"),
+            clang_remote_cpp: switch("ICECC_CLANG_REMOTE_CPP"),
+            fixed_date: env::var_os("SOURCE_DATE_EPOCH").is_some(),
+            color: color_wanted(),
+            caret_redo_off: env::var_os("ICECC_CARET_WORKAROUND").is_some_and(|v| !v.as_bytes().starts_with(b"1")),
+        }
+    }
+
+    /// Features that a server must have: only for a compression that the user asked for (decisions.md 19).
+    pub(super) fn required_features(&self) -> u32 {
+        match self.env_compression.as_bytes() {
+            b"xz" => ice_core::message::features::ENV_XZ,
+            b"zstd" => ice_core::message::features::ENV_ZSTD,
+            _ => 0,
+        }
+    }
+}
+
+/// zstd level of what is sent (`ICECC_COMPRESSION`).
+pub(super) fn compression_level() -> i32 {
+    env::var_os("ICECC_COMPRESSION").and_then(|v| number(&v)).unwrap_or(ice_net::compress::LEVEL_DEFAULT)
+}
+
+fn number(text: &OsStr) -> Option<i32> {
+    text.to_str()?.trim().parse().ok()
+}
+
+/// The compiler's messages will be shown on a terminal that knows colours (D.8, Improve 27).
+fn color_wanted() -> bool {
+    let capable = env::var_os("TERM").is_some_and(|term| !term.eq_ignore_ascii_case("dumb"));
+    let refused = env::var_os("ICECC_COLOR_DIAGNOSTICS").is_some_and(|v| !v.as_bytes().starts_with(b"1"));
+    capable && !refused && env::var_os("EMACS").is_none() && std::io::stderr().is_terminal()
+}
