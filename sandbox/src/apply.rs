@@ -119,6 +119,7 @@ fn perform_one(step: &Step) -> io::Result<()> {
         Step::NoNewPrivileges => control(libc::PR_SET_NO_NEW_PRIVS, 1)?,
         Step::NotDumpable => control(libc::PR_SET_DUMPABLE, 0)?,
         Step::DieWithParent => control(libc::PR_SET_PDEATHSIG, libc::SIGKILL)?,
+        Step::Adopt => control(libc::PR_SET_CHILD_SUBREAPER, 1)?,
         Step::FilterCalls { foreign } => crate::filter::install(*foreign)?,
     }
     Ok(())
@@ -247,7 +248,16 @@ pub fn place(three: [RawFd; 3]) -> io::Result<()> {
     Ok(())
 }
 
-/// Waits for any child: its pid, status and use. `None`: none has ended, or (`Some(0)`-free) there is none.
+/// Whether this process has any child, ended or not.
+pub(crate) fn has_children() -> bool {
+    // SAFETY: all-zero is a valid siginfo_t, and a place for one is all that the call wants.
+    let mut info: libc::siginfo_t = unsafe { std::mem::zeroed() };
+    let options = libc::WEXITED | libc::WNOHANG | libc::WNOWAIT;
+    // SAFETY: the pointer is to a live local of the right type.
+    unsafe { libc::waitid(libc::P_ALL, 0, &raw mut info, options) == 0 }
+}
+
+/// Looks for a child that has ended, or waits for one: its pid, status and use. `None`: no such child.
 pub fn reap(block: bool) -> Option<(Pid, libc::c_int, libc::rusage)> {
     let mut status = 0;
     // SAFETY: all-zero is a valid rusage, it is plain numbers.

@@ -104,17 +104,18 @@ fn first_process(single: &SingleThread, job: &mut Job<'_>) -> Result<Option<Repo
     let children = SignalFd::with_flags(&children, SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK)
         .map_err(Error::step("watch children"))?;
     let owned = job.plan.namespaces.contains(CloneFlags::CLONE_NEWPID);
+    let alone = job.plan.alone;
     let kills = job.group.map_or(0, Group::kills);
     let start = Instant::now();
     let Job { work, files, .. } = job;
     let pid =
         single.child(CloneFlags::empty(), || do_work(work, files, owned, to_first)).map_err(Error::step("fork"))?;
     close_stdio(work);
-    let Some((how, mut usage, timed_out)) = watch(job, pid, &children, start, owned) else {
-        kill_all(pid, owned);
+    let Some((how, mut usage, timed_out)) = watch(job, pid, &children, start) else {
+        kill_all(pid, alone);
         return Ok(None);
     };
-    kill_all(pid, owned);
+    kill_all(pid, alone);
     usage.real = start.elapsed();
     let said = said(from_work);
     let files = &job.files;
@@ -126,11 +127,12 @@ fn first_process(single: &SingleThread, job: &mut Job<'_>) -> Result<Option<Repo
         return Ok(Some(Report::Refused(why)));
     }
     let good = how == How::Exited(0) && !timed_out;
-    let object = if good { output(&files.object)? } else { None };
-    let dwo = if good { output(&files.dwo)? } else { None };
+    let outputs = [&files.object, &files.dwo].map(|path| if good { output(path) } else { Ok(None) });
     if files.clean {
         clean(files);
     }
+    let [object, dwo] = outputs;
+    let (object, dwo) = (object?, dwo?);
     let out_of_memory = job.group.is_some_and(|g| g.kills() > kills);
     Ok(Some(Report::Ended(Ended { how, usage, out_of_memory, timed_out, object, dwo })))
 }
@@ -177,6 +179,12 @@ fn close_stdio(work: &mut Work) {
 
 /// The worker: becomes the program, or calls the function. What it says on the pipe is tag and text.
 fn do_work(work: &mut Work, files: &Files, owned: bool, to_first: OwnedFd) -> i32 {
+    // A group to be killed by, where that is all there is. It cannot fail: a fresh process leads no group.
+    let _ = setsid();
+    if !owned {
+        // No namespace takes it down with the first process.
+        let _ = apply::perform(&[Step::DieWithParent]);
+    }
     let mut pipe = File::from(to_first);
     let mut say = |tag: u8, text: &[u8]| {
         let text = &text[..text.len().min(4000)];
@@ -185,7 +193,7 @@ fn do_work(work: &mut Work, files: &Files, owned: bool, to_first: OwnedFd) -> i3
     match work {
         Work::Program { path, argv, env, stdio } => {
             let cwd = below_tmp(&files.cwd);
-            let result = prepare(stdio, &cwd, owned).and_then(|()| Ok(execve(path, argv, env)?));
+            let result = prepare(stdio, &cwd).and_then(|()| Ok(execve(path, argv, env)?));
             let Err(e) = result;
             // ENOENT is also said when the program is there, but its loader is not.
             let missing = access(path.as_c_str(), AccessFlags::F_OK) == Err(Errno::ENOENT);
@@ -203,19 +211,14 @@ fn do_work(work: &mut Work, files: &Files, owned: bool, to_first: OwnedFd) -> i3
     0
 }
 
-fn prepare(stdio: &[OwnedFd; 3], cwd: &Path, owned: bool) -> io::Result<()> {
-    setsid()?;
-    if !owned {
-        // No namespace takes it down with the first process.
-        apply::perform(&[Step::DieWithParent]).map_err(io::Error::other)?;
-    }
+fn prepare(stdio: &[OwnedFd; 3], cwd: &Path) -> io::Result<()> {
     apply::place(stdio.each_ref().map(AsRawFd::as_raw_fd))?;
     nix::unistd::chdir(cwd)?;
     apply::default_signals()
 }
 
 /// Waits until the work has ended, killing it at the deadline. `None` if the owner hung up first.
-fn watch(job: &Job<'_>, pid: Pid, children: &SignalFd, start: Instant, owned: bool) -> Option<(How, Usage, bool)> {
+fn watch(job: &Job<'_>, pid: Pid, children: &SignalFd, start: Instant) -> Option<(How, Usage, bool)> {
     let mut timed_out = false;
     loop {
         while let Some((who, status, usage)) = apply::reap(false) {
@@ -226,8 +229,7 @@ fn watch(job: &Job<'_>, pid: Pid, children: &SignalFd, start: Instant, owned: bo
         let left = job.wall.saturating_sub(start.elapsed());
         if left.is_zero() && !timed_out {
             timed_out = true;
-            // Not all: the first process of a chroot-only box must not hit its neighbours.
-            let _ = if owned { kill(Pid::from_raw(-1), Signal::SIGKILL) } else { killpg(pid, Signal::SIGKILL) };
+            signal_all(pid, job.plan.alone);
         }
         let ms = if timed_out { 1000 } else { left.as_millis().saturating_add(1) };
         let timeout = i32::try_from(ms).ok().and_then(|ms| PollTimeout::try_from(ms).ok()).unwrap_or(PollTimeout::MAX);
@@ -243,14 +245,25 @@ fn watch(job: &Job<'_>, pid: Pid, children: &SignalFd, start: Instant, owned: bo
 }
 
 /// Ends whatever the job left running, before its files are looked at.
-fn kill_all(pid: Pid, owned: bool) {
-    if owned {
-        let _ = kill(Pid::from_raw(-1), Signal::SIGKILL);
-        while apply::reap(true).is_some() {}
-    } else {
-        let _ = killpg(pid, Signal::SIGKILL);
+fn kill_all(pid: Pid, alone: bool) {
+    // Processes that fork while they are killed are met in a later round. In a pid namespace the first does it, and what
+    // might be left there ends with this process.
+    for _ in 0..KILL_ROUNDS {
+        signal_all(pid, alone);
         while apply::reap(false).is_some() {}
+        if !apply::has_children() {
+            return;
+        }
+        std::thread::sleep(Duration::from_millis(1));
     }
+}
+
+/// Rounds of killing, a millisecond apart.
+const KILL_ROUNDS: u32 = 1000;
+
+/// Not simply all: the first process of a box with a shared id must not hit its neighbours.
+fn signal_all(pid: Pid, alone: bool) {
+    let _ = if alone { kill(Pid::from_raw(-1), Signal::SIGKILL) } else { killpg(pid, Signal::SIGKILL) };
 }
 
 fn how(status: i32) -> How {

@@ -87,6 +87,8 @@ pub enum Step {
     NotDumpable,
     /// Killed when its parent dies. Armed anew after each change of ids, which disarms it.
     DieWithParent,
+    /// Orphans below become its children, so that none is out of reach. A pid namespace does that by itself.
+    Adopt,
     /// Calls that no compiler needs are refused.
     FilterCalls {
         /// Programs of another machine's form may run, unfiltered.
@@ -116,6 +118,9 @@ pub enum Limit {
 pub struct Plan {
     /// Namespaces the first process is born into.
     pub namespaces: CloneFlags,
+    /// A signal to "all" by the first process reaches the job's processes and no other: they have a pid namespace, or a
+    /// user id, of their own.
+    pub alone: bool,
     /// What it does then, in order.
     pub steps: Vec<Step>,
 }
@@ -151,6 +156,7 @@ impl fmt::Display for Step {
             Self::NoNewPrivileges => f.write_str("refuse new privileges"),
             Self::NotDumpable => f.write_str("refuse tracing"),
             Self::DieWithParent => f.write_str("die with the parent"),
+            Self::Adopt => f.write_str("adopt orphans"),
             Self::FilterCalls { foreign: false } => f.write_str("filter system calls"),
             Self::FilterCalls { foreign: true } => f.write_str("filter system calls of this machine's form"),
         }

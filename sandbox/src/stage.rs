@@ -202,7 +202,9 @@ impl Stage {
             steps.push(Step::Limit(Limit::AddressSpace, needs.memory));
         }
         self.last_steps(&mut steps, uid, needs.foreign);
-        Ok(Plan { namespaces: self.namespaces, steps })
+        // The id after the slots' may be used by several boxes at a time.
+        let own_id = self.guarantees.has(Guarantee::OwnId) && needs.slot < self.setup.slots;
+        Ok(Plan { namespaces: self.namespaces, alone: self.counts_processes() || own_id, steps })
     }
 
     /// A box for a function of ours that fills or empties the folder `below` the base as its owner.
@@ -210,7 +212,11 @@ impl Stage {
         let mut steps = self.first_steps(below, MsFlags::MS_NOEXEC);
         steps.extend([Step::Umask(0o022), Step::Nice(self.setup.nice), Step::Limit(Limit::Core, 0)]);
         self.last_steps(&mut steps, self.owner.0, false);
-        Plan { namespaces: self.namespaces, steps }
+        Plan { namespaces: self.namespaces, alone: self.counts_processes(), steps }
+    }
+
+    fn counts_processes(&self) -> bool {
+        self.namespaces.contains(CloneFlags::CLONE_NEWPID)
     }
 
     /// The folder that [`Self::folder`]'s function sees as the one it was made for.
@@ -242,6 +248,9 @@ impl Stage {
             steps.push(Step::Ids { uid, gid: self.owner.1 });
         }
         steps.extend([Step::NoCapabilities, Step::NoNewPrivileges, Step::NotDumpable, Step::DieWithParent]);
+        if !self.counts_processes() {
+            steps.push(Step::Adopt);
+        }
         if self.filter {
             steps.push(Step::FilterCalls { foreign });
         }

@@ -1,0 +1,269 @@
+//! What a hostile job tries, and that it gets nothing: the rows of SECURITY.md's catalogue.
+//!
+//! This program is its own attacker: it puts itself and its libraries into an environment and runs itself in the box with
+//! the name of a trick. A trick exits with 0 if it was refused as it should be, and says what it got if not. As root the
+//! rows are tried as root first and then, by running this again, as an ordinary user.
+
+use ice_sandbox::apply::{SingleThread, block_signals, reap};
+use ice_sandbox::channel;
+use ice_sandbox::child::{self, Files, Job, Work};
+use ice_sandbox::plan::c;
+use ice_sandbox::probe::Guarantee::{self, Calls, Memory, Network, OwnId, PrivateTmp, Processes, ReadOnly, Root};
+use ice_sandbox::report::{Ended, How, Report};
+use ice_sandbox::stage::{Needs, Setup, Stage};
+use std::error::Error;
+use std::fs;
+use std::os::fd::OwnedFd;
+use std::os::unix::fs::{FileExt, MetadataExt, PermissionsExt, lchown};
+use std::os::unix::process::CommandExt;
+use std::path::Path;
+use std::process::{Command, ExitCode};
+use std::time::Duration;
+
+mod tricks;
+
+type Outcome<T = ()> = Result<T, Box<dyn Error>>;
+
+const AS_USER: &str = "ESCAPE_TEST_BASE";
+const USER: u32 = 41_000;
+const LONG: Duration = Duration::from_secs(60);
+
+/// What the end of a trick should look like from outside.
+#[derive(Clone, Copy)]
+enum Expect {
+    /// The trick itself says that it was refused.
+    Refused,
+    /// Killed by the deadline.
+    TimedOut,
+    /// Killed by the kernel for want of memory.
+    OutOfMemory,
+    /// Ended by a signal.
+    Signal(i32),
+    /// What it left as output is not handed over.
+    NoOutput,
+}
+
+use Expect::{NoOutput, OutOfMemory, Refused, Signal, TimedOut};
+
+/// Trick, the guarantee that it tests, how its failure looks.
+const ROWS: &[(&str, Guarantee, Expect)] = &[
+    ("read-shadow", Root, Refused),
+    ("read-base", Root, Refused),
+    ("proc", Root, Refused),
+    ("dot-dot", Root, Refused),
+    ("inherited-descriptors", Root, Refused),
+    ("identity", Root, Refused),
+    ("signals", Root, Refused),
+    ("environment", Root, Refused),
+    ("write-env", ReadOnly, Refused),
+    ("remount-env", ReadOnly, Refused),
+    ("umount-env", ReadOnly, Refused),
+    ("chroot-again", Root, Refused),
+    ("mknod", Root, Refused),
+    ("execute-in-tmp", PrivateTmp, Refused),
+    ("leave-file", PrivateTmp, Refused),
+    ("find-file", PrivateTmp, Refused),
+    ("fill-tmp", PrivateTmp, Refused),
+    ("many-files", PrivateTmp, Refused),
+    ("kill-all", Processes, Refused),
+    ("kill-first", Processes, Refused),
+    ("daemonise", Processes, Refused),
+    ("trace-first", Processes, Refused),
+    ("fork-bomb", OwnId, Refused),
+    ("connect", Network, Refused),
+    ("netlink", Network, Refused),
+    ("socket", Calls, Refused),
+    ("user-namespace", Calls, Refused),
+    ("clone-namespace", Calls, Refused),
+    ("clone3", Calls, Refused),
+    ("rare-calls", Calls, Refused),
+    ("tiocsti", Calls, Refused),
+    ("x32-call", Calls, Signal(libc::SIGSYS)),
+    ("set-id", Root, Refused),
+    ("core-dump", Root, Signal(libc::SIGABRT)),
+    ("huge-file", Root, Signal(libc::SIGXFSZ)),
+    ("ignore-term-and-loop", Root, TimedOut),
+    ("all-memory", Memory, OutOfMemory),
+    ("symlink-output", Root, NoOutput),
+    ("fifo-output", Root, NoOutput),
+    ("folder-output", Root, NoOutput),
+];
+
+fn main() -> ExitCode {
+    let args: Vec<String> = std::env::args().collect();
+    if args.first().is_some_and(|a| a == tricks::PROGRAM) {
+        return tricks::play(args.get(1).map_or("", String::as_str));
+    }
+    if args.iter().any(|a| a == "--list") {
+        return ExitCode::SUCCESS;
+    }
+    report(run())
+}
+
+fn report(outcome: Outcome) -> ExitCode {
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(e) => {
+            eprintln!("escape: FAILED: {e}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run() -> Outcome {
+    let single = SingleThread::check()?;
+    if let Some(base) = std::env::var_os(AS_USER) {
+        return all(&single, Path::new(&base), "ordinary user");
+    }
+    let folder = tempfile::Builder::new().prefix("escape").tempdir()?;
+    let base = folder.path().join("envs");
+    plant(&base.join("target=x/env"))?;
+    if fs::metadata(&base)?.uid() != 0 {
+        return apart(&single, || all(&single, &base, "ordinary user"));
+    }
+    give(folder.path(), USER)?;
+    apart(&single, || all(&single, &base, "root"))?;
+    let own = base.join("target=x/env").join(tricks::PROGRAM.trim_start_matches('/'));
+    apart(&single, || Err(Command::new(own).env(AS_USER, &base).uid(USER).gid(USER).exec().into()))?;
+    apart(&single, || {
+        only_chroot(folder.path())?;
+        all(&single, Path::new("/envs"), "root without mounts")
+    })
+}
+
+/// Does it in a process of its own: a stage cannot be left again.
+fn apart(single: &SingleThread, body: impl FnOnce() -> Outcome) -> Outcome {
+    let pid = single.fork(|| i32::from(report(body()) != ExitCode::SUCCESS))?;
+    match nix::sys::wait::waitpid(pid, None)? {
+        nix::sys::wait::WaitStatus::Exited(_, 0) => Ok(()),
+        status => Err(format!("{status:?}").into()),
+    }
+}
+
+/// Without the right to mount, and in a chroot, where user namespaces are refused, only chroot is left.
+fn only_chroot(new_root: &Path) -> Outcome {
+    use rustix::thread::{CapabilitySet, capabilities, set_capabilities};
+    nix::unistd::chroot(new_root)?;
+    nix::unistd::chdir("/")?;
+    let mut sets = capabilities(None)?;
+    sets.effective.remove(CapabilitySet::SYS_ADMIN);
+    sets.permitted.remove(CapabilitySet::SYS_ADMIN);
+    Ok(set_capabilities(None, sets)?)
+}
+
+/// An environment that holds this program and its libraries.
+fn plant(env: &Path) -> Outcome {
+    for dir in ["tmp", "dev", "usr/bin"] {
+        fs::create_dir_all(env.join(dir))?;
+    }
+    // As an installed environment has it, writable for the group that all jobs share.
+    fs::set_permissions(env.join("tmp"), fs::Permissions::from_mode(0o1775))?;
+    // What is mapped here is what the loader will look for there; itself it is asked for by another name.
+    let maps = fs::read_to_string("/proc/self/maps")?;
+    let mut libraries: Vec<&str> = maps.lines().filter_map(|l| l.split_whitespace().nth(5)).collect();
+    libraries.retain(|l| l.contains(".so"));
+    libraries.extend(["/lib64/ld-linux-x86-64.so.2", "/lib/ld-linux-aarch64.so.1", "/lib/ld-linux-armhf.so.3"]);
+    libraries.dedup();
+    for library in libraries.into_iter().filter(|l| Path::new(l).exists()) {
+        let to = env.join(library.trim_start_matches('/'));
+        fs::create_dir_all(to.parent().ok_or("no parent")?)?;
+        fs::copy(library, &to)?;
+    }
+    let program = env.join(tricks::PROGRAM.trim_start_matches('/'));
+    fs::copy(std::env::current_exe()?, &program)?;
+    Ok(())
+}
+
+fn give(path: &Path, uid: u32) -> Outcome {
+    lchown(path, Some(uid), Some(uid))?;
+    if fs::symlink_metadata(path)?.is_dir() {
+        for entry in fs::read_dir(path)? {
+            give(&entry?.path(), uid)?;
+        }
+    }
+    Ok(())
+}
+
+fn all(single: &SingleThread, base: &Path, who: &str) -> Outcome {
+    block_signals()?;
+    let root = who != "ordinary user";
+    // For the row "set-id": the bit must be worth nothing. Owned by root it would be worth most.
+    let copy = base.join("target=x/env/usr/bin/set-id");
+    let program = base.join("target=x/env").join(tricks::PROGRAM.trim_start_matches('/'));
+    fs::remove_file(&copy).or_else(|e| if e.kind() == std::io::ErrorKind::NotFound { Ok(()) } else { Err(e) })?;
+    fs::copy(program, &copy)?;
+    fs::set_permissions(&copy, fs::Permissions::from_mode(0o4755))?;
+    let setup = Setup {
+        base: base.to_path_buf(),
+        owner: root.then_some((USER, USER)),
+        job_uid_base: root.then_some(43_000),
+        slots: 2,
+        nice: 0,
+    };
+    let stage = Stage::prepare(single, setup)?;
+    println!("escape as {who}:\n{}", stage.guarantees());
+    if let Err(reason) = stage.guarantees().accepts_jobs() {
+        println!("escape as {who}: all skipped: {reason}");
+        return Ok(());
+    }
+    println!("a box:\n{}", stage.job(&needs(LONG))?);
+    let mut failed = Vec::new();
+    for &(trick, guarantee, expect) in ROWS {
+        if let Some(reason) = stage.guarantees().reason(guarantee) {
+            println!("escape as {who}: {trick}: skipped: {reason}");
+            continue;
+        }
+        let wall = if matches!(expect, TimedOut) { Duration::from_millis(300) } else { LONG };
+        let (report, words) = attack(single, &stage, trick, wall)?;
+        let good = match (&report, expect) {
+            (Report::Ended(Ended { how: How::Exited(0), timed_out: false, .. }), Refused) => true,
+            (Report::Ended(e), TimedOut) => e.timed_out,
+            (Report::Ended(e), OutOfMemory) => e.out_of_memory,
+            (Report::Ended(e), Signal(signal)) => e.how == How::Signalled(signal),
+            (Report::Refused(text), NoOutput) => text.contains("hand over"),
+            _ => false,
+        };
+        println!("escape as {who}: {trick}: {}", if good { "ok" } else { "NOT REFUSED" });
+        if !good {
+            failed.push(format!("{trick}: {report:?} {words}"));
+        }
+    }
+    if failed.is_empty() { Ok(()) } else { Err(format!("as {who}:\n  {}", failed.join("\n  ")).into()) }
+}
+
+fn needs(wall: Duration) -> Needs<'static> {
+    Needs { env: ["target=x", "env"], slot: 0, memory: 256 << 20, tmp: 8 << 20, file: 4 << 20, wall, foreign: false }
+}
+
+/// Runs a trick; what came back, and what it said.
+fn attack(single: &SingleThread, stage: &Stage, trick: &str, wall: Duration) -> Outcome<(Report, String)> {
+    let (ours, theirs) = channel::pair()?;
+    let said = channel::memory()?;
+    let (held, stdout) = channel::pair()?;
+    if let Some(group) = stage.group(0) {
+        group.limit(256 << 20)?;
+    }
+    let path = c(tricks::PROGRAM);
+    let stdio: [OwnedFd; 3] = [channel::sealed(b"")?, stdout, said.try_clone()?.into()];
+    let env = vec![c("PATH=/usr/bin"), c("TMPDIR=/tmp")];
+    let job = Job {
+        plan: stage.job(&needs(wall))?,
+        work: Work::Program { argv: vec![path.clone(), c(trick)], path, env, stdio },
+        files: Files { object: b"object.o".to_vec(), clean: stage.shares_tmp(), ..Files::default() },
+        answer: theirs,
+        wall,
+        group: stage.group(0),
+    };
+    let (pid, answer) = child::start(single, job)?;
+    let report = Report::receive(&ours, LONG)?.ok_or("no report")?;
+    drop(answer);
+    // Whatever of the job still lived would hold the other end of its stdout.
+    if !channel::hung_up(&held, Duration::from_secs(5)) {
+        return Err(format!("{trick}: something of the job lives on").into());
+    }
+    while reap(true).is_some_and(|(who, ..)| who != pid) {}
+    let mut words = vec![0; 500];
+    let len = said.read_at(&mut words, 0)?;
+    words.truncate(len);
+    Ok((report, String::from_utf8_lossy(&words).into_owned()))
+}

@@ -1,0 +1,277 @@
+//! The tricks themselves, run inside the box. `Ok` is: refused as it should be. `Err` says what was got.
+
+use nix::errno::Errno;
+use nix::mount::{MntFlags, MsFlags, mount, umount2};
+use nix::sched::CloneFlags;
+use nix::sys::signal::{SigHandler, Signal, kill, signal};
+use nix::unistd::{ForkResult, Pid, fork, getppid, getresgid, getresuid, setsid};
+use std::ffi::CStr;
+use std::fs::{self, File, OpenOptions};
+use std::io::{ErrorKind, Write};
+use std::net::TcpStream;
+use std::os::unix::fs::{PermissionsExt, symlink};
+use std::os::unix::process::CommandExt;
+use std::process::{Command, ExitCode};
+use std::time::Duration;
+
+/// Where this program is in the box.
+pub const PROGRAM: &str = "/usr/bin/escape";
+
+type Got = Result<(), String>;
+
+/// Plays a trick; 0 is: refused.
+pub fn play(name: &str) -> ExitCode {
+    match trick(name) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(got) => {
+            let _ = writeln!(std::io::stderr(), "{got}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn trick(name: &str) -> Got {
+    match name {
+        "read-shadow" => ["/etc/shadow", "/etc/passwd", "/etc/hostname"].iter().try_for_each(|f| absent(f)),
+        "read-base" => ["/base", "/host", "/box", "/root", "/home", "/var"].iter().try_for_each(|f| absent(f)),
+        "proc" => {
+            ["/proc/1/root", "/proc/self/exe", "/sys/kernel", "/dev/vda", "/dev/tty"].iter().try_for_each(|f| absent(f))
+        }
+        "dot-dot" => {
+            std::env::set_current_dir("../../../../..").map_err(|e| e.to_string())?;
+            absent("etc/shadow")
+        }
+        "inherited-descriptors" => {
+            let open =
+                |fd: &i32| call(libc::SYS_fcntl, [i64::from(*fd), libc::F_GETFD.into(), 0], Errno::EBADF).is_err();
+            let more: Vec<i32> = (3..1024).filter(open).collect();
+            if more.is_empty() { Ok(()) } else { Err(format!("descriptors {more:?}")) }
+        }
+        "identity" => identity(),
+        "signals" => signals(),
+        "environment" => {
+            let all: Vec<_> = std::env::vars().map(|(k, v)| format!("{k}={v}")).collect();
+            if all == ["PATH=/usr/bin", "TMPDIR=/tmp"] { Ok(()) } else { Err(format!("{all:?}")) }
+        }
+        "write-env" => {
+            for (what, result) in [
+                ("make", File::create("/usr/bin/new").map(drop)),
+                ("change", OpenOptions::new().write(true).open(PROGRAM).map(drop)),
+                ("remove", fs::remove_file("/usr/bin/set-id")),
+                ("link", fs::hard_link(PROGRAM, "/usr/bin/new")),
+                ("mode", fs::set_permissions(PROGRAM, fs::Permissions::from_mode(0o777))),
+                ("dev", File::create("/dev/new").map(drop)),
+            ] {
+                if !matches!(&result, Err(e) if e.kind() == ErrorKind::ReadOnlyFilesystem || what == "change") {
+                    return Err(format!("{what}: {result:?}"));
+                }
+            }
+            Ok(())
+        }
+        "remount-env" => {
+            let none: Option<&CStr> = None;
+            eperm(mount(none, c"/", none, MsFlags::MS_REMOUNT | MsFlags::MS_BIND, none))?;
+            eperm(mount(Some(c"x"), c"/tmp", Some(c"tmpfs"), MsFlags::empty(), none))
+        }
+        "umount-env" => {
+            eperm(umount2(c"/", MntFlags::MNT_DETACH)).and_then(|()| eperm(umount2(c"/tmp", MntFlags::empty())))
+        }
+        "chroot-again" => eperm(nix::unistd::chroot(c"/tmp")),
+        "mknod" => {
+            let (kind, mode) = (nix::sys::stat::SFlag::S_IFBLK, nix::sys::stat::Mode::from_bits_truncate(0o666));
+            eperm(nix::sys::stat::mknod(c"/tmp/disk", kind, mode, nix::sys::stat::makedev(254, 0)))
+        }
+        "execute-in-tmp" => {
+            fs::write("/tmp/program", "#!/usr/bin/escape").map_err(|e| e.to_string())?;
+            fs::set_permissions("/tmp/program", fs::Permissions::from_mode(0o755)).map_err(|e| e.to_string())?;
+            match Command::new("/tmp/program").status() {
+                Err(e) if e.kind() == ErrorKind::PermissionDenied => Ok(()),
+                other => Err(format!("{other:?}")),
+            }
+        }
+        "leave-file" => fs::write("/tmp/left", "for the next").map_err(|e| e.to_string()),
+        "find-file" => absent("/tmp/left"),
+        "fill-tmp" => {
+            for n in 0..100 {
+                if let Err(e) = fs::write(format!("/tmp/{n}"), vec![1; 1 << 20]) {
+                    return if e.kind() == ErrorKind::StorageFull { Ok(()) } else { Err(e.to_string()) };
+                }
+            }
+            Err("100 MiB written".to_owned())
+        }
+        "many-files" => match (0..100_000).find_map(|n| File::create(format!("/tmp/{n}")).err()) {
+            Some(e) if e.kind() == ErrorKind::StorageFull => Ok(()),
+            other => Err(format!("{other:?}")),
+        },
+        "kill-all" => {
+            let alone = kill(Pid::from_raw(-1), Signal::SIGKILL);
+            if getppid() == Pid::from_raw(1) && alone != Ok(()) { Ok(()) } else { Err(format!("{alone:?}")) }
+        }
+        "kill-first" => {
+            let _ = kill(Pid::from_raw(1), Signal::SIGKILL);
+            let _ = kill(Pid::from_raw(1), Signal::SIGSTOP);
+            std::thread::sleep(Duration::from_millis(20));
+            kill(Pid::from_raw(1), None).map_err(|e| e.to_string())
+        }
+        "trace-first" => call(libc::SYS_ptrace, [libc::PTRACE_ATTACH.into(), 1, 0], Errno::EPERM),
+        "daemonise" => {
+            if let Ok(ForkResult::Child) = split() {
+                let _ = setsid();
+                if let Ok(ForkResult::Child) = split() {
+                    std::thread::sleep(Duration::from_secs(1000));
+                }
+            }
+            Ok(())
+        }
+        "fork-bomb" => {
+            for n in 0..10_000 {
+                match split() {
+                    Ok(ForkResult::Child) => std::thread::sleep(Duration::from_secs(1000)),
+                    Ok(_) => {}
+                    Err(Errno::EAGAIN) if n < 1000 => return Ok(()),
+                    Err(e) => return Err(e.to_string()),
+                }
+            }
+            Err("10,000 processes".to_owned())
+        }
+        "connect" => ["127.0.0.1:10245", "8.8.8.8:53"].iter().try_for_each(|to| {
+            let to = to.parse().map_err(|_| "address")?;
+            TcpStream::connect_timeout(&to, Duration::from_secs(2)).map_or(Ok(()), |_| Err("connected".to_owned()))
+        }),
+        "netlink" => {
+            // With a filter there is no socket, without one there must be nothing to see by it.
+            let interfaces = nix::ifaddrs::getifaddrs().map(|all| all.map(|i| i.interface_name).collect::<Vec<_>>());
+            match interfaces {
+                Ok(all) if all.iter().any(|i| i != "lo") => Err(format!("{all:?}")),
+                _ => Ok(()),
+            }
+        }
+        "socket" => [libc::AF_UNIX, libc::AF_INET, libc::AF_NETLINK].iter().try_for_each(|family| {
+            call(libc::SYS_socket, [i64::from(*family), libc::SOCK_STREAM.into(), 0], Errno::EPERM)
+        }),
+        "user-namespace" => eperm(nix::sched::unshare(CloneFlags::CLONE_NEWUSER)),
+        "clone-namespace" => {
+            let flags = i64::from(libc::CLONE_NEWUSER | libc::SIGCHLD);
+            call(libc::SYS_clone, [flags, 0, 0], Errno::EPERM)
+        }
+        "clone3" => call(libc::SYS_clone3, [0, 0, 0], Errno::ENOSYS),
+        "rare-calls" => [
+            libc::SYS_setns,
+            libc::SYS_ptrace,
+            libc::SYS_process_vm_readv,
+            libc::SYS_bpf,
+            libc::SYS_io_uring_setup,
+            libc::SYS_userfaultfd,
+            libc::SYS_perf_event_open,
+            libc::SYS_add_key,
+            libc::SYS_keyctl,
+            libc::SYS_open_by_handle_at,
+            libc::SYS_name_to_handle_at,
+        ]
+        .iter()
+        .try_for_each(|n| call(*n, [0, 0, 0], Errno::EPERM)),
+        "tiocsti" => call(libc::SYS_ioctl, [0, i64::try_from(libc::TIOCSTI).unwrap_or(0), 0], Errno::EPERM),
+        // getpid by the x32 table.
+        "x32-call" if cfg!(target_arch = "x86_64") => call(0x4000_0000 + libc::SYS_getpid, [0, 0, 0], Errno::EPERM),
+        "x32-call" => Err(format!("{:?}", signal_self(Signal::SIGSYS))),
+        "set-id" => {
+            let status = Command::new("/usr/bin/set-id").arg0(PROGRAM).arg("identity").status();
+            if status.as_ref().is_ok_and(std::process::ExitStatus::success) {
+                Ok(())
+            } else {
+                Err(format!("{status:?}"))
+            }
+        }
+        "core-dump" => Err(format!("{:?}", signal_self(Signal::SIGABRT))),
+        "huge-file" => {
+            let file = File::create("/tmp/huge").map_err(|e| e.to_string())?;
+            file.set_len(1 << 40).map_err(|e| e.to_string())
+        }
+        "ignore-term-and-loop" => {
+            for s in [Signal::SIGTERM, Signal::SIGINT, Signal::SIGHUP] {
+                let _ = handle(s, SigHandler::SigIgn);
+            }
+            loop {
+                std::thread::sleep(Duration::from_secs(1));
+            }
+        }
+        "all-memory" => {
+            let mut all = Vec::new();
+            for _ in 0..2000 {
+                all.push(vec![1_u8; 1 << 20]);
+            }
+            Err(format!("{} MiB", std::hint::black_box(all).len()))
+        }
+        "symlink-output" => symlink(PROGRAM, "/tmp/object.o").map_err(|e| e.to_string()),
+        "fifo-output" => {
+            nix::unistd::mkfifo(c"/tmp/object.o", nix::sys::stat::Mode::S_IRWXU).map_err(|e| e.to_string())
+        }
+        "folder-output" => fs::create_dir("/tmp/object.o").map_err(|e| e.to_string()),
+        other => Err(format!("no trick {other:?}")),
+    }
+}
+
+fn absent(path: &str) -> Got {
+    match fs::symlink_metadata(path) {
+        Err(e) if e.kind() == ErrorKind::NotFound => Ok(()),
+        other => Err(format!("{path}: {other:?}")),
+    }
+}
+
+fn eperm(result: nix::Result<()>) -> Got {
+    if result == Err(Errno::EPERM) { Ok(()) } else { Err(format!("{result:?}")) }
+}
+
+fn call(number: libc::c_long, [a, b, c]: [libc::c_long; 3], expected: Errno) -> Got {
+    // SAFETY: calls that are refused do nothing, whatever their arguments; F_GETFD only reads.
+    let result = unsafe { libc::syscall(number, a, b, c, 0, 0, 0) };
+    let errno = Errno::last();
+    if result == -1 && errno == expected { Ok(()) } else { Err(format!("call {number}: {result}, {errno}")) }
+}
+
+fn split() -> nix::Result<ForkResult> {
+    // SAFETY: this program has one thread.
+    unsafe { fork() }
+}
+
+fn handle(s: Signal, how: SigHandler) -> nix::Result<SigHandler> {
+    // SAFETY: no handler of ours is involved.
+    unsafe { signal(s, how) }
+}
+
+fn signal_self(signal: Signal) -> nix::Result<()> {
+    kill(nix::unistd::getpid(), signal)
+}
+
+/// No id is root's, all are the same, and no capability is left.
+fn identity() -> Got {
+    let (u, g) = (getresuid().map_err(|e| e.to_string())?, getresgid().map_err(|e| e.to_string())?);
+    let caps = rustix::thread::capabilities(None).map_err(|e| e.to_string())?;
+    let none = rustix::thread::CapabilitySet::empty();
+    let groups = nix::unistd::getgroups().unwrap_or_default();
+    let foreign = groups.iter().any(|group| *group != g.real);
+    let nnp = rustix::thread::no_new_privs().unwrap_or(false);
+    if u.real.is_root() || u.real != u.effective || u.real != u.saved || g.real.as_raw() == 0 || g.real != g.saved {
+        return Err(format!("{u:?} {g:?}"));
+    }
+    if caps.effective != none || caps.permitted != none || caps.inheritable != none || !nnp || foreign {
+        return Err(format!("{caps:?} {nnp} {groups:?}"));
+    }
+    Ok(())
+}
+
+/// Every signal at its default, none blocked.
+fn signals() -> Got {
+    let mask = nix::sys::signal::SigSet::thread_get_mask().map_err(|e| e.to_string())?;
+    if mask.iter().next().is_some() {
+        return Err(format!("blocked: {mask:?}"));
+    }
+    // Rust's start-up ignores SIGPIPE itself, so that one is not seen here.
+    for s in [Signal::SIGTERM, Signal::SIGINT, Signal::SIGHUP, Signal::SIGCHLD, Signal::SIGUSR1] {
+        let before = handle(s, SigHandler::SigDfl);
+        if !matches!(before, Ok(SigHandler::SigDfl)) {
+            return Err(format!("{s}: {before:?}"));
+        }
+    }
+    Ok(())
+}
