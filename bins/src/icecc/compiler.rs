@@ -102,6 +102,9 @@ fn native_meaning(program: &Path, family: Family, native: &[OsString]) -> Option
 fn difference(without: &[Vec<u8>], with: &[Vec<u8>]) -> Vec<Vec<u8>> {
     let shorter = without.len().min(with.len());
     let same_start = without.iter().zip(with).take_while(|(a, b)| a == b).count();
+    // An option stays with its value, although both sides have the option.
+    let cut = with.get(same_start).is_some_and(|word| !word.starts_with(b"-"));
+    let same_start = if cut { same_start.saturating_sub(1) } else { same_start };
     let same_end = without.iter().rev().zip(with.iter().rev()).take_while(|(a, b)| a == b).count();
     let same_end = same_end.min(shorter - same_start);
     with.get(same_start..with.len() - same_end).unwrap_or_default().to_vec()
@@ -135,7 +138,9 @@ mod tests {
             &words("cc1 -E - -march=znver3 -mmmx -quiet"),
         );
         assert_eq!(added, words("-march=znver3 -mmmx"));
-        assert!(difference(&words("a b"), &words("a b")).is_empty());
-        assert_eq!(difference(&words("a a"), &words("a a a")), words("a"));
+        assert!(difference(&words("-a b"), &words("-a b")).is_empty());
+        assert_eq!(difference(&words("-a -a"), &words("-a -a -a")), words("-a"));
+        let added = difference(&words("-x -cpu any -tune any -y"), &words("-x -cpu znver3 -f +sha -y"));
+        assert_eq!(added, words("-cpu znver3 -f +sha"));
     }
 }

@@ -400,6 +400,13 @@ fn find_program(
     variables: &Variables,
     own_exe: &Path,
 ) -> Result<PathBuf, find::FindError> {
+    // `icerun icecc …` is meant: the inner client knows that it is nested.
+    let base = Path::new(name).file_name().unwrap_or(name);
+    if driver.is_none() && (base == "icecc" || base == "icerun") {
+        let plain = if name.as_bytes().contains(&b'/') { Some(PathBuf::from(name)) } else { None };
+        let found = plain.or_else(|| find::program(name, &variables.path));
+        return found.ok_or_else(|| find::FindError::NotFound(name.to_os_string()));
+    }
     let configured = driver.and_then(|driver| {
         let invocation = Invocation { driver, words, folder: folder.as_os_str().as_bytes() };
         match cmdline::language(&invocation) {

@@ -6,7 +6,7 @@ use super::probe::Probe;
 use super::signals::{Caught, die_of};
 use super::{Task, environment::Archives, local, variables};
 use ice_core::client::{End, File, Input, Output, Request, Submission, Trouble};
-use ice_core::cmdline::{Mode, RemoteJob};
+use ice_core::cmdline::{Family, Mode, RemoteJob};
 use ice_core::job::JobStats;
 use ice_core::limits;
 use ice_core::message::{CompileFile, CompileResult, EnvTarget, Message};
@@ -59,6 +59,7 @@ pub(super) fn run(
     let flow = Flow {
         task,
         job,
+        mode,
         archives,
         daemon,
         daemon_open: true,
@@ -78,6 +79,7 @@ pub(super) fn run(
 struct Flow<'a> {
     task: &'a Task,
     job: &'a RemoteJob,
+    mode: Mode,
     archives: &'a mut Archives,
     daemon: &'a mut Conn,
     daemon_open: bool,
@@ -445,28 +447,41 @@ impl Flow<'_> {
             End::Local { trouble, host } => Outcome::Local(trouble, host),
             End::Remote(result) => {
                 let host = self.submission.server().host.clone();
+                let said = self.said_before(&result);
+                let Some(said) = said else { return Outcome::Local(Trouble::Messages, host) };
                 for incoming in self.arrived.drain(..) {
                     if let Err(trouble) = incoming.place() {
                         return Outcome::Local(trouble, host);
                     }
                 }
-                self.show(&result);
+                print(io::stderr(), &said);
+                print(io::stdout(), result.stdout.as_bytes());
+                print(io::stderr(), result.stderr.as_bytes());
                 log::debug!("compiled on {host}, exit code {}", result.status);
                 Outcome::Done(result.status)
             }
         }
     }
 
-    /// Messages of the preprocessor come first, unless the compiler repeats them (`#warning` in clang's include mode).
-    fn show(&self, result: &CompileResult) {
+    /// What the preprocessor said and the compiler does not repeat. `None`: only a run of the plain command can put the two
+    /// together as the user would see them.
+    fn said_before(&self, result: &CompileResult) -> Option<Vec<u8>> {
         let said = &self.preprocessor.said;
-        let repeated = !said.is_empty() && result.stderr.as_bytes().windows(said.len()).any(|part| part == said);
-        if !repeated {
-            print(io::stderr(), said);
+        if self.job.family == Family::Gcc || self.mode == Mode::Full || said.is_empty() {
+            return Some(said.clone());
         }
-        print(io::stdout(), result.stdout.as_bytes());
-        print(io::stderr(), result.stderr.as_bytes());
+        // clang's text still has the directives, so `#warning` speaks again; only the count at the end differs.
+        let text = without_count(said);
+        result.stderr.as_bytes().windows(text.len().max(1)).any(|part| part == text).then(Vec::new)
     }
+}
+
+/// Messages of clang without the line that counts them.
+fn without_count(said: &[u8]) -> &[u8] {
+    let line = said.strip_suffix(b"\n").unwrap_or(said).rsplit(|&b| b == b'\n').next().unwrap_or_default();
+    let is_count = line.ends_with(b" generated.") && line.first().is_some_and(u8::is_ascii_digit);
+    let rest = if is_count { said.strip_suffix(b"\n").unwrap_or(said).strip_suffix(line) } else { None };
+    rest.unwrap_or(said)
 }
 
 /// Waits until one of `fds` can be read or has ended; a signal ends the wait too.
@@ -506,4 +521,16 @@ fn clamp(n: u128) -> u32 {
 fn file_size(path: &[u8]) -> u64 {
     use std::os::unix::ffi::OsStrExt;
     std::fs::metadata(std::ffi::OsStr::from_bytes(path)).map_or(0, |meta| meta.len())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_count_is_left_out() {
+        assert_eq!(without_count(b"a.c:1: warning: x\n1 warning generated.\n"), b"a.c:1: warning: x\n");
+        assert_eq!(without_count(b"a.c:1: warning: x\n"), b"a.c:1: warning: x\n");
+        assert_eq!(without_count(b""), b"");
+    }
 }
