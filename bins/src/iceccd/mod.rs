@@ -1,2 +1,42 @@
-//! The daemon of a host.
+//! The daemon of a host: options, start-up, and the threads around [`ice_core::daemon::Daemon`].
+//!
+//! ```text
+//!  launcher (forked first, keeps the privilege)
+//!      ▲ run, unpack, install, remove, verify
+//!  client threads (hub) ──► events ──► the loop: owns the machine ──► outputs
+//!      │  job.rs, transfer.rs: whole dialogues                │
+//!      └──────────── orders.rs ◄─────────────────────────────┘
+//! ```
+
+mod args;
+mod index;
+mod job;
 pub mod launcher;
+mod link;
+mod load;
+mod native;
+mod options;
+mod orders;
+mod outcome;
+mod pump;
+mod server;
+mod spool;
+mod start;
+mod transfer;
+mod worker;
+
+use std::process::ExitCode;
+
+use crate::exit;
+
+/// The program.
+pub fn main() -> ExitCode {
+    let options = match options::Options::parse(std::env::args_os().skip(1), |name| std::env::var_os(name)) {
+        Ok(options) => options,
+        Err(usage) => {
+            eprint!("{}", usage.text());
+            return ExitCode::from(1);
+        }
+    };
+    exit::finish("iceccd", start::run(options))
+}

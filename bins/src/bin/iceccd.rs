@@ -1,0 +1,5 @@
+//! Starts `iceccd`.
+
+fn main() -> std::process::ExitCode {
+    ice_bins::iceccd::main()
+}

@@ -1,0 +1,110 @@
+//! Finding the scheduler, on a thread of its own where that takes time (`spec/daemon.md` 4.1).
+
+use std::io;
+use std::thread;
+use std::time::Duration;
+
+use crossbeam::channel::Sender;
+use ice_core::version::Version;
+use ice_net::dial::Target;
+use ice_net::discover::{self, Found, Query, Reach, WhyIgnored};
+use log::{debug, error, info, warn};
+
+/// How long answers to a broadcast are collected.
+const COLLECT: Duration = Duration::from_secs(3);
+/// How long the survey for the log takes.
+const SURVEY: Duration = Duration::from_millis(200);
+/// Stack of such a thread.
+const STACK: usize = 64 << 10;
+
+/// Where to look.
+#[derive(Clone, Debug)]
+pub struct Finder {
+    /// Empty: by broadcast.
+    host: String,
+    port: u16,
+    netname: String,
+    reach: Reach,
+}
+
+impl Finder {
+    /// From the options; the tests' variables are read here.
+    pub fn new(host: &str, port: u16, netname: &str) -> Self {
+        let ports = std::env::var("ICECC_TEST_SCHEDULER_PORTS").ok();
+        let twin_ports = ports.and_then(|p| {
+            let (a, b) = p.split_once(':')?;
+            Some((a.parse().ok()?, b.parse().ok()?))
+        });
+        let reach = Reach { loopback_only: std::env::var_os("ICECC_TESTS").is_some(), twin_ports };
+        let netname = if netname.is_empty() { discover::DEFAULT_NETNAME } else { netname };
+        Self { host: host.to_owned(), port, netname: netname.to_owned(), reach }
+    }
+
+    /// Finds a scheduler: at once if it has a name, else `found` gets it, or `None`, within 3 s.
+    pub fn find(&self, found: Sender<Option<Target>>) -> io::Result<Option<Target>> {
+        if !self.host.is_empty() {
+            info!("scheduler is on {} (net {})", ice_net::dial::host_port_text(&self.host, self.port), self.netname);
+            return Ok(Some(Target::Tcp { host: self.host.clone(), port: self.port }));
+        }
+        let finder = self.clone();
+        thread::Builder::new().name("find".into()).stack_size(STACK).spawn(move || {
+            // Without a loop there is nobody to tell.
+            let _ = found.send(finder.ask());
+        })?;
+        Ok(None)
+    }
+
+    /// Logs who is around, for people who read the log.
+    pub fn survey(&self) -> io::Result<()> {
+        let finder = self.clone();
+        thread::Builder::new().name("survey".into()).stack_size(STACK).spawn(move || {
+            let answers = discover::survey(&finder.query(), SURVEY).map(|f| f.answers).unwrap_or_default();
+            debug!("Netnames:");
+            for a in answers {
+                debug!("{} (version {}, {})", a.netname, a.version, a.from);
+            }
+        })?;
+        Ok(())
+    }
+
+    fn query(&self) -> Query {
+        Query {
+            netname: self.netname.clone(),
+            port: self.port,
+            version: Version::TO_SCHEDULER,
+            reach: self.reach.clone(),
+        }
+    }
+
+    fn ask(&self) -> Option<Target> {
+        let found = match discover::find(&self.query(), COLLECT) {
+            Ok(found) => found,
+            Err(e) => {
+                error!("cannot ask for a scheduler: {e}");
+                return None;
+            }
+        };
+        log_ignored(&found);
+        let Some(best) = found.best else {
+            warn!("scheduler not yet found/selected.");
+            return None;
+        };
+        info!("scheduler is on {} (net {})", best.from, best.netname);
+        Some(Target::Tcp { host: best.from.ip().to_string(), port: best.from.port() })
+    }
+}
+
+fn log_ignored(found: &Found) {
+    for ignored in &found.ignored {
+        let from = ignored.from;
+        match &ignored.why {
+            WhyIgnored::Netname(name) => {
+                info!("Ignoring scheduler at {from} because of a different netname ({name})");
+            }
+            WhyIgnored::BogusVersion(version) => {
+                error!("Ignoring bogus version {version} from scheduler found at {from}");
+            }
+            WhyIgnored::Unreadable { length, .. } => error!("Ignoring answer of {length} bytes from {from}"),
+        }
+    }
+}

@@ -1,0 +1,340 @@
+//! Archives of this host's compilers, made by `icecc-create-env` and kept under `BASE/native` (`spec/daemon.md` 7.2).
+//!
+//! Which archive belongs to which compiler stands in an index beside them, so that they survive a restart. When one is
+//! wanted, made or deleted is decided by the daemon's machine.
+
+use std::collections::BTreeMap;
+use std::ffi::OsStr;
+use std::fs::{self, File, Permissions};
+use std::io::{self, Read};
+use std::os::fd::AsFd;
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use ice_core::daemon::{Archive, FileFacts, NativeKey, NativeOnDisk};
+use ice_core::env::EnvName;
+use ice_core::message::GetNativeEnv;
+use ice_core::text::Text;
+use ice_core::version::Version;
+use ice_toolchain::archive::Compression;
+use ice_toolchain::find;
+use nix::poll::{PollFd, PollFlags, PollTimeout};
+use nix::sys::signal::{Signal, killpg};
+use nix::unistd::Pid;
+use parking_lot::Mutex;
+
+use super::index;
+use super::worker::is_executable;
+
+/// How long making one archive may take.
+const LIMIT: Duration = Duration::from_secs(120);
+/// What is kept of the tool's output: a line per file of an environment.
+const OUTPUT_MAX: usize = 1 << 20;
+/// Niceness of the tool: people wait for it, but not only they use the machine.
+const NICENESS: i32 = 5;
+/// The index file.
+const INDEX: &str = ".index";
+
+/// The archives on disk.
+#[derive(Debug)]
+pub struct Natives {
+    folder: PathBuf,
+    tool: PathBuf,
+    index: Mutex<BTreeMap<NativeKey, Archive>>,
+}
+
+impl Natives {
+    /// Reads the index in `folder`, forgets what is gone, and removes what is not in it.
+    pub fn open(folder: PathBuf, tool: PathBuf) -> io::Result<Self> {
+        let mut index = index::parse(&fs::read(folder.join(INDEX)).unwrap_or_default());
+        index.retain(|_, archive| is_there(archive));
+        for entry in fs::read_dir(&folder)? {
+            let path = entry?.path();
+            let known = index.values().any(|a| a.path.as_bytes() == path.as_os_str().as_bytes());
+            if !known && path.file_name() != Some(OsStr::new(INDEX)) {
+                let _ = ice_toolchain::store::remove_tree(&path);
+            }
+        }
+        Ok(Self { folder, tool, index: Mutex::new(index) })
+    }
+
+    /// What is on the disk.
+    pub fn on_disk(&self) -> Vec<NativeOnDisk> {
+        let index = self.index.lock();
+        index.iter().map(|(key, archive)| NativeOnDisk { key: key.clone(), archive: archive.clone() }).collect()
+    }
+
+    /// Looks at the files of a request: its key, and its archive if there is a readable one.
+    pub fn examine(&self, request: &GetNativeEnv, version: Version) -> Result<(NativeKey, Option<Archive>), Text> {
+        if !request.compression.is_empty() && Compression::parse(request.compression.as_bytes()).is_none() {
+            return Err(format!("unknown compression type {:?}", request.compression).into());
+        }
+        let compiler = c_compiler(request, version);
+        if !is_executable(&compiler) {
+            return Err(format!("Compiler binary {} for environment not found.", compiler.display()).into());
+        }
+        let mut files = vec![facts(&compiler)?];
+        let partner = compiler.file_name().and_then(find::cxx_partner).map(|name| compiler.with_file_name(name));
+        files.extend(partner.filter(|p| is_executable(p)).and_then(|p| facts(&p).ok()));
+        for extra in &request.extra_files {
+            files.push(facts(Path::new(OsStr::from_bytes(extra.as_bytes())))?);
+        }
+        let key = NativeKey {
+            compression: request.compression.clone(),
+            compiler: compiler.as_os_str().as_bytes().into(),
+            extra_files: request.extra_files.clone(),
+            files,
+        };
+        let archive = self.index.lock().get(&key).filter(|a| is_there(a)).cloned();
+        Ok((key, archive))
+    }
+
+    /// Makes an archive. Takes up to [`LIMIT`].
+    pub fn build(&self, key: &NativeKey) -> Result<Archive, Text> {
+        let scratch = self.folder.join(".new");
+        let cannot = |what: &str, e: io::Error| Text::from(format!("cannot {what} {}: {e}", scratch.display()));
+        ice_toolchain::store::remove_tree(&scratch).map_err(|e| cannot("empty", e))?;
+        fs::create_dir(&scratch).map_err(|e| cannot("make", e))?;
+        let made = self.run_tool(key, &scratch).and_then(|name| self.keep(key, &scratch.join(name)));
+        let _ = ice_toolchain::store::remove_tree(&scratch);
+        made
+    }
+
+    /// Deletes an archive, unless another key has the same one.
+    pub fn remove(&self, key: &NativeKey, path: &Text) {
+        let mut index = self.index.lock();
+        if index.get(key).is_some_and(|a| a.path == *path) {
+            index.remove(key);
+        }
+        if !index.values().any(|a| a.path == *path) {
+            let _ = fs::remove_file(OsStr::from_bytes(path.as_bytes()));
+        }
+        self.save(&index);
+    }
+
+    fn run_tool(&self, key: &NativeKey, scratch: &Path) -> Result<String, Text> {
+        let mut command = Command::new(&self.tool);
+        command.arg(OsStr::from_bytes(key.compiler.as_bytes()));
+        for file in &key.extra_files {
+            command.arg("--addfile").arg(OsStr::from_bytes(file.as_bytes()));
+        }
+        if !key.compression.is_empty() {
+            command.arg("--compression").arg(OsStr::from_bytes(key.compression.as_bytes()));
+        }
+        // Nothing of the daemon's own environment, but the tests' wish for speed.
+        command.env_clear().env("PATH", "/usr/bin:/bin").env("LC_ALL", "C");
+        command.envs(std::env::var_os("ICECC_TESTS").map(|v| ("ICECC_TESTS", v)));
+        let cannot = |e: io::Error| Text::from(format!("cannot run {}: {e}", self.tool.display()));
+        let complaints = self.folder.join(".complaints");
+        let stderr = File::create(&complaints).map_err(cannot)?;
+        command.current_dir(scratch).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(stderr).process_group(0);
+        let mut child = command.spawn().map_err(cannot)?;
+        let (stdout, ended) = watch(&mut child, Instant::now() + LIMIT);
+        let stderr = fs::read(&complaints).unwrap_or_default();
+        let text = String::from_utf8_lossy(&stdout).into_owned();
+        match ended {
+            None => return Err(format!("{} took longer than {LIMIT:?}", self.tool.display()).into()),
+            Some(true) => {}
+            Some(false) => {
+                let said = String::from_utf8_lossy(if stderr.is_empty() { &stdout } else { &stderr }).into_owned();
+                let last = said.lines().last().unwrap_or("no reason given");
+                return Err(format!("{}: {last}", self.tool.display()).into());
+            }
+        }
+        let name = text.lines().rev().find_map(|l| l.strip_prefix("creating ")).unwrap_or_default();
+        EnvName::new(name.as_bytes())
+            .map(|name| name.to_string())
+            .map_err(|e| format!("{} named no archive: {e}", self.tool.display()).into())
+    }
+
+    /// Gives a finished archive its place and enters it.
+    fn keep(&self, key: &NativeKey, made: &Path) -> Result<Archive, Text> {
+        let place = self.folder.join(made.file_name().unwrap_or_default());
+        let cannot = |e: io::Error| Text::from(format!("cannot keep {}: {e}", made.display()));
+        // Every local user reads it.
+        fs::set_permissions(made, Permissions::from_mode(0o644)).map_err(cannot)?;
+        fs::rename(made, &place).map_err(cannot)?;
+        let size = fs::metadata(&place).map_err(cannot)?.len();
+        let archive = Archive { path: place.as_os_str().as_bytes().into(), size };
+        let mut index = self.index.lock();
+        index.insert(key.clone(), archive.clone());
+        self.save(&index);
+        Ok(archive)
+    }
+
+    /// An index that cannot be written costs a new archive after the next start.
+    fn save(&self, index: &BTreeMap<NativeKey, Archive>) {
+        let new = self.folder.join(".index.new");
+        let written = fs::write(&new, index::text(index)).and_then(|()| fs::rename(&new, self.folder.join(INDEX)));
+        if let Err(error) = written {
+            log::warn!("cannot write {}: {error}", new.display());
+        }
+    }
+}
+
+/// Reads what `child` says to its end: that, and whether it ended well. `None`: its time was over, it was killed with all
+/// that it had started.
+fn watch(child: &mut Child, deadline: Instant) -> (Vec<u8>, Option<bool>) {
+    let pid = i32::try_from(child.id()).map(Pid::from_raw);
+    if let Some(pid) = rustix::process::Pid::from_raw(pid.map_or(0, Pid::as_raw)) {
+        // Only a wish.
+        let _ = rustix::process::setpriority_process(Some(pid), NICENESS);
+    }
+    let mut said = Vec::new();
+    let mut pipe = child.stdout.take();
+    while let Some(stdout) = &mut pipe {
+        let mut buffer = [0; 4096];
+        if !readable(stdout, deadline) {
+            break;
+        }
+        match stdout.read(&mut buffer) {
+            Ok(0) => pipe = None,
+            Ok(n) if said.len() < OUTPUT_MAX => said.extend_from_slice(buffer.get(..n).unwrap_or_default()),
+            Ok(_) => {}
+            Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
+            Err(_) => pipe = None,
+        }
+    }
+    // Its output has ended; so will it, in a moment.
+    while pipe.is_none() && Instant::now() < deadline {
+        match child.try_wait() {
+            Ok(Some(status)) => return (said, Some(status.success())),
+            Ok(None) => std::thread::sleep(Duration::from_millis(5)),
+            Err(_) => return (said, Some(false)),
+        }
+    }
+    if let Ok(pid) = pid {
+        let _ = killpg(pid, Signal::SIGKILL);
+    }
+    let _ = child.wait();
+    (said, None)
+}
+
+/// Waits until there is something to read, or the end. `false`: `deadline` came first.
+fn readable(pipe: &impl AsFd, deadline: Instant) -> bool {
+    loop {
+        let left = deadline.saturating_duration_since(Instant::now());
+        let mut fds = [PollFd::new(pipe.as_fd(), PollFlags::POLLIN)];
+        match nix::poll::poll(&mut fds, PollTimeout::try_from(left).unwrap_or(PollTimeout::MAX)) {
+            Ok(0) => return false,
+            Ok(_) => return true,
+            Err(nix::errno::Errno::EINTR) => {}
+            Err(_) => return false,
+        }
+    }
+}
+
+/// The C compiler of a request: peers below 41 send a word, below 32 nothing.
+fn c_compiler(request: &GetNativeEnv, version: Version) -> PathBuf {
+    let given = request.compiler.as_bytes();
+    let path = match given {
+        b"" => PathBuf::from("/usr/bin/gcc"),
+        _ if !version.has_ordered_args() && !given.contains(&b'/') => Path::new("/usr/bin").join(OsStr::from_bytes(given)),
+        _ => PathBuf::from(OsStr::from_bytes(given)),
+    };
+    match path.file_name().map(find::c_partner) {
+        Some(name) => path.with_file_name(name),
+        None => path,
+    }
+}
+
+fn facts(path: &Path) -> Result<FileFacts, Text> {
+    let cannot = |e: String| Text::from(format!("cannot read {}: {e}", path.display()));
+    if !path.is_absolute() {
+        return Err(cannot("not an absolute path".to_owned()));
+    }
+    let m = fs::metadata(path).map_err(|e| cannot(e.to_string()))?;
+    Ok(FileFacts {
+        path: path.as_os_str().as_bytes().into(),
+        size: m.len(),
+        mtime_ns: m.mtime().saturating_mul(1_000_000_000).saturating_add(m.mtime_nsec()),
+        inode: m.ino(),
+    })
+}
+
+fn is_there(archive: &Archive) -> bool {
+    let path = OsStr::from_bytes(archive.path.as_bytes());
+    fs::symlink_metadata(path).is_ok_and(|m| m.is_file() && m.len() == archive.size)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A tool that packs nothing but shows what it was asked for.
+    const TOOL: &str = "#!/bin/sh\necho \"$@\" > a.tar.gz; env >> a.tar.gz; echo adding; echo creating a.tar.gz\n";
+
+    fn natives(folder: &Path, tool: &str) -> Natives {
+        let native = folder.join("native");
+        fs::create_dir_all(&native).unwrap();
+        let path = folder.join("tool");
+        fs::write(&path, tool).unwrap();
+        fs::set_permissions(&path, Permissions::from_mode(0o755)).unwrap();
+        Natives::open(native, path).unwrap()
+    }
+
+    fn compiler(folder: &Path, name: &str) -> GetNativeEnv {
+        let path = folder.join(name);
+        fs::write(&path, "x").unwrap();
+        fs::set_permissions(&path, Permissions::from_mode(0o755)).unwrap();
+        GetNativeEnv { compiler: path.to_str().unwrap().into(), ..GetNativeEnv::default() }
+    }
+
+    #[test]
+    fn d42_an_archive_is_known_until_its_compiler_changes_also_after_a_restart() {
+        let folder = tempfile::tempdir().unwrap();
+        let natives = natives(folder.path(), TOOL);
+        let request = compiler(folder.path(), "my-gcc-12");
+        compiler(folder.path(), "my-g++-12");
+        let look = |n: &Natives| n.examine(&request, Version::new(43)).unwrap();
+        let (key, none) = look(&natives);
+        assert_eq!((key.files.len(), none), (2, None));
+        let archive = natives.build(&key).unwrap();
+        assert_eq!(look(&natives).1, Some(archive.clone()));
+        let text = fs::read_to_string(archive.path.as_str().unwrap()).unwrap();
+        assert!(text.contains("my-gcc-12\n") && text.contains("LC_ALL=C") && !text.contains("HOME="), "{text}");
+
+        let again = Natives::open(folder.path().join("native"), folder.path().join("tool")).unwrap();
+        assert_eq!(again.on_disk(), [NativeOnDisk { key: key.clone(), archive: archive.clone() }]);
+        fs::write(folder.path().join("my-gcc-12"), "longer").unwrap();
+        let (changed, none) = look(&again);
+        assert!(changed != key && none.is_none());
+        again.remove(&key, &archive.path);
+        assert!(again.on_disk().is_empty() && !is_there(&archive));
+    }
+
+    #[test]
+    fn d41_what_is_not_there() {
+        let folder = tempfile::tempdir().unwrap();
+        let natives = natives(folder.path(), TOOL);
+        let request = compiler(folder.path(), "gcc");
+        let failed = |r: &GetNativeEnv| natives.examine(r, Version::new(43)).unwrap_err().to_string();
+        let missing = GetNativeEnv { compiler: "/no/such/gcc".into(), ..request.clone() };
+        assert_eq!(failed(&missing), "Compiler binary /no/such/gcc for environment not found.");
+        let extra = GetNativeEnv { extra_files: vec!["/no/such/file".into()], ..request.clone() };
+        assert!(failed(&extra).starts_with("cannot read /no/such/file"));
+        let packed = GetNativeEnv { compression: "rar".into(), ..request };
+        assert!(failed(&packed).contains("rar"));
+    }
+
+    #[test]
+    fn d44_a_tool_that_fails_tells_why() {
+        let folder = tempfile::tempdir().unwrap();
+        let natives = natives(folder.path(), "#!/bin/sh\necho no assembler >&2; exit 1\n");
+        let (key, _) = natives.examine(&compiler(folder.path(), "gcc"), Version::new(43)).unwrap();
+        assert!(natives.build(&key).unwrap_err().to_string().ends_with("no assembler"));
+        assert!(!folder.path().join("native/.new").exists());
+    }
+
+    #[test]
+    fn old_clients_name_a_compiler_by_a_word() {
+        let word = |compiler: &str| GetNativeEnv { compiler: compiler.into(), ..GetNativeEnv::default() };
+        assert_eq!(c_compiler(&word(""), Version::new(31)), Path::new("/usr/bin/gcc"));
+        assert_eq!(c_compiler(&word("clang"), Version::new(38)), Path::new("/usr/bin/clang"));
+        assert_eq!(c_compiler(&word("/opt/a-g++-9"), Version::new(43)), Path::new("/opt/a-gcc-9"));
+    }
+}

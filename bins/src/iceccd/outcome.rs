@@ -1,0 +1,177 @@
+//! What a compiler's end means: a result for the client, or none so that it builds locally (`spec/daemon.md` 6.7).
+
+use ice_core::limits::FRAME_MAX;
+use ice_core::message::CompileResult;
+
+use super::launcher::{Ended, How};
+
+/// Room that a COMPILE_RESULT leaves for everything but the two texts.
+const OVERHEAD: usize = 1024;
+/// Most bytes kept of each of the compiler's two texts; the rest is counted.
+pub const TEXT_MAX: usize = FRAME_MAX;
+
+/// What memory that ran out looks like.
+const OUT_OF_MEMORY: [&str; 8] = [
+    "memory exhausted",
+    "out of memory",
+    "annot allocate memory",
+    "failed to map segment from shared object",
+    "Assertion `NewElts && \"Out of memory\"' failed",
+    "terminate called after throwing an instance of 'std::bad_alloc'",
+    "llvm::MallocSlabAllocator::Allocate",
+    // The driver lives, but the kernel killed what it had started.
+    "Killed signal terminated program",
+];
+const DISK_FULL: &str = "o space left on device";
+
+/// Numbers of our own (`spec/daemon.md` 6.9).
+pub mod code {
+    /// Something could not be read or sent.
+    pub const GENERAL: i32 = 100;
+    /// Memory or disk ran out.
+    pub const OUT_OF_MEMORY: i32 = 105;
+    /// Input lost or late.
+    pub const IO: i32 = 107;
+    /// Compiler or environment missing.
+    pub const MISSING: i32 = 110;
+    /// The client said something after its END.
+    pub const CANCELLED: i32 = 118;
+}
+
+/// One of the compiler's two texts.
+#[derive(Debug, Default)]
+pub struct Collected {
+    bytes: Vec<u8>,
+    lost: u64,
+}
+
+impl Collected {
+    /// Appends what was read; past the limit it is only counted.
+    pub fn add(&mut self, read: &[u8]) {
+        let room = TEXT_MAX.saturating_sub(self.bytes.len()).min(read.len());
+        let (kept, lost) = read.split_at(room);
+        self.bytes.extend_from_slice(kept);
+        self.lost += lost.len() as u64;
+    }
+
+    /// At most about `max` bytes, with a mark where it was cut.
+    fn cut_to(mut self, max: usize) -> Vec<u8> {
+        if self.bytes.len() > max {
+            self.lost += (self.bytes.len() - max) as u64;
+            self.bytes.truncate(max);
+        }
+        if self.lost > 0 {
+            self.bytes.extend_from_slice(format!("\n[icecream: {} more bytes of output cut]\n", self.lost).as_bytes());
+        }
+        self.bytes
+    }
+
+    fn contains(&self, text: &str) -> bool {
+        self.bytes.windows(text.len()).any(|w| w == text.as_bytes())
+    }
+}
+
+/// What is done about a compiler's end.
+#[derive(Debug, PartialEq)]
+pub enum Outcome {
+    /// The client gets this.
+    Result(Box<CompileResult>),
+    /// No result: the connection closes and the client builds locally. Code for JOB_DONE, reason for the log.
+    None(i32, &'static str),
+}
+
+/// Judges an end.
+pub fn judge(ended: &Ended, stdout: Collected, stderr: Collected) -> Outcome {
+    let out_of_memory = ended.out_of_memory || OUT_OF_MEMORY.iter().any(|t| stderr.contains(t));
+    let status = match ended.how {
+        _ if ended.timed_out => return Outcome::None(code::GENERAL, "its time was over"),
+        How::Exited(0) if ended.object.is_none() => return Outcome::None(code::GENERAL, "no object was written"),
+        How::Exited(0) => 0,
+        How::Exited(_) | How::Signalled(_) if out_of_memory || stderr.contains(DISK_FULL) => code::OUT_OF_MEMORY,
+        How::Exited(status) => status,
+        // 1.4 sends status 105 here, and the user's build fails.
+        How::Signalled(_) => return Outcome::None(code::OUT_OF_MEMORY, "it was killed"),
+    };
+    // A string of the protocol ends at its first NUL: cut there, the user would miss the rest.
+    if stdout.bytes.contains(&0) || stderr.bytes.contains(&0) {
+        return Outcome::None(code::GENERAL, "its output holds a NUL byte");
+    }
+    let (stdout, stderr) = fit(stdout, stderr);
+    Outcome::Result(Box::new(CompileResult {
+        stderr: stderr.into(),
+        stdout: stdout.into(),
+        status,
+        out_of_memory: u32::from(status == code::OUT_OF_MEMORY),
+        has_dwo: u32::from(status == 0 && ended.dwo.is_some()),
+    }))
+}
+
+/// Both texts have to fit into one message. The longer one is cut.
+fn fit(stdout: Collected, stderr: Collected) -> (Vec<u8>, Vec<u8>) {
+    let room = FRAME_MAX - OVERHEAD;
+    let out = stdout.bytes.len().min((room - room / 2).max(room.saturating_sub(stderr.bytes.len())));
+    let err = room - out;
+    (stdout.cut_to(out), stderr.cut_to(err))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use ice_sandbox::child::Usage;
+    use std::fs::File;
+
+    fn ended(how: How) -> Ended {
+        let object = (how == How::Exited(0)).then(|| File::open("/dev/null").unwrap().into());
+        Ended { how, usage: Usage::default(), out_of_memory: false, timed_out: false, object, dwo: None }
+    }
+
+    fn said(text: &str) -> Collected {
+        let mut collected = Collected::default();
+        collected.add(text.as_bytes());
+        collected
+    }
+
+    fn result(ended: &Ended, stderr: &str) -> CompileResult {
+        match judge(ended, Collected::default(), said(stderr)) {
+            Outcome::Result(result) => *result,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn d47_d48_status_and_texts() {
+        assert_eq!(result(&ended(How::Exited(0)), "warning").status, 0);
+        let failed = result(&ended(How::Exited(1)), "x.c:1: error");
+        assert_eq!((failed.status, failed.out_of_memory, failed.stderr), (1, 0, "x.c:1: error".into()));
+    }
+
+    #[test]
+    fn d53_d54_memory_and_disk() {
+        for text in ["cc1plus: out of memory allocating 65536 bytes", "No space left on device", "Killed signal terminated program cc1plus"] {
+            let result = result(&ended(How::Exited(1)), text);
+            assert_eq!((result.status, result.out_of_memory), (105, 1), "{text}");
+        }
+        let by_group = Ended { out_of_memory: true, ..ended(How::Signalled(9)) };
+        assert_eq!(result(&by_group, "").out_of_memory, 1);
+    }
+
+    #[test]
+    fn a_killed_compiler_is_built_locally() {
+        let judged = |e: &Ended| judge(e, Collected::default(), Collected::default());
+        assert!(matches!(judged(&ended(How::Signalled(9))), Outcome::None(..)));
+        assert!(matches!(judged(&Ended { timed_out: true, ..ended(How::Signalled(9)) }), Outcome::None(..)));
+        assert!(matches!(judged(&Ended { object: None, ..ended(How::Exited(0)) }), Outcome::None(..)));
+        assert!(matches!(judge(&ended(How::Exited(1)), said("a\0b"), said("")), Outcome::None(..)));
+    }
+
+    #[test]
+    fn d52_long_texts_are_cut_with_a_mark_and_fit_into_a_message() {
+        let long = "e".repeat(5 << 20);
+        let Outcome::Result(result) = judge(&ended(How::Exited(1)), said(&long), said(&long)) else { panic!() };
+        assert!(result.stdout.len() + result.stderr.len() <= FRAME_MAX - OVERHEAD / 2);
+        assert!(result.stderr.to_string().ends_with("more bytes of output cut]\n"));
+        let Outcome::Result(result) = judge(&ended(How::Exited(1)), said("short"), said(&long)) else { panic!() };
+        assert_eq!(result.stdout.to_string(), "short");
+        assert!(result.stderr.len() > FRAME_MAX - 2 * OVERHEAD);
+    }
+}

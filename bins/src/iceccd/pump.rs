@@ -1,0 +1,325 @@
+//! Moves a running job's data: source from the client into the compiler, its texts into memory, its end out.
+//!
+//! One thread, one `poll`. The client is read only while nothing waits for the compiler, so a slow compiler slows its client
+//! down and costs no memory.
+
+use std::fmt;
+use std::fs::File;
+use std::io::{self, Read, Write};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use ice_core::message::Message;
+use ice_net::compress::Unpacker;
+use ice_net::error::ConnError;
+use nix::fcntl::{FcntlArg, OFlag, fcntl};
+use nix::poll::{PollFd, PollFlags, PollTimeout};
+
+use super::launcher::{Ended, LaunchError, RunningJob};
+use super::orders::{Mail, Mailbox, Order};
+use super::outcome::{Collected, code};
+use super::spool::Spool;
+use super::worker::Client;
+
+/// How long a client may say nothing before its END.
+const INPUT: Duration = Duration::from_secs(60);
+/// How long the compiler's texts may take to end after it has: nothing of it lives any more.
+const DRAIN: Duration = Duration::from_secs(5);
+/// Wanted size of the pipe to the compiler, so that it seldom waits for us.
+const PIPE: i32 = 1 << 20;
+
+/// Why a job is ended before its compiler is.
+#[derive(Debug)]
+pub enum Abort {
+    /// Nothing came for [`INPUT`].
+    Late,
+    /// The client is gone or broke the protocol.
+    Lost(ConnError),
+    /// Another message than a chunk or END before END.
+    Protocol,
+    /// A message after END.
+    Cancelled,
+    /// A chunk that cannot be unpacked, or a spool that cannot be kept.
+    Damaged(String),
+    /// The loop says so.
+    Ordered,
+    /// The system failed us.
+    System(io::Error),
+}
+
+impl Abort {
+    /// For JOB_DONE.
+    pub fn code(&self) -> i32 {
+        match self {
+            Self::Cancelled => code::CANCELLED,
+            Self::System(_) => code::GENERAL,
+            _ => code::IO,
+        }
+    }
+}
+
+impl fmt::Display for Abort {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Late => f.write_str("timeout while reading preprocessed file"),
+            Self::Lost(ConnError::Closed) => f.write_str("unexpected EOF while reading preprocessed file"),
+            Self::Lost(error) => write!(f, "client lost: {error}"),
+            Self::Protocol => f.write_str("protocol error while reading preprocessed file"),
+            Self::Cancelled => f.write_str("client cancelled"),
+            Self::Damaged(reason) => write!(f, "damaged preprocessed file: {reason}"),
+            Self::Ordered => f.write_str("the daemon stops"),
+            Self::System(error) => write!(f, "cannot serve the compiler: {error}"),
+        }
+    }
+}
+
+/// The source on its way.
+pub struct Feed {
+    spool: Spool,
+    unpacker: Unpacker,
+    /// Unpacked, and how much of it the compiler has got.
+    plain: Vec<u8>,
+    taken: usize,
+    ended: bool,
+    compressed: u64,
+    uncompressed: u64,
+}
+
+impl Feed {
+    /// Nothing yet; a spill file would be made in `folder`.
+    pub fn new(folder: &Path) -> Self {
+        Self {
+            spool: Spool::new(folder),
+            unpacker: Unpacker::new(),
+            plain: Vec::new(),
+            taken: 0,
+            ended: false,
+            compressed: 0,
+            uncompressed: 0,
+        }
+    }
+
+    /// Whether the client is not to be read now.
+    pub fn is_full(&self) -> bool {
+        self.spool.is_full()
+    }
+
+    /// Bytes as they came.
+    pub fn compressed(&self) -> u64 {
+        self.compressed
+    }
+
+    /// Bytes of source.
+    pub fn uncompressed(&self) -> u64 {
+        self.uncompressed
+    }
+
+    /// Takes one message if one is there.
+    pub fn receive_ready(&mut self, client: &mut Client) -> Result<bool, Abort> {
+        let Some(message) = client.try_recv().map_err(Abort::Lost)? else { return Ok(false) };
+        match message {
+            _ if self.ended => Err(Abort::Cancelled),
+            Message::End => {
+                self.ended = true;
+                Ok(true)
+            }
+            Message::FileChunk(chunk) => {
+                self.compressed += chunk.data.len() as u64;
+                self.uncompressed += u64::from(chunk.plain_len);
+                self.spool.push(chunk).map_err(|e| Abort::Damaged(e.to_string()))?;
+                Ok(true)
+            }
+            _ => Err(Abort::Protocol),
+        }
+    }
+
+    /// What the compiler shall get next; empty if nothing is there now.
+    fn next(&mut self) -> Result<&[u8], Abort> {
+        while self.taken == self.plain.len() {
+            self.plain.clear();
+            self.taken = 0;
+            let Some(chunk) = self.spool.pop().map_err(|e| Abort::Damaged(e.to_string()))? else { break };
+            self.unpacker.unpack(&chunk, &mut self.plain).map_err(|e| Abort::Damaged(e.to_string()))?;
+        }
+        Ok(self.plain.get(self.taken..).unwrap_or_default())
+    }
+
+    /// The compiler reads no more: what comes is thrown away.
+    fn drop_pending(&mut self) {
+        self.plain = Vec::new();
+        self.taken = 0;
+        while matches!(self.spool.pop(), Ok(Some(_))) {}
+    }
+
+    fn has_pending(&self) -> bool {
+        self.taken < self.plain.len() || !self.spool.is_empty()
+    }
+}
+
+/// Our ends of the compiler's pipes.
+pub struct Pump {
+    stdin: Option<File>,
+    stdout: Option<File>,
+    stderr: Option<File>,
+}
+
+/// How the compiler ended, and what it said.
+pub type Done = (Result<Ended, LaunchError>, Collected, Collected);
+
+impl Pump {
+    /// Makes the pipes; the compiler's ends are its stdin, stdout and stderr.
+    pub fn new() -> io::Result<(Self, [OwnedFd; 3])> {
+        let (stdin, to_compiler) = pipe()?;
+        let (from_stdout, stdout) = pipe()?;
+        let (from_stderr, stderr) = pipe()?;
+        // A smaller pipe works too.
+        let _ = fcntl(&to_compiler, FcntlArg::F_SETPIPE_SZ(PIPE));
+        for fd in [&to_compiler, &from_stdout, &from_stderr] {
+            fcntl(fd, FcntlArg::F_SETFL(OFlag::O_NONBLOCK))?;
+        }
+        let pump =
+            Self { stdin: Some(to_compiler.into()), stdout: Some(from_stdout.into()), stderr: Some(from_stderr.into()) };
+        Ok((pump, [stdin, stdout, stderr]))
+    }
+
+    /// Runs until the compiler has ended, its texts are read and the client has sent its END. On abort the job is killed.
+    pub fn run(
+        mut self,
+        job: RunningJob,
+        client: &mut Client,
+        feed: &mut Feed,
+        mailbox: &Mailbox,
+    ) -> Result<Done, Abort> {
+        let mut texts = (Collected::default(), Collected::default());
+        let mut job = Some(job);
+        let mut ended: Option<(Result<Ended, LaunchError>, Instant)> = None;
+        let mut last_input = Instant::now();
+        loop {
+            if let Mail::Order(Order::Kill) | Mail::Gone = mailbox.look() {
+                return Err(Abort::Ordered);
+            }
+            self.feed_compiler(feed)?;
+            read_text(&mut self.stdout, &mut texts.0)?;
+            read_text(&mut self.stderr, &mut texts.1)?;
+            if let Some(waited) = job.as_ref().map(|j| j.wait(Duration::ZERO)) {
+                match waited {
+                    Ok(None) => {}
+                    Ok(Some(end)) => ended = Some((Ok(end), Instant::now())),
+                    Err(error) => ended = Some((Err(error), Instant::now())),
+                }
+                if ended.is_some() {
+                    job = None;
+                    self.stdin = None;
+                    continue;
+                }
+            }
+            let reads_client = !feed.has_pending();
+            if reads_client {
+                let mut came = false;
+                while !feed.has_pending() && feed.receive_ready(client)? {
+                    came = true;
+                }
+                if came {
+                    last_input = Instant::now();
+                    continue;
+                }
+            } else {
+                last_input = Instant::now();
+            }
+            if let Some((_, at)) = &ended {
+                let drained = self.stdout.is_none() && self.stderr.is_none() || at.elapsed() > DRAIN;
+                if drained && feed.ended {
+                    break;
+                }
+            }
+            if !feed.ended && last_input.elapsed() > INPUT {
+                return Err(Abort::Late);
+            }
+            let mut fds = vec![PollFd::new(mailbox.as_fd(), PollFlags::POLLIN)];
+            if reads_client {
+                fds.push(PollFd::new(client.as_fd(), PollFlags::POLLIN));
+            } else {
+                // Only its hang-up is of interest now.
+                fds.push(PollFd::new(client.as_fd(), PollFlags::from_bits_retain(libc::POLLRDHUP)));
+            }
+            fds.extend(job.as_ref().map(|j| PollFd::new(j.as_fd(), PollFlags::POLLIN)));
+            fds.extend(self.wanted(feed).map(|(fd, flags)| PollFd::new(fd, flags)));
+            let next = if ended.is_some() { DRAIN } else { INPUT } + Duration::from_millis(10);
+            poll(&mut fds, next)?;
+            if !reads_client && fds.get(1).and_then(PollFd::revents).is_some_and(|r| !r.is_empty()) {
+                return Err(Abort::Lost(ConnError::Closed));
+            }
+        }
+        let (stdout, stderr) = texts;
+        match ended {
+            Some((end, _)) => Ok((end, stdout, stderr)),
+            None => Err(Abort::Ordered),
+        }
+    }
+
+    /// What of the compiler's pipes is to be polled.
+    fn wanted(&self, feed: &Feed) -> impl Iterator<Item = (BorrowedFd<'_>, PollFlags)> {
+        let stdin = self.stdin.as_ref().filter(|_| feed.has_pending()).map(|f| (f.as_fd(), PollFlags::POLLOUT));
+        let texts = [&self.stdout, &self.stderr].into_iter().flatten().map(|f| (f.as_fd(), PollFlags::POLLIN));
+        stdin.into_iter().chain(texts)
+    }
+
+    /// Writes as much as the compiler takes now; closes its input after the last byte.
+    fn feed_compiler(&mut self, feed: &mut Feed) -> Result<(), Abort> {
+        let Some(stdin) = &mut self.stdin else {
+            feed.drop_pending();
+            return Ok(());
+        };
+        loop {
+            let next = feed.next()?;
+            if next.is_empty() {
+                if feed.ended {
+                    self.stdin = None;
+                }
+                return Ok(());
+            }
+            match stdin.write(next) {
+                Ok(n) => feed.taken += n,
+                Err(e) if e.kind() == io::ErrorKind::WouldBlock => return Ok(()),
+                Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
+                // It reads no more. The client must be able to finish writing all the same.
+                Err(_) => {
+                    self.stdin = None;
+                    feed.drop_pending();
+                    return Ok(());
+                }
+            }
+        }
+    }
+}
+
+fn pipe() -> io::Result<(OwnedFd, OwnedFd)> {
+    Ok(nix::unistd::pipe2(OFlag::O_CLOEXEC)?)
+}
+
+/// Reads what is there; at the end the pipe is closed.
+fn read_text(pipe: &mut Option<File>, text: &mut Collected) -> Result<(), Abort> {
+    let Some(file) = pipe else { return Ok(()) };
+    let mut buffer = [0; 8192];
+    loop {
+        match file.read(&mut buffer) {
+            Ok(0) => {
+                *pipe = None;
+                return Ok(());
+            }
+            Ok(n) => text.add(buffer.get(..n).unwrap_or_default()),
+            Err(e) if e.kind() == io::ErrorKind::WouldBlock => return Ok(()),
+            Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
+            Err(e) => return Err(Abort::System(e)),
+        }
+    }
+}
+
+fn poll(fds: &mut [PollFd<'_>], timeout: Duration) -> Result<(), Abort> {
+    let timeout = PollTimeout::try_from(timeout).unwrap_or(PollTimeout::MAX);
+    match nix::poll::poll(fds, timeout) {
+        Ok(_) | Err(nix::errno::Errno::EINTR) => Ok(()),
+        Err(e) => Err(Abort::System(e.into())),
+    }
+}

@@ -1,0 +1,145 @@
+//! Input of a job that waits for its slot (decisions.md 7): kept as it came, first in memory, then in a file without a name.
+
+use std::collections::VecDeque;
+use std::fs::{self, File, OpenOptions};
+use std::io;
+use std::os::unix::fs::{FileExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use ice_core::limits::FRAME_MAX;
+use ice_core::message::{Chunk, Codec};
+
+/// What may stand in memory.
+const MEMORY_MAX: usize = 256 << 10;
+/// What may stand in the file; past that the client is not read any more.
+const FILE_MAX: u64 = 64 << 20;
+/// Length, codec and packed length of a chunk in the file.
+const HEAD: usize = 9;
+
+/// A queue of chunks.
+#[derive(Debug)]
+pub struct Spool {
+    folder: PathBuf,
+    memory: VecDeque<Chunk>,
+    in_memory: usize,
+    spill: Option<Spill>,
+}
+
+#[derive(Debug)]
+struct Spill {
+    file: File,
+    written: u64,
+    read: u64,
+}
+
+impl Spool {
+    /// An empty one; its file, if it comes to that, is made in `folder`.
+    pub fn new(folder: &Path) -> Self {
+        Self { folder: folder.to_path_buf(), memory: VecDeque::new(), in_memory: 0, spill: None }
+    }
+
+    /// Whether no more is to be read from the client now.
+    pub fn is_full(&self) -> bool {
+        self.spill.as_ref().is_some_and(|s| s.written >= FILE_MAX)
+    }
+
+    /// Whether [`Self::pop`] gives something.
+    pub fn is_empty(&self) -> bool {
+        self.memory.is_empty() && self.spill.is_none()
+    }
+
+    /// Appends a chunk.
+    pub fn push(&mut self, chunk: Chunk) -> io::Result<()> {
+        if self.spill.is_none() && self.in_memory + chunk.data.len() <= MEMORY_MAX {
+            self.in_memory += chunk.data.len();
+            self.memory.push_back(chunk);
+            return Ok(());
+        }
+        let spill = match &mut self.spill {
+            Some(spill) => spill,
+            none => none.insert(Spill { file: nameless(&self.folder)?, written: 0, read: 0 }),
+        };
+        let packed = u32::try_from(chunk.data.len()).map_err(io::Error::other)?;
+        let mut record = Vec::with_capacity(HEAD + chunk.data.len());
+        record.extend_from_slice(&chunk.plain_len.to_le_bytes());
+        record.push(u8::from(chunk.codec == Codec::Lzo1x));
+        record.extend_from_slice(&packed.to_le_bytes());
+        record.extend_from_slice(&chunk.data);
+        spill.file.write_all_at(&record, spill.written)?;
+        spill.written += record.len() as u64;
+        Ok(())
+    }
+
+    /// Takes the oldest chunk.
+    pub fn pop(&mut self) -> io::Result<Option<Chunk>> {
+        if let Some(chunk) = self.memory.pop_front() {
+            self.in_memory -= chunk.data.len();
+            return Ok(Some(chunk));
+        }
+        let Some(spill) = &mut self.spill else { return Ok(None) };
+        let mut head = [0; HEAD];
+        spill.file.read_exact_at(&mut head, spill.read)?;
+        let [a, b, c, d, codec, e, f, g, h] = head;
+        let packed = u32::from_le_bytes([e, f, g, h]) as usize;
+        if packed > FRAME_MAX {
+            return Err(io::ErrorKind::InvalidData.into());
+        }
+        let mut data = vec![0; packed];
+        spill.file.read_exact_at(&mut data, spill.read + HEAD as u64)?;
+        spill.read += (HEAD + packed) as u64;
+        if spill.read == spill.written {
+            self.spill = None;
+        }
+        let codec = if codec == 1 { Codec::Lzo1x } else { Codec::Zstd };
+        Ok(Some(Chunk { plain_len: u32::from_le_bytes([a, b, c, d]), codec, data }))
+    }
+}
+
+/// A file that is gone when it is closed, whatever happens to us.
+fn nameless(folder: &Path) -> io::Result<File> {
+    static SERIAL: AtomicU64 = AtomicU64::new(0);
+    let path = folder.join(format!("spool-{}-{}", std::process::id(), SERIAL.fetch_add(1, Ordering::Relaxed)));
+    let file = OpenOptions::new().read(true).write(true).create_new(true).mode(0o600).open(&path)?;
+    fs::remove_file(&path)?;
+    Ok(file)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn chunks_come_out_in_order_from_memory_and_file() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut spool = Spool::new(folder.path());
+        let chunk = |n: u32| Chunk {
+            plain_len: n,
+            codec: if n % 2 == 0 { Codec::Zstd } else { Codec::Lzo1x },
+            data: vec![n as u8; 100_000],
+        };
+        for n in 0..10 {
+            spool.push(chunk(n)).unwrap();
+        }
+        assert!(spool.spill.is_some());
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0, "the file has no name");
+        for n in 0..10 {
+            assert_eq!(spool.pop().unwrap(), Some(chunk(n)));
+        }
+        assert!(spool.is_empty() && spool.pop().unwrap().is_none());
+        spool.push(chunk(11)).unwrap();
+        assert_eq!(spool.pop().unwrap(), Some(chunk(11)));
+    }
+
+    #[test]
+    fn it_is_full_at_64_mib() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut spool = Spool::new(folder.path());
+        let mut pushed = 0;
+        while !spool.is_full() {
+            spool.push(Chunk { plain_len: 1, codec: Codec::Zstd, data: vec![0; 1 << 20] }).unwrap();
+            pushed += 1;
+        }
+        assert_eq!(pushed, 64);
+    }
+}

@@ -1,0 +1,208 @@
+//! Environments that clients bring (`spec/daemon.md` 7.3): unpacked while they arrive, installed whole or not at all.
+
+use std::fs::File;
+use std::io::{self, Write};
+use std::os::fd::{AsFd, OwnedFd};
+use std::sync::Arc;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use ice_core::daemon::digest_fits;
+use ice_core::env::EnvId;
+use ice_core::message::{Chunk, EnvTarget, Message};
+use ice_net::compress::Unpacker;
+use ice_net::deadline::{Deadline, Step};
+use ice_net::hub::Verdict;
+use ice_toolchain::store::Record;
+use log::{info, warn};
+use nix::fcntl::{FcntlArg, OFlag, fcntl};
+use nix::poll::{PollFd, PollFlags, PollTimeout};
+
+use super::launcher::{LaunchError, UnpackRequest, Unpacked, Unpacking};
+use super::orders::{Mail, Mailbox, Order};
+use super::worker::{Client, Shared, Told};
+
+/// How long the client may take for each piece.
+const CHUNK: Duration = Duration::from_secs(60);
+/// How long the unpacker may take for all.
+const UNPACK: Duration = Duration::from_secs(600);
+/// Compressed bytes of one archive.
+const ARCHIVE_MAX: u64 = 512 << 20;
+/// Unpacked bytes of one archive.
+const UNPACKED_MAX: u64 = 4 << 30;
+/// How often a wait looks whether the connection is being closed.
+const LOOK: Duration = Duration::from_millis(500);
+
+/// Leads the dialogue up to the archive's END.
+pub fn serve(shared: &Arc<Shared>, target: EnvTarget, client: &mut Client) -> Verdict {
+    let mailbox = match shared.orders.register(client.peer()) {
+        Ok(mailbox) => mailbox,
+        Err(e) => return Verdict::Close(format!("cannot wait for the word to install: {e}")),
+    };
+    if let Err(e) = client.forward(Message::TransferEnv(target)) {
+        return Verdict::Close(e.to_string());
+    }
+    match answer(&mailbox) {
+        Some(Order::Receive(env)) => {
+            let end = receive(shared, &env, client);
+            let told = end.as_ref().map_err(|e| e.text().into()).copied();
+            client.note(Told::Received(env, told));
+            match end {
+                Err(Trouble::Client(reason)) => Verdict::Close(reason),
+                Ok(_) | Err(Trouble::Archive(_)) => Verdict::Kept,
+            }
+        }
+        Some(Order::Discard) => match discard(client) {
+            Ok(()) => Verdict::Kept,
+            Err(reason) => Verdict::Close(reason),
+        },
+        Some(Order::Run(_) | Order::Kill) | None => Verdict::Close("not to be installed".to_owned()),
+    }
+}
+
+/// The loop answers at once; `None` if it closes the connection.
+fn answer(mailbox: &Mailbox) -> Option<Order> {
+    loop {
+        match mailbox.look() {
+            Mail::Order(order) => return Some(order),
+            Mail::Gone => return None,
+            Mail::Nothing => {}
+        }
+        let mut fds = [PollFd::new(mailbox.as_fd(), PollFlags::POLLIN)];
+        if nix::poll::poll(&mut fds, PollTimeout::NONE).is_err_and(|e| e != nix::errno::Errno::EINTR) {
+            return None;
+        }
+    }
+}
+
+/// Why nothing was installed.
+enum Trouble {
+    /// The archive is no good. The connection goes on; the client learns it by its VERIFY_ENV.
+    Archive(String),
+    /// The client is gone or broke the rules.
+    Client(String),
+}
+
+impl Trouble {
+    fn text(&self) -> &str {
+        match self {
+            Self::Archive(text) | Self::Client(text) => text,
+        }
+    }
+}
+
+impl From<LaunchError> for Trouble {
+    fn from(error: LaunchError) -> Self {
+        Self::Archive(crate::exit::chain(&error))
+    }
+}
+
+/// Receives the archive and installs it; returns the bytes it takes.
+fn receive(shared: &Shared, env: &EnvId, client: &mut Client) -> Result<u64, Trouble> {
+    info!("receiving environment {env} from {}", client.info().address);
+    let system = |e: io::Error| Trouble::Archive(format!("cannot make a pipe: {e}"));
+    let (input, pipe) = nix::unistd::pipe2(OFlag::O_CLOEXEC).map_err(|e| system(e.into()))?;
+    fcntl(&pipe, FcntlArg::F_SETFL(OFlag::O_NONBLOCK)).map_err(|e| system(e.into()))?;
+    let request = UnpackRequest { env: env.clone(), input, bytes_max: UNPACKED_MAX, wall: UNPACK };
+    let unpacking = match shared.launcher.unpack(request) {
+        Ok(unpacking) => Some(unpacking),
+        // The archive has to be read to its end all the same.
+        Err(error) => {
+            warn!("{}", crate::exit::chain(&error));
+            None
+        }
+    };
+    pass_on(client, pipe)?;
+    let unpacking = unpacking.ok_or_else(|| Trouble::Archive("the unpacker did not start".to_owned()))?;
+    let unpacked = wait(unpacking, client)?;
+    install(shared, env, unpacked)
+}
+
+/// Writes the client's chunks to the unpacker. An unpacker that ends early is no reason to stop reading.
+fn pass_on(client: &mut Client, pipe: OwnedFd) -> Result<(), Trouble> {
+    let mut pipe = Some(File::from(pipe));
+    let mut unpacker = Unpacker::new();
+    let mut plain = Vec::new();
+    let mut total = 0u64;
+    while let Some(chunk) = next_chunk(client).map_err(Trouble::Client)? {
+        plain.clear();
+        total = total.saturating_add(chunk.data.len() as u64);
+        if total > ARCHIVE_MAX {
+            return Err(Trouble::Client(format!("archive of more than {ARCHIVE_MAX} bytes")));
+        }
+        unpacker.unpack(&chunk, &mut plain).map_err(|e| Trouble::Client(e.to_string()))?;
+        if let Some(file) = &mut pipe {
+            if write(file, &plain, client)?.is_none() {
+                pipe = None;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Writes all of it; `None` if the other end is gone.
+fn write(pipe: &mut File, mut bytes: &[u8], client: &Client) -> Result<Option<()>, Trouble> {
+    let deadline = Deadline::after(Step::Send, UNPACK);
+    while !bytes.is_empty() {
+        match pipe.write(bytes) {
+            Ok(n) => bytes = bytes.get(n..).unwrap_or_default(),
+            Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
+            Err(e) if e.kind() == io::ErrorKind::WouldBlock => {
+                if client.is_closing() {
+                    return Err(Trouble::Client("connection closed".to_owned()));
+                }
+                if deadline.is_over() {
+                    return Ok(None);
+                }
+                let mut fds = [PollFd::new(pipe.as_fd(), PollFlags::POLLOUT)];
+                let look = PollTimeout::try_from(LOOK).unwrap_or(PollTimeout::MAX);
+                // An interrupted or failed poll shows at the next write.
+                let _ = nix::poll::poll(&mut fds, look);
+            }
+            Err(_) => return Ok(None),
+        }
+    }
+    Ok(Some(()))
+}
+
+fn wait(mut unpacking: Unpacking, client: &Client) -> Result<Unpacked, Trouble> {
+    // The launcher's own clock ends it at UNPACK; the margin is for its answer.
+    let deadline = Deadline::after(Step::End, UNPACK + Duration::from_secs(10));
+    loop {
+        unpacking = match unpacking.wait(LOOK) {
+            Ok(unpacked) => return Ok(unpacked?),
+            Err(_) if client.is_closing() => return Err(Trouble::Client("connection closed".to_owned())),
+            Err(_) if deadline.is_over() => return Err(Trouble::Archive("not unpacked in time".to_owned())),
+            Err(unpacking) => unpacking,
+        }
+    }
+}
+
+fn install(shared: &Shared, env: &EnvId, unpacked: Unpacked) -> Result<u64, Trouble> {
+    let contents = unpacked.contents;
+    if !digest_fits(env, &contents.digest) {
+        return Err(Trouble::Archive("its content is not what its name promises".to_owned()));
+    }
+    let last_use = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_secs());
+    let record = Record { bytes: contents.bytes, last_use, digest: Some(contents.digest) };
+    // The record first: a record without a folder is forgotten at the next start, a folder without a record is removed.
+    shared.store.lock().enter(env, record).map_err(|e| Trouble::Archive(crate::exit::chain(&e)))?;
+    if let Err(error) = shared.launcher.install(unpacked) {
+        shared.store.lock().forget(env);
+        return Err(error.into());
+    }
+    Ok(contents.bytes)
+}
+
+fn discard(client: &mut Client) -> Result<(), String> {
+    while next_chunk(client)?.is_some() {}
+    Ok(())
+}
+
+/// The next chunk, `None` at END.
+fn next_chunk(client: &mut Client) -> Result<Option<Chunk>, String> {
+    match client.recv(Deadline::after(Step::Chunk, CHUNK)).map_err(|e| e.to_string())? {
+        Message::FileChunk(chunk) => Ok(Some(chunk)),
+        Message::End => Ok(None),
+        _ => Err("protocol error while reading an environment".to_owned()),
+    }
+}
