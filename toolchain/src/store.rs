@@ -146,6 +146,20 @@ impl Store {
         Ok(path)
     }
 
+    /// Notes that `id` is about to be installed by somebody else (the daemon's launcher does the renaming itself).
+    pub fn enter(&mut self, id: &EnvId, record: Record) -> Result<(), StoreError> {
+        self.write_record(id, &record)?;
+        self.known.insert(id.clone(), record);
+        Ok(())
+    }
+
+    /// Forgets `id`, whose folder somebody else has removed.
+    pub fn forget(&mut self, id: &EnvId) {
+        self.known.remove(id);
+        // A record without a folder is forgotten at the next start at the latest.
+        let _ = fs::remove_file(self.record_path(id));
+    }
+
     /// Removes a folder of [`Store::new_folder`].
     pub fn discard(&self, folder: &Path) -> Result<(), StoreError> {
         remove_tree(folder).map_err(|source| StoreError::Io { what: "remove", path: folder.to_path_buf(), source })

@@ -46,7 +46,9 @@ pub fn command(job: &CompileFile, version: Version) -> Result<Command, CommandEr
     let clang = matches!(program, Program::Clang | Program::ClangXx);
     let mut args: Vec<Vec<u8>> = vec![b"-x".to_vec(), language.option().into()];
     if clang {
-        for (option, value) in [("-main-file-name", &job.input_file), ("-fdebug-compilation-dir", &job.working_directory)] {
+        for (option, value) in
+            [("-main-file-name", &job.input_file), ("-fdebug-compilation-dir", &job.working_directory)]
+        {
             if !value.is_empty() {
                 args.extend([b"-Xclang".to_vec(), option.into(), b"-Xclang".to_vec(), value.as_bytes().to_vec()]);
             }
@@ -180,10 +182,7 @@ mod tests {
     fn d56_split_dwarf_rebuilds_the_tree() {
         let split = CompileFile { split_dwarf: 1, ..job("gcc") };
         let command = command(&split, Version::new(43)).unwrap();
-        assert_eq!(
-            line(&command),
-            " -x c++ -O2 -c -fpreprocessed - -o ../obj/x.o -fdebug-prefix-map=/tmp/icecc-7/=/ "
-        );
+        assert_eq!(line(&command), " -x c++ -O2 -c -fpreprocessed - -o ../obj/x.o -fdebug-prefix-map=/tmp/icecc-7/=/ ");
         let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
         assert_eq!(text(&command.layout.cwd), "icecc-7/b/w");
         assert_eq!(text(&command.layout.object), "icecc-7/b/obj/x.o");

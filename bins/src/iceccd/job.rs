@@ -23,7 +23,7 @@ use super::args::{self, Command};
 use super::launcher::{Ended, JobLimits, LaunchError, RunRequest, RunningJob};
 use super::orders::{Mail, Mailbox, Order};
 use super::outcome::{Collected, Outcome, code, judge};
-use super::pump::{Abort, Feed, Pump};
+use super::pump::{Feed, Pump};
 use super::worker::{Client, Shared, Told, is_executable};
 
 /// 128 + TERM, as 1.4 logs it when the client goes away.
@@ -159,7 +159,9 @@ fn report(client: &mut Client, feed: &Feed, exit_code: i32, ended: Option<&Ended
     };
     if let Some(ended) = ended {
         let size = |fd: &Option<OwnedFd>| {
-            fd.as_ref().and_then(|fd| nix::sys::stat::fstat(fd).ok()).map_or(0, |s| u64::try_from(s.st_size).unwrap_or(0))
+            fd.as_ref()
+                .and_then(|fd| nix::sys::stat::fstat(fd).ok())
+                .map_or(0, |s| u64::try_from(s.st_size).unwrap_or(0))
         };
         let output = short(size(&ended.object) + size(&ended.dwo));
         stats.real_ms = ms(ended.usage.real);
@@ -200,7 +202,9 @@ fn log_result(result: &CompileResult) {
     match (result.status, result.out_of_memory) {
         (0, _) => info!("Remote compilation completed with exit code 0"),
         (status, 0) => warn!("Remote compilation exited with exit code {status}"),
-        (status, _) => warn!("Remote compilation failed, presumably because of running out of memory or disk (exit code {status})"),
+        (status, _) => {
+            warn!("Remote compilation failed, presumably because of running out of memory or disk (exit code {status})")
+        }
     }
 }
 
@@ -235,7 +239,8 @@ fn send_file(client: &mut Client, packer: &mut Packer, mut file: File) -> Result
         if filled == 0 {
             return send(client, &Message::End);
         }
-        let chunk = packer.pack(plain.get(..filled).unwrap_or_default(), client.version()).map_err(|e| e.to_string())?;
+        let chunk =
+            packer.pack(plain.get(..filled).unwrap_or_default(), client.version()).map_err(|e| e.to_string())?;
         send(client, &Message::FileChunk(chunk))?;
     }
 }

@@ -233,7 +233,9 @@ fn c_compiler(request: &GetNativeEnv, version: Version) -> PathBuf {
     let given = request.compiler.as_bytes();
     let path = match given {
         b"" => PathBuf::from("/usr/bin/gcc"),
-        _ if !version.has_ordered_args() && !given.contains(&b'/') => Path::new("/usr/bin").join(OsStr::from_bytes(given)),
+        _ if !version.has_ordered_args() && !given.contains(&b'/') => {
+            Path::new("/usr/bin").join(OsStr::from_bytes(given))
+        }
         _ => PathBuf::from(OsStr::from_bytes(given)),
     };
     match path.file_name().map(find::c_partner) {

@@ -123,11 +123,8 @@ impl Options {
                 "scheduler-host" if value.is_empty() => return Err(usage("Error: -s requires hostname argument")),
                 "scheduler-host" => given_host = Some(host_port(&text)?),
                 _ if value.is_empty() => {
-                    let written = if option.written.starts_with("--") {
-                        long_or_letter(&option.name)
-                    } else {
-                        option.written
-                    };
+                    let written =
+                        if option.written.starts_with("--") { long_or_letter(&option.name) } else { option.written };
                     return Err(usage(format!("Error: {written} requires argument")));
                 }
                 "netname" => o.netname = text,
@@ -135,7 +132,9 @@ impl Options {
                 "log-file" => o.log_file = Some(absolute(value)),
                 "nice" => o.nice = cli::atoi(&value),
                 "name" => o.node_name = Some(value),
-                "cache-limit" => o.cache_limit = u64::try_from(cli::number(&value)).unwrap_or(0).saturating_mul(1 << 20),
+                "cache-limit" => {
+                    o.cache_limit = u64::try_from(cli::number(&value)).unwrap_or(0).saturating_mul(1 << 20)
+                }
                 "interface" => o.interface = Some(text),
                 "port" => o.port = port(&value).ok_or_else(|| usage("Error: Invalid port specified"))?,
                 "job-uid-base" => o.job_uid_base = u32::try_from(cli::number(&value)).ok().filter(|n| *n > 0),
@@ -189,7 +188,8 @@ fn scheduler(given: Option<(String, u16)>, variable: impl Fn(&str) -> Option<OsS
     match given {
         Some((host, port)) if !host.is_empty() => (host, port),
         other => {
-            let text = ["ICECC_SCHEDULER", "USE_SCHEDULER"].into_iter().find_map(|v| variable(v).filter(|t| !t.is_empty()));
+            let text =
+                ["ICECC_SCHEDULER", "USE_SCHEDULER"].into_iter().find_map(|v| variable(v).filter(|t| !t.is_empty()));
             let from_variable = text.map(|text| {
                 let text = text.to_string_lossy();
                 let (host, port) = ice_net::dial::split_host_port(&text);
@@ -205,8 +205,9 @@ fn host_port(text: &str) -> Result<(String, u16), Usage> {
     let (host, port_text) = ice_net::dial::split_host_port(text);
     let number = match port_text {
         None => SCHEDULER_PORT,
-        Some(p) => port(OsStr::new(p))
-            .ok_or_else(|| usage("Error: -s requires valid port if hostname includes colon"))?,
+        Some(p) => {
+            port(OsStr::new(p)).ok_or_else(|| usage("Error: -s requires valid port if hostname includes colon"))?
+        }
     };
     Ok((host.to_owned(), number))
 }
@@ -216,7 +217,8 @@ fn port(text: &OsStr) -> Option<u16> {
 }
 
 fn guarantees(text: &str) -> Result<Vec<Guarantee>, Usage> {
-    text.split(',').filter(|w| !w.is_empty())
+    text.split(',')
+        .filter(|w| !w.is_empty())
         .map(|word| {
             Guarantee::from_word(word).ok_or_else(|| {
                 let all: Vec<&str> = Guarantee::ALL.iter().map(|g| g.word()).collect();

@@ -8,7 +8,7 @@ use crossbeam::channel::{Receiver, Sender, TryRecvError, unbounded};
 use ice_core::daemon::Grant;
 use ice_core::env::EnvId;
 use ice_core::ids::PeerId;
-use ice_net::wake::{self, Wakeup, Waker};
+use ice_net::wake::{self, Waker, Wakeup};
 use parking_lot::Mutex;
 
 /// One order. A connection gets at most two: what to do, and perhaps to stop it.

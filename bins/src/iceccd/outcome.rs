@@ -117,7 +117,7 @@ fn fit(stdout: Collected, stderr: Collected) -> (Vec<u8>, Vec<u8>) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use ice_sandbox::child::Usage;
+    use super::super::launcher::Usage;
     use std::fs::File;
 
     fn ended(how: How) -> Ended {
@@ -147,7 +147,11 @@ mod tests {
 
     #[test]
     fn d53_d54_memory_and_disk() {
-        for text in ["cc1plus: out of memory allocating 65536 bytes", "No space left on device", "Killed signal terminated program cc1plus"] {
+        for text in [
+            "cc1plus: out of memory allocating 65536 bytes",
+            "No space left on device",
+            "Killed signal terminated program cc1plus",
+        ] {
             let result = result(&ended(How::Exited(1)), text);
             assert_eq!((result.status, result.out_of_memory), (105, 1), "{text}");
         }

@@ -178,8 +178,11 @@ impl Pump {
         for fd in [&to_compiler, &from_stdout, &from_stderr] {
             fcntl(fd, FcntlArg::F_SETFL(OFlag::O_NONBLOCK))?;
         }
-        let pump =
-            Self { stdin: Some(to_compiler.into()), stdout: Some(from_stdout.into()), stderr: Some(from_stderr.into()) };
+        let pump = Self {
+            stdin: Some(to_compiler.into()),
+            stdout: Some(from_stdout.into()),
+            stderr: Some(from_stderr.into()),
+        };
         Ok((pump, [stdin, stdout, stderr]))
     }
 

@@ -27,6 +27,7 @@ impl Daemon {
         self.clients_seen = self.clients_seen.wrapping_add(1).max(1);
         let client = ClientId(self.clients_seen);
         let state = State::Unknown;
+        self.note(Note::Accepted(client.0, address.clone()));
         self.peers.insert(peer, Peer { client, version, address, state, jobs: Vec::new(), awaited: 0, pinned: None });
         self.stats.wake(now);
     }

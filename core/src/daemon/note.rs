@@ -29,6 +29,8 @@ pub enum Note {
     UnknownSchedulerMessage,
     /// A request is answered here because the scheduler does not come back.
     AnsweredLocally(u32),
+    /// A client connected: its number and address.
+    Accepted(u32, Text),
     /// COMPILE_FILE: number of the job.
     RequestForJob(u32),
     /// A foreign job starts: its input file.
@@ -90,6 +92,7 @@ impl fmt::Display for Note {
             Self::SchedulerGone => write!(f, "scheduler closed connection"),
             Self::UnknownSchedulerMessage => write!(f, "unknown scheduler type, connection closed"),
             Self::AnsweredLocally(client) => write!(f, "no scheduler, request built here client={client}"),
+            Self::Accepted(client, address) => write!(f, "accepted {address} as {client}"),
             Self::RequestForJob(job) => write!(f, "request for job {job}"),
             Self::RemoteCompile(file) => write!(f, "remote compile for file {file}"),
             Self::MemoryLimit(mib) => write!(f, "Compile job memory limit set to {mib} megabytes"),

@@ -1,0 +1,292 @@
+//! The loop: what happens goes into the machine, what it decides is carried out. Nothing here decides, and nothing waits.
+
+use std::io;
+use std::sync::Arc;
+use std::thread;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use crossbeam::channel::{self, Receiver, Sender, bounded, select};
+use ice_core::daemon::{Daemon, Input, Level, Note, Output};
+use ice_core::ids::PeerId;
+use ice_core::version::Version;
+use ice_net::deadline::{Deadline, Step};
+use ice_net::dial::Target;
+use ice_net::hub::{Hub, HubEvent, PeerInfo, no_handlers};
+use ice_net::listen::Listener;
+use log::{debug, error, warn};
+
+use super::launcher::Launcher;
+use super::link::Finder;
+use super::load;
+use super::orders::Order;
+use super::worker::{Shared, Told};
+use crate::exit::{Failure, chain};
+use crate::logging::Log;
+use crate::signals::Signal;
+
+/// Connecting to a scheduler: 1.4's handshake may take that long (decisions.md 11).
+const CONNECT: Duration = Duration::from_secs(40);
+/// What may wait for a scheduler to read it: many jobs start at once.
+const SCHEDULER_OUTBOX: usize = 16 << 20;
+/// How long the threads may take to end at the end.
+const FAREWELL: Duration = Duration::from_secs(2);
+/// Stack of a thread that makes an archive or checks an environment.
+const STACK: usize = 128 << 10;
+/// How often the watch over the launcher looks whether it is still wanted: it sleeps in between.
+const WATCH: Duration = Duration::from_secs(24 * 3600);
+
+/// Bound sockets.
+#[derive(Debug)]
+pub struct Doors {
+    /// For local clients.
+    pub unix: Listener,
+    /// For everybody; none with `--no-remote`.
+    pub tcp: Vec<Listener>,
+}
+
+/// The loop's state.
+pub struct Server {
+    daemon: Daemon,
+    hub: Hub<Told>,
+    events: Receiver<HubEvent<Told>>,
+    shared: Arc<Shared>,
+    finder: Finder,
+    begun: Instant,
+    /// The link to the scheduler, or the attempt at one.
+    link: Option<PeerId>,
+    /// What short threads found out.
+    done: (Sender<Input>, Receiver<Input>),
+    found: (Sender<Option<Target>>, Receiver<Option<Target>>),
+    launcher_gone: Receiver<()>,
+}
+
+impl Server {
+    /// Around a machine whose time began at `begun`.
+    pub fn new(
+        daemon: Daemon,
+        hub: Hub<Told>,
+        events: Receiver<HubEvent<Told>>,
+        shared: Arc<Shared>,
+        finder: Finder,
+        begun: Instant,
+    ) -> Result<Self, Failure> {
+        let launcher_gone =
+            watch(shared.launcher.clone()).map_err(|e| Failure::new(format!("cannot start threads: {e}")))?;
+        let (done, found) = (bounded(64), bounded(4));
+        Ok(Self { daemon, hub, events, shared, finder, begun, link: None, done, found, launcher_gone })
+    }
+
+    /// Runs until TERM has been obeyed; returns the exit code.
+    pub fn run(mut self, signals: &Receiver<Signal>, log: &Log) -> Result<u8, Failure> {
+        loop {
+            if self.carry_out() {
+                self.hub.shutdown(FAREWELL);
+                return Ok(0);
+            }
+            let due = self.daemon.poll_timeout().map(|at| self.begun + Duration::from_micros(at.as_micros()));
+            let timer = due.map_or_else(channel::never, channel::at);
+            select! {
+                recv(self.events) -> event => match event {
+                    Ok(event) => self.heard(event),
+                    Err(_) => return Err(Failure::new("the hub is gone")),
+                },
+                recv(self.done.1) -> input => if let Ok(input) = input { self.handle(input) },
+                recv(self.found.1) -> target => match target {
+                    Ok(Some(target)) => self.dial(target),
+                    Ok(None) => self.handle(Input::SchedulerNotFound),
+                    Err(_) => {}
+                },
+                recv(signals) -> signal => match signal {
+                    Ok(Signal::Term) => self.handle(Input::Terminate),
+                    Ok(Signal::Hup) => log.hang_up(),
+                    Ok(Signal::Usr1 | Signal::Child) => {}
+                    Err(_) => return Err(Failure::new("no signals can be taken any more")),
+                },
+                recv(self.launcher_gone) -> _ => {
+                    error!("the launcher is gone");
+                    self.hub.shutdown(FAREWELL);
+                    return Err(Failure::new("the launcher is gone"));
+                },
+                recv(timer) -> _ => {
+                    let now = self.now();
+                    self.daemon.handle_timeout(now);
+                }
+            }
+        }
+    }
+
+    fn now(&self) -> ice_core::time::Instant {
+        let passed = self.begun.elapsed().as_micros();
+        ice_core::time::Instant::from_micros(u64::try_from(passed).unwrap_or(u64::MAX))
+    }
+
+    fn handle(&mut self, input: Input) {
+        let now = self.now();
+        self.daemon.handle(now, input);
+    }
+
+    fn heard(&mut self, event: HubEvent<Told>) {
+        match event {
+            HubEvent::Opened { peer, info } if self.link == Some(peer) => {
+                self.hub.limit_outbox(peer, SCHEDULER_OUTBOX);
+                let known_as = info.own_address.into();
+                self.handle(Input::SchedulerConnected { version: info.version, known_as });
+            }
+            HubEvent::Opened { peer, info } => {
+                let address = label(&info).into();
+                self.handle(Input::Opened { peer, version: info.version, address });
+            }
+            HubEvent::Said { peer, message, .. } if self.link == Some(peer) => {
+                self.handle(Input::SchedulerSaid(message));
+            }
+            HubEvent::Said { peer, message, .. } => self.handle(Input::Said { peer, message }),
+            HubEvent::Noted { peer, note } => self.told(peer, note),
+            HubEvent::Closed { peer, reason } if self.link == Some(peer) => {
+                debug!("scheduler: {}", chain(&reason));
+                self.link = None;
+                self.handle(Input::SchedulerLost);
+            }
+            HubEvent::Closed { peer, reason } => {
+                debug!("client {peer} gone: {}", chain(&reason));
+                self.shared.orders.forget(peer);
+                self.handle(Input::Closed { peer });
+            }
+            HubEvent::DialFailed { peer, error } => {
+                if self.link == Some(peer) {
+                    self.link = None;
+                    warn!("scheduler: {}", chain(&error));
+                    self.handle(Input::SchedulerNotFound);
+                }
+            }
+            // No text peers here.
+            HubEvent::TextOpened { .. } | HubEvent::Line { .. } | HubEvent::HalfClosed { .. } => {}
+        }
+    }
+
+    fn told(&mut self, peer: PeerId, told: Told) {
+        self.handle(match told {
+            Told::JobEnded(report) => Input::JobEnded { peer, report },
+            Told::Received(env, outcome) => Input::Received { peer, env, outcome },
+            Told::Examined(outcome) => Input::Examined { peer, outcome },
+        });
+    }
+
+    /// Carries out all outputs. `true`: leave.
+    fn carry_out(&mut self) -> bool {
+        while let Some(output) = self.daemon.poll_output() {
+            match output {
+                Output::Send(peer, message) => self.hub.send(peer, &message),
+                Output::ToScheduler(message) => {
+                    if let Some(peer) = self.link {
+                        self.hub.send(peer, &message);
+                    }
+                }
+                Output::Close(peer, reason) => {
+                    self.hub.close(peer, reason.to_string());
+                    self.shared.orders.forget(peer);
+                }
+                Output::Grant(grant) => {
+                    let unix = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_secs());
+                    if let Err(e) = self.shared.store.lock().touch(&grant.env, unix) {
+                        warn!("{}", chain(&e));
+                    }
+                    self.shared.orders.give(grant.peer, Order::Run(Box::new(grant)));
+                }
+                Output::Kill(peer) => self.shared.orders.give(peer, Order::Kill),
+                Output::Receive(peer, env) => self.shared.orders.give(peer, Order::Receive(env)),
+                Output::Discard(peer) => self.shared.orders.give(peer, Order::Discard),
+                Output::Verify(env) => self.aside(move |shared| {
+                    let outcome = shared.launcher.verify(&env).map_err(Into::into);
+                    Input::Verified { env, outcome }
+                }),
+                Output::Remove(env) => {
+                    if let Err(e) = self.shared.launcher.remove(&env) {
+                        error!("cannot remove environment {env}: {}", chain(&e));
+                    }
+                    self.shared.store.lock().forget(&env);
+                }
+                // The client's own thread has looked already and tells next (`worker.rs`).
+                Output::Examine(..) => {}
+                Output::BuildNative(key) => self.aside(move |shared| {
+                    let outcome = shared.natives.build(&key);
+                    Input::NativeBuilt { key, outcome }
+                }),
+                Output::RemoveNative(key, path) => self.shared.natives.remove(&key, &path),
+                Output::Connect => self.connect(),
+                Output::CloseScheduler => {
+                    if let Some(peer) = self.link {
+                        self.hub.close(peer, "daemon leaves the scheduler");
+                    }
+                }
+                Output::Measure => {
+                    let measurement = load::measure(&self.shared.base);
+                    self.handle(Input::Measured(measurement));
+                }
+                Output::StopListening => self.hub.stop_listening(),
+                Output::Exit => return true,
+                Output::Note(note) => write(&note),
+            }
+        }
+        false
+    }
+
+    /// Does something that takes its time on a thread; its outcome comes back by `done`.
+    fn aside(&self, work: impl FnOnce(&Shared) -> Input + Send + 'static) {
+        let (shared, done) = (Arc::clone(&self.shared), self.done.0.clone());
+        let thread = thread::Builder::new().name("aside".into()).stack_size(STACK);
+        let started = thread.spawn(move || {
+            // Without a loop there is nobody to tell.
+            let _ = done.send(work(&shared));
+        });
+        if let Err(e) = started {
+            error!("cannot start a thread: {e}");
+        }
+    }
+
+    fn connect(&mut self) {
+        match self.finder.find(self.found.0.clone()) {
+            Ok(Some(target)) => self.dial(target),
+            Ok(None) => {}
+            Err(e) => {
+                error!("cannot start a thread: {e}");
+                self.handle(Input::SchedulerNotFound);
+            }
+        }
+    }
+
+    fn dial(&mut self, target: Target) {
+        let deadline = Deadline::after(Step::Connect, CONNECT);
+        match self.hub.dial(target, Version::TO_SCHEDULER, deadline, no_handlers()) {
+            Ok(peer) => self.link = Some(peer),
+            Err(e) => {
+                error!("cannot start a thread: {e}");
+                self.handle(Input::SchedulerNotFound);
+            }
+        }
+    }
+}
+
+/// Sleeps until the launcher has died, and tells.
+fn watch(launcher: Launcher) -> io::Result<Receiver<()>> {
+    let (tell, told) = bounded(1);
+    thread::Builder::new().name("watch".into()).stack_size(64 << 10).spawn(move || {
+        while !launcher.wait_gone(WATCH) {}
+        // Without a loop there is nobody to tell.
+        let _ = tell.send(());
+    })?;
+    Ok(told)
+}
+
+fn label(info: &PeerInfo) -> String {
+    if info.local { "local unix domain socket".to_owned() } else { info.address.clone() }
+}
+
+fn write(note: &Note) {
+    let level = match note.level() {
+        Level::Error => log::Level::Error,
+        Level::Warning => log::Level::Warn,
+        Level::Info => log::Level::Info,
+        Level::Debug => log::Level::Debug,
+    };
+    log::log!(level, "{note}");
+}

@@ -1,0 +1,395 @@
+//! From a command line to a running daemon, in the order of `spec/daemon.md` 2; differences are explained where they stand.
+
+use std::ffi::OsString;
+use std::fs::{self, DirBuilder, File, OpenOptions, Permissions};
+use std::io;
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::thread;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use ice_core::daemon::{Config, Daemon, EnvOnDisk, feature_names};
+use ice_core::message::features;
+use ice_core::text::Text;
+use ice_core::version::Version;
+use ice_net::hub::{Handlers, Hub, HubConfig};
+use ice_net::listen::{ListenError, Listener};
+use ice_sandbox::probe::{Guarantee, Guarantees};
+use ice_toolchain::archive::{UnpackLimits, unpack};
+use ice_toolchain::store::Store;
+use log::{error, info, warn};
+use nix::fcntl::{Flock, FlockArg};
+use nix::unistd::{Gid, Uid};
+use parking_lot::Mutex;
+
+use super::launcher::{Contents, JobLimits, Launcher, LauncherConfig};
+use super::link::Finder;
+use super::native::Natives;
+use super::options::Options;
+use super::orders::Orders;
+use super::server::{Doors, Server};
+use super::worker::{Shared, Told, Worker, is_executable};
+use crate::background::{self, Dropped, LOG_FOLDER, PidFile, RUN_FOLDER, Start};
+use crate::exit::Failure;
+use crate::logging::{self, Log, Prefix, Target};
+use crate::signals::{self, Signal};
+
+/// How often and how far apart a taken port is tried again.
+const BIND_TRIES: u32 = 5;
+const BIND_PAUSE: Duration = Duration::from_secs(2);
+/// How long a daemon that is stopping may keep the folder of the environments from its successor: jobs of its own may end.
+const LOCK_WAIT: Duration = Duration::from_secs(15);
+/// What a peer may leave unread: a list of environments is the longest message to a client or scheduler.
+const OUTBOX: usize = 4 << 20;
+/// Stack of client threads: they unpack and run dialogues on it.
+const STACK: usize = 128 << 10;
+
+/// Runs the daemon; returns its exit code.
+pub fn run(options: Options) -> Result<u8, Failure> {
+    let root = Uid::effective().is_root();
+    nix::sys::stat::umask(nix::sys::stat::Mode::from_bits_truncate(0o022));
+    let start = Start::here(options.detach && !options.check)?;
+    let base = std::path::absolute(&options.base).unwrap_or_else(|_| options.base.clone());
+    if options.check {
+        return check(&options, root, &base);
+    }
+    if root {
+        own_folder(Path::new(RUN_FOLDER), &options);
+    }
+    let log = open_log(&options, root)?;
+    info!(
+        "ICECREAM daemon 1.4.0 (icecream-rs {}) starting up (nice level {}) ",
+        env!("CARGO_PKG_VERSION"),
+        options.nice
+    );
+    std::env::set_current_dir("/").map_err(|e| Failure::new(format!("cannot change to /: {e}")).code(100))?;
+    let tool = create_env();
+    let slots = options.slots.unwrap_or_else(processors);
+    make_base(&base, &options, root)?;
+    // From here to the first thread the launcher has to be forked, while the privilege is still there.
+    let launcher = start_launcher(&options, root, &base, slots)?;
+    let pid_file = PidFile::write().ok();
+    let dropped = background::drop_root(&options.account).map_err(|e| Failure::from_error(&e).code(112))?;
+    if root && dropped == Dropped::NotMapped {
+        info!("uid {} does not exist here, staying what we are", options.account.uid);
+    }
+    let accepts = accepts_jobs(launcher.guarantees(), &options.require);
+    if let Err(reason) = &accepts {
+        warn!("Cannot use chroot, no remote jobs accepted.");
+        warn!("reason: {reason}");
+    }
+    let no_remote = options.no_remote || accepts.is_err();
+    let lock = lock(&base)?;
+    let (store, natives) = open_stores(&base, tool)?;
+    let config = config(&options, slots, no_remote, accepts.is_ok(), &store, &natives);
+    info!("{} CPU(s) online on this server", config.cpus);
+    info!("allowing up to {} active jobs", config.slots);
+    info!("supported features: {}", feature_names(config.features));
+
+    let doors = open_doors(&options, root, no_remote)?;
+    let hub_config = HubConfig { outbox_max: OUTBOX, stack: STACK, ..HubConfig::default() };
+    let (hub, events) = Hub::new(hub_config).map_err(|e| Failure::new(format!("cannot start threads: {e}")))?;
+    let level = std::env::var("ICECC_COMPRESSION").ok().and_then(|l| l.parse().ok());
+    let shared = Arc::new(Shared {
+        launcher,
+        store: Mutex::new(store),
+        natives,
+        orders: Orders::default(),
+        base,
+        level: level.unwrap_or(ice_net::compress::LEVEL_DEFAULT),
+    });
+    let signals = signals::start(&[Signal::Term, Signal::Hup])
+        .map_err(|e| Failure::new(format!("cannot take signals: {e}")).code(100))?;
+    listen(&hub, doors, &shared)?;
+    let (host, port) = &options.scheduler;
+    let finder = Finder::new(host, *port, &options.netname);
+    if let Err(e) = finder.survey() {
+        warn!("cannot survey the netnames: {e}");
+    }
+    start.ready().map_err(|e| Failure::new(format!("cannot detach: {e}")).code(100))?;
+    let begun = Instant::now();
+    let daemon = Daemon::new(ice_core::time::Instant::ZERO, config);
+    let ended = Server::new(daemon, hub, events, shared, finder, begun)?.run(&signals, &log);
+    if let Some(pid_file) = pid_file {
+        pid_file.remove();
+    }
+    drop(lock);
+    ended
+}
+
+fn check(options: &Options, root: bool, base: &Path) -> Result<u8, Failure> {
+    make_base(base, options, root)?;
+    let launcher = start_launcher(options, root, base, options.slots.unwrap_or_else(processors))?;
+    let guarantees = launcher.guarantees();
+    for what in Guarantee::ALL {
+        match guarantees.reason(what) {
+            None => println!("{what}: yes"),
+            Some(reason) => println!("{what}: no ({reason})"),
+        }
+    }
+    match accepts_jobs(guarantees, &options.require) {
+        Ok(()) => {
+            println!("jobs of other hosts: yes");
+            Ok(0)
+        }
+        Err(reason) => {
+            println!("jobs of other hosts: no ({reason})");
+            Ok(u8::from(!options.require.is_empty()))
+        }
+    }
+}
+
+/// Whether jobs of others can be taken, by what must hold anyway and by what the owner requires.
+fn accepts_jobs(guarantees: &Guarantees, required: &[Guarantee]) -> Result<(), String> {
+    guarantees.accepts_jobs().map_err(str::to_owned)?;
+    for what in required {
+        if let Some(reason) = guarantees.reason(*what) {
+            return Err(format!("{what} is required: {reason}"));
+        }
+    }
+    Ok(())
+}
+
+fn start_launcher(options: &Options, root: bool, base: &Path, slots: u32) -> Result<Launcher, Failure> {
+    let config = LauncherConfig {
+        base: base.to_path_buf(),
+        slots: u16::try_from(slots.max(1)).unwrap_or(u16::MAX - 1),
+        owner: root.then_some((options.account.uid, options.account.gid)),
+        job_uid_base: options.job_uid_base,
+        nice: options.nice,
+        limits: JobLimits { memory: u64::MAX, ..JobLimits::default() },
+        unpack: unpack_archive,
+    };
+    Launcher::start(config).map_err(|e| Failure::from_error(&e))
+}
+
+/// Runs in a process of its own.
+fn unpack_archive(input: File, into: &Path, bytes_max: u64) -> Result<Contents, String> {
+    let limits = UnpackLimits { expanded: bytes_max, ..UnpackLimits::default() };
+    let unpacked = unpack(input, into, &limits).map_err(|e| crate::exit::chain(&e))?;
+    let files = u32::try_from(unpacked.files).unwrap_or(u32::MAX);
+    Ok(Contents { digest: unpacked.digest, bytes: unpacked.bytes, files })
+}
+
+/// The log: `-l`, as root and detached a file of its own, else standard error or ccache's descriptor.
+fn open_log(options: &Options, root: bool) -> Result<Log, Failure> {
+    let file = match &options.log_file {
+        Some(file) => Some(file.clone()),
+        None if root && options.detach => {
+            own_folder(Path::new(LOG_FOLDER), options);
+            Some(Path::new(LOG_FOLDER).join("iceccd.log"))
+        }
+        None => None,
+    };
+    let Some(file) = file else {
+        let descriptor = std::env::var("UNCACHED_ERR_FD").ok().and_then(|fd| fd.parse().ok());
+        let target = descriptor.map_or(Target::Stderr, Target::Descriptor);
+        let log = logging::start(target, options.level, Prefix::Service);
+        return log.or_else(|_| to_stderr(options));
+    };
+    match logging::start(Target::File(file.clone()), options.level, Prefix::Service) {
+        Ok(log) => {
+            if root {
+                // 1.4 opens it after giving up root, so that as shipped no log ever appears. HUP opens it again.
+                give_away(&file, options);
+            }
+            Ok(log)
+        }
+        Err(e) => {
+            eprintln!("iceccd: {}", crate::exit::chain(&e));
+            to_stderr(options)
+        }
+    }
+}
+
+fn to_stderr(options: &Options) -> Result<Log, Failure> {
+    logging::start(Target::Stderr, options.level, Prefix::Service).map_err(|e| Failure::from_error(&e))
+}
+
+/// A folder of the daemon's user, 0755. Failures show when it is used.
+fn own_folder(path: &Path, options: &Options) {
+    let _ = DirBuilder::new().recursive(true).mode(0o755).create(path);
+    give_away(path, options);
+}
+
+fn give_away(path: &Path, options: &Options) {
+    let (uid, gid) = (Uid::from_raw(options.account.uid), Gid::from_raw(options.account.gid));
+    let _ = nix::unistd::chown(path, Some(uid), Some(gid));
+}
+
+/// The folder of the environments must belong to the daemon's user (1.4 fails here too, with less words).
+fn make_base(base: &Path, options: &Options, root: bool) -> Result<(), Failure> {
+    let cannot = |what: &str, e: io::Error| Failure::new(format!("cannot {what} {}: {e}", base.display()));
+    if !base.is_dir() {
+        DirBuilder::new().recursive(true).mode(0o755).create(base).map_err(|e| cannot("make", e))?;
+        if root {
+            give_away(base, options);
+        }
+    }
+    let owner = fs::metadata(base).map_err(|e| cannot("read", e))?.uid();
+    let wanted = options.account.uid;
+    // Root of a user namespace that lacks the account stays what it is.
+    if owner != wanted && owner != Uid::effective().as_raw() || root && owner == 0 && wanted_is_mapped(base, options) {
+        let hint = format!("give it to uid {wanted}, or name another folder by -b");
+        return Err(Failure::new(format!("{} belongs to uid {owner}", base.display())).hint(hint));
+    }
+    fs::set_permissions(base, Permissions::from_mode(0o775)).map_err(|e| cannot("set the mode of", e))
+}
+
+/// Whether the account exists in this user namespace: asked of the kernel without changing anything.
+fn wanted_is_mapped(base: &Path, options: &Options) -> bool {
+    let probe = base.join(".owner");
+    let mapped = File::create(&probe).is_ok()
+        && nix::unistd::chown(&probe, Some(Uid::from_raw(options.account.uid)), None).is_ok();
+    let _ = fs::remove_file(&probe);
+    mapped
+}
+
+/// One daemon per folder: a second one would take environments away under the first one's jobs.
+fn lock(base: &Path) -> Result<Flock<File>, Failure> {
+    let cannot = |e: io::Error| Failure::new(format!("cannot use {}: {e}", base.display()));
+    let folder = base.join(".ours");
+    DirBuilder::new().recursive(true).mode(0o755).create(&folder).map_err(cannot)?;
+    let path = folder.join("lock");
+    let until = Instant::now() + LOCK_WAIT;
+    let mut file = OpenOptions::new().write(true).create(true).truncate(false).open(&path).map_err(cannot)?;
+    loop {
+        file = match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
+            Ok(lock) => return Ok(lock),
+            Err((_, e)) if e != nix::errno::Errno::EWOULDBLOCK => return Err(cannot(e.into())),
+            Err(_) if Instant::now() > until => {
+                let what = format!("another daemon uses {}", base.display());
+                return Err(Failure::new(what).hint("stop it, or name another folder by -b"));
+            }
+            Err((file, _)) => file,
+        };
+        thread::sleep(Duration::from_millis(100));
+    }
+}
+
+fn open_stores(base: &Path, tool: PathBuf) -> Result<(Store, Natives), Failure> {
+    let (store, cleaned) = Store::open(base).map_err(|e| Failure::from_error(&e))?;
+    if !cleaned.leftovers.is_empty() {
+        info!("removed {} folders that were no environments of ours", cleaned.leftovers.len());
+    }
+    for (path, reason) in &cleaned.stuck {
+        error!("cannot remove {}: {reason}", path.display());
+    }
+    let folder = store.native_folder();
+    let natives = Natives::open(folder.clone(), tool)
+        .map_err(|e| Failure::new(format!("cannot read {}: {e}", folder.display())))?;
+    Ok((store, natives))
+}
+
+fn config(
+    options: &Options,
+    slots: u32,
+    no_remote: bool,
+    chroot_possible: bool,
+    store: &Store,
+    natives: &Natives,
+) -> Config {
+    let tests = std::env::var_os("ICECC_TESTS").is_some();
+    let (host_name, platform) = machine();
+    let node_name = options.node_name.clone().unwrap_or(host_name);
+    // A daemon of that name plays an old one in tests.
+    let features = if tests && node_name == *"remoteice2" { 0 } else { features::ENV_XZ | features::ENV_ZSTD };
+    let since_1970 = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    Config {
+        port: if no_remote { 0 } else { options.port.into() },
+        slots,
+        no_remote,
+        chroot_possible,
+        node_name: text(node_name),
+        platform: text(platform),
+        features,
+        cache_limit: options.cache_limit,
+        cpus: processors(),
+        unix_start: u32::try_from(since_1970.as_secs()).unwrap_or(u32::MAX),
+        test_reconnect: tests,
+        seed: u64::from(std::process::id()) << 32 ^ u64::from(since_1970.subsec_nanos()),
+        environments: store
+            .entries()
+            .map(|(id, r)| EnvOnDisk { id: id.clone(), size: r.bytes, age_rank: r.last_use })
+            .collect(),
+        natives: natives.on_disk(),
+    }
+}
+
+fn text(name: OsString) -> Text {
+    use std::os::unix::ffi::OsStringExt;
+    name.into_vec().into()
+}
+
+/// Host name and platform, blanks removed.
+fn machine() -> (OsString, OsString) {
+    let Ok(uname) = nix::sys::utsname::uname() else {
+        return ("localhost".into(), std::env::consts::ARCH.into());
+    };
+    let platform = uname.machine().to_string_lossy().replace(' ', "");
+    (uname.nodename().to_os_string(), platform.into())
+}
+
+fn processors() -> u32 {
+    thread::available_parallelism().map_or(1, |n| u32::try_from(n.get()).unwrap_or(u32::MAX))
+}
+
+/// `icecc-create-env` of this installation: beside us, or where packages put it.
+fn create_env() -> PathBuf {
+    const NAME: &str = "icecc-create-env";
+    let own = std::env::current_exe().unwrap_or_default();
+    let folder = own.parent().unwrap_or(Path::new("/"));
+    let places = [folder.join(NAME), folder.join("../bin").join(NAME), folder.join("../../bin").join(NAME)];
+    places.into_iter().find(|p| is_executable(p)).unwrap_or_else(|| Path::new("/usr/bin").join(NAME))
+}
+
+fn open_doors(options: &Options, root: bool, no_remote: bool) -> Result<Doors, Failure> {
+    let failed = |e: ListenError| Failure::from_error(&e);
+    let (path, mode) = socket_path(root)?;
+    let unix = Listener::unix(&path, mode).map_err(failed)?;
+    if no_remote {
+        return Ok(Doors { unix, tcp: Vec::new() });
+    }
+    for tries in 1.. {
+        let bound = match &options.interface {
+            None => Listener::tcp(options.port).map(|l| vec![l]),
+            Some(device) => Listener::tcp_on(device, options.port),
+        };
+        match bound {
+            Ok(tcp) => return Ok(Doors { unix, tcp }),
+            Err(e @ ListenError::Bind { .. }) => {
+                error!("Failed to bind address to TCP listen socket: {}", crate::exit::chain(&e));
+                if tries == BIND_TRIES {
+                    return Err(failed(e));
+                }
+                thread::sleep(BIND_PAUSE);
+            }
+            Err(e) => return Err(failed(e)),
+        }
+    }
+    unreachable!("the loop returns")
+}
+
+/// Where local clients look for us (`spec/daemon.md` 3.2), and who may connect.
+fn socket_path(root: bool) -> Result<(PathBuf, u32), Failure> {
+    if let Some(path) = std::env::var_os("ICECC_TEST_SOCKET") {
+        return Ok((path.into(), 0o777));
+    }
+    if root {
+        return Ok((Path::new(RUN_FOLDER).join("iceccd.socket"), 0o777));
+    }
+    let home = std::env::var_os("HOME").filter(|h| !h.is_empty());
+    let home = home.ok_or_else(|| Failure::new("no place for the socket").hint("set HOME"))?;
+    Ok((Path::new(&home).join(".iceccd.socket"), 0o755))
+}
+
+fn listen(hub: &Hub<Told>, doors: Doors, shared: &Arc<Shared>) -> Result<(), Failure> {
+    let shared = Arc::clone(shared);
+    let handlers: Handlers<Told> = Arc::new(move |_, _| Some(Box::new(Worker::new(Arc::clone(&shared)))));
+    for listener in std::iter::once(doors.unix).chain(doors.tcp) {
+        hub.listen(listener, Version::TO_CLIENT, Arc::clone(&handlers))
+            .map_err(|e| Failure::new(format!("cannot accept connections: {e}")))?;
+    }
+    Ok(())
+}
