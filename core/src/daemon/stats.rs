@@ -179,7 +179,9 @@ impl Daemon {
         stats.nice = shares.nice;
         let busy = FULL - (shares.idle + own).min(FULL);
         let full = why_full(m, jobs_wait);
-        stats.load = if full.is_some() { FULL } else { busy.max(stats.fill) };
+        // 1.4 says 1000, "no jobs at all", also while others use all processors; then every job waits for as long as a
+        // cluster is busy. The last choice it shall be, not none.
+        stats.load = if full.is_some() { FULL } else { busy.max(stats.fill).min(FULL - 1) };
         stats.own_ms = 0;
         stats.last = Some((now, *m));
         stats.asked = false;
