@@ -116,8 +116,8 @@ fn fit(stdout: Collected, stderr: Collected) -> (Vec<u8>, Vec<u8>) {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use super::super::launcher::Usage;
+    use super::*;
     use std::fs::File;
 
     fn ended(how: How) -> Ended {
