@@ -35,7 +35,8 @@ pub enum DriverError {
         /// The program.
         path: PathBuf,
         /// What it said, or why it did not start.
-        said: String,
+        #[source]
+        said: io::Error,
     },
     /// It preprocesses, but is neither gcc nor clang.
     #[error("{} is not a known compiler.", .0.display())]
@@ -81,10 +82,10 @@ impl Driver {
 
     /// Whether it is gcc or clang, by what it defines.
     pub fn kind(&self) -> Result<Kind, DriverError> {
-        let refuse = |said: String| DriverError::NotACompiler { path: self.path.clone(), said };
-        let out = self.run(&["-E", "-"], b"clang __clang__ gcc __GNUC__\n").map_err(|e| refuse(e.to_string()))?;
+        let refuse = |said| DriverError::NotACompiler { path: self.path.clone(), said };
+        let out = self.run(&["-E", "-"], b"clang __clang__ gcc __GNUC__\n").map_err(refuse)?;
         if !out.status.success() {
-            return Err(refuse(String::from_utf8_lossy(&out.stderr).into_owned()));
+            return Err(refuse(io::Error::other(String::from_utf8_lossy(&out.stderr).trim_end().to_string())));
         }
         for line in out.stdout.split(|b| *b == b'\n') {
             if line.starts_with(b"clang 1 gcc") {

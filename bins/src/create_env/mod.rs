@@ -10,11 +10,12 @@ pub(crate) mod trial;
 pub(crate) use inspect::Scratch;
 pub use inspect::inspect;
 
-use crate::exit::{Failure, chain};
+use crate::exit::Failure;
 use args::{ArgError, Making, Task};
 use ice_toolchain::archive::{PackError, Sealed};
 use ice_toolchain::native::{Planning, Request, plan};
 use ice_toolchain::plan::{Content, as_path};
+use std::error::Error;
 use std::ffi::OsString;
 use std::fs::{File, OpenOptions};
 use std::io::{self, IsTerminal, Write};
@@ -85,12 +86,12 @@ fn make(making: &Making, name_out: Option<File>) -> Result<(), Failure> {
         cwd: cwd.clone(),
         own_exe: std::env::current_exe().unwrap_or_default(),
     };
-    let planning = plan(&request).map_err(|e| Failure::from_error(&e))?;
+    let planning = plan(&request).map_err(|e| failure(&e))?;
     tell_files(&planning);
     if !making.unchecked {
         check(&planning)?;
     }
-    let sealed = Sealed::new(&planning.plan).map_err(|e| Failure::from_error(&e).code(2))?;
+    let sealed = Sealed::new(&planning.plan).map_err(|e| failure(&e).code(2))?;
     say(&format!("creating {}", sealed.file_name(making.compression)));
     // ICECC_TESTS: 1.4's own tests want xz fast rather than small.
     let xz_level = if std::env::var_os("ICECC_TESTS").is_some() { 0 } else { 6 };
@@ -98,14 +99,25 @@ fn make(making: &Making, name_out: Option<File>) -> Result<(), Failure> {
     let packed = sealed.write(making.compression, xz_level, &cwd, &mut |done| progress.show(done));
     progress.end();
     packed.map_err(|e| match e {
-        PackError::Write { .. } => Failure::from_error(&e).code(3),
-        _ => Failure::new(chain(&e)),
+        PackError::Write { .. } => failure(&e).code(3),
+        _ => failure(&e),
     })?;
     if let Some(mut out) = name_out {
         // Who has closed it doesn't want the name.
         let _ = writeln!(out, "{}", sealed.file_name(making.compression));
     }
     Ok(())
+}
+
+/// An error and its causes, a line each: the first is 1.4's whole line where 1.4 has one.
+fn failure(error: &dyn Error) -> Failure {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text = format!("{text}\n{error}");
+        cause = error.source();
+    }
+    Failure::new(text)
 }
 
 /// Tries the environment where this machine can run it: what is broken shall be found here, not on a server.

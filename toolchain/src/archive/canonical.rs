@@ -17,6 +17,8 @@ const RECORD: u64 = 10_240;
 const SAME_MIN: u64 = 512;
 /// These are looked at from outside the environment by 1.4's daemon: always files.
 const NEVER_LINKS: [&[u8]; 2] = [b"bin/true", b"usr/bin/as"];
+/// Servers mount their own folders here: an extra file below one must not be what another name leads to.
+const HIDDEN: [&[u8]; 4] = [b"tmp/", b"dev/", b"proc/", b"sys/"];
 
 /// Why a plan cannot be packed.
 #[derive(Debug, Error)]
@@ -89,7 +91,8 @@ pub(super) fn prepare(plan: &Plan) -> Result<Vec<Prepared>, PackError> {
         let body = match content {
             Content::File { source, executable } => {
                 let mut body = Body::File { source: source.clone(), size, executable: *executable };
-                if size >= SAME_MIN && of_size.get(&size).is_some_and(|n| *n > 1) {
+                let is_hidden = HIDDEN.iter().any(|folder| name.starts_with(folder));
+                if size >= SAME_MIN && !is_hidden && of_size.get(&size).is_some_and(|n| *n > 1) {
                     let hash = file_hash(source).map_err(|e| unreadable(source, e))?;
                     let first = first_with.entry(hash).or_insert(name);
                     if *first != name && !NEVER_LINKS.contains(&name.as_slice()) {

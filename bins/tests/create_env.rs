@@ -1,0 +1,341 @@
+//! icecc-create-env and icecc-test-env as programs, on this machine's compilers and on broken copies of them
+//! (`spec/environments.md` 11, E…). What needs a compiler that is not installed says so and is skipped.
+
+#![allow(clippy::unwrap_used)] // tests are made of them
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::os::unix::fs::{PermissionsExt, symlink};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+const CREATE: &str = env!("CARGO_BIN_EXE_icecc-create-env");
+const TEST: &str = env!("CARGO_BIN_EXE_icecc-test-env");
+
+/// A folder to make archives in.
+struct Place(tempfile::TempDir);
+
+impl Place {
+    fn new() -> Self {
+        Self(tempfile::tempdir().unwrap())
+    }
+
+    fn path(&self) -> &Path {
+        self.0.path()
+    }
+
+    fn file(&self, name: &str, mode: u32, text: &[u8]) -> PathBuf {
+        let path = self.path().join(name);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(&path, text).unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
+        path
+    }
+
+    fn command(&self, args: &[&str]) -> Command {
+        let mut command = Command::new(CREATE);
+        command.args(args).current_dir(self.path());
+        command
+    }
+
+    /// Runs icecc-create-env; uncompressed, as that is fastest.
+    fn make(&self, args: &[&str]) -> Output {
+        self.command(args).args(["--compression", "none"]).output().unwrap()
+    }
+
+    /// The file name that a successful run told.
+    fn made(&self, args: &[&str]) -> String {
+        let out = self.make(args);
+        let text = String::from_utf8(out.stdout).unwrap();
+        assert!(out.status.success(), "{args:?}: {}", String::from_utf8_lossy(&out.stderr));
+        text.lines().last().unwrap().strip_prefix("creating ").unwrap().to_string()
+    }
+
+    /// What a refused run said; nothing may be left.
+    fn refused(&self, args: &[&str]) -> String {
+        let before = self.names();
+        let out = self.make(args);
+        assert_eq!(out.status.code(), Some(1), "{args:?}");
+        assert_eq!(self.names(), before, "{args:?}");
+        assert!(!String::from_utf8_lossy(&out.stdout).contains("creating"));
+        String::from_utf8(out.stderr).unwrap()
+    }
+
+    fn names(&self) -> BTreeSet<String> {
+        let entries = fs::read_dir(self.path()).unwrap();
+        entries.map(|e| e.unwrap().file_name().into_string().unwrap()).collect()
+    }
+
+    /// Names and link texts in an archive.
+    fn members(&self, archive: &str) -> BTreeSet<String> {
+        let file = fs::File::open(self.path().join(archive)).unwrap();
+        let mut tar = tar::Archive::new(file);
+        let entries = tar.entries().unwrap();
+        entries.map(|e| String::from_utf8(e.unwrap().path_bytes().into_owned()).unwrap()).collect()
+    }
+
+    /// A copy of this machine's gcc in a folder of its own, hard-linked where that works.
+    fn toolchain(&self) -> PathBuf {
+        let ask = |driver: &str, question: &str| {
+            let out = Command::new(driver).arg(question).output().unwrap();
+            PathBuf::from(String::from_utf8(out.stdout).unwrap().trim_end())
+        };
+        let cc1 = ask("gcc", "-print-prog-name=cc1");
+        // `…/lib/gcc/T/V`, or libexec: the same below our folder.
+        let place = cc1.parent().unwrap().strip_prefix("/usr").unwrap().to_path_buf();
+        let top = self.path().join("opt/tc");
+        for folder in [top.join("bin"), top.join(&place)] {
+            fs::create_dir_all(folder).unwrap();
+        }
+        let copy = |from: &Path, to: PathBuf| {
+            let from = fs::canonicalize(from).unwrap();
+            fs::hard_link(&from, &to).or_else(|_| fs::copy(&from, &to).map(drop)).unwrap();
+        };
+        copy(Path::new("/usr/bin/gcc"), top.join("bin/gcc"));
+        copy(Path::new("/usr/bin/g++"), top.join("bin/g++"));
+        copy(&cc1, top.join(&place).join("cc1"));
+        copy(&ask("g++", "-print-prog-name=cc1plus"), top.join(&place).join("cc1plus"));
+        copy(&ask("gcc", "-print-file-name=liblto_plugin.so"), top.join(&place).join("liblto_plugin.so"));
+        top
+    }
+}
+
+fn lacks(program: &str) -> bool {
+    let is_missing = !Path::new("/usr/bin").join(program).exists();
+    if is_missing {
+        eprintln!("skipped: no /usr/bin/{program}");
+    }
+    is_missing
+}
+
+#[test]
+fn e1_e16_gcc_is_packed_and_its_name_told_on_descriptor_5() {
+    if lacks("g++") {
+        return;
+    }
+    let place = Place::new();
+    let script = format!("{CREATE} gcc --compression none 5>name");
+    let out = Command::new("bash").args(["-c", &script]).current_dir(place.path()).output().unwrap();
+    let text = String::from_utf8(out.stdout).unwrap();
+    let archive = text.lines().last().unwrap().strip_prefix("creating ").unwrap();
+    assert_eq!(fs::read_to_string(place.path().join("name")).unwrap(), format!("{archive}\n"));
+    assert_eq!(archive.len(), 64 + ".tar".len());
+    assert!(text.contains("adding file /usr/bin/gcc=/"), "{text}");
+    let members = place.members(archive);
+    for name in ["bin/true", "usr/bin/gcc", "usr/bin/g++", "usr/bin/cc1", "usr/bin/cc1plus", "usr/bin/as"] {
+        assert!(members.contains(name), "{name}");
+    }
+    assert!(members.contains("usr/share/icecream/env") && !members.iter().any(|m| m.starts_with("etc/")));
+    let tested = Command::new(TEST).arg(place.path().join(archive)).output().unwrap();
+    let said = String::from_utf8(tested.stdout).unwrap();
+    match tested.status.code() {
+        Some(0) => assert!(said.contains("Checking /usr/bin/cc1plus...") && said.ends_with("OK\n"), "{said}"),
+        Some(1) => eprintln!("not tried: {}", String::from_utf8_lossy(&tested.stderr)),
+        _ => panic!("{said}{}", String::from_utf8_lossy(&tested.stderr)),
+    }
+}
+
+#[test]
+fn e2_clang_is_one_environment_whatever_its_name() {
+    if lacks("clang") {
+        return;
+    }
+    let place = Place::new();
+    let real = fs::canonicalize("/usr/bin/clang").unwrap();
+    let names: BTreeSet<String> =
+        ["clang", "clang++", real.to_str().unwrap()].iter().map(|c| place.made(&[c])).collect();
+    assert_eq!(names.len(), 1);
+    let members = place.members(names.first().unwrap());
+    assert!(members.contains("usr/bin/clang") && members.contains("usr/bin/as") && !members.contains("usr/bin/gcc"));
+}
+
+#[test]
+fn e3_e5_e12_the_same_bytes_whatever_the_name_and_surroundings() {
+    if lacks("g++") {
+        return;
+    }
+    let place = Place::new();
+    let plain = place.made(&["gcc"]);
+    let bytes = fs::read(place.path().join(&plain)).unwrap();
+    let script = place.file("wrapper", 0o755, b"#!/bin/sh\nexec /usr/bin/gcc \"$@\"\n");
+    let link = place.path().join("mygcc");
+    symlink("/usr/bin/gcc", &link).unwrap();
+    for name in ["cc", "g++", "c++", script.to_str().unwrap(), link.to_str().unwrap()] {
+        assert_eq!(place.made(&[name]), plain, "{name}");
+    }
+    let other = Place::new();
+    other.file("specs", 0o644, b"*link:\n\n");
+    let run = format!("umask 077; {CREATE} gcc --compression none");
+    let mut command = Command::new("bash");
+    command
+        .args(["-c", &run])
+        .current_dir(other.path())
+        .env("LC_ALL", "en_US.UTF-8")
+        .env("TAR_OPTIONS", "--format=pax");
+    command.env("LD_LIBRARY_PATH", "/nowhere").env("TZ", "Asia/Tokyo");
+    assert!(command.output().unwrap().status.success());
+    assert_eq!(fs::read(other.path().join(&plain)).unwrap(), bytes);
+}
+
+#[test]
+fn e4_a_toolchain_in_its_own_folder_gives_the_same_bytes() {
+    if lacks("g++") {
+        return;
+    }
+    let place = Place::new();
+    let top = place.toolchain();
+    assert_eq!(place.made(&[top.join("bin/gcc").to_str().unwrap()]), place.made(&["gcc"]));
+}
+
+#[test]
+fn e7_e8_e11_extra_files() {
+    if lacks("g++") {
+        return;
+    }
+    let place = Place::new();
+    let none = place.path().join("none");
+    let said = place.refused(&["gcc", "--addfile", none.to_str().unwrap()]);
+    assert!(said.contains(none.to_str().unwrap()), "{said}");
+    let folder = place.file("data/sub/a b=*\u{e4}", 0o644, b"x").parent().unwrap().parent().unwrap().to_path_buf();
+    let newline = place.file("data/new\nline", 0o644, b"y");
+    let file = place.file("one", 0o644, b"z");
+    let link = place.path().join("two");
+    symlink("one", &link).unwrap();
+    let archive = place.made(&["gcc", "--addfile", folder.to_str().unwrap(), "--addfile=two", "--addfile", "one"]);
+    let members = place.members(&archive);
+    for path in [folder.join("sub/a b=*\u{e4}"), newline, file, link] {
+        assert!(members.contains(path.to_str().unwrap().strip_prefix('/').unwrap()), "{}", path.display());
+    }
+    if nix::unistd::geteuid().is_root() {
+        eprintln!("skipped: root reads everything");
+        return;
+    }
+    let shut = place.file("shut", 0o000, b"x");
+    assert!(place.refused(&["gcc", "--addfile", shut.to_str().unwrap()]).contains("shut"));
+}
+
+#[test]
+fn e8_both_names_of_one_program() {
+    if lacks("g++") || fs::canonicalize("/bin").unwrap() != Path::new("/usr/bin") {
+        return;
+    }
+    let place = Place::new();
+    let members = place.members(&place.made(&["gcc", "--addfile", "/bin/ls", "--addfile", "/usr/bin/ls"]));
+    assert!(members.contains("bin/ls") && members.contains("usr/bin/ls"));
+    assert!(members.iter().any(|m| m.contains("libselinux") || m.contains("libc.so")), "no libraries of ls");
+}
+
+#[test]
+fn e14_known_words_and_codes() {
+    let place = Place::new();
+    for (args, words) in [
+        (&["gcc", "--compression", "zst"][..], "Unknown compression type 'zst'."),
+        (&["gcc", "--frob"], "Unknown argument '--frob'"),
+        (&["/none/gcc"], "/none/gcc is not a compiler."),
+        (&["/bin/ls"], "/bin/ls is not a compiler."),
+        (&["no-such-compiler"], "no-such-compiler is not a compiler."),
+        (&[], "Usage: icecc-create-env COMPILER"),
+    ] {
+        let out = place.command(args).output().unwrap();
+        let said = String::from_utf8(out.stderr).unwrap();
+        assert_eq!(out.status.code(), Some(1), "{args:?}");
+        assert!(said.lines().any(|l| l.starts_with(words)), "{args:?}: {said}");
+    }
+    for (option, words) in [("--help", "Usage: "), ("--version", "icecc-create-env ")] {
+        let out = place.command(&[option]).output().unwrap();
+        assert!(out.status.success() && String::from_utf8(out.stdout).unwrap().contains(words));
+    }
+}
+
+#[test]
+fn e14_every_type_has_its_suffix_and_content() {
+    if lacks("g++") {
+        return;
+    }
+    let place = Place::new();
+    for (word, suffix, magic) in [("gz", ".tar.gz", &b"\x1f\x8b"[..]), ("zstd", ".tar.zst", b"\x28\xb5\x2f\xfd")] {
+        let out = place.command(&["gcc", "--no-check", "--compression", word]).output().unwrap();
+        let text = String::from_utf8(out.stdout).unwrap();
+        let name = text.lines().last().unwrap().strip_prefix("creating ").unwrap();
+        assert!(name.ends_with(suffix), "{name}");
+        assert!(fs::read(place.path().join(name)).unwrap().starts_with(magic), "{word}");
+    }
+}
+
+/// Broken toolchains are named where they are packed, never on a server.
+#[test]
+fn broken_toolchains_are_named() {
+    if lacks("g++") {
+        return;
+    }
+    let broken = |damage: &dyn Fn(&Path, &Place), words: &str| {
+        let place = Place::new();
+        let top = place.toolchain();
+        damage(&top, &place);
+        let said = place.refused(&[top.join("bin/gcc").to_str().unwrap()]);
+        assert!(said.contains(words), "{words}: {said}");
+    };
+    let find = |top: &Path, name: &str| {
+        let out = Command::new("find").arg(top).args(["-name", name]).output().unwrap();
+        PathBuf::from(String::from_utf8(out.stdout).unwrap().trim_end())
+    };
+    let replace = |path: &Path, bytes: &[u8]| {
+        // Not written through: it may be a hard link to the machine's own compiler.
+        fs::remove_file(path).unwrap();
+        fs::write(path, bytes).unwrap();
+        fs::set_permissions(path, fs::Permissions::from_mode(0o755)).unwrap();
+    };
+    let patched = |path: &Path, from: &[u8], to: &[u8]| {
+        let mut bytes = fs::read(path).unwrap();
+        let mut at = 0;
+        while let Some(found) = bytes[at..].windows(from.len()).position(|w| w == from) {
+            bytes[at + found..at + found + to.len()].copy_from_slice(to);
+            at += found + to.len();
+        }
+        replace(path, &bytes);
+    };
+    broken(
+        &|top, _| patched(&find(top, "cc1plus"), b"/lib64/ld-linux-x86-64.so.2", b"/lib64/ld-missing-64.so.2\0"),
+        "ld-missing-64.so.2",
+    );
+    broken(
+        &|top, _| patched(&find(top, "cc1plus"), b"libmpfr.so.6", b"libnone.so.6"),
+        "needs libnone.so.6, which is not found",
+    );
+    broken(
+        &|top, _| patched(&find(top, "liblto_plugin.so"), b"libc.so.6", b"libq.so.6"),
+        "needs libq.so.6, which is not found",
+    );
+    broken(&|top, _| replace(&find(top, "cc1plus"), b"\x7fELF damaged"), "cc1plus is a damaged program");
+    broken(&|top, _| replace(&find(top, "cc1plus"), &fs::read("/bin/false").unwrap()), "the environment does not work");
+    broken(
+        &|top, _| {
+            let cc1plus = find(top, "cc1plus");
+            let mut bytes = fs::read(&cc1plus).unwrap();
+            bytes[18] = 183; // EM_AARCH64
+            replace(&cc1plus, &bytes);
+        },
+        "cc1plus is for aarch64, the compiler for x86_64",
+    );
+}
+
+#[test]
+fn a_cross_compiler_without_its_assembler_or_cc1_is_refused() {
+    if lacks("g++") {
+        return;
+    }
+    let place = Place::new();
+    // A gcc that says it is for another machine; everything else is this machine's.
+    let gcc = fs::canonicalize("/usr/bin/gcc").unwrap();
+    let script = |extra: &str| {
+        format!("#!/bin/sh\nfor a in \"$@\"; do case $a in\n{extra}\nesac; done\nexec {} \"$@\"\n", gcc.display())
+    };
+    let text = script("-v) echo COLLECT_GCC=/bin/sh >&2; exit;;");
+    let odd = place.file("odd-gcc", 0o755, text.as_bytes());
+    let said = place.refused(&[odd.to_str().unwrap()]);
+    assert!(!said.is_empty());
+    let nothing = place.file("not-gcc", 0o755, b"#!/bin/sh\necho neither; exit 0\n");
+    assert!(place.refused(&[nothing.to_str().unwrap()]).contains("is not a known compiler."));
+    let silent = place.file("silent-gcc", 0o755, script("-v) exit;;").as_bytes());
+    assert!(place.refused(&[silent.to_str().unwrap()]).contains("Failed to find gcc location."));
+}

@@ -1,0 +1,121 @@
+//! E27: the forms of archives that people and tools make and that must be taken (`spec/environments.md` 5).
+
+use super::build::{Head, Place, Tar, bzip2, gzip, lz4, xz, zstd};
+use std::fs;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
+
+fn taken(what: &str, archive: &[u8]) -> Place {
+    let place = Place::new();
+    if let Err(e) = place.unpack(archive) {
+        panic!("{what} was refused: {e}");
+    }
+    assert_eq!(fs::read(place.inside().join("usr/bin/gcc")).unwrap(), b"gcc", "{what}");
+    for folder in ["tmp", "dev", "proc"] {
+        assert!(place.inside().join(folder).is_dir(), "{what}: no {folder}");
+    }
+    place
+}
+
+fn env() -> Tar {
+    Tar::environment()
+}
+
+#[test]
+fn names_with_dots_and_folder_entries_of_any_mode() {
+    let tar = Tar::default().folder("./", 0o755).folder("./usr", 0o555).folder("./usr/bin/", 0o700);
+    let tar = tar.file("./usr/bin/gcc", 0o755, b"gcc").file("./usr/./bin//as", 0o755, b"as").folder("usr", 0o755);
+    let place = taken("dots", &tar.folder("tmp", 0o1777).end());
+    assert_eq!(fs::metadata(place.inside().join("usr")).unwrap().permissions().mode() & 0o7777, 0o755);
+}
+
+#[test]
+fn every_compression_in_one_member_and_in_several() {
+    let plain = env().file("a", 0o644, &[5; 20_000]).end();
+    let digest = Place::new().unpack(&plain).unwrap().digest;
+    let (front, back) = plain.split_at(7000);
+    for (name, pack) in
+        [("gzip", gzip as fn(&[u8]) -> Vec<u8>), ("bzip2", bzip2), ("xz", xz), ("zstd", zstd), ("none", <[u8]>::to_vec)]
+    {
+        taken(name, &pack(&plain));
+        let unpacked = Place::new().unpack(&[pack(front), pack(back)].concat()).unwrap();
+        assert_eq!((unpacked.digest, unpacked.compression.to_string().as_str()), (digest, name));
+    }
+    taken("lz4", &lz4(&plain));
+}
+
+#[test]
+fn zstd_with_skippable_frames() {
+    let skip = [&[0x53, 0x2a, 0x4d, 0x18, 4, 0, 0, 0][..], b"abcd"].concat();
+    let frame = zstd(&env().end());
+    taken("before", &[skip.clone(), frame.clone()].concat());
+    taken("after", &[frame, skip].concat());
+}
+
+#[test]
+fn links_before_and_after_their_targets() {
+    let tar =
+        Tar::default().link("usr/bin/g++", "gcc").file("usr/bin/gcc", 0o755, b"gcc").file("usr/bin/x-as", 0o755, b"as");
+    let place = taken("links", &tar.link("usr/bin/as", "x-as").link("lib", "usr/lib").link("bin", "/usr/bin").end());
+    assert_eq!(fs::read(place.inside().join("usr/bin/g++")).unwrap(), b"gcc");
+}
+
+#[test]
+fn e28_hard_links_to_earlier_members() {
+    let place =
+        taken("hard links", &env().hard_link("usr/bin/g++", "./usr/bin/gcc").hard_link("c", "usr/bin/g++").end());
+    let inode = |name: &str| fs::metadata(place.inside().join(name)).unwrap().ino();
+    assert_eq!(inode("usr/bin/g++"), inode("usr/bin/gcc"));
+    assert_eq!(inode("c"), inode("usr/bin/gcc"));
+}
+
+#[test]
+fn headers_of_every_format() {
+    let long = format!("{}/{}", "f".repeat(90), "n".repeat(90));
+    let ustar =
+        Head { name: "n".repeat(90).into_bytes(), patch: |block| block[345..435].fill(b'f'), ..Head::default() };
+    let place = taken("ustar prefix", &env().head(ustar).end());
+    assert!(place.inside().join(&long).exists());
+    let gnu = |block: &mut [u8]| block[257..265].copy_from_slice(b"ustar  \0");
+    let place = taken("gnu", &env().gnu_long(b'L', &long).head(Head { patch: gnu, ..Head::default() }).end());
+    assert!(place.inside().join(&long).exists());
+    let place =
+        taken("pax", &env().pax(b'g', &[("comment", "x")]).pax(b'x', &[("path", &long)]).file("s", 0o644, b"").end());
+    assert!(place.inside().join(&long).exists());
+    let v7 = |block: &mut [u8]| block[257..265].fill(0);
+    let head = |name: &str| Head { name: name.into(), kind: 0, patch: v7, ..Head::default() };
+    let place = taken("v7", &env().head(head("old/")).head(Head { size: 3, ..head("old/file") }).data(b"abc").end());
+    assert_eq!(fs::read(place.inside().join("old/file")).unwrap(), b"abc");
+    let place = taken("blanks and UTF-8", &env().file("a b/\u{e4}=*", 0o644, b"").end());
+    assert!(place.inside().join("a b/\u{e4}=*").exists());
+}
+
+#[test]
+fn ends_of_every_kind() {
+    let bare = env().0;
+    taken("no end blocks", &bare);
+    taken("one end block", &[bare.clone(), vec![0; 512]].concat());
+    taken("two", &[bare.clone(), vec![0; 1024]].concat());
+    taken("a whole record", &[bare, vec![0; 10240]].concat());
+}
+
+#[test]
+fn e39_odd_dates() {
+    let dated = |name: &str, patch| Head { name: name.into(), patch, ..Head::default() };
+    let before = dated("y1969", |b| b[136..148].copy_from_slice(b"\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\0"));
+    let far = dated("y2099", |b| b[136..148].copy_from_slice(b"36234254000\0"));
+    let place = taken("dates", &env().head(before).head(far).end());
+    assert_eq!(fs::metadata(place.inside().join("y1969")).unwrap().mtime(), 0);
+    assert_eq!(fs::metadata(place.inside().join("y2099")).unwrap().mtime(), 0o36234254000);
+}
+
+#[test]
+fn e17_the_name_of_1_4_is_recomputed_while_unpacking() {
+    let limits = ice_toolchain::archive::UnpackLimits { md5_name: true, ..Default::default() };
+    // The page's example, with a compiler so that it is an environment: computed by md5sum over these lines.
+    let unpacked = Place::new().unpack_with(&env().end(), &limits).unwrap();
+    let mut name = ice_toolchain::digest::Md5Name::new();
+    for (file, text) in [("bin/true", "true"), ("usr/bin/gcc", "gcc"), ("usr/bin/as", "as")] {
+        name.file(file.as_bytes(), md5::compute(text).0);
+    }
+    assert_eq!(unpacked.md5_name, Some(name.finish()));
+}
