@@ -1,6 +1,7 @@
 //! The hub on loopback: many peers, slow ones, silent ones, borrowed threads, and nothing left behind.
 //!
 //! One test function runs all cases in turn: they count the descriptors and threads of the whole process.
+//! Long because only one process can do that.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "tests")]
 
@@ -119,6 +120,7 @@ fn all_cases() {
     without_leak("a_borrowed_thread_can_be_taken_back", a_borrowed_thread_can_be_taken_back);
     without_leak("handler_and_loop_send_in_order", handler_and_loop_send_in_order);
     without_leak("dialled_peers", dialled_peers);
+    without_leak("unix_peers", unix_peers);
     without_leak("shutdown_while_everything_waits", shutdown_while_everything_waits);
     without_leak("a_hub_that_is_dropped_ends", a_hub_that_is_dropped_ends);
 }
@@ -488,6 +490,29 @@ fn dialled_peers() {
         other => panic!("{other:?}"),
     }
     hub.shutdown(LONG);
+}
+
+fn unix_peers() {
+    let path = std::env::temp_dir().join(format!("ice-net-{}-hub", std::process::id()));
+    let config = HubConfig { peers_per_address_max: 1, ..HubConfig::default() };
+    let bench = Bench::<()>::new(config, no_handlers());
+    bench.hub.listen(Listener::unix(&path, 0o777).unwrap(), Version::TO_CLIENT, no_handlers()).unwrap();
+    // The cap of an address is not for the host's own clients.
+    let mut conns: Vec<_> =
+        (0..3).map(|_| dial::unix(&path, Version::TO_CLIENT, long(Step::Connect)).unwrap()).collect();
+    for conn in &mut conns {
+        let (peer, info) = bench.opened();
+        assert_eq!((info.local, info.address.as_str(), info.version), (true, "", Version::TO_CLIENT));
+        bench.hub.send(peer, &text(1));
+        assert!(conn.is_unix());
+    }
+    assert!(conns.iter_mut().all(|conn| conn.recv(long(Step::Message)).unwrap() == text(1)));
+    bench.hub.stop_listening();
+    assert!(!path.exists());
+    // Those who are there already stay.
+    conns[0].send(&Message::Ping, long(Step::Send)).unwrap();
+    assert_eq!(bench.said().1, Message::Ping);
+    bench.hub.shutdown(LONG);
 }
 
 /// Readers that wait for the loop, for credits, for the handshake; a peer that does not read: all go.
