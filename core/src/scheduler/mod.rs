@@ -278,7 +278,6 @@ impl Scheduler {
         self.now = self.now.max(now);
         match input {
             Input::Opened { peer, address, offer, version } => {
-                self.note(Level::Debug, || Note::Accepted { address: address.clone() });
                 let until = self.now + LOGIN;
                 self.timers.insert((until, Timer::Login(peer)));
                 self.peers.insert(peer, Peer::Fresh { address, offer, version, until });

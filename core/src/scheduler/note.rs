@@ -25,8 +25,6 @@ pub enum Level {
 #[derive(Clone, Debug, PartialEq)]
 #[allow(missing_docs, reason = "each field is what its name says; the sentence is in Display")]
 pub enum Note {
-    /// A connection is there.
-    Accepted { address: Text },
     /// A host logged in.
     Login { name: Text, version: Version, features: &'static str, environments: String },
     /// A host told its environments again.
@@ -126,7 +124,6 @@ impl Note {
 impl fmt::Display for Note {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Accepted { address } => write!(f, "accepted {address}"),
             Self::Login { name, version, features, environments } => {
                 write!(f, "login {name} protocol version: {version} features: {features} [{environments}]")
             }
