@@ -1,0 +1,168 @@
+//! House rules that a machine can check. A rule that fails too often is changed here.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// Lines of code per file, unless it says `//! Long because ...`.
+const LINES_MAX: usize = 500;
+
+/// Words that name nothing.
+const BANNED_NAMES: &[&str] = &["utils", "util", "common", "helpers", "helper", "manager", "misc"];
+
+/// Which of our packages each package may use.
+const ARROWS: &[(&str, &[&str])] = &[
+    ("core", &[]),
+    ("net", &["ice_core"]),
+    ("sandbox", &["ice_core"]),
+    ("toolchain", &["ice_core"]),
+    ("bins", &["ice_core", "ice_net", "ice_sandbox", "ice_toolchain", "ice_bins"]),
+];
+
+#[test]
+fn files_are_short_named_and_say_what_they_are() {
+    let mut wrong = Vec::new();
+    for file in sources() {
+        let name = file.path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+        if BANNED_NAMES.contains(&name.as_str()) {
+            wrong.push(format!("{}: this name says nothing", file.shown()));
+        }
+        if !file.text.starts_with("//!") {
+            wrong.push(format!("{}: does not begin with //! and its purpose", file.shown()));
+        }
+        let count = file.code_lines();
+        if count > LINES_MAX && !file.text.contains("//! Long because") {
+            wrong.push(format!("{}: {count} lines of code; split it, or say //! Long because", file.shown()));
+        }
+    }
+    none(&wrong);
+}
+
+#[test]
+fn unsafe_is_in_the_sandbox_and_explained() {
+    let mut wrong = Vec::new();
+    for file in sources() {
+        let lines: Vec<&str> = file.text.lines().collect();
+        for (index, line) in lines.iter().enumerate() {
+            let code = line.split("//").next().unwrap_or("");
+            if !["unsafe {", "unsafe fn", "unsafe impl", "unsafe extern"].iter().any(|word| code.contains(word))
+                || code.contains('"')
+            {
+                continue;
+            }
+            if !file.path.starts_with(root().join("sandbox/src")) {
+                wrong.push(format!("{}:{}: unsafe outside sandbox", file.shown(), index + 1));
+            }
+            let before = &lines[index.saturating_sub(8)..=index];
+            if !before.iter().any(|line| line.contains("SAFETY:") || line.contains("# Safety")) {
+                wrong.push(format!("{}:{}: unsafe without SAFETY", file.shown(), index + 1));
+            }
+        }
+    }
+    none(&wrong);
+}
+
+#[test]
+fn todos_name_an_issue() {
+    let mut wrong = Vec::new();
+    for file in sources() {
+        for (index, line) in file.text.lines().enumerate() {
+            let marks = ["TODO", "FIXME", "XXX"].map(|mark| format!("{mark}:"));
+            if marks.iter().any(|mark| line.contains(mark.as_str())) && !line.contains('#') {
+                wrong.push(format!("{}:{}: {}", file.shown(), index + 1, line.trim()));
+            }
+        }
+    }
+    none(&wrong);
+}
+
+#[test]
+fn packages_use_only_what_the_arrows_allow() {
+    let names: BTreeSet<&str> = ["ice_core", "ice_net", "ice_sandbox", "ice_toolchain", "ice_bins"].into();
+    let mut wrong = Vec::new();
+    for (package, may) in ARROWS {
+        let own = format!("ice_{package}");
+        for file in sources().iter().filter(|f| f.path.starts_with(root().join(package))) {
+            for name in names.iter().filter(|n| **n != own && !may.contains(n)) {
+                if file.text.lines().any(|l| !l.trim_start().starts_with("//") && l.contains(&format!("{name}::"))) {
+                    wrong.push(format!("{}: uses {name}", file.shown()));
+                }
+            }
+        }
+    }
+    none(&wrong);
+}
+
+#[test]
+fn paths_in_the_architecture_exist() {
+    let text = fs::read_to_string(root().join("ARCHITECTURE.md")).expect("ARCHITECTURE.md");
+    let mut wrong = Vec::new();
+    for word in text.split('`').skip(1).step_by(2) {
+        let is_path = ARROWS
+            .iter()
+            .map(|(p, _)| *p)
+            .chain(["scripts", "testdata"])
+            .any(|top| word.starts_with(&format!("{top}/")));
+        if is_path && !word.contains(['*', '{', ' ', '<']) && !root().join(word).exists() {
+            wrong.push(word.to_string());
+        }
+    }
+    none(&wrong);
+}
+
+#[test]
+fn scripts_are_posix_strict_and_say_what_they_are() {
+    let mut wrong = Vec::new();
+    for entry in fs::read_dir(root().join("scripts")).expect("scripts").flatten() {
+        let text = fs::read_to_string(entry.path()).unwrap_or_default();
+        let mut lines = text.lines();
+        let good = lines.next() == Some("#!/bin/sh") && lines.next().is_some_and(|line| line.starts_with("# "));
+        if !good || !text.lines().any(|line| line.starts_with("set -eu")) {
+            wrong.push(format!("{}: #!/bin/sh, a line of purpose, set -eu", entry.path().display()));
+        }
+    }
+    none(&wrong);
+}
+
+struct Source {
+    path: PathBuf,
+    text: String,
+}
+
+impl Source {
+    fn shown(&self) -> String {
+        self.path.strip_prefix(root()).unwrap_or(&self.path).display().to_string()
+    }
+
+    /// Lines that are neither empty nor comment, without the tests at the end of the file.
+    fn code_lines(&self) -> usize {
+        let code = self.text.split("\n#[cfg(test)]\nmod tests {").next().unwrap_or("");
+        code.lines().map(str::trim_start).filter(|line| !line.is_empty() && !line.starts_with("//")).count()
+    }
+}
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("..").canonicalize().expect("the workspace")
+}
+
+fn sources() -> Vec<Source> {
+    let mut found = Vec::new();
+    let mut folders: Vec<PathBuf> = ARROWS.iter().map(|(package, _)| root().join(package)).collect();
+    while let Some(folder) = folders.pop() {
+        for path in fs::read_dir(&folder).into_iter().flatten().flatten().map(|entry| entry.path()) {
+            if path.is_dir() && !path.ends_with("target") {
+                folders.push(path);
+            } else if path.extension().is_some_and(|e| e == "rs") {
+                let text = fs::read_to_string(&path).expect("a source file");
+                found.push(Source { path, text });
+            }
+        }
+    }
+    found.sort_by(|a, b| a.path.cmp(&b.path));
+    assert!(found.len() > 20, "the sources were not found");
+    found
+}
+
+fn none(wrong: &[String]) {
+    assert!(wrong.is_empty(), "\n{}\n", wrong.join("\n"));
+}

@@ -1,0 +1,60 @@
+#!/bin/sh
+# Builds the programs and installs them.
+#
+#   scripts/install.sh --prefix P [--destdir D] [--no-bin-links] [--debian] [--no-build]
+#
+# P/bin: icecc icerun icecc-create-env icecc-test-env icedump; P/sbin: iceccd icecc-scheduler scheduler;
+# P/libexec/icecc/bin: compiler-named links to icecc. In a prefix of its own (not /usr, /usr/local) the compiler links
+# are in P/bin too, so that PATH=P/bin:$PATH is all a user needs; --no-bin-links leaves those out.
+# --debian: the paths of Debian's package icecc (links in P/lib/icecc/bin, no link named scheduler).
+set -eu
+root=$(cd "$(dirname "$0")/.." && pwd)
+. "$root/scripts/prepare.sh"
+prefix= destdir= bin_links=yes debian=no build=yes
+
+usage() {
+    sed -n 's/^# \{0,1\}//; 2,10p' "$0"
+    exit "$1"
+}
+while [ $# -gt 0 ]; do
+    case $1 in
+        --prefix) prefix=${2?"--prefix wants a folder"}; shift ;;
+        --prefix=*) prefix=${1#*=} ;;
+        --destdir) destdir=${2?"--destdir wants a folder"}; shift ;;
+        --destdir=*) destdir=${1#*=} ;;
+        --no-bin-links) bin_links=no ;;
+        --debian) debian=yes ;;
+        --no-build) build=no ;;
+        -h | --help) usage 0 ;;
+        *) say "unknown option $1" >&2; usage 2 >&2 ;;
+    esac
+    shift
+done
+case $prefix in
+    /*) ;;
+    *) say "--prefix wants an absolute folder" >&2; exit 2 ;;
+esac
+case $prefix in /usr | /usr/local) bin_links=no ;; esac
+links=libexec/icecc/bin
+[ $debian = no ] || { links=lib/icecc/bin; bin_links=no; }
+
+target=${CARGO_TARGET_DIR:-$root/target}/release
+if [ $build = yes ]; then
+    need_cargo
+    (cd "$root" && cargo build -q --release --bins)
+fi
+to=$destdir$prefix
+mkdir -p "$to/bin" "$to/sbin" "$to/$links"
+for program in icecc icerun icecc-create-env icecc-test-env icedump; do
+    if [ $program = icerun ] && [ ! -e "$target/icerun" ]; then ln -sf icecc "$to/bin/icerun"
+    else install -m 755 "$target/$program" "$to/bin/$program"
+    fi
+done
+for program in iceccd icecc-scheduler; do install -m 755 "$target/$program" "$to/sbin/$program"; done
+[ $debian = yes ] || ln -sf icecc-scheduler "$to/sbin/scheduler"
+up=$(echo "$links" | sed 's|[^/][^/]*|..|g')
+for name in cc c++ gcc g++ clang clang++; do
+    ln -sf "$up/bin/icecc" "$to/$links/$name"
+    [ $bin_links = no ] || ln -sf icecc "$to/bin/$name"
+done
+say "installed to $to"
