@@ -30,8 +30,9 @@ fn files_are_short_named_and_say_what_they_are() {
         if !file.text.starts_with("//!") {
             wrong.push(format!("{}: does not begin with //! and its purpose", file.shown()));
         }
+        let is_test = name == "tests" || file.path.components().any(|part| part.as_os_str() == "tests");
         let count = file.code_lines();
-        if count > LINES_MAX && !file.text.contains("//! Long because") {
+        if !is_test && count > LINES_MAX && !file.text.contains("//! Long because") {
             wrong.push(format!("{}: {count} lines of code; split it, or say //! Long because", file.shown()));
         }
     }
@@ -50,7 +51,11 @@ fn unsafe_is_in_the_sandbox_and_explained() {
             {
                 continue;
             }
-            if !file.path.starts_with(root().join("sandbox/src")) {
+            // A test may need what no product code may: it says so with its reason, as an allowance that the compiler wants too.
+            let is_test = file.path.components().any(|part| part.as_os_str() == "tests");
+            let allowed =
+                is_test && (file.text.contains("allow(unsafe_code") || file.path.starts_with(root().join("sandbox")));
+            if !file.path.starts_with(root().join("sandbox/src")) && !allowed {
                 wrong.push(format!("{}:{}: unsafe outside sandbox", file.shown(), index + 1));
             }
             let before = &lines[index.saturating_sub(8)..=index];
