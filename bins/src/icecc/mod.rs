@@ -161,7 +161,7 @@ fn run(argv: Vec<OsString>) -> Result<i32, Failure> {
         Ok(program) => program,
         Err(err) => {
             error!("{err}");
-            error!("could not find {} in PATH.", name.display());
+            error!("could not find {} in PATH.", name.to_string_lossy());
             return Ok(exit_code::NOT_FOUND);
         }
     };
@@ -287,7 +287,7 @@ fn request(
         _ => 42,
     };
     // Negative values travel wrapped, as in 1.4 (decisions.md 36).
-    let niceness = rustix::process::getpriority_process(None).unwrap_or(0).cast_unsigned();
+    let niceness = rustix::process::getpriority_process(None).unwrap_or(0);
     let get_cs = GetCs {
         environments: Vec::new(),
         file: job.display_name(folder),
@@ -299,7 +299,7 @@ fn request(
         needs_31: u32::from(minimal_version >= 31),
         minimal_version,
         required_features,
-        niceness,
+        niceness: u32::from_ne_bytes(niceness.to_ne_bytes()),
         ..GetCs::default()
     };
     let compile = CompileFile {
@@ -320,6 +320,7 @@ fn request(
         family: job.family,
         mode,
         caret_redo: job.caret_redo,
+        failure_is_doubtful: job.words.iter().any(|word| word.hidden),
         verified_only: variables.verified_only,
         loopback_is_remote: variables.test_remote_build,
     };
@@ -337,6 +338,7 @@ fn fall_back(task: &Task, variables: &Variables, trouble: &Trouble, host: &Text)
         warn!("got exception Error {number} - {trouble} ({host})");
     }
     match variables.fallback {
+        _ if !trouble.is_clusters_fault() => {}
         Fallback::Silent => {}
         Fallback::Warn => eprintln!("icecc: compiling here: {trouble} (error {number})"),
         Fallback::Never => {

@@ -289,7 +289,8 @@ impl Flow<'_> {
 
     fn wait(&mut self) -> io::Result<()> {
         let (daemon, server, probe) = {
-            let timeout = self.timeout();
+            let heard = self.server.as_ref().is_some_and(Conn::has_buffered);
+            let timeout = if heard { PollTimeout::ZERO } else { self.timeout() };
             let sources = self.preprocessor.sources();
             let daemon = self.daemon_open.then(|| self.daemon.as_fd());
             let server = self.server.as_ref().map(AsFd::as_fd);
@@ -298,7 +299,7 @@ impl Flow<'_> {
             let ready = readable(&fds, timeout);
             let mut ready = ready.into_iter();
             let mut next = |there: bool| there && ready.next().unwrap_or(false);
-            (next(daemon.is_some()), next(server.is_some()), next(probe.is_some()))
+            (next(daemon.is_some()), next(server.is_some()) || heard, next(probe.is_some()))
         };
         self.look_at_preprocessor()?;
         if daemon {

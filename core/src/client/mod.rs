@@ -70,6 +70,8 @@ pub struct Request {
     pub mode: Mode,
     /// Messages of the remote compiler lead to a local compile.
     pub caret_redo: bool,
+    /// The remote compiler lacks something that the plain one would use (a precompiled header): its failures mean nothing.
+    pub failure_is_doubtful: bool,
     /// `ICECC_IGNORE_UNVERIFIED`: servers that cannot verify are not taken.
     pub verified_only: bool,
     /// `ICECC_TEST_REMOTEBUILD`: a server at 127.0.0.1 with a port is a remote one.
@@ -508,6 +510,10 @@ impl Submission {
     }
 }
 
+/// Words of compilers and assemblers for a file that is here, but not on the server (`.incbin`, lists named by options …).
+const MISSING_FILE: [&[u8]; 5] =
+    [b"No such file or directory", b"Could not find", b"cannot find", b"error opening", b"could not open"];
+
 /// Why a result is not taken.
 fn objection(request: &Request, result: &CompileResult) -> Option<Trouble> {
     let silent = result.stderr.is_empty() && result.stdout.is_empty();
@@ -525,9 +531,10 @@ fn objection(request: &Request, result: &CompileResult) -> Option<Trouble> {
     if contains(result.stderr.as_bytes(), b"file not found") {
         return Some(Trouble::FileNotFound);
     }
-    let plain =
-        contains(result.stderr.as_bytes(), b": error: ") || contains(result.stderr.as_bytes(), b": fatal error: ");
-    if result.status != 0 && (!plain || names_no_place(result.stderr.as_bytes())) {
+    let stderr = result.stderr.as_bytes();
+    let plain = contains(stderr, b": error: ") || contains(stderr, b": fatal error: ");
+    let missing = MISSING_FILE.iter().any(|phrase| contains(stderr, phrase));
+    if result.status != 0 && (request.failure_is_doubtful || !plain || missing || names_no_place(stderr)) {
         return Some(Trouble::Doubtful);
     }
     None
@@ -538,6 +545,9 @@ fn names_no_place(stderr: &[u8]) -> bool {
     stderr.split(|&b| b == b'\n').any(|line| {
         let Some(at) = find(line, b"error: ") else { return false };
         let before = line.get(..at).unwrap_or_default();
+        if before.starts_with(b"<") {
+            return true; // `<inline asm>:1:2: `
+        }
         let before = before.strip_suffix(b"fatal ").unwrap_or(before);
         // `file:12:3: ` ends in a number and a colon; so does `file:12: `.
         let place = before.strip_suffix(b": ").and_then(|place| place.rsplit(|&b| b == b':').next());

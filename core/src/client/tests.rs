@@ -16,6 +16,7 @@ fn request() -> Request {
         family: Family::Gcc,
         mode: Mode::Directives,
         caret_redo: true,
+        failure_is_doubtful: false,
         verified_only: false,
         loopback_is_remote: false,
     }
@@ -184,6 +185,10 @@ fn a_remote_failure_is_not_the_last_word() {
     assert_eq!(judge(&clang, fail(1, "a.c:1:1: fatal error: 'x.h' file not found")), Some(104));
     assert_eq!(judge(&clang, fail(1, "a.c:1:1: error: x\n1 error generated.\n")), None);
     assert_eq!(judge(&clang, fail(1, "clang: error: unable to execute command\n")), Some(106));
+    let incbin = "<inline asm>:1:10: error: Could not find incbin file 'x'";
+    assert_eq!(judge(&clang, fail(1, incbin)), Some(106));
+    let pch = Request { failure_is_doubtful: true, ..clang.clone() };
+    assert_eq!(judge(&pch, fail(1, "a.c:1:1: error: x\n")), Some(106));
     assert_eq!(judge(&clang, fail(0, "a.c:1:1: warning: x\n")), None);
     assert_eq!(judge(&Request { mode: Mode::Full, ..clang }, fail(0, "a.c:1:1: warning: x\n")), Some(102));
 }

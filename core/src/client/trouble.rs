@@ -96,6 +96,11 @@ impl Trouble {
         }
     }
 
+    /// Whether the cluster failed, as opposed to a compile that only a run here can show as the user expects it.
+    pub const fn is_clusters_fault(&self) -> bool {
+        !matches!(self, Self::Messages | Self::Preprocessing | Self::FileNotFound | Self::Doubtful)
+    }
+
     /// Whether the other side did its work, but its result is not taken ("remote exception" in 1.4's log).
     pub const fn is_about_result(&self) -> bool {
         self.number() > 100
