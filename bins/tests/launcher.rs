@@ -8,11 +8,12 @@ use ice_bins::iceccd::launcher::{
     UnpackRequest, unpack_archive,
 };
 use ice_core::env::EnvId;
+use ice_sandbox::apply::SingleThread;
 use ice_sandbox::channel;
 use std::error::Error;
 use std::fs::{self, File};
 use std::io::{Read, Write};
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::{FileExt, MetadataExt, chown};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
@@ -137,9 +138,8 @@ fn unpack_any(mut input: File, into: &Path, bytes_max: u64) -> Result<Contents, 
     Ok(Contents { digest: [7; 32], bytes: text.len() as u64, files })
 }
 
-fn all(base: &Path, who: &str) -> Outcome {
-    let root = who == "root";
-    let launcher = Launcher::start(LauncherConfig {
+fn config(base: &Path, root: bool) -> LauncherConfig {
+    LauncherConfig {
         base: base.to_path_buf(),
         slots: 2,
         owner: root.then_some((USER, USER)),
@@ -147,7 +147,12 @@ fn all(base: &Path, who: &str) -> Outcome {
         nice: 0,
         limits: JobLimits::default(),
         unpack: unpack_any,
-    })?;
+    }
+}
+
+fn all(base: &Path, who: &str) -> Outcome {
+    let root = who == "root";
+    let launcher = Launcher::start(config(base, root))?;
     println!("launcher as {who}:\n{}", launcher.guarantees());
     if let Err(reason) = launcher.guarantees().accepts_jobs() {
         println!("launcher as {who}: skipped, no jobs: {reason}");
@@ -168,9 +173,61 @@ fn all(base: &Path, who: &str) -> Outcome {
         step(&launcher, &env, base).map_err(|e| format!("{name} as {who}: {e}"))?;
         println!("launcher as {who}: {name} ok");
     }
-    let other = launcher.clone();
+    if launcher.wait_gone(Duration::ZERO) {
+        return Err("the launcher died".into());
+    }
+    launcher_dies(&launcher, &env).map_err(|e| format!("death of the launcher as {who}: {e}"))?;
+    println!("launcher as {who}: its death ends its jobs");
     drop(launcher);
-    if other.wait_gone(Duration::ZERO) { Err("the launcher died".into()) } else { Ok(()) }
+    daemon_dies(config(base, root), &env).map_err(|e| format!("death of the daemon as {who}: {e}"))?;
+    println!("launcher as {who}: the daemon's death ends its jobs");
+    Ok(())
+}
+
+/// A job that waits for input; all its processes hold the other end of what is returned.
+fn waiting(launcher: &Launcher, env: &EnvId) -> Result<(RunningJob, OwnedFd), Box<dyn Error>> {
+    let (from, to) = channel::pair()?;
+    let mut job = request(env, &C, "", "")?;
+    job.stdin = from;
+    let running = launcher.run(job)?;
+    if running.wait(Duration::from_millis(200))?.is_some() {
+        return Err("ended by itself".into());
+    }
+    Ok((running, to))
+}
+
+fn launcher_dies(launcher: &Launcher, env: &EnvId) -> Outcome {
+    let (running, to) = waiting(launcher, env)?;
+    nix::sys::signal::kill(launcher.pid(), nix::sys::signal::Signal::SIGKILL)?;
+    if !launcher.wait_gone(LONG) || !channel::hung_up(&to, LONG) {
+        return Err("something lives on".into());
+    }
+    match (running.wait(LONG), launcher.run(request(env, &C, "", "")?)) {
+        (Err(LaunchError::Gone), Err(LaunchError::Gone)) => Ok(()),
+        other => Err(format!("{other:?}").into()),
+    }
+}
+
+fn daemon_dies(config: LauncherConfig, env: &EnvId) -> Outcome {
+    let (ours, theirs) = channel::pair()?;
+    let single = SingleThread::check()?;
+    let daemon = single.fork(|| {
+        let held = Launcher::start(config).map_err(Into::into).and_then(|l| waiting(&l, env).map(|(r, to)| (l, r, to)));
+        match held {
+            Ok((_launcher, _running, to)) => {
+                let _ = channel::send(theirs.as_fd(), b"x", &[to.as_fd()]);
+                drop(to);
+                std::thread::sleep(LONG);
+            }
+            Err(e) => eprintln!("daemon to die: {e}"),
+        }
+        1
+    })?;
+    drop(theirs);
+    let to = channel::receive(ours.as_fd(), 10)?.fds.pop().ok_or("it did not start")?;
+    nix::sys::signal::kill(daemon, nix::sys::signal::Signal::SIGKILL)?;
+    nix::sys::wait::waitpid(daemon, None)?;
+    if channel::hung_up(&to, LONG) { Ok(()) } else { Err("something lives on".into()) }
 }
 
 fn verify(launcher: &Launcher, env: &EnvId, base: &Path) -> Outcome {
@@ -237,7 +294,7 @@ fn compile(launcher: &Launcher, env: &EnvId, base: &Path) -> Outcome {
     let ended = end(&launcher.run(bad)?)?;
     let text = read(Some(stderr.into()))?;
     let named = String::from_utf8_lossy(&text).contains("undeclared");
-    if ended.how == How::Exited(1) && ended.object.is_none() && named && ended.usage.user > Duration::ZERO {
+    if ended.how == How::Exited(1) && ended.object.is_none() && named && ended.usage.page_faults > 0 {
         Ok(())
     } else {
         Err(format!("a wrong program: {ended:?}").into())
@@ -277,13 +334,7 @@ fn kill(launcher: &Launcher, env: &EnvId, _: &Path) -> Outcome {
         return Err(format!("no timeout: {ended:?}").into());
     }
     drop((running, to));
-    let (from, to) = channel::pair()?;
-    let mut job = request(env, &C, "", "")?;
-    job.stdin = from;
-    let running = launcher.run(job)?;
-    if running.wait(Duration::from_millis(200))?.is_some() {
-        return Err("ended by itself".into());
-    }
+    let (running, to) = waiting(launcher, env)?;
     running.kill();
     // All its processes held the other end.
     if channel::hung_up(&to, LONG) { Ok(()) } else { Err("it lives on".into()) }

@@ -119,6 +119,9 @@ impl Place {
 #[derive(Debug)]
 pub struct Groups {
     slots: Vec<Group>,
+    /// The folder that holds `top`, by which the groups are removed when no path leads there any more.
+    above: File,
+    top: String,
 }
 
 /// The control group of a slot.
@@ -142,7 +145,9 @@ impl Groups {
             make_room(&place).map_err(|e| at(&place.group, e))?;
         }
         sweep(&place.group);
-        let top = place.group.join(format!("{NAME}{}", std::process::id()));
+        let above = File::open(&place.group).map_err(|e| at(&place.group, e))?;
+        let name = format!("{NAME}{}", std::process::id());
+        let top = place.group.join(&name);
         fs::create_dir(&top).map_err(|e| at(&top, e))?;
         if place.kind == Kind::V2 {
             fs::write(top.join("cgroup.subtree_control"), "+memory").map_err(|e| at(&top, e))?;
@@ -151,12 +156,24 @@ impl Groups {
             let folder = top.join(format!("slot-{n}"));
             Group::make(place.kind, &folder).map_err(|e| at(&folder, e))
         };
-        Ok(Self { slots: (0..slots).map(slot).collect::<Result<_, _>>()? })
+        let slots = (0..slots).map(slot).collect::<Result<_, _>>()?;
+        Ok(Self { slots, above, top: name })
     }
 
     /// The group of a slot.
     pub fn slot(&self, n: usize) -> Option<&Group> {
         self.slots.get(n)
+    }
+}
+
+impl Drop for Groups {
+    /// Groups with living processes stay until the next start.
+    fn drop(&mut self) {
+        let remove = |name: &str| rustix::fs::unlinkat(&self.above, name, rustix::fs::AtFlags::REMOVEDIR);
+        for slot in 0..self.slots.len() {
+            let _ = remove(&format!("{}/slot-{slot}", self.top));
+        }
+        let _ = remove(&self.top);
     }
 }
 
@@ -197,10 +214,12 @@ impl Group {
     fn make(kind: Kind, folder: &Path) -> io::Result<Self> {
         fs::create_dir(folder)?;
         let write = |name: &str| OpenOptions::new().write(true).open(folder.join(name));
-        if kind == Kind::V2 {
-            // Absent without swap accounting; then there is nothing to forbid.
-            let _ = fs::write(folder.join("memory.swap.max"), "0");
-        }
+        let no_swap = match kind {
+            Kind::V1 => "memory.swappiness",
+            Kind::V2 => "memory.swap.max",
+        };
+        // Absent without swap accounting; then there is nothing to forbid.
+        let _ = fs::write(folder.join(no_swap), "0");
         Ok(Self {
             kind,
             processes: write("cgroup.procs")?,

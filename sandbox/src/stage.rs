@@ -138,7 +138,7 @@ impl Stage {
             stage.do_without_mounts(single, reason);
         }
         stage.look_at_ids(me);
-        perform(&[Step::DieWithParent, Step::Umask(0o022)])?;
+        perform(&[Step::Umask(0o022)])?;
         stage.filter = match trial(single, &[Step::NoNewPrivileges, Step::FilterCalls { foreign: false }]) {
             Ok(()) => true,
             Err(reason) => {

@@ -20,6 +20,7 @@ pub use ice_sandbox::probe::{Guarantee, Guarantees};
 use ice_sandbox::report::Report;
 pub use ice_sandbox::report::{Ended, How, Usage};
 use ice_toolchain::archive::UnpackLimits;
+use nix::unistd::Pid;
 pub use request::{JobLimits, Layout, Program};
 use request::{Lists, Request};
 use std::fs::File;
@@ -145,6 +146,7 @@ pub struct Launcher {
 #[derive(Debug)]
 struct Shared {
     socket: OwnedFd,
+    pid: Pid,
     guarantees: Guarantees,
     tickets: AtomicU64,
 }
@@ -176,13 +178,18 @@ impl Launcher {
     ///
     /// Never fails for lack of privilege: then [`Self::guarantees`] say what is missing, and requests are refused.
     pub fn start(config: LauncherConfig) -> Result<Self, LaunchError> {
-        let (socket, guarantees) = serve::start(config).map_err(LaunchError::Start)?;
-        Ok(Self { shared: Arc::new(Shared { socket, guarantees, tickets: AtomicU64::new(0) }) })
+        let (socket, pid, guarantees) = serve::start(config).map_err(LaunchError::Start)?;
+        Ok(Self { shared: Arc::new(Shared { socket, pid, guarantees, tickets: AtomicU64::new(0) }) })
     }
 
     /// What every job is promised on this host, and why not more.
     pub fn guarantees(&self) -> &Guarantees {
         &self.shared.guarantees
+    }
+
+    /// Its process, a child of ours.
+    pub fn pid(&self) -> Pid {
+        self.shared.pid
     }
 
     /// Waits until the launcher has died, for a thread that then ends the daemon. `true` if it did within `timeout`.

@@ -14,6 +14,8 @@ use ice_sandbox::stage::{Needs, Setup, Stage};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::{SigSet, Signal, kill};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
+use nix::sys::socket::{setsockopt, sockopt::SendTimeout};
+use nix::sys::time::TimeVal;
 use nix::unistd::Pid;
 use rustix::fs::{AtFlags, Mode, OFlags, RenameFlags};
 use std::collections::BTreeMap;
@@ -22,33 +24,38 @@ use std::io;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// The launcher's trials take some milliseconds; a busy host more.
 const START: Duration = Duration::from_secs(30);
 /// Most time to remove an environment. What is left then goes at the next start.
 const REMOVE: Duration = Duration::from_secs(600);
+/// Comes when the other half has died.
+const PARENT_DEAD: Signal = Signal::SIGUSR1;
+/// How long the end of all boxes is waited for.
+const END: Duration = Duration::from_secs(2);
 /// Boxes beside the slots: verification, unpacking, removing, and those just ending.
 const EXTRA_BOXES: usize = 32;
 /// Start of the name of a folder being removed; again no environment's.
 const REMOVING: &str = "removing ";
 
-/// Forks the launcher off; returns the caller's end of the socket and what the launcher found out.
-pub(super) fn start(config: LauncherConfig) -> Result<(OwnedFd, Guarantees), Error> {
+/// Forks the launcher off; returns the caller's end of the socket, its process id and what it found out.
+pub(super) fn start(config: LauncherConfig) -> Result<(OwnedFd, Pid, Guarantees), Error> {
     let single = SingleThread::check()?;
     let (ours, theirs) = channel::pair().map_err(Error::step("make a socket pair"))?;
     let parent = std::process::id();
     let socket = theirs.as_fd();
-    single
-        .fork(|| live(&single, socket.as_raw_fd(), &theirs, config, parent))
-        .map_err(Error::step("fork the launcher"))?;
+    // A request waits for room in the socket only while the launcher is busy; it must not for ever.
+    setsockopt(&ours, SendTimeout, &TimeVal::new(30, 0)).map_err(Error::step("bound the sending"))?;
+    let life = || live(&single, socket.as_raw_fd(), &theirs, config, parent);
+    let pid = single.fork(life).map_err(Error::step("fork the launcher"))?;
     drop(theirs);
     if !channel::readable(&ours, START).map_err(Error::step("wait for the launcher"))? {
         return Err(Error::Gone("the launcher"));
     }
     let packet = channel::receive(ours.as_fd(), 1 << 16).map_err(Error::step("hear the launcher"))?;
     match packet.bytes.split_first() {
-        Some((b'+', guarantees)) => Ok((ours, Guarantees::from_bytes(guarantees))),
+        Some((b'+', guarantees)) => Ok((ours, pid, Guarantees::from_bytes(guarantees))),
         Some((_, text)) => Err(Error::Step {
             step: "prepare the launcher".to_owned(),
             source: io::Error::other(String::from_utf8_lossy(text).into_owned()),
@@ -77,6 +84,7 @@ fn live(single: &SingleThread, number: i32, socket: &OwnedFd, config: LauncherCo
     }
     serve.sweep();
     serve.requests(socket);
+    serve.end();
     0
 }
 
@@ -91,10 +99,13 @@ fn prepare(single: &SingleThread, config: LauncherConfig) -> Result<Serve<'_>, E
     };
     let stage = Stage::prepare(single, setup)?;
     let base = rustix::fs::open(stage.base(), FOLDER, Mode::empty()).map_err(Error::step("open the base"))?;
-    let children =
-        SignalFd::with_flags(&SigSet::from_iter([Signal::SIGCHLD]), SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK)
-            .map_err(Error::step("watch children"))?;
-    Ok(Serve { single, stage, base, config, signals: children, boxes: BTreeMap::new(), removals: 0 })
+    // After all changes of ids, which disarm it. Not KILL: the control groups want to be removed.
+    rustix::process::set_parent_process_death_signal(Some(rustix::process::Signal::USR1))
+        .map_err(Error::step("ask for news of the parent"))?;
+    let wanted = SigSet::from_iter([Signal::SIGCHLD, PARENT_DEAD]);
+    let signals = SignalFd::with_flags(&wanted, SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK)
+        .map_err(Error::step("watch signals"))?;
+    Ok(Serve { single, stage, base, config, signals, boxes: BTreeMap::new(), removals: 0 })
 }
 
 const FOLDER: OFlags = OFlags::DIRECTORY.union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC);
@@ -137,8 +148,8 @@ impl Serve<'_> {
                 continue;
             }
             let [asked, ended] = fds.map(|fd| fd.revents().is_some_and(|r| !r.is_empty()));
-            if ended {
-                self.reap();
+            if ended && self.signals_say_end() {
+                return;
             }
             if asked {
                 match channel::receive(socket.as_fd(), PACKET_MAX) {
@@ -347,6 +358,22 @@ impl Serve<'_> {
         }
     }
 
+    /// Ends all boxes, so that their control groups can be removed.
+    fn end(&mut self) {
+        for pid in self.boxes.keys() {
+            let _ = kill(Pid::from_raw(*pid), Signal::SIGKILL);
+        }
+        let start = Instant::now();
+        while !self.boxes.is_empty() && start.elapsed() < END {
+            let mut fds = [PollFd::new(self.signals.as_fd(), PollFlags::POLLIN)];
+            let _ = poll(&mut fds, 100_u8);
+            while let Ok(Some(_)) = self.signals.read_signal() {}
+            while let Some((pid, ..)) = reap(false) {
+                self.boxes.remove(&pid.as_raw());
+            }
+        }
+    }
+
     /// Remembers a box that was started.
     fn track(&mut self, started: io::Result<(Pid, OwnedFd)>, fills: Option<Filling>) -> Result<(), Refused> {
         let (pid, answer) = started.map_err(|e| format!("cannot make a box: {e}"))?;
@@ -354,8 +381,17 @@ impl Serve<'_> {
         Ok(())
     }
 
+    /// Takes the signals that came: the ends of boxes, or of the other half.
+    fn signals_say_end(&mut self) -> bool {
+        let mut end = false;
+        while let Ok(Some(signal)) = self.signals.read_signal() {
+            end |= i32::try_from(signal.ssi_signo) == Ok(PARENT_DEAD as i32);
+        }
+        self.reap();
+        end
+    }
+
     fn reap(&mut self) {
-        while let Ok(Some(_)) = self.signals.read_signal() {}
         while let Some((pid, status, _)) = reap(false) {
             let Some(Running { answer, fills }) = self.boxes.remove(&pid.as_raw()) else { continue };
             let code = libc::WIFEXITED(status).then(|| libc::WEXITSTATUS(status));
