@@ -5,6 +5,7 @@ use std::io::{self, Read};
 use std::path::Path;
 
 use ice_core::daemon::{CpuTicks, Measurement, Memory};
+use ice_sandbox::memory::headroom;
 
 /// More than the part of `/proc/stat` and `/proc/meminfo` that we look at; `stat` grows with the processors.
 const READ_MAX: u64 = 8192;
@@ -12,17 +13,20 @@ const READ_MAX: u64 = 8192;
 /// Looks at everything. What cannot be read is left at nothing: a host without `/proc` reports an idle machine.
 pub fn measure(environments: &Path) -> Measurement {
     let text = |path| read(path).unwrap_or_default();
+    let mut memory = memory(&text("/proc/meminfo"));
+    memory.headroom_kb = headroom().map_or(memory.headroom_kb, |bytes| bytes >> 10);
     Measurement {
         cpu: cpu(&text("/proc/stat")),
         load_avg: load_avg(&text("/proc/loadavg")),
-        memory: memory(&text("/proc/meminfo")),
+        memory,
         disk_free: nix::sys::statvfs::statvfs(environments)
             .map_or(u64::MAX, |s| u64::from(s.blocks_available()).saturating_mul(u64::from(s.fragment_size()))),
     }
 }
 
 fn read(path: &str) -> io::Result<String> {
-    let mut text = Vec::new();
+    // Sized at once: growing costs a call of the system for each step.
+    let mut text = Vec::with_capacity(READ_MAX as usize);
     fs::File::open(path)?.take(READ_MAX).read_to_end(&mut text)?;
     Ok(String::from_utf8_lossy(&text).into_owned())
 }
@@ -52,10 +56,8 @@ fn memory(text: &str) -> Memory {
         let line = text.lines().find_map(|l| l.strip_prefix(name)?.strip_prefix(':'))?;
         line.split_ascii_whitespace().next()?.parse::<u64>().ok()
     };
-    Memory {
-        total_kb: field("MemTotal").unwrap_or(0),
-        available_kb: field("MemAvailable").or_else(|| field("MemFree")).unwrap_or(0),
-    }
+    let available_kb = field("MemAvailable").or_else(|| field("MemFree")).unwrap_or(0);
+    Memory { total_kb: field("MemTotal").unwrap_or(0), available_kb, headroom_kb: available_kb }
 }
 
 #[cfg(test)]
@@ -69,7 +71,7 @@ mod tests {
         assert_eq!(load_avg("0.60 12.3 1.05 1/2 3\n"), [600, 12_300, 1050]);
         assert_eq!(load_avg(""), [0; 3]);
         let meminfo = "MemTotal: 8000 kB\nMemFree: 1000 kB\nMemAvailable:    5000 kB\n";
-        assert_eq!(memory(meminfo), Memory { total_kb: 8000, available_kb: 5000 });
+        assert_eq!(memory(meminfo), Memory { total_kb: 8000, available_kb: 5000, headroom_kb: 5000 });
         assert_eq!(memory("MemTotal: 8000 kB\nMemFree: 1000 kB\n").available_kb, 1000);
     }
 

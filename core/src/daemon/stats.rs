@@ -38,13 +38,15 @@ pub struct CpuTicks {
     pub iowait: u64,
 }
 
-/// Memory in kB, as `/proc/meminfo` has it, bounded by the control groups above us (decisions.md 30).
+/// Memory in kB.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Memory {
     /// MemTotal.
     pub total_kb: u64,
-    /// What may be taken without hurting anybody: MemAvailable, or less.
+    /// MemAvailable: what may be taken without hurting anybody.
     pub available_kb: u64,
+    /// What jobs may take: less than what is available where a control group above us has a limit (decisions.md 30).
+    pub headroom_kb: u64,
 }
 
 /// Raw numbers of a moment.
@@ -244,7 +246,7 @@ fn memory_fill(memory: Memory) -> u32 {
 fn why_full(m: &Measurement, jobs: u64) -> Option<&'static str> {
     if m.disk_free < jobs.saturating_mul(DISK_PER_JOB) {
         Some("disk of the environments is nearly full")
-    } else if m.memory.total_kb != 0 && m.memory.available_kb / 1024 < MEMORY_SHORT {
+    } else if m.memory.total_kb != 0 && m.memory.headroom_kb / 1024 < MEMORY_SHORT {
         Some("memory is short")
     } else {
         None
@@ -254,7 +256,7 @@ fn why_full(m: &Measurement, jobs: u64) -> Option<&'static str> {
 /// Memory for one job in MiB.
 fn memory_limit(memory: Memory, slots: u32) -> u32 {
     let shares = u64::from(slots.clamp(1, MEMORY_SHARES));
-    u32::try_from((memory.available_kb / 1024 / shares).max(MEMORY_MIN)).unwrap_or(u32::MAX)
+    u32::try_from((memory.headroom_kb / 1024 / shares).max(MEMORY_MIN)).unwrap_or(u32::MAX)
 }
 
 #[cfg(test)]
@@ -283,10 +285,10 @@ mod tests {
 
     #[test]
     fn memory() {
-        assert_eq!(memory_fill(Memory { total_kb: 1000, available_kb: 250 }), 750);
+        assert_eq!(memory_fill(Memory { total_kb: 1000, available_kb: 250, headroom_kb: 100 }), 750);
         assert_eq!(memory_fill(Memory::default()), 0);
-        assert_eq!(memory_limit(Memory { total_kb: 8 << 20, available_kb: 8 << 20 }, 2), 4096);
-        assert_eq!(memory_limit(Memory { total_kb: 8 << 20, available_kb: 8 << 20 }, 16), 2048);
+        assert_eq!(memory_limit(Memory { headroom_kb: 8 << 20, ..Memory::default() }, 2), 4096);
+        assert_eq!(memory_limit(Memory { headroom_kb: 8 << 20, ..Memory::default() }, 16), 2048);
         assert_eq!(memory_limit(Memory::default(), 0), 256);
     }
 
@@ -294,7 +296,7 @@ mod tests {
     fn a_full_disk_stops_jobs() {
         let m = Measurement {
             disk_free: 100 << 20,
-            memory: Memory { total_kb: 1 << 20, available_kb: 1 << 20 },
+            memory: Memory { total_kb: 1 << 20, available_kb: 1 << 20, headroom_kb: 1 << 20 },
             ..Measurement::default()
         };
         assert_eq!(why_full(&m, 4), None);

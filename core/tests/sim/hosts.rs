@@ -111,7 +111,7 @@ pub fn measurement(now: Instant) -> Measurement {
     Measurement {
         cpu: CpuTicks { idle: ticks, ..CpuTicks::default() },
         load_avg: [0; 3],
-        memory: Memory { total_kb: 16 << 20, available_kb: 15 << 20 },
+        memory: Memory { total_kb: 16 << 20, available_kb: 15 << 20, headroom_kb: 15 << 20 },
         disk_free: 1 << 40,
     }
 }

@@ -60,7 +60,7 @@ impl Scenario {
             notes: Vec::new(),
             measurement: Measurement {
                 disk_free: 1 << 40,
-                memory: Memory { total_kb: 8 << 20, available_kb: 8 << 20 },
+                memory: Memory { total_kb: 8 << 20, available_kb: 8 << 20, headroom_kb: 8 << 20 },
                 ..Measurement::default()
             },
         };
