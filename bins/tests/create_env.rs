@@ -339,3 +339,40 @@ fn a_cross_compiler_without_its_assembler_or_cc1_is_refused() {
     let silent = place.file("silent-gcc", 0o755, script("-v) exit;;").as_bytes());
     assert!(place.refused(&[silent.to_str().unwrap()]).contains("Failed to find gcc location."));
 }
+
+/// E18: `as` must be the target's. A gcc that is made to say another triple of the same length stands for a cross compiler.
+#[test]
+fn e18_a_cross_compiler_needs_its_own_assembler() {
+    const NATIVE: &[u8] = b"x86_64-linux-gnu";
+    const OTHER: &str = "mips64-linux-gnu";
+    let is_ours = |text: &[u8]| text.trim_ascii() == NATIVE;
+    if lacks("g++") || !is_ours(&Command::new("gcc").arg("-dumpmachine").output().unwrap().stdout) {
+        eprintln!("skipped: not x86_64-linux-gnu");
+        return;
+    }
+    let place = Place::new();
+    let top = place.toolchain();
+    for driver in ["gcc", "g++"] {
+        let path = top.join("bin").join(driver);
+        let mut bytes = fs::read(&path).unwrap();
+        for at in 0..bytes.len() - NATIVE.len() {
+            if bytes[at..].starts_with(NATIVE) {
+                bytes[at..at + NATIVE.len()].copy_from_slice(OTHER.as_bytes());
+            }
+        }
+        fs::remove_file(&path).unwrap();
+        place.file(&format!("opt/tc/bin/{OTHER}-{driver}"), 0o755, &bytes);
+    }
+    let lib = top.join("lib/gcc");
+    fs::rename(lib.join("x86_64-linux-gnu"), lib.join(OTHER)).unwrap();
+    let gcc = top.join("bin").join(format!("{OTHER}-gcc"));
+    let said = place.refused(&[gcc.to_str().unwrap()]);
+    assert!(said.contains("has no assembler for mips64-linux-gnu (as)"), "{said}");
+    fs::copy("/usr/bin/as", top.join("bin").join(format!("{OTHER}-as"))).unwrap();
+    let archive = place.made(&[gcc.to_str().unwrap()]);
+    let mut tar = tar::Archive::new(fs::File::open(place.path().join(&archive)).unwrap());
+    let mut info = String::new();
+    let entry = tar.entries().unwrap().map(Result::unwrap).find(|e| &*e.path_bytes() == b"usr/share/icecream/env");
+    std::io::Read::read_to_string(&mut entry.unwrap(), &mut info).unwrap();
+    assert!(info.contains("target mips64-linux-gnu\nplatform x86_64\n"), "{info}");
+}

@@ -1,7 +1,9 @@
 //! A compiler driver, asked what it is: the only place here that starts programs.
 
+use crate::find;
 use std::ffi::{OsStr, OsString};
-use std::io::{self, Write};
+use std::fs::File;
+use std::io::{self, Read, Write};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
@@ -55,6 +57,65 @@ pub enum DriverError {
 #[derive(Clone, Debug)]
 pub struct Driver {
     path: PathBuf,
+}
+
+/// Why a wrapper script's own options cannot be told.
+#[derive(Debug, Error)]
+pub enum WrapperError {
+    /// The script or the compiler behind it doesn't say how it would compile.
+    #[error("{} does not tell its options", .0.display())]
+    Silent(PathBuf),
+    /// The script's compiler cannot be found.
+    #[error("cannot find the compiler behind {}", .0.display())]
+    NoCompiler(PathBuf),
+}
+
+/// The options that a wrapper script adds to those of the compiler it runs (improvement 12): `-m32` of
+/// `exec gcc -m32 "$@"`. Servers run the compiler, not the script, so they must be part of the job.
+///
+/// Empty for anything but a script; costs three runs for one. `path` is the value of PATH.
+pub fn wrapper_options(compiler: &Path, path: &OsStr) -> Result<Vec<OsString>, WrapperError> {
+    let mut start = Vec::new();
+    // What cannot be read is no script to us; the compile itself will tell.
+    let was_read = File::open(compiler).and_then(|f| f.take(2).read_to_end(&mut start));
+    if was_read.is_err() || start != b"#!" {
+        return Ok(Vec::new());
+    }
+    let script = Driver::new(compiler);
+    let no_compiler = || WrapperError::NoCompiler(compiler.to_path_buf());
+    let word = script.collect_gcc().ok_or_else(no_compiler)?;
+    let real = find::compiler(&word, path, Path::new("/proc/self/exe")).map_err(|_| no_compiler())?;
+    let mut plain = Driver::new(&real).collected().ok_or_else(|| WrapperError::Silent(real.clone()))?;
+    let mut added = script.collected().ok_or_else(|| WrapperError::Silent(compiler.to_path_buf()))?;
+    added.retain(|option| match plain.iter().position(|p| p == option) {
+        Some(at) => {
+            plain.swap_remove(at);
+            false
+        }
+        None => true,
+    });
+    Ok(added)
+}
+
+/// The words of a line like `'-m32' '-D' 'A=b c'`; a backslash outside quotes makes the next byte literal.
+fn quoted_words(line: &[u8]) -> Vec<OsString> {
+    let mut words = Vec::new();
+    let mut word: Option<Vec<u8>> = None;
+    let mut is_quoted = false;
+    let mut bytes = line.iter();
+    while let Some(&b) = bytes.next() {
+        match b {
+            b'\'' => {
+                is_quoted = !is_quoted;
+                word.get_or_insert_default();
+            }
+            b'\\' if !is_quoted => word.get_or_insert_default().extend(bytes.next()),
+            b' ' if !is_quoted => words.extend(word.take().map(OsString::from_vec)),
+            b => word.get_or_insert_default().push(b),
+        }
+    }
+    words.extend(word.map(OsString::from_vec));
+    words
 }
 
 /// Variables that would make a driver look elsewhere than it does in an environment.
@@ -135,6 +196,13 @@ impl Driver {
         self.line("-print-resource-dir").map(PathBuf::from).filter(|p| p.is_absolute())
     }
 
+    /// The options that gcc collects for a plain `-c`, its defaults included.
+    fn collected(&self) -> Option<Vec<OsString>> {
+        let out = self.run(&["-###", "-c", "-x", "c", "/dev/null", "-o", "/dev/null"], b"").ok()?;
+        let line = out.stderr.split(|b| *b == b'\n').find_map(|l| l.strip_prefix(b"COLLECT_GCC_OPTIONS="))?;
+        Some(quoted_words(line))
+    }
+
     fn verbose(&self) -> String {
         self.run(&["-v"], b"").map(|o| String::from_utf8_lossy(&o.stderr).into_owned()).unwrap_or_default()
     }
@@ -163,5 +231,41 @@ impl Driver {
             let _ = stdin.write_all(input);
         }
         child.wait_with_output()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs;
+    use std::os::unix::fs::PermissionsExt;
+
+    #[test]
+    fn words_in_quotes() {
+        let words = quoted_words(br"'-m32' '-DX='\''a b'\''' '' '-c'");
+        assert_eq!(words, ["-m32", "-DX='a b'", "", "-c"]);
+    }
+
+    #[test]
+    fn e6_a_scripts_own_options_are_told() {
+        let path = OsStr::new("/usr/bin");
+        let Some(gcc) = find::program(OsStr::new("gcc"), path) else {
+            eprintln!("skipped: no /usr/bin/gcc");
+            return;
+        };
+        let dir = tempfile::tempdir().unwrap();
+        let script = |name: &str, text: String| {
+            let path = dir.path().join(name);
+            fs::write(&path, text).unwrap();
+            fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
+            path
+        };
+        let plain = script("plain", format!("#!/bin/sh\nexec {} \"$@\"\n", gcc.display()));
+        assert_eq!(wrapper_options(&plain, path).unwrap(), [""; 0]);
+        let adds = script("adds", format!("#!/bin/sh\nexec {} -fwrapv -DA='b c' \"$@\"\n", gcc.display()));
+        assert_eq!(wrapper_options(&adds, path).unwrap(), ["-fwrapv", "-D", "A=b c"]);
+        assert_eq!(wrapper_options(&gcc, path).unwrap(), [""; 0]);
+        let other = script("other", "#!/bin/sh\nexit 0\n".to_string());
+        assert!(matches!(wrapper_options(&other, path), Err(WrapperError::NoCompiler(_))));
     }
 }
