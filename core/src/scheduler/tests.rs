@@ -903,6 +903,25 @@ fn a_frozen_host_gets_no_more_jobs() {
 }
 
 #[test]
+fn a_host_that_freezes_with_jobs_is_found_out() {
+    let mut s = Scenario::new();
+    let a = s.host("a", 0, &[]);
+    let h = s.host("h", 4, &["e"]);
+    s.reachable = None;
+    for client in 1..=3 {
+        s.ask(a, request("e", "f", client)).unwrap();
+    }
+    s.begin(h, 1);
+    s.wait(3);
+    assert_eq!(s.probes, [h.host]);
+    s.wait(1);
+    assert!(s.noted("host with jobs gives no sign of life"));
+    assert_eq!(s.ask(a, request("e", "f", 9)), None);
+    s.input(Input::Probed { host: h.host, reachable: false });
+    assert_eq!(s.answers(a).len(), 1, "now it is known to be unreachable");
+}
+
+#[test]
 fn a_better_scheduler_takes_hosts_and_monitors_over() {
     let mut s = Scenario::new();
     let a = s.host("a", 0, &[]);
