@@ -1,5 +1,7 @@
 //! What must always be true of a scheduler, for tests and simulations.
 
+use super::cluster::Cluster;
+use super::host::Host;
 use super::jobs::State;
 use super::{Peer, Scheduler, Timer};
 use crate::ids::{HostId, JobId};
@@ -89,6 +91,61 @@ impl Scheduler {
         if let Some(server) = job.server() {
             if self.cluster.host(server).is_none_or(|h| !h.jobs.contains(&id)) {
                 return Err(format!("job {id}: its server {server} does not know it"));
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Cluster {
+    /// Whether the indexes tell the truth about a host.
+    pub fn check_host(&self, host: &Host) -> Result<(), String> {
+        let id = host.id;
+        let class = self.classes.get(&host.class).ok_or_else(|| format!("host {id}: no class"))?;
+        for tier in 0..=1u8 {
+            if class.open[usize::from(tier)].contains(&id) != (host.open() == Some(tier)) {
+                return Err(format!("host {id}: wrongly listed as open in tier {tier}"));
+            }
+        }
+        let ready = host.open().is_some() && host.has_room();
+        if host.rank.is_some() != ready {
+            return Err(format!("host {id}: ready={ready} rank={:?}", host.rank));
+        }
+        if let Some(rank) = host.rank {
+            if !class.ready.contains(&rank) {
+                return Err(format!("host {id}: not among the ready ones of its class"));
+            }
+        }
+        for key in &host.keys {
+            let owners = self.owners.get(key).ok_or_else(|| format!("host {id}: environment without owners"))?;
+            if !owners.hosts.contains(&id) || host.active.contains(key) != (owners.asked > 0) {
+                return Err(format!("host {id}: owners of {:?} are wrong", owners.environment));
+            }
+            if owners.asked > 0 && host.rank.is_some_and(|rank| !owners.ready.contains(&rank)) {
+                return Err(format!("host {id}: not among the ready owners of {:?}", owners.environment));
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether there is nothing in the indexes but what the hosts say.
+    pub fn check(&self) -> Result<(), String> {
+        for host in self.hosts() {
+            self.check_host(host)?;
+        }
+        let ready = self.hosts().filter(|h| h.rank.is_some()).count();
+        let listed: usize = self.classes.values().map(|c| c.ready.len()).sum();
+        if ready != listed {
+            return Err(format!("cluster: {ready} ready hosts, {listed} listed"));
+        }
+        let members: usize = self.classes.values().map(|c| c.members).sum();
+        if members != self.len() {
+            return Err(format!("cluster: {} hosts, {members} in classes", self.len()));
+        }
+        for (key, owners) in &self.owners {
+            let asked = self.needs.all().flat_map(|(_, k)| &k.keys).filter(|k| *k == key).count();
+            if asked != owners.asked || owners.ready.len() > owners.hosts.len() {
+                return Err(format!("cluster: {:?} asked {} times, {asked} known", owners.environment, owners.asked));
             }
         }
         Ok(())

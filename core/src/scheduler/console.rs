@@ -3,7 +3,7 @@
 //! `internals` asks all hosts at once and answers when all have answered, or after 2 s; lines that come meanwhile wait, so that
 //! answers keep the order of the questions.
 
-use super::cluster::Host;
+use super::host::Host;
 use super::jobs::State;
 use super::{CloseReason, Scheduler, Timer};
 use crate::ids::{HostId, JobId, PeerId};
@@ -385,7 +385,7 @@ fn state_word(state: State) -> &'static str {
 
 /// Whether and why not a host takes jobs, in a word.
 fn state_of(host: &Host) -> &'static str {
-    use super::cluster::Accepting;
+    use super::host::Accepting;
     match host.accepting {
         _ if host.suspect || host.ping_out.is_some() => "silent",
         Accepting::No => "unreachable",

@@ -2,7 +2,7 @@
 //!
 //! It does not choose hosts; it keeps what choosing looks at.
 
-use super::cluster::{Accepting, Ban, Host, NewHost};
+use super::host::{Accepting, Ban, Host, NewHost};
 use super::jobs::State;
 use super::monitor::{environment_list, feature_names, host_stats, offline};
 use super::{CloseReason, Level, Note, Output, Peer, Scheduler, Timer};

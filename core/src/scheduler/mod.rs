@@ -6,6 +6,8 @@
 mod check;
 mod cluster;
 mod console;
+mod dispatch;
+mod host;
 mod hosts;
 mod jobs;
 mod monitor;
@@ -17,6 +19,7 @@ mod speed;
 #[cfg(test)]
 mod tests;
 
+use note::letter;
 pub use note::{Level, Note};
 
 use crate::ids::{HostId, JobId, PeerId};
@@ -471,40 +474,4 @@ impl Scheduler {
             self.outputs.push_back(Output::Send { peer: *peer, message: message(*version) });
         }
     }
-}
-
-/// The type number of a message as a character: how 1.4 logs it.
-fn letter(message: &Message) -> char {
-    let number = match message {
-        Message::Ping => 66,
-        Message::End => 67,
-        Message::GetNativeEnv(_) => 69,
-        Message::NativeEnv { .. } => 70,
-        Message::GetCs(_) => 71,
-        Message::UseCs(_) => 72,
-        Message::CompileFile(_) => 73,
-        Message::FileChunk(_) => 74,
-        Message::CompileResult(_) => 75,
-        Message::JobBegin(_) => 76,
-        Message::JobDone(_) => 77,
-        Message::JobLocalBegin(_) => 78,
-        Message::JobLocalDone { .. } => 79,
-        Message::Login(_) => 80,
-        Message::Stats(_) => 81,
-        Message::MonLogin => 82,
-        Message::MonGetCs(_) => 83,
-        Message::MonJobBegin(_) => 84,
-        Message::MonJobDone(_) => 85,
-        Message::MonLocalJobBegin(_) => 86,
-        Message::MonStats(_) => 87,
-        Message::TransferEnv(_) => 88,
-        Message::StatusText { .. } => 90,
-        Message::GetInternals => 91,
-        Message::CsConf(_) => 92,
-        Message::VerifyEnv(_) => 93,
-        Message::VerifyEnvResult { .. } => 94,
-        Message::BlacklistHostEnv(_) => 95,
-        Message::NoCs { .. } => 96,
-    };
-    char::from(number)
 }

@@ -2,7 +2,7 @@
 //!
 //! It does not know who the monitors are nor when they are told.
 
-use super::cluster::Host;
+use super::host::Host;
 use crate::ids::{HostId, JobId};
 use crate::message::{GetCs, JobDone, MonGetCs, MonStats, features};
 use crate::text::Text;

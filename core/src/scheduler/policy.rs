@@ -3,7 +3,8 @@
 //! Of a bounded number of candidates the one where the job would be done first. Pure: it looks at the cluster and changes
 //! nothing. It does not know the queue: whether a job may wait is decided by its caller.
 
-use super::cluster::{Cluster, Host, Rank};
+use super::cluster::{Cluster, Rank};
+use super::host::Host;
 use super::need::{Asker, Known};
 use crate::ids::HostId;
 use std::fmt;
@@ -79,7 +80,7 @@ pub(super) fn choose(cluster: &Cluster, ask: &Ask, hint: Option<HostId>) -> Opti
     let mut best = Best::default();
     // Hosts not probed yet count only where no other could ever do the job.
     let tier_max = u8::from(!cluster.ever(ask.asker, 0));
-    let hinted = hint.and_then(|id| cluster.host(id)).and_then(Host::rank);
+    let hinted = hint.and_then(|id| cluster.host(id)).and_then(|h| h.rank);
     if let Some(rank) = hinted {
         best.consider(cluster, ask, known, rank, tier_max);
     }
@@ -104,7 +105,7 @@ pub(super) fn choose(cluster: &Cluster, ask: &Ask, hint: Option<HostId>) -> Opti
 /// Whether a host could take this job now, all considered (`spec/scheduler.md` 5.1, 5.6).
 pub(super) fn usable_now(cluster: &Cluster, asker: Asker, host: &Host) -> bool {
     let itself = host.id == asker.submitter;
-    let open = if itself { cluster.ever_itself(asker) && host.own_free() } else { host.rank().is_some() };
+    let open = if itself { cluster.ever_itself(asker) && host.own_free() } else { host.rank.is_some() };
     open && host.has_room() && can_start(cluster, asker, host)
 }
 

@@ -1,4 +1,6 @@
 //! Scenarios of `spec/scheduler.md` 11, by their number, on a small stage: hosts, monitors and text peers played by hand.
+//!
+//! Long because it is a list: one short scenario after the other, all on the same stage.
 
 use super::*;
 use crate::env::EnvRef;
