@@ -58,10 +58,10 @@ fn run() -> Outcome {
     fs::create_dir(&archive)?;
     let mut make = Command::new("icecc-create-env");
     let _ = make.args(["/usr/bin/gcc", "--compression", "none"]).current_dir(&archive).output();
-    if me != 0 {
+    // The second is a root who may do little: that of a user namespace.
+    if me != 0 || give(folder.path(), USER).is_err() {
         return all(&base, "ordinary user");
     }
-    give(folder.path(), USER)?;
     all(&base, "root")?;
     // The program itself may lie where that user cannot go.
     let own = folder.path().join("launcher-test");
@@ -374,9 +374,7 @@ fn unpack(launcher: &Launcher, _: &EnvId, base: &Path) -> Outcome {
     launcher.install(unpacked)?;
     let place = base.join("target=x86_64/toy");
     let mode = |name: &str| fs::metadata(place.join(name)).map(|m| m.mode() & 0o7777);
-    if (mode("tmp")?, mode("")?) != (0o1775, 0o755)
-        || fs::metadata(&place)?.uid() != USER.max(fs::metadata(base)?.uid())
-    {
+    if (mode("tmp")?, mode("")?) != (0o1775, 0o755) || fs::metadata(&place)?.uid() != fs::metadata(base)?.uid() {
         return Err("wrong modes or owner".into());
     }
     // A second one of that name cannot be installed, and is removed; so is one whose `tmp` is a file.

@@ -65,7 +65,7 @@ const NO_PATH: Option<&CStr> = None;
 
 fn perform_one(step: &Step) -> io::Result<()> {
     match step {
-        Step::UserNamespace { uid, gid } => user_namespace(*uid, *gid)?,
+        Step::UserNamespace { uid, gid, outside } => user_namespace((*uid, *gid), *outside)?,
         Step::Unshare(flags) => unshare(*flags)?,
         Step::Private => mount(NO_PATH, c"/", NO_PATH, MsFlags::MS_REC | MsFlags::MS_PRIVATE, NO_PATH)?,
         Step::Bind { from, to, all } => {
@@ -125,14 +125,18 @@ fn perform_one(step: &Step) -> io::Result<()> {
     Ok(())
 }
 
-/// Enters a user namespace and maps the one user and group to themselves.
-fn user_namespace(uid: u32, gid: u32) -> io::Result<()> {
+/// Enters a user namespace in which one user and one group exist.
+fn user_namespace(inside: (u32, u32), outside: (u32, u32)) -> io::Result<()> {
     // A process that changed its ids is not dumpable, and then may not write its own maps.
     control(libc::PR_SET_DUMPABLE, 1)?;
-    unshare(CloneFlags::CLONE_NEWUSER)?;
+    match unshare(CloneFlags::CLONE_NEWUSER) {
+        // "No space left on device" would send its reader to df.
+        Err(Errno::ENOSPC) => return Err(io::Error::other("the limit user.max_user_namespaces is reached")),
+        result => result?,
+    }
     fs::write("/proc/self/setgroups", "deny")?;
-    fs::write("/proc/self/uid_map", format!("{uid} {uid} 1"))?;
-    fs::write("/proc/self/gid_map", format!("{gid} {gid} 1"))
+    fs::write("/proc/self/uid_map", format!("{} {} 1", inside.0, outside.0))?;
+    fs::write("/proc/self/gid_map", format!("{} {} 1", inside.1, outside.1))
 }
 
 /// chroot without following any link below `base`.

@@ -12,10 +12,12 @@ use std::fmt;
 pub enum Step {
     /// A user namespace of its own in which only this user and group exist. Gives every right *inside*.
     UserNamespace {
-        /// The one user.
+        /// The one user, as it is called inside.
         uid: u32,
-        /// The one group.
+        /// The one group, likewise.
         gid: u32,
+        /// Who they are outside: this process's user and group.
+        outside: (u32, u32),
     },
     /// Other namespaces of its own.
     Unshare(CloneFlags),
@@ -134,7 +136,9 @@ pub fn c(text: impl AsRef<[u8]>) -> CString {
 impl fmt::Display for Step {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::UserNamespace { uid, gid } => write!(f, "enter a user namespace as {uid}:{gid}"),
+            Self::UserNamespace { uid, gid, outside } => {
+                write!(f, "enter a user namespace as {uid}:{gid}, outside {}:{}", outside.0, outside.1)
+            }
             Self::Unshare(flags) => write!(f, "unshare {flags:?}"),
             Self::Private => f.write_str("make mounts private"),
             Self::Bind { from, to, all } => {

@@ -95,8 +95,11 @@ impl Stage {
         let what = || format!("find {}", setup.base.display());
         let base = fs::canonicalize(&setup.base).map_err(Error::step(what()))?;
         let me = (geteuid().as_raw(), getegid().as_raw());
-        let mut ids = has(CapabilitySet::SETUID | CapabilitySet::SETGID);
-        let owner = setup.owner.filter(|_| ids).unwrap_or(if me.0 == 0 { NOBODY } else { me });
+        let wanted = setup.owner.unwrap_or(if me.0 == 0 { NOBODY } else { me });
+        // Having the right is not enough: in a user namespace most ids do not exist.
+        let become_owner = vec![Step::Ids { uid: wanted.0, gid: wanted.1 }];
+        let ids = has(CapabilitySet::SETUID | CapabilitySet::SETGID) && trial(single, &become_owner).is_ok();
+        let owner = if ids || me.0 == 0 { wanted } else { me };
         let mut stage = Self {
             way: Way::None,
             ids,
@@ -112,32 +115,31 @@ impl Stage {
         // Before the stage: its files are out of reach then.
         stage.make_groups();
         let rooted = stage_steps(&base);
-        let mut own_user = Vec::new();
-        if ids && owner != me {
-            own_user.push(Step::Ids { uid: owner.0, gid: owner.1 });
-        }
-        own_user.push(Step::UserNamespace { uid: owner.0, gid: owner.1 });
-        let rootless = [own_user.clone(), rooted.clone()].concat();
-        let reason = match trial(single, &rooted) {
+        let (mut own_user, outside) = if ids && owner != me { (become_owner, owner) } else { (Vec::new(), me) };
+        own_user.push(Step::UserNamespace { uid: owner.0, gid: owner.1, outside });
+        // Jobs must never run as root, not even as a namespace's.
+        let stays_root = me.0 == 0 && !ids;
+        let as_root = if stays_root { Err("jobs would run as root".to_owned()) } else { trial(single, &rooted) };
+        let reason = match as_root {
             Ok(()) => {
                 stage.enter_mounts(single, &[], &rooted)?;
                 None
             }
-            Err(as_root) => match trial(single, &rootless) {
+            Err(as_root) => match trial(single, &[own_user.clone(), rooted.clone()].concat()) {
                 Ok(()) => {
-                    ids = false;
+                    stage.ids = false;
                     stage.enter_mounts(single, &own_user, &rooted)?;
                     None
                 }
                 // The reason of the way that one would expect here.
-                Err(as_user) => Some(if has(CapabilitySet::SYS_ADMIN) { as_root } else { as_user }),
+                Err(as_user) if stays_root || !has(CapabilitySet::SYS_ADMIN) => Some(as_user),
+                Err(_) => Some(as_root),
             },
         };
-        stage.ids = ids;
         if let Some(reason) = reason {
             stage.do_without_mounts(single, reason);
         }
-        stage.look_at_ids(me);
+        stage.look_at_ids(single, me);
         perform(&[Step::Umask(0o022)])?;
         stage.filter = match trial(single, &[Step::NoNewPrivileges, Step::FilterCalls { foreign: false }]) {
             Ok(()) => true,
@@ -329,7 +331,7 @@ impl Stage {
         }
     }
 
-    fn look_at_ids(&mut self, me: (u32, u32)) {
+    fn look_at_ids(&mut self, single: &SingleThread, me: (u32, u32)) {
         let reason = match self.setup.job_uid_base {
             _ if !self.ids && me.0 == 0 && self.way != Way::Mounts => {
                 self.guarantees.lose(Guarantee::Root, "jobs would run as root");
@@ -341,7 +343,15 @@ impl Stage {
                 self.guarantees.lose(Guarantee::Root, "the range of job ids begins with root's");
                 "the range of job ids begins with root's"
             }
-            Some(_) => return,
+            Some(base) => {
+                let (last, gid) = (base.saturating_add(self.setup.slots.into()), self.owner.1);
+                let trials = [base, last].map(|uid| trial(single, &[Step::Ids { uid, gid }]));
+                if let Some(reason) = trials.into_iter().find_map(Result::err) {
+                    self.setup.job_uid_base = None;
+                    self.guarantees.lose(Guarantee::OwnId, reason);
+                }
+                return;
+            }
         };
         self.guarantees.lose(Guarantee::OwnId, reason);
     }
