@@ -1,0 +1,294 @@
+//! The client as a program: alone, and in dialogue with a daemon and a compile server that these tests play.
+//!
+//! Compilers are shell scripts, so nothing but a shell is needed.
+
+use ice_core::ids::JobId;
+use ice_core::message::{CompileResult, Message, UseCs};
+use ice_core::version::Version;
+use ice_net::compress::{Packer, Unpacker};
+use ice_net::conn::Conn;
+use ice_net::deadline::{Deadline, Step};
+use std::net::TcpListener;
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::net::UnixListener;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+/// A compiler that preprocesses by `cat` and compiles by putting `object:` in front. It tells where it ran.
+const COMPILER: &str = r#"#!/bin/sh
+out=a.o; in=; mode=compile
+while [ $# -gt 0 ]; do
+  case "$1" in -o) out=$2; shift ;; -E) mode=preprocess ;; -MF) echo "deps" > "$2"; shift ;; -MQ) shift ;; -*) ;; *) in=$1 ;; esac
+  shift
+done
+[ -r "$in" ] || { echo "$in: no such file" >&2; exit 4; }
+if [ $mode = preprocess ]; then cat "$in"; else printf 'object:' > "$out"; cat "$in" >> "$out"; fi
+"#;
+
+struct Bench {
+    folder: tempfile::TempDir,
+}
+
+impl Bench {
+    fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let bench = Self { folder };
+        bench.script("bin/gcc", COMPILER);
+        std::fs::write(bench.path("a.c"), "int x;\n").unwrap();
+        bench
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    fn script(&self, name: &str, text: &str) {
+        let path = self.path(name);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(&path, text).unwrap();
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).unwrap();
+    }
+
+    fn command(&self, program: &Path) -> Command {
+        let mut command = Command::new(program);
+        command.current_dir(self.folder.path()).env_clear();
+        command.env("PATH", format!("{}:/usr/bin:/bin", self.path("bin").display()));
+        command.env("HOME", self.folder.path());
+        command
+    }
+
+    fn icecc(&self, words: &[&str]) -> Command {
+        let mut command = self.command(Path::new(env!("CARGO_BIN_EXE_icecc")));
+        command.args(words).env("ICECC", "disable");
+        command
+    }
+
+    /// The client with a daemon at `socket`.
+    fn icecc_with_daemon(&self, words: &[&str]) -> Command {
+        let mut command = self.icecc(words);
+        command.env_remove("ICECC").env("ICECC_TEST_SOCKET", self.path("socket")).env("ICECC_TEST_REMOTEBUILD", "1");
+        command.env("ICECC_DEBUG", "debug");
+        command
+    }
+
+    fn read(&self, name: &str) -> String {
+        std::fs::read_to_string(self.path(name)).unwrap_or_default()
+    }
+
+    /// Plays a daemon that names `server` for every job and grants every local slot, for `connections` connections.
+    /// Returns what the client said.
+    fn daemon(&self, server: u16, connections: usize) -> JoinHandle<Vec<Message>> {
+        let listener = UnixListener::bind(self.path("socket")).unwrap();
+        let archive = self.path("0123456789abcdef.tar.gz");
+        std::fs::write(&archive, "an archive").unwrap();
+        std::thread::spawn(move || {
+            let mut heard = Vec::new();
+            for _ in 0..connections {
+                let (stream, _) = listener.accept().unwrap();
+                let mut conn = Conn::establish(stream, Version::TO_CLIENT, patience()).unwrap();
+                while let Ok(message) = conn.recv(patience()) {
+                    heard.push(message.clone());
+                    let answer = match message {
+                        Message::GetNativeEnv(_) => Message::NativeEnv { path: archive.to_str().unwrap().into() },
+                        Message::GetCs(_) => Message::UseCs(UseCs {
+                            job: JobId(5),
+                            port: server.into(),
+                            host: "127.0.0.1".into(),
+                            env_present: 1,
+                            ..UseCs::default()
+                        }),
+                        Message::JobLocalBegin(_) => message,
+                        Message::End => break,
+                        _ => continue,
+                    };
+                    conn.send(&answer, patience()).unwrap();
+                }
+            }
+            heard
+        })
+    }
+}
+
+fn patience() -> Deadline {
+    Deadline::after(Step::Message, Duration::from_secs(60))
+}
+
+/// Plays a compile server for one job: takes the source until END, then does `answer`. Returns the source.
+fn server(answer: impl FnOnce(&mut Conn, &str) + Send + 'static) -> (u16, JoinHandle<String>) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let thread = std::thread::spawn(move || {
+        let (stream, _) = listener.accept().unwrap();
+        let mut conn = Conn::establish(stream, Version::TO_CLIENT, patience()).unwrap();
+        assert!(matches!(conn.recv(patience()).unwrap(), Message::CompileFile(_)));
+        let mut source = Vec::new();
+        while let Ok(Message::FileChunk(chunk)) = conn.recv(patience()) {
+            Unpacker::new().unpack(&chunk, &mut source).unwrap();
+        }
+        let source = String::from_utf8(source).unwrap();
+        answer(&mut conn, &source);
+        source
+    });
+    (port, thread)
+}
+
+fn result(status: i32, stderr: &str) -> Message {
+    Message::CompileResult(CompileResult { status, stderr: stderr.into(), ..CompileResult::default() })
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
+fn log_has(output: &Output, line: &str) -> bool {
+    text(&output.stderr).contains(line)
+}
+
+#[test]
+fn without_daemon_it_is_the_compiler() {
+    let bench = Bench::new();
+    let good = bench.icecc(&["gcc", "-c", "a.c", "-o", "x.o"]).output().unwrap();
+    assert!(good.status.success() && good.stderr.is_empty() && good.stdout.is_empty(), "{good:?}");
+    assert_eq!(bench.read("x.o"), "object:int x;\n");
+    let bad = bench.icecc(&["gcc", "-c", "nofile.c"]).output().unwrap();
+    assert_eq!((bad.status.code(), text(&bad.stderr)), (Some(4), "nofile.c: no such file\n".into()));
+}
+
+#[test]
+fn own_options_and_what_is_none() {
+    let bench = Bench::new();
+    let run = |words: &[&str]| bench.icecc(words).output().unwrap();
+    assert!(text(&run(&["--version"]).stdout).starts_with("ICECC 1.4.0 "));
+    assert!(text(&run(&["--help"]).stdout).contains("--build-native"));
+    for wrong in [&[][..], &["--foo"]] {
+        let output = run(wrong);
+        assert_eq!(output.status.code(), Some(1));
+        assert!(output.stdout.is_empty() && !output.stderr.is_empty());
+    }
+    let missing = run(&["nosuch-command"]);
+    assert_eq!(missing.status.code(), Some(115));
+    assert!(
+        log_has(&missing, "couldn't find any nosuch-command")
+            && log_has(&missing, "could not find nosuch-command in PATH.")
+    );
+    assert_eq!(run(&["/nonexistent/gcc"]).status.code(), Some(127));
+}
+
+#[test]
+fn a_link_with_a_compilers_name_runs_the_next_one_in_path() {
+    let bench = Bench::new();
+    std::fs::create_dir(bench.path("links")).unwrap();
+    let link = bench.path("links/gcc");
+    std::os::unix::fs::symlink(env!("CARGO_BIN_EXE_icecc"), &link).unwrap();
+    let path = format!("{}:{}:/usr/bin:/bin", bench.path("links").display(), bench.path("bin").display());
+    let mut command = bench.command(&link);
+    let status = command.args(["-c", "a.c", "-o", "l.o"]).env("PATH", path).env("ICECC", "disable").status().unwrap();
+    assert!(status.success());
+    assert_eq!(bench.read("l.o"), "object:int x;\n");
+}
+
+#[test]
+fn nesting_is_limited() {
+    let bench = Bench::new();
+    bench.script("wrapped-gcc", &format!("#!/bin/sh\nexec {} gcc \"$@\"\n", env!("CARGO_BIN_EXE_icecc")));
+    let output = bench.icecc(&["./wrapped-gcc", "-c", "a.c"]).output().unwrap();
+    assert_eq!(output.status.code(), Some(111));
+    assert!(log_has(&output, "icecream seems to have invoked itself recursively!"));
+    let mut run = bench.command(Path::new(env!("CARGO_BIN_EXE_icerun")));
+    run.args([env!("CARGO_BIN_EXE_icecc"), "gcc", "-c", "a.c", "-o", "n.o"]).env("ICECC", "disable");
+    assert!(run.status().unwrap().success());
+    assert_eq!(bench.read("n.o"), "object:int x;\n");
+}
+
+#[test]
+fn a_response_file_is_looked_into_but_passed_as_it_is() {
+    let bench = Bench::new();
+    bench.script("bin/gcc", "#!/bin/sh\necho \"$@\"\n");
+    std::fs::write(bench.path("x.rsp"), "-c a.c").unwrap();
+    let output = bench.icecc(&["gcc", "@x.rsp", "-o", "x.o"]).output().unwrap();
+    assert_eq!(text(&output.stdout), "@x.rsp -o x.o\n");
+    std::fs::write(bench.path("loop.rsp"), "@loop.rsp").unwrap();
+    assert_eq!(bench.icecc(&["gcc", "@loop.rsp"]).status().unwrap().code(), Some(1));
+}
+
+#[test]
+fn pipes_end_quietly() {
+    let bench = Bench::new();
+    let line = format!("ICECC=disable {} yes | head -1", env!("CARGO_BIN_EXE_icerun"));
+    let output = bench.command(Path::new("/bin/sh")).args(["-c", &line]).output().unwrap();
+    assert_eq!((text(&output.stdout), text(&output.stderr)), ("y\n".into(), String::new()));
+}
+
+#[test]
+fn a_remote_object_is_put_in_place() {
+    let bench = Bench::new();
+    let (port, server) = server(|conn, source| {
+        let object = Packer::new(1).pack(format!("remote:{source}").as_bytes(), conn.version()).unwrap();
+        conn.send_all(&[result(0, ""), Message::FileChunk(object), Message::End], patience()).unwrap();
+    });
+    let daemon = bench.daemon(port, 1);
+    std::fs::create_dir(bench.path("out")).unwrap();
+    let output = bench.icecc_with_daemon(&["gcc", "-MMD", "-c", "a.c", "-o", "out/x.o"]).output().unwrap();
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    assert_eq!(server.join().unwrap(), "int x;\n");
+    assert_eq!(bench.read("out/x.o"), "remote:int x;\n");
+    assert!(log_has(&output, &format!("Have to use host 127.0.0.1:{port}")));
+    // Object and dependency file, no temporary.
+    assert_eq!(std::fs::read_dir(bench.path("out")).unwrap().count(), 2);
+    assert_eq!(daemon.join().unwrap().last(), Some(&Message::End));
+}
+
+#[test]
+fn a_server_that_goes_is_replaced_by_the_own_compiler() {
+    for cut in ["before the result", "in the object"] {
+        let bench = Bench::new();
+        let (port, server) = server(move |conn, _| {
+            if cut == "in the object" {
+                let piece = Packer::new(1).pack(b"half an obj", conn.version()).unwrap();
+                conn.send_all(&[result(0, ""), Message::FileChunk(piece)], patience()).unwrap();
+            }
+        });
+        let daemon = bench.daemon(port, 2);
+        let output = bench.icecc_with_daemon(&["gcc", "-c", "a.c", "-o", "x.o"]).output().unwrap();
+        assert!(output.status.success(), "{cut}: {}", text(&output.stderr));
+        assert_eq!(bench.read("x.o"), "object:int x;\n", "{cut}");
+        assert!(log_has(&output, "got exception Error ") && log_has(&output, "<building_local>"));
+        let _ = server.join();
+        let heard = daemon.join().unwrap();
+        assert!(matches!(heard.last(), Some(Message::JobLocalBegin(_))), "{heard:?}");
+        let left = std::fs::read_dir(bench.folder.path()).unwrap();
+        assert!(left.flatten().all(|entry| !entry.file_name().to_string_lossy().ends_with(".tmp")));
+    }
+}
+
+#[test]
+fn messages_of_a_remote_gcc_lead_to_one_local_run() {
+    let bench = Bench::new();
+    let (port, server) = server(|conn, _| conn.send(&result(1, "a.c:1:1: error: x\n"), patience()).unwrap());
+    let daemon = bench.daemon(port, 2);
+    let output = bench.icecc_with_daemon(&["gcc", "-c", "a.c", "-o", "x.o"]).output().unwrap();
+    assert!(output.status.success());
+    let line = "local build forced by remote exception: Error 102 - command needs stdout/stderr workaround, recompiling locally";
+    assert!(log_has(&output, line), "{}", text(&output.stderr));
+    server.join().unwrap();
+    daemon.join().unwrap();
+}
+
+#[test]
+fn a_user_may_rule_fall_back_out() {
+    let bench = Bench::new();
+    let daemon = bench.daemon(1, 1);
+    let mut command = bench.icecc_with_daemon(&["gcc", "-c", "a.c", "-o", "x.o"]);
+    let output = command.env("ICECC_FALLBACK", "never").output().unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    assert!(log_has(&output, "ICECC_FALLBACK=never") && !bench.path("x.o").exists());
+    daemon.join().unwrap();
+}
+
+#[test]
+fn the_test_socket_is_the_only_way() {
+    let bench = Bench::new();
+    assert_eq!(bench.icecc_with_daemon(&["gcc", "-c", "a.c"]).status().unwrap().code(), Some(119));
+}
