@@ -11,8 +11,8 @@ use crossbeam::channel::Sender;
 use ice_core::version::Version;
 use ice_net::discover::{self, Answer, Identity, Query, Reach};
 
-/// How long a claimed winner may take to answer.
-const ANSWER: Duration = Duration::from_secs(1);
+/// How long a claimed winner may take to answer. Hosts are to move within the second in which it appeared.
+const ANSWER: Duration = Duration::from_millis(300);
 /// `ICECC_FAKE_STARTTIME` makes us this much older.
 pub const FAKE_AGE: Duration = Duration::from_secs(1000);
 const STACK: usize = 128 << 10;
@@ -62,7 +62,7 @@ pub struct Winner {
 pub fn check_claim(own: Identity, from: SocketAddr, port: u16, reach: Reach, winners: Sender<Winner>) {
     let work = move || {
         let query = Query { netname: own.netname.clone(), port, version: own.version, reach };
-        let Ok(found) = discover::survey(&query, ANSWER / 2) else { return };
+        let Ok(found) = discover::survey(&query, ANSWER) else { return };
         let winner = found.answers.iter().find(|answer| wins(answer, from, &own));
         match winner {
             Some(answer) => {
