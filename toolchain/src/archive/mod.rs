@@ -8,7 +8,7 @@ mod unpack;
 
 pub use canonical::PackError;
 pub use pack::{Packed, Sealed};
-pub use unpack::{UnpackError, UnpackLimits, Unpacked, unpack};
+pub use unpack::{UnpackError, UnpackLimits, Unpacked, read_info, unpack};
 
 use std::fmt;
 

@@ -119,3 +119,12 @@ fn e17_the_name_of_1_4_is_recomputed_while_unpacking() {
     }
     assert_eq!(unpacked.md5_name, Some(name.finish()));
 }
+
+#[test]
+fn what_an_archive_says_of_itself() {
+    let read = |archive: &[u8]| ice_toolchain::archive::read_info(archive, &Default::default()).unwrap();
+    assert_eq!(read(&env().end()), None);
+    let text = b"icecream environment 1\ncompiler gcc\nversion v\ntarget t\nplatform x86_64\n";
+    let info = read(&gzip(&env().file("usr/share/icecream/env", 0o644, text).end())).unwrap();
+    assert_eq!((info.compilers[0].target.as_str(), info.platform.as_str()), ("t", "x86_64"));
+}

@@ -110,7 +110,7 @@ fn e15_a_changed_or_vanished_source_leaves_nothing() {
         sealed.write(Compression::Gzip, 0, out.path(), &mut |_| {}).unwrap_err().to_string().contains("cannot read")
     );
     let names: Vec<_> = fs::read_dir(out.path()).unwrap().map(|e| e.unwrap().path()).collect();
-    assert_eq!(names, [older.clone()]);
+    assert_eq!(names, std::slice::from_ref(&older));
     assert_eq!(fs::read(older).unwrap(), b"older");
     assert!(sealed.write(Compression::None, 0, &out.path().join("none"), &mut |_| {}).is_err());
 }
