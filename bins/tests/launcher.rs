@@ -5,11 +5,12 @@
 
 use ice_bins::iceccd::launcher::{
     Contents, Ended, How, JobLimits, LaunchError, Launcher, LauncherConfig, Layout, Program, RunRequest, RunningJob,
-    UnpackRequest, unpack_archive,
+    UnpackRequest,
 };
 use ice_core::env::EnvId;
 use ice_sandbox::apply::SingleThread;
 use ice_sandbox::channel;
+use ice_toolchain::archive::{self, UnpackLimits};
 use std::error::Error;
 use std::fs::{self, File};
 use std::io::{Read, Write};
@@ -122,7 +123,9 @@ fn give(path: &Path, uid: u32) -> Outcome {
 fn unpack_any(mut input: File, into: &Path, bytes_max: u64) -> Result<Contents, String> {
     let mut magic = [0; 4];
     if input.read_at(&mut magic, 0).is_ok_and(|_| &magic != b"toy ") {
-        return unpack_archive(input, into, bytes_max);
+        let limits = UnpackLimits { expanded: bytes_max, ..UnpackLimits::default() };
+        let done = archive::unpack(input, into, &limits).map_err(|e| e.to_string())?;
+        return Ok(Contents { digest: done.digest, bytes: done.bytes, files: done.files });
     }
     let mut text = String::new();
     input.read_to_string(&mut text).map_err(|e| e.to_string())?;
@@ -166,7 +169,7 @@ fn all(base: &Path, who: &str) -> Outcome {
         ("kill", kill),
         ("refusals", refusals),
         ("unpack", unpack),
-        ("archive of 1.4", archive),
+        ("archive of 1.4", real_archive),
         ("cost", cost),
     ];
     for (name, step) in steps {
@@ -397,7 +400,7 @@ fn unpack(launcher: &Launcher, _: &EnvId, base: &Path) -> Outcome {
 }
 
 /// An archive as 1.4's own program makes it.
-fn archive(launcher: &Launcher, _: &EnvId, base: &Path) -> Outcome {
+fn real_archive(launcher: &Launcher, _: &EnvId, base: &Path) -> Outcome {
     let folder = base.parent().ok_or("no parent")?.join("archive");
     let found = fs::read_dir(&folder).into_iter().flatten().flatten().map(|e| e.path()).next();
     let Some(file) = found else {

@@ -19,7 +19,6 @@ use ice_sandbox::channel;
 pub use ice_sandbox::probe::{Guarantee, Guarantees};
 use ice_sandbox::report::Report;
 pub use ice_sandbox::report::{Ended, How, Usage};
-use ice_toolchain::archive::UnpackLimits;
 use nix::unistd::Pid;
 pub use request::{JobLimits, Layout, Program};
 use request::{Lists, Request};
@@ -290,24 +289,6 @@ impl Unpacked {
     pub fn env(&self) -> &EnvId {
         &self.pending.env
     }
-
-    /// Its folder, below `base` and beside its final place, for a store that does the renaming itself.
-    pub fn folder(&self, base: &Path) -> PathBuf {
-        let EnvId { platform, .. } = &self.pending.env;
-        base.join(format!("target={platform}")).join(format!("{UNPACKING}{}", self.pending.ticket))
-    }
-
-    /// The folder has got its name by other hands than [`Launcher::install`]: it shall stay.
-    pub fn named(mut self) {
-        self.pending.named = true;
-    }
-}
-
-/// `toolchain`'s unpacker in the form that [`LauncherConfig`] wants.
-pub fn unpack_archive(input: File, into: &Path, bytes_max: u64) -> Result<Contents, String> {
-    let limits = UnpackLimits { expanded: bytes_max, ..UnpackLimits::default() };
-    let done = ice_toolchain::archive::unpack(input, into, &limits).map_err(|e| with_causes(&e))?;
-    Ok(Contents { digest: done.digest, bytes: done.bytes, files: done.files })
 }
 
 /// A folder without a final name, removed when nobody gave it one.
@@ -339,11 +320,6 @@ impl Contents {
         let files = u32::from_le_bytes(files.try_into().ok()?);
         Some(Self { digest: *digest, bytes: u64::from_le_bytes(*size), files })
     }
-}
-
-/// An error and what caused it, in one line.
-fn with_causes(error: &dyn std::error::Error) -> String {
-    iter::successors(Some(error), |e| e.source()).map(ToString::to_string).collect::<Vec<_>>().join(": ")
 }
 
 /// Waits for the answer of a short request.
