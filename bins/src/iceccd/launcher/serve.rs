@@ -353,7 +353,8 @@ impl Serve<'_> {
             let left: Vec<String> = names.filter(|n| n.starts_with(UNPACKING) || n.starts_with(REMOVING)).collect();
             for name in left {
                 // What cannot be removed now is met again at the next start.
-                let _ = self.empty(&target.file_name().to_string_lossy(), &name);
+                // Renamed at once, for the tickets of this life begin at 0 again.
+                let _ = self.remove(&target.file_name().to_string_lossy(), &name);
             }
         }
     }
