@@ -246,7 +246,7 @@ fn d36_blacklisting_is_passed_on_or_dropped() {
     let mut s = Scenario::new(config(1));
     let peer = s.client();
     s.say(peer, entry.clone());
-    assert_eq!(s.told(), [entry.clone()]);
+    assert_eq!(s.told(), std::slice::from_ref(&entry));
     let mut s = Scenario::alone(config(1));
     let peer = s.client();
     s.say(peer, entry);
