@@ -20,7 +20,7 @@ pub fn measure(environments: &Path) -> Measurement {
         load_avg: load_avg(&text("/proc/loadavg")),
         memory,
         disk_free: nix::sys::statvfs::statvfs(environments)
-            .map_or(u64::MAX, |s| u64::from(s.blocks_available()).saturating_mul(u64::from(s.fragment_size()))),
+            .map_or(u64::MAX, |s| s.blocks_available().saturating_mul(s.fragment_size())),
     }
 }
 

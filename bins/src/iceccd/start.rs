@@ -168,8 +168,7 @@ fn start_launcher(options: &Options, root: bool, base: &Path, slots: u32) -> Res
 fn unpack_archive(input: File, into: &Path, bytes_max: u64) -> Result<Contents, String> {
     let limits = UnpackLimits { expanded: bytes_max, ..UnpackLimits::default() };
     let unpacked = unpack(input, into, &limits).map_err(|e| crate::exit::chain(&e))?;
-    let files = u32::try_from(unpacked.files).unwrap_or(u32::MAX);
-    Ok(Contents { digest: unpacked.digest, bytes: unpacked.bytes, files })
+    Ok(Contents { digest: unpacked.digest, bytes: unpacked.bytes, files: unpacked.files })
 }
 
 /// The log: `-l`, as root and detached a file of its own, else standard error or ccache's descriptor.
