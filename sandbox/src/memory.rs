@@ -5,6 +5,8 @@ use std::io::{self, Write};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
+use nix::fcntl::{Flock, FlockArg};
+
 /// Bytes that jobs may still take: the least of the host's available memory and, for each control group around us, its
 /// limit less what is in use. Page cache counts as free. `None` if not even the first is known.
 pub fn headroom() -> Option<u64> {
@@ -122,6 +124,8 @@ pub struct Groups {
     /// The folder that holds `top`, by which the groups are removed when no path leads there any more.
     above: File,
     top: String,
+    /// Locked as long as we live: other daemons in the same group sweep only what nobody locks.
+    _alive: Flock<File>,
 }
 
 /// The control group of a slot.
@@ -146,9 +150,9 @@ impl Groups {
         }
         sweep(&place.group);
         let above = File::open(&place.group).map_err(|e| at(&place.group, e))?;
-        let name = format!("{NAME}{}", std::process::id());
-        let top = place.group.join(&name);
-        fs::create_dir(&top).map_err(|e| at(&top, e))?;
+        let (name, top) = new_top(&place.group)?;
+        let alive = File::open(&top).map_err(|e| at(&top, e))?;
+        let alive = Flock::lock(alive, FlockArg::LockExclusiveNonblock).map_err(|(_, e)| at(&top, e.into()))?;
         if place.kind == Kind::V2 {
             fs::write(top.join("cgroup.subtree_control"), "+memory").map_err(|e| at(&top, e))?;
         }
@@ -157,7 +161,7 @@ impl Groups {
             Group::make(place.kind, &folder).map_err(|e| at(&folder, e))
         };
         let slots = (0..slots).map(slot).collect::<Result<_, _>>()?;
-        Ok(Self { slots, above, top: name })
+        Ok(Self { slots, above, top: name, _alive: alive })
     }
 
     /// The group of a slot.
@@ -199,10 +203,26 @@ fn make_room(place: &Place) -> io::Result<()> {
     fs::write(control, "+memory")
 }
 
-/// Removes what earlier daemons left. Groups in use refuse that, which is as it should be.
+/// A folder of a new name: process ids repeat between pid namespaces.
+fn new_top(group: &Path) -> Result<(String, PathBuf), String> {
+    let mut tries = 0;
+    loop {
+        let name = format!("{NAME}{}-{tries}", std::process::id());
+        let top = group.join(&name);
+        match fs::create_dir(&top) {
+            Ok(()) => return Ok((name, top)),
+            Err(e) if e.kind() == io::ErrorKind::AlreadyExists && tries < 100 => tries += 1,
+            Err(e) => return Err(format!("{}: {e}", top.display())),
+        }
+    }
+}
+
+/// Removes what earlier daemons left. Groups of living ones are locked; groups in use refuse it anyway.
 fn sweep(group: &Path) {
     let old = fs::read_dir(group).into_iter().flatten().flatten();
     for top in old.filter(|e| e.file_name().to_string_lossy().starts_with(NAME)) {
+        let Ok(folder) = File::open(top.path()) else { continue };
+        let Ok(_dead) = Flock::lock(folder, FlockArg::LockExclusiveNonblock) else { continue };
         for slot in fs::read_dir(top.path()).into_iter().flatten().flatten() {
             let _ = fs::remove_dir(slot.path());
         }
