@@ -38,5 +38,11 @@ pub fn main() -> ExitCode {
             return ExitCode::from(1);
         }
     };
-    exit::finish("iceccd", start::run(options))
+    let logs_to_file = options.log_file.is_some() || options.detach;
+    let ended = start::run(options);
+    // Standard error may be nobody's; with no log file the log is standard error itself.
+    if let Some(failure) = ended.as_ref().err().filter(|_| logs_to_file) {
+        log::error!("{failure}");
+    }
+    exit::finish("iceccd", ended)
 }
