@@ -12,6 +12,7 @@ Compiles on other machines of the network, or here if that is not possible.
 Usage:
   icecc COMPILER [OPTIONS] -c SOURCE -o OBJECT
   icecc --build-native [COMPILER] [FILE...]
+  icecc --inspect-env ARCHIVE [--json]
   icecc --help | --version
 
 Links to icecc that are named as a compiler and stand first in PATH do the same without being called by name.
@@ -20,6 +21,7 @@ Options:
   --help           show this text
   --version        show the version
   --build-native   make an environment (archive) of COMPILER, gcc by default, with FILEs added
+  --inspect-env    tell what an environment is for, what it holds and what it lacks
 
 Environment variables:
   ICECC                    no: run everything here, in a slot of the daemon; disable: do not use the daemon

@@ -371,11 +371,21 @@ fn own_option(role: Role, words: &[OsString], variables: &Variables, own_exe: &P
         Some(b"--build-native") if role == Role::Icecc => {
             Err(build_native::run(words.get(1..).unwrap_or_default(), variables, own_exe))
         }
+        Some(b"--inspect-env") if role == Role::Icecc => inspect_env(words.get(1..).unwrap_or_default()),
         Some([b'-', ..]) => {
             let word = words.first().map(|word| word.to_string_lossy().into_owned()).unwrap_or_default();
             Err(Failure::new(format!("unknown option {word}")).hint("--help lists the options"))
         }
         Some(_) => Ok(None),
+    }
+}
+
+/// `--inspect-env FILE [--json]`, in either order.
+fn inspect_env(words: &[OsString]) -> Result<Option<i32>, Failure> {
+    let (options, files): (Vec<_>, Vec<_>) = words.iter().partition(|word| *word == "--json");
+    match files[..] {
+        [file] => crate::create_env::inspect(Path::new(file), !options.is_empty()).map(|code| Some(code.into())),
+        _ => Err(Failure::new("--inspect-env needs the name of one archive")),
     }
 }
 
