@@ -1,0 +1,45 @@
+#!/bin/sh
+# Runs one line of a *Must show* list by itself and prints what it found.
+#
+#   scripts/prove.sh main.N      N: 1 to 9
+set -eu
+root=$(cd "$(dirname "$0")/.." && pwd)
+cd "$root"
+. scripts/prepare.sh
+# shellcheck disable=SC2086
+need $PACKAGES_TEST
+need_cargo
+
+# One of the long end-to-end tests, by our release programs.
+end_to_end() { cargo test -q --release -p ice-bins --test e2e -- --ignored --nocapture --exact "prove::$1"; }
+
+case ${1:-} in
+    main.1) exec scripts/fresh.sh ;;
+    main.2)
+        need python3:python3
+        cargo build -q --release --bins
+        python3 testdata/wire/check.py --icedump target/release/icedump --round-trip
+        cargo test -q -p ice-net
+        ;;
+    main.3) end_to_end main_3_make_j200_also_with_hosts_that_die ;;
+    main.4) end_to_end main_4_a_frozen_host_costs_others_little ;;
+    main.5) cargo test -q --release -p ice-bins --test e2e -- --nocapture compile:: ;;
+    main.6) SIM_SEEDS=20 cargo test -q --release -p ice-core --test sim -- --nocapture --include-ignored ;;
+    main.7) exec .ci/run ;;
+    main.8)
+        scripts/bench.sh
+        cargo bench -q -p ice-bins --bench scheduler
+        ;;
+    main.9)
+        folder=$(mktemp -d)
+        trap 'rm -rf "$folder"' EXIT
+        scripts/install.sh --prefix /opt/icecream --destdir "$folder"
+        chmod 755 "$folder"
+        PROVE_INSTALLED=$folder/opt/icecream end_to_end main_9_the_manual_as_written
+        scripts/bench.sh "local job"
+        ;;
+    *)
+        sed -n 's/^# \{0,1\}//; 2,4p' "$0"
+        exit 2
+        ;;
+esac
