@@ -19,6 +19,7 @@ mod remote;
 pub mod response;
 mod signals;
 mod spool;
+mod usage;
 mod variables;
 
 use crate::exit::Failure;

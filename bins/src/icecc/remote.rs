@@ -4,10 +4,10 @@ use super::output::{Incoming, print};
 use super::preprocess::Preprocessor;
 use super::probe::Probe;
 use super::signals::{Caught, die_of};
+use super::usage::Usage;
 use super::{Task, environment::Archives, local, variables};
 use ice_core::client::{End, File, Input, Output, Request, Submission, Trouble};
 use ice_core::cmdline::{Family, Mode, RemoteJob};
-use ice_core::job::JobStats;
 use ice_core::limits;
 use ice_core::message::{CompileFile, CompileResult, EnvTarget, Message};
 use ice_core::text::Text;
@@ -426,19 +426,10 @@ impl Flow<'_> {
     /// The scheduler chose this host: the user's own command is run, and counted.
     fn compile_here(&mut self) {
         self.preprocessor.stop();
-        let before = children_usage();
+        let before = Usage::of_children();
         let (status, real) = local::run_child(self.task);
-        let after = children_usage();
-        let sizes = [Some(self.job.output.clone()), self.job.split_dwarf.then(|| self.job.dwo())];
-        let output: u64 = sizes.into_iter().flatten().map(|path| file_size(&path)).sum();
-        let stats = JobStats {
-            real_ms: clamp(real.as_millis()),
-            user_ms: clamp(after.0.saturating_sub(before.0).into()),
-            sys_ms: clamp(after.1.saturating_sub(before.1).into()),
-            page_faults: clamp(after.2.saturating_sub(before.2).into()),
-            out_uncompressed: clamp(output.into()),
-            ..JobStats::default()
-        };
+        let outputs = [Some(self.job.output.clone()), self.job.split_dwarf.then(|| self.job.dwo())];
+        let stats = Usage::of_children().stats_since(&before, real, outputs.into_iter().flatten());
         self.handle(Input::Compiled { status, stats });
     }
 
@@ -487,6 +478,9 @@ fn without_count(said: &[u8]) -> &[u8] {
 
 /// Waits until one of `fds` can be read or has ended; a signal ends the wait too.
 pub(super) fn readable(fds: &[BorrowedFd<'_>], timeout: PollTimeout) -> Vec<bool> {
+    if fds.is_empty() && timeout == PollTimeout::ZERO {
+        return Vec::new();
+    }
     let mut fds: Vec<PollFd<'_>> = fds.iter().map(|fd| PollFd::new(*fd, PollFlags::POLLIN)).collect();
     let _ = poll(&mut fds, timeout);
     fds.iter().map(|fd| fd.any().unwrap_or(false)).collect()
@@ -503,25 +497,6 @@ fn read_full(from: &mut impl Read, room: &mut [u8]) -> io::Result<usize> {
         }
     }
     Ok(n)
-}
-
-/// User ms, system ms and page faults of all ended children.
-fn children_usage() -> (u64, u64, u64) {
-    use nix::sys::resource::{UsageWho, getrusage};
-    use nix::sys::time::TimeValLike;
-    let Ok(usage) = getrusage(UsageWho::RUSAGE_CHILDREN) else { return (0, 0, 0) };
-    let number = |n: i64| u64::try_from(n).unwrap_or(0);
-    let faults = usage.major_page_faults() + usage.minor_page_faults() + usage.full_swaps();
-    (number(usage.user_time().num_milliseconds()), number(usage.system_time().num_milliseconds()), number(faults))
-}
-
-fn clamp(n: u128) -> u32 {
-    u32::try_from(n).unwrap_or(u32::MAX)
-}
-
-fn file_size(path: &[u8]) -> u64 {
-    use std::os::unix::ffi::OsStrExt;
-    std::fs::metadata(std::ffi::OsStr::from_bytes(path)).map_or(0, |meta| meta.len())
 }
 
 #[cfg(test)]

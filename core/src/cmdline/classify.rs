@@ -7,7 +7,7 @@ use super::assembler::Assembler;
 use super::job::{Mode, RemoteJob, Word};
 use super::options::{self, Does, Value};
 use super::reason::Reason;
-use super::{Family, FileKind, Files, Invocation, Side, paths};
+use super::{Family, FileKind, Files, Invocation, Side, language, paths};
 use crate::job::Language;
 
 /// What the user's environment says about classification.
@@ -40,44 +40,6 @@ pub fn classify(invocation: &Invocation<'_>, settings: &Settings, files: &dyn Fi
     match scan.run().and_then(|()| scan.conclude(settings)) {
         Ok(job) => Verdict::Remote(Box::new(job)),
         Err(Stay(reason, word)) => Verdict::Local(reason, word),
-    }
-}
-
-/// The language of a command line, whether it can go or not: by `-x`, by the first input's suffix, by the driver's name. It
-/// decides between `ICECC_CC` and `ICECC_CXX` (`spec/client.md` A.3).
-pub fn language(invocation: &Invocation<'_>) -> Language {
-    let mut found = None;
-    let mut words = invocation.words.iter();
-    while let Some(word) = words.next() {
-        let known = options::find(word);
-        let value = match known {
-            Some(opt) if opt.value != Value::No && word.len() == opt.name.len() => words.next(),
-            _ => None,
-        };
-        if known.is_some_and(|opt| opt.does == Does::Language) {
-            let joined = word.get(2..).filter(|name| !name.is_empty());
-            if let Some(named) = joined.or(value.map(Vec::as_slice)).and_then(language_named) {
-                return named;
-            }
-        } else if !word.starts_with(b"-") && found.is_none() {
-            found = language_of_suffix(word, invocation.driver.language);
-        }
-    }
-    found.unwrap_or(invocation.driver.language)
-}
-
-fn language_named(name: &[u8]) -> Option<Language> {
-    let known = [Language::C, Language::Cxx, Language::ObjC, Language::ObjCxx];
-    known.into_iter().find(|language| language.option().as_bytes() == name)
-}
-
-fn language_of_suffix(path: &[u8], driver: Language) -> Option<Language> {
-    match paths::suffix(path)? {
-        b"cc" | b"cpp" | b"cxx" | b"cp" | b"c++" | b"C" | b"ii" => Some(Language::Cxx),
-        b"m" | b"mi" => Some(Language::ObjC),
-        b"mm" | b"mii" | b"M" => Some(Language::ObjCxx),
-        b"c" | b"i" => Some(driver),
-        _ => None,
     }
 }
 
@@ -283,7 +245,7 @@ impl<'a> Scan<'a> {
     /// `-x` decides over the suffix (Improve 14). Of the joined form 1.4 takes no notice; it is only used where no suffix tells.
     fn language_option(&mut self, word: &[u8], value: Option<&[u8]>, joined: bool) -> Result<(), Stay> {
         let name = if joined { word.get(2..).unwrap_or_default() } else { value.unwrap_or_default() };
-        let Some(language) = language_named(name) else {
+        let Some(language) = language::named(name) else {
             return Err(Stay(Reason::Language, name.to_vec()));
         };
         if joined {
@@ -440,7 +402,7 @@ impl<'a> Scan<'a> {
             return Ok(language);
         }
         let no_input = input.is_empty().then_some(self.driver_language);
-        let by_suffix = language_of_suffix(input, self.driver_language).or(no_input);
+        let by_suffix = language::of_suffix(input, self.driver_language).or(no_input);
         by_suffix.or(self.joined_language).ok_or_else(|| Stay(Reason::Suffix, input.to_vec()))
     }
 

@@ -6,6 +6,7 @@
 mod assembler;
 pub mod classify;
 mod job;
+mod language;
 mod options;
 pub mod paths;
 mod reason;
@@ -13,8 +14,9 @@ pub mod response;
 
 use crate::job::Language;
 
-pub use classify::{Settings, Verdict, classify, language};
+pub use classify::{Settings, Verdict, classify};
 pub use job::{Mode, RemoteJob, Word};
+pub use language::language;
 pub use reason::Reason;
 
 /// The two kinds of compilers whose options are known.

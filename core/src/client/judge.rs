@@ -1,0 +1,61 @@
+//! Whether the result of a compile server is taken. A remote failure is never the last word, unless it is plainly the source's
+//! (`spec/client.md` D.6 and H).
+
+use super::{Request, Trouble};
+use crate::cmdline::{Family, Mode};
+use crate::message::CompileResult;
+
+/// Words of compilers and assemblers for a file that is here, but not on the server (`.incbin`, lists named by options …).
+const MISSING_FILE: [&[u8]; 5] =
+    [b"No such file or directory", b"Could not find", b"cannot find", b"error opening", b"could not open"];
+
+/// Why a result is not taken.
+pub(super) fn objection(request: &Request, result: &CompileResult) -> Option<Trouble> {
+    let silent = result.stderr.is_empty() && result.stdout.is_empty();
+    if result.status != 0 && result.out_of_memory != 0 {
+        return Some(Trouble::OutOfMemory);
+    }
+    if result.status >= 100 && silent {
+        // 1.4 ends the build with that status (Improve 25).
+        return Some(Trouble::Crash);
+    }
+    // Fully expanded text makes compilers warn about macros that they would forgive, and show the wrong lines.
+    if !silent && ((request.family == Family::Gcc && request.caret_redo) || request.mode == Mode::Full) {
+        return Some(Trouble::Messages);
+    }
+    if contains(result.stderr.as_bytes(), b"file not found") {
+        return Some(Trouble::FileNotFound);
+    }
+    let stderr = result.stderr.as_bytes();
+    let plain = contains(stderr, b": error: ") || contains(stderr, b": fatal error: ");
+    let missing = MISSING_FILE.iter().any(|phrase| contains(stderr, phrase));
+    if result.status != 0 && (request.failure_is_doubtful || !plain || missing || names_no_place(stderr)) {
+        return Some(Trouble::Doubtful);
+    }
+    None
+}
+
+/// Whether an error is not of the form `file:line: error:`, but the driver's, assembler's or linker's.
+fn names_no_place(stderr: &[u8]) -> bool {
+    stderr.split(|&b| b == b'\n').any(|line| {
+        let Some(at) = find(line, b"error: ") else { return false };
+        let before = line.get(..at).unwrap_or_default();
+        if before.starts_with(b"<") {
+            return true; // `<inline asm>:1:2: `
+        }
+        let before = before.strip_suffix(b"fatal ").unwrap_or(before);
+        // `file:12:3: ` ends in a number and a colon; so does `file:12: `.
+        let place = before.strip_suffix(b": ").and_then(|place| place.rsplit(|&b| b == b':').next());
+        !place.is_some_and(|number| !number.is_empty() && number.iter().all(u8::is_ascii_digit))
+            // With colours on, escape sequences stand between; those are taken on trust.
+            && !before.contains(&0x1b)
+    })
+}
+
+fn contains(text: &[u8], part: &[u8]) -> bool {
+    find(text, part).is_some()
+}
+
+fn find(text: &[u8], part: &[u8]) -> Option<usize> {
+    text.windows(part.len()).position(|window| window == part)
+}
