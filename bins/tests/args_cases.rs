@@ -1,5 +1,8 @@
 //! Every command line of `testdata/cmdline/args-cases.json` is judged as its header explains: as 1.4 does, or as `ours` says.
 
+// A case that cannot be read is a failed case.
+#![allow(clippy::unwrap_used)]
+
 use ice_bins::icecc::files::HostFiles;
 use ice_bins::icecc::response;
 use ice_core::cmdline::{Driver, Family, Invocation, RemoteJob, Settings, Side, Verdict, classify, paths};
