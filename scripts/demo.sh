@@ -113,7 +113,8 @@ project_generated() {
       for n in $(seq 1 30); do echo "int c$n(int); int p$n(int);"; done
       echo 'int main(void) { int s = 0;'
       for n in $(seq 1 30); do echo "s += c$n($n) + p$n($n);"; done
-      echo 'printf("sum of all: %d\n", s); return 0; }'; } >main.c
+      # Not echo, which turns the two characters into a line's end in some shells.
+      printf '%s\n' 'printf("sum of all: %d\n", s); return 0; }'; } >main.c
     echo main.c >>files
     flags=
     expected="sum of all"
@@ -123,7 +124,8 @@ if [ $generated = no ] && fetch_sources; then
     say "sources of Debian: lua5.4 and fmtlib"
     project_of_debian
 else
-    say "no source packages ($(cat "$work/apt/error" 2>/dev/null | tail -n 1)): 61 generated files"
+    [ $generated = yes ] || say "no source packages: $(tail -n 1 "$work/apt/error" 2>/dev/null || echo 'no apt')"
+    say "61 generated files"
     project_generated
 fi
 count=$(wc -l <files)
