@@ -14,7 +14,7 @@ use ice_net::error::ConnError;
 
 use super::door::Door;
 use super::scheduler::Scheduler;
-use super::{LIMIT, dial, until, within};
+use super::{LIMIT, connect_with, shake_hands, until, within};
 
 /// What a daemon is and says of itself.
 #[derive(Clone, Debug)]
@@ -29,6 +29,8 @@ pub struct Setup {
     pub load: Option<u32>,
     /// A door it shares with others; else it has its own.
     pub door: Option<Arc<Door>>,
+    /// How much the system may take in that it does not read.
+    pub unread_max: Option<usize>,
 }
 
 impl Setup {
@@ -44,7 +46,7 @@ impl Setup {
             no_remote: 0,
             features: features::ENV_XZ | features::ENV_ZSTD,
         };
-        Self { from: Ipv4Addr::LOCALHOST, offer: 43, login, load: Some(0), door: None }
+        Self { from: Ipv4Addr::LOCALHOST, offer: 43, login, load: Some(0), door: None, unread_max: None }
     }
 
     /// With so many slots.
@@ -172,7 +174,8 @@ impl Daemon {
     /// Connects, logs in, waits for CS_CONF where there is one, reports its load, and waits for the first probe to be over.
     #[track_caller]
     pub fn login(scheduler: &Scheduler, mut setup: Setup) -> Self {
-        let mut conn = dial(setup.from, scheduler.port, setup.offer);
+        let stream = connect_with(setup.from, scheduler.port, setup.unread_max);
+        let mut conn = shake_hands(stream, scheduler.port, setup.offer);
         let own_door = setup.login.port == 0 && setup.door.is_none();
         let door = if own_door { Some(Arc::new(Door::open())) } else { setup.door.clone() };
         let visits = door.as_ref().map_or(0, |door| door.visits());

@@ -45,7 +45,15 @@ pub fn within(limit: Duration) -> Deadline {
 
 /// A connection from one of this host's loopback addresses, before anything is said.
 pub fn connect_from(from: Ipv4Addr, port: u16) -> TcpStream {
+    connect_with(from, port, None)
+}
+
+/// The same with a bound on what the system takes in unread.
+pub fn connect_with(from: Ipv4Addr, port: u16, unread_max: Option<usize>) -> TcpStream {
     let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
+    if let Some(bytes) = unread_max {
+        socket.set_recv_buffer_size(bytes).unwrap();
+    }
     socket.bind(&SocketAddr::new(IpAddr::V4(from), 0).into()).unwrap();
     let to = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
     socket.connect_timeout(&to.into(), LIMIT).unwrap_or_else(|e| panic!("cannot connect to port {port}: {e}"));
@@ -54,8 +62,13 @@ pub fn connect_from(from: Ipv4Addr, port: u16) -> TcpStream {
 
 /// A connection after its handshake.
 pub fn dial(from: Ipv4Addr, port: u16, offer: u32) -> Conn {
+    shake_hands(connect_from(from, port), port, offer)
+}
+
+/// Shakes hands.
+pub fn shake_hands(stream: TcpStream, port: u16, offer: u32) -> Conn {
     let deadline = Deadline::after(Step::Offer, LIMIT);
-    Conn::establish(connect_from(from, port), Version::new(offer), deadline)
+    Conn::establish(stream, Version::new(offer), deadline)
         .unwrap_or_else(|e| panic!("no handshake at {offer} on port {port}: {e}"))
 }
 
