@@ -27,6 +27,8 @@ use parking_lot::Mutex;
 const OURS: Kind = Kind::Ours(env!("CARGO_BIN_EXE_icecc-scheduler"));
 /// Submitters that share the requests.
 const SUBMITTERS: usize = 4;
+/// Jobs a submitter asks for and reads nothing: their answers are more than any socket takes in.
+const STUCK: usize = 80_000;
 /// How long a submitter that stops reading is watched.
 const FROZEN: Duration = Duration::from_secs(12);
 
@@ -118,7 +120,8 @@ fn measure(kind: Kind, size: Size) -> Figures {
     if kind.is_ours() {
         until("all hosts probed", || door.visits() >= size.hosts);
     }
-    let mut submitters: Vec<Daemon> = (0..SUBMITTERS).map(|n| submitter(&scheduler, &door, &format!("submitter{n}"))).collect();
+    let mut submitters: Vec<Daemon> =
+        (0..SUBMITTERS).map(|n| submitter(&scheduler, &door, &format!("submitter{n}"))).collect();
     let idle_kib = scheduler.resident_kib();
     let cpu_before = scheduler.cpu_ms();
 
@@ -228,11 +231,11 @@ fn work(submitter: Daemon, hosts: &Hosts, decided: &AtomicUsize, all: usize, end
     }
 }
 
-/// A submitter asks for 10,000 jobs of a large host and reads nothing; another one goes on as ever.
+/// A submitter asks for STUCK jobs of a large host and reads nothing; another one goes on as ever.
 fn frozen(kind: Kind, door: &Arc<Door>) -> Frozen {
-    let scheduler = Scheduler::start_with(kind, &Options::default());
+    let scheduler = Scheduler::start_with(kind, &Options { quiet: true, ..Options::default() });
     let shared = |setup: Setup| Setup { door: Some(Arc::clone(door)), ..setup };
-    let _large = scheduler.host(shared(Setup::new("large").slots(20_000).env("F").from(9)));
+    let _large = scheduler.host(shared(Setup::new("large").slots(200_000).env("F").from(9)));
     let mut small = scheduler.host(shared(Setup::new("small").slots(4).env("E").from(8)));
     let mut other = submitter(&scheduler, door, "other");
     let mut text = TextPeer::connect(&scheduler);
@@ -242,7 +245,7 @@ fn frozen(kind: Kind, door: &Arc<Door>) -> Frozen {
         figures.before = figures.before.max(one_job(&mut other, &mut small));
     }
     let mut stuck = scheduler.host(Setup { unread_max: Some(4096), ..shared(Setup::new("stuck").slots(0)) });
-    for n in 0..10_000 {
+    for n in 0..STUCK {
         let request = GetCs { preferred_host: "large".into(), ..ask(&format!("stuck{n}.cpp"), "F") };
         if stuck.conn().send(&Message::GetCs(request), within(Duration::from_millis(200))).is_err() {
             break;
@@ -256,7 +259,6 @@ fn frozen(kind: Kind, door: &Arc<Door>) -> Frozen {
         figures.control = figures.control.max(asked.elapsed());
         std::thread::sleep(Duration::from_millis(10));
     }
-    println!("{}", scheduler.log().lines().filter(|l| !l.contains("other") && !l.contains("NEW ") && !l.contains("put ")&& !l.contains("END ")).collect::<Vec<_>>().join("\n"));
     figures.dropped = !text.command("listcs").contains("stuck (");
     figures
 }

@@ -6,9 +6,14 @@
 //! a test takes it by `mod fake;`, a benchmark by `#[path = "../tests/fake/mod.rs"]`. It knows no test.
 
 #![allow(dead_code, reason = "each test program uses another part")]
-#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test ends where its peer does not do what the script says")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "a test ends where its peer does not do what the script says"
+)]
 
 mod daemon;
+mod datagram;
 mod door;
 mod monitor;
 mod remote;
@@ -18,13 +23,15 @@ mod text;
 #[allow(unused_imports, reason = "as above")]
 pub use daemon::{Answer, Daemon, Setup, ask, env};
 #[allow(unused_imports, reason = "as above")]
+pub use datagram::{announcement, answering_as, query};
+#[allow(unused_imports, reason = "as above")]
 pub use door::{Door, silent_port, unused_port};
 #[allow(unused_imports, reason = "as above")]
 pub use monitor::{Monitor, fields};
 #[allow(unused_imports, reason = "as above")]
 pub use remote::{Client, CompileServer, SchedulerDouble};
 #[allow(unused_imports, reason = "as above")]
-pub use scheduler::{Kind, Options, Scheduler};
+pub use scheduler::{Ended, Kind, Options, Scheduler, free_ports, run_to_end, scratch};
 #[allow(unused_imports, reason = "as above")]
 pub use text::TextPeer;
 
@@ -70,6 +77,21 @@ pub fn shake_hands(stream: TcpStream, port: u16, offer: u32) -> Conn {
     let deadline = Deadline::after(Step::Offer, LIMIT);
     Conn::establish(stream, Version::new(offer), deadline)
         .unwrap_or_else(|e| panic!("no handshake at {offer} on port {port}: {e}"))
+}
+
+/// A connection after its handshake, for bytes that are no message.
+pub fn raw(port: u16, offer: u32) -> TcpStream {
+    use std::io::{Read, Write};
+    let mut stream = connect_from(Ipv4Addr::LOCALHOST, port);
+    stream.set_read_timeout(Some(LIMIT)).unwrap();
+    let mut word = [0; 4];
+    stream.write_all(&offer.to_le_bytes()).unwrap();
+    stream.read_exact(&mut word).unwrap();
+    let agreed = offer.min(u32::from_le_bytes(word));
+    stream.write_all(&agreed.to_le_bytes()).unwrap();
+    stream.read_exact(&mut word).unwrap();
+    assert_eq!(u32::from_le_bytes(word), agreed);
+    stream
 }
 
 /// Waits until something holds, looking often; false if it never did.

@@ -265,6 +265,41 @@ impl Drop for Nudge {
     }
 }
 
+/// How a program ended.
+#[derive(Debug)]
+pub struct Ended {
+    /// Its exit code.
+    pub code: Option<i32>,
+    /// What it printed.
+    pub stdout: String,
+    /// What it complained of.
+    pub stderr: String,
+}
+
+/// Runs a program that ends by itself; killed, and without a code, if it does not.
+pub fn run_to_end(kind: Kind, args: &[&str], limit: Duration) -> Ended {
+    let path = |name: &str| scratch(&format!("run-{name}-{}", NEXT.fetch_add(1, Ordering::Relaxed)));
+    let (out, err) = (path("out"), path("err"));
+    let mut command = Command::new(kind.path());
+    command.args(args).env("ICECC_TESTS", "1").stdin(Stdio::null());
+    command.stdout(File::create(&out).unwrap()).stderr(File::create(&err).unwrap());
+    let mut child = command.spawn().unwrap();
+    let mut code = None;
+    let ended = holds_within(limit, || {
+        code = child.try_wait().unwrap().map(|status| status.code());
+        code.is_some()
+    });
+    if !ended {
+        let _ = child.kill();
+        let _ = child.wait();
+    }
+    let read = |path: &Path| String::from_utf8_lossy(&fs::read(path).unwrap_or_default()).into_owned();
+    let ended = Ended { code: code.flatten(), stdout: read(&out), stderr: read(&err) };
+    let _ = fs::remove_file(out);
+    let _ = fs::remove_file(err);
+    ended
+}
+
 static NEXT: AtomicU32 = AtomicU32::new(0);
 
 /// A port of which the next one is free too, for TCP and UDP.

@@ -7,7 +7,14 @@
 #[path = "../fake/mod.rs"]
 mod fake;
 
+mod feed;
+mod jobs;
+mod load;
+mod peers;
 mod same_feed;
+mod selection;
+mod start;
+mod table;
 
 use fake::{Kind, Scheduler};
 
@@ -22,9 +29,14 @@ fn ours() -> Scheduler {
 
 /// Runs a test against ours and, where it is installed, against 1.4, at the same time.
 fn both(test: impl Fn(&Scheduler) + Sync) {
+    both_kinds(|kind| test(&Scheduler::start(kind)));
+}
+
+/// The same for tests that start schedulers themselves.
+fn both_kinds(test: impl Fn(Kind) + Sync) {
     std::thread::scope(|scope| {
-        let theirs = Kind::Debian.is_here().then(|| scope.spawn(|| test(&Scheduler::start(Kind::Debian))));
-        let ours = scope.spawn(|| test(&ours()));
+        let theirs = Kind::Debian.is_here().then(|| scope.spawn(|| test(Kind::Debian)));
+        let ours = scope.spawn(|| test(OURS));
         let ours_failed = ours.join().is_err();
         let theirs_failed = theirs.is_some_and(|theirs| theirs.join().is_err());
         assert!(!ours_failed, "failed with our scheduler");

@@ -214,7 +214,8 @@ fn feed(told: &[Message]) -> Feed {
             Message::JobLocalDone { id } => event(&mut feed, &files, *id, "local done".into()),
             Message::MonStats(stats) => {
                 let fields = fields(stats);
-                let name = fields.get("Name").cloned().or_else(|| names.get(&stats.host.0).cloned()).unwrap_or_default();
+                let name =
+                    fields.get("Name").cloned().or_else(|| names.get(&stats.host.0).cloned()).unwrap_or_default();
                 names.insert(stats.host.0, name.clone());
                 let seen = feed.hosts.entry(name).or_default();
                 if fields.get("State").is_some() {

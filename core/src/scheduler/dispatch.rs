@@ -154,7 +154,7 @@ impl Scheduler {
             known.installing += usize::from(install.is_some());
         }
         if let Some(host) = self.cluster.host_mut(choice.host) {
-            host.jobs.push(id);
+            host.jobs.push_back(id);
             if let Some(key) = install {
                 host.installing.insert(key, Installing { since, job: id, need: asker.need });
             }

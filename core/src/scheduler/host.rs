@@ -79,7 +79,7 @@ pub(super) struct Host {
     /// Jobs were given to it and then it fell silent: nothing more until it shows life.
     pub suspect: bool,
     /// Jobs it is the server of, in order of assignment.
-    pub jobs: Vec<JobId>,
+    pub jobs: VecDeque<JobId>,
     pub running: u32,
     pub local: BTreeMap<u32, LocalJob>,
     /// Jobs it asked for, in any state.
@@ -143,7 +143,7 @@ impl Host {
             client_count: 0,
             accepting: if no_remote { Accepting::Yes } else { Accepting::Unknown },
             suspect: false,
-            jobs: Vec::new(),
+            jobs: VecDeque::new(),
             running: 0,
             local: BTreeMap::new(),
             asked: BTreeSet::new(),

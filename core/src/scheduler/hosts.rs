@@ -107,7 +107,7 @@ impl Scheduler {
         let Some(host) = self.cluster.host(id) else { return };
         let (peer, name) = (host.peer, host.name.clone());
         let mut queued: Vec<JobId> = Vec::new();
-        let mut others: Vec<JobId> = host.jobs.clone();
+        let mut others: Vec<JobId> = host.jobs.iter().copied().collect();
         for job in &host.asked {
             match self.jobs.get(job).map(|j| j.state) {
                 Some(State::Pending) => queued.push(*job),

@@ -263,7 +263,10 @@ impl Scheduler {
         }
         let Some(server) = job.server() else { return };
         if let Some(host) = self.cluster.host_mut(server) {
-            host.jobs.retain(|other| *other != id);
+            // Jobs end roughly in the order they came, so it stands near the front.
+            if let Some(at) = host.jobs.iter().position(|other| *other == id) {
+                host.jobs.remove(at);
+            }
             host.running -= u32::from(matches!(job.state, State::Compiling { .. }));
         }
         self.end_installs(server, |install| install.job == id);

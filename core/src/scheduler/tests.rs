@@ -451,7 +451,7 @@ fn s34_submitters_take_turns_by_niceness() {
     s.said.clear();
     let mut order = Vec::new();
     for _ in 0..16 {
-        let Some(job) = s.scheduler.cluster.host(h.host).unwrap().jobs.first().copied() else { break };
+        let Some(job) = s.scheduler.cluster.host(h.host).unwrap().jobs.front().copied() else { break };
         s.finish(h, job.0, 0, 1, 0);
         for (_, message) in s.said.drain(..) {
             if let Message::UseCs(use_cs) = message {

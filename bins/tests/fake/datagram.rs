@@ -1,0 +1,69 @@
+//! What goes over UDP: queries, announcements, and a scheduler that only answers.
+
+use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+/// Asks the scheduler on this port as a peer of that version does; its answer, if there is one.
+pub fn query(port: u16, version: u8) -> Option<Vec<u8>> {
+    let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    socket.set_read_timeout(Some(Duration::from_secs(1))).unwrap();
+    let mut answer = [0; 512];
+    // A datagram may be lost, and an answer that is not to come costs a second each time.
+    for _ in 0..2 {
+        socket.send_to(&[version], (Ipv4Addr::LOCALHOST, port)).unwrap();
+        if let Ok((n, _)) = socket.recv_from(&mut answer) {
+            return answer.get(..n).map(<[u8]>::to_vec);
+        }
+    }
+    None
+}
+
+/// An announcement (`spec/wire.md` 7).
+pub fn announcement(version: u8, start: u64, netname: &str) -> Vec<u8> {
+    let mut bytes = b"ICF".to_vec();
+    bytes.push(version);
+    bytes.extend_from_slice(&((start >> 32) as u32).to_be_bytes());
+    bytes.extend_from_slice(&(start as u32).to_be_bytes());
+    bytes.extend_from_slice(netname.as_bytes());
+    bytes.resize(268, 0);
+    bytes
+}
+
+/// Answers queries on this port as such a scheduler until it is dropped.
+pub fn answering_as(port: u16, version: u8, start: u64, netname: &str) -> Answering {
+    let socket = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, port)).unwrap();
+    socket.set_read_timeout(Some(Duration::from_millis(50))).unwrap();
+    let stop = Arc::new(AtomicBool::new(false));
+    let (stopped, netname) = (Arc::clone(&stop), netname.to_owned());
+    std::thread::spawn(move || {
+        let mut asked = [0; 512];
+        while !stopped.load(Ordering::Relaxed) {
+            if let Ok((1, from)) = socket.recv_from(&mut asked) {
+                answer(&socket, from, asked[0], version, start, &netname);
+            }
+        }
+    });
+    Answering(stop)
+}
+
+fn answer(socket: &UdpSocket, to: SocketAddr, asker: u8, version: u8, start: u64, netname: &str) {
+    let mut bytes = vec![asker.wrapping_add(3)];
+    bytes.extend_from_slice(&u32::from(version).to_be_bytes());
+    bytes.extend_from_slice(&((start >> 32) as u32).to_be_bytes());
+    bytes.extend_from_slice(&(start as u32).to_be_bytes());
+    bytes.extend_from_slice(netname.as_bytes());
+    bytes.resize(268, 0);
+    let _ = socket.send_to(&bytes, to);
+}
+
+/// See [`answering_as`].
+#[derive(Debug)]
+pub struct Answering(Arc<AtomicBool>);
+
+impl Drop for Answering {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
