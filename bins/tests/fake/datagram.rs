@@ -3,6 +3,7 @@
 use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::JoinHandle;
 use std::time::Duration;
 
 /// Asks the scheduler on this port as a peer of that version does; its answer, if there is one.
@@ -37,7 +38,7 @@ pub fn answering_as(port: u16, version: u8, start: u64, netname: &str) -> Answer
     socket.set_read_timeout(Some(Duration::from_millis(50))).unwrap();
     let stop = Arc::new(AtomicBool::new(false));
     let (stopped, netname) = (Arc::clone(&stop), netname.to_owned());
-    std::thread::spawn(move || {
+    let thread = std::thread::spawn(move || {
         let mut asked = [0; 512];
         while !stopped.load(Ordering::Relaxed) {
             if let Ok((1, from)) = socket.recv_from(&mut asked) {
@@ -45,7 +46,7 @@ pub fn answering_as(port: u16, version: u8, start: u64, netname: &str) -> Answer
             }
         }
     });
-    Answering(stop)
+    Answering { stop, thread: Some(thread) }
 }
 
 fn answer(socket: &UdpSocket, to: SocketAddr, asker: u8, version: u8, start: u64, netname: &str) {
@@ -60,10 +61,16 @@ fn answer(socket: &UdpSocket, to: SocketAddr, asker: u8, version: u8, start: u64
 
 /// See [`answering_as`].
 #[derive(Debug)]
-pub struct Answering(Arc<AtomicBool>);
+pub struct Answering {
+    stop: Arc<AtomicBool>,
+    thread: Option<JoinHandle<()>>,
+}
 
 impl Drop for Answering {
     fn drop(&mut self) {
-        self.0.store(true, Ordering::Relaxed);
+        self.stop.store(true, Ordering::Relaxed);
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
     }
 }

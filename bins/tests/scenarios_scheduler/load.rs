@@ -83,7 +83,7 @@ fn s65_a_long_queue() {
 
 #[test]
 fn s66_a_submitter_that_stops_reading() {
-    let scheduler = quiet();
+    let scheduler = ours();
     let door = Arc::new(Door::open());
     let shared = |setup: Setup| Setup { door: Some(Arc::clone(&door)), ..setup };
     let _large = scheduler.host(shared(Setup::new("large").slots(200_000).env("F").from(9)));

@@ -57,9 +57,8 @@ fn s01_options() {
         for form in [&["-l"] as &[&str], &["--log-file"]] {
             let folder = open_folder();
             let log = folder.join("s.log");
-            let _started = Scheduler::start_with(kind, &with_args(&[form, &["/dev/stderr"]].concat()));
             let quiet = Options { quiet: true, ..with_args(&[form, &[log.to_str().unwrap(), "-vvv"]].concat()) };
-            let _second = Scheduler::start_with(kind, &quiet);
+            let _started = Scheduler::start_with(kind, &quiet);
             until("a log file", || fs::read_to_string(&log).is_ok_and(|text| text.contains("scheduler ready")));
             let _ = fs::remove_dir_all(folder);
         }

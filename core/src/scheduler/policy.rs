@@ -109,15 +109,13 @@ pub(super) fn usable_now(cluster: &Cluster, asker: Asker, host: &Host) -> bool {
     open && host.has_room() && can_start(cluster, asker, host)
 }
 
-/// Whether the environment is there, or could be sent now.
+/// Whether the host fits the job, and has the environment or could be sent it now.
 pub(super) fn can_start(cluster: &Cluster, asker: Asker, host: &Host) -> bool {
-    if host.id == asker.submitter {
-        return cluster.environment(asker, host).is_some();
-    }
-    if cluster.present(asker, host).is_some() {
+    let Some(environment) = cluster.environment(asker, host) else { return false };
+    if host.id == asker.submitter || cluster.present(asker, host).is_some() {
         return true;
     }
-    let key = cluster.environment(asker, host).and_then(|i| cluster.needs.known(asker.need)?.keys.get(i));
+    let key = cluster.needs.known(asker.need).and_then(|known| known.keys.get(environment));
     key.is_some_and(|key| !host.installing.contains_key(key))
 }
 
