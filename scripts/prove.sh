@@ -2,6 +2,7 @@
 # Runs one line of a *Must show* list by itself and prints what it found.
 #
 #   scripts/prove.sh main.N      N: 1 to 9
+#   scripts/prove.sh LINE        a program of that name in scripts/prove.d, as dropin.2
 set -eu
 root=$(cd "$(dirname "$0")/.." && pwd)
 cd "$root"
@@ -39,7 +40,13 @@ case ${1:-} in
         scripts/bench.sh "local job"
         ;;
     *)
-        sed -n 's/^# \{0,1\}//; 2,4p' "$0"
+        # Lines of other lists are programs of their own.
+        if [ -n "${1:-}" ] && [ -x "scripts/prove.d/$1" ]; then
+            line=$1
+            shift
+            exec "scripts/prove.d/$line" "$@"
+        fi
+        sed -n 's/^# \{0,1\}//; 2,5p' "$0"
         exit 2
         ;;
 esac

@@ -102,7 +102,7 @@ if [ "$skipped" != 0 ]; then
     echo "skipped for want of something on this machine:"
     sed -n 's/^skipped: /  /p' "$out" | sort | uniq -c
 fi
-echo "left to scripts/prove.sh (too long for here): main.1 main.3 main.4 main.6 main.8 main.9"
+echo "left to scripts/prove.sh (too long for here): main.1 main.3 main.4 main.6 main.8 main.9 $(ls scripts/prove.d | tr '\n' ' ')"
 echo "$passed passed, $broken failed, $skipped of the passed skipped; $(since "$begun") s"
 if [ -n "$failed" ]; then
     echo "FAILED:$failed"
