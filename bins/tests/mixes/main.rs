@@ -1,0 +1,12 @@
+//! Any mix of our programs and icecream 1.4's: {ours, 1.4} as scheduler × submitter's daemon × client × compile server.
+//!
+//! A lab has one scheduler and hosts with either daemon; which client a host runs is chosen per job, so two labs serve all
+//! sixteen mixes. Every job is proven remote by the compile server's own log. `scripts/prove.sh dropin.1` runs the whole
+//! matrix and prints it; the plain test run a part of it.
+
+#[path = "../e2e/cluster.rs"]
+#[allow(dead_code, reason = "what another test binary needs of it")]
+mod cluster;
+mod farm;
+mod matrix;
+mod others;
