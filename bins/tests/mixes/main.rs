@@ -4,6 +4,9 @@
 //! sixteen mixes. Every job is proven remote by the compile server's own log. `scripts/prove.sh dropin.1` runs the whole
 //! matrix and prints it; the plain test run a part of it.
 
+// Where clippy cannot see that all of this is tests: they may expect what must be there.
+#![allow(clippy::expect_used, clippy::unwrap_used)]
+
 #[path = "../e2e/cluster.rs"]
 #[allow(dead_code, reason = "what another test binary needs of it")]
 mod cluster;
