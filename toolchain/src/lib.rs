@@ -4,8 +4,9 @@
 //! ([`native`], [`cross`], [`closure`]), archives ([`archive`]), their names ([`digest`]) and what a daemon has of them on
 //! disk ([`store`]).
 //!
-//! Out of scope: sockets, threads, namespaces and the decision when an environment is sent, verified or evicted. Only
-//! [`driver`] starts programs: the compilers that are to be packed, to ask them. Errors stand beside the operations.
+//! Out of scope: sockets, namespaces and the decision when an environment is sent, verified or evicted. Only [`driver`] starts
+//! programs: the compilers that are to be packed, to ask them; only the compressors start threads, and end them. Errors stand
+//! beside the operations.
 
 #![forbid(unsafe_code)]
 

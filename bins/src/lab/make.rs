@@ -88,6 +88,8 @@ impl Lab {
         fs::create_dir(&folder).map_err(Error::file(&folder))?;
         let mut shared = config.shared.clone();
         shared.push(programs::icelab()?.parent().unwrap_or(Path::new("/")).to_path_buf());
+        // What its programs print is written here.
+        shared.push(folder.clone());
         let steady_load = !config.real_load && !self.state.rootless;
         let holding =
             Holding { host: Some(name.clone()), folder: folder.clone(), root: host.root.clone(), shared, steady_load };

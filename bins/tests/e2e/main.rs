@@ -8,4 +8,5 @@
 
 mod cluster;
 mod compile;
+mod environments;
 mod prove;

@@ -2,6 +2,7 @@
 
 mod canonical;
 mod codec;
+mod compress;
 mod member;
 mod pack;
 mod unpack;

@@ -2,21 +2,15 @@
 
 use super::Compression;
 use super::canonical::{PackError, Prepared, TarStream, prepare, tar_size};
+use super::compress::compress;
 use crate::digest::content_name;
 use crate::plan::Plan;
 use rustix::fs::{AtFlags, CWD, Mode, OFlags};
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, BufWriter, Read, Write};
-use std::num::NonZeroU64;
+use std::io;
 use std::os::fd::AsRawFd;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
-
-/// zstd's window, as a power of two: the largest that every receiver takes, small ones too (decisions.md 19).
-const ZSTD_WINDOW_LOG: u32 = 23;
-const ZSTD_LEVEL: i32 = 3;
-/// Blocks of xz are packed at the same time, but the bytes don't depend on how many at once.
-const XZ_BLOCK: u64 = 24 << 20;
 
 /// A plan whose content and so whose name is known, ready to be written.
 pub struct Sealed {
@@ -83,7 +77,7 @@ impl Sealed {
         let failed = |source| PackError::Write { path: path.clone(), source };
         let out = Output::create(folder).map_err(failed)?;
         let mut stream = TarStream::new(&self.members, progress);
-        let written = self.compress(compression, xz_level, &mut stream, &out.file);
+        let written = compress(compression, xz_level, &mut stream, self.size, &out.file);
         if let Some(error) = stream.error.take() {
             return Err(error);
         }
@@ -94,49 +88,6 @@ impl Sealed {
         let bytes = out.file.metadata().map_err(failed)?.len();
         out.publish(&path).map_err(failed)?;
         Ok(Packed { path, bytes })
-    }
-
-    fn compress(&self, compression: Compression, xz_level: u32, tar: &mut impl Read, out: &File) -> io::Result<()> {
-        let mut tar = io::BufReader::with_capacity(1 << 18, tar);
-        let mut out = BufWriter::with_capacity(1 << 18, out);
-        match compression {
-            Compression::None => {
-                io::copy(&mut tar, &mut out)?;
-            }
-            Compression::Gzip => {
-                let builder = flate2::GzBuilder::new().mtime(0).operating_system(3);
-                let mut encoder = builder.write(&mut out, flate2::Compression::new(6));
-                io::copy(&mut tar, &mut encoder)?;
-                encoder.finish()?;
-            }
-            Compression::Bzip2 => {
-                let mut encoder = bzip2::write::BzEncoder::new(&mut out, bzip2::Compression::best());
-                io::copy(&mut tar, &mut encoder)?;
-                encoder.finish()?;
-            }
-            Compression::Xz => {
-                let mut options = lzma_rust2::XzOptions::with_preset(xz_level);
-                options.set_block_size(NonZeroU64::new(XZ_BLOCK));
-                let workers = std::thread::available_parallelism().map_or(1, |n| u32::try_from(n.get()).unwrap_or(1));
-                let mut encoder = lzma_rust2::XzWriterMt::new(&mut out, options, workers)?;
-                io::copy(&mut tar, &mut encoder)?;
-                encoder.finish()?;
-            }
-            Compression::Zstd => {
-                let mut encoder = zstd::Encoder::new(&mut out, ZSTD_LEVEL)?;
-                encoder.set_pledged_src_size(Some(self.size))?;
-                encoder.include_contentsize(true)?;
-                encoder.include_checksum(true)?;
-                encoder.window_log(ZSTD_WINDOW_LOG)?;
-                io::copy(&mut tar, &mut encoder)?;
-                encoder.finish()?;
-            }
-            Compression::Lz4 => {
-                let settings = lz_fear::framed::CompressionSettings::default();
-                settings.compress(&mut tar, &mut out).map_err(|e| io::Error::other(e.to_string()))?;
-            }
-        }
-        out.flush()
     }
 }
 

@@ -146,3 +146,27 @@ fn gzip_and_zstd_headers_tell_nothing() {
     assert_eq!(zstd[4] & 0b100, 0b100, "no checksum");
     assert_ne!(zstd[4] >> 6, 0, "no size");
 }
+
+/// Blocks of the parallel compressors: whole ones, a rest, and data that nothing can make smaller.
+#[test]
+fn blocks_that_do_and_do_not_shrink() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut seed = 1u64;
+    let mut random = move || {
+        seed = seed.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
+        (seed >> 56) as u8
+    };
+    let mixed: Vec<u8> =
+        (0..4_500_000).map(|n| if (n / 700_000) % 2 == 0 { random() } else { (n / 999) as u8 }).collect();
+    let mut plan = Plan::default();
+    for (name, data) in [("usr/bin/gcc", &mixed[..]), ("usr/bin/as", b"as"), ("bin/true", b"true")] {
+        let file = source(dir.path(), &name.replace('/', "_"), 0o755, data);
+        plan.add_file(name.as_bytes(), &file).unwrap();
+    }
+    let sealed = Sealed::new(&plan).unwrap();
+    for compression in ALL {
+        let packed = sealed.write(compression, 0, dir.path(), &mut |_| {}).unwrap();
+        let unpacked = Place::new().unpack(&fs::read(packed.path).unwrap()).unwrap();
+        assert_eq!(&unpacked.digest, sealed.digest(), "{compression}");
+    }
+}

@@ -1,0 +1,225 @@
+//! Environments made here and there, shipped to hosts that have no compiler and between ours and 1.4's: lines of the
+//! *toolchain* list, run by `scripts/prove.sh toolchain.N`.
+
+use std::path::Path;
+use std::process::Command;
+
+use ice_bins::lab::{Config, HostConfig};
+
+use crate::cluster::{COMPILE, Cluster, Whose};
+
+const C_UNIT: &str = "#include <stdio.h>\nint main(void) { puts(\"hello\"); return 0; }\n";
+const CXX_UNIT: &str = "#include <map>\n#include <string>\n#include <cstdio>\nint main() { std::map<int, std::string> m; m[1] = \"hello\"; std::puts(m[1].c_str()); }\n";
+
+/// One compiler, where its programs run, and how its results are run here.
+struct Target {
+    compiler: &'static str,
+    source: &'static str,
+    linker: &'static str,
+    runner: &'static str,
+}
+
+const TARGETS: [Target; 6] = [
+    Target { compiler: "gcc", source: "hello.c", linker: "gcc", runner: "" },
+    Target { compiler: "g++", source: "hello.cc", linker: "g++", runner: "" },
+    Target { compiler: "clang", source: "hello.c", linker: "clang", runner: "" },
+    Target {
+        compiler: "arm-linux-gnueabihf-gcc",
+        source: "hello.c",
+        linker: "arm-linux-gnueabihf-gcc",
+        runner: "qemu-arm-static",
+    },
+    Target {
+        compiler: "arm-linux-gnueabihf-g++",
+        source: "hello.cc",
+        linker: "arm-linux-gnueabihf-g++",
+        runner: "qemu-arm-static",
+    },
+    Target {
+        compiler: "aarch64-linux-gnu-g++",
+        source: "hello.cc",
+        linker: "aarch64-linux-gnu-g++",
+        runner: "qemu-aarch64-static",
+    },
+];
+
+/// Native gcc and clang, cross gcc and g++: made, shipped to a host without any compiler, run there.
+#[test]
+#[ignore = "long: scripts/prove.sh toolchain.1"]
+fn toolchain_1_hosts_without_a_compiler() {
+    let root = tempfile::tempdir().expect("a folder for the bare root");
+    bare_root(root.path());
+    let programs = Whose::Ours.programs();
+    let mut config = Config::new("", &programs, &[1, 4]);
+    config.hosts[1].root = Some(root.path().to_path_buf());
+    let Some(cluster) = Cluster::with(&config) else {
+        return;
+    };
+    cluster.write("hello.c", C_UNIT);
+    cluster.write("hello.cc", CXX_UNIT);
+    // Not by `Cluster::ok`: this host does not have the test's folder.
+    let look = |command: &str| cluster.lab.exec("h2", &["sh", "-c", command], COMPILE).expect("h2 answers").text();
+    let compilers = look("cd /; for c in gcc g++ cc c++ clang as ld cc1; do command -v $c; done; ls /usr/lib/gcc");
+    assert_eq!(compilers, "", "h2 has a compiler");
+    println!("h2's whole root: {} files, no compiler", look("find / -xdev -type f | wc -l").trim());
+    for (n, target) in TARGETS.iter().enumerate() {
+        let Target { compiler, source, linker, runner } = target;
+        if cluster.sh("h1", &[], &format!("command -v {compiler} {runner}")).text().lines().count() == 0 {
+            println!("skipped: no {compiler}");
+            continue;
+        }
+        cluster.ok("h1", &[], &format!("{compiler} -O2 -c {source} -o plain.o"));
+        // Once as people do it by hand: an archive, ICECC_VERSION. Once with nothing said.
+        let made = cluster.ok("h1", &[], &format!("icecc --build-native {compiler} | sed -n 's/^creating //p'"));
+        let archive = cluster.folder().join(made.text().trim());
+        let archive = archive.to_str().expect("a path of ours");
+        for variables in [&[("ICECC_VERSION", archive)][..], &[]] {
+            let before = completed(&cluster, "h2");
+            let variables = [variables, &[("ICECC_PREFERRED_HOST", "h2")]].concat();
+            for _ in 0..2 {
+                cluster.ok("h1", &variables, &format!("icecc {compiler} -O2 -c {source} -o remote.o"));
+            }
+            let done = completed(&cluster, "h2") - before;
+            assert!(done >= 1, "{compiler}: nothing ran on h2");
+            assert!(cluster.read("remote.o") == cluster.read("plain.o"), "{compiler}: the object differs");
+            let link = format!("{linker} -static remote.o -o hello{n} && {runner} ./hello{n}");
+            assert_eq!(cluster.ok("h1", &[], &link).text(), "hello\n", "{compiler}");
+            let how = if variables.len() > 1 { "--build-native and ICECC_VERSION" } else { "nothing configured" };
+            println!("{compiler:<26} {how:<34} {done} of 2 jobs on h2; object equal; linked, prints hello {runner}");
+        }
+    }
+}
+
+/// The archive forms of `spec/environments.md` 5 and both kinds of daemons and clients.
+#[test]
+#[ignore = "long: scripts/prove.sh toolchain.4"]
+fn toolchain_4_archives_of_ours_and_of_1_4_everywhere() {
+    let (ours, theirs) = (Whose::Ours.programs(), Whose::Peer14.programs());
+    let mut config = Config::new("", &ours, &[1, 4, 4]);
+    config.hosts[1] = HostConfig::new(theirs, 4);
+    let Some(cluster) = Cluster::with(&config) else {
+        return;
+    };
+    cluster.write("hello.c", C_UNIT);
+    cluster.write("hello.cc", CXX_UNIT);
+    let mut archives = Vec::new();
+    for (whose, program) in [("ours", "icecc-create-env"), ("1.4's", "/usr/bin/icecc-create-env")] {
+        for compiler in ["gcc", "clang"] {
+            for (word, ending) in
+                [("none", "tar"), ("gzip", "tar.gz"), ("bzip2", "tar.bz2"), ("xz", "tar.xz"), ("zstd", "tar.zst")]
+            {
+                // The slow ones of clang's 237 MB say nothing new.
+                if compiler == "clang" && matches!(word, "bzip2" | "xz") {
+                    continue;
+                }
+                let name = format!("{}-{compiler}-{word}.{ending}", if whose == "ours" { "ours" } else { "old" });
+                // ICECC_TESTS: xz at its fastest.
+                let make = format!(
+                    "mkdir make && cd make && ICECC_TESTS=1 {program} {compiler} --compression {word} >../said && mv *.{ending} ../{name} && cd .. && rmdir make"
+                );
+                cluster.ok("h1", &[], &make);
+                archives.push((format!("{whose} {compiler} {word}"), name, compiler, true));
+            }
+        }
+    }
+    for (what, name, on_1_4) in by_hand(&cluster) {
+        archives.push((what.to_string(), name.to_string(), "gcc", on_1_4));
+    }
+    cluster.ok("h1", &[], "gcc -O2 -c hello.c -o plain-gcc.o && clang -O2 -c hello.c -o plain-clang.o");
+    println!("{:<44}{:>12}{:>12}{:>12}{:>12}", "archive", "1.4 to 1.4", "1.4 to ours", "ours to 1.4", "ours to ours");
+    for (what, name, compiler, on_1_4) in &archives {
+        print!("{what:<44}");
+        for (client, server) in [("/usr/bin/icecc", "h2"), ("/usr/bin/icecc", "h3"), ("icecc", "h2"), ("icecc", "h3")] {
+            if server == "h2" && !on_1_4 {
+                print!("{:>12}", "-");
+                continue;
+            }
+            // A name of its own for each, so that it is sent each time.
+            let alias = format!("{}-{server}-{name}", if client.starts_with('/') { "old" } else { "new" });
+            let path = cluster.folder().join(&alias);
+            cluster.ok("h1", &[], &format!("ln {name} {alias}"));
+            let before = completed(&cluster, server);
+            let variables =
+                [("ICECC_PREFERRED_HOST", server), ("ICECC_VERSION", path.to_str().expect("a path of ours"))];
+            cluster.ok("h1", &variables, &format!("{client} {compiler} -O2 -c hello.c -o remote.o"));
+            assert!(completed(&cluster, server) > before, "{what}: {client} to {server}: not run there");
+            let plain = cluster.read(&format!("plain-{compiler}.o"));
+            assert!(cluster.read("remote.o") == plain, "{what}: {client} to {server}: the object differs");
+            cluster.ok("h1", &[], &format!("rm {alias} remote.o"));
+            print!("{:>12}", "equal");
+        }
+        println!();
+    }
+    println!(
+        "equal: the job ran on that host, and its object is the local compiler's; -: 1.4 itself fails on this form"
+    );
+    for name in ["ours-gcc-none.tar", "ours-gcc-gzip.tar.gz", "ours-gcc-zstd.tar.zst", "ours-clang-zstd.tar.zst"] {
+        let said = cluster.ok("h1", &[], &format!("/usr/bin/icecc-test-env {name}")).text();
+        assert!(said.ends_with("OK\n"), "{name}: {said}");
+        println!("1.4's icecc-test-env {name}: OK");
+    }
+}
+
+/// Archives as people make them: what they are, the file, and whether 1.4 takes them too. Of gcc without C++, to be small.
+fn by_hand(cluster: &Cluster) -> Vec<(&'static str, &'static str, bool)> {
+    let script = "set -e
+        mkdir tree && tar -C tree -xf ours-gcc-none.tar && cd tree
+        rm -f usr/bin/g++ usr/bin/cc1plus usr/share/icecream/env
+        files=$(find . -type f -o -type l | sed 's,^./,,' | sort)
+        tar -cf ../dots.tar .
+        tar --format=posix -cf ../pax.tar $files
+        tar --format=v7 -cf ../v7.tar $files
+        tar --format=ustar -cf ../ustar.tar $files
+        tar --owner=123456 --group=77 --mtime=2099-01-01 --mode=u+s -cf ../owners.tar $files
+        chmod 0555 usr usr/bin lib; tar -cf ../folders.tar bin lib lib64 usr; chmod 0755 usr usr/bin lib
+        ln usr/bin/gcc usr/bin/g++; tar -cf ../hard.tar bin lib lib64 usr; rm usr/bin/g++
+        mv usr/bin/gcc usr/bin/real; ln -s real usr/bin/gcc; tar -cf ../relative.tar bin lib lib64 usr
+        ln -sf /usr/bin/real usr/bin/gcc; tar -cf ../absolute.tar bin lib lib64 usr
+        cd .. && half=$(( $(stat -c %s ustar.tar) / 2 ))
+        head -c $half ustar.tar >front; tail -c +$((half + 1)) ustar.tar >back
+        for c in gzip bzip2 xz zstd; do { $c -1 <front; $c -1 <back; } >members-$c.tar.gz; done
+        zstd -q --long=27 ustar.tar -o window.tar.zst; zstd -q ustar.tar -o wrong.tar.gz
+        perl -0777 -pe 's/\\0+$//' ustar.tar >noend.tar; n=$(stat -c %s noend.tar); truncate -s $(( (n + 511) / 512 * 512 )) noend.tar
+        rm -rf tree front back";
+    cluster.ok("h1", &[], script);
+    vec![
+        ("by hand: tar cf x . (./, folders, GNU)", "dots.tar", true),
+        ("by hand: pax headers", "pax.tar", true),
+        ("by hand: v7 headers", "v7.tar", true),
+        ("by hand: ustar", "ustar.tar", true),
+        ("by hand: set-uid, foreign owner, year 2099", "owners.tar", true),
+        ("by hand: folders of mode 0555", "folders.tar", false),
+        ("by hand: hard links", "hard.tar", true),
+        ("by hand: relative link", "relative.tar", true),
+        ("by hand: absolute link", "absolute.tar", true),
+        ("by hand: two gzip members", "members-gzip.tar.gz", true),
+        ("by hand: two bzip2 streams, ending .gz", "members-bzip2.tar.gz", true),
+        ("by hand: two xz streams, ending .gz", "members-xz.tar.gz", true),
+        ("by hand: two zstd frames, ending .gz", "members-zstd.tar.gz", true),
+        ("by hand: zstd with a window of 2^27", "window.tar.zst", true),
+        ("by hand: zstd named gz", "wrong.tar.gz", true),
+        ("by hand: no end blocks", "noend.tar", true),
+    ]
+}
+
+/// Jobs that a daemon has run for others.
+pub fn completed(cluster: &Cluster, host: &str) -> usize {
+    let log = cluster.lab.log(host, "iceccd.log").unwrap_or_default();
+    log.matches("Remote compilation completed with exit code 0").count()
+}
+
+/// A root file system of a shell, a few tools and their libraries: enough to start a daemon there.
+pub fn bare_root(root: &Path) {
+    let script = "set -e; cd \"$0\"
+        mkdir -p dev proc sys run tmp mnt etc var/cache var/log var/tmp root usr/lib
+        for p in sh setsid cat ls find wc; do
+            f=$(command -v $p); cp -L --parents $f .
+            ldd $f | grep -o '/[^ ]*' | xargs -I{} cp -L --parents {} .
+        done
+        ldd $1 | grep -o '/[^ ]*' | xargs -I{} cp -Ln --parents {} .
+        cp /etc/passwd /etc/group /etc/nsswitch.conf etc/
+        chmod 1777 tmp; chmod 0755 .";
+    let daemon = Whose::Ours.programs().daemon().expect("our daemon");
+    let status = Command::new("sh").args(["-c", script]).arg(root).arg(daemon).status().expect("sh");
+    assert!(status.success(), "the bare root cannot be made");
+}
