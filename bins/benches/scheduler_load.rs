@@ -16,7 +16,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use fake::{Answer, Daemon, Door, Kind, LIMIT, Options, Scheduler, Setup, TextPeer, ask, connect_from, until, within};
+use fake::{
+    Answer, Daemon, Door, Kind, LIMIT, Options, Scheduler, Setup, TextPeer, ask, connect_from, env, until, within,
+};
 use ice_core::job::JobStats;
 use ice_core::message::{GetCs, JobDone, Message};
 use ice_core::version::Version;
@@ -231,11 +233,15 @@ fn work(submitter: Daemon, hosts: &Hosts, decided: &AtomicUsize, all: usize, end
     }
 }
 
-/// A submitter asks for STUCK jobs of a large host and reads nothing; another one goes on as ever.
+/// A submitter asks for STUCK jobs of large hosts of another platform and reads nothing; another one goes on as ever.
 fn frozen(kind: Kind, door: &Arc<Door>) -> Frozen {
     let scheduler = Scheduler::start_with(kind, &Options { quiet: true, ..Options::default() });
     let shared = |setup: Setup| Setup { door: Some(Arc::clone(door)), ..setup };
-    let mut large = scheduler.host(shared(Setup::new("large").slots(200_000).env("F").from(9)));
+    let large = |n: u8| {
+        shared(Setup::new(&format!("large{n}")).slots(10_000).env("F").from(20 + n))
+            .with(|l| l.platform = "aarch64".into())
+    };
+    let mut large: Vec<Daemon> = (0..8).map(|n| scheduler.host(large(n))).collect();
     let mut small = scheduler.host(shared(Setup::new("small").slots(4).env("E").from(8)));
     let mut other = submitter(&scheduler, door, "other");
     let mut text = TextPeer::connect(&scheduler);
@@ -246,14 +252,14 @@ fn frozen(kind: Kind, door: &Arc<Door>) -> Frozen {
     }
     let mut stuck = scheduler.host(Setup { unread_max: Some(4096), ..shared(Setup::new("stuck").slots(0)) });
     for n in 0..STUCK {
-        let request = GetCs { preferred_host: "large".into(), ..ask(&format!("stuck{n}.cpp"), "F") };
+        let request = GetCs { environments: vec![env("aarch64", "F")], ..ask(&format!("stuck{n}.cpp"), "F") };
         if stuck.conn().send(&Message::GetCs(request), within(Duration::from_millis(200))).is_err() {
             break;
         }
     }
     let end = Instant::now() + FROZEN;
     while Instant::now() < end {
-        large.stats(0);
+        large.iter_mut().for_each(|h| h.stats(0));
         figures.during = figures.during.max(one_job(&mut other, &mut small));
         let asked = Instant::now();
         text.command("help");

@@ -113,12 +113,14 @@ impl SilentPort {
         let listener = self.listener;
         let (tell, told) = std::sync::mpsc::channel();
         std::thread::spawn(move || {
-            for _ in 0..count {
+            for n in 1.. {
                 if let Ok((stream, _)) = listener.accept() {
                     greet(stream);
                 }
+                if n == count {
+                    let _ = tell.send(());
+                }
             }
-            let _ = tell.send(());
         });
         told.recv_timeout(LIMIT * 2).expect("no probe of a port that answers again");
     }

@@ -227,8 +227,9 @@ impl Drop for Scheduler {
         if std::thread::panicking() {
             let log = self.log();
             let lines: Vec<&str> = log.lines().collect();
-            println!("--- end of the log of {}:", self.kind.path());
+            println!("--- end of the log of {}, kept whole as {}:", self.kind.path(), self.log.display());
             lines.iter().rev().take(60).rev().for_each(|line| println!("{line}"));
+            return;
         }
         let _ = fs::remove_file(&self.log);
     }

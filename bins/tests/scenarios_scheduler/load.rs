@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use ice_core::message::{GetCs, Message};
 
-use crate::fake::{Answer, Daemon, Door, LIMIT, Options, Scheduler, Setup, ask, until, within};
+use crate::fake::{Answer, Daemon, Door, LIMIT, Options, Scheduler, Setup, ask, env, until, within};
 use crate::{OURS, ours};
 
 /// Hosts that share one door, and are told apart by their addresses.
@@ -83,21 +83,26 @@ fn s65_a_long_queue() {
 
 #[test]
 fn s66_a_submitter_that_stops_reading() {
-    let scheduler = ours();
+    let scheduler = quiet();
     let door = Arc::new(Door::open());
     let shared = |setup: Setup| Setup { door: Some(Arc::clone(&door)), ..setup };
-    let mut large = scheduler.host(shared(Setup::new("large").slots(200_000).env("F").from(9)));
+    // More slots than the flood has jobs; on a platform of their own, so that nobody else is meant.
+    let large = |n: u8| {
+        shared(Setup::new(&format!("large{n}")).slots(10_000).env("F").from(20 + n))
+            .with(|l| l.platform = "aarch64".into())
+    };
+    let mut large: Vec<Daemon> = (0..16).map(|n| scheduler.host(large(n))).collect();
     let mut small = scheduler.host(shared(Setup::new("small").slots(4).env("E").from(8)));
     let mut other = scheduler.host(shared(Setup::new("other").slots(0)));
     let mut stuck = scheduler.host(Setup { unread_max: Some(4096), ..shared(Setup::new("stuck").slots(0)) });
-    let request = GetCs { preferred_host: "large".into(), ..ask("stuck.c", "F") };
+    let request = GetCs { environments: vec![env("aarch64", "F")], ..ask("stuck.c", "F") };
     let mut longest = std::time::Duration::ZERO;
     // Until more waits for it than is kept for one peer.
     let dropped = (0..400).any(|_| {
         let many = vec![Message::GetCs(request.clone()); 500];
         let gone = stuck.conn().send_all(&many, within(LIMIT)).is_err();
-        // So that it is not taken for frozen, however busy this machine is.
-        large.stats(0);
+        // So that they are not taken for frozen, however busy this machine is.
+        large.iter_mut().for_each(|h| h.stats(0));
         let asked = Instant::now();
         let answer = other.place(GetCs { preferred_host: "small".into(), ..ask("other.c", "E") });
         longest = longest.max(asked.elapsed());

@@ -218,7 +218,7 @@ fn feed(told: &[Message]) -> Feed {
                     fields.get("Name").cloned().or_else(|| names.get(&stats.host.0).cloned()).unwrap_or_default();
                 names.insert(stats.host.0, name.clone());
                 let seen = feed.hosts.entry(name).or_default();
-                if fields.get("State").is_some() {
+                if fields.contains_key("State") {
                     seen.push("left".into());
                 } else if seen.is_empty() {
                     let kept = fields.iter().filter(|(key, _)| *key != "Speed");
