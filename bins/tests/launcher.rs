@@ -51,7 +51,7 @@ fn run() -> Outcome {
     fs::create_dir(&base)?;
     let me = fs::metadata(&base)?.uid();
     if let Err(reason) = plant(&base) {
-        println!("launcher: skipped all: {reason}");
+        println!("launcher: all: skipped: {reason}");
         return Ok(());
     }
     // Uncompressed, for speed.
@@ -158,7 +158,7 @@ fn all(base: &Path, who: &str) -> Outcome {
     let launcher = Launcher::start(config(base, root))?;
     println!("launcher as {who}:\n{}", launcher.guarantees());
     if let Err(reason) = launcher.guarantees().accepts_jobs() {
-        println!("launcher as {who}: skipped, no jobs: {reason}");
+        println!("launcher as {who}: all: skipped: {reason}");
         return Ok(());
     }
     let env = EnvId::new(b"x86_64", b"planted")?;
@@ -174,16 +174,16 @@ fn all(base: &Path, who: &str) -> Outcome {
     ];
     for (name, step) in steps {
         step(&launcher, &env, base).map_err(|e| format!("{name} as {who}: {e}"))?;
-        println!("launcher as {who}: {name} ok");
+        println!("launcher as {who}: {name}: ok");
     }
     if launcher.wait_gone(Duration::ZERO) {
         return Err("the launcher died".into());
     }
     launcher_dies(&launcher, &env).map_err(|e| format!("death of the launcher as {who}: {e}"))?;
-    println!("launcher as {who}: its death ends its jobs");
+    println!("launcher as {who}: its death ends its jobs: ok");
     drop(launcher);
     daemon_dies(config(base, root), &env).map_err(|e| format!("death of the daemon as {who}: {e}"))?;
-    println!("launcher as {who}: the daemon's death ends its jobs");
+    println!("launcher as {who}: the daemon's death ends its jobs: ok");
     Ok(())
 }
 

@@ -203,7 +203,7 @@ fn all(single: &SingleThread, base: &Path, who: &str) -> Outcome {
     let stage = Stage::prepare(single, setup)?;
     println!("escape as {who}:\n{}", stage.guarantees());
     if let Err(reason) = stage.guarantees().accepts_jobs() {
-        println!("escape as {who}: all skipped: {reason}");
+        println!("escape as {who}: all: skipped: {reason}");
         return Ok(());
     }
     println!("a box:\n{}", stage.job(&needs(LONG))?);
