@@ -129,10 +129,17 @@ fn main_9_the_manual_as_written() {
     let plain = cluster.folder().join("Makefile");
     let text = fs::read_to_string(&plain).expect("the Makefile").replace("icecc ", "");
     cluster.write("Makefile", &text);
-    cluster.ok("h1", &[], "PATH=/opt/icecream/bin:$PATH make -s -j15");
+    let log = cluster.folder().join("client.log");
+    let told = [("ICECC_DEBUG", "info"), ("ICECC_LOGFILE", log.to_str().expect("a plain path"))];
+    // The first job goes to its submitter alone: it makes the environment.
+    cluster.ok("h1", &[], "PATH=/opt/icecream/bin:$PATH gcc -c f0.c && rm f0.o");
+    cluster.ok("h1", &told, "PATH=/opt/icecream/bin:$PATH make -s -j15");
     assert_eq!(objects(&cluster), 60);
-    let log = cluster.lab.console("listcs").unwrap_or_else(|e| cluster.fail(&e.to_string()));
-    println!("60 objects by make -j15; the scheduler's list:\n{log}");
+    let log = String::from_utf8_lossy(&cluster.read("client.log")).into_owned();
+    let on = |n: u8| log.matches(&format!("Have to use host 10.77.0.{n}:")).count();
+    let list = cluster.lab.console("listcs").unwrap_or_else(|e| cluster.fail(&e.to_string()));
+    println!("60 objects by make -j15: {} sent to h2, {} to h3, the rest built on h1\n{list}", on(2), on(3));
+    assert!(on(2) >= 10 && on(3) >= 10, "the jobs do not spread:\n{log}");
 }
 
 fn write_project(cluster: &Cluster, files: usize) {
