@@ -7,6 +7,7 @@ use ice_bins::iceccd::launcher::{
     Contents, Ended, How, JobLimits, LaunchError, Launcher, LauncherConfig, Layout, Program, RunRequest, RunningJob,
     UnpackRequest,
 };
+use ice_core::daemon::VerifyTrouble;
 use ice_core::env::EnvId;
 use ice_sandbox::apply::SingleThread;
 use ice_sandbox::channel;
@@ -205,8 +206,8 @@ fn launcher_dies(launcher: &Launcher, env: &EnvId) -> Outcome {
     if !launcher.wait_gone(LONG) || !channel::hung_up(&to, LONG) {
         return Err("something lives on".into());
     }
-    match (running.wait(LONG), launcher.run(request(env, &C, "", "")?)) {
-        (Err(LaunchError::Gone), Err(LaunchError::Gone)) => Ok(()),
+    match (running.wait(LONG), launcher.run(request(env, &C, "", "")?), launcher.verify(env)) {
+        (Err(LaunchError::Gone), Err(LaunchError::Gone), Err(VerifyTrouble::Host(_))) => Ok(()),
         other => Err(format!("{other:?}").into()),
     }
 }
@@ -234,14 +235,14 @@ fn daemon_dies(config: LauncherConfig, env: &EnvId) -> Outcome {
 }
 
 fn verify(launcher: &Launcher, env: &EnvId, base: &Path) -> Outcome {
-    launcher.verify(env)?;
+    launcher.verify(env).map_err(|trouble| format!("{trouble:?}"))?;
     let cc1 = base.join("target=x86_64/planted/usr/bin/cc1");
     let away = cc1.with_extension("away");
     fs::rename(&cc1, &away)?;
     let broken = launcher.verify(env);
     fs::rename(&away, &cc1)?;
     match broken {
-        Err(reason) if reason.contains("cc1") => Ok(()),
+        Err(VerifyTrouble::Environment(reason)) if reason.lossy().contains("cc1") => Ok(()),
         other => Err(format!("without cc1: {other:?}").into()),
     }
 }
@@ -415,7 +416,7 @@ fn real_archive(launcher: &Launcher, _: &EnvId, base: &Path) -> Outcome {
     println!("archive of 1.4: {:?} in {:?}", unpacked.contents, start.elapsed());
     launcher.install(unpacked)?;
     let start = Instant::now();
-    launcher.verify(&env)?;
+    launcher.verify(&env).map_err(|trouble| format!("{trouble:?}"))?;
     println!("archive of 1.4: verified in {:?}", start.elapsed());
     compile(launcher, &env, base)?;
     Ok(launcher.remove(&env)?)

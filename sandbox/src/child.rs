@@ -193,8 +193,16 @@ fn do_work(work: &mut Work, files: &Files, owned: bool, to_first: OwnedFd) -> i3
     match work {
         Work::Program { path, argv, env, stdio } => {
             let cwd = below_tmp(&files.cwd);
-            let result = prepare(stdio, &cwd).and_then(|()| Ok(execve(path, argv, env)?));
-            let Err(e) = result;
+            if let Err(e) = prepare(stdio, &cwd) {
+                say(b'R', format!("cannot prepare for {}: {e}", path.to_string_lossy()).as_bytes());
+                return 0;
+            }
+            let Err(e) = execve(path, argv, env);
+            if matches!(e, Errno::ENOMEM | Errno::EAGAIN | Errno::EMFILE | Errno::ENFILE | Errno::EIO) {
+                // Trouble of this host, which says nothing of the program.
+                say(b'R', format!("cannot start {} now: {e}", path.to_string_lossy()).as_bytes());
+                return 0;
+            }
             // ENOENT is also said when the program is there, but its loader is not.
             let missing = access(path.as_c_str(), AccessFlags::F_OK) == Err(Errno::ENOENT);
             let text = format!("cannot start {}: {e}", path.to_string_lossy());

@@ -6,7 +6,7 @@ use std::thread;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use crossbeam::channel::{self, Receiver, Sender, bounded, select};
-use ice_core::daemon::{Daemon, Input, Level, Note, Output};
+use ice_core::daemon::{Daemon, Input, Level, Note, Output, VerifyTrouble};
 use ice_core::ids::PeerId;
 use ice_core::version::Version;
 use ice_net::deadline::{Deadline, Step};
@@ -196,7 +196,13 @@ impl Server {
                 Output::Receive(peer, env) => self.shared.orders.give(peer, Order::Receive(env)),
                 Output::Discard(peer) => self.shared.orders.give(peer, Order::Discard),
                 Output::Verify(env) => self.aside(move |shared| {
-                    let outcome = shared.launcher.verify(&env).map_err(Into::into);
+                    let outcome = shared.launcher.verify(&env).map_err(|trouble| match trouble {
+                        // Somebody has removed it by hand: no box can be made around it, and none ever will.
+                        VerifyTrouble::Host(reason) if !shared.env_path(&env).is_dir() => {
+                            VerifyTrouble::Environment(reason)
+                        }
+                        other => other,
+                    });
                     Input::Verified { env, outcome }
                 }),
                 Output::Remove(env) => {

@@ -20,6 +20,15 @@ pub struct EnvOnDisk {
     pub age_rank: u64,
 }
 
+/// Why a verification did not succeed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum VerifyTrouble {
+    /// A compiler in it does not run: it is removed.
+    Environment(Text),
+    /// This host could not find out. The environment stays, and is tried again when it is asked for again.
+    Host(Text),
+}
+
 /// Whether the digest that was computed while unpacking fits the name: only our own content names promise anything
 /// (decisions.md 4).
 pub fn digest_fits(env: &EnvId, digest: &[u8; 32]) -> bool {
@@ -218,17 +227,27 @@ impl Daemon {
         }
     }
 
-    pub(super) fn env_verified(&mut self, now: Instant, env: &EnvId, outcome: Result<(), Text>) {
+    pub(super) fn env_verified(&mut self, now: Instant, env: &EnvId, outcome: Result<(), VerifyTrouble>) {
         let Some(entry) = self.envs.known.get_mut(env) else { return };
         let EnvState::Installed { check, .. } = &mut entry.state else { return };
         *check = if outcome.is_ok() { Check::Fine } else { Check::NotYet };
         let verifiers = std::mem::take(&mut entry.verifiers);
-        let ok = outcome.is_ok();
-        self.note(Note::Verified(env.clone(), outcome));
+        // With a text the client takes it for a failure of this attempt, without one for a verdict on host and
+        // environment, which it has the scheduler remember (decisions.md 6).
+        let text = match &outcome {
+            Err(VerifyTrouble::Host(reason)) => Some(format!("cannot verify environment {env} now: {reason}")),
+            Ok(()) | Err(VerifyTrouble::Environment(_)) => None,
+        };
+        let (ok, broken) = (outcome.is_ok(), matches!(outcome, Err(VerifyTrouble::Environment(_))));
+        self.note(match outcome {
+            Ok(()) => Note::Verified(env.clone(), Ok(())),
+            Err(VerifyTrouble::Environment(reason)) => Note::Verified(env.clone(), Err(reason)),
+            Err(VerifyTrouble::Host(reason)) => Note::NotVerified(env.clone(), reason),
+        });
         for peer in verifiers {
-            self.answer(peer, ok, None);
+            self.answer(peer, ok, text.clone());
         }
-        if !ok {
+        if broken {
             self.env_broken(now, env);
         }
     }

@@ -24,7 +24,7 @@ mod status;
 #[cfg(test)]
 mod tests;
 
-pub use envs::{EnvOnDisk, digest_fits};
+pub use envs::{EnvOnDisk, VerifyTrouble, digest_fits};
 pub use native::{Archive, FileFacts, NativeKey, NativeOnDisk};
 pub use note::{Level, Note};
 pub use peer::CloseReason;
@@ -120,12 +120,12 @@ pub enum Input {
         /// Bytes on disk, or the reason.
         outcome: Result<u64, Text>,
     },
-    /// The end of [`Output::Verify`]: the reason if a compiler in it does not run.
+    /// The end of [`Output::Verify`].
     Verified {
         /// Which.
         env: EnvId,
         /// What was found.
-        outcome: Result<(), Text>,
+        outcome: Result<(), VerifyTrouble>,
     },
     /// The end of [`Output::Examine`]: what was asked for, as it is on the disk now; or why it cannot be packed.
     Examined {

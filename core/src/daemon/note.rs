@@ -49,6 +49,8 @@ pub enum Note {
     Removed(EnvId, &'static str),
     /// The end of a verification.
     Verified(EnvId, Result<(), Text>),
+    /// This host cannot verify it at present.
+    NotVerified(EnvId, Text),
     /// A native environment is made for this compiler.
     NativeBuilding(Text),
     /// It changed: made again.
@@ -79,7 +81,7 @@ impl Note {
             | Self::Removed(..)
             | Self::NativeBuilding(_)
             | Self::NativeStale(_) => Level::Info,
-            Self::Verified(_, Err(_)) => Level::Warning,
+            Self::Verified(_, Err(_)) | Self::NotVerified(..) => Level::Warning,
             _ => Level::Debug,
         }
     }
@@ -107,6 +109,7 @@ impl fmt::Display for Note {
             Self::Verified(env, Err(reason)) => {
                 write!(f, "Verify environment done, failure, environment {env}: {reason}")
             }
+            Self::NotVerified(env, reason) => write!(f, "cannot verify environment {env} now: {reason}"),
             Self::NativeBuilding(compiler) => write!(f, "make native environment compiler={compiler}"),
             Self::NativeStale(compiler) => write!(f, "native_env needs rebuild compiler={compiler}"),
             Self::NativeFailed(reason) => write!(f, "cannot make native environment: {reason}"),

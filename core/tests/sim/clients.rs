@@ -4,7 +4,7 @@ use crate::hosts;
 use crate::network::Lane;
 use crate::workload::{BuildState, End};
 use crate::world::{self, What, World};
-use ice_core::daemon::{Grant, Input, JobReport, Output};
+use ice_core::daemon::{Grant, Input, JobReport, Output, VerifyTrouble};
 use ice_core::env::EnvId;
 use ice_core::ids::{JobId, PeerId};
 use ice_core::job::JobStats;
@@ -55,7 +55,7 @@ impl World {
             What::PeerClosed(peer) => self.peer_closed(host, peer),
             What::Received { peer, env, ok } => self.received(host, peer, env, ok),
             What::Verified { env, ok } => {
-                let outcome = if ok { Ok(()) } else { Err("gcc does not run".into()) };
+                let outcome = if ok { Ok(()) } else { Err(VerifyTrouble::Environment("gcc does not run".into())) };
                 self.tell(host, Input::Verified { env, outcome });
             }
             What::Compiled(peer) => self.compiled(host, peer),

@@ -14,6 +14,7 @@ mod request;
 mod serve;
 mod verify;
 
+use ice_core::daemon::VerifyTrouble;
 use ice_core::env::EnvId;
 use ice_sandbox::channel;
 pub use ice_sandbox::probe::{Guarantee, Guarantees};
@@ -227,8 +228,8 @@ impl Launcher {
     }
 
     /// Runs `bin/true` and each compiler of an installed environment in the box, the compilers on an empty unit.
-    /// `Err` is the reason for the log. Takes at most 10 s for each.
-    pub fn verify(&self, env: &EnvId) -> Result<(), String> {
+    /// Takes at most 10 s for each.
+    pub fn verify(&self, env: &EnvId) -> Result<(), VerifyTrouble> {
         verify::environment(self, env)
     }
 

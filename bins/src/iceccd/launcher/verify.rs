@@ -1,7 +1,11 @@
 //! Does an environment work? Its `true` and each compiler are run in the box.
+//!
+//! Only what the environment's own programs do counts against it. A box that cannot be made, a host too busy or short of
+//! memory says nothing of it: a good environment must not be lost by that.
 
 use super::request::EXTRA_SLOT;
 use super::{Ended, How, JobLimits, LaunchError, Launcher, Layout, Program, RunRequest};
+use ice_core::daemon::VerifyTrouble;
 use ice_core::env::EnvId;
 use ice_sandbox::channel;
 use std::fs::File;
@@ -12,7 +16,7 @@ use std::time::Duration;
 /// For each program.
 const WALL: Duration = Duration::from_secs(10);
 
-pub(super) fn environment(launcher: &Launcher, env: &EnvId) -> Result<(), String> {
+pub(super) fn environment(launcher: &Launcher, env: &EnvId) -> Result<(), VerifyTrouble> {
     let (mut compilers, mut clang) = (0, false);
     for program in [Program::True, Program::Clang, Program::Gcc, Program::Gxx] {
         match try_one(launcher, env, program) {
@@ -21,32 +25,43 @@ pub(super) fn environment(launcher: &Launcher, env: &EnvId) -> Result<(), String
             Err(Trouble::Missing) => {}
             // Beside a clang, 1.4 packs wrappers called gcc and g++, for servers that know no other name. They find no gcc.
             Err(Trouble::Broken(_)) if clang => {}
-            Err(Trouble::Broken(reason)) => return Err(format!("{} in {env}: {reason}", program.path())),
+            Err(Trouble::Broken(reason)) => {
+                return Err(VerifyTrouble::Environment(format!("{} in {env}: {reason}", program.path()).into()));
+            }
+            Err(Trouble::Host(reason)) => return Err(VerifyTrouble::Host(reason.into())),
         }
         clang |= program == Program::Clang && compilers > 0;
     }
-    if compilers == 0 { Err(format!("no compiler in {env}")) } else { Ok(()) }
+    if compilers == 0 { Err(VerifyTrouble::Environment(format!("no compiler in {env}").into())) } else { Ok(()) }
 }
 
 enum Trouble {
     Missing,
     Broken(String),
+    /// Not its fault.
+    Host(String),
 }
 
 fn try_one(launcher: &Launcher, env: &EnvId, program: Program) -> Result<(), Trouble> {
-    let broken = |e: &dyn std::fmt::Display| Trouble::Broken(e.to_string());
-    let stderr = channel::memory().map_err(|e| broken(&e))?;
-    let request = request(env, program, &stderr).map_err(|e| broken(&e))?;
-    let job = launcher.run(request).map_err(|e| broken(&e))?;
+    let system = |e: io::Error| Trouble::Host(e.to_string());
+    let launch = |e: LaunchError| Trouble::Host(crate::exit::chain(&e));
+    let stderr = channel::memory().map_err(system)?;
+    let request = request(env, program, &stderr).map_err(system)?;
+    let job = launcher.run(request).map_err(launch)?;
     // The box has its own clock for WALL; the margin is for a busy host.
     let ended = match job.wait(WALL + Duration::from_secs(5)) {
         Ok(Some(ended)) => ended,
-        Ok(None) => return Err(Trouble::Broken("no end".to_owned())),
+        Ok(None) => return Err(Trouble::Host("no end of a box".to_owned())),
         Err(LaunchError::NotStarted { missing: true, .. }) => return Err(Trouble::Missing),
-        Err(e) => return Err(broken(&e)),
+        Err(e @ LaunchError::NotStarted { .. }) => return Err(Trouble::Broken(e.to_string())),
+        Err(e) => return Err(launch(e)),
     };
     match ended {
-        Ended { timed_out: true, .. } => Err(Trouble::Broken(format!("not done within {WALL:?}"))),
+        Ended { timed_out: true, .. } => Err(Trouble::Host(format!("{} not done within {WALL:?}", program.path()))),
+        // Nobody but the kernel kills so, for want of memory of the box or of the host.
+        Ended { out_of_memory: true, .. } | Ended { how: How::Signalled(libc::SIGKILL), .. } => {
+            Err(Trouble::Host(format!("out of memory for {}", program.path())))
+        }
         Ended { how: How::Exited(0), object: None, .. } if program != Program::True => {
             Err(Trouble::Broken("no object written".to_owned()))
         }

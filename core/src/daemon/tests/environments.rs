@@ -140,10 +140,33 @@ fn an_environment_whose_compiler_does_not_run_is_removed() {
     let peer = s.client();
     s.say(peer, Message::VerifyEnv(target("e")));
     s.told();
-    s.handle(Input::Verified { env: env("e"), outcome: Err("gcc: no cc1".into()) });
+    let outcome = Err(VerifyTrouble::Environment("gcc: no cc1".into()));
+    s.handle(Input::Verified { env: env("e"), outcome });
     assert_eq!(s.heard(peer), [Message::VerifyEnvResult { ok: 0 }], "no status text: the client blacklists");
     assert!(s.others.contains(&Output::Remove(env("e"))));
     assert_eq!(announced(&s.told()), Some(vec![]));
+}
+
+#[test]
+fn an_environment_that_this_host_cannot_verify_now_stays() {
+    let mut s = Scenario::new(config(1));
+    s.install("e", 1);
+    let peer = s.client();
+    s.say(peer, Message::VerifyEnv(target("e")));
+    s.told();
+    s.others.clear();
+    s.handle(Input::Verified { env: env("e"), outcome: Err(VerifyTrouble::Host("cannot limit memory".into())) });
+    let [Message::StatusText { text }, Message::VerifyEnvResult { ok: 0 }] = &s.heard(peer)[..] else {
+        panic!("with a text: the client does not blacklist")
+    };
+    assert!(text.lossy().ends_with("cannot limit memory"));
+    assert!(!s.others.contains(&Output::Remove(env("e"))));
+    assert_eq!(announced(&s.told()), None);
+
+    s.say(peer, Message::VerifyEnv(target("e")));
+    assert!(s.others.contains(&Output::Verify(env("e"))), "tried again");
+    s.handle(Input::Verified { env: env("e"), outcome: Ok(()) });
+    assert_eq!(s.heard(peer), [Message::VerifyEnvResult { ok: 1 }]);
 }
 
 #[test]
