@@ -163,11 +163,12 @@ fn all(base: &Path, who: &str) -> Outcome {
         return Ok(());
     }
     let env = EnvId::new(b"x86_64", b"planted")?;
-    let steps: [(&str, Test); 8] = [
+    let steps: [(&str, Test); 9] = [
         ("verify", verify),
         ("compile", compile),
         ("tree", tree),
         ("kill", kill),
+        ("one per slot", one_per_slot),
         ("refusals", refusals),
         ("unpack", unpack),
         ("archive of 1.4", real_archive),
@@ -342,6 +343,23 @@ fn kill(launcher: &Launcher, env: &EnvId, _: &Path) -> Outcome {
     running.kill();
     // All its processes held the other end.
     if channel::hung_up(&to, LONG) { Ok(()) } else { Err("it lives on".into()) }
+}
+
+/// Two jobs of one slot have the same user id, so they must never live at the same time.
+fn one_per_slot(launcher: &Launcher, env: &EnvId, _: &Path) -> Outcome {
+    let (first, to) = waiting(launcher, env)?;
+    let mut next = request(env, &[], "", "")?;
+    next.program = Program::True;
+    let second = launcher.run(next)?;
+    if second.wait(Duration::from_millis(300))?.is_some() {
+        return Err("two jobs in one slot".into());
+    }
+    let mut other = request(env, &[], "", "")?;
+    (other.program, other.slot) = (Program::True, 1);
+    end(&launcher.run(other)?)?;
+    first.kill();
+    end(&second)?;
+    if channel::hung_up(&to, Duration::ZERO) { Ok(()) } else { Err("the first outlived the second".into()) }
 }
 
 fn refusals(launcher: &Launcher, env: &EnvId, _: &Path) -> Outcome {

@@ -36,6 +36,9 @@ const PARENT_DEAD: Signal = Signal::SIGUSR1;
 const END: Duration = Duration::from_secs(2);
 /// Boxes beside the slots: verification, unpacking, removing, and those just ending.
 const EXTRA_BOXES: usize = 32;
+/// How long a request may wait for the box that had its slot, and its user id, to be reaped. Killing takes milliseconds; two
+/// verifications share a slot and take a second.
+const SLOT_WAIT: Duration = Duration::from_secs(10);
 /// Start of the name of a folder being removed; again no environment's.
 const REMOVING: &str = "removing ";
 
@@ -105,7 +108,7 @@ fn prepare(single: &SingleThread, config: LauncherConfig) -> Result<Serve<'_>, E
     let wanted = SigSet::from_iter([Signal::SIGCHLD, PARENT_DEAD]);
     let signals = SignalFd::with_flags(&wanted, SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK)
         .map_err(Error::step("watch signals"))?;
-    Ok(Serve { single, stage, base, config, signals, boxes: BTreeMap::new(), removals: 0 })
+    Ok(Serve { single, stage, base, config, signals, boxes: BTreeMap::new(), held: Vec::new(), removals: 0 })
 }
 
 const FOLDER: OFlags = OFlags::DIRECTORY.union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC);
@@ -118,12 +121,32 @@ struct Serve<'a> {
     signals: SignalFd,
     /// By process id of the first process.
     boxes: BTreeMap<i32, Running>,
+    /// Requests whose slot is still another box's, in the order they came.
+    held: Vec<Held>,
     removals: u64,
+}
+
+/// A request to run that waits for its slot.
+struct Held {
+    since: Instant,
+    slot: u16,
+    answer: OwnedFd,
+    start: Start,
+}
+
+/// What is needed to start a job, slot apart.
+struct Start {
+    fds: Vec<OwnedFd>,
+    env: EnvId,
+    program: Program,
+    limits: JobLimits,
 }
 
 /// A box not yet reaped.
 struct Running {
     answer: OwnedFd,
+    /// The slot whose user id it has; none for unpacking and removing, which are done with the owner's.
+    slot: Option<u16>,
     /// The folder it fills, to be removed if it fails.
     fills: Option<Filling>,
 }
@@ -144,13 +167,17 @@ impl Serve<'_> {
         loop {
             let mut fds =
                 [PollFd::new(socket.as_fd(), PollFlags::POLLIN), PollFd::new(self.signals.as_fd(), PollFlags::POLLIN)];
-            if poll(&mut fds, PollTimeout::NONE).is_err() {
+            let patience = self.held.first().map(|held| SLOT_WAIT.saturating_sub(held.since.elapsed()));
+            // Rounded up: a millisecond too early would be a useless round.
+            let patience = patience.map(|left| PollTimeout::try_from(left + Duration::from_millis(1)));
+            if poll(&mut fds, patience.map_or(PollTimeout::NONE, |p| p.unwrap_or(PollTimeout::MAX))).is_err() {
                 continue;
             }
             let [asked, ended] = fds.map(|fd| fd.revents().is_some_and(|r| !r.is_empty()));
             if ended && self.signals_say_end() {
                 return;
             }
+            self.start_held();
             if asked {
                 match channel::receive(socket.as_fd(), PACKET_MAX) {
                     Ok(packet) if packet.bytes.is_empty() && packet.fds.is_empty() => return,
@@ -172,7 +199,7 @@ impl Serve<'_> {
         let request = Request::from_bytes(&packet.bytes).and_then(|request| {
             if cut || fds.len() + 1 != request.fds() {
                 Err("wrong number of descriptors")
-            } else if self.boxes.len() >= usize::from(self.config.slots) + EXTRA_BOXES {
+            } else if self.boxes.len() + self.held.len() >= usize::from(self.config.slots) + EXTRA_BOXES {
                 Err("too many boxes")
             } else {
                 Ok(request)
@@ -184,7 +211,7 @@ impl Serve<'_> {
                 let spare = answer.try_clone();
                 spare
                     .map_err(|e| e.to_string())
-                    .and_then(|a| self.run(a, fds, slot, &env, program, limits))
+                    .and_then(|a| self.run(a, slot, Start { fds, env, program, limits }))
                     .map(|()| false)
             }
             Ok(Request::Unpack { env, ticket, bytes_max, wall }) => {
@@ -206,20 +233,47 @@ impl Serve<'_> {
         }
     }
 
-    fn run(
-        &mut self,
-        answer: OwnedFd,
-        mut fds: Vec<OwnedFd>,
-        slot: u16,
-        env: &EnvId,
-        program: Program,
-        limits: JobLimits,
-    ) -> Result<(), Refused> {
+    /// Starts a job, at once or when its slot's last box is reaped: until then something with the slot's user id may live.
+    fn run(&mut self, answer: OwnedFd, slot: u16, start: Start) -> Result<(), Refused> {
         let slot = match slot {
             EXTRA_SLOT => self.config.slots,
             slot if slot < self.config.slots => slot,
             slot => return Err(format!("slot {slot} of {}", self.config.slots)),
         };
+        if self.is_taken(slot) || self.held.iter().any(|held| held.slot == slot) {
+            self.held.push(Held { since: Instant::now(), slot, answer, start });
+            return Ok(());
+        }
+        self.start(answer, slot, start)
+    }
+
+    fn is_taken(&self, slot: u16) -> bool {
+        self.boxes.values().any(|running| running.slot == Some(slot))
+    }
+
+    /// Starts what waited for a slot that is free now; refuses what has waited too long.
+    fn start_held(&mut self) {
+        let mut i = 0;
+        while let Some(held) = self.held.get(i) {
+            let taken = self.is_taken(held.slot);
+            if taken && held.since.elapsed() < SLOT_WAIT {
+                i += 1;
+                continue;
+            }
+            let Held { slot, answer, start, .. } = self.held.remove(i);
+            let spare = answer.try_clone().map_err(|e| e.to_string());
+            let done = match spare {
+                _ if taken => Err(format!("slot {slot} is still another job's")),
+                spare => spare.and_then(|spare| self.start(spare, slot, start)),
+            };
+            if let Err(text) = done {
+                Report::Refused(text).send(answer.as_fd());
+            }
+        }
+    }
+
+    fn start(&mut self, answer: OwnedFd, slot: u16, start: Start) -> Result<(), Refused> {
+        let Start { mut fds, env, program, limits } = start;
         let lists = fds.pop().ok_or("no lists")?;
         let stdio: [OwnedFd; 3] = fds.try_into().map_err(|_| "wrong number of descriptors")?;
         if stdio.iter().chain([&answer]).any(|fd| fd.as_raw_fd() <= 2) {
@@ -228,7 +282,7 @@ impl Serve<'_> {
         let lists = channel::read_sealed(lists, LISTS_MAX).map_err(|e| e.to_string())?;
         let Lists { args, layout } = Lists::from_bytes(&lists)?;
         let limits = limits.clamped(&self.config.limits);
-        let target = target(env);
+        let target = target(&env);
         let plan = self.stage.job(&Needs {
             env: [&target, env.name.as_str()],
             slot,
@@ -236,7 +290,7 @@ impl Serve<'_> {
             tmp: limits.tmp,
             file: limits.file,
             wall: limits.wall,
-            foreign: foreign(env),
+            foreign: foreign(&env),
         })?;
         if let Some(group) = self.stage.group(slot) {
             group.limit(limits.memory).map_err(|e| format!("cannot limit memory: {e}"))?;
@@ -253,7 +307,7 @@ impl Serve<'_> {
         };
         let work = Work::Program { path, argv, env, stdio };
         let job = Job { plan, work, files, answer, wall: limits.wall, group: self.stage.group(slot) };
-        self.track(child::start(self.single, job), None)
+        self.track(child::start(self.single, job), Some(slot), None)
     }
 
     fn unpack(
@@ -286,7 +340,7 @@ impl Serve<'_> {
             wall,
             group: None,
         };
-        self.track(child::start(self.single, job), Some(Filling { target, name, unwanted: false }))
+        self.track(child::start(self.single, job), None, Some(Filling { target, name, unwanted: false }))
     }
 
     fn install(&self, env: &EnvId, ticket: u64) -> Result<(), Refused> {
@@ -341,7 +395,7 @@ impl Serve<'_> {
             wall: REMOVE,
             group: None,
         };
-        self.track(child::start(self.single, job), None)
+        self.track(child::start(self.single, job), None, None)
     }
 
     /// Removes what an earlier life left half-made.
@@ -376,9 +430,14 @@ impl Serve<'_> {
     }
 
     /// Remembers a box that was started.
-    fn track(&mut self, started: io::Result<(Pid, OwnedFd)>, fills: Option<Filling>) -> Result<(), Refused> {
+    fn track(
+        &mut self,
+        started: io::Result<(Pid, OwnedFd)>,
+        slot: Option<u16>,
+        fills: Option<Filling>,
+    ) -> Result<(), Refused> {
         let (pid, answer) = started.map_err(|e| format!("cannot make a box: {e}"))?;
-        self.boxes.insert(pid.as_raw(), Running { answer, fills });
+        self.boxes.insert(pid.as_raw(), Running { answer, slot, fills });
         Ok(())
     }
 
@@ -394,7 +453,7 @@ impl Serve<'_> {
 
     fn reap(&mut self) {
         while let Some((pid, status, _)) = reap(false) {
-            let Some(Running { answer, fills }) = self.boxes.remove(&pid.as_raw()) else { continue };
+            let Some(Running { answer, fills, .. }) = self.boxes.remove(&pid.as_raw()) else { continue };
             let code = libc::WIFEXITED(status).then(|| libc::WEXITSTATUS(status));
             if !matches!(code, Some(0 | FAILED)) {
                 Report::Refused(format!("the box ended early, wait status {status:#x}")).send(answer.as_fd());
