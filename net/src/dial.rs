@@ -177,7 +177,7 @@ fn connect_tcp(host: &str, port: u16, deadline: Deadline) -> Result<Stream, Dial
         };
         match tried {
             Ok(tcp) => {
-                let stream = Stream::Tcp(tcp);
+                let stream = Stream::from(tcp);
                 stream.tune();
                 return Ok(stream);
             }

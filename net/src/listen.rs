@@ -118,7 +118,7 @@ impl Listener {
     /// Waits for the next connection; an error after [`Listener::shutdown`].
     pub(crate) fn accept(&self) -> io::Result<Stream> {
         match &self.socket {
-            Listening::Tcp(s) => Ok(Stream::Tcp(s.accept()?.0)),
+            Listening::Tcp(s) => s.accept().map(|(socket, peer)| Stream::Tcp { socket, peer: Some(peer) }),
             Listening::Unix { socket, .. } => Ok(Stream::Unix(socket.accept()?.0)),
         }
     }

@@ -28,14 +28,19 @@ const USER_TIMEOUT: Duration = Duration::from_secs(9);
 #[derive(Debug)]
 pub enum Stream {
     /// To another host, or to this one by its address.
-    Tcp(TcpStream),
+    Tcp {
+        /// The socket.
+        socket: TcpStream,
+        /// Its other end: noted at the start, as nobody can be asked for it once the peer has gone.
+        peer: Option<SocketAddr>,
+    },
     /// To a process of this host.
     Unix(UnixStream),
 }
 
 impl From<TcpStream> for Stream {
     fn from(stream: TcpStream) -> Self {
-        Self::Tcp(stream)
+        Self::Tcp { peer: stream.peer_addr().ok(), socket: stream }
     }
 }
 
@@ -48,7 +53,7 @@ impl From<UnixStream> for Stream {
 impl AsFd for Stream {
     fn as_fd(&self) -> BorrowedFd<'_> {
         match self {
-            Self::Tcp(s) => s.as_fd(),
+            Self::Tcp { socket, .. } => socket.as_fd(),
             Self::Unix(s) => s.as_fd(),
         }
     }
@@ -58,8 +63,8 @@ impl Stream {
     /// Sets what every connection of ours has: no delay, keepalive, a bound on unacknowledged data. Refusals are borne: they make
     /// a link slower, not wrong.
     pub fn tune(&self) {
-        if let Self::Tcp(tcp) = self {
-            let socket = SockRef::from(tcp);
+        if let Self::Tcp { socket, .. } = self {
+            let socket = SockRef::from(socket);
             let _ = socket.set_tcp_nodelay(true);
             let _ = socket.set_tcp_keepalive(&KEEPALIVE);
             let _ = socket.set_tcp_user_timeout(Some(USER_TIMEOUT));
@@ -78,7 +83,7 @@ impl Stream {
 
     /// The peer's address as text without port, v4-mapped ones dotted; empty for unix sockets.
     pub fn peer_address(&self) -> String {
-        self.tcp_address(TcpStream::peer_addr).map_or_else(String::new, |a| address_text(a.ip()))
+        self.peer().map_or_else(String::new, |a| address_text(a.ip()))
     }
 
     /// The peer as logs name it.
@@ -88,12 +93,15 @@ impl Stream {
 
     /// Our own address as the peer sees it (if nothing translates it); empty for unix sockets.
     pub fn own_address(&self) -> String {
-        self.tcp_address(TcpStream::local_addr).map_or_else(String::new, |a| address_text(a.ip()))
+        match self {
+            Self::Tcp { socket, .. } => socket.local_addr().map_or_else(|_| String::new(), |a| address_text(a.ip())),
+            Self::Unix(_) => String::new(),
+        }
     }
 
     /// The peer's port; 0 for unix sockets.
     pub fn peer_port(&self) -> u16 {
-        self.tcp_address(TcpStream::peer_addr).map_or(0, |a| a.port())
+        self.peer().map_or(0, |a| a.port())
     }
 
     /// Whether it is a unix socket.
@@ -163,14 +171,14 @@ impl Stream {
     fn end(&self, how: Shutdown) {
         // Already ended by the peer is as good.
         let _ = match self {
-            Self::Tcp(s) => s.shutdown(how),
+            Self::Tcp { socket, .. } => socket.shutdown(how),
             Self::Unix(s) => s.shutdown(how),
         };
     }
 
-    fn tcp_address(&self, of: impl Fn(&TcpStream) -> io::Result<SocketAddr>) -> Option<SocketAddr> {
+    fn peer(&self) -> Option<SocketAddr> {
         match self {
-            Self::Tcp(s) => of(s).ok(),
+            Self::Tcp { peer, .. } => *peer,
             Self::Unix(_) => None,
         }
     }
@@ -206,6 +214,21 @@ fn retry<T>(mut call: impl FnMut() -> nix::Result<T>) -> io::Result<T> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn who_has_gone_still_has_an_address() {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        let (socket, peer) = listener.accept().unwrap();
+        let stream = Stream::Tcp { socket, peer: Some(peer) };
+        // Reset instead of closed: then the kernel knows no peer any more.
+        SockRef::from(&client).set_linger(Some(Duration::ZERO)).unwrap();
+        drop(client);
+        stream
+            .wait(PollFlags::POLLIN, &Deadline::after(crate::deadline::Step::Offer, Duration::from_secs(10)))
+            .unwrap();
+        assert_eq!(stream.peer_text(), "127.0.0.1");
+    }
 
     #[test]
     fn mapped_addresses_are_dotted() {

@@ -95,7 +95,6 @@ impl<N: Send + 'static> Acceptor<N> {
         match self.shared.roll.accepted(Arc::clone(&stream), &self.shared.config) {
             Ok(peer) => {
                 self.refused = 0;
-                debug!("accepted {}", stream.peer_text());
                 reader::start_accepted(&self.shared, &peer, stream, self.speech.clone());
             }
             Err(refusal) => {
