@@ -310,7 +310,7 @@ fn config(
         seed: u64::from(std::process::id()) << 32 ^ u64::from(since_1970.subsec_nanos()),
         environments: store
             .entries()
-            .map(|(id, r)| EnvOnDisk { id: id.clone(), size: r.bytes, age_rank: r.last_use })
+            .map(|(id, r)| EnvOnDisk { id: id.clone(), size: r.bytes, last_use: u32::try_from(r.last_use).unwrap_or(0) })
             .collect(),
         natives: natives.on_disk(),
     }

@@ -32,7 +32,10 @@ impl Daemon {
         self.stats.wake(now);
     }
 
-    pub(super) fn closed(&mut self, peer: PeerId) {
+    pub(super) fn closed(&mut self, now: Instant, peer: PeerId) {
+        if self.peers.get(&peer).is_some_and(|p| matches!(p.state, State::WaitCompile { .. })) {
+            self.fallbacks.dropped(now);
+        }
         let reason = match self.peers.get(&peer).map(|p| &p.state) {
             Some(State::WaitForChild { .. }) => CloseReason::NoReport,
             _ => CloseReason::Closed,
@@ -56,10 +59,11 @@ impl Daemon {
             }
             Message::GetCs(request) => self.request_server(now, peer, request),
             Message::CompileFile(file) => self.compile_file(now, peer, file),
-            Message::TransferEnv(target) => self.transfer_env(peer, &target),
+            Message::TransferEnv(target) => self.transfer_env(now, peer, &target),
             Message::VerifyEnv(target) => self.verify_env(peer, &target),
             Message::BlacklistHostEnv(entry) => self.tell_scheduler(Message::BlacklistHostEnv(entry)),
             Message::JobLocalBegin(begin) => {
+                self.fallbacks.local_asked(now);
                 self.release(peer);
                 self.set_state(peer, State::LinkJob { output: begin.output_file, full: begin.full != 0 });
             }
@@ -209,7 +213,7 @@ impl Daemon {
         entry.state = State::Sending;
         entry.pinned = None;
         self.stats.own_work(report.stats.user_ms, report.stats.sys_ms);
-        self.envs.touch(&env);
+        self.envs.touch(&env, self.unix(now));
         if report.broken {
             self.env_broken(now, &env);
         }

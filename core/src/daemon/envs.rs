@@ -16,8 +16,8 @@ pub struct EnvOnDisk {
     pub id: EnvId,
     /// Bytes it takes.
     pub size: u64,
-    /// Order of last use among those on the disk: lower is longer ago.
-    pub age_rank: u64,
+    /// When it was last used, in seconds since 1970.
+    pub last_use: u32,
 }
 
 /// Why a verification did not succeed.
@@ -60,7 +60,10 @@ enum EnvState {
     Arriving,
     Installed {
         size: u64,
+        /// By [`Envs::uses`]: several may be used within a second.
         last_use: u64,
+        /// In seconds since 1970.
+        last_use_unix: u32,
         check: Check,
     },
 }
@@ -84,11 +87,16 @@ impl Env {
 impl Envs {
     pub fn new(on_disk: &[EnvOnDisk]) -> Self {
         let mut sorted: Vec<&EnvOnDisk> = on_disk.iter().collect();
-        sorted.sort_by_key(|e| e.age_rank);
+        sorted.sort_by_key(|e| e.last_use);
         let mut envs = Self::default();
         for env in sorted {
             envs.uses += 1;
-            let state = EnvState::Installed { size: env.size, last_use: envs.uses, check: Check::NotYet };
+            let state = EnvState::Installed {
+                size: env.size,
+                last_use: envs.uses,
+                last_use_unix: env.last_use,
+                check: Check::NotYet,
+            };
             envs.known.insert(env.id.clone(), Env { state, verifiers: Vec::new() });
         }
         envs
@@ -112,17 +120,26 @@ impl Envs {
     }
 
     /// Marks it as just used.
-    pub fn touch(&mut self, id: &EnvId) {
+    pub fn touch(&mut self, id: &EnvId, unix: u32) {
         self.uses += 1;
         let uses = self.uses;
-        if let Some(Env { state: EnvState::Installed { last_use, .. }, .. }) = self.known.get_mut(id) {
+        if let Some(Env { state: EnvState::Installed { last_use, last_use_unix, .. }, .. }) = self.known.get_mut(id) {
             *last_use = uses;
+            *last_use_unix = unix;
         }
     }
 
     /// Bytes of all installed ones.
     pub fn size(&self) -> u64 {
         self.sizes().map(|(_, size, _)| size).fold(0, u64::saturating_add)
+    }
+
+    /// (which, bytes, last use in seconds since 1970) of the installed ones, for the dump.
+    pub fn list(&self) -> impl Iterator<Item = (&EnvId, u64, u32)> {
+        self.known.iter().filter_map(|(id, e)| match e.state {
+            EnvState::Installed { size, last_use_unix, .. } => Some((id, size, last_use_unix)),
+            EnvState::Arriving => None,
+        })
     }
 
     /// (which, bytes, last use) of the installed ones.
@@ -135,7 +152,7 @@ impl Envs {
 }
 
 impl Daemon {
-    pub(super) fn transfer_env(&mut self, peer: PeerId, target: &EnvTarget) {
+    pub(super) fn transfer_env(&mut self, now: Instant, peer: PeerId, target: &EnvTarget) {
         let Some(env) = self.env_of(target) else {
             return self.close(peer, CloseReason::BadEnvironment);
         };
@@ -147,7 +164,7 @@ impl Daemon {
             entry.pinned = Some(env.clone());
         }
         if self.envs.known.contains_key(&env) {
-            self.envs.touch(&env);
+            self.envs.touch(&env, self.unix(now));
             self.outputs.push_back(Output::Discard(peer));
             return;
         }
@@ -179,9 +196,9 @@ impl Daemon {
 
     fn env_installed(&mut self, now: Instant, env: &EnvId, size: u64) {
         if let Some(entry) = self.envs.known.get_mut(env) {
-            entry.state = EnvState::Installed { size, last_use: 0, check: Check::NotYet };
+            entry.state = EnvState::Installed { size, last_use: 0, last_use_unix: 0, check: Check::NotYet };
         }
-        self.envs.touch(env);
+        self.envs.touch(env, self.unix(now));
         let all = self.envs.size().saturating_add(self.natives.size());
         self.note(Note::Installed(env.clone(), size, all));
         self.keep_cache_limit(now, Some(env));

@@ -14,6 +14,7 @@
 
 mod clients;
 mod envs;
+mod fallbacks;
 mod native;
 mod note;
 mod peer;
@@ -39,6 +40,7 @@ use crate::text::Text;
 use crate::time::{Duration, Instant};
 use crate::version::Version;
 use envs::Envs;
+use fallbacks::Fallbacks;
 use native::Natives;
 use peer::Peer;
 use session::Session;
@@ -239,6 +241,7 @@ pub struct Daemon {
     envs: Envs,
     natives: Natives,
     stats: Stats,
+    fallbacks: Fallbacks,
     /// Clients are numbered from 1.
     clients_seen: u32,
     /// Set by TERM: when what still runs is killed.
@@ -256,6 +259,7 @@ impl Daemon {
             envs: Envs::new(&config.environments),
             natives: Natives::new(now, &config.natives),
             stats: Stats::new(now, config.cpus),
+            fallbacks: Fallbacks::default(),
             clients_seen: 0,
             terminate_at: None,
             exited: false,
@@ -271,7 +275,7 @@ impl Daemon {
         match input {
             Input::Opened { peer, version, address } => self.opened(now, peer, version, address),
             Input::Said { peer, message } => self.said(now, peer, message),
-            Input::Closed { peer } => self.closed(peer),
+            Input::Closed { peer } => self.closed(now, peer),
             Input::JobEnded { peer, report } => self.job_ended(now, peer, &report),
             Input::Received { peer, env, outcome } => self.env_received(now, peer, &env, outcome),
             Input::Verified { env, outcome } => self.env_verified(now, &env, outcome),

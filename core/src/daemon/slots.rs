@@ -74,7 +74,7 @@ impl Daemon {
             return self.refuse(peer, &text, super::CloseReason::NoEnvironment);
         }
         entry.state = State::WaitForChild { job, env: env.clone(), slot, since: now };
-        self.envs.touch(&env);
+        self.envs.touch(&env, self.unix(now));
         let memory_mib = self.stats.memory_limit(self.config.slots);
         self.note(Note::RemoteCompile(file.input_file.clone()));
         self.note(Note::MemoryLimit(memory_mib));

@@ -36,8 +36,14 @@ impl Daemon {
                 None => writeln!(out, "  NativeEnv ({}:{}): (creating)", key.compression, key.compiler)?,
             }
         }
-        for (id, size, last_use) in self.envs.sizes() {
-            writeln!(out, "  ReceivedEnv[{}/{}] last_use #{last_use}, size {size}", id.platform, id.name)?;
+        if self.envs.list().next().is_some() {
+            writeln!(out, "  Now: {}", self.unix(now))?;
+        }
+        for (id, size, last_use) in self.envs.list() {
+            writeln!(out, "  ReceivedEnv[{}/{}] last_use {last_use}, size {size}", id.platform, id.name)?;
+        }
+        if self.fallbacks.count() > 0 {
+            writeln!(out, "  Fallbacks to local builds: {}", self.fallbacks.count())?;
         }
         writeln!(out, "  Current kids: {} (max: {})", self.kids(), self.config.slots)?;
         writeln!(out, "  Supported features: {}", feature_names(self.config.features))?;

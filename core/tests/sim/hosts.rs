@@ -67,7 +67,7 @@ impl Host {
         self.generation += 1;
         self.link = None;
         self.timer = None;
-        let on_disk = self.disk.iter().map(|id| EnvOnDisk { id: id.clone(), size: ENV_SIZE, age_rank: 0 }).collect();
+        let on_disk = self.disk.iter().map(|id| EnvOnDisk { id: id.clone(), size: ENV_SIZE, last_use: 0 }).collect();
         let platform = self.platform.lossy().into_owned();
         let seed = self.seed + u64::from(self.generation);
         self.daemon = Daemon::new(now, config(self.index, self.slots, &platform, seed, on_disk));

@@ -238,7 +238,7 @@ fn d60_one_that_is_checked_for_a_client_stays_for_it() {
 
 #[test]
 fn environments_survive_a_restart() {
-    let on_disk = |name: &str, age_rank| EnvOnDisk { id: env(name), size: 600, age_rank };
+    let on_disk = |name: &str, last_use| EnvOnDisk { id: env(name), size: 600, last_use };
     let environments = vec![on_disk("new", 2), on_disk("old", 1)];
     let mut s = Scenario::alone(Config { environments, ..config(1) });
     assert!(s.others.contains(&Output::Remove(env("old"))), "over the limit");

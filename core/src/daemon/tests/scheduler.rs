@@ -211,6 +211,23 @@ fn d23_internals() {
 }
 
 #[test]
+fn internals_show_when_environments_were_used_as_1_4_does() {
+    let mut s = Scenario::new(config(2));
+    s.install("e", 5);
+    s.pass(Duration::from_secs(7));
+    s.told();
+    s.scheduler(Message::GetInternals);
+    let told = s.told();
+    let [Message::StatusText { text }] = told.as_slice() else { panic!("{told:?}") };
+    let text = text.to_string();
+    let lines = text.lines().skip_while(|l| !l.starts_with("  Now: ")).take(2).collect::<Vec<_>>();
+    let [now, env] = lines[..] else { panic!("{text}") };
+    let time = |text: &str| text.parse::<u32>().unwrap();
+    let last_use = env.strip_prefix("  ReceivedEnv[x86_64/e] last_use ").and_then(|l| l.strip_suffix(", size 5"));
+    assert_eq!(time(now.trim_start_matches("  Now: ")) - time(last_use.unwrap()), 7, "{text}");
+}
+
+#[test]
 fn nothing_follows_a_login_before_its_answer_at_most_a_second() {
     let mut s = Scenario::new(config(2));
     s.install("e", 1);

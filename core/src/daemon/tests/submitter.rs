@@ -336,3 +336,38 @@ fn three_copies_of_one_job() {
     s.use_other(peer, 4);
     assert_eq!(s.told(), [job_done(4, 107, 1, 0)]);
 }
+
+#[test]
+fn fallbacks_of_own_clients_are_counted_and_shown() {
+    let mut s = Scenario::new(config(1));
+    let shown = |s: &mut Scenario| {
+        s.told();
+        s.scheduler(Message::GetInternals);
+        let told = s.told();
+        let [Message::StatusText { text }] = told.as_slice() else { panic!("{told:?}") };
+        text.lossy().lines().find_map(|l| l.strip_prefix("  Fallbacks to local builds: ").map(str::to_owned))
+    };
+    let at_another_host = |s: &mut Scenario, job| {
+        let peer = s.asking();
+        let client = s.daemon.clients_seen;
+        s.scheduler(use_cs(job, "10.0.0.9", ClientId(client)));
+        peer
+    };
+    // A good end, and a local job that has nothing to do with it.
+    let fine = at_another_host(&mut s, 1);
+    s.say(fine, Message::End);
+    s.local_job();
+    assert_eq!(shown(&mut s), None);
+
+    let failed = at_another_host(&mut s, 2);
+    s.hang_up(failed);
+    s.local_job();
+    s.local_job();
+    assert_eq!(shown(&mut s), Some("1".to_owned()), "once for each failure");
+
+    let killed = at_another_host(&mut s, 3);
+    s.hang_up(killed);
+    s.pass(Duration::from_secs(5));
+    s.local_job();
+    assert_eq!(shown(&mut s), Some("1".to_owned()), "that one came too late to be the same compile");
+}
