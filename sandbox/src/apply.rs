@@ -216,7 +216,8 @@ pub fn default_signals() -> io::Result<()> {
     Ok(sigprocmask(SigmaskHow::SIG_SETMASK, Some(&SigSet::empty()), None)?)
 }
 
-/// Closes every descriptor but 0, 1, 2 and those named.
+/// Closes every descriptor but 0, 1, 2 and those named. For processes whose other descriptors have no owner any more, or
+/// not yet one: fresh children, and programs that have just started.
 pub fn close_others(keep: &[RawFd]) {
     let mut keep: Vec<RawFd> = keep.iter().copied().filter(|fd| *fd > 2).collect();
     keep.sort_unstable();
@@ -232,7 +233,7 @@ pub fn close_others(keep: &[RawFd]) {
 }
 
 fn close_range(first: RawFd, last: RawFd) {
-    // SAFETY: callers own none of these any more: they are fresh processes that never return to the copied owners.
+    // SAFETY: callers own none of these: they are fresh processes that never return to the copied owners, or have opened nothing yet.
     let result = unsafe { libc::syscall(libc::SYS_close_range, first, last, 0) };
     if result != 0 {
         // Linux before 5.9. Nothing was opened past the soft limit by this program.

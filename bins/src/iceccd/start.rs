@@ -48,6 +48,7 @@ const STACK: usize = 128 << 10;
 /// Runs the daemon; returns its exit code.
 pub fn run(options: Options) -> Result<u8, Failure> {
     let root = Uid::effective().is_root();
+    close_inherited();
     nix::sys::stat::umask(nix::sys::stat::Mode::from_bits_truncate(0o022));
     let start = Start::here(options.detach && !options.check)?;
     let base = std::path::absolute(&options.base).unwrap_or_else(|_| options.base.clone());
@@ -118,6 +119,18 @@ pub fn run(options: Options) -> Result<u8, Failure> {
     ended
 }
 
+/// Whatever the starter left open would stay so in us, in the launcher and in the makers of environments.
+fn close_inherited() {
+    ice_sandbox::apply::close_others(
+        &uncached_err_fd().and_then(|fd| i32::try_from(fd).ok()).into_iter().collect::<Vec<_>>(),
+    );
+}
+
+/// ccache's descriptor for messages that are not to be kept with a result.
+fn uncached_err_fd() -> Option<u32> {
+    std::env::var("UNCACHED_ERR_FD").ok().and_then(|fd| fd.parse().ok())
+}
+
 fn check(options: &Options, root: bool, base: &Path) -> Result<u8, Failure> {
     make_base(base, options, root)?;
     let launcher = start_launcher(options, root, base, options.slots.unwrap_or_else(processors))?;
@@ -182,8 +195,7 @@ fn open_log(options: &Options, root: bool) -> Result<Log, Failure> {
         None => None,
     };
     let Some(file) = file else {
-        let descriptor = std::env::var("UNCACHED_ERR_FD").ok().and_then(|fd| fd.parse().ok());
-        let target = descriptor.map_or(Target::Stderr, Target::Descriptor);
+        let target = uncached_err_fd().map_or(Target::Stderr, Target::Descriptor);
         let log = logging::start(target, options.level, Prefix::Service);
         return log.or_else(|_| to_stderr(options));
     };
@@ -310,7 +322,11 @@ fn config(
         seed: u64::from(std::process::id()) << 32 ^ u64::from(since_1970.subsec_nanos()),
         environments: store
             .entries()
-            .map(|(id, r)| EnvOnDisk { id: id.clone(), size: r.bytes, last_use: u32::try_from(r.last_use).unwrap_or(0) })
+            .map(|(id, r)| EnvOnDisk {
+                id: id.clone(),
+                size: r.bytes,
+                last_use: u32::try_from(r.last_use).unwrap_or(0),
+            })
             .collect(),
         natives: natives.on_disk(),
     }
