@@ -13,7 +13,7 @@ use ice_net::conn::Conn;
 use ice_net::deadline::{Deadline, Step};
 use std::net::TcpListener;
 use std::os::unix::fs::PermissionsExt;
-use std::os::unix::net::UnixListener;
+use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::thread::JoinHandle;
@@ -83,35 +83,49 @@ impl Bench {
     /// Plays a daemon that names `server` for every job and grants every local slot, for `connections` connections.
     /// Returns what the client said.
     fn daemon(&self, server: u16, connections: usize) -> JoinHandle<Vec<Message>> {
+        self.daemon_of(server, 1, connections)
+    }
+
+    /// The same, where the server has the environment or not.
+    fn daemon_of(&self, port: u16, env_present: u32, connections: usize) -> JoinHandle<Vec<Message>> {
         let listener = UnixListener::bind(self.path("socket")).unwrap();
-        let archive = self.path("0123456789abcdef.tar.gz");
-        std::fs::write(&archive, "an archive").unwrap();
+        for packing in ["gz", "zst"] {
+            std::fs::write(self.path(&format!("0123456789abcdef.tar.{packing}")), packing).unwrap();
+        }
+        let server =
+            UseCs { job: JobId(5), port: port.into(), host: "127.0.0.1".into(), env_present, ..UseCs::default() };
+        let folder = self.folder.path().to_path_buf();
         std::thread::spawn(move || {
-            let mut heard = Vec::new();
-            for _ in 0..connections {
-                let (stream, _) = listener.accept().unwrap();
-                let mut conn = Conn::establish(stream, Version::TO_CLIENT, patience()).unwrap();
-                while let Ok(message) = conn.recv(patience()) {
-                    heard.push(message.clone());
-                    let answer = match message {
-                        Message::GetNativeEnv(_) => Message::NativeEnv { path: archive.to_str().unwrap().into() },
-                        Message::GetCs(_) => Message::UseCs(UseCs {
-                            job: JobId(5),
-                            port: server.into(),
-                            host: "127.0.0.1".into(),
-                            env_present: 1,
-                            ..UseCs::default()
-                        }),
-                        Message::JobLocalBegin(_) => message,
-                        Message::End => break,
-                        _ => continue,
-                    };
-                    conn.send(&answer, patience()).unwrap();
-                }
-            }
-            heard
+            let accepted = (0..connections).map(|_| listener.accept().unwrap().0);
+            let threads = accepted.map(|stream| {
+                let (server, folder) = (server.clone(), folder.clone());
+                std::thread::spawn(move || serve_client(stream, &server, &folder))
+            });
+            let threads: Vec<_> = threads.collect();
+            threads.into_iter().flat_map(|thread| thread.join().unwrap()).collect()
         })
     }
+}
+
+fn serve_client(stream: UnixStream, server: &UseCs, folder: &Path) -> Vec<Message> {
+    let mut heard = Vec::new();
+    let mut conn = Conn::establish(stream, Version::TO_CLIENT, patience()).unwrap();
+    while let Ok(message) = conn.recv(patience()) {
+        heard.push(message.clone());
+        let answer = match message {
+            Message::GetNativeEnv(ask) => {
+                let packing = if ask.compression == "zstd" { "zst" } else { "gz" };
+                let path = folder.join(format!("0123456789abcdef.tar.{packing}"));
+                Message::NativeEnv { path: path.to_str().unwrap().into() }
+            }
+            Message::GetCs(_) => Message::UseCs(server.clone()),
+            Message::JobLocalBegin(_) => message,
+            Message::End => break,
+            _ => continue,
+        };
+        conn.send(&answer, patience()).unwrap();
+    }
+    heard
 }
 
 fn patience() -> Deadline {
@@ -241,6 +255,35 @@ fn a_remote_object_is_put_in_place() {
     // Object and dependency file, no temporary.
     assert_eq!(std::fs::read_dir(bench.path("out")).unwrap().count(), 2);
     assert_eq!(daemon.join().unwrap().last(), Some(&Message::End));
+}
+
+#[test]
+fn e24_each_server_gets_the_environment_in_a_form_that_it_can_read() {
+    for (version, expected, connections) in [(44, "zst", 1), (43, "zst", 1), (41, "gz", 2)] {
+        let bench = Bench::new();
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let server = std::thread::spawn(move || {
+            let (stream, _) = listener.accept().unwrap();
+            let mut conn = Conn::establish(stream, Version::new(version), patience()).unwrap();
+            let Ok(Message::TransferEnv(target)) = conn.recv(patience()) else { panic!("no environment") };
+            let mut archive = Vec::new();
+            while let Ok(Message::FileChunk(chunk)) = conn.recv(patience()) {
+                Unpacker::new().unpack(&chunk, &mut archive).unwrap();
+            }
+            assert!(matches!(conn.recv(patience()), Ok(Message::VerifyEnv(_))));
+            conn.send(&Message::VerifyEnvResult { ok: 1 }, patience()).unwrap();
+            while !matches!(conn.recv(patience()), Ok(Message::End)) {}
+            let object = Packer::new(1).pack(b"remote", conn.version()).unwrap();
+            conn.send_all(&[result(0, ""), Message::FileChunk(object), Message::End], patience()).unwrap();
+            (target.name.to_string(), String::from_utf8(archive).unwrap())
+        });
+        let daemon = bench.daemon_of(port, 0, connections);
+        let output = bench.icecc_with_daemon(&["gcc", "-c", "a.c", "-o", "x.o"]).output().unwrap();
+        assert!(output.status.success() && bench.read("x.o") == "remote", "{}", text(&output.stderr));
+        assert_eq!(server.join().unwrap(), ("0123456789abcdef".to_owned(), expected.to_owned()), "version {version}");
+        daemon.join().unwrap();
+    }
 }
 
 #[test]

@@ -1,22 +1,32 @@
 //! Which archives a job can be compiled with, as files on this host.
 
-use super::Task;
 use super::variables::Variables;
+use super::{Task, daemon};
 use ice_core::client::{Environments, Trouble};
 use ice_core::cmdline::{Family, paths};
 use ice_core::env::{EnvName, EnvRef};
-use ice_core::message::GetNativeEnv;
+use ice_core::limits;
+use ice_core::message::{GetNativeEnv, Message};
 use ice_core::text::Text;
 use ice_core::version::Version;
+use ice_net::deadline::{Deadline, Step};
 use ice_toolchain::{find, spec};
 use std::ffi::OsStr;
 use std::fs::File;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// How long the daemon may take for another form of an archive: its own limit for making one, and a queue before it.
+const GZIP: Duration = Duration::from_secs(150);
 
 /// Archives by the platform they run on.
 #[derive(Debug, Default)]
-pub(super) struct Archives(Vec<(Text, PathBuf)>);
+pub(super) struct Archives {
+    files: Vec<(Text, PathBuf)>,
+    /// What the daemon is asked for when a server cannot read the archive that it gave.
+    gzip: Option<GetNativeEnv>,
+}
 
 impl Archives {
     /// Takes the archive that the daemon named as the only one. `None`: it cannot be read, or has no archive's name.
@@ -27,19 +37,47 @@ impl Archives {
             return None;
         }
         let name = spec::name_of(path)?;
-        self.0 = vec![(Text::new(), path.to_path_buf())];
+        self.files = vec![(Text::new(), path.to_path_buf())];
         Some(Text::from(name.as_bytes()))
+    }
+
+    /// Whether the archive is zstd because nothing else was wanted.
+    pub(super) fn is_zstd_by_default(&self) -> bool {
+        self.gzip.is_some()
     }
 
     /// Opens the archive for a platform.
     pub(super) fn open(&self, platform: &Text) -> Result<File, Trouble> {
-        let found = self.0.iter().find(|(p, _)| p == platform).or_else(|| self.0.first());
+        let found = self.files.iter().find(|(p, _)| p == platform).or_else(|| self.files.first());
         let (_, path) = found.ok_or(Trouble::Archive)?;
-        File::open(path).map_err(|err| {
-            log::warn!("cannot read environment {}: {err}", path.display());
-            Trouble::Archive
-        })
+        open(path)
     }
+
+    /// Opens the same environment as gzip, which the daemon makes now if it has none. On a connection of its own: ours
+    /// stands for the job.
+    pub(super) fn open_gzip(&self, test_socket: Option<&Path>) -> Result<File, Trouble> {
+        let (Some(ask), Some((_, known))) = (&self.gzip, self.files.first()) else { return Err(Trouble::Archive) };
+        let mut daemon = daemon::connect(test_socket).map_err(|_| Trouble::Archive)?;
+        let asked = daemon.send(&Message::GetNativeEnv(ask.clone()), Deadline::after(Step::Send, limits::SEND));
+        let answer = asked.and_then(|()| daemon.recv(Deadline::after(Step::NativeEnv, GZIP)));
+        let path = match answer {
+            Ok(Message::NativeEnv { path }) => PathBuf::from(OsStr::from_bytes(path.as_bytes())),
+            Ok(_) | Err(_) => return Err(Trouble::Archive),
+        };
+        daemon::finish(daemon);
+        // Another name: the compiler was changed in between.
+        if spec::name_of(&path).is_none() || spec::name_of(&path) != spec::name_of(known) {
+            return Err(Trouble::Archive);
+        }
+        open(&path)
+    }
+}
+
+fn open(path: &Path) -> Result<File, Trouble> {
+    File::open(path).map_err(|err| {
+        log::warn!("cannot read environment {}: {err}", path.display());
+        Trouble::Archive
+    })
 }
 
 /// Why a job cannot have an environment.
@@ -97,7 +135,7 @@ fn given(
         .iter()
         .map(|entry| EnvRef { platform: entry.platform.as_str().into(), name: entry.name.as_str().into() });
     let archives = spec.usable.iter().map(|entry| (Text::from(entry.platform.as_str()), entry.file.clone()));
-    Ok((Environments::Given(refs.collect()), Archives(archives.collect())))
+    Ok((Environments::Given(refs.collect()), Archives { files: archives.collect(), gzip: None }))
 }
 
 fn native(
@@ -127,6 +165,12 @@ fn native(
     } else {
         Text::from("gcc")
     };
-    let compression = Text::from(variables.env_compression.as_bytes());
-    Ok((Environments::Native(GetNativeEnv { compiler, extra_files, compression }), Archives::default()))
+    let mut ask = GetNativeEnv { compiler, extra_files, compression: Text::from(variables.env_compression.as_bytes()) };
+    let mut archives = Archives::default();
+    // Made in a tenth of gzip's time, and smaller. Only a daemon of ours is known to have it.
+    if ask.compression.is_empty() && daemon.has_full_jobs() {
+        archives.gzip = Some(ask.clone());
+        ask.compression = "zstd".into();
+    }
+    Ok((Environments::Native(ask), archives))
 }

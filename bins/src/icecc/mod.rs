@@ -198,7 +198,8 @@ fn compile(task: &Task, driver: Option<Driver>, words: &[Vec<u8>], variables: &V
                 return local::run(task, Some(daemon));
             }
         };
-        match remote::run(task, &job, mode, request, &mut archives, &mut daemon) {
+        let test_socket = variables.test_socket.as_deref();
+        match remote::run(task, &job, mode, request, &mut archives, &mut daemon, test_socket) {
             remote::Outcome::Done(status) => {
                 daemon::finish(daemon);
                 return status;
@@ -323,6 +324,7 @@ fn request(
         caret_redo: job.caret_redo,
         failure_is_doubtful: job.words.iter().any(|word| word.hidden),
         verified_only: variables.verified_only,
+        zstd_by_default: archives.is_zstd_by_default(),
         loopback_is_remote: variables.test_remote_build,
     };
     Ok((request, archives))

@@ -6,7 +6,7 @@ use super::probe::Probe;
 use super::signals::{Caught, die_of};
 use super::usage::Usage;
 use super::{Task, environment::Archives, local, variables};
-use ice_core::client::{End, File, Input, Output, Request, Submission, Trouble};
+use ice_core::client::{End, File, Input, Output, Packing, Request, Submission, Trouble};
 use ice_core::cmdline::{Family, Mode, RemoteJob};
 use ice_core::limits;
 use ice_core::message::{CompileFile, CompileResult, EnvTarget, Message};
@@ -21,6 +21,7 @@ use ice_net::error::ConnError;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use std::io::{self, Read};
 use std::os::fd::{AsFd, BorrowedFd};
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 /// After a failed preprocessor a server is waited for only that long. One that comes is told of the job and left at once, as
@@ -47,6 +48,7 @@ pub(super) fn run(
     request: Request,
     archives: &mut Archives,
     daemon: &mut Conn,
+    test_socket: Option<&Path>,
 ) -> Outcome {
     let preprocessor = match Preprocessor::start(task, job, mode) {
         Ok(preprocessor) => preprocessor,
@@ -63,6 +65,7 @@ pub(super) fn run(
         archives,
         daemon,
         daemon_open: true,
+        test_socket,
         server: None,
         preprocessor,
         packer: Packer::new(variables::compression_level()),
@@ -83,6 +86,7 @@ struct Flow<'a> {
     archives: &'a mut Archives,
     daemon: &'a mut Conn,
     daemon_open: bool,
+    test_socket: Option<&'a Path>,
     server: Option<Conn>,
     preprocessor: Preprocessor,
     packer: Packer,
@@ -130,10 +134,10 @@ impl Flow<'_> {
                 self.handle(Input::Archive(name));
             }
             Output::Dial { host, port } => self.dial(&host, port),
-            Output::SendEnvironment { platform, target } => {
+            Output::SendEnvironment { platform, target, packing } => {
                 log::info!("<Transfer Environment>");
                 let start = Instant::now();
-                let input = match self.send_environment(&platform, target) {
+                let input = match self.send_environment(&platform, target, packing) {
                     Ok(()) => Input::EnvironmentSent,
                     Err(trouble) => Input::Failed(trouble),
                 };
@@ -215,8 +219,14 @@ impl Flow<'_> {
     }
 
     /// Sends the archive as it is, in chunks. Meanwhile the preprocessor is kept going.
-    fn send_environment(&mut self, platform: &Text, target: EnvTarget) -> Result<(), Trouble> {
-        let mut archive = self.archives.open(platform)?;
+    fn send_environment(&mut self, platform: &Text, target: EnvTarget, packing: Packing) -> Result<(), Trouble> {
+        let mut archive = match packing {
+            Packing::AsItIs => self.archives.open(platform)?,
+            Packing::Gzip => {
+                log::info!("compile server takes no zstd, sending the environment as gzip");
+                self.archives.open_gzip(self.test_socket)?
+            }
+        };
         let mut messages = vec![Message::TransferEnv(target)];
         let mut piece = vec![0; limits::CHUNK_PLAIN];
         loop {

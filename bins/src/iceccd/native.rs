@@ -83,8 +83,13 @@ impl Natives {
         for extra in &request.extra_files {
             files.push(facts(Path::new(OsStr::from_bytes(extra.as_bytes())))?);
         }
+        // Both words for the default mean the same archive.
+        let compression = match request.compression.as_bytes() {
+            b"gzip" | b"gz" => Text::new(),
+            _ => request.compression.clone(),
+        };
         let key = NativeKey {
-            compression: request.compression.clone(),
+            compression,
             compiler: compiler.as_os_str().as_bytes().into(),
             extra_files: request.extra_files.clone(),
             files,
@@ -307,6 +312,19 @@ mod tests {
         assert!(changed != key && none.is_none());
         again.remove(&key, &archive.path);
         assert!(again.on_disk().is_empty() && !is_there(&archive));
+    }
+
+    #[test]
+    fn gzip_by_name_and_by_default_is_one_archive_and_zstd_another() {
+        let folder = tempfile::tempdir().unwrap();
+        let natives = natives(folder.path(), TOOL);
+        let request = compiler(folder.path(), "gcc");
+        let key = |compression: &str| {
+            let request = GetNativeEnv { compression: compression.into(), ..request.clone() };
+            natives.examine(&request, Version::new(44)).unwrap().0
+        };
+        assert_eq!(key(""), key("gzip"));
+        assert_ne!(key(""), key("zstd"));
     }
 
     #[test]

@@ -75,6 +75,9 @@ pub struct Request {
     pub failure_is_doubtful: bool,
     /// `ICECC_IGNORE_UNVERIFIED`: servers that cannot verify are not taken.
     pub verified_only: bool,
+    /// The daemon was asked for zstd because that is quickest, not because the user wants it: a server that cannot read it
+    /// gets the same environment as gzip (decisions.md 19).
+    pub zstd_by_default: bool,
     /// `ICECC_TEST_REMOTEBUILD`: a server at 127.0.0.1 with a port is a remote one.
     pub loopback_is_remote: bool,
 }
@@ -144,6 +147,8 @@ pub enum Output {
         platform: Text,
         /// The header.
         target: EnvTarget,
+        /// Which of its archives.
+        packing: Packing,
     },
     /// Send it to the server.
     Server(Message),
@@ -160,6 +165,15 @@ pub enum Output {
     CompileHere,
     /// It is over. Nothing follows.
     End(Box<End>),
+}
+
+/// Which archive of an environment is sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Packing {
+    /// The one that there is.
+    AsItIs,
+    /// One as gzip of the same content, which the daemon makes now if it has none.
+    Gzip,
 }
 
 /// A file that the server sends.
@@ -216,6 +230,8 @@ pub struct Submission {
     version: Version,
     offer: Version,
     environment: Text,
+    /// How it was sent last, if it was.
+    sent_as: Option<Packing>,
     probing: bool,
     probes_missed: u32,
     result: Option<CompileResult>,
@@ -234,6 +250,7 @@ impl Submission {
             version: Version::LOWEST,
             offer: Version::LOWEST,
             environment: Text::new(),
+            sent_as: None,
             probing: false,
             probes_missed: 0,
             result: None,
@@ -402,11 +419,27 @@ impl Submission {
         if self.server.env_present != 0 {
             return self.send_source();
         }
+        let reads_zstd = self.version.has_features();
+        self.send_environment(if self.request.zstd_by_default && !reads_zstd {
+            Packing::Gzip
+        } else {
+            Packing::AsItIs
+        });
+    }
+
+    fn send_environment(&mut self, packing: Packing) {
+        self.sent_as = Some(packing);
         self.outputs.push_back(Output::SendEnvironment {
             platform: self.server.host_platform.clone(),
             target: self.env_target(),
+            packing,
         });
         self.enter_unbounded(State::SendingEnv);
+    }
+
+    /// Whether gzip may help: servers of 1.4 can be built without zstd, ours cannot.
+    fn may_send_gzip(&self) -> bool {
+        self.request.zstd_by_default && self.offer <= Version::TO_SCHEDULER && self.sent_as == Some(Packing::AsItIs)
     }
 
     fn environment_sent(&mut self, now: Instant) {
@@ -419,6 +452,9 @@ impl Submission {
 
     fn verified(&mut self, answer: &Message) {
         match answer {
+            // The reason; the answer itself follows.
+            Message::StatusText { .. } if self.may_send_gzip() => {}
+            Message::VerifyEnvResult { ok: 0 } if self.may_send_gzip() => self.send_environment(Packing::Gzip),
             Message::VerifyEnvResult { ok: 0 } => {
                 let EnvTarget { name: environment, target } = self.env_target();
                 let host = self.server.host.clone();

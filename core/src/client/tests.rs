@@ -18,6 +18,7 @@ fn request() -> Request {
         caret_redo: true,
         failure_is_doubtful: false,
         verified_only: false,
+        zstd_by_default: false,
         loopback_is_remote: false,
     }
 }
@@ -44,6 +45,10 @@ impl Scenario {
     }
 
     fn use_server(&mut self, env_present: u32) -> Vec<Output> {
+        self.use_server_of(env_present, 43)
+    }
+
+    fn use_server_of(&mut self, env_present: u32, version: u32) -> Vec<Output> {
         let server = UseCs {
             job: JobId(7),
             port: 10245,
@@ -54,7 +59,7 @@ impl Scenario {
         };
         self.outputs();
         self.say(Input::Daemon(Message::UseCs(server)));
-        self.say(Input::Connected { version: Version::new(43), offer: Version::new(43) })
+        self.say(Input::Connected { version: Version::new(version), offer: Version::new(version) })
     }
 
     fn until_result(request: Request) -> Self {
@@ -141,6 +146,36 @@ fn a_missing_environment_is_sent_and_verified() {
     broken.say(Input::EnvironmentSent);
     let status = Message::StatusText { text: "no such environment".into() };
     assert_eq!(local(&broken.say(Input::Server(status))).map(Trouble::number), Some(25));
+}
+
+#[test]
+fn e24_a_server_that_cannot_read_zstd_gets_gzip() {
+    let sent = |outputs: &[Output]| match outputs {
+        [Output::SendEnvironment { packing, .. }] => Some(*packing),
+        _ => None,
+    };
+    let by_default = Request { zstd_by_default: true, ..request() };
+    let mut old = Scenario::new(by_default.clone());
+    assert_eq!(sent(&old.use_server_of(0, 41)), Some(Packing::Gzip), "by its version");
+
+    // By its verdict: 1.4 can be built without zstd.
+    let mut without = Scenario::new(by_default.clone());
+    assert_eq!(sent(&without.use_server(0)), Some(Packing::AsItIs));
+    without.say(Input::EnvironmentSent);
+    let status = Message::StatusText { text: "not installed".into() };
+    assert!(without.say(Input::Server(status)).is_empty());
+    let refused = Message::VerifyEnvResult { ok: 0 };
+    assert_eq!(sent(&without.say(Input::Server(refused.clone()))), Some(Packing::Gzip));
+    assert!(matches!(&without.say(Input::EnvironmentSent)[..], [Output::Server(Message::VerifyEnv(_))]));
+    assert_eq!(local(&without.say(Input::Server(refused.clone()))), Some(&Trouble::EnvRefused), "once only");
+
+    let mut ours = Scenario::new(by_default);
+    assert_eq!(sent(&ours.use_server_of(0, 44)), Some(Packing::AsItIs));
+    ours.say(Input::EnvironmentSent);
+    assert_eq!(local(&ours.say(Input::Server(refused))), Some(&Trouble::EnvRefused), "ours reads zstd");
+
+    let mut users = Scenario::new(request());
+    assert_eq!(sent(&users.use_server_of(0, 41)), Some(Packing::AsItIs), "the user's own archive has no other form");
 }
 
 #[test]
