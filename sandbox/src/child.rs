@@ -83,18 +83,28 @@ pub const FAILED: i32 = 3;
 /// Starts a box. The caller reaps the process, and keeps the answer socket so that it can report in its stead if the
 /// process ended in another way than with 0 (reported an end) or [`FAILED`].
 pub fn start(single: &SingleThread, mut job: Job<'_>) -> io::Result<(Pid, OwnedFd)> {
-    let pid = single.child(job.plan.namespaces, || {
-        let report = first_process(single, &mut job).unwrap_or_else(|e| Some(Report::Refused(e.to_string())));
-        report.iter().for_each(|r| r.send(job.answer.as_fd()));
-        if matches!(report, Some(Report::Ended(_) | Report::Done(_))) { 0 } else { FAILED }
-    })?;
+    let namespaces = job.plan.namespaces;
+    let cradle = job.group.and_then(Group::cradle);
+    let born_there =
+        cradle.and_then(|cradle| single.child_in(cradle, namespaces, || live(single, &mut job, true)).ok());
+    let pid = match born_there {
+        Some(pid) => pid,
+        None => single.child(namespaces, || live(single, &mut job, false))?,
+    };
     Ok((pid, job.answer))
 }
 
+/// The life of the first process; its exit status.
+fn live(single: &SingleThread, job: &mut Job<'_>, in_group: bool) -> i32 {
+    let report = first_process(single, job, in_group).unwrap_or_else(|e| Some(Report::Refused(e.to_string())));
+    report.iter().for_each(|r| r.send(job.answer.as_fd()));
+    if matches!(report, Some(Report::Ended(_) | Report::Done(_))) { 0 } else { FAILED }
+}
+
 /// Makes the box, starts the work, waits for its end. `None`: nobody wants to know any more.
-fn first_process(single: &SingleThread, job: &mut Job<'_>) -> Result<Option<Report>, Error> {
+fn first_process(single: &SingleThread, job: &mut Job<'_>, in_group: bool) -> Result<Option<Report>, Error> {
     apply::close_others(&kept(job));
-    if let Some(group) = job.group {
+    if let Some(group) = job.group.filter(|_| !in_group) {
         group.join().map_err(Error::step("join the control group"))?;
     }
     apply::perform(&job.plan.steps)?;

@@ -2,6 +2,7 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
+use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
@@ -40,6 +41,16 @@ impl Kind {
         match self {
             Self::V1 => "memory.usage_in_bytes",
             Self::V2 => "memory.current",
+        }
+    }
+
+    /// Where a process of one thread enters by writing "0". v1's `tasks` moves the writing thread alone, for which the kernel
+    /// need not stop the forks of the whole machine: that took 7 ms a job. v2 has no such file for groups of processes; there a
+    /// box is born in its group ([`Group::cradle`]).
+    const fn entry(self) -> &'static str {
+        match self {
+            Self::V1 => "tasks",
+            Self::V2 => "cgroup.procs",
         }
     }
 
@@ -132,7 +143,8 @@ pub struct Groups {
 #[derive(Debug)]
 pub struct Group {
     kind: Kind,
-    processes: File,
+    folder: File,
+    entry: File,
     limit: File,
     events: File,
 }
@@ -242,7 +254,8 @@ impl Group {
         let _ = fs::write(folder.join(no_swap), "0");
         Ok(Self {
             kind,
-            processes: write("cgroup.procs")?,
+            folder: File::open(folder)?,
+            entry: write(kind.entry())?,
             limit: write(kind.limit())?,
             events: File::open(folder.join(kind.events()))?,
         })
@@ -253,9 +266,14 @@ impl Group {
         (&self.limit).write_all(bytes.to_string().as_bytes())
     }
 
-    /// Moves the calling process in; its children are born there.
+    /// Moves the calling process in, which has one thread; its children are born there.
     pub fn join(&self) -> io::Result<()> {
-        (&self.processes).write_all(b"0")
+        (&self.entry).write_all(b"0")
+    }
+
+    /// The folder, for a process that shall be born in the group; v2 alone can do that.
+    pub(crate) fn cradle(&self) -> Option<BorrowedFd<'_>> {
+        (self.kind == Kind::V2).then(|| self.folder.as_fd())
     }
 
     /// How often the kernel has killed here for want of memory, so far.
@@ -270,7 +288,7 @@ impl Group {
     /// The descriptors that a process of the box needs.
     pub(crate) fn fds(&self) -> [std::os::fd::RawFd; 2] {
         use std::os::fd::AsRawFd;
-        [self.processes.as_raw_fd(), self.events.as_raw_fd()]
+        [self.entry.as_raw_fd(), self.events.as_raw_fd()]
     }
 }
 

@@ -11,9 +11,10 @@ use ice_sandbox::plan::c;
 use ice_sandbox::probe::Guarantee::{self, Calls, Memory, Network, OwnId, PrivateTmp, Processes, ReadOnly, Root};
 use ice_sandbox::report::{Ended, How, Report};
 use ice_sandbox::stage::{Needs, Setup, Stage};
+use nix::sched::CloneFlags;
 use std::error::Error;
 use std::fs;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::{FileExt, MetadataExt, PermissionsExt, lchown};
 use std::os::unix::process::CommandExt;
 use std::path::Path;
@@ -122,6 +123,7 @@ fn run() -> Outcome {
         return apart(&single, || all(&single, &base, "ordinary user"));
     }
     give(folder.path(), USER)?;
+    born_in_group(&single)?;
     apart(&single, || all(&single, &base, "root"))?;
     let own = base.join("target=x/env").join(tricks::PROGRAM.trim_start_matches('/'));
     apart(&single, || Err(Command::new(own).env(AS_USER, &base).uid(USER).gid(USER).exec().into()))?;
@@ -129,6 +131,35 @@ fn run() -> Outcome {
         only_chroot(folder.path())?;
         all(&single, Path::new("/envs"), "root without mounts")
     })
+}
+
+/// A child is in its control group from its first moment. Says why where a host cannot do that.
+fn born_in_group(single: &SingleThread) -> Outcome {
+    let mounts = fs::read_to_string("/proc/self/mountinfo")?;
+    let mount = mounts.lines().find(|line| line.contains(" - cgroup2 ")).and_then(|line| line.split(' ').nth(4));
+    let Some(mount) = mount else {
+        println!("born in a control group: skipped, no cgroup2 is mounted");
+        return Ok(());
+    };
+    let name = format!("escape-test-{}", std::process::id());
+    let group = Path::new(mount).join(&name);
+    if let Err(e) = fs::create_dir(&group) {
+        println!("born in a control group: skipped, {}: {e}", group.display());
+        return Ok(());
+    }
+    let there = || fs::read_to_string("/proc/self/cgroup").is_ok_and(|own| own.contains(&name));
+    let born = fs::File::open(&group)
+        .and_then(|folder| single.child_in(folder.as_fd(), CloneFlags::empty(), || i32::from(!there())));
+    let ended = born.map(|pid| nix::sys::wait::waitpid(pid, None));
+    fs::remove_dir(&group)?;
+    match ended {
+        Ok(Ok(nix::sys::wait::WaitStatus::Exited(_, 0))) => Ok(()),
+        Ok(other) => Err(format!("not born in its control group: {other:?}").into()),
+        Err(e) => {
+            println!("born in a control group: skipped, clone3: {e}");
+            Ok(())
+        }
+    }
 }
 
 /// Does it in a process of its own: a stage cannot be left again.
