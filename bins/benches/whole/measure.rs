@@ -2,24 +2,40 @@
 
 use std::fs;
 use std::path::Path;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use ice_bins::lab::{Error, Lab, Process};
 use nix::sys::resource::{UsageWho, getrusage};
 
 /// How long one measured command may take.
-pub const LIMIT: Duration = Duration::from_secs(300);
+const LIMIT: Duration = Duration::from_secs(300);
 
-/// Runs a shell command on h1 in a folder; wall and CPU seconds of it and all below it.
-pub fn timed(lab: &Lab, folder: &Path, command: &str) -> Result<(f64, f64), Error> {
-    let text = format!("cd '{}' && {command}", folder.display());
-    let (cpu, start) = (children_cpu_s(), Instant::now());
-    let output = lab.exec("h1", &["sh", "-ec", &text], LIMIT)?;
-    let result = (start.elapsed().as_secs_f64(), children_cpu_s() - cpu);
-    if output.status.success() {
-        return Ok(result);
+/// What a command spent.
+pub struct Spent {
+    pub wall_s: f64,
+    /// Of it and all below it.
+    pub cpu_s: f64,
+}
+
+/// Runs a shell command on h1 in a folder. The shell itself takes the time, so that entering the host does not count.
+pub fn timed(lab: &Lab, folder: &Path, command: &str) -> Result<Spent, Error> {
+    let text = format!(
+        "cd '{}'; begin=$EPOCHREALTIME; {command}; end=$EPOCHREALTIME; echo \"took $begin $end\"",
+        folder.display()
+    );
+    let cpu = children_cpu_s();
+    let output = lab.exec("h1", &["bash", "-ec", &text], LIMIT)?;
+    let cpu_s = children_cpu_s() - cpu;
+    let said = output.text();
+    let mut times = said.rsplit("took ").next().unwrap_or("").split_whitespace().map(str::parse::<f64>);
+    match (output.status.success(), times.next(), times.next()) {
+        (true, Some(Ok(begin)), Some(Ok(end))) => Ok(Spent { wall_s: end - begin, cpu_s }),
+        _ => Err(Error::Failed {
+            program: command.to_string(),
+            status: output.status.to_string(),
+            stderr: output.error_text(),
+        }),
     }
-    Err(Error::Failed { program: command.to_string(), status: output.status.to_string(), stderr: output.error_text() })
 }
 
 /// The middle one.
@@ -34,13 +50,13 @@ pub fn cpu_s(processes: &[Process]) -> f64 {
     processes.iter().filter_map(|p| fields(p.pid)).map(|f| f[11..15].iter().sum::<u64>() as f64 / 100.0).sum()
 }
 
-/// Resident kilobytes of processes.
-pub fn resident_kb(processes: &[Process]) -> f64 {
-    let of = |p: &Process| {
-        let text = fs::read_to_string(format!("/proc/{}/status", p.pid)).ok()?;
-        text.lines().find_map(|line| line.strip_prefix("VmRSS:")?.split_whitespace().next()?.parse::<f64>().ok())
+/// Resident kilobytes of processes: RSS, and PSS, which counts what several share only once.
+pub fn resident_kb(processes: &[Process]) -> [f64; 2] {
+    let of = |p: &Process, field: &str| {
+        let text = fs::read_to_string(format!("/proc/{}/smaps_rollup", p.pid)).ok()?;
+        text.lines().find_map(|line| line.strip_prefix(field)?.split_whitespace().next()?.parse::<f64>().ok())
     };
-    processes.iter().filter_map(of).sum()
+    ["Rss:", "Pss:"].map(|field| processes.iter().filter_map(|p| of(p, field)).sum())
 }
 
 /// Bytes that passed the network interface of a host, both directions.
@@ -56,10 +72,23 @@ pub fn machine() -> String {
     let cpu = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
     let models: Vec<&str> =
         cpu.lines().filter_map(|line| line.strip_prefix("model name")?.split(": ").nth(1)).collect();
+    let memory = fs::read_to_string("/proc/meminfo").unwrap_or_default();
+    let kb: u64 = memory.split_whitespace().nth(1).and_then(|kb| kb.parse().ok()).unwrap_or(0);
     let kernel = fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
+    format!(
+        "{} x {}, {} MB, Linux {}, load before {}",
+        models.len(),
+        models.first().unwrap_or(&"?"),
+        kb / 1024,
+        kernel.trim(),
+        load()
+    )
+}
+
+/// How many processes wanted to run in the last minute.
+pub fn load() -> String {
     let load = fs::read_to_string("/proc/loadavg").unwrap_or_default();
-    let load = load.split_whitespace().next().unwrap_or("?").to_string();
-    format!("{} x {}, Linux {}, load before {load}", models.len(), models.first().unwrap_or(&"?"), kernel.trim())
+    load.split_whitespace().next().unwrap_or("?").to_string()
 }
 
 fn children_cpu_s() -> f64 {
