@@ -27,10 +27,7 @@ case ${1:-} in
     main.5) cargo test -q --release -p ice-bins --test e2e -- --nocapture compile:: ;;
     main.6) SIM_SEEDS=40 SIM_LARGE_SEEDS=20 cargo test -q --release -p ice-core --test sim -- --nocapture --include-ignored ;;
     main.7) exec .ci/run ;;
-    main.8)
-        scripts/bench.sh
-        cargo bench -q -p ice-bins --bench scheduler
-        ;;
+    main.8) exec scripts/bench.sh ;;
     main.9)
         folder=$(mktemp -d)
         trap 'rm -rf "$folder"' EXIT

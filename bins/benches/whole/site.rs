@@ -24,7 +24,7 @@ pub enum Place {
 pub struct Site {
     pub lab: Lab,
     folder: tempfile::TempDir,
-    /// Resident kilobytes of daemon and scheduler before any job: RSS, then PSS.
+    /// Resident kilobytes of daemon and scheduler before any job: all, then what only they hold.
     pub idle: [[f64; 2]; 2],
 }
 
