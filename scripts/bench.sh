@@ -2,6 +2,23 @@
 # Our programs beside Debian's icecc 1.4 on the same lab, in turn: prints a table of medians and ratios, then the
 # scheduler's decisions per second. What is measured is what scripts/install.sh installs.
 #
+#   scripts/bench.sh [--rounds N] [ROW...]     ROW: part of a row's name; without any, all and the decisions
+#   scripts/bench.sh env [--rounds N]          making environments: scripts/bench.d/env.sh
+#
+# BENCH_LIMIT: seconds that the table may take (1500). As root the labs of both sides run before everything else on the
+# machine (real-time priority), so that other work disturbs the figures less; BENCH_PRIORITY=no leaves that out.
+set -eu
+root=$(cd "$(dirname "$0")/.." && pwd)
+cd "$root"
+. scripts/prepare.sh
+# shellcheck disable=SC2086
+need $PACKAGES_TEST
+need_cargo
+if [ "${1:-}" = env ]; then
+    shift
+    cargo build -q --release --bins
+    BENCH_BUILT=yes exec scripts/bench.d/env.sh "$@"
+fi
 # This builds the programs too, as a release has them.
 benches=$(cargo bench -p ice-bins --bench whole --bench scheduler --no-run 2>&1) || { echo "$benches" >&2; exit 1; }
 bench_of() { echo "$benches" | sed -n "s/^ *Executable.*(\\(.*\\/$1-[0-9a-f]*\\))\$/\\1/p"; }
