@@ -2,7 +2,8 @@
 //!
 //! It prints decisions per second, how long the control port takes to answer meanwhile, memory and CPU, and what a submitter that stops
 //! reading costs another one; then whether that is what we promise (issue "Drop-in", line 6). Hosts end each job at once. It fails if
-//! a promise is not kept. `--hosts N`, `--jobs N`, `--seconds N`, `--watch N` (seconds of the frozen submitter) make it smaller; `--ours` leaves 1.4 out.
+//! a promise is not kept. `--hosts N`, `--jobs N`, `--seconds N`, `--watch N` (seconds of the frozen submitter) make it smaller;
+//! `--ours` leaves 1.4 out, `--program PATH` measures another build of ours.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a measurement ends where its peer fails")]
 
@@ -78,19 +79,23 @@ impl Figures {
 }
 
 fn main() -> ExitCode {
-    let (size, with_debian) = arguments();
+    let (size, with_debian, program) = arguments();
     println!("{} scripted daemons of 4 slots, {} requests queued by {SUBMITTERS} submitters", size.hosts, size.jobs);
     println!("machine: {}, {} CPUs, {}", cpu_name(), cpus(), kernel());
-    println!("build of ours: {}", if cfg!(debug_assertions) { "debug (figures mean nothing)" } else { "release" });
-    let ours = measure(OURS, size);
+    match program {
+        Some(path) => println!("ours: {path}"),
+        None if cfg!(debug_assertions) => println!("ours: a debug build (its figures mean nothing)"),
+        None => println!("ours: release build"),
+    }
+    let ours = measure(program.map_or(OURS, Kind::Ours), size);
     let theirs = (with_debian && Kind::Debian.is_here()).then(|| measure(Kind::Debian, size));
     table(&ours, theirs.as_ref());
     verdict(&ours, theirs.as_ref())
 }
 
-fn arguments() -> (Size, bool) {
+fn arguments() -> (Size, bool, Option<&'static str>) {
     let mut size = Size { hosts: 500, jobs: 20_000, limit: Duration::from_secs(60), watch: Duration::from_secs(12) };
-    let mut with_debian = true;
+    let (mut with_debian, mut program) = (true, None);
     let mut args = std::env::args().skip(1);
     while let Some(arg) = args.next() {
         let mut number = || args.next().and_then(|n| n.parse::<usize>().ok()).expect("a number");
@@ -100,11 +105,12 @@ fn arguments() -> (Size, bool) {
             "--seconds" => size.limit = Duration::from_secs(number() as u64),
             "--watch" => size.watch = Duration::from_secs(number() as u64),
             "--ours" => with_debian = false,
+            "--program" => program = args.next().map(|path| &*path.leak()),
             // What `cargo bench` adds.
             _ => {}
         }
     }
-    (size, with_debian)
+    (size, with_debian, program)
 }
 
 /// The sending halves of all hosts, by address.
