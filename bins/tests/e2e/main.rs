@@ -10,3 +10,4 @@ mod cluster;
 mod compile;
 mod environments;
 mod prove;
+mod user;
