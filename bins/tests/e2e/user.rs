@@ -44,7 +44,8 @@ impl User {
         let own = own_programs().expect("icelab lies beside the programs");
         let client = own.client().expect("our programs are built");
         for program in ["icelab", "icecc", "icecc-create-env", "iceccd", "icecc-scheduler"] {
-            fs::copy(client.with_file_name(program), folder.path().join(program)).unwrap_or_else(|e| panic!("{program}: {e}"));
+            fs::copy(client.with_file_name(program), folder.path().join(program))
+                .unwrap_or_else(|e| panic!("{program}: {e}"));
         }
         let user = User { folder, name: name.to_string() };
         let up = user.icelab(&["up", "2", "--name", name]);
