@@ -219,7 +219,7 @@ fn internals_show_when_environments_were_used_as_1_4_does() {
     s.scheduler(Message::GetInternals);
     let told = s.told();
     let [Message::StatusText { text }] = told.as_slice() else { panic!("{told:?}") };
-    let text = text.to_string();
+    let text = text.lossy().into_owned();
     let lines = text.lines().skip_while(|l| !l.starts_with("  Now: ")).take(2).collect::<Vec<_>>();
     let [now, env] = lines[..] else { panic!("{text}") };
     let time = |text: &str| text.parse::<u32>().unwrap();
