@@ -166,7 +166,7 @@ fn fits(entry: &spec::Entry, task: &Task, prefix: &OsStr, platform: &str) -> boo
     }
     log::error!(
         "environment {file} is not for {program}, as far as its name tells: add ={} if it is",
-        prefix.display()
+        prefix.to_string_lossy()
     );
     false
 }
