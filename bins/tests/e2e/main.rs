@@ -9,5 +9,6 @@
 mod cluster;
 mod compile;
 mod environments;
+mod hostile;
 mod prove;
 mod user;
