@@ -8,6 +8,7 @@
 
 mod cluster;
 mod compile;
+mod cross;
 mod environments;
 mod hostile;
 mod prove;
