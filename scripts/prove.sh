@@ -24,7 +24,7 @@ case ${1:-} in
         ;;
     main.3) end_to_end main_3_make_j200_also_with_hosts_that_die ;;
     main.4) end_to_end main_4_a_frozen_host_costs_others_little ;;
-    main.5) cargo test -q --release -p ice-bins --test e2e -- --nocapture compile:: ;;
+    main.5) cargo test -q --release -p ice-bins --test e2e -- --nocapture messages:: ;;
     main.6) SIM_SEEDS=40 SIM_LARGE_SEEDS=20 cargo test -q --release -p ice-core --test sim -- --nocapture --include-ignored ;;
     main.7) exec .ci/run ;;
     main.8) exec scripts/bench.sh ;;

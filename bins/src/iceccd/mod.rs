@@ -17,7 +17,7 @@ mod load;
 mod native;
 mod options;
 mod orders;
-pub mod outcome;
+mod outcome;
 mod pump;
 mod server;
 mod spool;

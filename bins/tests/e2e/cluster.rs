@@ -2,14 +2,19 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::time::Duration;
+use std::time::{Duration, UNIX_EPOCH};
 
+use ice_bins::lab::process::{self, Process};
 use ice_bins::lab::{Config, Error, Lab, Output, Programs, own_programs};
+use nix::sys::signal::Signal;
 use parking_lot::{Mutex, MutexGuard};
 
 /// How long one compile on a lab may take before the test fails.
 pub const COMPILE: Duration = Duration::from_secs(120);
+/// How long a wait for what should be there at once may take on a busy machine.
+pub const SOON: Duration = Duration::from_secs(30);
 
 /// One lab at a time: a loaded machine makes 1.4's daemons refuse jobs, and each test shall say the same alone and in
 /// the suite.
@@ -35,12 +40,39 @@ impl Whose {
     }
 }
 
+/// A command that runs on a host, to be waited for.
+pub struct Background<'a> {
+    cluster: &'a Cluster,
+    child: Child,
+    command: String,
+}
+
+impl Background<'_> {
+    /// Its status; it must end in time.
+    pub fn wait(mut self, limit: Duration) -> ExitStatus {
+        let mut status = None;
+        self.cluster.until(&format!("end of: {}", self.command), limit, || {
+            status = self.child.try_wait().ok().flatten();
+            status.is_some()
+        });
+        status.unwrap_or_else(|| self.cluster.fail("a status"))
+    }
+}
+
+impl Drop for Background<'_> {
+    /// What it started on the host ends with the lab.
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
 /// A lab that ends with its test, and a folder to compile in.
 pub struct Cluster {
     /// The hosts.
     pub lab: Lab,
     folder: tempfile::TempDir,
-    _turn: MutexGuard<'static, ()>,
+    _turn: Option<MutexGuard<'static, ()>>,
 }
 
 impl Cluster {
@@ -51,21 +83,50 @@ impl Cluster {
 
     /// As configured, but for the name.
     pub fn with(config: &Config) -> Option<Cluster> {
+        Cluster::make(config, Some(ONE_AT_A_TIME.lock()))
+    }
+
+    /// A second lab beside this one, for comparisons in turn.
+    pub fn beside(&self, slots: &[u32]) -> Option<Cluster> {
+        Cluster::make(&Config::new("", &Whose::Ours.programs(), slots), None)
+    }
+
+    fn make(config: &Config, turn: Option<MutexGuard<'static, ()>>) -> Option<Cluster> {
         let all = config.hosts.iter().flat_map(|h| [Some(&h.programs), h.daemon_programs.as_ref()]);
         for programs in all.chain([config.scheduler.as_ref()]).flatten() {
             if !programs.complete() {
                 return skip(&format!("{programs:?}: programs are missing"));
             }
         }
-        let turn = ONE_AT_A_TIME.lock();
         let mut config = config.clone();
         config.name = format!("test-{}-{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
         config.tied = true;
+        let services = !config.bare;
+        config.bare = true;
         match Lab::up(&config) {
-            Ok(lab) => Some(Cluster { lab, folder: tempfile::tempdir().expect("a temporary folder"), _turn: turn }),
+            Ok(lab) => {
+                let cluster = Cluster { lab, folder: tempfile::tempdir().expect("a temporary folder"), _turn: turn };
+                if services {
+                    cluster.start_services();
+                }
+                Some(cluster)
+            }
             Err(Error::Unavailable(reason)) => skip(&reason),
             Err(error) => panic!("lab {}: {}", config.name, ice_bins::exit::chain(&error)),
         }
+    }
+
+    fn start_services(&self) {
+        let ours = |programs: &Programs| Some(programs) == own_programs().ok().as_ref();
+        for host in self.lab.hosts().iter().filter(|host| ours(&host.daemon_programs)) {
+            natives::put(&host.folder);
+        }
+        let result = self.lab.start_scheduler("h1", None).and_then(|()| {
+            process::until("scheduler", SOON, || self.lab.console("help").is_ok())?;
+            self.lab.hosts().iter().try_for_each(|host| self.lab.start_daemon(&host.name, None))?;
+            self.lab.wait_for_hosts(self.lab.hosts().len())
+        });
+        self.check(result);
     }
 
     /// The folder that the test may use, on all hosts at the same path.
@@ -88,9 +149,25 @@ impl Cluster {
 
     /// Runs a shell command on a host, in the folder, with these variables set.
     pub fn sh(&self, host: &str, variables: &[(&str, &str)], command: &str) -> Output {
+        self.sh_within(COMPILE, host, variables, command)
+    }
+
+    /// As [`Cluster::sh`], with a limit of its own.
+    pub fn sh_within(&self, limit: Duration, host: &str, variables: &[(&str, &str)], command: &str) -> Output {
+        self.check(self.lab.exec(host, &["sh", "-c", &self.text(variables, command)], limit))
+    }
+
+    fn text(&self, variables: &[(&str, &str)], command: &str) -> String {
         let set: String = variables.iter().map(|(name, value)| format!("export {name}='{value}'; ")).collect();
-        let text = format!("cd '{}' && {set}{command}", self.folder().display());
-        self.lab.exec(host, &["sh", "-c", &text], COMPILE).unwrap_or_else(|e| self.fail(&ice_bins::exit::chain(&e)))
+        format!("cd '{}' && {set}{command}", self.folder().display())
+    }
+
+    /// Starts a shell command on a host and does not wait; what it prints is lost.
+    pub fn start(&self, host: &str, variables: &[(&str, &str)], command: &str) -> Background<'_> {
+        let mut enter: Command = self.lab.enter(self.check(self.lab.host(host)));
+        enter.args(["sh", "-c", &self.text(variables, command)]);
+        let child = enter.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("nsenter");
+        Background { cluster: self, child, command: command.to_string() }
     }
 
     /// As [`Cluster::sh`]; the command must succeed.
@@ -102,14 +179,59 @@ impl Cluster {
         output
     }
 
+    /// Starts a shell command on a host that goes on by itself.
+    pub fn start_and_leave(&self, host: &str, command: &str) {
+        self.ok(host, &[], &format!("setsid --fork sh -c '{command}' >/dev/null 2>&1"));
+    }
+
     /// Waits for a line in a host's log.
     pub fn wait_for_log(&self, host: &str, file: &str, text: &str) {
-        let result = ice_bins::lab::process::until(text, Duration::from_secs(30), || {
-            self.lab.log(host, file).is_ok_and(|log| log.contains(text))
-        });
-        if let Err(error) = result {
-            self.fail(&format!("{host} {file}: {error}"));
-        }
+        self.until(&format!("{text} in {host} {file}"), SOON, || self.count_in_log(host, file, text) > 0);
+    }
+
+    /// How many lines of a host's log have this text.
+    pub fn count_in_log(&self, host: &str, file: &str, text: &str) -> usize {
+        self.lab.log(host, file).unwrap_or_default().lines().filter(|line| line.contains(text)).count()
+    }
+
+    /// Waits for a condition.
+    pub fn until(&self, what: &str, limit: Duration, holds: impl FnMut() -> bool) {
+        self.check(process::until(what, limit, holds));
+    }
+
+    /// Kernel's names of the processes on a host, those in boxes too, with their processes.
+    pub fn running(&self, host: &str) -> Vec<(String, Process)> {
+        let first = self.check(self.lab.host(host)).first;
+        let all = process::in_namespace_of(first.pid).into_iter().filter(|p| p.alive() && p.pid != first.pid);
+        let name = |p: Process| Some((fs::read_to_string(format!("/proc/{}/comm", p.pid)).ok()?.trim().to_string(), p));
+        all.filter_map(name).collect()
+    }
+
+    /// The processes of this name on a host, oldest first.
+    pub fn called(&self, host: &str, name: &str) -> Vec<Process> {
+        let mut all: Vec<Process> = self.running(host).into_iter().filter(|(n, _)| n == name).map(|(_, p)| p).collect();
+        all.sort_by_key(|p| (p.started, p.pid));
+        all
+    }
+
+    /// Kills (SIGKILL) the daemon of a host and waits until nothing of it is left.
+    pub fn kill_daemon(&self, host: &str) {
+        self.check(self.lab.stop(host, "iceccd", Signal::SIGKILL));
+    }
+
+    /// Ends the daemon of a host by TERM.
+    pub fn stop_daemon(&self, host: &str) {
+        self.check(self.lab.stop(host, "iceccd", Signal::SIGTERM));
+    }
+
+    /// Starts the daemon of a host again and waits until all hosts are logged in.
+    pub fn start_daemon(&self, host: &str) {
+        self.check(self.lab.start_daemon(host, None).and_then(|()| self.lab.wait_for_hosts(self.lab.hosts().len())));
+    }
+
+    /// The value, or the test fails.
+    pub fn check<T>(&self, result: Result<T, Error>) -> T {
+        result.unwrap_or_else(|e| self.fail(&ice_bins::exit::chain(&e)))
     }
 
     /// Fails the test; its logs are printed.
@@ -119,8 +241,60 @@ impl Cluster {
     }
 }
 
-/// Says why a test can do nothing here.
-pub fn skip<T>(reason: &str) -> Option<T> {
+fn skip(reason: &str) -> Option<Cluster> {
     eprintln!("skipped: {reason}");
     None
+}
+
+impl Drop for Cluster {
+    fn drop(&mut self) {
+        for host in self.lab.hosts() {
+            natives::keep(&host.folder);
+        }
+    }
+}
+
+/// Archives of this machine's compilers, made by the first daemon that needs them and handed on from lab to lab: making one
+/// takes debug programs many seconds. `create_env.rs` and the first test of all try the making.
+mod natives {
+    use super::*;
+
+    /// Where they are kept, one folder for each build of the program that makes them.
+    fn store() -> Option<PathBuf> {
+        let maker = fs::metadata(env!("CARGO_BIN_EXE_icecc-create-env")).ok()?;
+        let built = maker.modified().ok()?.duration_since(UNIX_EPOCH).ok()?.as_nanos();
+        Some(Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("natives-{built}")))
+    }
+
+    fn place(host: &Path) -> PathBuf {
+        host.join("cache/icecc/native")
+    }
+
+    /// Gives a host those that are there.
+    pub fn put(host: &Path) {
+        if let Some(store) = store().filter(|store| store.is_dir()) {
+            copy(&store, &place(host));
+        }
+    }
+
+    /// Keeps those of a host, if there are none yet.
+    pub fn keep(host: &Path) {
+        let Some(store) = store().filter(|store| !store.exists()) else { return };
+        let found = fs::read_dir(place(host)).into_iter().flatten().flatten();
+        if found.filter(|entry| entry.file_name().to_string_lossy().ends_with(".tar.gz")).count() == 0 {
+            return;
+        }
+        let old = fs::read_dir(env!("CARGO_TARGET_TMPDIR")).into_iter().flatten().flatten();
+        for entry in old.filter(|entry| entry.file_name().to_string_lossy().starts_with("natives-")) {
+            let _ = fs::remove_dir_all(entry.path());
+        }
+        let part = store.with_extension(format!("part-{}", std::process::id()));
+        copy(&place(host), &part);
+        let _ = fs::rename(part, store);
+    }
+
+    fn copy(from: &Path, to: &Path) {
+        // With owners and times; a copy that fails only costs time.
+        let _ = Command::new("cp").arg("-a").args([from, to]).status();
+    }
 }

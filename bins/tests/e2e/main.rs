@@ -8,8 +8,9 @@
 
 mod cluster;
 mod compile;
-mod cross;
 mod environments;
-mod hostile;
+mod fallback;
+mod held;
+mod messages;
 mod prove;
-mod user;
+mod restart;

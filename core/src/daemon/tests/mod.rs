@@ -2,7 +2,6 @@
 
 mod compile_server;
 mod environments;
-mod hostile;
 mod scheduler;
 mod submitter;
 
