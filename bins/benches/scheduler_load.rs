@@ -2,7 +2,8 @@
 //!
 //! It prints decisions per second, how long the control port takes to answer meanwhile, memory and CPU, and what a submitter that stops
 //! reading costs another one; then whether that is what we promise (issue "Drop-in", line 6). Hosts end each job at once. It fails if
-//! a promise is not kept. `--hosts N`, `--jobs N`, `--seconds N` make it smaller; `--ours` leaves 1.4 out.
+//! a promise is not kept. `--hosts N`, `--jobs N`, `--seconds N`, `--watch N` (seconds of the frozen submitter) make it smaller;
+//! `--ours` leaves 1.4 out, `--program PATH` measures another build of ours.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a measurement ends where its peer fails")]
 
@@ -31,14 +32,14 @@ const OURS: Kind = Kind::Ours(env!("CARGO_BIN_EXE_icecc-scheduler"));
 const SUBMITTERS: usize = 4;
 /// Jobs a submitter asks for and reads nothing: their answers are more than any socket takes in.
 const STUCK: usize = 80_000;
-/// How long a submitter that stops reading is watched.
-const FROZEN: Duration = Duration::from_secs(12);
 
 #[derive(Clone, Copy)]
 struct Size {
     hosts: usize,
     jobs: usize,
     limit: Duration,
+    /// How long a submitter that stops reading is watched.
+    watch: Duration,
 }
 
 #[derive(Debug)]
@@ -78,19 +79,23 @@ impl Figures {
 }
 
 fn main() -> ExitCode {
-    let (size, with_debian) = arguments();
+    let (size, with_debian, program) = arguments();
     println!("{} scripted daemons of 4 slots, {} requests queued by {SUBMITTERS} submitters", size.hosts, size.jobs);
     println!("machine: {}, {} CPUs, {}", cpu_name(), cpus(), kernel());
-    println!("build of ours: {}", if cfg!(debug_assertions) { "debug (figures mean nothing)" } else { "release" });
-    let ours = measure(OURS, size);
+    match program {
+        Some(path) => println!("ours: {path}"),
+        None if cfg!(debug_assertions) => println!("ours: a debug build (its figures mean nothing)"),
+        None => println!("ours: release build"),
+    }
+    let ours = measure(program.map_or(OURS, Kind::Ours), size);
     let theirs = (with_debian && Kind::Debian.is_here()).then(|| measure(Kind::Debian, size));
     table(&ours, theirs.as_ref());
     verdict(&ours, theirs.as_ref())
 }
 
-fn arguments() -> (Size, bool) {
-    let mut size = Size { hosts: 500, jobs: 20_000, limit: Duration::from_secs(60) };
-    let mut with_debian = true;
+fn arguments() -> (Size, bool, Option<&'static str>) {
+    let mut size = Size { hosts: 500, jobs: 20_000, limit: Duration::from_secs(60), watch: Duration::from_secs(12) };
+    let (mut with_debian, mut program) = (true, None);
     let mut args = std::env::args().skip(1);
     while let Some(arg) = args.next() {
         let mut number = || args.next().and_then(|n| n.parse::<usize>().ok()).expect("a number");
@@ -98,12 +103,14 @@ fn arguments() -> (Size, bool) {
             "--hosts" => size.hosts = number(),
             "--jobs" => size.jobs = number(),
             "--seconds" => size.limit = Duration::from_secs(number() as u64),
+            "--watch" => size.watch = Duration::from_secs(number() as u64),
             "--ours" => with_debian = false,
+            "--program" => program = args.next().map(|path| &*path.leak()),
             // What `cargo bench` adds.
             _ => {}
         }
     }
-    (size, with_debian)
+    (size, with_debian, program)
 }
 
 /// The sending halves of all hosts, by address.
@@ -172,7 +179,7 @@ fn measure(kind: Kind, size: Size) -> Figures {
     let decided = decided.into_inner();
     drop(hosts);
     drop(scheduler);
-    let frozen = frozen(kind, &door);
+    let frozen = frozen(kind, &door, size.watch);
     Figures { login, decided, took, control, idle_kib, peak_kib: peak_kib.into_inner() as u64, cpu_ms, frozen }
 }
 
@@ -234,7 +241,7 @@ fn work(submitter: Daemon, hosts: &Hosts, decided: &AtomicUsize, all: usize, end
 }
 
 /// A submitter asks for STUCK jobs of large hosts of another platform and reads nothing; another one goes on as ever.
-fn frozen(kind: Kind, door: &Arc<Door>) -> Frozen {
+fn frozen(kind: Kind, door: &Arc<Door>, watch: Duration) -> Frozen {
     let scheduler = Scheduler::start_with(kind, &Options { quiet: true, ..Options::default() });
     let shared = |setup: Setup| Setup { door: Some(Arc::clone(door)), ..setup };
     let large = |n: u8| {
@@ -257,7 +264,7 @@ fn frozen(kind: Kind, door: &Arc<Door>) -> Frozen {
             break;
         }
     }
-    let end = Instant::now() + FROZEN;
+    let end = Instant::now() + watch;
     while Instant::now() < end {
         large.iter_mut().for_each(|h| h.stats(0));
         figures.during = figures.during.max(one_job(&mut other, &mut small));

@@ -113,6 +113,24 @@ pub fn drop_root(account: &Account) -> Result<Dropped, DropError> {
     Ok(Dropped::Done)
 }
 
+/// Does something with the rights of `account` and then is root again. For what root does in folders that belong to the
+/// account: a link that somebody placed there must lead no further than the account could go itself. Only for processes of
+/// one thread; where the account does not exist, and for others than root, it is done as who we are.
+pub fn as_account<T>(account: &Account, work: impl FnOnce() -> T) -> T {
+    let (uid, gid) = (Uid::effective(), Gid::effective());
+    let becomes = uid.is_root() && nix::unistd::setegid(Gid::from_raw(account.gid)).is_ok();
+    let became = becomes && nix::unistd::seteuid(Uid::from_raw(account.uid)).is_ok();
+    let done = work();
+    if became {
+        // It cannot fail: the real and saved ids are still root's.
+        let _ = nix::unistd::seteuid(uid);
+    }
+    if becomes {
+        let _ = nix::unistd::setegid(gid);
+    }
+    done
+}
+
 /// A pid file; see [`PidFile::remove`].
 #[derive(Debug)]
 pub struct PidFile {

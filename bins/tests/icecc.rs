@@ -19,8 +19,18 @@ use std::process::{Command, Output};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-/// A compiler that preprocesses by `cat` and compiles by putting `object:` in front. It tells where it ran.
+/// A compiler that preprocesses by `cat` and compiles by putting `object:` in front. It tells what it is as gcc does: its
+/// target is that of its name.
 const COMPILER: &str = r#"#!/bin/sh
+case " $* " in
+  *" -dumpmachine "*) t=${0##*/}; case $t in *-gcc) echo "${t%-gcc}" ;; *) echo "$(uname -m)-linux-gnu" ;; esac; exit ;;
+  *" -v "*) printf '%s\n' "COLLECT_GCC=$0" "gcc version 12 (test)" >&2; exit ;;
+  *" -### "*)
+    words=
+    for word; do case $word in -\#\#\#|-o|/dev/null|-x|c) ;; *) words="$words '$word'" ;; esac; done
+    echo "COLLECT_GCC_OPTIONS=$words" >&2; exit ;;
+  " -E - ") echo "clang __clang__ gcc 12"; exit ;;
+esac
 out=a.o; in=; mode=compile
 while [ $# -gt 0 ]; do
   case "$1" in -o) out=$2; shift ;; -E) mode=preprocess ;; -MF) echo "deps" > "$2"; shift ;; -MQ) shift ;; -*) ;; *) in=$1 ;; esac
@@ -132,21 +142,23 @@ fn patience() -> Deadline {
     Deadline::after(Step::Message, Duration::from_secs(60))
 }
 
-/// Plays a compile server for one job: takes the source until END, then does `answer`. Returns the source.
-fn server(answer: impl FnOnce(&mut Conn, &str) + Send + 'static) -> (u16, JoinHandle<String>) {
+/// Plays a compile server for one job: takes the source until END, then does `answer`. Returns source and arguments.
+fn server(answer: impl FnOnce(&mut Conn, &str) + Send + 'static) -> (u16, JoinHandle<(String, Vec<String>)>) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = listener.local_addr().unwrap().port();
     let thread = std::thread::spawn(move || {
         let (stream, _) = listener.accept().unwrap();
         let mut conn = Conn::establish(stream, Version::TO_CLIENT, patience()).unwrap();
-        assert!(matches!(conn.recv(patience()).unwrap(), Message::CompileFile(_)));
+        let Ok(Message::CompileFile(job)) = conn.recv(patience()) else { panic!("no job") };
         let mut source = Vec::new();
         while let Ok(Message::FileChunk(chunk)) = conn.recv(patience()) {
             Unpacker::new().unpack(&chunk, &mut source).unwrap();
         }
         let source = String::from_utf8(source).unwrap();
         answer(&mut conn, &source);
-        source
+        // But what the mode of preprocessing adds.
+        let arguments = job.arguments.iter().map(|(_, word)| word.to_string()).filter(|w| w != "-fdirectives-only");
+        (source, arguments.collect())
     });
     (port, thread)
 }
@@ -249,7 +261,7 @@ fn a_remote_object_is_put_in_place() {
     std::fs::create_dir(bench.path("out")).unwrap();
     let output = bench.icecc_with_daemon(&["gcc", "-MMD", "-c", "a.c", "-o", "out/x.o"]).output().unwrap();
     assert!(output.status.success(), "{}", text(&output.stderr));
-    assert_eq!(server.join().unwrap(), "int x;\n");
+    assert_eq!(server.join().unwrap().0, "int x;\n");
     assert_eq!(bench.read("out/x.o"), "remote:int x;\n");
     assert!(log_has(&output, &format!("Have to use host 127.0.0.1:{port}")));
     // Object and dependency file, no temporary.
@@ -307,6 +319,100 @@ fn a_server_that_goes_is_replaced_by_the_own_compiler() {
         let left = std::fs::read_dir(bench.folder.path()).unwrap();
         assert!(left.flatten().all(|entry| !entry.file_name().to_string_lossy().ends_with(".tmp")));
     }
+}
+
+#[test]
+fn e6_the_options_of_a_wrapper_script_are_part_of_the_job() {
+    let bench = Bench::new();
+    let real = bench.path("bin/gcc");
+    bench.script("wrap/gcc", &format!("#!/bin/sh\nexec {} -m32 \"$@\" -O2\n", real.display()));
+    bench.script("opaque/gcc", "#!/bin/sh\nexec /no/such/gcc \"$@\"\n");
+    let (port, server) = server(|conn, _| {
+        let object = Packer::new(1).pack(b"remote", conn.version()).unwrap();
+        conn.send_all(&[result(0, ""), Message::FileChunk(object), Message::End], patience()).unwrap();
+    });
+    let daemon = bench.daemon(port, 2);
+    let wrapper = bench.path("wrap/gcc");
+    let output =
+        bench.icecc_with_daemon(&[wrapper.to_str().unwrap(), "-O1", "-c", "a.c", "-o", "x.o"]).output().unwrap();
+    assert!(output.status.success() && bench.read("x.o") == "remote", "{}", text(&output.stderr));
+    assert_eq!(server.join().unwrap().1, ["-m32", "-O1", "-O2", "-c"]);
+    // One whose options cannot be told is a local job; here it fails as it would without us.
+    let opaque = bench.path("opaque/gcc");
+    let output = bench.icecc_with_daemon(&[opaque.to_str().unwrap(), "-c", "a.c", "-o", "y.o"]).output().unwrap();
+    assert!(!output.status.success() && log_has(&output, "script whose options cannot be told"), "{output:?}");
+    let heard = daemon.join().unwrap();
+    assert!(matches!(heard.last(), Some(Message::JobLocalBegin(_))), "{heard:?}");
+}
+
+/// A tar with one file.
+fn tar(name: &str, content: &str) -> Vec<u8> {
+    let mut header = [0; 512];
+    let mut put = |at: usize, text: &str| header[at..at + text.len()].copy_from_slice(text.as_bytes());
+    put(0, name);
+    put(100, "0000644\0");
+    put(124, &format!("{:011o}\0", content.len()));
+    put(136, "00000000000\0");
+    put(148, "        ");
+    put(156, "0");
+    put(257, "ustar\x0000");
+    let sum: u32 = header.iter().map(|&b| u32::from(b)).sum();
+    header[148..155].copy_from_slice(format!("{sum:06o}\0").as_bytes());
+    let mut bytes = header.to_vec();
+    bytes.extend(content.as_bytes());
+    bytes.resize(bytes.len().next_multiple_of(512) + 1024, 0);
+    bytes
+}
+
+#[test]
+fn e48_an_environment_for_another_compiler_is_not_used() {
+    let bench = Bench::new();
+    bench.script("bin/arm-linux-gnueabihf-gcc", COMPILER);
+    let machine = text(&Command::new("uname").arg("-m").output().unwrap().stdout).trim().to_owned();
+    std::fs::write(bench.path("old.tar"), [b'x'; 600]).unwrap();
+    let says = |version: &str, target: &str| {
+        format!("icecream environment 1\ncompiler gcc\nversion {version}\ntarget {target}\nplatform {machine}\n")
+    };
+    let own = format!("{machine}-linux-gnu");
+    for (name, version, target) in [
+        ("own.tar", "gcc version 12 (test)", own.as_str()),
+        ("newer.tar", "gcc version 13 (test)", &own),
+        ("arm.tar", "gcc version 12 (test)", "arm-linux-gnueabihf"),
+    ] {
+        std::fs::write(bench.path(name), tar("usr/share/icecream/env", &says(version, target))).unwrap();
+    }
+    let daemon = bench.daemon(1, 13);
+    let mut asked = 0;
+    for (version, compiler, message) in [
+        ("old.tar", "gcc", None),
+        ("own.tar", "gcc", None),
+        ("arm.tar", "arm-linux-gnueabihf-gcc", None),
+        ("old.tar=arm-linux-gnueabihf", "arm-linux-gnueabihf-gcc", None),
+        ("old.tar", "arm-linux-gnueabihf-gcc", Some("add =arm-linux-gnueabihf if it is")),
+        ("own.tar", "arm-linux-gnueabihf-gcc", Some("makes code for")),
+        ("arm.tar", "gcc", Some("makes code for arm-linux-gnueabihf")),
+        ("newer.tar", "gcc", Some("the environment has gcc version 13 (test), the compiler is gcc version 12 (test)")),
+        ("newer.tar,own.tar", "gcc", Some("gcc version 13")),
+    ] {
+        let mut command = bench.icecc_with_daemon(&[compiler, "-c", "a.c", "-o", "x.o"]);
+        let output = command.env("ICECC_VERSION", version).output().unwrap();
+        assert!(output.status.success(), "{version} {compiler}: {}", text(&output.stderr));
+        assert_eq!(bench.read("x.o"), "object:int x;\n");
+        assert_eq!(
+            message.is_none(),
+            !log_has(&output, "is not for"),
+            "{version} {compiler}: {}",
+            text(&output.stderr)
+        );
+        assert!(
+            message.is_none_or(|message| log_has(&output, message)),
+            "{version} {compiler}: {}",
+            text(&output.stderr)
+        );
+        asked += usize::from(message.is_none());
+    }
+    let heard = daemon.join().unwrap();
+    assert_eq!(heard.iter().filter(|m| matches!(m, Message::GetCs(_))).count(), asked);
 }
 
 #[test]

@@ -7,6 +7,7 @@ use ice_bins::iceccd::launcher::{
     Contents, Ended, How, JobLimits, LaunchError, Launcher, LauncherConfig, Layout, Program, RunRequest, RunningJob,
     UnpackRequest,
 };
+use ice_bins::iceccd::outcome::{Collected, Outcome, judge};
 use ice_core::daemon::VerifyTrouble;
 use ice_core::env::EnvId;
 use ice_sandbox::apply::SingleThread;
@@ -22,8 +23,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 use std::time::{Duration, Instant};
 
-type Outcome = Result<(), Box<dyn Error>>;
-type Test = fn(&Launcher, &EnvId, &Path) -> Outcome;
+type Try = Result<(), Box<dyn Error>>;
+type Test = fn(&Launcher, &EnvId, &Path) -> Try;
 
 const AS_USER: &str = "LAUNCHER_TEST_BASE";
 const USER: u32 = 41_000;
@@ -43,7 +44,7 @@ fn main() -> ExitCode {
     }
 }
 
-fn run() -> Outcome {
+fn run() -> Try {
     if let Some(base) = std::env::var_os(AS_USER) {
         return all(Path::new(&base), "ordinary user");
     }
@@ -73,7 +74,7 @@ fn run() -> Outcome {
 }
 
 /// Puts an environment of the host's own gcc where the daemon would have it.
-fn plant(base: &Path) -> Outcome {
+fn plant(base: &Path) -> Try {
     let env = base.join("target=x86_64/planted");
     for dir in ["tmp", "dev", "usr/bin", "bin"] {
         fs::create_dir_all(env.join(dir))?;
@@ -110,7 +111,7 @@ fn which(name: impl AsRef<std::ffi::OsStr>) -> Result<PathBuf, Box<dyn Error>> {
     found.ok_or_else(|| format!("no {:?} on this host", name.as_ref()).into())
 }
 
-fn give(path: &Path, uid: u32) -> Outcome {
+fn give(path: &Path, uid: u32) -> Try {
     chown(path, Some(uid), Some(uid))?;
     if path.is_dir() {
         for entry in fs::read_dir(path)? {
@@ -154,7 +155,7 @@ fn config(base: &Path, root: bool) -> LauncherConfig {
     }
 }
 
-fn all(base: &Path, who: &str) -> Outcome {
+fn all(base: &Path, who: &str) -> Try {
     let root = who == "root";
     let launcher = Launcher::start(config(base, root))?;
     println!("launcher as {who}:\n{}", launcher.guarantees());
@@ -163,12 +164,13 @@ fn all(base: &Path, who: &str) -> Outcome {
         return Ok(());
     }
     let env = EnvId::new(b"x86_64", b"planted")?;
-    let steps: [(&str, Test); 9] = [
+    let steps: [(&str, Test); 10] = [
         ("verify", verify),
         ("compile", compile),
         ("tree", tree),
         ("kill", kill),
         ("one per slot", one_per_slot),
+        ("shortage", shortage),
         ("refusals", refusals),
         ("unpack", unpack),
         ("archive of 1.4", real_archive),
@@ -201,7 +203,7 @@ fn waiting(launcher: &Launcher, env: &EnvId) -> Result<(RunningJob, OwnedFd), Bo
     Ok((running, to))
 }
 
-fn launcher_dies(launcher: &Launcher, env: &EnvId) -> Outcome {
+fn launcher_dies(launcher: &Launcher, env: &EnvId) -> Try {
     let (running, to) = waiting(launcher, env)?;
     nix::sys::signal::kill(launcher.pid(), nix::sys::signal::Signal::SIGKILL)?;
     if !launcher.wait_gone(LONG) || !channel::hung_up(&to, LONG) {
@@ -213,7 +215,7 @@ fn launcher_dies(launcher: &Launcher, env: &EnvId) -> Outcome {
     }
 }
 
-fn daemon_dies(config: LauncherConfig, env: &EnvId) -> Outcome {
+fn daemon_dies(config: LauncherConfig, env: &EnvId) -> Try {
     let (ours, theirs) = channel::pair()?;
     let single = SingleThread::check()?;
     let daemon = single.fork(|| {
@@ -235,7 +237,7 @@ fn daemon_dies(config: LauncherConfig, env: &EnvId) -> Outcome {
     if channel::hung_up(&to, LONG) { Ok(()) } else { Err("something lives on".into()) }
 }
 
-fn verify(launcher: &Launcher, env: &EnvId, base: &Path) -> Outcome {
+fn verify(launcher: &Launcher, env: &EnvId, base: &Path) -> Try {
     launcher.verify(env).map_err(|trouble| format!("{trouble:?}"))?;
     let cc1 = base.join("target=x86_64/planted/usr/bin/cc1");
     let away = cc1.with_extension("away");
@@ -275,7 +277,7 @@ fn read(fd: Option<OwnedFd>) -> Result<Vec<u8>, Box<dyn Error>> {
 
 const C: [&str; 7] = ["-x", "c", "-fpreprocessed", "-c", "-", "-o", "hello.o"];
 
-fn compile(launcher: &Launcher, env: &EnvId, base: &Path) -> Outcome {
+fn compile(launcher: &Launcher, env: &EnvId, base: &Path) -> Try {
     let source = "int printf(const char *, ...);\nint main(void) { return printf(\"hello\\n\") < 0; }\n";
     let ended = end(&launcher.run(request(env, &C, source, "hello.o")?)?)?;
     if ended.how != How::Exited(0) {
@@ -306,7 +308,7 @@ fn compile(launcher: &Launcher, env: &EnvId, base: &Path) -> Outcome {
     }
 }
 
-fn tree(launcher: &Launcher, env: &EnvId, _: &Path) -> Outcome {
+fn tree(launcher: &Launcher, env: &EnvId, _: &Path) -> Try {
     let mut job = request(
         env,
         &["-x", "c", "-fpreprocessed", "-c", "-", "-g", "-o", "../obj/x.o"],
@@ -327,7 +329,7 @@ fn tree(launcher: &Launcher, env: &EnvId, _: &Path) -> Outcome {
     if object.windows(cwd.len()).any(|w| w == cwd) && ended.dwo.is_none() { Ok(()) } else { Err("no cwd in it".into()) }
 }
 
-fn kill(launcher: &Launcher, env: &EnvId, _: &Path) -> Outcome {
+fn kill(launcher: &Launcher, env: &EnvId, _: &Path) -> Try {
     // Waits for input that never comes.
     let (from, to) = channel::pair()?;
     let mut job = request(env, &C, "", "")?;
@@ -346,7 +348,7 @@ fn kill(launcher: &Launcher, env: &EnvId, _: &Path) -> Outcome {
 }
 
 /// Two jobs of one slot have the same user id, so they must never live at the same time.
-fn one_per_slot(launcher: &Launcher, env: &EnvId, _: &Path) -> Outcome {
+fn one_per_slot(launcher: &Launcher, env: &EnvId, _: &Path) -> Try {
     let (first, to) = waiting(launcher, env)?;
     let mut next = request(env, &[], "", "")?;
     next.program = Program::True;
@@ -362,7 +364,32 @@ fn one_per_slot(launcher: &Launcher, env: &EnvId, _: &Path) -> Outcome {
     if channel::hung_up(&to, Duration::ZERO) { Ok(()) } else { Err("the first outlived the second".into()) }
 }
 
-fn refusals(launcher: &Launcher, env: &EnvId, _: &Path) -> Outcome {
+/// D53, D54: what a compiler says or how it dies when memory or disk run out is taken for that, not for a wrong program.
+fn shortage(launcher: &Launcher, env: &EnvId, _: &Path) -> Try {
+    // The compiler keeps some ten words of each element.
+    let grows = format!("int a[] = {{ {} }};\n", "1,".repeat(8 << 20));
+    let large = "char a[8 << 20] = { 1 };\n";
+    for (what, source, memory, tmp) in [("memory", grows.as_str(), 96, 64), ("disk", large, 1024, 2)] {
+        let mut job = request(env, &C, source, "hello.o")?;
+        job.limits = JobLimits { memory: memory << 20, tmp: tmp << 20, wall: LONG, ..job.limits };
+        let stderr = channel::memory()?;
+        job.stderr = stderr.try_clone()?.into();
+        let ended = end(&launcher.run(job)?)?;
+        let mut said = Collected::default();
+        let text = read(Some(stderr.into()))?;
+        said.add(&text);
+        let shown = format!("{what}: {ended:?} {}", String::from_utf8_lossy(&text));
+        match judge(&ended, Collected::default(), said) {
+            Outcome::Result(result) if result.out_of_memory == 1 => {}
+            // The same for the user: built at home.
+            Outcome::None(code, _) if what == "memory" && code == 105 => {}
+            _ => return Err(shown.into()),
+        }
+    }
+    Ok(())
+}
+
+fn refusals(launcher: &Launcher, env: &EnvId, _: &Path) -> Try {
     let mut wrong_slot = request(env, &C, "", "")?;
     wrong_slot.slot = 2;
     let mut missing = request(env, &C, "", "")?;
@@ -379,7 +406,7 @@ fn refusals(launcher: &Launcher, env: &EnvId, _: &Path) -> Outcome {
     }
 }
 
-fn unpack(launcher: &Launcher, _: &EnvId, base: &Path) -> Outcome {
+fn unpack(launcher: &Launcher, _: &EnvId, base: &Path) -> Try {
     let env = EnvId::new(b"x86_64", b"toy")?;
     let send = |text: &str| -> Result<_, Box<dyn Error>> {
         let input = channel::sealed(text.as_bytes())?;
@@ -419,7 +446,7 @@ fn unpack(launcher: &Launcher, _: &EnvId, base: &Path) -> Outcome {
 }
 
 /// An archive as 1.4's own program makes it.
-fn real_archive(launcher: &Launcher, _: &EnvId, base: &Path) -> Outcome {
+fn real_archive(launcher: &Launcher, _: &EnvId, base: &Path) -> Try {
     let folder = base.parent().ok_or("no parent")?.join("archive");
     let found = fs::read_dir(&folder).into_iter().flatten().flatten().map(|e| e.path()).next();
     let Some(file) = found else {
@@ -441,7 +468,7 @@ fn real_archive(launcher: &Launcher, _: &EnvId, base: &Path) -> Outcome {
 }
 
 /// Prints what a box costs: request to end of /bin/true.
-fn cost(launcher: &Launcher, env: &EnvId, _: &Path) -> Outcome {
+fn cost(launcher: &Launcher, env: &EnvId, _: &Path) -> Try {
     let mut times = Vec::new();
     for _ in 0..100 {
         let mut job = request(env, &[], "", "")?;

@@ -20,6 +20,24 @@ pub const JOBS_PER_REQUEST_MAX: u32 = 64;
 pub const QUEUED_MAX: usize = 100_000;
 /// Local jobs of one host that a scheduler keeps in mind: far more than any machine runs.
 pub const LOCAL_JOBS_MAX: usize = 4096;
+/// Bytes that are kept of a file's name, from its end: it is shown, and known again.
+pub const FILE_NAME_MAX: usize = 1024;
+/// Environments of one request that are looked at: a user names a few.
+pub const REQUEST_ENVIRONMENTS_MAX: usize = 64;
+/// Environments of one host that a scheduler keeps in mind: its disk holds a few hundred.
+pub const HOST_ENVIRONMENTS_MAX: usize = 4096;
+/// Jobs of one submitter that a scheduler keeps in mind, in any state; what comes on top is built there.
+pub const JOBS_PER_HOST_MAX: usize = 10_000;
+/// Jobs that a scheduler keeps in mind, in any state.
+pub const JOBS_MAX: usize = 2 * QUEUED_MAX;
+/// Bytes of all texts of a request that a daemon passes on: far below what fits into a frame of any version.
+pub const REQUEST_MAX: usize = 64 << 10;
+/// Bytes of a status text that are kept or sent: a dump of thousands of clients.
+pub const STATUS_TEXT_MAX: usize = 256 << 10;
+/// Arguments of a job of others, and the bytes of all of them: what the launcher takes.
+pub const ARGUMENTS_MAX: usize = 4096;
+/// See [`ARGUMENTS_MAX`].
+pub const ARGUMENT_BYTES_MAX: usize = 512 << 10;
 /// From the end of the handshake to LOGIN or MON_LOGIN.
 pub const LOGIN: Duration = Duration::from_secs(15);
 /// Text peers of a scheduler without a command.

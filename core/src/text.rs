@@ -3,7 +3,8 @@
 use std::borrow::Cow;
 use std::fmt;
 
-/// A string of a message: any bytes but NUL, not promised to be UTF-8 (`spec/wire.md` 4). It prints lossily.
+/// A string of a message: any bytes but NUL, not promised to be UTF-8 (`spec/wire.md` 4). It prints lossily and in one line:
+/// peers choose the bytes, and shall neither forge lines of a log nor reach the terminal of its reader.
 #[derive(Clone, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Text(Vec<u8>);
 
@@ -24,7 +25,18 @@ impl Text {
         &self.0
     }
 
-    /// The text for people: bytes that are not UTF-8 become replacement characters.
+    /// Shortens it to its first `max` bytes.
+    pub fn keep_start(&mut self, max: usize) {
+        self.0.truncate(max);
+    }
+
+    /// Shortens it to its last `max` bytes: of a path the telling part.
+    pub fn keep_end(&mut self, max: usize) {
+        let cut = self.0.len().saturating_sub(max);
+        self.0.drain(..cut);
+    }
+
+    /// The text: bytes that are not UTF-8 become replacement characters. For people use `Display`.
     pub fn lossy(&self) -> Cow<'_, str> {
         String::from_utf8_lossy(&self.0)
     }
@@ -52,7 +64,16 @@ impl Text {
 
 impl fmt::Display for Text {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(&self.lossy())
+        let lossy = self.lossy();
+        if !lossy.chars().any(char::is_control) {
+            return f.pad(&lossy);
+        }
+        let shown = |c: char| match c {
+            '\n' | '\r' | '\t' => ' ',
+            c if c.is_control() => '?',
+            c => c,
+        };
+        f.pad(&lossy.chars().map(shown).collect::<String>())
     }
 }
 
@@ -95,5 +116,25 @@ impl PartialEq<str> for Text {
 impl PartialEq<&str> for Text {
     fn eq(&self, other: &&str) -> bool {
         self.0 == other.as_bytes()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn it_prints_in_one_line_without_control_characters() {
+        let text = Text::from("a.c\n[1] 2026-01-01 00:00:00: forged\u{1b}[2J\u{9b}2J\u{7f}");
+        assert_eq!(text.to_string(), "a.c [1] 2026-01-01 00:00:00: forged?[2J?2J?");
+        assert_eq!(format!("{:>4}", Text::from("a")), "   a");
+    }
+
+    #[test]
+    fn it_is_shortened_from_either_end() {
+        let (mut start, mut end) = (Text::from("abcdef"), Text::from("abcdef"));
+        start.keep_start(2);
+        end.keep_end(2);
+        assert_eq!((start, end), ("ab".into(), "ef".into()));
     }
 }

@@ -70,31 +70,65 @@ pub enum WrapperError {
     NoCompiler(PathBuf),
 }
 
+/// What a wrapper script adds to the user's words: which of two options wins depends on their order.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct WrapperOptions {
+    /// In front of them.
+    pub before: Vec<OsString>,
+    /// Behind them.
+    pub after: Vec<OsString>,
+}
+
+impl WrapperOptions {
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.before.is_empty() && self.after.is_empty()
+    }
+}
+
+/// Stands for the user's words when a script is asked.
+const MARK: &str = "ICECC_WORDS_OF_THE_USER";
+
+/// Whether a compiler is a script. What cannot be read is none to us; the compile itself will tell.
+pub fn is_script(compiler: &Path) -> bool {
+    let mut start = Vec::new();
+    let was_read = File::open(compiler).and_then(|f| f.take(2).read_to_end(&mut start));
+    was_read.is_ok() && start == b"#!"
+}
+
 /// The options that a wrapper script adds to those of the compiler it runs (improvement 12): `-m32` of
 /// `exec gcc -m32 "$@"`. Servers run the compiler, not the script, so they must be part of the job.
 ///
-/// Empty for anything but a script; costs three runs for one. `path` is the value of PATH.
-pub fn wrapper_options(compiler: &Path, path: &OsStr) -> Result<Vec<OsString>, WrapperError> {
-    let mut start = Vec::new();
-    // What cannot be read is no script to us; the compile itself will tell.
-    let was_read = File::open(compiler).and_then(|f| f.take(2).read_to_end(&mut start));
-    if was_read.is_err() || start != b"#!" {
-        return Ok(Vec::new());
+/// None for anything but a script; costs four or five runs for one. `path` is the value of PATH.
+pub fn wrapper_options(compiler: &Path, path: &OsStr) -> Result<WrapperOptions, WrapperError> {
+    if !is_script(compiler) {
+        return Ok(WrapperOptions::default());
     }
     let script = Driver::new(compiler);
     let no_compiler = || WrapperError::NoCompiler(compiler.to_path_buf());
     let word = script.collect_gcc().ok_or_else(no_compiler)?;
     let real = find::compiler(&word, path, Path::new("/proc/self/exe")).map_err(|_| no_compiler())?;
-    let mut plain = Driver::new(&real).collected().ok_or_else(|| WrapperError::Silent(real.clone()))?;
-    let mut added = script.collected().ok_or_else(|| WrapperError::Silent(compiler.to_path_buf()))?;
-    added.retain(|option| match plain.iter().position(|p| p == option) {
-        Some(at) => {
-            plain.swap_remove(at);
-            false
+    let real = Driver::new(&real);
+    let none = WrapperOptions::default();
+    let (mut plain, _) = real.collected(&none).ok_or_else(|| WrapperError::Silent(real.path.clone()))?;
+    let (all, mark) = script.collected(&none).ok_or_else(|| WrapperError::Silent(compiler.to_path_buf()))?;
+    let mut added = WrapperOptions::default();
+    for (at, option) in all.iter().cloned().enumerate() {
+        if let Some(known) = plain.iter().position(|p| *p == option) {
+            plain.swap_remove(known);
+        } else if at < mark {
+            added.before.push(option);
+        } else {
+            added.after.push(option);
         }
-        None => true,
-    });
-    Ok(added)
+    }
+    // What the driver itself derives, as -march from -m32, stands behind the words too, but must not win over the user's.
+    let mut given = added.clone();
+    given
+        .after
+        .retain(|option| !option.as_bytes().starts_with(b"-march=") && !option.as_bytes().starts_with(b"-mtune="));
+    let proven = |options: &WrapperOptions| real.collected(options).is_some_and(|(words, _)| words == all);
+    [given, added].into_iter().find(proven).ok_or_else(|| WrapperError::Silent(compiler.to_path_buf()))
 }
 
 /// The words of a line like `'-m32' '-D' 'A=b c'`; a backslash outside quotes makes the next byte literal.
@@ -196,11 +230,23 @@ impl Driver {
         self.line("-print-resource-dir").map(PathBuf::from).filter(|p| p.is_absolute())
     }
 
-    /// The options that gcc collects for a plain `-c`, its defaults included.
-    fn collected(&self) -> Option<Vec<OsString>> {
-        let out = self.run(&["-###", "-c", "-x", "c", "/dev/null", "-o", "/dev/null"], b"").ok()?;
+    /// The options that gcc collects for a plain `-c` with some `around` it, its defaults included; and where among them the user's words would be.
+    fn collected(&self, around: &WrapperOptions) -> Option<(Vec<OsString>, usize)> {
+        let mark = format!("-D{MARK}");
+        let asked = ["-###", &mark, "-c", "-x", "c", "/dev/null", "-o", "/dev/null"].map(OsString::from);
+        let words: Vec<&OsString> = around.before.iter().chain(&asked).chain(&around.after).collect();
+        let out = self.run(&words, b"").ok()?;
         let line = out.stderr.split(|b| *b == b'\n').find_map(|l| l.strip_prefix(b"COLLECT_GCC_OPTIONS="))?;
-        Some(quoted_words(line))
+        let mut words = quoted_words(line);
+        // gcc shows `-DX` as two words.
+        let is_mark =
+            |word: &OsString| word.as_bytes().strip_prefix(b"-D").unwrap_or(word.as_bytes()) == MARK.as_bytes();
+        let mut at = words.iter().position(is_mark)?;
+        if words.remove(at) == *MARK {
+            at = at.checked_sub(1)?;
+            words.remove(at);
+        }
+        Some((words, at))
     }
 
     fn verbose(&self) -> String {
@@ -261,10 +307,17 @@ mod tests {
             path
         };
         let plain = script("plain", format!("#!/bin/sh\nexec {} \"$@\"\n", gcc.display()));
-        assert_eq!(wrapper_options(&plain, path).unwrap(), [""; 0]);
+        assert!(wrapper_options(&plain, path).unwrap().is_empty());
         let adds = script("adds", format!("#!/bin/sh\nexec {} -fwrapv -DA='b c' \"$@\"\n", gcc.display()));
-        assert_eq!(wrapper_options(&adds, path).unwrap(), ["-fwrapv", "-D", "A=b c"]);
-        assert_eq!(wrapper_options(&gcc, path).unwrap(), [""; 0]);
+        let added = wrapper_options(&adds, path).unwrap();
+        assert_eq!(
+            (added.before.as_slice(), added.after.len()),
+            (&["-fwrapv", "-D", "A=b c"].map(OsString::from)[..], 0)
+        );
+        let wins = script("wins", format!("#!/bin/sh\nexec {} -m32 \"$@\" -O2\n", gcc.display()));
+        let added = wrapper_options(&wins, path).unwrap();
+        assert_eq!((added.before.as_slice(), added.after.as_slice()), (&["-m32".into()][..], &["-O2".into()][..]));
+        assert!(wrapper_options(&gcc, path).unwrap().is_empty());
         let other = script("other", "#!/bin/sh\nexit 0\n".to_string());
         assert!(matches!(wrapper_options(&other, path), Err(WrapperError::NoCompiler(_))));
     }

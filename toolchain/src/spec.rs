@@ -24,6 +24,8 @@ pub struct Entry {
     pub file: PathBuf,
     /// Its name on the wire and on the servers' disks.
     pub name: EnvName,
+    /// It was given by `=target`, and so for this compiler.
+    pub has_target: bool,
 }
 
 /// A piece of ICECC_VERSION that cannot be used, and why; or that is used but looks like a mistake.
@@ -223,6 +225,7 @@ pub fn name_of(file: &Path) -> Option<&OsStr> {
 }
 
 fn check(piece: Piece, own: &EnvName, cwd: &Path, before: &[Entry]) -> Result<(Entry, Option<SpecError>), SpecError> {
+    let has_target = piece.target.is_some();
     let platform = piece.platform.unwrap_or_else(|| own.clone());
     let file = cwd.join(&piece.file);
     if before.iter().any(|e| e.platform == platform) {
@@ -244,18 +247,18 @@ fn check(piece: Piece, own: &EnvName, cwd: &Path, before: &[Entry]) -> Result<(E
         Err(source) => return Err(SpecError::Name { file, source }),
     };
     let Some(same) = before.iter().find(|e| e.name == name) else {
-        return Ok((Entry { platform, file, name }, None));
+        return Ok((Entry { platform, file, name, has_target }, None));
     };
     let is_same_file =
         fs::metadata(&same.file).is_ok_and(|other| (other.dev(), other.ino()) == (meta.dev(), meta.ino()));
     if is_same_file || name.is_content_name() {
-        return Ok((Entry { platform, file, name }, None));
+        return Ok((Entry { platform, file, name, has_target }, None));
     }
     // Hosts know an environment by name alone: a server could get the other platform's archive for good.
     let new = EnvName::new(format!("{name}+{platform}").as_bytes())
         .map_err(|source| SpecError::Name { file: file.clone(), source })?;
     let warning = SpecError::SameName { name, new: new.clone(), file: file.clone() };
-    Ok((Entry { platform, file, name: new }, Some(warning)))
+    Ok((Entry { platform, file, name: new, has_target }, Some(warning)))
 }
 
 #[cfg(test)]

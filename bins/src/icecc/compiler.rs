@@ -2,6 +2,9 @@
 
 use super::locks::own_folder;
 use ice_core::cmdline::{Family, Reason, RemoteJob, response};
+use ice_toolchain::archive::{UnpackLimits, read_info};
+use ice_toolchain::driver::{self, Driver};
+use ice_toolchain::info::{CompilerInfo, EnvInfo};
 use std::ffi::{OsStr, OsString};
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
@@ -22,6 +25,63 @@ pub(super) fn resolve(program: &Path, job: &mut RemoteJob) -> Result<(), Reason>
         job.resolve_native(meaning.as_deref())?;
     }
     Ok(())
+}
+
+/// `words` with what a script that stands for the compiler puts around them (`spec/environments.md` 10.1 no. 12): servers run
+/// the compiler behind it.
+pub(super) fn unwrapped(program: &Path, path: &OsStr, words: &[Vec<u8>]) -> Result<Option<Vec<Vec<u8>>>, Reason> {
+    if !driver::is_script(program) {
+        return Ok(None);
+    }
+    // Also that it cannot be told is remembered.
+    let answer = remembered(program, &[OsStr::new("options of the script"), path], || {
+        Some(match driver::wrapper_options(program, path) {
+            Ok(options) => {
+                let around = options.before.iter().chain(&options.after).map(|word| word.as_bytes().to_vec());
+                std::iter::once(options.before.len().to_string().into_bytes()).chain(around).collect()
+            }
+            Err(err) => {
+                log::debug!("{}", crate::exit::chain(&err));
+                Vec::new()
+            }
+        })
+    });
+    let answer = answer.unwrap_or_default();
+    let (count, around) = answer.split_first().ok_or(Reason::Wrapper)?;
+    let count: usize = std::str::from_utf8(count).ok().and_then(|n| n.parse().ok()).ok_or(Reason::Wrapper)?;
+    let (before, after) = around.split_at_checked(count).ok_or(Reason::Wrapper)?;
+    // The script gives them to the preprocessor as well, so that it gets them twice.
+    if around.iter().any(|word| is_not_idempotent(word)) {
+        return Err(Reason::Wrapper);
+    }
+    Ok((!around.is_empty()).then(|| [before, words, after].concat()))
+}
+
+/// Whether an option means something else when it is given twice, or when it was looked at through the script.
+fn is_not_idempotent(word: &[u8]) -> bool {
+    let starts = |with: &[u8]| word.starts_with(with);
+    starts(b"-include") || starts(b"-imacros") || starts(b"-X") || starts(b"-Wp,") || word.ends_with(b"=native")
+}
+
+/// What the compiler says of itself.
+pub(super) fn about(program: &Path) -> Option<CompilerInfo> {
+    let answer = remembered(program, &[OsStr::new("about")], || {
+        let info = CompilerInfo::ask(&Driver::new(program)).ok()?;
+        Some([info.compiler, info.version, info.target].map(String::into_bytes).to_vec())
+    })?;
+    let [compiler, version, target] = answer.try_into().ok()?;
+    let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
+    Some(CompilerInfo { compiler: text(compiler), version: text(version), target: text(target) })
+}
+
+/// What an archive says of itself: nothing if it was made by 1.4, or cannot be read.
+pub(super) fn about_archive(archive: &Path) -> Option<EnvInfo> {
+    let answer = remembered(archive, &[OsStr::new("about")], || {
+        let file = std::fs::File::open(archive).ok()?;
+        let info = read_info(file, &UnpackLimits::default()).ok()?;
+        Some(vec![info.map(|info| info.text()).unwrap_or_default().into_bytes()])
+    })?;
+    EnvInfo::parse(std::str::from_utf8(answer.first()?).ok()?)
 }
 
 /// Whether dates were seen in this version of `input` before (decisions.md 35).

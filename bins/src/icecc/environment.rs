@@ -1,7 +1,7 @@
 //! Which archives a job can be compiled with, as files on this host.
 
 use super::variables::Variables;
-use super::{Task, daemon};
+use super::{Task, compiler, daemon};
 use ice_core::client::{Environments, Trouble};
 use ice_core::cmdline::{Family, paths};
 use ice_core::env::{EnvName, EnvRef};
@@ -89,6 +89,9 @@ pub(super) enum NoEnvironment {
     /// ICECC_VERSION is set, but holds nothing that can be used for this compiler.
     #[error("nothing usable in ICECC_VERSION")]
     Version,
+    /// The archives of ICECC_VERSION are for other compilers; each was named before.
+    #[error("no environment of ICECC_VERSION fits the compiler")]
+    Fitting,
     /// Files of the job cannot be added to the user's own archives (Improve 9).
     #[error("{} is not in the environment of ICECC_VERSION", .0.display())]
     NotInVersion(PathBuf),
@@ -130,12 +133,48 @@ fn given(
     if spec.usable.is_empty() {
         return Err(NoEnvironment::Version);
     }
-    let refs = spec
-        .usable
+    let fitting: Vec<&spec::Entry> = spec.usable.iter().filter(|entry| fits(entry, task, &prefix, platform)).collect();
+    if fitting.is_empty() {
+        return Err(NoEnvironment::Fitting);
+    }
+    let refs = fitting
         .iter()
         .map(|entry| EnvRef { platform: entry.platform.as_str().into(), name: entry.name.as_str().into() });
-    let archives = spec.usable.iter().map(|entry| (Text::from(entry.platform.as_str()), entry.file.clone()));
+    let archives = fitting.iter().map(|entry| (Text::from(entry.platform.as_str()), entry.file.clone()));
     Ok((Environments::Given(refs.collect()), Archives { files: archives.collect(), gzip: None }))
+}
+
+/// Whether an archive is for the compiler that would run here (`spec/environments.md` 10.1 no. 10): with another one the
+/// object would be another too, and nobody would be told.
+fn fits(entry: &spec::Entry, task: &Task, prefix: &OsStr, platform: &str) -> bool {
+    // One that does not answer cannot be compared.
+    let Some(own) = compiler::about(&task.program) else { return true };
+    let (file, program) = (entry.file.display(), task.program.display());
+    if let Some(info) = compiler::about_archive(&entry.file) {
+        let Some(why) = info.mismatch(&own) else { return true };
+        log::error!("environment {file} is not for {program}: {why}");
+        return false;
+    }
+    // 1.4's archives say nothing. clang makes code for every target.
+    if own.compiler != "gcc" || entry.has_target || is_for(&own.target, platform) {
+        return true;
+    }
+    let target = &own.target;
+    if prefix.is_empty() {
+        log::warn!("{program} makes code for {target}: environment {file} must be for that target too");
+        return true;
+    }
+    log::error!(
+        "environment {file} is not for {program}, as far as its name tells: add ={} if it is",
+        prefix.to_string_lossy()
+    );
+    false
+}
+
+/// Whether a compiler of this triple is one for the hosts of a platform: `x86_64-alpine-linux-musl` is one for x86_64.
+fn is_for(triple: &str, platform: &str) -> bool {
+    find::is_native_triple(triple.as_bytes(), platform)
+        || triple.strip_prefix(platform).is_some_and(|rest| rest.starts_with('-') && rest.contains("linux"))
 }
 
 fn native(

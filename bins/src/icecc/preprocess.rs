@@ -27,6 +27,8 @@ pub(super) struct Preprocessor {
     lock: Option<CpuLock>,
     ended_well: Option<bool>,
     scan: Option<Scan>,
+    /// For reading into.
+    room: Vec<u8>,
     /// Text that waits to be sent.
     pub(super) spool: Spool,
     /// What the preprocessor said.
@@ -47,6 +49,7 @@ impl Preprocessor {
             lock: None,
             ended_well: None,
             scan: (mode == Mode::Directives || mode == Mode::Includes).then(Scan::default),
+            room: Vec::new(),
             spool: Spool::default(),
             said: Vec::new(),
         };
@@ -77,34 +80,36 @@ impl Preprocessor {
     }
 
     /// What to poll for reading: text (unless the spool is full) and messages.
-    pub(super) fn sources(&self) -> Vec<BorrowedFd<'_>> {
-        self.text().into_iter().chain(self.messages.as_ref().map(AsFd::as_fd)).collect()
+    pub(super) fn sources(&self) -> (Option<BorrowedFd<'_>>, Option<BorrowedFd<'_>>) {
+        let text = self.text.as_ref().filter(|_| !self.spool.is_full()).map(|text| text.as_fd());
+        (text, self.messages.as_ref().map(AsFd::as_fd))
     }
 
     /// Whether text and messages can be read without waiting.
     pub(super) fn ready(&self) -> (bool, bool) {
-        let text = self.text().is_some();
-        let mut ready = readable(&self.sources(), PollTimeout::ZERO).into_iter();
-        let text = text && ready.next().unwrap_or(false);
-        (text, ready.next().unwrap_or(false))
-    }
-
-    fn text(&self) -> Option<BorrowedFd<'_>> {
-        self.text.as_ref().filter(|_| !self.spool.is_full()).map(|text| text.as_fd())
+        let (text, messages) = self.sources();
+        let fds: Vec<BorrowedFd<'_>> = text.into_iter().chain(messages).collect();
+        let mut ready = readable(&fds, PollTimeout::ZERO).into_iter();
+        let mut next = |there: bool| there && ready.next().unwrap_or(false);
+        (next(text.is_some()), next(messages.is_some()))
     }
 
     /// Reads what is there: `text` and `messages` say which descriptors are ready.
     pub(super) fn read(&mut self, text: bool, messages: bool) -> io::Result<()> {
-        let mut room = vec![0; READ];
+        if !text && !messages {
+            return Ok(());
+        }
+        self.room.resize(READ, 0);
+        let room = &mut self.room;
         if let Some(pipe) = self.messages.as_mut().filter(|_| messages) {
-            let n = read_once(pipe, &mut room)?;
+            let n = read_once(pipe, room)?;
             self.said.extend_from_slice(room.get(..n).unwrap_or_default());
             if n == 0 || self.said.len() > MESSAGES_MAX {
                 self.messages = None;
             }
         }
         if let Some(pipe) = self.text.as_mut().filter(|_| text) {
-            let n = read_once(pipe, &mut room)?;
+            let n = read_once(pipe, room)?;
             let bytes = room.get(..n).unwrap_or_default();
             self.spool.push(bytes)?;
             if let Some(scan) = &mut self.scan {
@@ -121,6 +126,7 @@ impl Preprocessor {
             };
             self.child = None;
             self.lock = None;
+            self.room = Vec::new();
             self.ended_well = Some(well && self.said.len() <= MESSAGES_MAX);
         }
         Ok(())
@@ -189,19 +195,44 @@ impl Scan {
     }
 }
 
+/// Looks at every eighth byte of text that has none of the letters of a name (Horspool), at more where it has.
 fn shows(text: &[u8]) -> bool {
-    let mut rest = text;
-    while let Some(at) =
-        rest.windows(3).position(|w| w[0] == b'_' && w[1] == b'_' && matches!(w[2], b'D' | b'T' | b'B'))
-    {
-        let here = rest.get(at..).unwrap_or_default();
-        if Scan::NAMES.iter().any(|name| here.starts_with(name)) {
-            return true;
+    let mut end = START - 1;
+    while let Some(last) = text.get(end) {
+        let step = usize::from(STEPS[usize::from(*last)]);
+        if step == 0 {
+            let here = text.get(end + 1 - START..).unwrap_or_default();
+            if Scan::NAMES.iter().any(|name| here.starts_with(name)) {
+                return true;
+            }
         }
-        rest = here.get(2..).unwrap_or_default();
+        end += step.max(1);
     }
     false
 }
+
+/// Length of the shortest name.
+const START: usize = 8;
+
+/// For each byte how far the next look may be from one at which it stands (Horspool): as far as the byte is from the end of the
+/// first [`START`] bytes of any name; 0 where a name may end here.
+const STEPS: [u8; 256] = {
+    let mut steps = [START as u8; 256];
+    let mut name = 0;
+    while name < Scan::NAMES.len() {
+        let mut at = 0;
+        while at < START {
+            let byte = Scan::NAMES[name][at] as usize;
+            let step = (START - 1 - at) as u8;
+            if step < steps[byte] {
+                steps[byte] = step;
+            }
+            at += 1;
+        }
+        name += 1;
+    }
+    steps
+};
 
 #[cfg(test)]
 mod tests {

@@ -27,6 +27,10 @@ use std::time::{Duration, Instant};
 /// After a failed preprocessor a server is waited for only that long. One that comes is told of the job and left at once, as
 /// 1.4's client does and monitors know it.
 const FAILED_PREPROCESSOR_WAIT: Duration = Duration::from_millis(300);
+/// The first pieces of the source are small, so that the compiler begins while the preprocessor still works; later ones are
+/// larger than 1.4's 100,000 bytes, for the ratio.
+const PIECE_FIRST: usize = limits::CHUNK_PLAIN / 4;
+const PIECE_MAX: usize = limits::CHUNK_PLAIN * 2;
 /// Patience of a connection to a compile server (D.4).
 const DIAL: Duration = Duration::from_secs(10);
 
@@ -72,6 +76,8 @@ pub(super) fn run(
         submission: Submission::new(CoreInstant::ZERO, request),
         clock,
         streaming: false,
+        piece: PIECE_FIRST,
+        last_piece: None,
         probe: None,
         arrived: Vec::new(),
         failed_since: None,
@@ -94,6 +100,10 @@ struct Flow<'a> {
     clock: Instant,
     /// The job's header is sent, the source is on its way.
     streaming: bool,
+    /// How much of it makes the next message.
+    piece: usize,
+    /// The end of it, which leaves together with END.
+    last_piece: Option<Message>,
     probe: Option<Probe>,
     arrived: Vec<Incoming>,
     failed_since: Option<Instant>,
@@ -145,11 +155,14 @@ impl Flow<'_> {
                 self.handle(input);
             }
             Output::Server(message) => {
-                if self.tell_server(std::slice::from_ref(&message)).is_err() {
-                    let trouble = match message {
-                        Message::VerifyEnv(_) => Trouble::NoEnvironment,
-                        _ => Trouble::SourceNotSent,
-                    };
+                let trouble = match message {
+                    Message::VerifyEnv(_) => Trouble::NoEnvironment,
+                    _ => Trouble::SourceNotSent,
+                };
+                let messages: Vec<Message> = self.last_piece.take().into_iter().chain([message]).collect();
+                if self.tell_server(&messages).is_err() {
+                    // Why it does not read may stand in its last words.
+                    self.hear_server();
                     self.handle(Input::Failed(trouble));
                 }
             }
@@ -257,7 +270,7 @@ impl Flow<'_> {
     /// can start the compiler meanwhile.
     fn begin_source(&mut self, header: CompileFile) {
         let mut messages = vec![Message::CompileFile(header)];
-        match self.preprocessor.spool.take(limits::CHUNK_PLAIN) {
+        match self.preprocessor.spool.take(PIECE_MAX) {
             Ok(bytes) if bytes.is_empty() => {}
             Ok(bytes) => messages.extend(self.chunk(&bytes)),
             Err(_) => return self.handle(Input::Failed(Trouble::SourceUnreadable)),
@@ -268,25 +281,28 @@ impl Flow<'_> {
         }
     }
 
-    /// Sends a chunk if one is full or the source has ended, else waits for something to happen.
+    /// Sends a piece if there is enough for one or the source has ended, else waits for something to happen.
     fn step(&mut self) -> io::Result<()> {
         if self.streaming {
-            let ended = self.preprocessor.ended();
             let waiting = self.preprocessor.spool.len();
-            if ended == Some(false) || (ended.is_some() && waiting == 0) {
-                self.streaming = false;
-                self.handle(Input::SourceEnd { ok: ended == Some(true) });
-                return Ok(());
-            }
-            if waiting >= limits::CHUNK_PLAIN as u64 || (ended.is_some() && waiting > 0) {
-                return self.send_chunk();
+            match self.preprocessor.ended() {
+                Some(true) if waiting <= PIECE_MAX as u64 => return self.end_source(),
+                Some(false) => {
+                    self.streaming = false;
+                    self.handle(Input::SourceEnd { ok: false });
+                    return Ok(());
+                }
+                Some(true) => return self.send_piece(),
+                None if waiting >= self.piece as u64 => return self.send_piece(),
+                None => {}
             }
         }
         self.wait()
     }
 
-    fn send_chunk(&mut self) -> io::Result<()> {
-        let bytes = self.preprocessor.spool.take(limits::CHUNK_PLAIN)?;
+    fn send_piece(&mut self) -> io::Result<()> {
+        let bytes = self.preprocessor.spool.take(self.piece)?;
+        self.piece = (self.piece * 2).min(PIECE_MAX);
         let sent = self.chunk(&bytes).is_some_and(|chunk| self.tell_server(&[chunk]).is_ok());
         if !sent {
             // Why it does not read may stand in its last words.
@@ -297,21 +313,36 @@ impl Flow<'_> {
         self.look_at_preprocessor()
     }
 
+    /// What is left leaves together with the END that the machine asks for.
+    fn end_source(&mut self) -> io::Result<()> {
+        self.streaming = false;
+        let bytes = self.preprocessor.spool.take(PIECE_MAX)?;
+        if !bytes.is_empty() {
+            self.last_piece = self.chunk(&bytes);
+            if self.last_piece.is_none() {
+                self.handle(Input::Failed(Trouble::SourceNotSent));
+                return Ok(());
+            }
+        }
+        self.handle(Input::SourceEnd { ok: true });
+        Ok(())
+    }
+
     fn wait(&mut self) -> io::Result<()> {
-        let (daemon, server, probe) = {
+        let (daemon, server, probe, text, messages) = {
             let heard = self.server.as_ref().is_some_and(Conn::has_buffered);
             let timeout = if heard { PollTimeout::ZERO } else { self.timeout() };
-            let sources = self.preprocessor.sources();
+            let (text, messages) = self.preprocessor.sources();
             let daemon = self.daemon_open.then(|| self.daemon.as_fd());
             let server = self.server.as_ref().map(AsFd::as_fd);
             let probe = self.probe.as_ref().map(AsFd::as_fd);
-            let fds: Vec<BorrowedFd<'_>> = daemon.into_iter().chain(server).chain(probe).chain(sources).collect();
-            let ready = readable(&fds, timeout);
-            let mut ready = ready.into_iter();
-            let mut next = |there: bool| there && ready.next().unwrap_or(false);
-            (next(daemon.is_some()), next(server.is_some()) || heard, next(probe.is_some()))
+            let all = [daemon, server, probe, text, messages];
+            let fds: Vec<BorrowedFd<'_>> = all.into_iter().flatten().collect();
+            let mut ready = readable(&fds, timeout).into_iter();
+            let [daemon, server, probe, text, messages] = all.map(|fd| fd.is_some() && ready.next().unwrap_or(false));
+            (daemon, server || heard, probe, text, messages)
         };
-        self.look_at_preprocessor()?;
+        self.preprocessor.read(text, messages)?;
         if daemon {
             self.hear_daemon();
         }
@@ -350,7 +381,7 @@ impl Flow<'_> {
                 return Ok(());
             }
             self.preprocessor.read(text, messages)?;
-            if self.streaming && self.preprocessor.spool.len() >= limits::CHUNK_PLAIN as u64 {
+            if self.streaming && self.preprocessor.spool.len() >= self.piece as u64 {
                 return Ok(());
             }
         }

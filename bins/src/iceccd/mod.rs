@@ -17,7 +17,7 @@ mod load;
 mod native;
 mod options;
 mod orders;
-mod outcome;
+pub mod outcome;
 mod pump;
 mod server;
 mod spool;

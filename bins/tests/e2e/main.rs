@@ -8,9 +8,12 @@
 
 mod cluster;
 mod compile;
+mod cross;
 mod environments;
 mod fallback;
 mod held;
+mod hostile;
 mod messages;
 mod prove;
 mod restart;
+mod user;

@@ -26,6 +26,8 @@ impl Monitor {
         let mut conn = dial(Ipv4Addr::LOCALHOST, scheduler.port, offer);
         conn.read_as(Reading::Monitor);
         conn.send(&Message::MonLogin, within(LIMIT)).unwrap();
+        // Nothing answers it while there are no hosts; what others do next shall come after it.
+        std::thread::sleep(Duration::from_millis(100));
         Self { conn, told: Vec::new() }
     }
 

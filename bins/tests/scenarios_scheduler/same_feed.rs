@@ -25,15 +25,19 @@ struct World {
     submitter: Daemon,
     hosts: Vec<Daemon>,
     jobs: usize,
+    _first: Daemon,
 }
 
 impl World {
     fn new(scheduler: &Scheduler) -> Self {
+        // Told of one that is there already, the monitor is known to be logged in before the others come.
+        let first = scheduler.host(Setup::new("first").slots(0).load(None));
         let mut monitor = scheduler.monitor();
+        monitor.until_line("Name:first");
         let submitter = scheduler.host(Setup::new("submitter").slots(0));
         let hosts = (1..=4).map(|n| scheduler.host(Setup::new(&format!("h{n}")).slots(2).env("E"))).collect();
         monitor.until_line("Name:h4");
-        Self { monitor, submitter, hosts, jobs: 0 }
+        Self { monitor, submitter, hosts, jobs: 0, _first: first }
     }
 
     /// The next file name.
@@ -133,7 +137,7 @@ fn workload(scheduler: &Scheduler) -> Feed {
     assert_eq!(world.jobs, 40);
     world.submitter.send(&Message::End);
     world.monitor.until("the submitter's leaving", |m| {
-        matches!(m, Message::MonStats(s) if s.host.0 == 1 && s.text == "State:Offline\n").then_some(())
+        matches!(m, Message::MonStats(s) if s.host.0 == 2 && s.text == "State:Offline\n").then_some(())
     });
     feed(&world.monitor.told)
 }

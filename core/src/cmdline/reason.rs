@@ -59,6 +59,8 @@ pub enum Reason {
     TargetUnknown,
     /// The compiler did not say what *native* means here.
     NativeUnknown,
+    /// The compiler is a script whose own options cannot be told.
+    Wrapper,
 }
 
 impl Reason {
@@ -91,6 +93,7 @@ impl Reason {
             Self::Modules => "precompiled headers or modules, building locally",
             Self::SplitDwarfName => "split debug information without suffix, building locally",
             Self::TargetUnknown => "compiler does not tell its target, building locally",
+            Self::Wrapper => "compiler is a script whose options cannot be told, building locally",
             Self::NativeUnknown => "compiler does not tell its native options, building locally",
         }
     }

@@ -6,6 +6,7 @@ use super::{CloseReason, Daemon, JobReport, Note, Output};
 use crate::env::EnvId;
 use crate::ids::{ClientId, JobId, PeerId};
 use crate::job::Language;
+use crate::limits::{ARGUMENT_BYTES_MAX, ARGUMENTS_MAX, FILE_NAME_MAX, NAME_MAX, REQUEST_MAX};
 use crate::message::{CompileFile, GetCs, JobDone, JobLocalBegin, Message, UseCs, done_flags};
 use crate::text::Text;
 use crate::time::Instant;
@@ -28,7 +29,8 @@ impl Daemon {
         let client = ClientId(self.clients_seen);
         let state = State::Unknown;
         self.note(Note::Accepted(client.0, address.clone()));
-        self.peers.insert(peer, Peer { client, version, address, state, jobs: Vec::new(), awaited: 0, pinned: None });
+        let jobs = Vec::new();
+        self.peers.insert(peer, Peer { client, version, address, state, jobs, awaited: 0, pinned: None, sending: 0 });
         self.stats.wake(now);
     }
 
@@ -54,6 +56,7 @@ impl Daemon {
         match message {
             Message::GetNativeEnv(request) => {
                 self.release(peer);
+                self.natives.waiter_gone(peer);
                 self.set_state(peer, State::WaitCreateEnv);
                 self.outputs.push_back(Output::Examine(peer, request));
             }
@@ -61,10 +64,15 @@ impl Daemon {
             Message::CompileFile(file) => self.compile_file(now, peer, file),
             Message::TransferEnv(target) => self.transfer_env(now, peer, &target),
             Message::VerifyEnv(target) => self.verify_env(peer, &target),
-            Message::BlacklistHostEnv(entry) => self.tell_scheduler(Message::BlacklistHostEnv(entry)),
-            Message::JobLocalBegin(begin) => {
+            Message::BlacklistHostEnv(entry) => {
+                if [&entry.environment, &entry.target, &entry.host].iter().all(|name| name.len() <= NAME_MAX) {
+                    self.tell_scheduler(Message::BlacklistHostEnv(entry));
+                }
+            }
+            Message::JobLocalBegin(mut begin) => {
                 self.fallbacks.local_asked(now);
                 self.release(peer);
+                begin.output_file.keep_end(FILE_NAME_MAX);
                 self.set_state(peer, State::LinkJob { output: begin.output_file, full: begin.full != 0 });
             }
             Message::JobDone(done) => self.client_job_done(peer, &done),
@@ -74,6 +82,10 @@ impl Daemon {
     }
 
     fn request_server(&mut self, now: Instant, peer: PeerId, mut request: GetCs) {
+        // What fits into a frame of the client's version may not fit into one of the scheduler's, and that link would end.
+        if request_bytes(&request) > REQUEST_MAX {
+            return self.refuse(peer, "request too long", CloseReason::BadJob);
+        }
         self.release(peer);
         let client_count = self.connections();
         let Some(entry) = self.peers.get_mut(&peer) else { return };
@@ -194,6 +206,10 @@ impl Daemon {
         if self.config.no_remote {
             return self.refuse(peer, "no remote jobs accepted", CloseReason::BadJob);
         }
+        let bytes: usize = file.arguments.iter().map(|(_, text)| text.len()).sum();
+        if file.arguments.len() > ARGUMENTS_MAX || bytes > ARGUMENT_BYTES_MAX {
+            return self.refuse(peer, "too many arguments", CloseReason::BadJob);
+        }
         if Language::from_number(file.language).is_none() {
             return self.refuse(peer, "language not supported", CloseReason::BadJob);
         }
@@ -211,6 +227,7 @@ impl Daemon {
         let State::WaitForChild { job, env, .. } = &entry.state else { return };
         let (job, env) = (*job, env.clone());
         entry.state = State::Sending;
+        entry.sending = report.stats.out_uncompressed.into();
         entry.pinned = None;
         self.stats.own_work(report.stats.user_ms, report.stats.sys_ms);
         self.envs.touch(&env, self.unix(now));
@@ -368,6 +385,13 @@ fn answer_here(peer: &mut Peer, request: &GetCs) {
         platform: request.target.clone(),
         niceness: clamp_niceness(request.niceness),
     };
+}
+
+/// Bytes of all texts of a request.
+fn request_bytes(request: &GetCs) -> usize {
+    let environments =
+        request.environments.iter().map(|env| 2 * size_of::<u32>() + env.platform.len() + env.name.len());
+    environments.sum::<usize>() + request.file.len() + request.target.len() + request.preferred_host.len()
 }
 
 /// Negative values come wrapped and count as 0.

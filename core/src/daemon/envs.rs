@@ -78,6 +78,9 @@ enum Check {
     Broken,
 }
 
+/// Environments that arrive at once: each may take disk up to the largest environment, and an unpacker.
+const ARRIVING_MAX: usize = 16;
+
 impl Env {
     fn is_usable(&self) -> bool {
         matches!(self.state, EnvState::Installed { check: Check::NotYet | Check::Running | Check::Fine, .. })
@@ -168,6 +171,10 @@ impl Daemon {
             self.outputs.push_back(Output::Discard(peer));
             return;
         }
+        let arriving = self.envs.known.values().filter(|e| matches!(e.state, EnvState::Arriving)).count();
+        if arriving >= ARRIVING_MAX {
+            return self.refuse(peer, "too many environments arrive", CloseReason::BadEnvironment);
+        }
         let arriving = Env { state: EnvState::Arriving, verifiers: Vec::new() };
         self.envs.known.insert(env.clone(), arriving);
         self.set_state(peer, State::ToInstall(env.clone()));
@@ -228,6 +235,10 @@ impl Daemon {
                 EnvState::Installed { check: Check::Fine, .. } => return self.answer(peer, true, None),
                 EnvState::Installed { check: Check::Broken, .. } => return self.answer(peer, false, None),
                 _ => {}
+            }
+            if entry.verifiers.contains(&peer) {
+                // It asks again before it was answered; no client does, and each time it would be kept in mind.
+                return self.unexpected(peer);
             }
             entry.verifiers.push(peer);
         }
@@ -309,6 +320,13 @@ impl Daemon {
                 self.remove_env(&env, "cache limit");
             } else {
                 break;
+            }
+        }
+        // Others are in use, or held in use by clients who bring ever more.
+        let all = self.envs.size().saturating_add(self.natives.size());
+        if let Some(env) = just_came.filter(|_| self.envs.sizes().count() > 1) {
+            if all > self.config.cache_limit.saturating_mul(2) {
+                self.remove_env(env, "cache limit, all others are in use");
             }
         }
     }

@@ -97,11 +97,14 @@ impl Natives {
         self.ready.values().map(|r| r.archive.size).fold(0, u64::saturating_add)
     }
 
-    /// A connection ended: it gets no answer any more. Its archive is made all the same, for the next one.
+    /// A connection ended, or wants another: it gets no answer any more. An archive that is being made is made all the same,
+    /// for the next one; others that nobody waits for are not.
     pub fn waiter_gone(&mut self, peer: PeerId) {
         for wanted in &mut self.wanted {
             wanted.waiting.retain(|p| *p != peer);
         }
+        let mut is_first = true;
+        self.wanted.retain(|wanted| std::mem::take(&mut is_first) || !wanted.waiting.is_empty());
     }
 
     /// The archive to delete first, if one may go; it is forgotten here.

@@ -29,6 +29,8 @@ pub(super) struct Peer {
     pub awaited: u32,
     /// Environment that this connection brought, checked or uses: not evicted before it ends.
     pub pinned: Option<EnvId>,
+    /// Bytes of objects that it has not read yet, at most: they stand in memory.
+    pub sending: u64,
 }
 
 /// Where a connection stands (`spec/daemon.md` 5.1).

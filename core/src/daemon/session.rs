@@ -4,6 +4,7 @@ use super::peer::{Peer, SessionJob, State, Work};
 use super::{Daemon, Note, Output};
 use crate::env::EnvRef;
 use crate::ids::JobId;
+use crate::limits::STATUS_TEXT_MAX;
 use crate::message::{JobDone, JobLocalBegin, Login, Message, done_flags};
 use crate::text::Text;
 use crate::time::{Duration, Instant};
@@ -232,8 +233,9 @@ impl Daemon {
                 }
             }
             Message::GetInternals => {
-                let text = self.internals(now);
-                self.tell_scheduler(Message::StatusText { text: text.into() });
+                let mut text = Text::from(self.internals(now));
+                text.keep_start(STATUS_TEXT_MAX);
+                self.tell_scheduler(Message::StatusText { text });
             }
             _ => {
                 self.note(Note::UnknownSchedulerMessage);

@@ -6,6 +6,10 @@ use crate::ids::PeerId;
 use crate::time::Instant;
 use std::collections::BTreeSet;
 
+/// Bytes of objects that wait for clients who do not read them; past that no job of others starts. A slot is free as soon as the
+/// compiler has ended, but its object still takes memory.
+const UNREAD_MAX: u64 = 1 << 30;
+
 impl Daemon {
     /// Slots in all: with `-m 0` local jobs still run, one at a time.
     pub(super) fn slots(&self) -> u32 {
@@ -53,7 +57,8 @@ impl Daemon {
 
     /// The next job of others: not while the host is too busy, nor while its environment still arrives or is checked.
     fn next_foreign(&self) -> Option<PeerId> {
-        if !self.stats.takes_jobs() {
+        let unread = self.peers.values().map(|p| p.sending).fold(0, u64::saturating_add);
+        if !self.stats.takes_jobs() || unread > UNREAD_MAX {
             return None;
         }
         let ready = self.peers.iter().filter_map(|(id, p)| match &p.state {

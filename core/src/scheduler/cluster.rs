@@ -295,10 +295,17 @@ impl Cluster {
         }
         let none = Vec::new();
         let bans = self.hosts.get(&asker.submitter).and_then(|s| s.bans.get(&host.id)).unwrap_or(&none);
-        let usable = |i: &usize| !banned(bans, &known.need, *i);
-        let with_key =
-            |key: &EnvKey| known.need.runnable(&host.platform).find(|i| known.keys.get(*i) == Some(key) && usable(i));
-        host.keys.iter().find_map(with_key)
+        let key = |i: usize| known.keys.get(i).filter(|key| host.has(**key));
+        let usable = |i: &usize| key(*i).is_some() && !banned(bans, &known.need, *i);
+        let mut usable = known.need.runnable(&host.platform).filter(usable);
+        let (first, second) = (usable.next()?, usable.next());
+        // Only where there is a choice their order matters; a host may have thousands.
+        let Some(second) = second else { return Some(first) };
+        let mut by_key = BTreeMap::new();
+        for i in [first, second].into_iter().chain(usable) {
+            by_key.entry(key(i)?).or_insert(i);
+        }
+        host.keys.iter().find_map(|key| by_key.get(key).copied())
     }
 
     /// Whether anybody but the submitter could ever do this, among hosts of this tier (5.1).

@@ -7,7 +7,7 @@ use super::host::Host;
 use super::jobs::State;
 use super::{CloseReason, Scheduler, Timer};
 use crate::ids::{HostId, JobId, PeerId};
-use crate::limits::{TEXT_IDLE, TEXT_LINE_MAX};
+use crate::limits::{STATUS_TEXT_MAX, TEXT_IDLE, TEXT_LINE_MAX};
 use crate::message::Message;
 use crate::text::Text;
 use crate::time::{Duration, Instant};
@@ -16,8 +16,12 @@ use std::fmt::Write as _;
 
 /// How long `internals` waits for hosts.
 const INTERNALS_MAX: Duration = Duration::from_secs(2);
+/// `internals` that are being answered at once: each keeps what all hosts say.
+const INTERNALS_AT_ONCE_MAX: usize = 16;
+/// Bytes of an answer to `internals`, all hosts together.
+const INTERNALS_TEXT_MAX: usize = 2 << 20;
 /// Lines that may wait behind an `internals`.
-const LINES_MAX: usize = 256;
+const LINES_MAX: usize = 64;
 /// Entries of the block list.
 const BLOCKED_MAX: usize = 4096;
 
@@ -150,6 +154,9 @@ impl Scheduler {
                         self.blocked.remove(at);
                     }
                 }
+            }
+            "internals" if self.internals_running() >= INTERNALS_AT_ONCE_MAX => {
+                out.push_str("401 Too many ask that just now.\n");
             }
             "internals" => {
                 self.ask_internals(peer, &arguments);
@@ -293,6 +300,10 @@ impl Scheduler {
         }
     }
 
+    fn internals_running(&self) -> usize {
+        self.consoles.values().filter(|console| console.internals.is_some()).count()
+    }
+
     fn ask_internals(&mut self, peer: PeerId, names: &[&str]) {
         let wanted = |host: &&Host| names.is_empty() || names.iter().any(|n| host.name == *n || host.address == *n);
         let asked: Vec<(HostId, Text, PeerId)> =
@@ -331,7 +342,12 @@ impl Scheduler {
         for (peer, console) in &mut self.consoles {
             let Some(internals) = &mut console.internals else { continue };
             if internals.waiting.remove(&host) {
-                internals.answers.extend(text.map(|text| (host, text.clone())));
+                let kept: usize = internals.answers.values().map(Text::len).sum();
+                internals.answers.extend(text.map(|text| {
+                    let mut text = text.clone();
+                    text.keep_start(STATUS_TEXT_MAX.min(INTERNALS_TEXT_MAX.saturating_sub(kept)));
+                    (host, text)
+                }));
                 if internals.waiting.is_empty() {
                     over.push(*peer);
                 }

@@ -4,7 +4,7 @@
 //! a host that became free only with the queue; nothing walks over hosts × jobs.
 
 use super::host::{Host, Installing};
-use super::jobs::State;
+use super::jobs::{Job, State, home_message};
 use super::need::{Asker, Need};
 use super::policy::{self, Ask, Choice, Why};
 use super::queue::{Lane, Place};
@@ -20,6 +20,8 @@ use std::collections::BTreeSet;
 const AGEING: Duration = Duration::from_secs(60);
 /// So many lanes that cannot use a free host are passed over before it is left alone.
 const LANES_MAX: usize = 64;
+/// Lanes there may be: all are looked at when hosts become fewer.
+const LANES_KNOWN_MAX: usize = 8192;
 
 impl Scheduler {
     /// A pending job that is not in the queue yet: placed at once if possible, refused if nobody ever could, else queued.
@@ -31,7 +33,7 @@ impl Scheduler {
         if !alike_wait && self.place_or_refuse(id, None) {
             return;
         }
-        if self.queue.len() >= QUEUED_MAX {
+        if self.queue.len() >= QUEUED_MAX || (!alike_wait && self.queue.lanes_len() >= LANES_KNOWN_MAX) {
             self.send_home(id);
             return;
         }
@@ -125,7 +127,7 @@ impl Scheduler {
         let matched = matched_job(submitter, server);
         let peer = submitter.peer;
         let message = if home && submitter.version.has_no_cs() {
-            Message::NoCs { job: id, client }
+            home_message(submitter, id, client)
         } else {
             Message::UseCs(UseCs {
                 job: id,
@@ -176,10 +178,15 @@ impl Scheduler {
             return;
         }
         need.environments = vec![env];
+        if self.cluster.needs.refuses(&need) {
+            return;
+        }
+        let (submitter, old) = (job.submitter, job.need);
         let new = self.cluster.need(need);
         for n in 1..=u32::from(siblings) {
             let id = JobId(first.0.wrapping_add(n));
-            let Some(job) = self.jobs.get_mut(&id).filter(|j| j.state == State::Pending) else { continue };
+            let sibling = |j: &&mut Job| j.state == State::Pending && j.submitter == submitter && j.need == old;
+            let Some(job) = self.jobs.get_mut(&id).filter(sibling) else { continue };
             let lane = job.lane();
             job.need = new;
             let new_lane = job.lane();

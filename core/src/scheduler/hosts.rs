@@ -8,7 +8,7 @@ use super::monitor::{environment_list, feature_names, host_stats, offline};
 use super::{CloseReason, Level, Note, Output, Peer, Scheduler, Timer};
 use crate::env::EnvRef;
 use crate::ids::{HostId, JobId, PeerId};
-use crate::limits::NAME_MAX;
+use crate::limits::{HOST_ENVIRONMENTS_MAX, NAME_MAX};
 use crate::message::{BlacklistHostEnv, CsConf, Login, Message, Stats};
 use crate::text::Text;
 use crate::time::{Duration, Instant};
@@ -29,6 +29,8 @@ const INSTALL_MAX: Duration = Duration::from_secs(120);
 const BAN: Duration = Duration::from_secs(600);
 /// Bans of one submitter towards one host.
 const BANS_MAX: usize = 64;
+/// Bans of one submitter in all.
+const BANS_ALL_MAX: usize = 1024;
 /// A job handed out that never begins and never ends is forgotten after this time.
 const JOB_LOST: Duration = Duration::from_secs(3600);
 /// How often a host with jobs is looked at.
@@ -40,7 +42,15 @@ const FRESH: Duration = Duration::from_secs(3);
 
 impl Scheduler {
     /// The first LOGIN of a peer.
-    pub(super) fn logged_in(&mut self, peer: PeerId, address: Text, offer: Version, version: Version, login: Login) {
+    pub(super) fn logged_in(
+        &mut self,
+        peer: PeerId,
+        address: Text,
+        offer: Version,
+        version: Version,
+        mut login: Login,
+    ) {
+        login.environments.truncate(HOST_ENVIRONMENTS_MAX);
         self.next_host += 1;
         let id = HostId(self.next_host);
         if let Some(why) = refusal(&login) {
@@ -80,8 +90,10 @@ impl Scheduler {
     }
 
     /// LOGIN of a host that is logged in: only its environments are taken.
-    pub(super) fn relogged_in(&mut self, id: HostId, login: Login) {
+    pub(super) fn relogged_in(&mut self, id: HostId, mut login: Login) {
         let Some(host) = self.cluster.host(id) else { return };
+        login.environments.retain(is_environment);
+        login.environments.truncate(HOST_ENVIRONMENTS_MAX);
         let (peer, version, name, platform) = (host.peer, host.version, host.name.clone(), host.platform.clone());
         self.note(Level::Debug, || Note::Relogin {
             name,
@@ -184,6 +196,9 @@ impl Scheduler {
 
     /// BLACKLIST_HOST_ENV: by host, not by address; and only for a while.
     pub(super) fn blacklisted(&mut self, submitter: HostId, black: &BlacklistHostEnv) {
+        if [&black.target, &black.environment, &black.host].iter().any(|name| name.len() > NAME_MAX) {
+            return; // nobody has such names
+        }
         let environment = EnvRef { platform: black.target.clone(), name: black.environment.clone() };
         let until = self.now + BAN;
         let mut meant: Vec<HostId> =
@@ -207,9 +222,10 @@ impl Scheduler {
         });
         for id in meant {
             if let Some(host) = self.cluster.host_mut(submitter) {
+                let all: usize = host.bans.values().map(Vec::len).sum();
                 let bans = host.bans.entry(id).or_default();
                 bans.retain(|ban| ban.environment != environment);
-                if bans.len() < BANS_MAX {
+                if bans.len() < BANS_MAX && all < BANS_ALL_MAX {
                     bans.push(Ban { environment: environment.clone(), until });
                 }
             }
@@ -440,6 +456,11 @@ fn refusal(login: &Login) -> Option<String> {
             return Some(format!("control character in {what}"));
         }
     }
-    let long = login.environments.iter().find(|e| e.name.len() > NAME_MAX || e.platform.len() > NAME_MAX);
+    let long = login.environments.iter().find(|e| !is_environment(e));
     long.map(|e| format!("environment name of {} bytes, at most {NAME_MAX} are allowed", e.name.len()))
+}
+
+/// Whether both names are short enough to be kept.
+fn is_environment(env: &EnvRef) -> bool {
+    env.name.len() <= NAME_MAX && env.platform.len() <= NAME_MAX
 }

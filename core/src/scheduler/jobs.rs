@@ -6,7 +6,7 @@
 //! ```
 //! Who gets it is decided in `dispatch.rs`.
 
-use super::host::Installing;
+use super::host::{Host, Installing};
 use super::monitor::{asked, environment_list, last_three, lost};
 use super::need::{Asker, Need, NeedId};
 use super::queue::Lane;
@@ -14,8 +14,13 @@ use super::speed::adjusted_size;
 use super::{CloseReason, Level, Note, Scheduler};
 use crate::ids::{ClientId, HostId, JobId};
 use crate::job::Language;
-use crate::limits::{JOBS_PER_REQUEST_MAX, LOCAL_JOBS_MAX};
-use crate::message::{GetCs, JobBegin, JobDone, JobLocalBegin, Message, MonJobBegin, MonLocalJobBegin, done_flags};
+use crate::limits::{
+    FILE_NAME_MAX, JOBS_MAX, JOBS_PER_HOST_MAX, JOBS_PER_REQUEST_MAX, LOCAL_JOBS_MAX, NAME_MAX,
+    REQUEST_ENVIRONMENTS_MAX,
+};
+use crate::message::{
+    GetCs, JobBegin, JobDone, JobLocalBegin, Message, MonJobBegin, MonLocalJobBegin, UseCs, done_flags,
+};
 use crate::text::Text;
 use crate::time::Instant;
 
@@ -68,7 +73,9 @@ const HISTORY_MAX: usize = 200;
 
 impl Scheduler {
     /// GET_CS.
-    pub(super) fn requested(&mut self, submitter: HostId, request: &GetCs) {
+    pub(super) fn requested(&mut self, submitter: HostId, mut request: GetCs) {
+        bound(&mut request);
+        let request = &request;
         let Some(host) = self.cluster.host_mut(submitter) else { return };
         let name = host.name.clone();
         if host.version.has_client_count() {
@@ -79,7 +86,13 @@ impl Scheduler {
             self.note(Level::Warning, || Note::RequestRefused { name, why });
             return;
         }
-        let need = self.cluster.need(Need::of(request));
+        let need = Need::of(request);
+        let (known, count) = (host.asked.len(), request.count as usize);
+        if known + count > JOBS_PER_HOST_MAX || self.jobs.len() + count > JOBS_MAX || self.cluster.needs.refuses(&need)
+        {
+            return self.turn_away(submitter, request);
+        }
+        let need = self.cluster.need(need);
         let level = (request.niceness as i32).clamp(0, NICENESS_MAX) as u8;
         let mut jobs = Vec::new();
         for n in 0..request.count {
@@ -112,6 +125,17 @@ impl Scheduler {
         }
         for job in jobs {
             self.try_new(job);
+        }
+    }
+
+    /// There is no room for more jobs: these are built by their submitter, and not kept in mind.
+    fn turn_away(&mut self, submitter: HostId, request: &GetCs) {
+        for _ in 0..request.count {
+            let job = JobId(self.next_number());
+            let Some(host) = self.cluster.host(submitter) else { return };
+            let (peer, message) = (host.peer, home_message(host, job, request.client));
+            self.note(Level::Info, || Note::AssigningSubmitter);
+            self.send(peer, message);
         }
     }
 
@@ -315,8 +339,10 @@ impl Scheduler {
             host.local.insert(begin.id, super::host::LocalJob { job, full: begin.full != 0 });
         }
         self.cluster.rerank(host);
-        let file = last_three(&begin.output_file);
-        self.note(Level::Debug, || Note::LocalBegin { file: begin.output_file.clone(), id: begin.id });
+        let mut output = begin.output_file.clone();
+        output.keep_end(FILE_NAME_MAX);
+        let file = last_three(&output);
+        self.note(Level::Debug, || Note::LocalBegin { file: output, id: begin.id });
         let begin = MonLocalJobBegin { host, job, start_time: begin.start_time, file };
         self.tell_monitors(&Message::MonLocalJobBegin(begin));
     }
@@ -328,6 +354,32 @@ impl Scheduler {
         self.freed(host);
         self.tell_monitors(&Message::JobLocalDone { id: local.map_or(0, |l| l.job.0) });
     }
+}
+
+/// Cuts what is kept of a request for as long as its jobs live, and what monitors are told. Names that no host can have stay
+/// names that no host has.
+fn bound(request: &mut GetCs) {
+    request.file.keep_end(FILE_NAME_MAX);
+    request.target.keep_start(NAME_MAX + 1);
+    request.preferred_host.keep_start(NAME_MAX + 1);
+    request.environments.retain(|env| env.name.len() <= NAME_MAX && env.platform.len() <= NAME_MAX);
+    request.environments.truncate(REQUEST_ENVIRONMENTS_MAX);
+}
+
+/// "Build it yourself."
+pub(super) fn home_message(host: &Host, job: JobId, client: ClientId) -> Message {
+    if host.version.has_no_cs() {
+        return Message::NoCs { job, client };
+    }
+    Message::UseCs(UseCs {
+        job,
+        port: host.port,
+        host: host.address.clone(),
+        host_platform: host.platform.clone(),
+        env_present: 1,
+        client,
+        matched_job: JobId(0),
+    })
 }
 
 /// A language as `NEW` lines name it.

@@ -365,7 +365,7 @@ impl Scheduler {
     fn host_said(&mut self, host: HostId, message: Message) {
         match message {
             Message::Login(login) => self.relogged_in(host, login),
-            Message::GetCs(request) => self.requested(host, &request),
+            Message::GetCs(request) => self.requested(host, request),
             Message::JobBegin(begin) => self.begun(host, begin),
             Message::JobDone(done) => self.done(host, done),
             Message::JobLocalBegin(begin) => self.local_begun(host, &begin),
@@ -433,8 +433,13 @@ impl Scheduler {
 
     /// The next number for a job or local job; 0 means "none" on the wire.
     fn next_number(&mut self) -> u32 {
-        self.last_number = self.last_number.checked_add(1).unwrap_or(1);
-        self.last_number
+        loop {
+            self.last_number = self.last_number.checked_add(1).unwrap_or(1);
+            // After 2^32 jobs the numbers begin anew; those of living jobs are passed over.
+            if !self.jobs.contains_key(&JobId(self.last_number)) {
+                return self.last_number;
+            }
+        }
     }
 
     fn uptime(&self) -> Duration {

@@ -81,6 +81,9 @@ pub(super) struct Needs {
 /// So many needs without jobs are remembered: a build that asks for one job at a time must not pay for each.
 const IDLE_MAX: usize = 256;
 
+/// So many needs are known at most, but for some that follow from others. A large cluster has some hundred.
+const NEEDS_MAX: usize = 1024;
+
 impl Needs {
     pub fn find(&self, need: &Need) -> Option<NeedId> {
         self.ids.get(need).copied()
@@ -93,6 +96,12 @@ impl Needs {
         self.ids.insert(Arc::clone(&need), id);
         self.known.insert(id, Known { need, keys, fits: BTreeMap::new(), jobs: 0, waiting: 0, installing: 0 });
         id
+    }
+
+    /// Whether there are so many needs that no new one is to be learnt: each is compared with every kind of host.
+    pub fn refuses(&self, need: &Need) -> bool {
+        let idle = || self.known.values().filter(|k| k.jobs == 0).count();
+        self.known.len() >= NEEDS_MAX && !self.ids.contains_key(need) && idle() <= IDLE_MAX
     }
 
     /// Forgets needs without jobs if there are too many; tells whose environments are no longer asked for.

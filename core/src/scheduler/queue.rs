@@ -127,6 +127,11 @@ impl Queue {
         self.lanes.keys().copied()
     }
 
+    /// Number of lanes.
+    pub fn lanes_len(&self) -> usize {
+        self.lanes.len()
+    }
+
     /// The jobs of a lane.
     pub fn jobs(&self, lane: Lane) -> impl Iterator<Item = JobId> {
         self.lanes.get(&lane).into_iter().flatten().copied()

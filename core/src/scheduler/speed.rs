@@ -103,6 +103,22 @@ pub(super) struct Pace {
 
 /// Each new sample makes the older ones count this much less.
 const PACE_KEEP: f64 = 1.0 - 1.0 / 32.0;
+/// Whatever hosts claim: no host is slower or faster than this, no file lighter or heavier (ms), none makes fewer or more bytes
+/// of object per millisecond. Without these bounds a few lies grow into infinities, which are no order to choose by.
+const PACES: (f64, f64) = (1e-4, 1e4);
+const WEIGHTS: (f64, f64) = (0.1, 1e8);
+const BYTES_PER_WEIGHT: (f64, f64) = (1e-3, 1e7);
+
+/// Infinities and what is no number become a bound.
+fn within(n: f64, (least, most): (f64, f64)) -> f64 {
+    if n >= most {
+        most
+    } else if n > least {
+        n
+    } else {
+        least
+    }
+}
 
 impl Pace {
     /// Takes a finished job of known weight. One job out of line moves a settled pace little.
@@ -118,7 +134,7 @@ impl Pace {
 
     /// The pace, if anything is known.
     pub fn value(&self) -> Option<f64> {
-        (self.samples > 0 && self.wall_ms > 0.0 && self.weight > 0.0).then(|| self.weight / self.wall_ms)
+        (self.samples > 0 && self.wall_ms > 0.0 && self.weight > 0.0).then(|| within(self.weight / self.wall_ms, PACES))
     }
 }
 
@@ -173,13 +189,14 @@ impl Files {
             None if pace.value().is_none() => wall,
             None => wall * pace.value().unwrap_or(1.0),
         };
-        pace.learn(expected, wall);
-        let seen = wall * pace.value().unwrap_or(1.0);
+        pace.learn(within(expected, WEIGHTS), wall);
+        let seen = within(wall * pace.value().unwrap_or(1.0), WEIGHTS);
         self.mean += (seen - self.mean) / 32.0;
         if size > 0 {
             self.bytes_samples = self.bytes_samples.saturating_add(1);
             let share = 1.0 / f64::from(self.bytes_samples.min(64));
-            self.bytes_per_weight += (f64::from(size) / seen - self.bytes_per_weight) * share;
+            let mean = self.bytes_per_weight + (f64::from(size) / seen - self.bytes_per_weight) * share;
+            self.bytes_per_weight = within(mean, BYTES_PER_WEIGHT);
         }
         let mut weight = known.unwrap_or(Weight { weight: 0.0, samples: 0 });
         weight.samples = weight.samples.saturating_add(1);
@@ -225,6 +242,29 @@ mod tests {
         assert_eq!(adjusted_size(45_000, 2), 10_000);
         assert_eq!(adjusted_size(35_000, 8), 58_000);
         assert_eq!(adjusted_size(36_000, 1 | 16), 16_571);
+    }
+
+    #[test]
+    fn lies_stay_finite() {
+        // Hosts come and go, as only the first samples of one are believed.
+        let mut files = Files::default();
+        for round in 0..200u32 {
+            let (mut slow, mut fast) = (Pace::default(), Pace::default());
+            for n in 0..40u32 {
+                let file = Text::from(format!("{}.c", (round * 40 + n) % 97));
+                files.learn(&file, 1, u32::MAX, &mut slow);
+                files.learn(&file, u32::MAX, 1, &mut fast);
+                let new = Text::from(format!("{round}-{n}.c"));
+                files.learn(&new, if n % 2 == 0 { u32::MAX } else { 0 }, 1 + n % 2 * (u32::MAX - 1), &mut fast);
+                files.learn(&new, 1, u32::MAX, &mut slow);
+                for pace in [slow, fast] {
+                    let value = pace.value().unwrap();
+                    assert!((PACES.0..=PACES.1).contains(&value), "{value}");
+                }
+                assert!((0.0..=WEIGHTS.1).contains(&files.mean()), "{}", files.mean());
+                assert!((0.0..=WEIGHTS.1).contains(&files.weight(&new)));
+            }
+        }
     }
 
     #[test]

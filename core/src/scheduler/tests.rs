@@ -933,3 +933,78 @@ fn a_better_scheduler_takes_hosts_and_monitors_over() {
     assert!(s.noted("Scheduler from 10.1.1.1:8765 (version 43) has announced itself as a preferred scheduler, disconnecting all connections."));
     assert_eq!(s.heard(monitor).len(), 1);
 }
+
+#[test]
+fn long_names_of_a_request_are_not_kept_for_each_of_its_jobs() {
+    let mut s = Scenario::new();
+    let (a, m) = (s.host("a", 4, &[]), s.monitor());
+    let long = "/x".repeat(400_000);
+    let environments = (0..5000).map(|n| EnvRef { platform: "x86_64".into(), name: format!("E{n}").into() }).collect();
+    let ask = GetCs {
+        count: 64,
+        environments,
+        preferred_host: long.as_str().into(),
+        ..request("E", &(long.clone() + "/f.c"), 1)
+    };
+    s.say(a.peer, Message::GetCs(ask));
+    s.say(
+        a.peer,
+        Message::JobLocalBegin(JobLocalBegin { output_file: long.into(), id: 1, ..JobLocalBegin::default() }),
+    );
+    let told: usize = s.heard(m).iter().map(|m| format!("{m:?}").len()).sum();
+    assert!(told < 64 * 4000, "{told}");
+    for job in s.scheduler.jobs.values() {
+        assert!(job.file.len() <= 1024 && job.file.as_bytes().ends_with(b"/x/f.c"));
+        let need = &s.scheduler.cluster.needs.known(job.need).unwrap().need;
+        assert!(need.environments.len() <= 64 && need.preferred.len() <= 256);
+    }
+}
+
+#[test]
+fn a_flood_of_requests_is_answered_but_not_kept() {
+    let mut s = Scenario::new();
+    let a = s.host("a", 4, &[]);
+    for n in 0..400 {
+        s.say(a.peer, Message::GetCs(GetCs { count: 64, ..request("E", "f.c", n) }));
+    }
+    assert!(s.scheduler.jobs.len() <= 10_000);
+    let home = s.heard(a.peer).iter().filter(|m| matches!(m, Message::NoCs { .. })).count();
+    assert_eq!(home + s.scheduler.queue.len(), 400 * 64);
+    // Nor is each of many wishes. (Not by `say`, which checks everything each time.)
+    let mut s = Scenario::new();
+    let b = s.host("b", 4, &[]);
+    for n in 0..1500 {
+        let message = Message::GetCs(request(&format!("E{n}"), "f.c", n));
+        s.scheduler.handle(s.now, Input::Said { peer: b.peer, message });
+    }
+    assert!(s.scheduler.cluster.needs.all().count() <= 1024);
+    s.scheduler.check().unwrap();
+}
+
+#[test]
+fn numbers_of_living_jobs_are_not_given_again() {
+    let mut s = Scenario::new();
+    let a = s.host("a", 4, &[]);
+    let first = s.ask(a, request("E", "f.c", 1)).unwrap().0;
+    s.scheduler.last_number = u32::MAX;
+    while s.scheduler.last_number != first + 1 {
+        s.scheduler.next_number();
+    }
+    s.scheduler.last_number = first - 1;
+    assert_eq!(s.ask(a, request("E", "f.c", 2)).map(|(job, _)| job), Some(first + 1));
+    s.scheduler.check().unwrap();
+}
+
+#[test]
+fn what_hosts_say_to_internals_is_cut() {
+    let mut s = Scenario::new();
+    let hosts: Vec<Actor> = (0..40).map(|n| s.host(&format!("h{n}"), 1, &[])).collect();
+    let peer = PeerId(900);
+    s.input(Input::TextOpened { peer });
+    s.input(Input::Line { peer, text: "internals".into() });
+    for host in hosts {
+        s.say(host.peer, Message::StatusText { text: "x".repeat(1 << 20).into() });
+    }
+    let said: usize = s.texts.iter().filter(|(to, _)| *to == peer).map(|(_, text)| text.len()).sum();
+    assert!(said < (2 << 20) + 4096, "{said}");
+}

@@ -7,9 +7,18 @@ use ice_toolchain::archive::UnpackLimits;
 use std::fs;
 use std::io::{self, Read};
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::path::Path;
+use std::sync::atomic::{AtomicU32, Ordering};
 
-/// Unpacks and expects a refusal whose text has `words` in it.
+/// Unpacks and expects a refusal whose text has `words` in it. With HOSTILE_ARCHIVES set the archive is kept in that folder, for
+/// a running daemon to be tried on it (`scripts/prove.sh toolchain.6`).
 fn refused(number: u32, archive: &[u8], words: &str) {
+    if let Some(folder) = std::env::var_os("HOSTILE_ARCHIVES") {
+        static COUNT: AtomicU32 = AtomicU32::new(0);
+        let name = format!("{number:02}-{}", COUNT.fetch_add(1, Ordering::Relaxed));
+        fs::write(Path::new(&folder).join(&name), archive).unwrap();
+        fs::write(Path::new(&folder).join(name + ".words"), words).unwrap();
+    }
     let error = Place::new().unpack(archive).expect_err(&format!("no. {number} was taken")).to_string();
     assert!(error.contains(words), "no. {number}: {error:?} does not say {words:?}");
 }

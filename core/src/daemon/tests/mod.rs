@@ -2,6 +2,7 @@
 
 mod compile_server;
 mod environments;
+mod hostile;
 mod scheduler;
 mod submitter;
 

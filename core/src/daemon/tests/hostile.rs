@@ -1,0 +1,81 @@
+//! What peers may send to do harm: too much, too often, too slowly.
+
+use super::*;
+use crate::env::EnvRef;
+use crate::job::JobStats;
+use crate::message::{ArgSide, BlacklistHostEnv};
+
+#[test]
+fn a_request_that_the_schedulers_link_cannot_carry_ends_its_client_only() {
+    let mut s = Scenario::new(config(2));
+    let long = "x".repeat(1 << 20);
+    for request in [
+        GetCs { count: 1, file: long.as_str().into(), ..GetCs::default() },
+        GetCs { count: 1, environments: vec![EnvRef::default(); 100_000], ..GetCs::default() },
+    ] {
+        let peer = s.client_as(21);
+        s.say(peer, Message::GetCs(request));
+        assert!(s.closed.contains_key(&peer) && s.told().is_empty());
+    }
+    let peer = s.client();
+    let entry = BlacklistHostEnv { host: long.as_str().into(), ..BlacklistHostEnv::default() };
+    s.say(peer, Message::BlacklistHostEnv(entry));
+    assert!(s.told().is_empty());
+    s.say(peer, Message::JobLocalBegin(JobLocalBegin { output_file: long.into(), ..JobLocalBegin::default() }));
+    let told = s.told();
+    assert!(matches!(told.as_slice(), [Message::JobLocalBegin(b)] if b.output_file.len() == 1024), "{}", told.len());
+}
+
+#[test]
+fn a_job_of_endless_arguments_is_refused() {
+    let mut s = Scenario::new(config(2));
+    s.install("e", 1);
+    for arguments in [vec![(ArgSide::Rest, Text::new()); 5000], vec![(ArgSide::Rest, "x".repeat(600 << 10).into())]] {
+        let peer = s.client();
+        let Message::CompileFile(job) = compile_file(1, "e") else { unreachable!() };
+        s.say(peer, Message::CompileFile(CompileFile { arguments, ..job }));
+        assert_eq!(s.closed.get(&peer), Some(&CloseReason::BadJob));
+    }
+}
+
+#[test]
+fn who_asks_again_before_the_answer_is_not_kept_in_mind_again() {
+    let mut s = Scenario::new(config(2));
+    let (sender, peer) = (s.client(), s.client());
+    s.say(sender, Message::TransferEnv(target("e")));
+    s.say(peer, Message::VerifyEnv(target("e")));
+    s.say(peer, Message::VerifyEnv(target("e")));
+    assert_eq!(s.closed.get(&peer), Some(&CloseReason::Unexpected));
+}
+
+#[test]
+fn uploads_neither_flood_the_unpacker_nor_the_disk() {
+    let mut s = Scenario::new(Config { cache_limit: 1000, ..config(2) });
+    let senders: Vec<PeerId> = (0..20).map(|_| s.client()).collect();
+    for (n, sender) in senders.iter().enumerate() {
+        s.say(*sender, Message::TransferEnv(target(&format!("e{n}"))));
+    }
+    assert_eq!(senders.iter().filter(|p| s.closed.contains_key(p)).count(), 4);
+    for (n, sender) in senders.iter().take(16).enumerate() {
+        // Its sender stays, so that it counts as in use.
+        s.handle(Input::Received { peer: *sender, env: env(&format!("e{n}")), outcome: Ok(900) });
+    }
+    s.conf();
+    s.pass(Duration::ZERO);
+    assert_eq!(announced(&s.told()).map(|names| names.len()), Some(2));
+    assert!(s.daemon.envs.size() <= 2000);
+}
+
+#[test]
+fn objects_that_nobody_reads_stop_further_jobs() {
+    let mut s = Scenario::new(config(1));
+    s.install("e", 1);
+    let first = s.foreign_job(1, "e");
+    assert_eq!(s.grants().len(), 1);
+    let stats = JobStats { out_uncompressed: u32::MAX, ..JobStats::default() };
+    s.handle(Input::JobEnded { peer: first, report: JobReport { stats, ..JobReport::default() } });
+    s.foreign_job(2, "e");
+    assert!(s.grants().is_empty());
+    s.hang_up(first);
+    assert_eq!(s.grants().len(), 1);
+}
