@@ -249,6 +249,10 @@ fn judge(task: &Task, driver: Driver, words: &[Vec<u8>], variables: &Variables) 
         log_reason(reason, b"");
         return None;
     }
+    if !output::may_be_replaced(&task.folder.join(OsStr::from_bytes(&job.output))) {
+        debug!("the output is no file, building locally");
+        return None;
+    }
     if variables.repeat_rate {
         debug!("ICECC_REPEAT_RATE is not supported: results of other hosts are not compared");
     }

@@ -25,6 +25,9 @@ impl Incoming {
     /// Makes the temporary, with the mode that the compiler would give (0666 less the umask).
     pub(super) fn create(target: &[u8]) -> Result<Self, Trouble> {
         let target = PathBuf::from(OsStr::from_bytes(target));
+        if !may_be_replaced(&target) {
+            return Err(Trouble::NoTemporary);
+        }
         match temporary(&target) {
             Ok((temporary, file)) => {
                 Ok(Self { target, temporary: Some(temporary), file, unpacker: Unpacker::new(), plain: Vec::new() })
@@ -65,6 +68,15 @@ impl Drop for Incoming {
         if let Some(temporary) = self.temporary.take() {
             let _ = std::fs::remove_file(temporary);
         }
+    }
+}
+
+/// Whether a rename may put a file in this place. A device or pipe is written to, never replaced: `-o /dev/null` by root would
+/// cost the host its `/dev/null`.
+pub(super) fn may_be_replaced(target: &Path) -> bool {
+    match std::fs::symlink_metadata(target) {
+        Ok(meta) => meta.is_file() || meta.is_symlink(),
+        Err(_) => true,
     }
 }
 
@@ -112,6 +124,8 @@ mod tests {
         incoming.place().unwrap();
         assert_eq!(std::fs::read(&target).unwrap(), b"new object");
         assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
-        assert_eq!(Incoming::create(b"/nonexistent/a.o").err(), Some(Trouble::NoTemporary));
+        for place in [&b"/nonexistent/a.o"[..], b"/dev/null", b"/tmp"] {
+            assert_eq!(Incoming::create(place).err(), Some(Trouble::NoTemporary));
+        }
     }
 }

@@ -34,6 +34,10 @@ const PIECE_MAX: usize = limits::CHUNK_PLAIN * 2;
 /// Patience of a connection to a compile server (D.4).
 const DIAL: Duration = Duration::from_secs(10);
 
+/// A server that sends more than any compiler writes, or takes longer than any network, does not end the build nor fill the disk.
+const FILE_MAX: u64 = 4 << 30;
+const FILE_TIME: Duration = Duration::from_secs(1800);
+
 /// How the attempt ended.
 pub(super) enum Outcome {
     /// With this exit status.
@@ -433,16 +437,24 @@ impl Flow<'_> {
             File::Dwo => self.job.dwo(),
         };
         let mut incoming = Incoming::create(&target)?;
+        let mut received = 0u64;
+        let whole = Deadline::after(Step::Chunk, FILE_TIME);
         let mut deadline = Deadline::after(Step::Chunk, Submission::file_patience());
         loop {
             let Some(server) = &mut self.server else { return Err(Trouble::ObjectCut) };
             match server.try_recv() {
-                Ok(Some(Message::FileChunk(chunk))) => incoming.write(&chunk)?,
+                Ok(Some(Message::FileChunk(chunk))) => {
+                    received += u64::from(chunk.plain_len);
+                    if received > FILE_MAX || whole.is_over() {
+                        return Err(Trouble::ObjectCut);
+                    }
+                    incoming.write(&chunk)?;
+                }
                 Ok(Some(Message::End)) => {
                     self.arrived.push(incoming);
                     return Ok(());
                 }
-                Ok(Some(Message::StatusText { text })) => return Err(Trouble::ServerSays(text.lossy().into_owned())),
+                Ok(Some(Message::StatusText { text })) => return Err(Trouble::ServerSays(text.to_string())),
                 Ok(Some(_)) => return Err(Trouble::NotAnObject),
                 Err(_) => return Err(Trouble::ObjectCut),
                 Ok(None) => {

@@ -293,7 +293,7 @@ impl Submission {
             }
             (_, Input::SourceEnd { ok: false }) => self.give_up(Trouble::Preprocessing),
             (_, Input::Server(Message::StatusText { text })) => {
-                self.give_up(Trouble::ServerSays(text.lossy().into_owned()));
+                self.give_up(Trouble::ServerSays(text.to_string()));
             }
             (State::AwaitResult, Input::Server(Message::CompileResult(result))) => self.judge(now, result),
             (State::AwaitResult | State::Sending, Input::Server(_)) => self.give_up(Trouble::NotAResult),
