@@ -142,7 +142,9 @@ fn start(shared: &Shared, grant: &Grant, client: &Client) -> Result<(RunningJob,
         args::command(&grant.job, client.version()).map_err(|e| general(e.to_string()))?;
     debug!("final arguments:{}", args::for_log(args.iter().map(Vec::as_slice)));
     let (pump, [stdin, stdout, stderr]) = Pump::new().map_err(|e| general(format!("cannot make pipes: {e}")))?;
-    let limits = JobLimits { memory: u64::from(grant.memory_mib) << 20, ..JobLimits::default() };
+    let memory = u64::from(grant.memory_mib) << 20;
+    // Where no control group counts, its files are memory that nobody counts.
+    let limits = JobLimits { memory, tmp: JobLimits::default().tmp.min(memory), ..JobLimits::default() };
     let request =
         RunRequest { slot: grant.slot, env: grant.env.clone(), program, args, layout, stdin, stdout, stderr, limits };
     Ok((shared.launcher.run(request)?, pump))

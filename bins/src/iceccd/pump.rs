@@ -24,6 +24,8 @@ use super::worker::Client;
 
 /// How long a client may say nothing before its END.
 const INPUT: Duration = Duration::from_secs(60);
+/// How long a client may take to say the rest after the compiler has ended: it still holds the slot.
+const REST: Duration = Duration::from_secs(300);
 /// How long the compiler's texts may take to end after it has: nothing of it lives any more.
 const DRAIN: Duration = Duration::from_secs(5);
 /// Wanted size of the pipe to the compiler, so that it seldom waits for us.
@@ -236,7 +238,8 @@ impl Pump {
                     break;
                 }
             }
-            if !feed.ended && last_input.elapsed() > INPUT {
+            let late = ended.as_ref().is_some_and(|(_, at)| at.elapsed() > REST);
+            if !feed.ended && (last_input.elapsed() > INPUT || late) {
                 return Err(Abort::Late);
             }
             let mut fds = vec![PollFd::new(mailbox.as_fd(), PollFlags::POLLIN)];

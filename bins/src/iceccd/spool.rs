@@ -51,8 +51,11 @@ impl Spool {
 
     /// Appends a chunk.
     pub fn push(&mut self, chunk: Chunk) -> io::Result<()> {
-        if self.spill.is_none() && self.in_memory + chunk.data.len() <= MEMORY_MAX {
-            self.in_memory += chunk.data.len();
+        if chunk.plain_len == 0 && chunk.data.is_empty() {
+            return Ok(()); // says nothing, but would be kept
+        }
+        if self.spill.is_none() && self.in_memory + cost(&chunk) <= MEMORY_MAX {
+            self.in_memory += cost(&chunk);
             self.memory.push_back(chunk);
             return Ok(());
         }
@@ -74,7 +77,7 @@ impl Spool {
     /// Takes the oldest chunk.
     pub fn pop(&mut self) -> io::Result<Option<Chunk>> {
         if let Some(chunk) = self.memory.pop_front() {
-            self.in_memory -= chunk.data.len();
+            self.in_memory -= cost(&chunk);
             return Ok(Some(chunk));
         }
         let Some(spill) = &mut self.spill else { return Ok(None) };
@@ -94,6 +97,11 @@ impl Spool {
         let codec = if codec == 1 { Codec::Lzo1x } else { Codec::Zstd };
         Ok(Some(Chunk { plain_len: u32::from_le_bytes([a, b, c, d]), codec, data }))
     }
+}
+
+/// What a chunk takes in memory: many small ones take more than their data.
+fn cost(chunk: &Chunk) -> usize {
+    size_of::<Chunk>() + chunk.data.len()
 }
 
 /// A file that is gone when it is closed, whatever happens to us.
@@ -129,6 +137,17 @@ mod tests {
         assert!(spool.is_empty() && spool.pop().unwrap().is_none());
         spool.push(chunk(11)).unwrap();
         assert_eq!(spool.pop().unwrap(), Some(chunk(11)));
+    }
+
+    #[test]
+    fn small_chunks_are_counted_too() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut spool = Spool::new(folder.path());
+        for _ in 0..100_000 {
+            spool.push(Chunk { plain_len: 0, codec: Codec::Zstd, data: Vec::new() }).unwrap();
+            spool.push(Chunk { plain_len: 1, codec: Codec::Zstd, data: vec![0] }).unwrap();
+        }
+        assert!(spool.memory.len() * size_of::<Chunk>() <= MEMORY_MAX);
     }
 
     #[test]

@@ -123,8 +123,13 @@ fn pass_on(client: &mut Client, pipe: OwnedFd) -> Result<(), Trouble> {
     let mut unpacker = Unpacker::new();
     let mut plain = Vec::new();
     let mut total = 0u64;
+    let deadline = Deadline::after(Step::Chunk, UNPACK);
     while let Some(chunk) = next_chunk(client).map_err(Trouble::Client)? {
         plain.clear();
+        // A piece a minute would hold the slot for ever.
+        if deadline.is_over() {
+            return Err(Trouble::Client("archive not sent in time".to_owned()));
+        }
         total = total.saturating_add(chunk.data.len() as u64);
         if total > ARCHIVE_MAX {
             return Err(Trouble::Client(format!("archive of more than {ARCHIVE_MAX} bytes")));

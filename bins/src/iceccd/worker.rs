@@ -80,6 +80,10 @@ impl PeerHandler<Told> for Worker {
         match message {
             Message::CompileFile(file) if file.environment != *OWN_CLIENT => job::serve(&self.shared, file, client),
             Message::TransferEnv(target) => transfer::serve(&self.shared, target, client),
+            Message::GetNativeEnv(_) if !of_this_host(client) => {
+                // It has programs of this host run by name, and tells which files there are.
+                Verdict::Close("native environments are for clients of this host".to_owned())
+            }
             Message::GetNativeEnv(request) => {
                 let found = self.shared.natives.examine(&request, client.version());
                 if let Err(error) = client.forward(Message::GetNativeEnv(request)) {
@@ -91,6 +95,12 @@ impl PeerHandler<Told> for Worker {
             other => Verdict::Forward(other),
         }
     }
+}
+
+/// Whether a client runs on this host: it came by the unix socket, or from one of our own addresses.
+fn of_this_host(client: &Client) -> bool {
+    let info = client.info();
+    info.local || info.address == info.own_address
 }
 
 /// Whether a file is there and may be run by somebody.

@@ -17,7 +17,7 @@ use nix::sys::signalfd::{SfdFlags, SignalFd};
 use nix::sys::socket::{setsockopt, sockopt::SendTimeout};
 use nix::sys::time::TimeVal;
 use nix::unistd::Pid;
-use rustix::fs::{AtFlags, Mode, OFlags, RenameFlags};
+use rustix::fs::{Mode, OFlags, RenameFlags};
 use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io;
@@ -472,7 +472,9 @@ impl Serve<'_> {
         }
         let Some((uid, gid)) = self.stage.give_to() else { return Ok(()) };
         let (uid, gid) = (rustix::fs::Uid::from_raw(uid), rustix::fs::Gid::from_raw(gid));
-        rustix::fs::chownat(at, name, Some(uid), Some(gid), AtFlags::SYMLINK_NOFOLLOW)
+        // By descriptor: the owner of `at` may have put something else under that name meanwhile, even a link to root's file.
+        rustix::fs::openat(at, name, FOLDER, Mode::empty())
+            .and_then(|folder| rustix::fs::fchown(&folder, Some(uid), Some(gid)))
             .map_err(|e| format!("cannot give folder {name} to its owner: {e}"))
     }
 
