@@ -4,6 +4,7 @@
 //! is better by its answer (`spec/scheduler.md` 10, 15 and 16).
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -59,8 +60,10 @@ pub struct Winner {
 }
 
 /// Asks around whether the announcer at `from` answers and is better than us; if so it comes out of `winners`.
-pub fn check_claim(own: Identity, from: SocketAddr, port: u16, reach: Reach, winners: Sender<Winner>) {
+/// `held` is kept until that is known.
+pub fn check_claim(own: Identity, from: SocketAddr, port: u16, reach: Reach, winners: Sender<Winner>, held: Arc<()>) {
     let work = move || {
+        let _held = held;
         let query = Query { netname: own.netname.clone(), port, version: own.version, reach };
         let Ok(found) = discover::survey(&query, ANSWER) else { return };
         let winner = found.answers.iter().find(|answer| wins(answer, from, &own));

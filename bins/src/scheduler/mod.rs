@@ -10,6 +10,7 @@ mod prober;
 use std::net::UdpSocket;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crossbeam::channel::{Receiver, after, bounded, never, unbounded};
@@ -37,6 +38,8 @@ const VERSION: &str = concat!("1.4.0 (icecream-rs ", env!("CARGO_PKG_VERSION"), 
 const ANNOUNCE: Duration = Duration::from_secs(120);
 /// How long peers may take to read what is left for them when we end.
 const FAREWELL: Duration = Duration::from_millis(300);
+/// Claims of other schedulers that are checked at once.
+const CHECKS_MAX: usize = 4;
 /// Events carried out before the clock and the other channels are looked at again.
 const BATCH: usize = 256;
 
@@ -142,6 +145,8 @@ struct Shell {
     hooks: Hooks,
     persistent: bool,
     announce_at: Instant,
+    /// Held by each check of a claimed winner.
+    checks: Arc<()>,
     /// Messages for one peer, written at once.
     batch: Vec<Message>,
     _responder: Responder,
@@ -187,6 +192,7 @@ impl Shell {
             hooks,
             persistent: options.persistent,
             announce_at: began,
+            checks: Arc::default(),
             batch: Vec::new(),
             _responder: responder,
         })
@@ -305,9 +311,10 @@ impl Shell {
                     identity.version,
                     identity.netname
                 );
-                if defeats_us && !self.persistent {
+                // A flood of forged ones must not become a flood of threads and broadcasts.
+                if defeats_us && !self.persistent && Arc::strong_count(&self.checks) <= CHECKS_MAX {
                     let (own, reach, winners) = (self.own.clone(), self.hooks.reach.clone(), self.winners.0.clone());
-                    election::check_claim(own, from, self.port, reach, winners);
+                    election::check_claim(own, from, self.port, reach, winners, Arc::clone(&self.checks));
                 }
             }
         }
