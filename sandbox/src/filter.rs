@@ -56,6 +56,22 @@ const REFUSED: &[libc::c_long] = &[
     libc::SYS_socket,
 ];
 
+/// The same calls of i386, whose programs an x86_64 kernel runs as well: mount, stime, ptrace, acct, umount2, chroot,
+/// sethostname, settimeofday, swapon, reboot, socketcall, syslog, vm86old, swapoff, setdomainname, adjtimex, init_module,
+/// delete_module, quotactl, vm86, pivot_root, clock_settime, kexec_load, add_key, request_key, keyctl, unshare,
+/// perf_event_open, fanotify_init, name_to_handle_at, open_by_handle_at, clock_adjtime, setns, process_vm_readv,
+/// process_vm_writev, kcmp, finit_module, bpf, socket, userfaultfd, clock_settime64, clock_adjtime64, io_uring_setup,
+/// io_uring_enter, io_uring_register, open_tree, move_mount, fsopen, fsconfig, fsmount, fspick, pidfd_getfd, mount_setattr.
+const REFUSED_I386: &[u32] = &[
+    21, 22, 25, 26, 51, 52, 61, 74, 79, 87, 88, 102, 103, 113, 115, 121, 124, 128, 129, 131, 166, 217, 264, 283, 286,
+    287, 288, 310, 336, 338, 341, 342, 343, 346, 347, 348, 349, 350, 357, 359, 374, 404, 405, 425, 426, 427, 428, 429,
+    430, 431, 432, 433, 438, 442,
+];
+/// i386's numbers of clone and clone3, and how audit names that machine.
+const CLONE_I386: u32 = 120;
+const CLONE3_I386: u32 = 435;
+const I386: u32 = 0x4000_0003;
+
 /// Said not to exist, so that the C library falls back to older calls whose arguments can be looked at.
 const UNKNOWN: &[libc::c_long] = &[libc::SYS_clone3];
 
@@ -111,10 +127,24 @@ pub(crate) fn install(foreign: bool) -> io::Result<()> {
 fn program(machine: u32, foreign: bool) -> Vec<libc::sock_filter> {
     let line = |code, jt, jf, k| libc::sock_filter { code, jt, jf, k };
     let fail = |errno| line(RETURN, 0, 0, libc::SECCOMP_RET_ERRNO | errno);
-    // A foreign machine's calls have other numbers than those below. Environments of another platform (i686 on x86_64)
-    // run unfiltered; elsewhere such calls are an attack.
-    let mut p = vec![line(LOAD, 0, 0, MACHINE), line(EQUAL, 1, 0, machine)];
-    p.push(line(RETURN, 0, 0, if foreign { libc::SECCOMP_RET_ALLOW } else { libc::SECCOMP_RET_KILL_PROCESS }));
+    let allow = line(RETURN, 0, 0, libc::SECCOMP_RET_ALLOW);
+    let kill = line(RETURN, 0, 0, libc::SECCOMP_RET_KILL_PROCESS);
+    // A foreign machine's calls have other numbers than those below. Environments of another platform may make them, i686's
+    // by a list of their own: any client may call its environment so. Elsewhere such calls are an attack.
+    let mut others = Vec::new();
+    if foreign && cfg!(target_arch = "x86_64") {
+        others.extend([line(EQUAL, 1, 0, I386), kill, line(LOAD, 0, 0, NUMBER)]);
+        for &call in REFUSED_I386 {
+            others.extend([line(EQUAL, 0, 1, call), fail(EPERM)]);
+        }
+        others.extend([line(EQUAL, 0, 1, CLONE3_I386), fail(ENOSYS)]);
+        others.extend([line(EQUAL, 1, 0, CLONE_I386), allow]);
+        others.extend([line(LOAD, 0, 0, ARGUMENT_0), line(AND, 0, 0, NEW), line(EQUAL, 1, 0, 0), fail(EPERM), allow]);
+    } else {
+        others.push(if foreign { allow } else { kill });
+    }
+    let mut p = vec![line(LOAD, 0, 0, MACHINE), line(EQUAL, u8::try_from(others.len()).unwrap_or(u8::MAX), 0, machine)];
+    p.extend(others);
     p.push(line(LOAD, 0, 0, NUMBER));
     if cfg!(target_arch = "x86_64") {
         // x32: the same machine number, calls from 0x40000000 on.
@@ -136,7 +166,7 @@ fn program(machine: u32, foreign: bool) -> Vec<libc::sock_filter> {
     p.extend([line(LOAD, 0, 0, NUMBER), line(EQUAL, 0, 4, ioctl), line(LOAD, 0, 0, ARGUMENT_1)]);
     p.extend([line(EQUAL, 1, 0, TIOCSTI), line(EQUAL, 0, 1, TIOCLINUX)]);
     p.push(fail(EPERM));
-    p.push(line(RETURN, 0, 0, libc::SECCOMP_RET_ALLOW));
+    p.push(allow);
     p
 }
 
@@ -149,7 +179,10 @@ mod tests {
 
     /// Runs the program as the kernel would.
     fn verdict(machine_seen: u32, call: u32, arguments: [u32; 2]) -> u32 {
-        let program = program(machine().unwrap_or(1), false);
+        run(&program(machine().unwrap_or(1), false), machine_seen, call, arguments)
+    }
+
+    fn run(program: &[libc::sock_filter], machine_seen: u32, call: u32, arguments: [u32; 2]) -> u32 {
         let (mut at, mut a) = (0, 0);
         loop {
             let libc::sock_filter { code, jt, jf, k } = program[at];
@@ -171,6 +204,26 @@ mod tests {
                 _ => panic!("unknown line {code}"),
             }
         }
+    }
+
+    #[test]
+    #[cfg(target_arch = "x86_64")]
+    fn an_environment_that_calls_itself_i686_is_filtered_too() {
+        let program = program(machine().unwrap_or(1), true);
+        assert!(program.len() < 4096);
+        let i386 = |call, argument| run(&program, I386, call, [argument, 0]);
+        for &call in REFUSED_I386 {
+            assert_eq!(i386(call, 0), libc::SECCOMP_RET_ERRNO | EPERM, "{call}");
+        }
+        assert_eq!(i386(CLONE3_I386, 0), libc::SECCOMP_RET_ERRNO | ENOSYS);
+        assert_eq!(i386(CLONE_I386, 0x1000_0000), libc::SECCOMP_RET_ERRNO | EPERM);
+        for (call, argument) in [(CLONE_I386, 0x11), (3, 0), (11, 0), (54, TIOCSTI ^ 1), (192, 0), (190, 0)] {
+            assert_eq!(i386(call, argument), libc::SECCOMP_RET_ALLOW, "{call}");
+        }
+        // Its own machine's calls are filtered as ever, those of others deadly.
+        assert_eq!(run(&program, 0xc000_003e, 165, [0, 0]), libc::SECCOMP_RET_ERRNO | EPERM);
+        assert_eq!(run(&program, 0xc000_003e, 0, [0, 0]), libc::SECCOMP_RET_ALLOW);
+        assert_eq!(run(&program, I386 ^ 8, 3, [0, 0]), libc::SECCOMP_RET_KILL_PROCESS);
     }
 
     #[test]
