@@ -13,3 +13,4 @@ mod cluster;
 mod farm;
 mod matrix;
 mod others;
+mod rolling;

@@ -55,7 +55,7 @@ fn run(scheduler: Whose, mixes: &[Mix]) {
     farm.cluster.ok(
         "h1",
         &[],
-        &format!("{} --build-native gcc >made 2>&1; mv ./*.tar.gz base.tar.gz", farm.client(Whose::Peer14)),
+        &format!("{} --build-native gcc >made 2>&1; mv ./*.tar.gz base.tar.gz", farm.client(Whose::Ours)),
     );
     // A tree with all names in place whose programs do not run. Less than 500 bytes are taken for no archive.
     let broken = "mkdir -p bad/bin bad/usr/bin bad/tmp; head -c 2000 /dev/urandom >bad/usr/bin/gcc; chmod 755 bad/usr/bin/gcc; \
