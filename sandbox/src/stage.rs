@@ -86,6 +86,8 @@ const NOBODY: (u32, u32) = (65534, 65534);
 const DEVICES: [&str; 4] = ["null", "zero", "random", "urandom"];
 /// Most files in a job's `/tmp`.
 const TMP_FILES: u32 = 16384;
+/// Most files and folders of an environment's `/tmp` that a job sees.
+const SHOWN_MAX: usize = 64;
 /// Processes of a slot's own id. A compile needs about four, `-flto=auto` one per CPU.
 const PROCESSES: u64 = 128;
 
@@ -185,8 +187,11 @@ impl Stage {
             let at = steps.len() - 1; // before the root changes
             let (size, gid) = (needs.tmp, self.owner.1);
             let options = c(format!("mode=700,uid={uid},gid={gid},size={size},nr_inodes={TMP_FILES}"));
-            let tmp = Step::Tmpfs { at: c("/box/tmp"), options };
-            steps.splice(at..at, [tmp, Step::Bind { from: c("/dev"), to: c("/box/dev"), all: true }]);
+            let own = [
+                Step::Tmpfs { at: c("/box/tmp"), options },
+                Step::Bind { from: c("/dev"), to: c("/box/dev"), all: true },
+            ];
+            steps.splice(at..at, own.into_iter().chain(self.shown_in_tmp(&needs.env)));
         }
         let shared = uid == self.owner.0;
         let processes = if shared { PROCESSES * (u64::from(self.setup.slots) + 4) } else { PROCESSES };
@@ -207,6 +212,25 @@ impl Stage {
         // The id after the slots' may be used by several boxes at a time.
         let own_id = self.guarantees.has(Guarantee::OwnId) && needs.slot < self.setup.slots;
         Ok(Plan { namespaces: self.namespaces, alone: self.counts_processes() || own_id, steps })
+    }
+
+    /// What the environment itself has in `/tmp`, where the job's own would hide it: plugins and lists of a project that is built
+    /// there. Links are left out, as they would be followed here and not in the box.
+    fn shown_in_tmp(&self, env: &[&str; 2]) -> Vec<Step> {
+        let folder = self.base.join(env[0]).join(env[1]).join("tmp");
+        let mut steps = Vec::new();
+        for entry in fs::read_dir(folder).into_iter().flatten().flatten().take(SHOWN_MAX) {
+            let to = || c([b"/box/tmp/", entry.file_name().as_encoded_bytes()].concat());
+            match entry.file_type() {
+                Ok(kind) if kind.is_dir() => steps.push(Step::MakeDir(to())),
+                Ok(kind) if kind.is_file() => steps.push(Step::MakeFile(to())),
+                _ => continue,
+            }
+            let from = c(entry.path().as_os_str().as_encoded_bytes());
+            let flags = self.flags | MsFlags::MS_RDONLY | MsFlags::MS_NOSUID | MsFlags::MS_NODEV;
+            steps.extend([Step::Bind { from, to: to(), all: false }, Step::Remount { at: to(), flags }]);
+        }
+        steps
     }
 
     /// A box for a function of ours that fills or empties the folder `below` the base as its owner.
