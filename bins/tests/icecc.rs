@@ -42,12 +42,14 @@ if [ $mode = preprocess ]; then cat "$in"; else printf 'object:' > "$out"; cat "
 
 struct Bench {
     folder: tempfile::TempDir,
+    /// What its daemon announces.
+    version: Version,
 }
 
 impl Bench {
     fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let bench = Self { folder };
+        let bench = Self { folder, version: Version::TO_CLIENT };
         bench.script("bin/gcc", COMPILER);
         std::fs::write(bench.path("a.c"), "int x;\n").unwrap();
         bench
@@ -104,12 +106,12 @@ impl Bench {
         }
         let server =
             UseCs { job: JobId(5), port: port.into(), host: "127.0.0.1".into(), env_present, ..UseCs::default() };
-        let folder = self.folder.path().to_path_buf();
+        let (folder, version) = (self.folder.path().to_path_buf(), self.version);
         std::thread::spawn(move || {
             let accepted = (0..connections).map(|_| listener.accept().unwrap().0);
             let threads = accepted.map(|stream| {
                 let (server, folder) = (server.clone(), folder.clone());
-                std::thread::spawn(move || serve_client(stream, &server, &folder))
+                std::thread::spawn(move || serve_client(stream, version, &server, &folder))
             });
             let threads: Vec<_> = threads.collect();
             threads.into_iter().flat_map(|thread| thread.join().unwrap()).collect()
@@ -117,9 +119,9 @@ impl Bench {
     }
 }
 
-fn serve_client(stream: UnixStream, server: &UseCs, folder: &Path) -> Vec<Message> {
+fn serve_client(stream: UnixStream, version: Version, server: &UseCs, folder: &Path) -> Vec<Message> {
     let mut heard = Vec::new();
-    let mut conn = Conn::establish(stream, Version::TO_CLIENT, patience()).unwrap();
+    let mut conn = Conn::establish(stream, version, patience()).unwrap();
     while let Ok(message) = conn.recv(patience()) {
         heard.push(message.clone());
         let answer = match message {
@@ -144,11 +146,19 @@ fn patience() -> Deadline {
 
 /// Plays a compile server for one job: takes the source until END, then does `answer`. Returns source and arguments.
 fn server(answer: impl FnOnce(&mut Conn, &str) + Send + 'static) -> (u16, JoinHandle<(String, Vec<String>)>) {
+    server_of(Version::TO_CLIENT, answer)
+}
+
+/// The same, announcing another version.
+fn server_of(
+    version: Version,
+    answer: impl FnOnce(&mut Conn, &str) + Send + 'static,
+) -> (u16, JoinHandle<(String, Vec<String>)>) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = listener.local_addr().unwrap().port();
     let thread = std::thread::spawn(move || {
         let (stream, _) = listener.accept().unwrap();
-        let mut conn = Conn::establish(stream, Version::TO_CLIENT, patience()).unwrap();
+        let mut conn = Conn::establish(stream, version, patience()).unwrap();
         let Ok(Message::CompileFile(job)) = conn.recv(patience()) else { panic!("no job") };
         let mut source = Vec::new();
         while let Ok(Message::FileChunk(chunk)) = conn.recv(patience()) {
@@ -443,4 +453,33 @@ fn a_user_may_rule_fall_back_out() {
 fn the_test_socket_is_the_only_way() {
     let bench = Bench::new();
     assert_eq!(bench.icecc_with_daemon(&["gcc", "-c", "a.c"]).status().unwrap().code(), Some(119));
+}
+
+/// Versions at which the wire changed, from the oldest on, and two newer ones that forks announce.
+const VERSIONS: [u32; 20] = [21, 22, 24, 27, 29, 30, 31, 32, 33, 34, 35, 36, 37, 38, 39, 40, 41, 42, 48, 50];
+
+#[test]
+fn older_daemons_and_servers_are_spoken_to_in_their_version() {
+    for number in VERSIONS {
+        let version = Version::new(number);
+        let bench = Bench { version, ..Bench::new() };
+        let (port, server) = server_of(version, |conn, source| {
+            let object = Packer::new(1).pack(format!("remote:{source}").as_bytes(), conn.version()).unwrap();
+            conn.send_all(&[result(0, ""), Message::FileChunk(object), Message::End], patience()).unwrap();
+        });
+        let daemon = bench.daemon(port, 1);
+        let output = bench.icecc_with_daemon(&["gcc", "-c", "a.c", "-o", "x.o"]).output().unwrap();
+        assert!(output.status.success(), "{number}: {}", text(&output.stderr));
+        assert_eq!(bench.read("x.o"), "remote:int x;\n", "{number}: {}", text(&output.stderr));
+        assert_eq!(server.join().unwrap().0, "int x;\n");
+        let heard = daemon.join().unwrap();
+        let native = heard.iter().find_map(|m| if let Message::GetNativeEnv(ask) = m { Some(ask) } else { None });
+        // Daemons before 41 know compilers by two words only, those before 32 just their own one.
+        let wanted = match number {
+            ..=31 => String::new(),
+            32..=40 => "gcc".to_string(),
+            _ => bench.path("bin/gcc").display().to_string(),
+        };
+        assert_eq!(native.unwrap().compiler.lossy(), wanted, "{number}");
+    }
 }

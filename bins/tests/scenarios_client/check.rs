@@ -26,9 +26,12 @@ struct Run {
     output: Option<Vec<u8>>,
 }
 
-/// An ELF file without what may differ: names and options that only its debug information tells, and where that lies.
-const MASKED: &str = "objdump -dr \"$1\" | tail -n +4; readelf -Ws \"$1\"; readelf --debug-dump=info,decodedline \"$1\" | sed -E \
-    '/DW_AT_(name|comp_dir|producer|linkage_name|dwo_name|GNU_dwo_name)|Length:|^File:/d; s/<[0-9a-f]+>//g; s/0x[0-9a-f]+//g'";
+/// An ELF file without what may differ: names and options that only its debug information tells, and where that lies. Clang
+/// numbers the file that it is given on standard input apart from the one whose name it is told.
+const MASKED: &str = "objdump -dr \"$1\" | tail -n +4; readelf -Ws \"$1\" | grep -v '^/'
+    readelf --debug-dump=info,decodedline \"$1\" | sed -E '
+    /DW_AT_(name|comp_dir|producer|linkage_name|dwo_name|GNU_dwo_name|decl_file)|Length:|^File:|^\\/|^$|loaded from|separate debug/d
+    s/<[0-9a-f]+>//g; s/0x[0-9a-f]+//g; s/^[^ ]+\\.cc? +/SOURCE /'";
 
 /// The cluster of the scenarios: `h1` submits (*loc*), `h2` (*r1*) and `h3` (*r2*) compile.
 pub struct Trial {
