@@ -38,6 +38,8 @@ mod wait {
     pub(super) const OBJECT_MESSAGE: Duration = Duration::from_secs(40);
     /// Silence before the server is asked whether it is there.
     pub(super) const FIRST_PROBE: Duration = Duration::from_secs(10);
+    /// A server that shows life but never a result: twice the wall limit of a job there, as it may wait for a slot first.
+    pub(super) const RESULT: Duration = Duration::from_secs(2 * 3600);
     pub(super) const NEXT_PROBE: Duration = Duration::from_secs(5);
     pub(super) const PROBE_ANSWER: Duration = Duration::from_secs(5);
     /// A 1.4 daemon may be busy with somebody else that long before it answers.
@@ -234,6 +236,8 @@ pub struct Submission {
     sent_as: Option<Packing>,
     probing: bool,
     probes_missed: u32,
+    /// When a server that shows life is given up all the same.
+    result_due: Instant,
     result: Option<CompileResult>,
     outputs: VecDeque<Output>,
 }
@@ -253,6 +257,7 @@ impl Submission {
             sent_as: None,
             probing: false,
             probes_missed: 0,
+            result_due: Instant::ZERO,
             result: None,
             outputs: VecDeque::new(),
         };
@@ -289,6 +294,7 @@ impl Submission {
             (State::AwaitVerify, Input::Server(message)) => self.verified(&message),
             (State::Sending, Input::SourceEnd { ok: true }) => {
                 self.outputs.push_back(Output::Server(Message::End));
+                self.result_due = now + wait::RESULT;
                 self.enter(State::AwaitResult, now, wait::FIRST_PROBE);
             }
             (_, Input::SourceEnd { ok: false }) => self.give_up(Trouble::Preprocessing),
@@ -501,7 +507,7 @@ impl Submission {
             return;
         }
         self.probes_missed = if alive { 0 } else { self.probes_missed + 1 };
-        if self.probes_missed >= PROBES_MISSED_MAX {
+        if self.probes_missed >= PROBES_MISSED_MAX || now >= self.result_due {
             return self.give_up(Trouble::NoResult);
         }
         self.deadline = Some(now + wait::NEXT_PROBE);

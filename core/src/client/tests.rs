@@ -207,6 +207,22 @@ fn a_silent_server_is_probed_and_given_up_after_two_misses() {
 }
 
 #[test]
+fn a_server_that_lives_but_never_answers_is_given_up_in_the_end() {
+    let mut scenario = Scenario::until_result(request());
+    let begun = scenario.now;
+    while scenario.now.since(begun) < Duration::from_secs(3600) {
+        assert_eq!(scenario.pass_time().len(), 1);
+        assert!(scenario.say(Input::Probed { alive: true }).is_empty(), "given up within the server's own limit");
+    }
+    let mut outputs = Vec::new();
+    while outputs.is_empty() && scenario.now.since(begun) < Duration::from_secs(3 * 3600) {
+        scenario.pass_time();
+        outputs.extend(scenario.say(Input::Probed { alive: true }));
+    }
+    assert_eq!(local(&outputs), Some(&Trouble::NoResult));
+}
+
+#[test]
 fn a_remote_failure_is_not_the_last_word() {
     let clang = Request { family: Family::Clang, mode: Mode::Includes, caret_redo: false, ..request() };
     let fail = |status: i32, stderr: &str| CompileResult { status, stderr: stderr.into(), ..CompileResult::default() };
