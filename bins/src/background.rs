@@ -111,8 +111,11 @@ pub fn drop_root(account: &Account) -> Result<Dropped, DropError> {
         .and_then(|()| rustix::thread::set_no_new_privs(true))
         .map_err(|e| DropError { step: "clear the capabilities", uid: account.uid, source: e.into() })?;
     // The account also runs tools on behalf of local users: they may not look into this process, nor stop it by a debugger.
-    rustix::process::set_dumpable_behavior(rustix::process::DumpableBehavior::NotDumpable)
-        .map_err(|e| DropError { step: "close itself to debuggers", uid: account.uid, source: e.into() })?;
+    rustix::process::set_dumpable_behavior(rustix::process::DumpableBehavior::NotDumpable).map_err(|e| DropError {
+        step: "close itself to debuggers",
+        uid: account.uid,
+        source: e.into(),
+    })?;
     Ok(Dropped::Done)
 }
 
