@@ -194,7 +194,7 @@ fn g55_odd_words(t: &Trial) {
 fn g56_large_response_file(t: &Trial) {
     t.write("main0.c", "int main(void) { return 0; }\n");
     // Archives: the linker takes them again and again, and gcc keeps its inputs out of the variables it sets.
-    t.write("large.rsp", &format!("main0.o -o large {}", "empty.a ".repeat(400_000)));
+    t.write("large.rsp", &format!("main0.o -o large {}", format!("{}empty.a ", "./".repeat(1500)).repeat(1000)));
     t.cluster.ok(
         "h1",
         &[],
