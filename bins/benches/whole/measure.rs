@@ -50,13 +50,13 @@ pub fn cpu_s(processes: &[Process]) -> f64 {
     processes.iter().filter_map(|p| fields(p.pid)).map(|f| f[11..15].iter().sum::<u64>() as f64 / 100.0).sum()
 }
 
-/// Resident kilobytes of processes: all, and what is theirs alone and no file's.
+/// Resident kilobytes of processes: all, and what is no file's.
 pub fn resident_kb(processes: &[Process]) -> [f64; 2] {
     let of = |p: &Process, field: &str| {
         let text = fs::read_to_string(format!("/proc/{}/smaps_rollup", p.pid)).ok()?;
         text.lines().find_map(|line| line.strip_prefix(field)?.split_whitespace().next()?.parse::<f64>().ok())
     };
-    ["Rss:", "Private_Dirty:"].map(|field| processes.iter().filter_map(|p| of(p, field)).sum())
+    ["Rss:", "Anonymous:"].map(|field| processes.iter().filter_map(|p| of(p, field)).sum())
 }
 
 /// Bytes that passed the network interface of a host, both directions.
