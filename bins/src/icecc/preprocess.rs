@@ -202,7 +202,8 @@ fn shows(text: &[u8]) -> bool {
         let step = usize::from(STEPS[usize::from(*last)]);
         if step == 0 {
             let here = text.get(end + 1 - START..).unwrap_or_default();
-            if Scan::NAMES.iter().any(|name| here.starts_with(name)) {
+            // Most that end like a name do not begin like one.
+            if here.starts_with(b"__") && Scan::NAMES.iter().any(|name| here.starts_with(name)) {
                 return true;
             }
         }
