@@ -61,7 +61,8 @@ oldest_compiler() {
         return 0
     fi
     folder=$root/target/msrv
-    if [ ! -x "$folder/rustc" ]; then
+    rustc=$folder/root/usr/bin/rustc lib=$folder/root/usr/lib
+    if [ ! -x "$rustc" ]; then
         version=$(apt-cache madison rustc-web 2>/dev/null | sed -n "s/.*| *\(1\.$MSRV_MINOR\.[^ ]*\) .*/\1/p" | head -n 1)
         if [ -z "$version" ]; then
             say "no rustc-web 1.$MSRV_MINOR in this system's package lists: oldest compiler not checked"
@@ -76,12 +77,10 @@ oldest_compiler() {
         fi
         for package in "$folder"/*.deb; do dpkg -x "$package" "$folder/root"; done
         rm -f "$folder"/*.deb
-        lib=$folder/root/usr/lib
-        printf '#!/bin/sh\nLD_LIBRARY_PATH=%s exec %s "$@"\n' "$lib/$(uname -m)-linux-gnu:$lib/llvm-19/lib" \
-            "$folder/root/usr/bin/rustc" >"$folder/rustc"
-        chmod 755 "$folder/rustc"
     fi
-    RUSTC=$folder/rustc cargo check -q --workspace --all-targets --target-dir "$folder/target"
+    # No script around it: a shell would drop variables that are no names to it, as CARGO_BIN_EXE_icecc-create-env.
+    LD_LIBRARY_PATH=$lib/$(uname -m)-linux-gnu:$lib/llvm-19/lib RUSTC=$rustc \
+        cargo check -q --workspace --all-targets --target-dir "$folder/target"
 }
 
 # Not one warning, also where there is no clippy.
