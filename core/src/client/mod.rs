@@ -41,7 +41,10 @@ mod wait {
     /// A server that shows life but never a result: twice the wall limit of a job there, as it may wait for a slot first.
     pub(super) const RESULT: Duration = Duration::from_secs(2 * 3600);
     pub(super) const NEXT_PROBE: Duration = Duration::from_secs(5);
-    pub(super) const PROBE_ANSWER: Duration = Duration::from_secs(5);
+    /// The same three for servers of ours: their answer waits for nobody, so that 13 s tell a dead one.
+    pub(super) const FIRST_PROBE_OURS: Duration = Duration::from_secs(5);
+    pub(super) const NEXT_PROBE_OURS: Duration = Duration::from_secs(2);
+    pub(super) const PROBE_ANSWER: Duration = Duration::from_secs(3);
     /// A 1.4 daemon may be busy with somebody else that long before it answers.
     pub(super) const PROBE_ANSWER_1_4: Duration = Duration::from_secs(40);
 }
@@ -295,7 +298,8 @@ impl Submission {
             (State::Sending, Input::SourceEnd { ok: true }) => {
                 self.outputs.push_back(Output::Server(Message::End));
                 self.result_due = now + wait::RESULT;
-                self.enter(State::AwaitResult, now, wait::FIRST_PROBE);
+                let first = if self.is_1_4() { wait::FIRST_PROBE } else { wait::FIRST_PROBE_OURS };
+                self.enter(State::AwaitResult, now, first);
             }
             (_, Input::SourceEnd { ok: false }) => self.give_up(Trouble::Preprocessing),
             (_, Input::Server(Message::StatusText { text })) => {
@@ -334,8 +338,7 @@ impl Submission {
             State::AwaitFile(_) => self.give_up(Trouble::ObjectCut),
             State::AwaitResult => {
                 self.probing = true;
-                let patience =
-                    if self.offer <= Version::TO_SCHEDULER { wait::PROBE_ANSWER_1_4 } else { wait::PROBE_ANSWER };
+                let patience = if self.is_1_4() { wait::PROBE_ANSWER_1_4 } else { wait::PROBE_ANSWER };
                 self.outputs.push_back(Output::Probe { patience });
             }
             State::Fresh | State::SendingEnv | State::Sending | State::SelfBuild | State::Over => {}
@@ -510,7 +513,13 @@ impl Submission {
         if self.probes_missed >= PROBES_MISSED_MAX || now >= self.result_due {
             return self.give_up(Trouble::NoResult);
         }
-        self.deadline = Some(now + wait::NEXT_PROBE);
+        let pause = if self.is_1_4() { wait::NEXT_PROBE } else { wait::NEXT_PROBE_OURS };
+        self.deadline = Some(now + pause);
+    }
+
+    /// Whether the server may be of 1.4, which serves one peer after the other.
+    fn is_1_4(&self) -> bool {
+        self.offer <= Version::TO_SCHEDULER
     }
 
     /// A remote failure is never the last word, unless it is plainly the source's (`spec/client.md` H).

@@ -79,7 +79,7 @@ impl Scheduler {
         let Some(job) = self.jobs.get(&id) else { return true };
         let asker = job.asker();
         let first = self.cluster.host(asker.submitter).is_some_and(|h| h.asked.len() == 1);
-        let ask = Ask { asker, weight: self.files.weight(&job.file), first };
+        let ask = Ask { asker, weight: self.files.weight(&job.file), first, now: self.now };
         if let Some(choice) = policy::choose(&self.cluster, &ask, hint) {
             self.place(id, choice);
             return true;
@@ -157,6 +157,7 @@ impl Scheduler {
         }
         if let Some(host) = self.cluster.host_mut(choice.host) {
             host.jobs.push_back(id);
+            host.moved = since;
             if let Some(key) = install {
                 host.installing.insert(key, Installing { since, job: id, need: asker.need });
             }

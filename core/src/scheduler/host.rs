@@ -9,7 +9,7 @@ use crate::env::EnvRef;
 use crate::ids::{HostId, JobId, PeerId};
 use crate::message::{Login, Stats};
 use crate::text::Text;
-use crate::time::Instant;
+use crate::time::{Duration, Instant};
 use crate::version::Version;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
@@ -81,6 +81,8 @@ pub(super) struct Host {
     /// Jobs it is the server of, in order of assignment.
     pub jobs: VecDeque<JobId>,
     pub running: u32,
+    /// When it was last given a job or ended one.
+    pub moved: Instant,
     pub local: BTreeMap<u32, LocalJob>,
     /// Jobs it asked for, in any state.
     pub asked: BTreeSet<JobId>,
@@ -117,6 +119,8 @@ pub(super) struct NewHost {
     pub login: Login,
 }
 
+/// Slots are moving if one was filled or freed within this time: what is handed out together counts as one move.
+const MOVES: Duration = Duration::from_millis(250);
 /// Most slots of a host that are believed.
 const SLOTS_MAX: u32 = 10_000;
 
@@ -145,6 +149,7 @@ impl Host {
             suspect: false,
             jobs: VecDeque::new(),
             running: 0,
+            moved: now,
             local: BTreeMap::new(),
             asked: BTreeSet::new(),
             installing: BTreeMap::new(),
@@ -180,6 +185,12 @@ impl Host {
     /// At most so many slots may be taken: all, and 1.4's preload, so that a host need not wait for its next job.
     pub fn capacity(&self) -> u32 {
         if self.local_slots() >= self.slots { self.slots } else { self.slots + 1 + self.slots / 4 }
+    }
+
+    /// Whether a job that goes there beside full slots will not wait for long: they are moving now. Where they are not, the
+    /// job waits better here: it may sit behind long ones, or on a host that has just stopped.
+    pub fn turns_over(&self, now: Instant) -> bool {
+        self.busy() < self.slots || now.since(self.moved) <= MOVES
     }
 
     /// Whether it has a slot for a job of its own.

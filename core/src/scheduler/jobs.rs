@@ -286,7 +286,9 @@ impl Scheduler {
             host.asked.remove(&id);
         }
         let Some(server) = job.server() else { return };
+        let now = self.now;
         if let Some(host) = self.cluster.host_mut(server) {
+            host.moved = now;
             // Jobs end roughly in the order they came, so it stands near the front.
             if let Some(at) = host.jobs.iter().position(|other| *other == id) {
                 host.jobs.remove(at);

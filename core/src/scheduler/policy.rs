@@ -7,6 +7,7 @@ use super::cluster::{Cluster, Rank};
 use super::host::Host;
 use super::need::{Asker, Known};
 use crate::ids::HostId;
+use crate::time::Instant;
 use std::fmt;
 
 /// A job to be placed.
@@ -17,6 +18,8 @@ pub(super) struct Ask {
     pub weight: f64,
     /// The submitter has no other job.
     pub first: bool,
+    /// The time.
+    pub now: Instant,
 }
 
 /// Where it goes.
@@ -149,6 +152,9 @@ impl Best {
             return false;
         }
         let Some(host) = cluster.host(rank.host) else { return false };
+        if !host.turns_over(ask.now) {
+            return false;
+        }
         let Some(environment) = cluster.environment(asker, host) else { return false };
         let mut finish_ms = cluster.finish_ms(host, ask.weight);
         if cluster.present(asker, host).is_none() {
