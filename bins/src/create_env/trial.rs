@@ -85,7 +85,8 @@ pub(crate) fn try_folder(folder: &Path) -> io::Result<Trial> {
 }
 
 fn start(form: &str, root: &Path, manifest: &[u8]) -> io::Result<Trial> {
-    let mut child = Command::new(std::env::current_exe()?)
+    // Not by its path, which this user may not be able to follow.
+    let mut child = Command::new("/proc/self/exe")
         .args([OsStr::new(INSIDE), OsStr::new(form), root.as_os_str()])
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())

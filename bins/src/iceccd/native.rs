@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::fs::{self, File, Permissions};
 use std::io::{self, Read};
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, AsRawFd};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::os::unix::process::CommandExt;
@@ -39,17 +39,42 @@ const NICENESS: i32 = 5;
 /// The index file.
 const INDEX: &str = ".index";
 
+/// `icecc-create-env`. It is opened while we may reach it: a folder that is closed to the daemon's user (a home of root's)
+/// does not keep that user from running it.
+#[derive(Debug)]
+pub struct Tool {
+    path: PathBuf,
+    opened: Option<File>,
+}
+
+impl Tool {
+    /// The program at `path`. One that cannot be opened fails when it is wanted.
+    pub fn open(path: PathBuf) -> Self {
+        Self { opened: File::open(&path).ok(), path }
+    }
+
+    /// Starts the program that `command` makes, given its path.
+    fn spawn(&self, command: impl Fn(&Path) -> io::Result<Command>) -> io::Result<Child> {
+        match (command(&self.path)?.spawn(), &self.opened) {
+            (Err(e), Some(file)) if e.kind() == io::ErrorKind::PermissionDenied => {
+                command(Path::new(&format!("/proc/self/fd/{}", file.as_raw_fd())))?.spawn()
+            }
+            (child, _) => child,
+        }
+    }
+}
+
 /// The archives on disk.
 #[derive(Debug)]
 pub struct Natives {
     folder: PathBuf,
-    tool: PathBuf,
+    tool: Tool,
     index: Mutex<BTreeMap<NativeKey, Archive>>,
 }
 
 impl Natives {
     /// Reads the index in `folder`, forgets what is gone, and removes what is not in it.
-    pub fn open(folder: PathBuf, tool: PathBuf) -> io::Result<Self> {
+    pub fn open(folder: PathBuf, tool: Tool) -> io::Result<Self> {
         let mut index = index::parse(&fs::read(folder.join(INDEX)).unwrap_or_default());
         index.retain(|_, archive| is_there(archive));
         for entry in fs::read_dir(&folder)? {
@@ -122,38 +147,41 @@ impl Natives {
     }
 
     fn run_tool(&self, key: &NativeKey, scratch: &Path) -> Result<String, Text> {
-        let mut command = Command::new(&self.tool);
-        command.arg(OsStr::from_bytes(key.compiler.as_bytes()));
-        for file in &key.extra_files {
-            command.arg("--addfile").arg(OsStr::from_bytes(file.as_bytes()));
-        }
-        if !key.compression.is_empty() {
-            command.arg("--compression").arg(OsStr::from_bytes(key.compression.as_bytes()));
-        }
-        // Nothing of the daemon's own environment, but the tests' wish for speed.
-        command.env_clear().env("PATH", "/usr/bin:/bin").env("LC_ALL", "C");
-        command.envs(std::env::var_os("ICECC_TESTS").map(|v| ("ICECC_TESTS", v)));
-        let cannot = |e: io::Error| Text::from(format!("cannot run {}: {e}", self.tool.display()));
         let complaints = self.folder.join(".complaints");
-        let stderr = File::create(&complaints).map_err(cannot)?;
-        command.current_dir(scratch).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(stderr).process_group(0);
-        let mut child = command.spawn().map_err(cannot)?;
+        let command = |program: &Path| {
+            let mut command = Command::new(program);
+            command.arg(OsStr::from_bytes(key.compiler.as_bytes()));
+            for file in &key.extra_files {
+                command.arg("--addfile").arg(OsStr::from_bytes(file.as_bytes()));
+            }
+            if !key.compression.is_empty() {
+                command.arg("--compression").arg(OsStr::from_bytes(key.compression.as_bytes()));
+            }
+            // Nothing of the daemon's own environment, but the tests' wish for speed.
+            command.env_clear().env("PATH", "/usr/bin:/bin").env("LC_ALL", "C");
+            command.envs(std::env::var_os("ICECC_TESTS").map(|v| ("ICECC_TESTS", v)));
+            command.current_dir(scratch).stdin(Stdio::null()).stdout(Stdio::piped()).process_group(0);
+            command.stderr(File::create(&complaints)?);
+            Ok(command)
+        };
+        let tool = self.tool.path.display();
+        let mut child = self.tool.spawn(command).map_err(|e| Text::from(format!("cannot run {tool}: {e}")))?;
         let (stdout, ended) = watch(&mut child, Instant::now() + LIMIT);
         let stderr = fs::read(&complaints).unwrap_or_default();
         let text = String::from_utf8_lossy(&stdout).into_owned();
         match ended {
-            None => return Err(format!("{} took longer than {LIMIT:?}", self.tool.display()).into()),
+            None => return Err(format!("{tool} took longer than {LIMIT:?}").into()),
             Some(true) => {}
             Some(false) => {
                 let said = String::from_utf8_lossy(if stderr.is_empty() { &stdout } else { &stderr }).into_owned();
                 let last = said.lines().last().unwrap_or("no reason given");
-                return Err(format!("{}: {last}", self.tool.display()).into());
+                return Err(format!("{tool}: {last}").into());
             }
         }
         let name = text.lines().rev().find_map(|l| l.strip_prefix("creating ")).unwrap_or_default();
         EnvName::new(name.as_bytes())
             .map(|name| name.to_string())
-            .map_err(|e| format!("{} named no archive: {e}", self.tool.display()).into())
+            .map_err(|e| format!("{tool} named no archive: {e}").into())
     }
 
     /// Gives a finished archive its place and enters it.
@@ -281,7 +309,7 @@ mod tests {
         let path = folder.join("tool");
         fs::write(&path, tool).unwrap();
         fs::set_permissions(&path, Permissions::from_mode(0o755)).unwrap();
-        Natives::open(native, path).unwrap()
+        Natives::open(native, Tool::open(path)).unwrap()
     }
 
     fn compiler(folder: &Path, name: &str) -> GetNativeEnv {
@@ -305,7 +333,7 @@ mod tests {
         let text = fs::read_to_string(archive.path.as_str().unwrap()).unwrap();
         assert!(text.contains("my-gcc-12\n") && text.contains("LC_ALL=C") && !text.contains("HOME="), "{text}");
 
-        let again = Natives::open(folder.path().join("native"), folder.path().join("tool")).unwrap();
+        let again = Natives::open(folder.path().join("native"), Tool::open(folder.path().join("tool"))).unwrap();
         assert_eq!(again.on_disk(), [NativeOnDisk { key: key.clone(), archive: archive.clone() }]);
         fs::write(folder.path().join("my-gcc-12"), "longer").unwrap();
         let (changed, none) = look(&again);

@@ -25,7 +25,7 @@ use parking_lot::Mutex;
 
 use super::launcher::{Contents, JobLimits, Launcher, LauncherConfig};
 use super::link::Finder;
-use super::native::Natives;
+use super::native::{Natives, Tool};
 use super::options::Options;
 use super::orders::Orders;
 use super::server::{Doors, Server};
@@ -65,7 +65,7 @@ pub fn run(options: Options) -> Result<u8, Failure> {
         options.nice
     );
     std::env::set_current_dir("/").map_err(|e| Failure::new(format!("cannot change to /: {e}")).code(100))?;
-    let tool = create_env();
+    let tool = Tool::open(create_env());
     let slots = options.slots.unwrap_or_else(processors);
     make_base(&base, &options, root)?;
     // From here to the first thread the launcher has to be forked, while the privilege is still there.
@@ -289,7 +289,7 @@ fn lock(base: &Path) -> Result<Flock<File>, Failure> {
     }
 }
 
-fn open_stores(base: &Path, tool: PathBuf) -> Result<(Store, Natives), Failure> {
+fn open_stores(base: &Path, tool: Tool) -> Result<(Store, Natives), Failure> {
     let (store, cleaned) = Store::open(base).map_err(|e| Failure::from_error(&e))?;
     if !cleaned.leftovers.is_empty() {
         info!("removed {} folders that were no environments of ours", cleaned.leftovers.len());
