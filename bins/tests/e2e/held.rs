@@ -41,7 +41,8 @@ impl<'a> Held<'a> {
 
     /// Lets it go on, and each later compile of the same file.
     pub fn release(&mut self) {
-        let feed = format!("while :; do echo 'int {0}_went_on;' >{0}.h; done", self.name);
+        // A pause, so that a reader sees the end of the pipe before it is opened again.
+        let feed = format!("while :; do echo 'int {0}_went_on;' >{0}.h; sleep 0.3; done", self.name);
         self.writer = Some(self.cluster.start(&self.submitter, &[], &feed));
     }
 
