@@ -27,7 +27,7 @@ pub const REQUEST_ENVIRONMENTS_MAX: usize = 64;
 /// Environments of one host that a scheduler keeps in mind: its disk holds a few hundred.
 pub const HOST_ENVIRONMENTS_MAX: usize = 4096;
 /// Jobs of one submitter that a scheduler keeps in mind, in any state; what comes on top is built there.
-pub const JOBS_PER_HOST_MAX: usize = 10_000;
+pub const JOBS_PER_HOST_MAX: usize = QUEUED_MAX / 4;
 /// Jobs that a scheduler keeps in mind, in any state.
 pub const JOBS_MAX: usize = 2 * QUEUED_MAX;
 /// Bytes of all texts of a request that a daemon passes on: far below what fits into a frame of any version.
