@@ -14,6 +14,13 @@ pub const CHUNK_PLAIN: usize = 100_000;
 pub const HANDSHAKE: Duration = Duration::from_secs(15);
 /// A blocked send (`spec/wire.md` 8).
 pub const SEND: Duration = Duration::from_secs(30);
+/// The rest of a frame once its first byte is there: a mebibyte at a seventh of a Mbit/s.
+pub const FRAME: Duration = Duration::from_secs(60);
+/// Bytes that a process holds for all its peers together: what waits to be sent to them, frames they have begun, messages that
+/// are not dealt with.
+pub const HELD_MAX: usize = 256 << 20;
+/// The same for all peers of one address.
+pub const HELD_PER_ADDRESS_MAX: usize = HELD_MAX / 4;
 /// Jobs one request may ask for: a client asks for 1, or 3 to compare them (decisions.md 17).
 pub const JOBS_PER_REQUEST_MAX: u32 = 64;
 /// Jobs a scheduler lets wait; what comes on top is built by its submitter (decisions.md 17).

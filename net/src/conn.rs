@@ -5,7 +5,9 @@
 
 use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::{Arc, Weak};
+use std::time::{Duration, Instant};
 
+use ice_core::limits;
 use ice_core::message::Message;
 use ice_core::version::Version;
 use log::{Level, log_enabled, trace};
@@ -181,27 +183,54 @@ pub struct Receiver {
     version: Version,
     reading: Reading,
     frames: Frames,
+    /// When the frame began that is not whole yet.
+    begun: Instant,
+    /// Time for the rest of a frame where nothing else limits it.
+    rest: Duration,
+    /// Length of the frame taken last.
+    taken: usize,
 }
 
 impl Receiver {
     pub(crate) fn new(stream: Arc<Stream>) -> Self {
-        Self { stream, version: Version::LOWEST, reading: Reading::Peer, frames: Frames::new() }
+        Self {
+            stream,
+            version: Version::LOWEST,
+            reading: Reading::Peer,
+            frames: Frames::new(),
+            begun: Instant::now(),
+            rest: limits::FRAME,
+            taken: 0,
+        }
     }
 
-    /// The next message. After [`ConnError::TimedOut`] it may be asked again; nothing is lost.
+    /// The next message. After [`ConnError::TimedOut`] it may be asked again; nothing is lost. Without a limit a message may still not
+    /// take longer than [`limits::FRAME`] from its first byte to its last.
     pub fn recv(&mut self, deadline: Deadline) -> Result<Message, ConnError> {
         loop {
-            if let Some(message) = self.take()? {
+            if let Some(message) = self.advance(deadline)? {
                 return Ok(message);
             }
-            if deadline.is_never() {
+        }
+    }
+
+    /// The next message if it was read already; else waits for a piece of it.
+    pub(crate) fn advance(&mut self, mut deadline: Deadline) -> Result<Option<Message>, ConnError> {
+        if let Some(message) = self.take()? {
+            return Ok(Some(message));
+        }
+        if deadline.is_never() {
+            if self.frames.pending() > 0 {
+                deadline = Deadline::since(Step::Rest, self.begun, self.rest);
+            } else {
                 // An idle peer shall cost no buffer: it is made when something has come.
                 self.frames.release();
                 self.stream.wait(PollFlags::POLLIN, &deadline)?;
             }
-            let n = self.stream.read(self.frames.space(), &deadline)?;
-            self.came(n)?;
         }
+        let n = self.stream.read(self.frames.space(), &deadline)?;
+        self.came(n)?;
+        Ok(None)
     }
 
     /// The next message if it is there, without waiting.
@@ -222,6 +251,26 @@ impl Receiver {
         self.reading = reading;
     }
 
+    /// Sets the time for the rest of a frame.
+    pub(crate) fn limit_rest(&mut self, rest: Duration) {
+        self.rest = rest;
+    }
+
+    /// Gives the buffer back if nothing is in it.
+    pub(crate) fn release(&mut self) {
+        self.frames.release();
+    }
+
+    /// What is held of messages that are not whole.
+    pub(crate) fn held(&self) -> usize {
+        self.frames.held()
+    }
+
+    /// Length of the frame of the last message.
+    pub(crate) fn taken(&self) -> usize {
+        self.taken
+    }
+
     /// Whether a whole message was read already.
     pub fn has_buffered(&self) -> bool {
         self.frames.is_ready()
@@ -239,15 +288,21 @@ impl Receiver {
 
     fn take(&mut self) -> Result<Option<Message>, ConnError> {
         let Some(body) = self.frames.take()? else { return Ok(None) };
+        self.taken = body.len();
         let message = wire::decode(body, self.version, self.reading)?;
         if log_enabled!(Level::Trace) {
             trace!("{} says {}", self.stream.peer_text(), wire::print::line(&message));
         }
+        // What is there of the next one has come by now.
+        self.begun = Instant::now();
         Ok(Some(message))
     }
 
     /// Notes that `n` bytes were read.
     fn came(&mut self, n: usize) -> Result<(), ConnError> {
+        if self.frames.pending() == 0 {
+            self.begun = Instant::now();
+        }
         self.frames.filled(n);
         match (n, self.frames.pending()) {
             (0, 0) => Err(ConnError::Closed),

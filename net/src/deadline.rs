@@ -21,6 +21,8 @@ pub enum Step {
     Send,
     /// The next message, whatever it is.
     Message,
+    /// The rest of a message that has begun.
+    Rest,
     /// The path of a native environment.
     NativeEnv,
     /// A compile server (or "build it yourself").
@@ -48,6 +50,7 @@ impl fmt::Display for Step {
             Self::Confirm => "the agreed version",
             Self::Send => "room to send",
             Self::Message => "a message",
+            Self::Rest => "the rest of a message",
             Self::NativeEnv => "the native environment",
             Self::UseCs => "a compile server",
             Self::LocalSlot => "a local slot",
@@ -71,7 +74,12 @@ pub struct Deadline {
 impl Deadline {
     /// `limit` from now. A limit too long to be counted is no limit.
     pub fn after(step: Step, limit: Duration) -> Self {
-        Self { step, end: Instant::now().checked_add(limit).map(|at| (limit, at)) }
+        Self::since(step, Instant::now(), limit)
+    }
+
+    /// `limit` from `begun`.
+    pub fn since(step: Step, begun: Instant, limit: Duration) -> Self {
+        Self { step, end: begun.checked_add(limit).map(|at| (limit, at)) }
     }
 
     /// No limit: for idle links alone, which end by keepalive or by a [`crate::conn::Closer`] (decisions.md 32).

@@ -31,7 +31,7 @@ const ABORTED: i32 = 143;
 
 /// Leads the whole dialogue; the connection ends with it.
 pub fn serve(shared: &Arc<Shared>, file: CompileFile, client: &mut Client) -> Verdict {
-    let mut feed = Feed::new(&shared.scratch());
+    let mut feed = Feed::new(shared, client);
     match parked(shared, file, client, &mut feed) {
         Ok((grant, mailbox)) => {
             let end = run(shared, *grant, client, feed, &mailbox);
@@ -57,6 +57,7 @@ fn parked(
             Mail::Nothing => {}
         }
         while !feed.is_full() && feed.receive_ready(client).map_err(|a| a.to_string())? {}
+        client.keeps(feed.kept());
         let mut fds = vec![PollFd::new(mailbox.as_fd(), PollFlags::POLLIN)];
         if !feed.is_full() {
             fds.push(PollFd::new(client.as_fd(), PollFlags::POLLIN));

@@ -7,7 +7,6 @@ use std::fmt;
 use std::fs::File;
 use std::io::{self, Read, Write};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::path::Path;
 use std::time::{Duration, Instant};
 
 use ice_core::message::Message;
@@ -20,7 +19,7 @@ use super::launcher::{Ended, LaunchError, RunningJob};
 use super::orders::{Mail, Mailbox, Order};
 use super::outcome::{Collected, code};
 use super::spool::Spool;
-use super::worker::Client;
+use super::worker::{Client, Shared};
 
 /// How long a client may say nothing before its END.
 const INPUT: Duration = Duration::from_secs(60);
@@ -89,10 +88,10 @@ pub struct Feed {
 }
 
 impl Feed {
-    /// Nothing yet; a spill file would be made in `folder`.
-    pub fn new(folder: &Path) -> Self {
+    /// Nothing yet.
+    pub fn new(shared: &Shared, client: &Client) -> Self {
         Self {
-            spool: Spool::new(folder),
+            spool: Spool::new(&shared.scratch(), &shared.spooled, &client.info().address),
             unpacker: Unpacker::new(),
             plain: Vec::new(),
             taken: 0,
@@ -105,6 +104,11 @@ impl Feed {
     /// Whether the client is not to be read now.
     pub fn is_full(&self) -> bool {
         self.spool.is_full()
+    }
+
+    /// What is kept in memory, for the account of its client.
+    pub fn kept(&self) -> usize {
+        self.spool.in_memory() + self.plain.capacity()
     }
 
     /// Bytes as they came.
@@ -242,6 +246,7 @@ impl Pump {
             if !feed.ended && (last_input.elapsed() > INPUT || late) {
                 return Err(Abort::Late);
             }
+            client.keeps(feed.kept());
             let mut fds = vec![PollFd::new(mailbox.as_fd(), PollFlags::POLLIN)];
             if reads_client {
                 fds.push(PollFd::new(client.as_fd(), PollFlags::POLLIN));

@@ -97,6 +97,7 @@ pub fn run(options: Options) -> Result<u8, Failure> {
         store: Mutex::new(store),
         natives,
         orders: Orders::default(),
+        spooled: Arc::default(),
         base,
         level: level.unwrap_or(ice_net::compress::LEVEL_DEFAULT),
     });

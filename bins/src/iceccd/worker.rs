@@ -14,6 +14,7 @@ use parking_lot::Mutex;
 use super::launcher::Launcher;
 use super::native::Natives;
 use super::orders::Orders;
+use super::spool::Files;
 use super::{job, transfer};
 
 /// Environment name of a job that the client runs itself.
@@ -44,6 +45,8 @@ pub struct Shared {
     pub natives: Natives,
     /// Letter boxes.
     pub orders: Orders,
+    /// What stands in files of jobs that wait.
+    pub spooled: Arc<Files>,
     /// `-b`.
     pub base: PathBuf,
     /// zstd level of what is sent (`ICECC_COMPRESSION`).

@@ -9,7 +9,7 @@
 //!
 //! - Nobody waits for a slow peer but its own thread. A reader has [`HubConfig::credits`] messages on their way to the loop at most;
 //!   a [`Credit`] returns when the loop drops the event, so it cannot be forgotten. A peer that does not read fills its outbox and
-//!   is closed.
+//!   is closed. What is held for all peers, and for those of one address, has a limit too; past it the one that holds most is cut.
 //! - After each `Opened` or `TextOpened` comes exactly one `Closed`, the last event of that peer. A peer is known to the loop only from its
 //!   opening on; who fails before that is logged here.
 //! - Nothing wakes up while nothing happens: an idle hub sleeps for ever.
@@ -38,6 +38,7 @@ use crate::listen::Listener;
 use crate::wire;
 
 mod accept;
+mod budget;
 mod lines;
 mod outbox;
 mod peer;
@@ -46,6 +47,7 @@ mod reader;
 mod roll;
 
 use accept::Door;
+use budget::Excess;
 use outbox::Outboxes;
 use peer::Peer;
 pub use peer_conn::PeerConn;
@@ -68,6 +70,12 @@ pub struct HubConfig {
     pub peers_max: usize,
     /// Connections accepted at once from one address.
     pub peers_per_address_max: usize,
+    /// Bytes held for all accepted peers together; more cuts the one that holds most.
+    pub held_max: usize,
+    /// The same for the peers of one address; local ones count as one.
+    pub held_per_address_max: usize,
+    /// Time for a frame, from its first byte to its last.
+    pub frame: Duration,
     /// Time for the whole handshake of an accepted connection.
     pub handshake: Duration,
     /// Time in which a peer that has something to read must read something.
@@ -88,6 +96,9 @@ impl Default for HubConfig {
             outbox_max: 4 << 20,
             peers_max: 10_000,
             peers_per_address_max: 2_000,
+            held_max: limits::HELD_MAX,
+            held_per_address_max: limits::HELD_PER_ADDRESS_MAX,
+            frame: limits::FRAME,
             handshake: limits::HANDSHAKE,
             send_stall: limits::SEND,
             linger: Duration::from_secs(2),
@@ -179,8 +190,8 @@ pub enum HubEvent<N = ()> {
     },
 }
 
-/// The right of a reader to have one more message on its way. It returns by being dropped.
-pub struct Credit(Arc<Peer>);
+/// The right of a reader to have one more message, of so many bytes, on its way. It returns by being dropped.
+pub struct Credit(Arc<Peer>, usize);
 
 impl fmt::Debug for Credit {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -190,7 +201,7 @@ impl fmt::Debug for Credit {
 
 impl Drop for Credit {
     fn drop(&mut self) {
-        self.0.give_credit();
+        self.0.give_credit(self.1);
     }
 }
 
@@ -208,6 +219,14 @@ pub enum CloseReason {
     OutboxFull {
         /// Bytes in its outbox.
         waiting: usize,
+    },
+    /// All peers, or those of its address, make us hold too much, and this one most of it.
+    #[error("too much is held for {}, most of it, {held} bytes, for this one", if *.address { "its address" } else { "all peers" })]
+    Hoarding {
+        /// Bytes held for it.
+        held: usize,
+        /// Whether the limit of its address is passed, not that of all peers.
+        address: bool,
     },
     /// A line of a text peer is too long.
     #[error("line of more than {max} bytes")]
@@ -387,6 +406,7 @@ impl<N: Send + 'static> Hub<N> {
         let shared = self.shared();
         if let Some(peer) = shared.roll.find(peer) {
             peer.post(fill, &shared.outboxes);
+            shared.relieve(&peer);
         }
     }
 
@@ -401,6 +421,17 @@ struct Shared<N> {
     events: Sender<HubEvent<N>>,
     outboxes: Arc<Outboxes>,
     roll: Roll,
+}
+
+impl<N> Shared<N> {
+    /// Cuts who holds most while the limits are passed that `peer` counts for.
+    fn relieve(&self, peer: &Peer) {
+        while let Some((excess, address)) = peer.excess(&self.config) {
+            let of_address = excess == Excess::Address;
+            let Some((heaviest, held)) = self.roll.heaviest(of_address.then_some(&address)) else { return };
+            heaviest.cut(CloseReason::Hoarding { held, address: of_address });
+        }
+    }
 }
 
 /// What only the user's handles own: when they are gone, everything ends.

@@ -12,6 +12,7 @@ use ice_core::version::Version;
 use nix::poll::PollFlags;
 use parking_lot::{Condvar, Mutex, MutexGuard};
 
+use super::budget::{Account, Excess, Sum};
 use super::outbox::Outboxes;
 use super::{CloseReason, HubConfig};
 use crate::deadline::{Deadline, Step};
@@ -45,6 +46,12 @@ pub(super) struct State {
     /// Whether the outbox thread looks after it.
     pub(super) watched: bool,
     credits: u32,
+    /// Bytes of its messages that the loop has not dealt with.
+    under_way: usize,
+    /// Bytes that its own thread holds: a frame that is not whole, what a handler keeps.
+    kept: usize,
+    /// What it holds of the limits of all; none for those we dialled: few, our own choice, and bounded by their outbox.
+    account: Option<Account>,
     /// Whether a handler has the thread now.
     pub(super) borrowed: bool,
     pub(super) closing: Option<Closing>,
@@ -67,7 +74,13 @@ pub(super) struct Closing {
 pub(super) type Fill<'a> = &'a dyn Fn(&mut Vec<u8>, Version) -> Result<(), ConnError>;
 
 impl Peer {
-    pub(super) fn new(id: PeerId, address: String, stream: Option<Arc<Stream>>, config: &HubConfig) -> Self {
+    pub(super) fn new(
+        id: PeerId,
+        address: String,
+        stream: Option<Arc<Stream>>,
+        account: Option<Account>,
+        config: &HubConfig,
+    ) -> Self {
         let state = State {
             stream,
             version: Version::LOWEST,
@@ -77,6 +90,9 @@ impl Peer {
             progress: Instant::now(),
             watched: false,
             credits: config.credits,
+            under_way: 0,
+            kept: 0,
+            account,
             borrowed: false,
             closing: None,
         };
@@ -110,8 +126,13 @@ impl Peer {
         }
     }
 
-    /// Queues and waits until all that is queued is written.
-    pub(super) fn post_and_wait(&self, fill: Fill<'_>, deadline: &Deadline) -> Result<(), ConnError> {
+    /// Queues and waits until all that is queued is written; `queued` is called when that may take a while.
+    pub(super) fn post_and_wait(
+        &self,
+        fill: Fill<'_>,
+        queued: &dyn Fn(),
+        deadline: &Deadline,
+    ) -> Result<(), ConnError> {
         let mut state = self.lock();
         self.push(&mut state, fill)?;
         loop {
@@ -124,6 +145,7 @@ impl Peer {
             }
             let stream = state.stream.clone().ok_or(ConnError::Closed)?;
             drop(state);
+            queued();
             stream.wait(PollFlags::POLLOUT, deadline)?;
             state = self.lock();
         }
@@ -163,8 +185,7 @@ impl Peer {
             Some(closing) => (closing.said, closing.cut) = (true, true),
             none => *none = Some(Closing { reason, until: Instant::now(), patient: false, said: true, cut: true }),
         }
-        state.queue = Vec::new();
-        state.written = 0;
+        state.clear_queue();
         if let Some(stream) = &state.stream {
             stream.shutdown();
         }
@@ -178,19 +199,23 @@ impl Peer {
         state.closing.is_none()
     }
 
-    /// Takes a credit, waits for one if need be; `false` if the peer is being closed.
-    pub(super) fn take_credit(&self) -> bool {
+    /// Takes a credit for a message of `bytes`, waits for one if need be; `false` if the peer is being closed.
+    pub(super) fn take_credit(&self, bytes: usize) -> bool {
         let mut state = self.lock();
         while state.credits == 0 && state.closing.is_none() {
             self.changed.wait(&mut state);
         }
         state.credits = state.credits.saturating_sub(1);
+        state.under_way += bytes;
+        state.settle();
         state.closing.is_none()
     }
 
-    pub(super) fn give_credit(&self) {
+    pub(super) fn give_credit(&self, bytes: usize) {
         let mut state = self.lock();
         state.credits += 1;
+        state.under_way = state.under_way.saturating_sub(bytes);
+        state.settle();
         if state.credits == 1 {
             self.changed.notify_all();
         }
@@ -220,12 +245,34 @@ impl Peer {
         }
     }
 
+    /// Its thread holds so many bytes from now on.
+    pub(super) fn keep(&self, bytes: usize) {
+        let mut state = self.lock();
+        state.kept = bytes;
+        state.settle();
+    }
+
+    /// Whether this peer's address, or all peers, hold too much.
+    pub(super) fn excess(&self, config: &HubConfig) -> Option<(Excess, Sum)> {
+        let state = self.lock();
+        let account = state.account.as_ref()?;
+        account.excess(config).map(|excess| (excess, Arc::clone(account.address())))
+    }
+
+    /// How much it holds, if it counts for `address`, or anyhow.
+    pub(super) fn held(&self, address: Option<&Sum>) -> Option<usize> {
+        let state = self.lock();
+        let account = state.account.as_ref()?;
+        address.is_none_or(|address| account.is_beside(address)).then(|| account.held())
+    }
+
     /// The peer's thread has ended: gives the descriptor away and says why, if we wanted it.
     pub(super) fn ended(&self) -> (Option<CloseReason>, bool) {
         let mut state = self.lock();
         state.stream = None;
-        state.queue = Vec::new();
-        state.written = 0;
+        state.clear_queue();
+        state.kept = 0;
+        state.settle();
         (state.closing.take().map(|closing| closing.reason), state.watched)
     }
 
@@ -250,6 +297,7 @@ impl Peer {
         if filled.is_err() {
             state.queue.truncate(before);
         }
+        state.settle();
         filled
     }
 
@@ -285,9 +333,25 @@ impl State {
         self.written = 0;
         self.queue.clear();
         if self.queue.capacity() > OUTBOX_KEEP {
-            self.queue = Vec::new();
+            self.clear_queue();
         }
         Ok(())
+    }
+
+    fn clear_queue(&mut self) {
+        self.queue = Vec::new();
+        self.written = 0;
+        self.settle();
+    }
+
+    /// Tells the account what is held now. Who was cut holds nothing any more: the rest goes as fast as its thread wakes up, and must not
+    /// cost another peer its connection meanwhile.
+    fn settle(&mut self) {
+        let cut = self.closing.as_ref().is_some_and(|closing| closing.cut);
+        let held = if cut { 0 } else { self.queue.capacity() + self.under_way + self.kept };
+        if let Some(account) = &mut self.account {
+            account.set(held);
+        }
     }
 
     /// One step of closing. `true` = the outbox thread need not look after it any more.

@@ -1,43 +1,63 @@
 //! What a handler holds while it has its peer's thread: the connection, and the way to the loop.
 
+use std::fmt;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::Arc;
 
-use crossbeam::channel::Sender;
 use ice_core::ids::PeerId;
 use ice_core::message::Message;
 use ice_core::version::Version;
 
 use super::peer::Peer;
-use super::{Credit, HubEvent, PeerInfo};
+use super::{Credit, HubEvent, PeerInfo, Shared};
 use crate::conn::{self, Receiver};
 use crate::deadline::Deadline;
 use crate::error::ConnError;
 
 /// A peer's connection in the hands of its handler. What it sends goes out in order with what the loop sends.
-#[derive(Debug)]
 pub struct PeerConn<N = ()> {
+    shared: Arc<Shared<N>>,
     peer: Arc<Peer>,
     info: PeerInfo,
     receiver: Receiver,
-    events: Sender<HubEvent<N>>,
+    /// What the handler keeps of what the peer sent.
+    handler_keeps: usize,
+    /// What was last said to be kept.
+    kept: usize,
 }
 
 impl<N> PeerConn<N> {
-    pub(super) fn new(peer: Arc<Peer>, info: PeerInfo, receiver: Receiver, events: Sender<HubEvent<N>>) -> Self {
-        Self { peer, info, receiver, events }
+    pub(super) fn new(shared: Arc<Shared<N>>, peer: Arc<Peer>, info: PeerInfo, mut receiver: Receiver) -> Self {
+        receiver.limit_rest(shared.config.frame);
+        Self { shared, peer, info, receiver, handler_keeps: 0, kept: 0 }
     }
 
     /// The next message. After [`ConnError::TimedOut`] it may be asked again; nothing is lost.
     pub fn recv(&mut self, deadline: Deadline) -> Result<Message, ConnError> {
         self.open()?;
-        self.receiver.recv(deadline)
+        if deadline.is_never() {
+            self.receiver.release();
+        }
+        loop {
+            self.settle();
+            if let Some(message) = self.receiver.advance(deadline)? {
+                return Ok(message);
+            }
+        }
     }
 
     /// The next message if it is there, without waiting.
     pub fn try_recv(&mut self) -> Result<Option<Message>, ConnError> {
         self.open()?;
-        self.receiver.try_recv()
+        let message = self.receiver.try_recv();
+        self.settle();
+        message
+    }
+
+    /// The handler keeps so many bytes of what this peer sent from now on: they count for it as what waits to be sent to it does.
+    pub fn keeps(&mut self, bytes: usize) {
+        self.handler_keeps = bytes;
+        self.settle();
     }
 
     /// Sends one message; waits until it is written.
@@ -47,23 +67,27 @@ impl<N> PeerConn<N> {
 
     /// Sends messages by one write; waits until they are written.
     pub fn send_all(&mut self, messages: &[Message], deadline: Deadline) -> Result<(), ConnError> {
-        self.peer.post_and_wait(&|out, version| conn::encode_all(messages, version, out), &deadline)
+        let fill = |out: &mut Vec<u8>, version| conn::encode_all(messages, version, out);
+        self.peer.post_and_wait(&fill, &|| self.shared.relieve(&self.peer), &deadline)
     }
 
     /// Hands a message to the loop as if the peer had just sent it; waits for a credit.
     pub fn forward(&mut self, message: Message) -> Result<(), ConnError> {
-        if !self.peer.take_credit() {
+        let bytes = self.receiver.taken();
+        let open = self.peer.take_credit(bytes);
+        let credit = Credit(Arc::clone(&self.peer), bytes);
+        self.shared.relieve(&self.peer);
+        if !open {
             return Err(ConnError::Closed);
         }
-        let credit = Credit(Arc::clone(&self.peer));
         let said = HubEvent::Said { peer: self.peer.id, message, credit };
-        self.events.send(said).map_err(|_| ConnError::Closed)
+        self.shared.events.send(said).map_err(|_| ConnError::Closed)
     }
 
     /// Tells the loop something, in order with this peer's other events. Takes no credit.
     pub fn note(&mut self, note: N) {
         // Without a loop there is nobody to tell.
-        let _ = self.events.send(HubEvent::Noted { peer: self.peer.id, note });
+        let _ = self.shared.events.send(HubEvent::Noted { peer: self.peer.id, note });
     }
 
     /// Whether the loop wants the peer closed: a handler that waits for something else than the connection asks now and then.
@@ -91,8 +115,24 @@ impl<N> PeerConn<N> {
         self.receiver.has_buffered()
     }
 
+    /// Says what is held for the peer by its own thread, if that changed.
+    fn settle(&mut self) {
+        let keeps = self.receiver.held() + self.handler_keeps;
+        if keeps != self.kept {
+            self.kept = keeps;
+            self.peer.keep(keeps);
+            self.shared.relieve(&self.peer);
+        }
+    }
+
     fn open(&self) -> Result<(), ConnError> {
         if self.peer.is_closing() { Err(ConnError::Closed) } else { Ok(()) }
+    }
+}
+
+impl<N> fmt::Debug for PeerConn<N> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("PeerConn").field("peer", &self.peer.id).field("info", &self.info).finish_non_exhaustive()
     }
 }
 

@@ -140,7 +140,7 @@ impl<N: Send + 'static> PeerThread<N> {
         }
         // Until its true reason is known: what is reported if a handler panics.
         self.end = End::Seen(CloseReason::Asked("its thread broke down".into()));
-        let mut conn = PeerConn::new(Arc::clone(&self.peer), info, receiver, self.shared.events.clone());
+        let mut conn = PeerConn::new(Arc::clone(&self.shared), Arc::clone(&self.peer), info, receiver);
         let reason = self.read(&mut conn, handler.as_deref_mut());
         self.end = End::Seen(reason);
         self.part(stream);
@@ -213,10 +213,10 @@ impl<N: Send + 'static> PeerThread<N> {
                 return CloseReason::LineTooLong { max: config.line_max };
             }
             while let Some(text) = lines.next() {
-                if !self.peer.take_credit() {
+                if !self.peer.take_credit(text.len()) {
                     return ConnError::Closed.into();
                 }
-                let credit = Credit(Arc::clone(&self.peer));
+                let credit = Credit(Arc::clone(&self.peer), text.len());
                 if !self.tell(HubEvent::Line { peer, text, credit }) {
                     return ConnError::Closed.into();
                 }

@@ -9,6 +9,7 @@ use parking_lot::{Condvar, Mutex};
 use thiserror::Error;
 
 use super::HubConfig;
+use super::budget::{Account, Sum};
 use super::peer::Peer;
 use crate::stream::Stream;
 
@@ -23,7 +24,17 @@ struct Inner {
     last: u64,
     peers: HashMap<PeerId, Arc<Peer>>,
     /// Only accepted TCP peers count: a host's own clients and those we dialled are not held against anybody.
-    by_address: HashMap<String, usize>,
+    by_address: HashMap<String, Guests>,
+    /// What is held for all accepted peers, and for the local ones.
+    held: Sum,
+    held_locally: Sum,
+}
+
+/// The accepted peers of one address.
+#[derive(Debug, Default)]
+struct Guests {
+    count: usize,
+    held: Sum,
 }
 
 /// Why a connection was not taken.
@@ -43,28 +54,32 @@ impl Roll {
         if inner.peers.len() >= config.peers_max {
             return Err(Refusal::Full(inner.peers.len()));
         }
-        if !address.is_empty() {
-            let count = inner.by_address.entry(address.clone()).or_default();
-            if *count >= config.peers_per_address_max {
-                return Err(Refusal::FullForAddress(*count));
+        let held = if address.is_empty() {
+            Arc::clone(&inner.held_locally)
+        } else {
+            let guests = inner.by_address.entry(address.clone()).or_default();
+            if guests.count >= config.peers_per_address_max {
+                return Err(Refusal::FullForAddress(guests.count));
             }
-            *count += 1;
-        }
-        Ok(inner.enter(address, Some(stream), config))
+            guests.count += 1;
+            Arc::clone(&guests.held)
+        };
+        let account = Account::new(&inner.held, &held);
+        Ok(inner.enter(address, Some(stream), Some(account), config))
     }
 
     /// Enters a peer that is going to be dialled.
     pub(super) fn dialled(&self, config: &HubConfig) -> Arc<Peer> {
-        self.inner.lock().enter(String::new(), None, config)
+        self.inner.lock().enter(String::new(), None, None, config)
     }
 
     /// Strikes a peer whose thread has ended.
     pub(super) fn strike(&self, peer: &Peer) {
         let mut inner = self.inner.lock();
         if inner.peers.remove(&peer.id).is_some() && !peer.address.is_empty() {
-            if let Some(count) = inner.by_address.get_mut(&peer.address) {
-                *count -= 1;
-                if *count == 0 {
+            if let Some(guests) = inner.by_address.get_mut(&peer.address) {
+                guests.count -= 1;
+                if guests.count == 0 {
                     inner.by_address.remove(&peer.address);
                 }
             }
@@ -80,6 +95,12 @@ impl Roll {
 
     pub(super) fn all(&self) -> Vec<Arc<Peer>> {
         self.inner.lock().peers.values().cloned().collect()
+    }
+
+    /// The peer for which most is held, of all or of those that count for `address`.
+    pub(super) fn heaviest(&self, address: Option<&Sum>) -> Option<(Arc<Peer>, usize)> {
+        let held = self.all().into_iter().filter_map(|peer| peer.held(address).map(|held| (peer, held)));
+        held.filter(|(_, held)| *held > 0).max_by_key(|(_, held)| *held)
     }
 
     pub(super) fn len(&self) -> usize {
@@ -101,10 +122,16 @@ impl Roll {
 }
 
 impl Inner {
-    fn enter(&mut self, address: String, stream: Option<Arc<Stream>>, config: &HubConfig) -> Arc<Peer> {
+    fn enter(
+        &mut self,
+        address: String,
+        stream: Option<Arc<Stream>>,
+        account: Option<Account>,
+        config: &HubConfig,
+    ) -> Arc<Peer> {
         self.last += 1;
         let id = PeerId(self.last);
-        let peer = Arc::new(Peer::new(id, address, stream, config));
+        let peer = Arc::new(Peer::new(id, address, stream, account, config));
         self.peers.insert(id, Arc::clone(&peer));
         peer
     }

@@ -81,6 +81,11 @@ impl Frames {
         self.end - self.start
     }
 
+    /// What the buffer takes in memory.
+    pub fn held(&self) -> usize {
+        self.buffer.capacity()
+    }
+
     /// Gives the buffer back if nothing is in it: for a reader that is about to sleep.
     pub fn release(&mut self) {
         if self.pending() == 0 {
