@@ -171,7 +171,7 @@ fn main_9_the_manual_as_written() {
     let log = cluster.folder().join("client.log");
     let told = [("ICECC_DEBUG", "info"), ("ICECC_LOGFILE", log.to_str().expect("a plain path"))];
     // The first job goes to its submitter alone: it makes the environment.
-    cluster.ok("h1", &[], "PATH=/opt/icecream/bin:$PATH gcc -c f0.c && rm f0.o");
+    cluster.ok("h1", &[], "PATH=/opt/icecream/bin:$PATH gcc -c f1.c && rm f1.o");
     cluster.ok("h1", &told, "PATH=/opt/icecream/bin:$PATH make -s -j15");
     assert_eq!(objects(&cluster), 60);
     let log = String::from_utf8_lossy(&cluster.read("client.log")).into_owned();
