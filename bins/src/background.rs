@@ -205,13 +205,24 @@ impl Start {
         if !self.detached {
             return Ok(());
         }
-        let null = OpenOptions::new().read(true).write(true).open("/dev/null")?;
+        let null = null()?;
         nix::unistd::dup2_stderr(&null)?;
         // A parent that was killed meanwhile is no reason to end.
         let _ = io::stdout().write_all(READY).and_then(|()| io::stdout().flush());
         nix::unistd::dup2_stdout(&null)?;
         Ok(())
     }
+}
+
+/// Lets go what standard output and error lead to.
+pub fn silence() -> io::Result<()> {
+    let null = null()?;
+    nix::unistd::dup2_stdout(&null)?;
+    Ok(nix::unistd::dup2_stderr(&null)?)
+}
+
+fn null() -> io::Result<File> {
+    OpenOptions::new().read(true).write(true).open("/dev/null")
 }
 
 /// The waiting half: the exit code for the caller.

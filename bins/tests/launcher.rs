@@ -3,6 +3,8 @@
 //! Has no harness: the launcher may only be forked while there is one thread. Run alone it tests the present user;
 //! as root it then runs itself again as an ordinary user. What the host lacks is skipped with the reason.
 
+mod planted;
+
 use ice_bins::iceccd::launcher::{
     Contents, Ended, How, JobLimits, LaunchError, Launcher, LauncherConfig, Layout, Program, RunRequest, RunningJob,
     UnpackRequest,
@@ -19,7 +21,7 @@ use std::io::{Read, Write};
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::{FileExt, MetadataExt, chown};
 use std::os::unix::process::CommandExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Command, ExitCode};
 use std::time::{Duration, Instant};
 
@@ -76,39 +78,16 @@ fn run() -> Try {
 /// Puts an environment of the host's own gcc where the daemon would have it.
 fn plant(base: &Path) -> Try {
     let env = base.join("target=x86_64/planted");
-    for dir in ["tmp", "dev", "usr/bin", "bin"] {
+    for dir in planted::FOLDERS {
         fs::create_dir_all(env.join(dir))?;
     }
-    let prog = |name: &str| -> Result<PathBuf, Box<dyn Error>> {
-        let out = Command::new("gcc").arg(format!("-print-prog-name={name}")).output()?;
-        let path = PathBuf::from(String::from_utf8(out.stdout)?.trim());
-        if path.is_absolute() { Ok(path) } else { which(path.as_os_str()) }
-    };
-    let mut programs =
-        vec![("usr/bin/gcc", which("gcc")?), ("usr/bin/g++", which("g++")?), ("bin/true", which("true")?)];
-    programs.extend([
-        ("usr/bin/cc1", prog("cc1")?),
-        ("usr/bin/cc1plus", prog("cc1plus")?),
-        ("usr/bin/as", prog("as")?),
-    ]);
-    programs.push(("usr/bin/sh", which("sh")?));
-    for (name, from) in programs {
-        let from = from.canonicalize()?;
-        fs::copy(&from, env.join(name))?;
-        let ldd = String::from_utf8(Command::new("ldd").arg(&from).output()?.stdout)?;
-        for library in ldd.split_whitespace().filter(|w| w.starts_with('/')) {
-            let to = env.join(library.trim_start_matches('/'));
-            fs::create_dir_all(to.parent().ok_or("no parent")?)?;
-            fs::copy(library, to)?;
-        }
+    let programs = [&planted::C[..], &["g++", "cc1plus", "sh"]].concat();
+    for (path, from) in planted::files(&programs)? {
+        let to = env.join(path);
+        fs::create_dir_all(to.parent().ok_or("no parent")?)?;
+        fs::copy(from, to)?;
     }
     Ok(())
-}
-
-fn which(name: impl AsRef<std::ffi::OsStr>) -> Result<PathBuf, Box<dyn Error>> {
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    let found = std::env::split_paths(&path).map(|p| p.join(name.as_ref())).find(|p| p.is_file());
-    found.ok_or_else(|| format!("no {:?} on this host", name.as_ref()).into())
 }
 
 fn give(path: &Path, uid: u32) -> Try {
@@ -152,6 +131,7 @@ fn config(base: &Path, root: bool) -> LauncherConfig {
         nice: 0,
         limits: JobLimits::default(),
         unpack: unpack_any,
+        detached: false,
     }
 }
 

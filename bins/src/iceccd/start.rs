@@ -174,6 +174,7 @@ fn start_launcher(options: &Options, root: bool, base: &Path, slots: u32) -> Res
         nice: options.nice,
         limits: JobLimits { memory: u64::MAX, ..JobLimits::default() },
         unpack: unpack_archive,
+        detached: options.detach,
     };
     Launcher::start(config).map_err(|e| Failure::from_error(&e))
 }
@@ -371,30 +372,34 @@ fn create_env() -> PathBuf {
 }
 
 fn open_doors(options: &Options, root: bool, no_remote: bool) -> Result<Doors, Failure> {
-    let failed = |e: ListenError| Failure::from_error(&e);
     let (path, mode) = socket_path(root)?;
-    let unix = Listener::unix(&path, mode).map_err(failed)?;
-    if no_remote {
-        return Ok(Doors { unix, tcp: Vec::new() });
-    }
-    for tries in 1.. {
+    let unix = Listener::unix(&path, mode).map_err(|e| Failure::from_error(&e))?;
+    let tcp = if no_remote { Vec::new() } else { bind_tcp(options)? };
+    Ok(Doors { unix, tcp })
+}
+
+/// A taken port may become free: it is tried again a few times.
+fn bind_tcp(options: &Options) -> Result<Vec<Listener>, Failure> {
+    let mut tries = 1;
+    loop {
         let bound = match &options.interface {
             None => Listener::tcp(options.port).map(|l| vec![l]),
             Some(device) => Listener::tcp_on(device, options.port),
         };
-        match bound {
-            Ok(tcp) => return Ok(Doors { unix, tcp }),
-            Err(e @ ListenError::Bind { .. }) => {
-                error!("Failed to bind address to TCP listen socket: {}", crate::exit::chain(&e));
-                if tries == BIND_TRIES {
-                    return Err(failed(e));
-                }
-                thread::sleep(BIND_PAUSE);
-            }
-            Err(e) => return Err(failed(e)),
+        let failure = match bound {
+            Ok(tcp) => return Ok(tcp),
+            Err(e) => e,
+        };
+        if !matches!(failure, ListenError::Bind { .. }) {
+            return Err(Failure::from_error(&failure));
         }
+        error!("Failed to bind address to TCP listen socket: {}", crate::exit::chain(&failure));
+        if tries == BIND_TRIES {
+            return Err(Failure::from_error(&failure));
+        }
+        tries += 1;
+        thread::sleep(BIND_PAUSE);
     }
-    unreachable!("the loop returns")
 }
 
 /// Where local clients look for us (`spec/daemon.md` 3.2), and who may connect.

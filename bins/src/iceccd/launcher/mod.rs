@@ -71,6 +71,8 @@ pub struct LauncherConfig {
     pub limits: JobLimits,
     /// The unpacker: `toolchain`'s, as a plain function.
     pub unpack: UnpackFn,
+    /// The daemon detaches (`-d`): who started it must not wait for a terminal or pipe that the launcher holds.
+    pub detached: bool,
 }
 
 /// Why the launcher did not do what it was asked.

@@ -2,6 +2,7 @@
 
 use super::request::{EXTRA_SLOT, LISTS_MAX, Lists, PACKET_MAX, Program, Request};
 use super::{JobLimits, LauncherConfig, UNPACKING};
+use crate::background;
 use ice_core::env::EnvId;
 use ice_sandbox::apply::{SingleThread, block_signals, close_others, reap};
 use ice_sandbox::channel::{self, Packet};
@@ -70,7 +71,9 @@ pub(super) fn start(config: LauncherConfig) -> Result<(OwnedFd, Pid, Guarantees)
 /// The whole life of the launcher; its exit status.
 fn live(single: &SingleThread, number: i32, socket: &OwnedFd, config: LauncherConfig, parent: u32) -> i32 {
     close_others(&[number]);
-    let mut serve = match prepare(single, config) {
+    let silenced = if config.detached { background::silence() } else { Ok(()) };
+    let prepared = silenced.map_err(Error::step("let the terminal go")).and_then(|()| prepare(single, config));
+    let mut serve = match prepared {
         Ok(serve) => serve,
         Err(e) => {
             let _ = channel::send(socket.as_fd(), format!("-{e}").as_bytes(), &[]);

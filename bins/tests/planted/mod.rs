@@ -1,0 +1,62 @@
+//! An environment of this host's own programs, put together without the project's packer: by a test that needs one, quickly.
+
+#![allow(dead_code, reason = "each test program uses another part")]
+
+use std::collections::BTreeMap;
+use std::error::Error;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+/// Folders that an environment has though nothing need be in them.
+pub const FOLDERS: [&str; 4] = ["tmp", "dev", "usr/bin", "bin"];
+
+/// What compiles C.
+pub const C: [&str; 4] = ["gcc", "cc1", "as", "true"];
+
+/// Where in the environment each file has its place, and where on this host it is: these programs, and the libraries of all. A program
+/// of gcc's own is asked for at gcc.
+pub fn files(programs: &[&str]) -> Result<BTreeMap<String, PathBuf>, Box<dyn Error>> {
+    let mut files = BTreeMap::new();
+    for name in programs {
+        let from = program(name)?.canonicalize()?;
+        let ldd = String::from_utf8(Command::new("ldd").arg(&from).output()?.stdout)?;
+        for library in ldd.split_whitespace().filter(|word| word.starts_with('/')) {
+            files.insert(library.trim_start_matches('/').to_owned(), PathBuf::from(library));
+        }
+        let folder = if *name == "true" { "bin" } else { "usr/bin" };
+        files.insert(format!("{folder}/{name}"), from);
+    }
+    Ok(files)
+}
+
+/// The same as an archive, with these files of text, which can be run, besides.
+pub fn archive(programs: &[&str], scripts: &[(&str, &str)]) -> Result<Vec<u8>, Box<dyn Error>> {
+    let mut tar = tar::Builder::new(zstd::Encoder::new(Vec::new(), 1)?);
+    let mut header = tar::Header::new_gnu();
+    header.set_mode(0o755);
+    for folder in FOLDERS {
+        header.set_entry_type(tar::EntryType::Directory);
+        tar.append_data(&mut header, folder, std::io::empty())?;
+    }
+    for (path, from) in files(programs)? {
+        tar.append_path_with_name(from, path)?;
+    }
+    for (path, text) in scripts {
+        header.set_entry_type(tar::EntryType::Regular);
+        header.set_size(text.len() as u64);
+        tar.append_data(&mut header, path, text.as_bytes())?;
+    }
+    Ok(tar.into_inner()?.finish()?)
+}
+
+fn program(name: &str) -> Result<PathBuf, Box<dyn Error>> {
+    let out = Command::new("gcc").arg(format!("-print-prog-name={name}")).output()?;
+    let path = PathBuf::from(String::from_utf8(out.stdout)?.trim());
+    if path.is_absolute() { Ok(path) } else { which(&path) }
+}
+
+fn which(name: &Path) -> Result<PathBuf, Box<dyn Error>> {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let found = std::env::split_paths(&path).map(|folder| folder.join(name)).find(|path| path.is_file());
+    found.ok_or_else(|| format!("no {} on this host", name.display()).into())
+}
