@@ -32,34 +32,51 @@ pub fn announcement(version: u8, start: u64, netname: &str) -> Vec<u8> {
     bytes
 }
 
-/// Answers queries on this port as such a scheduler until it is dropped.
-pub fn answering_as(port: u16, version: u8, start: u64, netname: &str) -> Answering {
-    let socket = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, port)).unwrap();
-    socket.set_read_timeout(Some(Duration::from_millis(50))).unwrap();
+/// What a scheduler says of itself when it is asked.
+#[derive(Clone, Debug)]
+pub struct Claim {
+    /// The port it is asked on and answers from.
+    pub port: u16,
+    /// Its version.
+    pub version: u8,
+    /// When it started.
+    pub start: u64,
+    /// The net it serves.
+    pub netname: String,
+}
+
+/// Answers queries as these schedulers until it is dropped. All answers leave, in this order, when the last port is asked, so that they
+/// arrive together however busy the machine is: who asks several ports at once has that one asked last.
+#[track_caller]
+pub fn answering(claims: &[Claim]) -> Answering {
+    let bind = |claim: &Claim| (UdpSocket::bind((Ipv4Addr::UNSPECIFIED, claim.port)).unwrap(), claim.clone());
+    let sockets: Vec<_> = claims.iter().map(bind).collect();
     let stop = Arc::new(AtomicBool::new(false));
-    let (stopped, netname) = (Arc::clone(&stop), netname.to_owned());
+    let stopped = Arc::clone(&stop);
     let thread = std::thread::spawn(move || {
+        let Some((last, _)) = sockets.last() else { return };
+        let _ = last.set_read_timeout(Some(Duration::from_millis(50)));
         let mut asked = [0; 512];
         while !stopped.load(Ordering::Relaxed) {
-            if let Ok((1, from)) = socket.recv_from(&mut asked) {
-                answer(&socket, from, asked[0], version, start, &netname);
+            if let Ok((1, from)) = last.recv_from(&mut asked) {
+                sockets.iter().for_each(|(socket, claim)| answer(socket, from, asked[0], claim));
             }
         }
     });
     Answering { stop, thread: Some(thread) }
 }
 
-fn answer(socket: &UdpSocket, to: SocketAddr, asker: u8, version: u8, start: u64, netname: &str) {
+fn answer(socket: &UdpSocket, to: SocketAddr, asker: u8, claim: &Claim) {
     let mut bytes = vec![asker.wrapping_add(3)];
-    bytes.extend_from_slice(&u32::from(version).to_be_bytes());
-    bytes.extend_from_slice(&((start >> 32) as u32).to_be_bytes());
-    bytes.extend_from_slice(&(start as u32).to_be_bytes());
-    bytes.extend_from_slice(netname.as_bytes());
+    bytes.extend_from_slice(&u32::from(claim.version).to_be_bytes());
+    bytes.extend_from_slice(&((claim.start >> 32) as u32).to_be_bytes());
+    bytes.extend_from_slice(&(claim.start as u32).to_be_bytes());
+    bytes.extend_from_slice(claim.netname.as_bytes());
     bytes.resize(268, 0);
     let _ = socket.send_to(&bytes, to);
 }
 
-/// See [`answering_as`].
+/// See [`answering`].
 #[derive(Debug)]
 pub struct Answering {
     stop: Arc<AtomicBool>,

@@ -16,6 +16,7 @@ mod daemon;
 mod datagram;
 mod door;
 mod monitor;
+mod process;
 mod remote;
 mod scheduler;
 mod text;
@@ -23,15 +24,17 @@ mod text;
 #[allow(unused_imports, reason = "as above")]
 pub use daemon::{Answer, Daemon, Setup, ask, env};
 #[allow(unused_imports, reason = "as above")]
-pub use datagram::{announcement, answering_as, query};
+pub use datagram::{Claim, announcement, answering, query};
 #[allow(unused_imports, reason = "as above")]
 pub use door::{Door, silent_port, unused_port};
 #[allow(unused_imports, reason = "as above")]
 pub use monitor::{Monitor, fields};
 #[allow(unused_imports, reason = "as above")]
-pub use remote::{Client, CompileServer, SchedulerDouble};
+pub use process::{Ended, Process, children, processes_with, run};
 #[allow(unused_imports, reason = "as above")]
-pub use scheduler::{Ended, Kind, Options, Scheduler, free_ports, run_to_end, scratch};
+pub use remote::{Client, CompileServer, Link, SchedulerDouble};
+#[allow(unused_imports, reason = "as above")]
+pub use scheduler::{Kind, Options, Scheduler, free_ports, run_to_end, scratch};
 #[allow(unused_imports, reason = "as above")]
 pub use text::TextPeer;
 

@@ -4,12 +4,13 @@ use std::net::{Ipv4Addr, TcpListener};
 use std::path::Path;
 use std::time::Duration;
 
-use ice_core::message::{CompileFile, CompileResult, CsConf, Login, Message};
+use ice_core::message::{CompileFile, CompileResult, CsConf, EnvTarget, Login, Message};
 use ice_core::version::Version;
 use ice_net::compress::{Packer, Unpacker};
 use ice_net::conn::Conn;
 use ice_net::deadline::{Deadline, Step};
 use ice_net::dial::unix;
+use ice_net::error::ConnError;
 
 use super::{LIMIT, dial, holds_within, within};
 
@@ -42,6 +43,55 @@ impl Client {
     #[track_caller]
     pub fn next(&mut self) -> Message {
         self.conn.recv(within(LIMIT)).unwrap_or_else(|e| panic!("no message for the client: {e}"))
+    }
+
+    /// Brings an environment.
+    #[track_caller]
+    pub fn transfer(&mut self, environment: &EnvTarget, archive: &[u8]) {
+        self.send(&Message::TransferEnv(environment.clone()));
+        self.send_file(archive);
+    }
+
+    /// Whether the server can use that environment.
+    #[track_caller]
+    pub fn verify(&mut self, environment: &EnvTarget) -> bool {
+        self.send(&Message::VerifyEnv(environment.clone()));
+        match self.next() {
+            Message::VerifyEnvResult { ok } => ok != 0,
+            other => panic!("VERIFY_ENV_RESULT was expected, but it is {other:?}"),
+        }
+    }
+
+    /// Has a source compiled; see [`Client::result`].
+    #[track_caller]
+    pub fn compile(&mut self, job: &CompileFile, source: &[u8]) -> (CompileResult, Vec<u8>) {
+        self.send(&Message::CompileFile(job.clone()));
+        self.send_file(source);
+        self.result()
+    }
+
+    /// What became of a job: its result, and the object if there is one.
+    #[track_caller]
+    pub fn result(&mut self) -> (CompileResult, Vec<u8>) {
+        let result = match self.next() {
+            Message::CompileResult(result) => result,
+            other => panic!("COMPILE_RESULT was expected, but it is {other:?}"),
+        };
+        let object = if result.status == 0 { self.read_file() } else { Vec::new() };
+        (result, object)
+    }
+
+    /// Waits until the other side closes; what it says before.
+    #[track_caller]
+    pub fn until_closed(&mut self) -> Vec<Message> {
+        let mut said = Vec::new();
+        loop {
+            match self.conn.recv(within(LIMIT)) {
+                Ok(message) => said.push(message),
+                Err(ConnError::TimedOut { .. }) => panic!("it was not closed; it said {said:?}"),
+                Err(_) => return said,
+            }
+        }
     }
 
     /// Sends a file in pieces, and its end.
@@ -112,17 +162,70 @@ impl SchedulerDouble {
 
     /// The next daemon: its LOGIN is read, CS_CONF is sent.
     #[track_caller]
-    pub fn accept(&self) -> (Conn, Login) {
+    pub fn accept(&self) -> Link {
         let mut conn = self.0.accept();
         let login = match conn.recv(within(LIMIT)) {
             Ok(Message::Login(login)) => login,
             other => panic!("LOGIN was expected, but it is {other:?}"),
         };
-        if conn.version().has_cs_conf() {
-            let conf = CsConf { max_pong: 3, max_ping: 36, extra: "".into() };
-            conn.send(&Message::CsConf(conf), within(LIMIT)).unwrap();
+        let mut link = Link { conn, login };
+        link.configure();
+        link
+    }
+
+    /// Whether somebody comes in time.
+    pub fn is_visited_within(&self, limit: Duration) -> bool {
+        self.0.next_within(limit).is_some()
+    }
+}
+
+/// A daemon under test that has logged in, as its scheduler has it.
+#[derive(Debug)]
+pub struct Link {
+    /// The connection.
+    pub conn: Conn,
+    /// Its first LOGIN.
+    pub login: Login,
+}
+
+impl Link {
+    /// Says something to the daemon.
+    #[track_caller]
+    pub fn send(&mut self, message: &Message) {
+        self.conn.send(message, within(LIMIT)).unwrap();
+    }
+
+    /// The next message but for reports of its load. A LOGIN is answered.
+    #[track_caller]
+    pub fn next(&mut self) -> Message {
+        loop {
+            match self.conn.recv(within(LIMIT)) {
+                Ok(Message::Stats(_)) => {}
+                Ok(Message::Login(_)) => self.configure(),
+                Ok(message) => return message,
+                Err(e) => panic!("no message for the scheduler: {e}"),
+            }
         }
-        (conn, login)
+    }
+
+    /// All that the daemon has told until now, as [`Link::next`] gives it.
+    #[track_caller]
+    pub fn told(&mut self) -> Vec<Message> {
+        self.send(&Message::GetInternals);
+        let mut told = Vec::new();
+        loop {
+            match self.next() {
+                Message::StatusText { .. } => return told,
+                message => told.push(message),
+            }
+        }
+    }
+
+    fn configure(&mut self) {
+        if self.conn.version().has_cs_conf() {
+            let conf = CsConf { max_pong: 3, max_ping: 36, extra: "".into() };
+            self.send(&Message::CsConf(conf));
+        }
     }
 }
 
@@ -142,8 +245,12 @@ impl Listening {
 
     #[track_caller]
     fn accept(&self) -> Conn {
+        self.next_within(LIMIT).unwrap_or_else(|| panic!("nobody came to port {} within {LIMIT:?}", self.port))
+    }
+
+    fn next_within(&self, limit: Duration) -> Option<Conn> {
         let mut found = None;
-        holds_within(LIMIT, || {
+        holds_within(limit, || {
             if let Ok((stream, _)) = self.listener.accept() {
                 stream.set_nonblocking(false).unwrap();
                 let deadline = Deadline::after(Step::Offer, Duration::from_secs(5));
@@ -151,7 +258,7 @@ impl Listening {
             }
             found.is_some()
         });
-        found.unwrap_or_else(|| panic!("nobody came to port {} within {LIMIT:?}", self.port))
+        found
     }
 }
 

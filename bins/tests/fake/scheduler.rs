@@ -1,21 +1,19 @@
 //! A started scheduler: ours or Debian's 1.4.
 
-use std::fs::{self, File};
 use std::net::{Ipv4Addr, TcpListener, UdpSocket};
+use std::ops::{Deref, DerefMut};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, ExitStatus, Stdio};
+use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use nix::sys::signal::{Signal, kill};
-use nix::unistd::Pid;
-
 use super::daemon::{Daemon, Setup};
 use super::monitor::Monitor;
+use super::process::{Ended, Process, run};
 use super::text::TextPeer;
-use super::{LIMIT, holds_within, until};
+use super::{LIMIT, holds_within};
 
 /// Where Debian puts 1.4's scheduler.
 const DEBIAN: &str = "/usr/sbin/icecc-scheduler";
@@ -79,9 +77,8 @@ pub struct Scheduler {
     /// The netname it serves.
     pub netname: String,
     kind: Kind,
-    child: Child,
-    log: PathBuf,
     nudge: Option<Nudge>,
+    process: Process,
 }
 
 impl Scheduler {
@@ -105,19 +102,17 @@ impl Scheduler {
     /// Starts one on this port; `None` if it ended at once.
     pub fn try_start(kind: Kind, options: &Options, port: u16) -> Option<Self> {
         let netname = options.netname.clone().unwrap_or_else(|| format!("net{port}"));
-        let log = scratch(&format!("scheduler-{port}.log"));
-        let file = File::create(&log).unwrap();
         let mut command = Command::new(kind.path());
         command.args(["-p", &port.to_string(), "-n", &netname]);
         if !options.quiet {
             command.arg("-vvv");
         }
         command.args(&options.args).env("ICECC_TESTS", "1").envs(options.env.iter().cloned());
-        let child = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(file).spawn().unwrap();
-        let mut started = Self { port, netname, kind, child, log, nudge: None };
+        let process = Process::start(command, scratch(&format!("scheduler-{port}.log")));
+        let mut started = Self { port, netname, kind, nudge: None, process };
         let mut ended = false;
         let ready = holds_within(LIMIT, || {
-            ended = started.child.try_wait().unwrap().is_some();
+            ended = started.ended().is_some();
             ended || started.is_ready(options)
         });
         assert!(ready, "{} is not ready: {}", kind.path(), started.log());
@@ -146,61 +141,6 @@ impl Scheduler {
         self.kind.is_ours()
     }
 
-    /// Its number as a process.
-    pub fn pid(&self) -> u32 {
-        self.child.id()
-    }
-
-    /// Its log so far.
-    pub fn log(&self) -> String {
-        String::from_utf8_lossy(&fs::read(&self.log).unwrap_or_default()).into_owned()
-    }
-
-    /// Waits for a line with this text.
-    #[track_caller]
-    pub fn until_log(&self, text: &str) {
-        until(&format!("{text:?} in the log"), || self.log().contains(text));
-    }
-
-    /// Sends it a signal.
-    pub fn signal(&self, signal: Signal) {
-        kill(Pid::from_raw(self.child.id() as i32), signal).unwrap();
-    }
-
-    /// How it ended, if it does so in time.
-    pub fn ended_within(&mut self, limit: Duration) -> Option<ExitStatus> {
-        let mut status = None;
-        holds_within(limit, || {
-            status = self.child.try_wait().unwrap();
-            status.is_some()
-        });
-        status
-    }
-
-    /// Memory it holds, in KiB.
-    pub fn resident_kib(&self) -> u64 {
-        self.proc_number("status", "VmRSS:")
-    }
-
-    /// Open descriptors.
-    pub fn descriptors(&self) -> usize {
-        fs::read_dir(format!("/proc/{}/fd", self.pid())).map_or(0, Iterator::count)
-    }
-
-    /// CPU time used, in milliseconds.
-    pub fn cpu_ms(&self) -> u64 {
-        let stat = fs::read_to_string(format!("/proc/{}/stat", self.pid())).unwrap_or_default();
-        let after = stat.rsplit(')').next().unwrap_or_default();
-        after.split_whitespace().skip(11).take(2).filter_map(|n| n.parse::<u64>().ok()).sum::<u64>() * 10
-    }
-
-    /// A number in one of its files below `/proc`.
-    pub fn proc_number(&self, file: &str, key: &str) -> u64 {
-        let text = fs::read_to_string(format!("/proc/{}/{file}", self.pid())).unwrap_or_default();
-        let line = text.lines().find_map(|line| line.strip_prefix(key)).unwrap_or_default().to_owned();
-        line.split_whitespace().next().and_then(|n| n.parse().ok()).unwrap_or(0)
-    }
-
     /// A daemon logs in.
     #[track_caller]
     pub fn host(&self, setup: Setup) -> Daemon {
@@ -219,19 +159,17 @@ impl Scheduler {
     }
 }
 
-impl Drop for Scheduler {
-    fn drop(&mut self) {
-        drop(self.nudge.take());
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-        if std::thread::panicking() {
-            let log = self.log();
-            let lines: Vec<&str> = log.lines().collect();
-            println!("--- end of the log of {}, kept whole as {}:", self.kind.path(), self.log.display());
-            lines.iter().rev().take(60).rev().for_each(|line| println!("{line}"));
-            return;
-        }
-        let _ = fs::remove_file(&self.log);
+impl Deref for Scheduler {
+    type Target = Process;
+
+    fn deref(&self) -> &Process {
+        &self.process
+    }
+}
+
+impl DerefMut for Scheduler {
+    fn deref_mut(&mut self) -> &mut Process {
+        &mut self.process
     }
 }
 
@@ -266,39 +204,12 @@ impl Drop for Nudge {
     }
 }
 
-/// How a program ended.
-#[derive(Debug)]
-pub struct Ended {
-    /// Its exit code.
-    pub code: Option<i32>,
-    /// What it printed.
-    pub stdout: String,
-    /// What it complained of.
-    pub stderr: String,
-}
-
-/// Runs a program that ends by itself; killed, and without a code, if it does not.
+/// Runs a scheduler that ends by itself; killed, and without a code, if it does not.
+#[track_caller]
 pub fn run_to_end(kind: Kind, args: &[&str], limit: Duration) -> Ended {
-    let path = |name: &str| scratch(&format!("run-{name}-{}", NEXT.fetch_add(1, Ordering::Relaxed)));
-    let (out, err) = (path("out"), path("err"));
     let mut command = Command::new(kind.path());
-    command.args(args).env("ICECC_TESTS", "1").stdin(Stdio::null());
-    command.stdout(File::create(&out).unwrap()).stderr(File::create(&err).unwrap());
-    let mut child = command.spawn().unwrap();
-    let mut code = None;
-    let ended = holds_within(limit, || {
-        code = child.try_wait().unwrap().map(|status| status.code());
-        code.is_some()
-    });
-    if !ended {
-        let _ = child.kill();
-        let _ = child.wait();
-    }
-    let read = |path: &Path| String::from_utf8_lossy(&fs::read(path).unwrap_or_default()).into_owned();
-    let ended = Ended { code: code.flatten(), stdout: read(&out), stderr: read(&err) };
-    let _ = fs::remove_file(out);
-    let _ = fs::remove_file(err);
-    ended
+    command.args(args).env("ICECC_TESTS", "1");
+    run(command, limit)
 }
 
 static NEXT: AtomicU32 = AtomicU32::new(0);

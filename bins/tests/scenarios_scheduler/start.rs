@@ -11,8 +11,8 @@ use nix::sys::signal::Signal;
 use nix::unistd::Uid;
 
 use crate::fake::{
-    Kind, LIMIT, Options, Scheduler, Setup, announcement, answering_as, free_ports, holds_within, query, run_to_end,
-    scratch, until,
+    Claim, Kind, LIMIT, Options, Scheduler, Setup, announcement, answering, free_ports, holds_within, processes_with,
+    query, run_to_end, scratch, until,
 };
 use crate::{OURS, both, both_kinds, ours};
 
@@ -92,17 +92,6 @@ fn detached(kind: Kind) {
     nix::sys::signal::kill(nix::unistd::Pid::from_raw(pid[0]), Signal::SIGTERM).unwrap();
     until("the end of a detached scheduler", || processes_with(&netname).is_empty());
     let _ = fs::remove_dir_all(folder);
-}
-
-/// Processes with this argument.
-fn processes_with(argument: &str) -> Vec<i32> {
-    let numbers = fs::read_dir("/proc").unwrap().filter_map(|e| e.ok()?.file_name().to_str()?.parse::<i32>().ok());
-    numbers
-        .filter(|pid| {
-            let line = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
-            line.split(|b| *b == 0).any(|a| a == argument.as_bytes())
-        })
-        .collect()
 }
 
 /// A folder in which everybody may write.
@@ -284,7 +273,7 @@ fn s08_announcements() {
                 host.fence();
             }
             for (version, start) in [(43u8, 1), (44, now() + 100), (127, 1)] {
-                let _winner = answering_as(twin, version, start, "NETA");
+                let _winner = answering(&[Claim { port: twin, version, start, netname: "NETA".into() }]);
                 said(version, start, "NETA");
                 if persistent {
                     scheduler.until_log(&format!("(version {version}, netname NETA)"));
