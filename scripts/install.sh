@@ -1,16 +1,17 @@
 #!/bin/sh
 # Builds the programs and installs them.
 #
-#   scripts/install.sh --prefix P [--destdir D] [--no-bin-links] [--debian] [--no-build]
+#   scripts/install.sh --prefix P [--destdir D] [--no-bin-links] [--debian] [--no-build | --programs FOLDER]
 #
 # P/bin: icecc icerun icecc-create-env icecc-test-env icedump; P/sbin: iceccd icecc-scheduler scheduler;
-# P/libexec/icecc/bin: compiler-named links to icecc. In a prefix of its own (not /usr, /usr/local) the compiler links
-# are in P/bin too, so that PATH=P/bin:$PATH is all a user needs; --no-bin-links leaves those out.
-# --debian: the paths of Debian's package icecc (links in P/lib/icecc/bin, no link named scheduler).
+# P/libexec/icecc/bin: compiler-named links to icecc; P/lib/icecc/service: starts and ends daemon and scheduler. In a prefix of its own
+# (not /usr, /usr/local) the compiler links are in P/bin too, so that PATH=P/bin:$PATH is all a user needs; --no-bin-links leaves
+# those out. --debian: the paths of Debian's package icecc (links in P/lib/icecc/bin, no link named scheduler), and its settings,
+# service scripts, units and log rotation in D/etc and P/lib/systemd. FOLDER: programs built already.
 set -eu
 root=$(cd "$(dirname "$0")/.." && pwd)
 . "$root/scripts/prepare.sh"
-prefix= destdir= bin_links=yes debian=no build=yes
+prefix= destdir= bin_links=yes debian=no build=yes target=${CARGO_TARGET_DIR:-$root/target}/release
 
 usage() {
     sed -n 's/^# \{0,1\}//; 2,10p' "$0"
@@ -25,6 +26,7 @@ while [ $# -gt 0 ]; do
         --no-bin-links) bin_links=no ;;
         --debian) debian=yes ;;
         --no-build) build=no ;;
+        --programs) target=${2?"--programs wants a folder"} build=no; shift ;;
         -h | --help) usage 0 ;;
         *) say "unknown option $1" >&2; usage 2 >&2 ;;
     esac
@@ -38,7 +40,6 @@ case $prefix in /usr | /usr/local) bin_links=no ;; esac
 links=libexec/icecc/bin
 [ $debian = no ] || { links=lib/icecc/bin; bin_links=no; }
 
-target=${CARGO_TARGET_DIR:-$root/target}/release
 if [ $build = yes ]; then
     need_cargo
     (cd "$root" && cargo build -q --release --bins)
@@ -57,4 +58,21 @@ for name in cc c++ gcc g++ clang clang++; do
     ln -sf "$up/bin/icecc" "$to/$links/$name"
     [ $bin_links = no ] || ln -sf icecc "$to/bin/$name"
 done
+
+# fill MODE FILE TO: one of scripts/service, which names the prefix.
+fill() {
+    mkdir -p "$(dirname "$3")"
+    sed "s|@prefix@|$prefix|g" "$root/scripts/service/$2" >"$3"
+    chmod "$1" "$3"
+}
+fill 755 service "$to/lib/icecc/service"
+if [ $debian = yes ]; then
+    ln -sf ../../bin/icecc-create-env "$to/lib/icecc/icecc-create-env"
+    for name in iceccd icecc-scheduler; do
+        fill 755 $name.init "$destdir/etc/init.d/$name"
+        fill 644 $name.service "$to/lib/systemd/system/$name.service"
+    done
+    fill 644 logrotate "$destdir/etc/logrotate.d/icecc"
+    [ -e "$destdir/etc/icecc/icecc.conf" ] || fill 644 icecc.conf "$destdir/etc/icecc/icecc.conf"
+fi
 say "installed to $to"

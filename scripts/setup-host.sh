@@ -1,11 +1,12 @@
 #!/bin/sh
-# Makes a host of the farm after scripts/install.sh: the account of the daemon, its folders, and its service.
+# Makes a host of the farm after scripts/install.sh: the account of the daemon, its folders, settings, services and log rotation.
 #
 #   scripts/setup-host.sh [--prefix P] [--scheduler] [--scheduler-host HOST] [--dry-run]
 #
 # P: where install.sh put the programs (default /opt/icecream). --scheduler: this host runs the scheduler too.
-# HOST: where broadcasts do not reach the scheduler. Needs root; may be run again at any time.
+# HOST: where broadcasts do not reach the scheduler. Needs root; may be run again at any time. Settings: /etc/icecc/icecc.conf.
 set -eu
+files=$(cd "$(dirname "$0")/service" && pwd)
 
 usage() {
     sed -n 's/^# \{0,1\}//; 2,7p' "$0"
@@ -37,52 +38,32 @@ for folder in /var/cache/icecc /var/log/icecc; do
     [ -d "$folder" ] && [ "$(stat -c %U "$folder")" = icecc ] || do_it install -d -o icecc -g icecc -m 0775 "$folder"
 done
 
-# service NAME TEXT: writes a unit if it is another than before, and starts it.
+# put FILE TO: writes one of scripts/service if it is another than before.
 changed=no
-service() {
-    unit=/etc/systemd/system/$1.service
-    if [ "$(cat "$unit" 2>/dev/null)" != "$2" ]; then
-        changed=yes
-        echo "+ write $unit" >&2
-        [ $dry = yes ] || printf '%s\n' "$2" >"$unit"
-    fi
+put() {
+    text=$(sed "s|@prefix@|$prefix|g" "$files/$1")
+    [ "$(cat "$2" 2>/dev/null)" != "$text" ] || return 0
+    changed=yes
+    echo "+ write $2" >&2
+    [ $dry = yes ] || { mkdir -p "$(dirname "$2")" && printf '%s\n' "$text" >"$2"; }
 }
+[ -e /etc/icecc/icecc.conf ] || put icecc.conf /etc/icecc/icecc.conf
+line="ICECC_SCHEDULER_HOST=\"$host\""
+if [ -n "$host" ] && ! grep -qsxF "$line" /etc/icecc/icecc.conf; then
+    changed=yes
+    do_it sed -i "/^ICECC_SCHEDULER_HOST=/d; \$ a $line" /etc/icecc/icecc.conf
+fi
+[ ! -d /etc/logrotate.d ] || put logrotate /etc/logrotate.d/icecc
+services=iceccd
+[ $with_scheduler = no ] || services="$services icecc-scheduler"
 if command -v systemctl >/dev/null && [ -d /run/systemd/system ] || [ $dry = yes ]; then
-    services=iceccd
-    service iceccd "[Unit]
-Description=icecream compile daemon
-After=network-online.target
-Wants=network-online.target
-
-[Service]
-ExecStart=$prefix/sbin/iceccd${host:+ -s $host} -l /var/log/icecc/iceccd.log
-RuntimeDirectory=icecc
-Restart=on-failure
-KillMode=mixed
-
-[Install]
-WantedBy=multi-user.target"
-    if [ $with_scheduler = yes ]; then
-        services="$services icecc-scheduler"
-        service icecc-scheduler "[Unit]
-Description=icecream scheduler
-After=network-online.target
-Wants=network-online.target
-
-[Service]
-User=icecc
-ExecStart=$prefix/sbin/icecc-scheduler -l /var/log/icecc/scheduler.log
-Restart=on-failure
-
-[Install]
-WantedBy=multi-user.target"
-    fi
+    for name in $services; do put $name.service /etc/systemd/system/$name.service; done
     [ $changed = no ] || do_it systemctl daemon-reload
     for name in $services; do
         if [ $changed = yes ] || ! systemctl -q is-active "$name" 2>/dev/null; then do_it systemctl enable "$name"; do_it systemctl restart "$name"; fi
     done
 else
-    echo "no systemd: start by hand: $prefix/sbin/iceccd -d${host:+ -s $host}"
-    [ $with_scheduler = no ] || echo "                          $prefix/sbin/icecc-scheduler -d"
+    echo "no systemd: start by hand:"
+    for name in $services; do echo "    $prefix/lib/icecc/service $name start"; done
 fi
 echo "users put $prefix/bin first in PATH and run make -j20"

@@ -3,9 +3,13 @@
 //! Order in a program: options, [`Start::here`], log, launcher, sockets, [`PidFile::write`], [`drop_root`],
 //! [`Start::ready`].
 
+use std::ffi::OsStr;
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Write};
+use std::os::linux::net::SocketAddrExt;
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::net::{SocketAddr, UnixDatagram};
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -200,9 +204,13 @@ impl Start {
         std::process::exit(start_detached()?);
     }
 
-    /// Tells a waiting parent that all is well, and lets the terminal go. In the foreground nothing happens.
+    /// Tells a waiting parent that all is well, and lets the terminal go; in the foreground tells systemd, if it waits.
     pub fn ready(self) -> io::Result<()> {
         if !self.detached {
+            if let Some(socket) = std::env::var_os("NOTIFY_SOCKET") {
+                // It then gives this service up for want of an answer, and says so.
+                let _ = notify(&socket);
+            }
             return Ok(());
         }
         let null = null()?;
@@ -223,6 +231,15 @@ pub fn silence() -> io::Result<()> {
 
 fn null() -> io::Result<File> {
     OpenOptions::new().read(true).write(true).open("/dev/null")
+}
+
+/// What a unit of `Type=notify` waits for. A name that begins with `@` is no path.
+fn notify(socket: &OsStr) -> io::Result<()> {
+    let address = match socket.as_bytes().split_first() {
+        Some((b'@', name)) => SocketAddr::from_abstract_name(name)?,
+        _ => SocketAddr::from_pathname(socket)?,
+    };
+    UnixDatagram::unbound()?.send_to_addr(b"READY=1", &address).map(|_| ())
 }
 
 /// The waiting half: the exit code for the caller.
@@ -298,6 +315,24 @@ mod tests {
         assert!(map_has("0 1000 1\n", 0) && !map_has("0 1000 1\n", 1));
         assert!(map_has("0 1000 1\n1 100000 65536\n", 65_534));
         assert!(!map_has("", 0));
+    }
+
+    #[test]
+    fn systemd_hears_of_it_by_path_and_by_name() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("notify");
+        let name = format!("icecream-rs-{}", std::process::id());
+        let hears = |bound: UnixDatagram, told: &OsStr| {
+            bound.set_read_timeout(Some(std::time::Duration::from_secs(10))).unwrap();
+            notify(told).unwrap();
+            let mut heard = [0; 64];
+            let length = bound.recv(&mut heard).unwrap();
+            assert_eq!(&heard[..length], b"READY=1");
+        };
+        hears(UnixDatagram::bind(&path).unwrap(), path.as_os_str());
+        let address = SocketAddr::from_abstract_name(&name).unwrap();
+        hears(UnixDatagram::bind_addr(&address).unwrap(), OsStr::new(&format!("@{name}")));
+        assert!(notify(OsStr::new("/nonexistent/notify")).is_err());
     }
 
     #[test]

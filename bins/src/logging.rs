@@ -8,18 +8,21 @@ mod zone;
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::process;
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use log::LevelFilter;
+use nix::unistd::Uid;
 use parking_lot::Mutex;
 use simplelog::{ConfigBuilder, WriteLogger};
 use time::OffsetDateTime;
 use time::format_description::BorrowedFormatItem;
 use time::macros::format_description;
 
+use crate::background::{self, Account};
 use zone::Zone;
 
 const CLOCK: &[BorrowedFormatItem<'_>] = format_description!("[year]-[month]-[day] [hour]:[minute]:[second]");
@@ -91,6 +94,27 @@ pub fn start(target: Target, level: LevelFilter, prefix: Prefix) -> Result<Log, 
     config.set_location_level(LevelFilter::Off);
     WriteLogger::init(level, config.build(), log.clone()).map_err(|_| LogError::Twice)?;
     Ok(log)
+}
+
+/// As [`start`], for a service that may still be root: the file is opened with the rights of `account`. In a folder of the account
+/// only those count, or a link there would have root append to any file, and give that file away. In a folder that is root's alone
+/// root makes the file and gives it to the account, which opens it again at HUP. (1.4 opens it after giving up root, so that as
+/// shipped no log ever appears.)
+pub fn start_service(account: &Account, path: &Path, level: LevelFilter) -> Result<Log, LogError> {
+    let open = || start(Target::File(path.to_path_buf()), level, Prefix::Service);
+    match background::as_account(account, open) {
+        Err(LogError::Open { .. }) if Uid::effective().is_root() && path.parent().is_some_and(is_roots) => {
+            open().inspect(|_| {
+                let _ = std::os::unix::fs::lchown(path, Some(account.uid), Some(account.gid));
+            })
+        }
+        opened => opened,
+    }
+}
+
+/// Whether a folder is root's alone.
+fn is_roots(folder: &Path) -> bool {
+    std::fs::metadata(folder).is_ok_and(|m| m.uid() == 0 && m.permissions().mode() & 0o022 == 0)
 }
 
 /// The open log, shared by all threads.

@@ -201,29 +201,13 @@ fn open_log(options: &Options, root: bool) -> Result<Log, Failure> {
         let log = logging::start(target, options.level, Prefix::Service);
         return log.or_else(|_| to_stderr(options));
     };
-    let open = || logging::start(Target::File(file.clone()), options.level, Prefix::Service);
-    // 1.4 opens it after giving up root, so that as shipped no log ever appears. In a folder of the account only the account's
-    // own rights count, or a link there would have root append to any file, and give that file away.
-    let opened = match background::as_account(&options.account, open) {
-        Err(_) if root && file.parent().is_some_and(is_roots) => open().inspect(|_| {
-            // HUP opens it again.
-            let (uid, gid) = (Some(options.account.uid), Some(options.account.gid));
-            let _ = std::os::unix::fs::lchown(&file, uid, gid);
-        }),
-        opened => opened,
-    };
-    match opened {
+    match logging::start_service(&options.account, &file, options.level) {
         Ok(log) => Ok(log),
         Err(e) => {
             eprintln!("iceccd: {}", crate::exit::chain(&e));
             to_stderr(options)
         }
     }
-}
-
-/// Whether a folder is root's alone.
-fn is_roots(folder: &Path) -> bool {
-    fs::metadata(folder).is_ok_and(|m| m.uid() == 0 && m.permissions().mode() & 0o022 == 0)
 }
 
 fn to_stderr(options: &Options) -> Result<Log, Failure> {

@@ -82,12 +82,15 @@ fn run(options: &Options) -> Result<u8, Failure> {
     let start = Start::here(options.detach)?;
     let account = options.account.clone().unwrap_or_else(Account::default_for_service);
     let doors = Doors::open(options.device.as_deref(), options.port);
+    let level = logging::level(options.verbose);
+    let log = match log_target(options, &account) {
+        Target::File(path) => logging::start_service(&account, &path, level),
+        other => logging::start(other, level, Prefix::Service),
+    };
+    let log = log.map_err(|e| Failure::from_error(&e))?;
     let pid_file = doors.as_ref().ok().and_then(|_| PidFile::write().ok());
-    let target = log_target(options, &account);
     let dropped = background::drop_root(&account).map_err(|e| Failure::from_error(&e));
     let result = dropped.and_then(|_| {
-        let level = logging::level(options.verbose);
-        let log = logging::start(target, level, Prefix::Service).map_err(|e| Failure::from_error(&e))?;
         info!("ICECREAM scheduler {VERSION} starting up, port {}", options.port);
         let doors = doors.map_err(|e| {
             error!("{}", chain(&e));

@@ -116,11 +116,16 @@ impl Cluster {
         }
     }
 
-    fn start_services(&self) {
+    /// Gives hosts of ours the archives of compilers that were made before.
+    pub fn put_natives(&self) {
         let ours = |programs: &Programs| Some(programs) == own_programs().ok().as_ref();
         for host in self.lab.hosts().iter().filter(|host| ours(&host.daemon_programs)) {
             natives::put(&host.folder);
         }
+    }
+
+    fn start_services(&self) {
+        self.put_natives();
         let result = self.lab.start_scheduler("h1", None).and_then(|()| {
             process::until("scheduler", SOON, || self.lab.console("help").is_ok())?;
             self.lab.hosts().iter().try_for_each(|host| self.lab.start_daemon(&host.name, None))?;

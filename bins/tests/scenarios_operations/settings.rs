@@ -1,0 +1,99 @@
+//! O6 to O10 and O15: what `/etc/icecc/icecc.conf` and `/etc/default/icecc` say holds, or is refused.
+
+use crate::cluster::SOON;
+use crate::installed::Site;
+
+#[test]
+fn o6_no_jobs_means_one_slot_and_none_of_others() {
+    let Some(site) = Site::up(1) else { return };
+    site.set("h1", "ICECC_MAX_JOBS=\"0\"");
+    site.start_all();
+    let hosts = site.cluster.check(site.cluster.lab.console("listcs"));
+    assert!(hosts.contains("jobs=0/1"), "{hosts}");
+    // No port for them: 10245 is 0x2805, 0A a listening socket.
+    let open = "awk '$4 == \"0A\" && $2 ~ /:2805$/' /proc/net/tcp /proc/net/tcp6";
+    assert_eq!(site.cluster.ok("h1", &[], open).text(), "");
+    site.set("h1", "ICECC_MAX_JOBS=\"1\"");
+    site.ok("h1", "iceccd", "restart");
+    assert_ne!(site.cluster.ok("h1", &[], open).text(), "");
+}
+
+#[test]
+fn o7_the_netname_of_etc_default_wins_for_both() {
+    let Some(site) = Site::up(1) else { return };
+    site.set("h1", "ICECC_NETNAME=\"first\"");
+    site.cluster.ok("h1", &[], "echo 'ICECC_NETNAME=second' >/etc/default/icecc");
+    site.start_all();
+    for name in ["iceccd", "icecc-scheduler"] {
+        assert!(site.started_with("h1", name, &["-n", "second"]), "{:?}", site.words("h1", name));
+    }
+}
+
+#[test]
+fn o8_a_netname_with_a_blank_arrives_whole() {
+    let Some(site) = Site::up(1) else { return };
+    site.set("h1", "ICECC_NETNAME=\"n 1\"");
+    site.start_all();
+    for name in ["iceccd", "icecc-scheduler"] {
+        assert!(site.started_with("h1", name, &["-n", "n 1"]), "{:?}", site.words("h1", name));
+    }
+}
+
+#[test]
+fn o9_junk_is_refused_by_file_line_and_key() {
+    let Some(site) = Site::up(1) else { return };
+    let refused = |action: &str, wanted: &str| {
+        let output = site.service("h1", "iceccd", action);
+        let said = output.error_text();
+        assert_eq!(output.status.code(), Some(6), "{action}: {said}");
+        assert!(said.starts_with(wanted), "{action}: {said}, wanted {wanted}");
+    };
+    let lines = site.cluster.ok("h1", &[], "wc -l </etc/icecc/icecc.conf").text();
+    let next = lines.trim().parse::<u32>().unwrap() + 1;
+    for line in [
+        "ICECC_MAX_JOBS=\"many\"",
+        "ICECC_NICE_LEVEL=5x",
+        "ICECC_CACHE_LIMIT='1 GB'",
+        "ICECC_BASEDIR=cache",
+        "ICECC_LOG_FILE=\"log\"",
+        "  export ICECC_SCHEDULER_HOST='a host'",
+    ] {
+        site.cluster.ok("h1", &[], "cp /etc/icecc/icecc.conf saved");
+        site.set("h1", line);
+        let key = line.trim_start_matches("  export ").split('=').next().unwrap();
+        refused("start", &format!("/etc/icecc/icecc.conf:{next}: {key}: "));
+        assert!(site.words("h1", "iceccd").is_empty(), "{line}: it runs");
+        site.cluster.ok("h1", &[], "cat saved >/etc/icecc/icecc.conf");
+    }
+    // One that runs is not ended for settings with which none can begin.
+    site.ok("h1", "iceccd", "start");
+    let before = site.cluster.called("h1", "iceccd");
+    site.cluster.ok("h1", &[], "printf '\\n\\nICECC_MAX_JOBS=-3\\n' >/etc/default/icecc");
+    refused("restart", "/etc/default/icecc:3: ICECC_MAX_JOBS: ");
+    assert_eq!(site.cluster.called("h1", "iceccd"), before);
+}
+
+#[test]
+fn o10_an_unwritable_cache_is_an_error() {
+    let Some(site) = Site::up(1) else { return };
+    site.cluster.ok("h1", &[], "mkdir -m 755 /var/cache/roots");
+    for folder in ["/var/cache/roots", "/proc/cache"] {
+        site.set("h1", &format!("ICECC_BASEDIR=\"{folder}\""));
+        let output = site.service("h1", "iceccd", "start");
+        assert_eq!(output.status.code(), Some(1), "{folder}");
+        assert!(output.error_text().contains(folder), "{}", output.error_text());
+        assert!(site.words("h1", "iceccd").is_empty(), "{folder}: it runs");
+    }
+}
+
+#[test]
+fn o15_a_variable_names_the_scheduler_that_no_broadcast_finds() {
+    let Some(site) = Site::up(2) else { return };
+    // Nobody answers on the port that broadcasts go to.
+    site.set("h1", "ICECC_SCHEDULER_OPTIONS=\"-p 9000\"");
+    site.ok("h1", "icecc-scheduler", "start");
+    site.set("h2", "export USE_SCHEDULER=10.77.0.1:9000");
+    site.ok("h2", "iceccd", "start");
+    let list = "exec timeout 5 bash -c 'exec 3<>/dev/tcp/127.0.0.1/9001; printf \"listcs\\nquit\\n\" >&3; cat <&3'";
+    site.cluster.until("log-in of h2", SOON, || site.cluster.sh("h1", &[], list).text().contains(" h2 "));
+}
