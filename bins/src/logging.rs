@@ -103,11 +103,10 @@ pub fn start(target: Target, level: LevelFilter, prefix: Prefix) -> Result<Log, 
 pub fn start_service(account: &Account, path: &Path, level: LevelFilter) -> Result<Log, LogError> {
     let open = || start(Target::File(path.to_path_buf()), level, Prefix::Service);
     match background::as_account(account, open) {
-        Err(LogError::Open { .. }) if Uid::effective().is_root() && path.parent().is_some_and(is_roots) => {
-            open().inspect(|_| {
+        Err(LogError::Open { .. }) if Uid::effective().is_root() && path.parent().is_some_and(is_roots) => open()
+            .inspect(|_| {
                 let _ = std::os::unix::fs::lchown(path, Some(account.uid), Some(account.gid));
-            })
-        }
+            }),
         opened => opened,
     }
 }
