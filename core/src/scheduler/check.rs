@@ -2,7 +2,7 @@
 
 use super::cluster::Cluster;
 use super::host::Host;
-use super::jobs::State;
+use super::jobs::{Job, State};
 use super::{Peer, Scheduler, Timer};
 use crate::ids::{HostId, JobId};
 
@@ -17,13 +17,13 @@ impl Scheduler {
         for id in self.jobs.keys() {
             self.check_job(*id)?;
         }
-        let pending = self.jobs.values().filter(|j| j.state == State::Pending).count();
+        let pending = self.jobs.values().filter(|j| self.waits(j)).count();
         if pending != self.queue.len() {
             return Err(format!("{pending} pending jobs, {} in the queue", self.queue.len()));
         }
         for (id, known) in self.cluster.needs.all() {
             let jobs = self.jobs.values().filter(|j| j.need == id).count();
-            let waiting = self.jobs.values().filter(|j| j.need == id && j.state == State::Pending).count();
+            let waiting = self.jobs.values().filter(|j| j.need == id && self.waits(j)).count();
             let installs = self.cluster.hosts().flat_map(|h| h.installing.values()).filter(|i| i.need == id).count();
             if (jobs, waiting, installs) != (known.jobs, known.waiting, known.installing) {
                 return Err(format!("need {id:?}: {known:?} but {jobs} jobs, {waiting} wait, {installs} install"));
@@ -82,8 +82,12 @@ impl Scheduler {
     pub fn check_job(&self, id: JobId) -> Result<(), String> {
         let Some(job) = self.jobs.get(&id) else { return Ok(()) };
         let queued = self.queue.contains(job.lane(), id);
-        if queued != (job.state == State::Pending) {
+        if queued != self.waits(job) {
             return Err(format!("job {id}: {:?} but queued={queued}", job.state));
+        }
+        if self.is_left(job) {
+            let known = self.left.contains(&id) && self.timers.iter().any(|(_, timer)| *timer == Timer::Left);
+            return if known { Ok(()) } else { Err(format!("job {id}: left behind by {}", job.submitter)) };
         }
         if self.cluster.host(job.submitter).is_none_or(|h| !h.asked.contains(&id)) {
             return Err(format!("job {id}: its submitter {} does not know it", job.submitter));
@@ -94,6 +98,13 @@ impl Scheduler {
             }
         }
         Ok(())
+    }
+}
+
+impl Scheduler {
+    /// Whether a job has to be in the queue.
+    fn waits(&self, job: &Job) -> bool {
+        job.state == State::Pending && !self.is_left(job)
     }
 }
 

@@ -58,20 +58,23 @@ impl Scheduler {
     pub(super) fn age(&mut self, id: JobId) {
         let Some(job) = self.jobs.get(&id) else { return };
         let lane = job.lane();
-        self.dequeue(id);
+        if !self.dequeue(id) {
+            return; // its submitter has left
+        }
         if let Some(job) = self.jobs.get_mut(&id) {
             job.level = lane.level.saturating_sub(1);
         }
         self.enqueue(id);
     }
 
-    pub(super) fn dequeue(&mut self, id: JobId) {
-        let Some(job) = self.jobs.get_mut(&id) else { return };
+    /// Takes a job out of the queue, if it is there.
+    pub(super) fn dequeue(&mut self, id: JobId) -> bool {
+        let Some(job) = self.jobs.get_mut(&id) else { return false };
         if let Some(at) = job.age_at.take() {
             self.timers.remove(&(at, Timer::Age(id)));
         }
         let lane = job.lane();
-        self.queue.remove(lane, id);
+        self.queue.remove(lane, id)
     }
 
     /// Places a job, or sends it home if nobody could ever do it; false if it must wait.

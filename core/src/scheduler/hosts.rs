@@ -114,46 +114,6 @@ impl Scheduler {
         }
     }
 
-    /// A host is gone, or is to go: its jobs end, monitors hear of it.
-    pub(super) fn host_left(&mut self, id: HostId, close: Option<CloseReason>) {
-        let Some(host) = self.cluster.host(id) else { return };
-        let (peer, name) = (host.peer, host.name.clone());
-        let mut queued: Vec<JobId> = Vec::new();
-        let mut others: Vec<JobId> = host.jobs.iter().copied().collect();
-        for job in &host.asked {
-            match self.jobs.get(job).map(|j| j.state) {
-                Some(State::Pending) => queued.push(*job),
-                _ => others.push(*job),
-            }
-        }
-        others.sort_unstable();
-        others.dedup();
-        let local: Vec<JobId> = host.local.values().map(|l| l.job).collect();
-        self.note(Level::Info, || Note::RemoveDaemon { host: id, name });
-        self.tell_monitors(&Message::MonStats(offline(id)));
-        for job in queued {
-            self.lose_job(job, Note::StopQueued { job });
-        }
-        for job in others {
-            self.lose_job(job, Note::StopRunning { job });
-        }
-        for job in local {
-            self.tell_monitors(&Message::JobLocalDone { id: job.0 });
-        }
-        self.end_installs(id, |_| true);
-        if let Some(at) = self.cluster.host_mut(id).and_then(|h| h.tick.take()) {
-            self.timers.remove(&(at, Timer::Host(id)));
-        }
-        self.cluster.remove(id);
-        self.freed.remove(&id);
-        self.shrunk = true;
-        self.peers.remove(&peer);
-        self.host_without_internals(id);
-        if let Some(reason) = close {
-            self.close(peer, reason);
-        }
-    }
-
     /// Something came from a host: it lives.
     pub(super) fn heard(&mut self, id: HostId, message: &Message) {
         let now = self.now;

@@ -198,7 +198,7 @@ impl Scheduler {
             self.note(Level::Debug, || Note::DoneUnknown { job: id.0 });
             return;
         }
-        let Some(job) = self.jobs.get(&id) else {
+        let Some(job) = self.jobs.get(&id).filter(|job| !self.is_left(job)) else {
             self.note(Level::Debug, || Note::DoneUnknown { job: id.0 });
             return;
         };
@@ -276,11 +276,11 @@ impl Scheduler {
 
     /// Forgets a job wherever it is. Its server may take another.
     pub(super) fn drop_job(&mut self, id: JobId) {
-        self.dequeue(id);
+        let queued = self.dequeue(id);
         let Some(job) = self.jobs.remove(&id) else { return };
         if let Some(known) = self.cluster.needs.known_mut(job.need) {
             known.jobs -= 1;
-            known.waiting -= usize::from(job.state == State::Pending);
+            known.waiting -= usize::from(queued);
         }
         if let Some(host) = self.cluster.host_mut(job.submitter) {
             host.asked.remove(&id);

@@ -10,6 +10,7 @@ mod dispatch;
 mod host;
 mod hosts;
 mod jobs;
+mod leaving;
 mod monitor;
 mod need;
 mod note;
@@ -202,6 +203,7 @@ enum Timer {
     Age(JobId),
     TextIdle(PeerId),
     Internals(PeerId),
+    Left,
 }
 
 /// What has been, since the start.
@@ -243,6 +245,8 @@ pub struct Scheduler {
     outputs: VecDeque<Output>,
     /// Hosts that may take a job they could not take before.
     freed: BTreeSet<HostId>,
+    /// Jobs of hosts that are gone, not ended yet.
+    left: VecDeque<JobId>,
     /// Hosts became fewer: waiting jobs may have become hopeless.
     shrunk: bool,
     last_number: u32,
@@ -269,6 +273,7 @@ impl Scheduler {
             timers: BTreeSet::new(),
             outputs: VecDeque::new(),
             freed: BTreeSet::new(),
+            left: VecDeque::new(),
             shrunk: false,
             last_number: 0,
             next_host: 0,
@@ -321,6 +326,7 @@ impl Scheduler {
                 Timer::Age(job) => self.age(job),
                 Timer::TextIdle(peer) => self.text_idle(peer),
                 Timer::Internals(peer) => self.internals_over(peer),
+                Timer::Left => self.end_left(),
             }
         }
         self.hand_out();
@@ -387,7 +393,7 @@ impl Scheduler {
         self.monitors.insert(peer, version);
         let mut told: Vec<Message> =
             self.cluster.hosts().map(|h| Message::MonStats(monitor::host_stats(h, false))).collect();
-        for (id, job) in &self.jobs {
+        for (id, job) in self.jobs.iter().filter(|(_, job)| !self.is_left(job)) {
             if let State::Compiling { server, start_time } = job.state {
                 told.push(Message::MonJobBegin(MonJobBegin { job: *id, start_time, host: server }));
             }

@@ -89,6 +89,22 @@ impl Queue {
         was_there
     }
 
+    /// Takes all jobs of a submitter out, by need.
+    pub fn remove_submitter(&mut self, submitter: HostId) -> Vec<(NeedId, BTreeSet<JobId>)> {
+        let lanes: Vec<Lane> = self.of_submitter(submitter).collect();
+        for lane in &lanes {
+            self.unlink(*lane);
+        }
+        let mut removed = Vec::new();
+        for lane in lanes {
+            let jobs = self.lanes.remove(&lane).unwrap_or_default();
+            self.len -= jobs.len();
+            self.groups.remove(&(submitter, lane.level));
+            removed.push((lane.need, jobs));
+        }
+        removed
+    }
+
     /// A job of this group was handed out: the group goes behind all others of its level.
     pub fn rotate(&mut self, submitter: HostId, level: u8) {
         if !self.groups.contains_key(&(submitter, level)) {

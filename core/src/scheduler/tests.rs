@@ -982,6 +982,58 @@ fn a_flood_of_requests_is_answered_but_not_kept() {
     s.scheduler.check().unwrap();
 }
 
+/// A submitter that leaves tens of thousands of jobs behind holds nobody up: they end in portions, and none of them is handed out.
+#[test]
+fn jobs_left_behind_end_in_portions() {
+    const EACH: usize = 4000;
+    let mut s = Scenario::new();
+    let (leaver, stayer) = (s.host("leaver", 0, &[]), s.host("stayer", 0, &[]));
+    let (large, small) = (s.host("large", 9000, &["E"]), s.host("small", 1, &["E"]));
+    let on = |host: &str, n: usize| GetCs {
+        preferred_host: host.into(),
+        niceness: n as u32 % 3,
+        ..request("E", "f.c", n as u32)
+    };
+    let held = s.ask(stayer, on("small", 0)).unwrap().0;
+    // Some have a server, others wait in several lanes. (Not by `say`, which checks everything each time.)
+    for n in 0..2 * EACH {
+        let request = on(if n < EACH { "large" } else { "small" }, n);
+        s.scheduler.handle(s.now, Input::Said { peer: leaver.peer, message: Message::GetCs(request) });
+    }
+    let monitor = s.monitor();
+    assert_eq!(s.scheduler.cluster.host(large.host).unwrap().jobs.len(), EACH);
+    assert!(s.scheduler.queue.len() > EACH - 10);
+
+    let left = s.now;
+    s.input(Input::Closed { peer: leaver.peer });
+    let lost = |s: &mut Scenario| {
+        let told = s.heard(monitor);
+        told.iter().filter(|m| matches!(m, Message::MonJobDone(done) if done.exit_code == 255)).count()
+    };
+    let mut ended = lost(&mut s);
+    assert!(ended < 1000, "{ended} in one go");
+    assert_eq!(s.scheduler.queue.len(), 0);
+    // Others go on as ever: what gets free is for who is there, and who speaks of a job of nobody's has done nothing wrong.
+    s.begin(small, held);
+    s.finish(small, held, 0, 0, 10);
+    assert_eq!(s.ask(stayer, on("large", 1)).map(|(_, server)| server), Some(s.address(large)));
+    let of_nobody = *s.scheduler.cluster.host(large.host).unwrap().jobs.iter().rev().nth(1).unwrap();
+    s.finish(large, of_nobody.0, 0, 0, 10);
+    assert!(s.closed.is_empty() && s.scheduler.jobs.contains_key(&of_nobody));
+    while let Some(at) = s.scheduler.poll_timeout().filter(|at| *at < left + Duration::from_secs(1)) {
+        s.now = at;
+        s.scheduler.handle_timeout(at);
+        s.drain();
+        let now = lost(&mut s);
+        assert!(now < 1000, "{now} in one go");
+        ended += now;
+    }
+    assert_eq!(ended, 2 * EACH);
+    assert!(s.now < left + Duration::from_millis(200));
+    assert!(s.scheduler.jobs.values().all(|job| job.submitter == stayer.host));
+    assert!(s.ask(stayer, on("small", 2)).is_some());
+}
+
 #[test]
 fn numbers_of_living_jobs_are_not_given_again() {
     let mut s = Scenario::new();
