@@ -12,7 +12,7 @@ use thiserror::Error;
 /// Names of files that are us, or the 1.4 client.
 const OURSELVES: [&str; 2] = ["icecc", "icerun"];
 /// Wrappers that would call us again: skipped once a link to us was passed in PATH.
-const WRAPPERS: [&str; 4] = ["ccache", "distcc", "colorgcc", "tbcompiler"];
+const WRAPPERS: [&str; 3] = ["distcc", "colorgcc", "tbcompiler"];
 /// Longest chain of links that is followed, as the kernel does.
 const LINKS_MAX: usize = 40;
 
@@ -53,6 +53,14 @@ pub fn program(name: &OsStr, path: &OsStr) -> Option<PathBuf> {
 /// Whether `path` is ourselves or a 1.4 client: by device and inode, or by the name of any file its links lead to.
 pub fn is_ourselves(path: &Path, own_exe: &Path) -> bool {
     Own::new(own_exe).is(path)
+}
+
+/// The link to ccache, or copy of it, that `name` would lead to in `path` without our own link before it.
+pub fn ccache_behind(name: &OsStr, path: &OsStr, own_exe: &Path) -> Option<PathBuf> {
+    let own = Own::new(own_exe);
+    let mut files = folders(path).map(|folder| folder.join(name)).filter(|file| is_executable_file(file));
+    files.find(|file| own.is(file))?;
+    files.find(|file| !own.is(file)).filter(|file| is_ccache(file, path))
 }
 
 fn search(name: &OsStr, path: &OsStr, own: &Own) -> Result<PathBuf, FindError> {
@@ -108,11 +116,18 @@ impl Own {
 }
 
 fn is_wrapper(path: &Path, search_path: &OsStr) -> bool {
-    chain(path).iter().skip(1).any(|name| WRAPPERS.iter().any(|w| name == w)) || is_copy_of_ccache(path, search_path)
+    leads_to(path, &WRAPPERS) || is_ccache(path, search_path)
 }
 
-/// Some installations have copies or hard links of ccache under the compilers' names.
-fn is_copy_of_ccache(path: &Path, search_path: &OsStr) -> bool {
+fn leads_to(link: &Path, names: &[&str]) -> bool {
+    chain(link).iter().skip(1).any(|name| names.iter().any(|wanted| name == wanted))
+}
+
+/// A link, or, as in some installations, a copy or hard link of ccache under a compiler's name.
+fn is_ccache(path: &Path, search_path: &OsStr) -> bool {
+    if leads_to(path, &["ccache"]) {
+        return true;
+    }
     let Some(ccache) = program(OsStr::new("ccache"), search_path) else { return false };
     let (Ok(a), Ok(b)) = (fs::metadata(path), fs::metadata(&ccache)) else { return false };
     if (a.dev(), a.ino()) == (b.dev(), b.ino()) {
@@ -295,6 +310,15 @@ mod tests {
         assert_eq!(p.find("gcc", &["links", "ccache", "bin"]).unwrap(), real);
         assert_eq!(p.find("gcc", &["links", "copies", "bin"]).unwrap(), real);
         assert_eq!(p.find("gcc", &["ccache", "links", "bin"]).unwrap(), real);
+        let ccache = |folders: &[&str]| {
+            let path = folders.iter().map(|f| p.at(f).into_os_string()).collect::<Vec<_>>().join(OsStr::new(":"));
+            ccache_behind(OsStr::new("gcc"), &path, &p.at("own/icecc-1"))
+        };
+        assert_eq!(ccache(&["links", "ccache", "bin"]), Some(p.at("ccache/gcc")));
+        assert_eq!(ccache(&["links", "copies", "bin"]), Some(p.at("copies/gcc")));
+        assert_eq!(ccache(&["ccache", "links", "bin"]), None);
+        assert_eq!(ccache(&["links", "bin", "ccache"]), None);
+        assert_eq!(ccache(&["ccache", "bin"]), None);
     }
 
     #[test]

@@ -4,6 +4,7 @@
 //! then [`remote`] tries, and [`local`] does what is left. Decisions about command lines and failures are `ice_core`'s.
 
 mod build_native;
+mod ccache;
 mod compiler;
 mod daemon;
 mod environment;
@@ -145,15 +146,6 @@ fn run(argv: Vec<OsString>) -> Result<i32, Failure> {
             return Ok(exit_code::RESPONSE_FILE);
         }
     };
-    // Early, so that the daemon knows how many wait while we look at arguments.
-    let daemon = match variables.usage {
-        Use::NoDaemon => None,
-        _ => match daemon::connect(variables.test_socket.as_deref()) {
-            Ok(conn) => Some(conn),
-            Err(daemon::NoDaemon::Absent) => None,
-            Err(daemon::NoDaemon::TestSocket) => return Ok(exit_code::TEST_SOCKET),
-        },
-    };
     let driver = match role {
         Role::Icecc | Role::Masquerade => Driver::from_name(name.as_bytes()),
         Role::Icerun | Role::IcerunLink => None,
@@ -165,6 +157,18 @@ fn run(argv: Vec<OsString>) -> Result<i32, Failure> {
             error!("could not find {} in PATH.", name.to_string_lossy());
             return Ok(exit_code::NOT_FOUND);
         }
+    };
+    if role == Role::Masquerade && driver.is_some() {
+        ccache::instead(&name, &program, &words, &variables, &own_exe);
+    }
+    // Early, so that the daemon knows how many wait while we look at arguments.
+    let daemon = match variables.usage {
+        Use::NoDaemon => None,
+        _ => match daemon::connect(variables.test_socket.as_deref()) {
+            Ok(conn) => Some(conn),
+            Err(daemon::NoDaemon::Absent) => None,
+            Err(daemon::NoDaemon::TestSocket) => return Ok(exit_code::TEST_SOCKET),
+        },
     };
     let task = Task {
         wants_whole_machine: driver.is_some_and(|driver| is_parallel_link(driver, &expanded)),
