@@ -11,7 +11,7 @@ use ice_bins::iceccd::launcher::{
 };
 use ice_bins::iceccd::outcome::{Collected, Outcome, judge};
 use ice_core::daemon::VerifyTrouble;
-use ice_core::env::EnvId;
+use ice_core::env::{EnvId, EnvName};
 use ice_sandbox::apply::SingleThread;
 use ice_sandbox::channel;
 use ice_toolchain::archive::{self, UnpackLimits};
@@ -101,12 +101,12 @@ fn give(path: &Path, uid: u32) -> Try {
 }
 
 /// A toy archive: first `toy !`, then a line per file, "path text"; or a real one, by `toolchain`.
-fn unpack_any(mut input: File, into: &Path, bytes_max: u64) -> Result<Contents, String> {
+fn unpack_any(mut input: File, _: &EnvName, into: &Path, bytes_max: u64) -> Result<Contents, String> {
     let mut magic = [0; 4];
     if input.read_at(&mut magic, 0).is_ok_and(|_| &magic != b"toy ") {
         let limits = UnpackLimits { expanded: bytes_max, ..UnpackLimits::default() };
         let done = archive::unpack(input, into, &limits).map_err(|e| e.to_string())?;
-        return Ok(Contents { digest: done.digest, bytes: done.bytes, files: done.files });
+        return Ok(Contents { digest: done.digest, bytes: done.bytes, files: done.files, renamed: false });
     }
     let mut text = String::new();
     input.read_to_string(&mut text).map_err(|e| e.to_string())?;
@@ -119,7 +119,7 @@ fn unpack_any(mut input: File, into: &Path, bytes_max: u64) -> Result<Contents, 
         return Err("the host is in sight".to_owned());
     }
     let files = u32::try_from(text.lines().count()).map_err(|e| e.to_string())?;
-    Ok(Contents { digest: [7; 32], bytes: text.len() as u64, files })
+    Ok(Contents { digest: [7; 32], bytes: text.len() as u64, files, renamed: false })
 }
 
 fn config(base: &Path, root: bool) -> LauncherConfig {
@@ -397,7 +397,7 @@ fn unpack(launcher: &Launcher, _: &EnvId, base: &Path) -> Try {
         }
     };
     let unpacked = send("toy !\nusr/bin/as host\nx y\n")??;
-    if unpacked.contents != (Contents { digest: [7; 32], bytes: 26, files: 3 }) {
+    if unpacked.contents != (Contents { digest: [7; 32], bytes: 26, files: 3, renamed: false }) {
         return Err(format!("{:?}", unpacked.contents).into());
     }
     launcher.install(unpacked)?;

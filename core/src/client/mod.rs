@@ -237,6 +237,8 @@ pub struct Submission {
     environment: Text,
     /// How it was sent last, if it was.
     sent_as: Option<Packing>,
+    /// What the server said of it before its answer.
+    env_words: Option<String>,
     probing: bool,
     probes_missed: u32,
     /// When a server that shows life is given up all the same.
@@ -258,6 +260,7 @@ impl Submission {
             offer: Version::LOWEST,
             environment: Text::new(),
             sent_as: None,
+            env_words: None,
             probing: false,
             probes_missed: 0,
             result_due: Instant::ZERO,
@@ -294,7 +297,7 @@ impl Submission {
             (State::AwaitServer, Input::Daemon(_) | Input::DaemonClosed) => self.give_up(Trouble::NoServer),
             (State::Dialling, Input::Connected { version, offer }) => self.connected(now, version, offer),
             (State::SendingEnv, Input::EnvironmentSent) => self.environment_sent(now),
-            (State::AwaitVerify, Input::Server(message)) => self.verified(&message),
+            (State::AwaitVerify, Input::Server(message)) => self.verified(message),
             (State::Sending, Input::SourceEnd { ok: true }) => {
                 self.outputs.push_back(Output::Server(Message::End));
                 self.result_due = now + wait::RESULT;
@@ -309,7 +312,10 @@ impl Submission {
             (State::AwaitResult | State::Sending, Input::Server(_)) => self.give_up(Trouble::NotAResult),
             (State::AwaitResult, Input::Probed { alive }) => self.probed(now, alive),
             (State::AwaitFile(file), Input::Received) => self.received(now, file),
-            (State::AwaitVerify | State::SendingEnv, Input::ServerClosed) => self.give_up(Trouble::EnvUnverified),
+            (State::AwaitVerify | State::SendingEnv, Input::ServerClosed) => {
+                let trouble = self.env_words.take().map_or(Trouble::EnvUnverified, Trouble::EnvMissing);
+                self.give_up(trouble);
+            }
             (State::AwaitFile(_), Input::ServerClosed) => self.give_up(Trouble::ObjectCut),
             (State::Sending, Input::ServerClosed) => self.give_up(Trouble::SourceNotSent),
             (State::AwaitResult, Input::ServerClosed) => self.give_up(Trouble::NoResult),
@@ -438,6 +444,7 @@ impl Submission {
 
     fn send_environment(&mut self, packing: Packing) {
         self.sent_as = Some(packing);
+        self.env_words = None;
         self.outputs.push_back(Output::SendEnvironment {
             platform: self.server.host_platform.clone(),
             target: self.env_target(),
@@ -459,20 +466,21 @@ impl Submission {
         self.enter(State::AwaitVerify, now, wait::VERIFY);
     }
 
-    fn verified(&mut self, answer: &Message) {
+    fn verified(&mut self, answer: Message) {
         match answer {
-            // The reason; the answer itself follows.
-            Message::StatusText { .. } if self.may_send_gzip() => {}
+            // Why it is not installed (decisions.md 6). The answer follows, or the connection's end: then the host has no
+            // opinion of the environment, it only cannot tell now.
+            Message::StatusText { text } => self.env_words = Some(text.to_string()),
             Message::VerifyEnvResult { ok: 0 } if self.may_send_gzip() => self.send_environment(Packing::Gzip),
             Message::VerifyEnvResult { ok: 0 } => {
+                // The next job would bring all of it again for the same answer: the scheduler shall choose another host.
                 let EnvTarget { name: environment, target } = self.env_target();
-                let host = self.server.host.clone();
-                let report = BlacklistHostEnv { environment, target, host };
+                let report = BlacklistHostEnv { environment, target, host: self.server.host.clone() };
                 self.outputs.push_back(Output::Daemon(Message::BlacklistHostEnv(report)));
-                self.give_up(Trouble::EnvRefused);
+                let trouble = self.env_words.take().map_or(Trouble::EnvRefused, Trouble::EnvMissing);
+                self.give_up(trouble);
             }
             Message::VerifyEnvResult { .. } => self.send_source(),
-            // Including STATUS_TEXT: not installed (decisions.md 6).
             _ => self.give_up(Trouble::EnvUnverified),
         }
     }

@@ -145,7 +145,19 @@ fn a_missing_environment_is_sent_and_verified() {
     broken.use_server(0);
     broken.say(Input::EnvironmentSent);
     let status = Message::StatusText { text: "no such environment".into() };
-    assert_eq!(local(&broken.say(Input::Server(status))).map(Trouble::number), Some(25));
+    assert!(broken.say(Input::Server(status.clone())).is_empty());
+    let outputs = broken.say(Input::Server(Message::VerifyEnvResult { ok: 0 }));
+    assert!(matches!(&outputs[..], [Output::Daemon(Message::BlacklistHostEnv(_)), Output::End(_)]));
+    assert_eq!(local(&outputs), Some(&Trouble::EnvMissing("no such environment".into())));
+
+    // It cannot tell now, and closes: that says nothing of host and environment.
+    let mut at_a_loss = Scenario::new(request());
+    at_a_loss.use_server(0);
+    at_a_loss.say(Input::EnvironmentSent);
+    at_a_loss.say(Input::Server(status));
+    let outputs = at_a_loss.say(Input::ServerClosed);
+    assert!(matches!(&outputs[..], [Output::End(_)]), "{outputs:?}");
+    assert_eq!(local(&outputs).map(Trouble::number), Some(25));
 }
 
 #[test]

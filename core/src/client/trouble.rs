@@ -45,6 +45,8 @@ pub enum Trouble {
     DaemonGone,
     /// 25: no answer about the environment, or a wrong one.
     EnvUnverified,
+    /// 25: the server says why it has no such environment.
+    EnvMissing(String),
     /// 26: a server that cannot verify, which the user ruled out.
     CannotVerify,
     /// 29: the daemon went while the job was to be compiled here.
@@ -83,7 +85,7 @@ impl Trouble {
             Self::NoNativeEnv | Self::NoEnvironment => 22,
             Self::ServerSays(_) => 23,
             Self::EnvRefused | Self::DaemonGone => 24,
-            Self::EnvUnverified => 25,
+            Self::EnvUnverified | Self::EnvMissing(_) => 25,
             Self::CannotVerify => 26,
             Self::SelfBuildLost => 29,
             Self::NoTemporary => 31,
@@ -132,6 +134,7 @@ impl fmt::Display for Trouble {
             Self::EnvRefused => "remote unable to verify environment",
             Self::DaemonGone => "error writing to local daemon",
             Self::EnvUnverified => "other error verifying environment on remote",
+            Self::EnvMissing(text) => return write!(f, "other error verifying environment on remote: {text}"),
             Self::CannotVerify => "environment cannot be verified on remote",
             Self::SelfBuildLost => "local daemon gone before local compile",
             Self::OutOfMemory => "the server ran out of memory, recompiling locally",

@@ -30,7 +30,8 @@ impl Daemon {
         let state = State::Unknown;
         self.note(Note::Accepted(client.0, address.clone()));
         let jobs = Vec::new();
-        self.peers.insert(peer, Peer { client, version, address, state, jobs, awaited: 0, pinned: None, sending: 0 });
+        let new = Peer { client, version, address, state, jobs, awaited: 0, pinned: None, refusal: None, sending: 0 };
+        self.peers.insert(peer, new);
         self.stats.wake(now);
     }
 

@@ -29,17 +29,6 @@ pub enum VerifyTrouble {
     Host(Text),
 }
 
-/// Whether the digest that was computed while unpacking fits the name: only our own content names promise anything
-/// (decisions.md 4).
-pub fn digest_fits(env: &EnvId, digest: &[u8; 32]) -> bool {
-    if !env.name.is_content_name() {
-        return true;
-    }
-    let nibble = |n: u8| char::from_digit(u32::from(n), 16).unwrap_or('?');
-    let hex = digest.iter().flat_map(|b| [nibble(b >> 4), nibble(b & 15)]);
-    hex.eq(env.name.as_str().chars())
-}
-
 #[derive(Debug, Default)]
 pub(super) struct Envs {
     known: BTreeMap<EnvId, Env>,
@@ -191,8 +180,11 @@ impl Daemon {
         match outcome {
             Ok(size) => self.env_installed(now, env, size),
             Err(reason) => {
+                if let Some(entry) = self.peers.get_mut(&peer) {
+                    entry.refusal = Some((env.clone(), reason.clone()));
+                }
+                self.env_gone(env, &format!(": {reason}"));
                 self.note(Note::NotInstalled(env.clone(), reason));
-                self.env_gone(env);
             }
         }
         // 1.4 announces after every attempt: the scheduler's "busy installing" ends with it.
@@ -212,11 +204,12 @@ impl Daemon {
         self.verify_if_wanted(env);
     }
 
-    /// It is not there: those who wait for its check are told so.
-    fn env_gone(&mut self, env: &EnvId) {
+    /// It is not there: those who wait for its check are told so, but not that it was refused: what they brought themselves was
+    /// never looked at.
+    fn env_gone(&mut self, env: &EnvId, why: &str) {
         if let Some(entry) = self.envs.known.remove(env) {
             for peer in entry.verifiers {
-                self.answer_missing(peer, env);
+                self.refuse(peer, &format!("environment {env} is not installed{why}"), CloseReason::NoEnvironment);
             }
         }
     }
@@ -224,7 +217,12 @@ impl Daemon {
     pub(super) fn verify_env(&mut self, peer: PeerId, target: &EnvTarget) {
         let env = self.env_of(target).filter(|env| self.envs.known.contains_key(env));
         let Some(env) = env else {
-            let text = format!("environment {}({}) is not installed", target.name, target.target);
+            let refusal = self.peers.get_mut(&peer).and_then(|entry| entry.refusal.take());
+            let why = match refusal {
+                Some((env, reason)) if target.name == env.name.as_str() => format!(": {reason}"),
+                _ => String::new(),
+            };
+            let text = format!("environment {}({}) is not installed{why}", target.name, target.target);
             return self.answer(peer, false, Some(text));
         };
         if let Some(entry) = self.peers.get_mut(&peer) {
@@ -260,9 +258,9 @@ impl Daemon {
         let EnvState::Installed { check, .. } = &mut entry.state else { return };
         *check = if outcome.is_ok() { Check::Fine } else { Check::NotYet };
         let verifiers = std::mem::take(&mut entry.verifiers);
-        // With a text the client takes it for a failure of this attempt, without one for a verdict on host and
-        // environment, which it has the scheduler remember (decisions.md 6).
-        let text = match &outcome {
+        // An answer is a verdict on host and environment, which the client has the scheduler remember; a text and the
+        // connection's end are a failure of this attempt.
+        let no_verdict = match &outcome {
             Err(VerifyTrouble::Host(reason)) => Some(format!("cannot verify environment {env} now: {reason}")),
             Ok(()) | Err(VerifyTrouble::Environment(_)) => None,
         };
@@ -273,7 +271,10 @@ impl Daemon {
             Err(VerifyTrouble::Host(reason)) => Note::NotVerified(env.clone(), reason),
         });
         for peer in verifiers {
-            self.answer(peer, ok, text.clone());
+            match &no_verdict {
+                Some(text) => self.refuse(peer, text, CloseReason::NoEnvironment),
+                None => self.answer(peer, ok, None),
+            }
         }
         if broken {
             self.env_broken(now, env);
@@ -306,7 +307,7 @@ impl Daemon {
     fn remove_env(&mut self, env: &EnvId, why: &'static str) {
         self.outputs.push_back(Output::Remove(env.clone()));
         self.note(Note::Removed(env.clone(), why));
-        self.env_gone(env);
+        self.env_gone(env, "");
     }
 
     /// Removes what was unused longest until the limit is kept; never what is in use, nor the one that just came.
@@ -352,10 +353,6 @@ impl Daemon {
                 None
             }
         }
-    }
-
-    fn answer_missing(&mut self, peer: PeerId, env: &EnvId) {
-        self.answer(peer, false, Some(format!("environment {env} is not installed")));
     }
 
     fn answer(&mut self, peer: PeerId, ok: bool, text: Option<String>) {

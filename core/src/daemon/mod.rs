@@ -25,7 +25,7 @@ mod status;
 #[cfg(test)]
 mod tests;
 
-pub use envs::{EnvOnDisk, VerifyTrouble, digest_fits};
+pub use envs::{EnvOnDisk, VerifyTrouble};
 pub use native::{Archive, FileFacts, NativeKey, NativeOnDisk};
 pub use note::{Level, Note};
 pub use peer::CloseReason;
@@ -189,7 +189,7 @@ pub enum Output {
     /// End the job of this connection at once, without a result; [`Input::JobEnded`] or [`Input::Closed`] follows.
     Kill(PeerId),
     /// The connection's thread shall receive, unpack, check and install this environment: [`Input::Received`] follows. It
-    /// checks with [`digest_fits`].
+    /// checks that the content is what its name promises.
     Receive(PeerId, EnvId),
     /// The connection's thread shall read the archive to its END and throw it away. No report.
     Discard(PeerId),

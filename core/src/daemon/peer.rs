@@ -29,6 +29,8 @@ pub(super) struct Peer {
     pub awaited: u32,
     /// Environment that this connection brought, checked or uses: not evicted before it ends.
     pub pinned: Option<EnvId>,
+    /// Environment that it brought last and that was not installed, and why: its VERIFY_ENV is still to come.
+    pub refusal: Option<(EnvId, Text)>,
     /// Bytes of objects that it has not read yet, at most: they stand in memory.
     pub sending: u64,
 }

@@ -15,7 +15,7 @@ mod serve;
 mod verify;
 
 use ice_core::daemon::VerifyTrouble;
-use ice_core::env::EnvId;
+use ice_core::env::{EnvId, EnvName};
 use ice_sandbox::channel;
 pub use ice_sandbox::probe::{Guarantee, Guarantees};
 use ice_sandbox::report::Report;
@@ -39,9 +39,9 @@ const ANSWER: Duration = Duration::from_secs(30);
 /// Start of the name of a folder being filled. The blank keeps it apart from every environment's name.
 const UNPACKING: &str = "unpacking ";
 
-/// Unpacks an archive in a process of its own whose root is the folder to fill. The last argument bounds the unpacked
-/// bytes. Errors are texts, as they cross a socket.
-pub type UnpackFn = fn(input: File, into: &Path, bytes_max: u64) -> Result<Contents, String>;
+/// Unpacks an archive, which came under this name, in a process of its own whose root is the folder to fill. The last argument
+/// bounds the unpacked bytes. Errors are texts, as they cross a socket.
+pub type UnpackFn = fn(input: File, name: &EnvName, into: &Path, bytes_max: u64) -> Result<Contents, String>;
 
 /// What an unpacked archive held.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -52,6 +52,8 @@ pub struct Contents {
     pub bytes: u64,
     /// How many entries.
     pub files: u32,
+    /// It has one of 1.4's content names, and other content.
+    pub renamed: bool,
 }
 
 /// How the launcher shall work, fixed for its life.
@@ -314,14 +316,15 @@ impl Drop for Pending {
 
 impl Contents {
     fn to_bytes(self) -> Vec<u8> {
-        [&self.digest[..], &self.bytes.to_le_bytes(), &self.files.to_le_bytes()].concat()
+        [&self.digest[..], &self.bytes.to_le_bytes(), &self.files.to_le_bytes(), &[u8::from(self.renamed)]].concat()
     }
 
     fn from_bytes(bytes: &[u8]) -> Option<Self> {
         let (digest, rest) = bytes.split_first_chunk::<32>()?;
-        let (size, files) = rest.split_first_chunk::<8>()?;
-        let files = u32::from_le_bytes(files.try_into().ok()?);
-        Some(Self { digest: *digest, bytes: u64::from_le_bytes(*size), files })
+        let (size, rest) = rest.split_first_chunk::<8>()?;
+        let (files, renamed) = rest.split_first_chunk::<4>()?;
+        let (bytes, files) = (u64::from_le_bytes(*size), u32::from_le_bytes(*files));
+        Some(Self { digest: *digest, bytes, files, renamed: renamed == [1] })
     }
 }
 

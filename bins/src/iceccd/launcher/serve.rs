@@ -328,10 +328,10 @@ impl Serve<'_> {
         let inside = self.open(&target)?;
         self.make_folder(&inside, &name)?;
         let below = [target.as_str(), name.as_str()];
-        let (unpack, root) = (self.config.unpack, self.stage.folder_root(&below));
+        let (unpack, root, env) = (self.config.unpack, self.stage.folder_root(&below), env.name.clone());
         let body = move |input: Option<OwnedFd>| {
             let input = input.ok_or("no archive")?;
-            let contents = unpack(File::from(input), &root, bytes_max)?;
+            let contents = unpack(File::from(input), &env, &root, bytes_max)?;
             finish(&root).map_err(|e| format!("cannot finish the environment: {e}"))?;
             Ok(contents.to_bytes())
         };
