@@ -12,6 +12,8 @@ use std::thread;
 /// zstd's window, as a power of two: the largest that every receiver takes, small ones too (decisions.md 19).
 const ZSTD_WINDOW_LOG: u32 = 23;
 const ZSTD_LEVEL: i32 = 3;
+/// What one core packs at once; it may repeat the end of the job before it.
+const ZSTD_JOB: u32 = 8 << 20;
 /// A block loses what it could have repeated from the 32 KiB before it: nothing to speak of at this size.
 const GZIP_BLOCK: usize = 1 << 20;
 /// What bzip2 -9 sorts at once.
@@ -54,6 +56,9 @@ pub(super) fn compress(
             encoder.include_contentsize(true)?;
             encoder.include_checksum(true)?;
             encoder.window_log(ZSTD_WINDOW_LOG)?;
+            encoder.set_parameter(zstd::zstd_safe::CParameter::JobSize(ZSTD_JOB))?;
+            // One worker is already cut into jobs: the same bytes by one core and by many.
+            encoder.multithread(u32::try_from(workers()).unwrap_or(1))?;
             io::copy(&mut io::BufReader::with_capacity(1 << 18, tar), &mut encoder)?;
             encoder.finish()?;
         }
