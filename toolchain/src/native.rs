@@ -245,6 +245,11 @@ impl Making<'_> {
         }
         self.tools(&driver, &info.target, prefix.as_deref())?;
         for name in ["liblto_plugin.so", "specs"] {
+            // A link to nothing was meant to be a file; the compiler looks elsewhere or does without.
+            let beside = cc1.with_file_name(name);
+            if beside.is_symlink() && !beside.exists() {
+                return Err(AddError::Read { path: beside, source: io::ErrorKind::NotFound.into() }.into());
+            }
             if let Some(file) = driver.file(name) {
                 let place = in_prefix(&textual_name(&file), prefix.as_deref());
                 self.program(&place, &file, prefix.as_deref())?;

@@ -132,7 +132,8 @@ fn check(planning: &Planning) -> Result<(), Failure> {
     match trial::try_plan(&planning.plan, &scratch.0).map_err(failed)? {
         Trial::Passed(_) => Ok(()),
         Trial::Failed(words) => {
-            let last = words.lines().filter(|l| !l.starts_with("Checking ")).collect::<Vec<_>>().join("\n");
+            let is_progress = |line: &&str| line.starts_with("Checking ") || line.starts_with("Compiler is ");
+            let last = words.lines().filter(|line| !is_progress(line)).collect::<Vec<_>>().join("\n");
             Err(Failure::new(format!("the environment does not work: {last}")))
         }
         Trial::Impossible(why) => {

@@ -6,6 +6,7 @@
 // A test that cannot be set up has nothing better to do than to stop and say so.
 #![allow(clippy::expect_used)]
 
+mod broken;
 mod cluster;
 mod compile;
 mod cross;
