@@ -242,7 +242,7 @@ pub struct Submission {
     probing: bool,
     probes_missed: u32,
     /// When a server that shows life is given up all the same.
-    result_due: Instant,
+    due: Instant,
     result: Option<CompileResult>,
     outputs: VecDeque<Output>,
 }
@@ -263,7 +263,7 @@ impl Submission {
             env_words: None,
             probing: false,
             probes_missed: 0,
-            result_due: Instant::ZERO,
+            due: Instant::ZERO,
             result: None,
             outputs: VecDeque::new(),
         };
@@ -300,9 +300,7 @@ impl Submission {
             (State::AwaitVerify, Input::Server(message)) => self.verified(message),
             (State::Sending, Input::SourceEnd { ok: true }) => {
                 self.outputs.push_back(Output::Server(Message::End));
-                self.result_due = now + wait::RESULT;
-                let first = if self.is_1_4() { wait::FIRST_PROBE } else { wait::FIRST_PROBE_OURS };
-                self.enter(State::AwaitResult, now, first);
+                self.watch(State::AwaitResult, now, wait::RESULT);
             }
             (_, Input::SourceEnd { ok: false }) => self.give_up(Trouble::Preprocessing),
             (_, Input::Server(Message::StatusText { text })) => {
@@ -310,7 +308,7 @@ impl Submission {
             }
             (State::AwaitResult, Input::Server(Message::CompileResult(result))) => self.judge(now, result),
             (State::AwaitResult | State::Sending, Input::Server(_)) => self.give_up(Trouble::NotAResult),
-            (State::AwaitResult, Input::Probed { alive }) => self.probed(now, alive),
+            (State::AwaitVerify | State::AwaitResult, Input::Probed { alive }) => self.probed(now, alive),
             (State::AwaitFile(file), Input::Received) => self.received(now, file),
             (State::AwaitVerify | State::SendingEnv, Input::ServerClosed) => {
                 let trouble = self.env_words.take().map_or(Trouble::EnvUnverified, Trouble::EnvMissing);
@@ -340,9 +338,9 @@ impl Submission {
             State::AwaitNative => self.give_up(Trouble::NoNativeEnv),
             State::AwaitServer => self.give_up(Trouble::NoServer),
             State::Dialling => self.give_up(Trouble::Unreachable),
-            State::AwaitVerify => self.give_up(Trouble::EnvUnverified),
             State::AwaitFile(_) => self.give_up(Trouble::ObjectCut),
-            State::AwaitResult => {
+            State::AwaitVerify if now >= self.due => self.give_up_silent(),
+            State::AwaitVerify | State::AwaitResult => {
                 self.probing = true;
                 let patience = if self.is_1_4() { wait::PROBE_ANSWER_1_4 } else { wait::PROBE_ANSWER };
                 self.outputs.push_back(Output::Probe { patience });
@@ -384,6 +382,25 @@ impl Submission {
     fn enter_unbounded(&mut self, state: State) {
         self.state = state;
         self.deadline = None;
+    }
+
+    /// Waits for an answer of the server for at most `limit`, and asks now and then whether it is still there.
+    fn watch(&mut self, state: State, now: Instant, limit: Duration) {
+        self.due = now + limit;
+        self.probing = false;
+        self.probes_missed = 0;
+        // A server of 1.4 that checks an environment answers nobody meanwhile: only its time tells.
+        let first = match (self.is_1_4(), state) {
+            (true, State::AwaitVerify) => limit,
+            (true, _) => wait::FIRST_PROBE,
+            (false, _) => wait::FIRST_PROBE_OURS,
+        };
+        self.enter(state, now, first);
+    }
+
+    /// The server is silent for too long.
+    fn give_up_silent(&mut self) {
+        self.give_up(if self.state == State::AwaitVerify { Trouble::EnvUnverified } else { Trouble::NoResult });
     }
 
     fn give_up(&mut self, trouble: Trouble) {
@@ -463,7 +480,7 @@ impl Submission {
             return self.send_source();
         }
         self.outputs.push_back(Output::Server(Message::VerifyEnv(self.env_target())));
-        self.enter(State::AwaitVerify, now, wait::VERIFY);
+        self.watch(State::AwaitVerify, now, wait::VERIFY);
     }
 
     fn verified(&mut self, answer: Message) {
@@ -518,8 +535,8 @@ impl Submission {
             return;
         }
         self.probes_missed = if alive { 0 } else { self.probes_missed + 1 };
-        if self.probes_missed >= PROBES_MISSED_MAX || now >= self.result_due {
-            return self.give_up(Trouble::NoResult);
+        if self.probes_missed >= PROBES_MISSED_MAX || now >= self.due {
+            return self.give_up_silent();
         }
         let pause = if self.is_1_4() { wait::NEXT_PROBE } else { wait::NEXT_PROBE_OURS };
         self.deadline = Some(now + pause);

@@ -218,6 +218,53 @@ fn a_silent_server_is_probed_and_given_up_after_two_misses() {
     assert_eq!(local(&scenario.outputs()), Some(&Trouble::NoResult));
 }
 
+/// The same while it checks an environment: a frozen one costs seconds, one that only takes its time is waited for.
+#[test]
+fn a_server_that_checks_an_environment_is_probed_too() {
+    let verifying = |version: u32| {
+        let mut scenario = Scenario::new(request());
+        scenario.use_server_of(0, version);
+        assert!(matches!(&scenario.say(Input::EnvironmentSent)[..], [Output::Server(Message::VerifyEnv(_))]));
+        scenario
+    };
+    let begun = Instant::ZERO;
+    let mut frozen = verifying(44);
+    for missed in 1..=2 {
+        assert_eq!(frozen.pass_time(), [Output::Probe { patience: Duration::from_secs(3) }]);
+        frozen.now = frozen.now + Duration::from_secs(3);
+        let outputs = frozen.say(Input::Probed { alive: false });
+        assert_eq!(local(&outputs), (missed == 2).then_some(&Trouble::EnvUnverified));
+    }
+    assert!(frozen.now.since(begun) <= Duration::from_secs(13));
+
+    let mut slow = verifying(44);
+    while slow.now.since(begun) < Duration::from_secs(50) {
+        assert_eq!(slow.pass_time().len(), 1);
+        assert!(slow.say(Input::Probed { alive: true }).is_empty());
+    }
+    // A probe still on its way when the answer comes means nothing any more.
+    slow.pass_time();
+    let outputs = slow.say(Input::Server(Message::VerifyEnvResult { ok: 1 }));
+    assert!(matches!(&outputs[..], [Output::SendSource(_)]));
+    assert!(slow.say(Input::Probed { alive: false }).is_empty());
+
+    let mut never = verifying(44);
+    let mut outputs = Vec::new();
+    while outputs.is_empty() {
+        outputs = never.pass_time();
+        if matches!(&outputs[..], [Output::Probe { .. }]) {
+            outputs = never.say(Input::Probed { alive: true });
+        }
+    }
+    assert_eq!(local(&outputs), Some(&Trouble::EnvUnverified));
+    assert!(never.now.since(begun) < Duration::from_secs(70));
+
+    // 1.4 answers nobody while it checks.
+    let mut old = verifying(43);
+    assert_eq!(local(&old.pass_time()), Some(&Trouble::EnvUnverified));
+    assert_eq!(old.now.since(begun), Duration::from_secs(60));
+}
+
 #[test]
 fn a_server_that_lives_but_never_answers_is_given_up_in_the_end() {
     let mut scenario = Scenario::until_result(request());
