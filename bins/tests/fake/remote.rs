@@ -114,7 +114,7 @@ pub struct CompileServer(Listening);
 impl CompileServer {
     /// On any free port, announcing this version.
     pub fn open(offer: u32) -> Self {
-        Self(Listening::open(offer))
+        Self(Listening::open(0, offer))
     }
 
     /// Its port.
@@ -152,7 +152,12 @@ pub struct SchedulerDouble(Listening);
 impl SchedulerDouble {
     /// On any free port, announcing this version.
     pub fn open(offer: u32) -> Self {
-        Self(Listening::open(offer))
+        Self::open_at(0, offer)
+    }
+
+    /// On this port.
+    pub fn open_at(port: u16, offer: u32) -> Self {
+        Self(Listening::open(port, offer))
     }
 
     /// Its port.
@@ -237,8 +242,8 @@ struct Listening {
 }
 
 impl Listening {
-    fn open(offer: u32) -> Self {
-        let listener = TcpListener::bind((Ipv4Addr::UNSPECIFIED, 0)).unwrap();
+    fn open(port: u16, offer: u32) -> Self {
+        let listener = TcpListener::bind((Ipv4Addr::UNSPECIFIED, port)).unwrap();
         listener.set_nonblocking(true).unwrap();
         Self { port: listener.local_addr().unwrap().port(), offer, listener }
     }

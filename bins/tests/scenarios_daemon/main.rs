@@ -8,5 +8,8 @@ mod fake;
 #[path = "../planted/mod.rs"]
 mod planted;
 
+mod older;
 mod place;
+mod scheduler;
+mod server;
 mod start;

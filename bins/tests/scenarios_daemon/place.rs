@@ -1,23 +1,26 @@
 //! A folder with our daemon in it, where it has all that it needs and nothing is the host's.
 
+use std::ffi::OsStr;
 use std::fs::{self, Permissions};
 use std::net::Ipv4Addr;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use ice_core::message::{JobLocalBegin, Message};
 use nix::unistd::{Uid, User};
 use tempfile::TempDir;
 
-use crate::fake::{Client, LIMIT, Process, free_ports, holds_within};
+use crate::fake::{Client, LIMIT, Process, SchedulerDouble, free_ports, holds_within, scratch, until};
 
 /// Who the daemon is where the tests are root: nobody that the host knows.
 const USER: u32 = 41_000;
 /// The daemon's first word when all is up.
 const READY: &str = "Netnames:";
 
+static COUNT: AtomicU32 = AtomicU32::new(0);
 /// Where programs are.
 const PATH: &str = "/usr/sbin:/usr/bin:/sbin:/bin";
 
@@ -63,7 +66,10 @@ impl Place {
         give(place.folder.path(), USER);
         // The program itself may lie where that user cannot go.
         let (built, here) = (env!("CARGO_BIN_EXE_iceccd"), place.path("iceccd"));
-        fs::hard_link(built, &here).or_else(|_| fs::copy(built, &here).map(drop)).unwrap();
+        if fs::hard_link(built, &here).is_err() {
+            // Not by this process: what another test starts meanwhile would hold the file open, and the system run no such program.
+            assert!(Command::new("cp").args([Path::new(built), &here]).status().unwrap().success());
+        }
         place
     }
 
@@ -124,33 +130,55 @@ impl Place {
         Some((command, folder))
     }
 
+    /// Starts a daemon.
+    #[track_caller]
+    pub fn launch(&self, command: Command) -> Process {
+        Process::start(command, scratch(&format!("daemon-{}.log", COUNT.fetch_add(1, Ordering::Relaxed))))
+    }
+
     /// Starts a daemon and waits until it is up.
     #[track_caller]
     pub fn start(&self, command: Command) -> Process {
-        let log = self.path(&format!("log-{}", free_ports()));
-        self.start_logging_to(&log.clone(), command, log)
-    }
-
-    /// The same for one that logs to this file.
-    #[track_caller]
-    pub fn start_logging_to(&self, log: &Path, command: Command, stderr: PathBuf) -> Process {
-        let mut daemon = Process::start(command, stderr);
+        let mut daemon = self.launch(command);
         let mut ended = None;
         let up = holds_within(LIMIT, || {
             ended = daemon.ended();
-            ended.is_some() || fs::read_to_string(log).is_ok_and(|text| text.contains(READY))
+            ended.is_some() || daemon.log().contains(READY)
         });
-        assert!(up && ended.is_none(), "the daemon is not up: {ended:?} {}", daemon.log());
+        assert!(up && ended.is_none(), "the daemon is not up: {ended:?}");
+        daemon
+    }
+
+    /// The same for one that logs to a file.
+    #[track_caller]
+    pub fn start_logging_to(&self, log: &Path, command: Command) -> Process {
+        let daemon = self.launch(command);
+        until("a daemon", || fs::read_to_string(log).is_ok_and(|text| text.contains(READY)));
         daemon
     }
 
     /// Starts an ordinary user's daemon with these arguments besides.
     #[track_caller]
-    pub fn start_with(&self, args: &[&str]) -> Process {
+    pub fn start_with(&self, args: &[impl AsRef<OsStr>]) -> Process {
         let mut command = self.daemon();
         command.args(args);
         self.start(command)
     }
+}
+
+/// The arguments to use that scheduler.
+pub fn at(scheduler: &SchedulerDouble) -> [String; 2] {
+    ["-s".to_owned(), format!("127.0.0.1:{}", scheduler.port())]
+}
+
+/// Whether a daemon takes jobs of others; says so if not.
+pub fn accepts_jobs(daemon: &Process) -> bool {
+    let log = daemon.log();
+    let refused = log.lines().find_map(|line| line.split_once(": reason: "));
+    if let Some((_, reason)) = refused {
+        skip::<()>(reason);
+    }
+    refused.is_none()
 }
 
 /// Says why something is not tried.

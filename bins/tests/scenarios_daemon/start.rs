@@ -11,8 +11,8 @@ use ice_core::version::Version;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::{Pid, User, getsid};
 
-use crate::fake::{LIMIT, Process, SchedulerDouble, processes_with, run, until};
-use crate::place::{Place, device, give, has_own_mounts, is_root, mode, own_mounts, serves, skip};
+use crate::fake::{LIMIT, SchedulerDouble, processes_with, run, until};
+use crate::place::{Place, at, device, give, has_own_mounts, is_root, mode, own_mounts, serves, skip};
 
 /// A daemon as somebody else than who may: 41001 is neither the tests' user nor the service's.
 const STRANGER: u32 = 41_001;
@@ -52,8 +52,7 @@ fn d02_root_gives_up_its_rights() {
 fn d03_an_ordinary_user() {
     let place = Place::new();
     let scheduler = SchedulerDouble::open(43);
-    let address = format!("127.0.0.1:{}", scheduler.port());
-    let daemon = place.start_with(&["-s", &address]);
+    let daemon = place.start_with(&at(&scheduler));
     let login = scheduler.accept().login;
     if daemon.log().contains("Cannot use chroot, no remote jobs accepted.") {
         skip::<()>("no boxes for an ordinary user here")
@@ -75,7 +74,7 @@ fn d03_an_ordinary_user() {
     let script = "mount --rbind / /mnt && exec chroot --userspec=41000:41000 --groups= /mnt \"$0\" \"$@\"";
     let mut command = own_mounts();
     command.args(["sh", "-c", script]).arg(place.path("iceccd"));
-    command.args(place.arguments()).args(["-s", &address]).env("HOME", place.path(""));
+    command.args(place.arguments()).args(at(&scheduler)).env("HOME", place.path(""));
     let daemon = place.start(command);
     let login = scheduler.accept().login;
     daemon.until_log("Cannot use chroot, no remote jobs accepted.");
@@ -230,7 +229,7 @@ fn d07_a_taken_port() {
     assert_eq!(ended.stderr.matches(BIND_FAILED).count(), 5, "{}", ended.stderr);
     assert!(start.elapsed() >= Duration::from_secs(8), "five tries, two seconds apart");
     // It becomes free meanwhile.
-    let daemon = Process::start(place.daemon(), place.path("log"));
+    let daemon = place.launch(place.daemon());
     daemon.until_log(BIND_FAILED);
     drop(taken);
     daemon.until_log("Netnames:");
@@ -255,8 +254,8 @@ fn d08_devices() {
     let own = device();
     let reached = |args: &[&str]| {
         let _daemon = place.start_with(args);
-        let at = |address| reaches(address, place.port);
-        (at(Ipv4Addr::LOCALHOST), at(OTHER), own.as_ref().map(|(_, address)| at(*address)))
+        let reached = |address| reaches(address, place.port);
+        (reached(Ipv4Addr::LOCALHOST), reached(OTHER), own.as_ref().map(|(_, address)| reached(*address)))
     };
     assert_eq!(reached(&[]), (true, true, own.as_ref().map(|_| true)));
     assert_eq!(reached(&["-i", "lo"]), (true, false, own.as_ref().map(|_| false)));
@@ -276,7 +275,7 @@ fn d09_a_relative_log_path() {
     let (log, old) = (place.path("d.log"), place.path("d.log.1"));
     let mut command = place.daemon();
     command.args(["-l", "d.log"]);
-    let daemon = place.start_logging_to(&log, command, place.path("stderr"));
+    let daemon = place.start_logging_to(&log, command);
     fs::rename(&log, &old).unwrap();
     daemon.signal(Signal::SIGHUP);
     until("the same path again", || log.exists());
@@ -296,7 +295,7 @@ fn d12_hang_up() {
         let (log, old, socket) = (folder.join("d.log"), folder.join("d.log.1"), folder.join("test.socket"));
         command.arg("-l").arg(&log).env("ICECC_TEST_SOCKET", &socket);
         command.env("ICECC_TEST_FLUSH_LOG_MARK", &marks[0]).env("ICECC_TEST_LOG_HEADER", &marks[1]);
-        let mut daemon = place.start_logging_to(&log, command, place.path("stderr"));
+        let mut daemon = place.start_logging_to(&log, command);
         fs::rename(&log, &old).unwrap();
         let read = |path: &Path| fs::read_to_string(path).unwrap_or_default();
         for n in 1..=2 {
