@@ -6,6 +6,7 @@
 
 mod zone;
 
+use std::fmt;
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
@@ -14,6 +15,7 @@ use std::process;
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use ice_core::level::Level;
 use log::LevelFilter;
 use nix::unistd::Uid;
 use parking_lot::Mutex;
@@ -80,6 +82,17 @@ pub fn level(verbose: usize) -> LevelFilter {
         3 => LevelFilter::Debug,
         _ => LevelFilter::Trace,
     }
+}
+
+/// Writes what a machine notes.
+pub fn note(level: Level, text: &dyn fmt::Display) {
+    let level = match level {
+        Level::Error => log::Level::Error,
+        Level::Warning => log::Level::Warn,
+        Level::Info => log::Level::Info,
+        Level::Debug => log::Level::Debug,
+    };
+    log::log!(level, "{text}");
 }
 
 /// Sets up the log of this process, once. Nothing is logged if it fails; a program whose 1.4 original would go on

@@ -14,6 +14,7 @@ pub mod daemon;
 pub mod env;
 pub mod ids;
 pub mod job;
+pub mod level;
 pub mod limits;
 pub mod message;
 pub mod platform;

@@ -6,7 +6,7 @@ use std::thread;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use crossbeam::channel::{self, Receiver, Sender, bounded, select};
-use ice_core::daemon::{Daemon, Input, Level, Note, Output, VerifyTrouble};
+use ice_core::daemon::{Daemon, Input, Output, VerifyTrouble};
 use ice_core::ids::PeerId;
 use ice_core::version::Version;
 use ice_net::deadline::{Deadline, Step};
@@ -21,7 +21,7 @@ use super::load;
 use super::orders::Order;
 use super::worker::{Shared, Told};
 use crate::exit::{Failure, chain};
-use crate::logging::Log;
+use crate::logging::{self, Log};
 use crate::signals::Signal;
 
 /// Connecting to a scheduler: 1.4's handshake may take that long (decisions.md 11).
@@ -230,7 +230,7 @@ impl Server {
                 }
                 Output::StopListening => self.hub.stop_listening(),
                 Output::Exit => return true,
-                Output::Note(note) => write(&note),
+                Output::Note(note) => logging::note(note.level(), &note),
             }
         }
         false
@@ -285,14 +285,4 @@ fn watch(launcher: Launcher) -> io::Result<Receiver<()>> {
 
 fn label(info: &PeerInfo) -> String {
     if info.local { "local unix domain socket".to_owned() } else { info.address.clone() }
-}
-
-fn write(note: &Note) {
-    let level = match note.level() {
-        Level::Error => log::Level::Error,
-        Level::Warning => log::Level::Warn,
-        Level::Info => log::Level::Info,
-        Level::Debug => log::Level::Debug,
-    };
-    log::log!(level, "{note}");
 }

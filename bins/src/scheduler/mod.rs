@@ -15,8 +15,9 @@ use std::time::{Duration, Instant};
 
 use crossbeam::channel::{Receiver, after, bounded, never, unbounded};
 use crossbeam::select;
+use ice_core::level::Level;
 use ice_core::message::Message;
-use ice_core::scheduler::{Config, Input, Level, Note, Output, Scheduler};
+use ice_core::scheduler::{Config, Input, Output, Scheduler};
 use ice_core::time;
 use ice_core::version::Version;
 use ice_net::discover::{self, Heard, Identity, Responder};
@@ -357,7 +358,7 @@ impl Shell {
                 Output::Probe { host, address, port } => {
                     self.prober.start(host, address.lossy().into_owned(), port);
                 }
-                Output::Note(note) => log_note(&note),
+                Output::Note(note) => logging::note(note.level(), &note),
             }
         }
         self.flush(to);
@@ -369,16 +370,6 @@ impl Shell {
         }
         self.batch.clear();
     }
-}
-
-fn log_note(note: &Note) {
-    let level = match note.level() {
-        Level::Error => log::Level::Error,
-        Level::Warning => log::Level::Warn,
-        Level::Info => log::Level::Info,
-        Level::Debug => log::Level::Debug,
-    };
-    log::log!(level, "{note}");
 }
 
 fn notes_wanted() -> Level {

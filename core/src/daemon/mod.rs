@@ -27,7 +27,7 @@ mod tests;
 
 pub use envs::{EnvOnDisk, VerifyTrouble};
 pub use native::{Archive, FileFacts, NativeKey, NativeOnDisk};
-pub use note::{Level, Note};
+pub use note::Note;
 pub use peer::CloseReason;
 pub use stats::{CpuTicks, Measurement, Memory};
 pub use status::feature_names;
@@ -156,8 +156,6 @@ pub enum Input {
     SchedulerSaid(Message),
     /// The link to the scheduler is gone. Comes also after [`Output::CloseScheduler`].
     SchedulerLost,
-    /// The network came up again or the machine woke up: look for the scheduler now.
-    NetworkChanged,
     /// The answer to [`Output::Measure`]. No job of others starts before the first one.
     Measured(Measurement),
     /// TERM, INT or ALRM.
@@ -285,7 +283,6 @@ impl Daemon {
             Input::SchedulerNotFound => self.session.not_found(now),
             Input::SchedulerSaid(message) => self.scheduler_said(now, message),
             Input::SchedulerLost => self.scheduler_lost(now),
-            Input::NetworkChanged => self.session.look_now(now),
             Input::Measured(measurement) => self.measured(now, &measurement),
             Input::Terminate => self.terminate(now),
         }

@@ -2,21 +2,9 @@
 
 use super::CloseReason;
 use crate::env::EnvId;
+use crate::level::Level;
 use crate::text::Text;
 use std::fmt;
-
-/// How loud a note is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Level {
-    /// A person must act.
-    Error,
-    /// Degraded, and why.
-    Warning,
-    /// Rare.
-    Info,
-    /// A line per job.
-    Debug,
-}
 
 /// One event.
 #[derive(Clone, Debug, PartialEq)]

@@ -84,14 +84,6 @@ impl Session {
         }
     }
 
-    /// Something changed: the wait is over.
-    pub fn look_now(&mut self, now: Instant) {
-        if matches!(self.link, Link::Absent(_)) {
-            self.failures = 0;
-            self.link = Link::Absent(now);
-        }
-    }
-
     pub fn timeout(&self) -> Option<Instant> {
         match &self.link {
             Link::Absent(at) => Some(*at),

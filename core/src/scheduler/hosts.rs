@@ -5,9 +5,10 @@
 use super::host::{Accepting, Ban, Host, NewHost};
 use super::jobs::State;
 use super::monitor::{environment_list, feature_names, host_stats, offline};
-use super::{CloseReason, Level, Note, Output, Peer, Scheduler, Timer};
+use super::{CloseReason, Note, Output, Peer, Scheduler, Timer};
 use crate::env::EnvRef;
 use crate::ids::{HostId, JobId, PeerId};
+use crate::level::Level;
 use crate::limits::{HOST_ENVIRONMENTS_MAX, NAME_MAX};
 use crate::message::{BlacklistHostEnv, CsConf, Login, Message, Stats};
 use crate::text::Text;

@@ -11,9 +11,10 @@ use super::monitor::{asked, environment_list, last_three, lost};
 use super::need::{Asker, Need, NeedId};
 use super::queue::Lane;
 use super::speed::adjusted_size;
-use super::{CloseReason, Level, Note, Scheduler};
+use super::{CloseReason, Note, Scheduler};
 use crate::ids::{ClientId, HostId, JobId};
 use crate::job::Language;
+use crate::level::Level;
 use crate::limits::{
     FILE_NAME_MAX, JOBS_MAX, JOBS_PER_HOST_MAX, JOBS_PER_REQUEST_MAX, LOCAL_JOBS_MAX, NAME_MAX,
     REQUEST_ENVIRONMENTS_MAX,

@@ -5,8 +5,9 @@
 
 use super::jobs::Job;
 use super::monitor::offline;
-use super::{CloseReason, Level, Note, Scheduler, State, Timer};
+use super::{CloseReason, Note, Scheduler, State, Timer};
 use crate::ids::{HostId, JobId};
+use crate::level::Level;
 use crate::message::Message;
 use crate::time::Duration;
 

@@ -20,10 +20,11 @@ mod speed;
 #[cfg(test)]
 mod tests;
 
+pub use note::Note;
 use note::letter;
-pub use note::{Level, Note};
 
 use crate::ids::{HostId, JobId, PeerId};
+use crate::level::Level;
 use crate::limits::LOGIN;
 use crate::message::{Message, MonJobBegin};
 use crate::text::Text;

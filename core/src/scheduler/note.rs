@@ -3,23 +3,11 @@
 //! The texts stand here and nowhere else. It does not know where they go.
 
 use crate::ids::{HostId, JobId};
+use crate::level::Level;
 use crate::message::{JobDone, Message};
 use crate::text::Text;
 use crate::version::Version;
 use std::fmt;
-
-/// How important a line is. `-v` shows warnings, `-vv` info, `-vvv` debug.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Level {
-    /// A person must act.
-    Error,
-    /// Something is degraded.
-    Warning,
-    /// Rare events, and a line per job that 1.4 has at this level.
-    Info,
-    /// Everything else.
-    Debug,
-}
 
 /// Something worth telling a person.
 #[derive(Clone, Debug, PartialEq)]

@@ -643,7 +643,10 @@ impl World {
 }
 
 fn new_scheduler(seed: u64, now: Instant) -> Scheduler {
-    Scheduler::new(scheduler::Config { seed, notes: scheduler::Level::Error, ..scheduler::Config::default() }, now)
+    Scheduler::new(
+        scheduler::Config { seed, notes: ice_core::level::Level::Error, ..scheduler::Config::default() },
+        now,
+    )
 }
 
 /// What came of a run.
