@@ -11,6 +11,7 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use crossbeam::channel::Sender;
+use ice_core::text::Text;
 use ice_core::version::Version;
 use log::{debug, warn};
 use nix::ifaddrs::getifaddrs;
@@ -55,7 +56,7 @@ pub struct Reach {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Query {
     /// Compared without case.
-    pub netname: String,
+    pub netname: Text,
     /// The port asked on.
     pub port: u16,
     /// The version we say we are.
@@ -74,7 +75,7 @@ pub struct Answer {
     /// When it started, Unix seconds; 0 if it is too old to tell.
     pub start_time: u64,
     /// Its netname.
-    pub netname: String,
+    pub netname: Text,
 }
 
 /// A datagram that did not count.
@@ -90,7 +91,7 @@ pub struct Ignored {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum WhyIgnored {
     /// It serves another netname.
-    Netname(String),
+    Netname(Text),
     /// Its version is 0 or over 127.
     BogusVersion(u32),
     /// It is no answer to our query.
@@ -121,7 +122,7 @@ pub struct Identity {
     /// When it started, Unix seconds.
     pub start_time: u64,
     /// Its netname.
-    pub netname: String,
+    pub netname: Text,
 }
 
 /// What a [`Responder`] heard.
@@ -169,7 +170,7 @@ pub fn announce(own: &Identity, port: u16, reach: &Reach) -> io::Result<()> {
     let announce = Announce {
         version: u8::try_from(own.version.number()).unwrap_or(u8::MAX),
         start_time: own.start_time,
-        netname: own.netname.as_str().into(),
+        netname: own.netname.clone(),
     };
     let socket = broadcaster()?;
     let targets = targets(port, reach);
@@ -280,8 +281,7 @@ impl Found {
         if !(1..=127).contains(&version) {
             return self.ignored.push(Ignored { from, why: WhyIgnored::BogusVersion(version) });
         }
-        let netname = reply.netname.lossy().into_owned();
-        let answer = Answer { from, version, start_time: reply.start_time, netname };
+        let answer = Answer { from, version, start_time: reply.start_time, netname: reply.netname };
         if !same_netname(&answer.netname, &query.netname, reply.format) {
             let why = WhyIgnored::Netname(answer.netname.clone());
             self.ignored.push(Ignored { from, why });
@@ -293,7 +293,7 @@ impl Found {
 }
 
 /// Compares without case; a netname may have been cut by its format.
-fn same_netname(answered: &str, asked: &str, format: ReplyFormat) -> bool {
+fn same_netname(answered: &Text, asked: &Text, format: ReplyFormat) -> bool {
     let kept = match format {
         ReplyFormat::Short => 14,
         ReplyFormat::Little32 => 18,
@@ -328,7 +328,7 @@ fn respond(socket: &UdpSocket, own: &Identity, heard: &Sender<Heard>, stopped: &
 fn hear(socket: &UdpSocket, own: &Identity, heard: &Sender<Heard>, from: SocketAddr, bytes: &[u8]) {
     match Datagram::parse(bytes) {
         Some(Datagram::Query { version }) => {
-            let reply = Reply::to(version, own.version.number(), own.start_time, own.netname.as_str().into());
+            let reply = Reply::to(version, own.version.number(), own.start_time, own.netname.clone());
             let Some(reply) = reply else { return };
             let _ = socket.send_to(&Datagram::Reply(reply).to_bytes(), from);
             let _ = heard.try_send(Heard::Query { from, version: version.into() });
@@ -337,7 +337,7 @@ fn hear(socket: &UdpSocket, own: &Identity, heard: &Sender<Heard>, from: SocketA
             let identity = Identity {
                 version: Version::new(announce.version.into()),
                 start_time: announce.start_time,
-                netname: announce.netname.lossy().into_owned(),
+                netname: announce.netname,
             };
             let defeats_us = defeats(&identity, own);
             let _ = heard.try_send(Heard::Announcement { from, identity, defeats_us });
@@ -444,9 +444,12 @@ mod tests {
         answer(5, 43, 30, "NETA");
         answer(6, 0, 1, "NETA");
         answer(7, 200, 1, "NETA");
+        answer(9, 43, 1, "x\n[1] forged");
         found.take(&query, 43, from(8), b"xyz");
         assert_eq!(found.best.map(|best| best.from.port()), Some(4));
-        assert_eq!(found.answers.iter().map(|a| a.from.port()).collect::<Vec<_>>(), [1, 2, 3, 4, 5]);
+        assert_eq!(found.answers.iter().map(|a| a.from.port()).collect::<Vec<_>>(), [1, 2, 3, 4, 5, 9]);
+        // A stranger chose these bytes: as text for people they are one line.
+        assert_eq!(found.answers.last().map(|a| a.netname.to_string()), Some("x [1] forged".into()));
         let why: Vec<_> = found.ignored.into_iter().map(|i| i.why).collect();
         assert_eq!(
             why,
@@ -454,6 +457,7 @@ mod tests {
                 WhyIgnored::Netname("NETB".into()),
                 WhyIgnored::BogusVersion(0),
                 WhyIgnored::BogusVersion(200),
+                WhyIgnored::Netname("x\n[1] forged".into()),
                 WhyIgnored::Unreadable { length: 3, first: Some(b'x') },
             ]
         );

@@ -4,12 +4,16 @@ use std::path::{Component, Path, PathBuf};
 
 use ice_core::job::Language;
 use ice_core::message::CompileFile;
+use ice_core::text::Text;
 use ice_core::version::Version;
 use std::ffi::OsStr;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use thiserror::Error;
 
 use super::launcher::{Layout, Program};
+
+/// What of a job's arguments stands in the log.
+const LOGGED_MAX: usize = 16 << 10;
 
 /// A job as the launcher wants it.
 #[derive(Debug, PartialEq, Eq)]
@@ -75,9 +79,17 @@ pub fn command(job: &CompileFile, version: Version) -> Result<Command, CommandEr
     Ok(Command { program, args, layout })
 }
 
-/// The arguments that came with the job, as 1.4 logs them: a blank after each.
-pub fn for_log<'a>(args: impl Iterator<Item = &'a [u8]>) -> String {
-    args.fold(String::new(), |text, arg| text + " " + &String::from_utf8_lossy(arg)) + " "
+/// The arguments that came with the job, as 1.4 logs them: a blank after each. Only so much of them as a person reads.
+pub fn for_log<'a>(args: impl Iterator<Item = &'a [u8]>) -> Text {
+    let mut line = Vec::new();
+    for arg in args {
+        line.push(b' ');
+        line.extend_from_slice(arg);
+    }
+    line.push(b' ');
+    let mut line = Text::from(line);
+    line.keep_start(LOGGED_MAX);
+    line
 }
 
 fn program(job: &CompileFile, language: Language, version: Version) -> Result<Program, CommandError> {
@@ -159,7 +171,7 @@ mod tests {
     }
 
     fn line(command: &Command) -> String {
-        for_log(command.args.iter().map(Vec::as_slice))
+        for_log(command.args.iter().map(Vec::as_slice)).to_string()
     }
 
     #[test]
@@ -199,6 +211,14 @@ mod tests {
         let climbing = CompileFile { split_dwarf: 1, output_file: "../../../../etc/x.o".into(), ..job("gcc") };
         let climbing = command(&climbing, Version::new(43)).unwrap();
         assert_eq!(climbing.layout.object, b"icecc-7/etc/x.o");
+    }
+
+    #[test]
+    fn arguments_of_strangers_make_one_line_of_the_log() {
+        let args = [&b"-DA=\n[1] 2026-01-01 00:00:00: forged\x1b[2J"[..], &[b'x'; 100_000]];
+        let line = for_log(args.into_iter()).to_string();
+        assert!(line.starts_with(" -DA= [1] 2026-01-01 00:00:00: forged?[2J xxx"), "{}", line.get(..80).unwrap());
+        assert!(line.len() <= LOGGED_MAX);
     }
 
     #[test]

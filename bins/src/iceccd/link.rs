@@ -5,6 +5,7 @@ use std::thread;
 use std::time::Duration;
 
 use crossbeam::channel::Sender;
+use ice_core::text::Text;
 use ice_core::version::Version;
 use ice_net::dial::Target;
 use ice_net::discover::{self, Found, Query, Reach, WhyIgnored};
@@ -23,7 +24,7 @@ pub struct Finder {
     /// Empty: by broadcast.
     host: String,
     port: u16,
-    netname: String,
+    netname: Text,
     reach: Reach,
 }
 
@@ -37,7 +38,7 @@ impl Finder {
         });
         let reach = Reach { loopback_only: std::env::var_os("ICECC_TESTS").is_some(), twin_ports };
         let netname = if netname.is_empty() { discover::DEFAULT_NETNAME } else { netname };
-        Self { host: host.to_owned(), port, netname: netname.to_owned(), reach }
+        Self { host: host.to_owned(), port, netname: netname.into(), reach }
     }
 
     /// Finds a scheduler: at once if it has a name, else `found` gets it, or `None`, within 3 s.

@@ -46,7 +46,7 @@ pub fn identity(netname: &str, earlier: Duration) -> Identity {
     Identity {
         version: Version::TO_SCHEDULER,
         start_time: now.saturating_sub(earlier).as_secs(),
-        netname: netname.to_string(),
+        netname: netname.into(),
     }
 }
 
