@@ -156,10 +156,11 @@ impl<'a> Scan<'a> {
             Does::Assemble => self.assemble = true,
             Does::Compile => self.compile = true,
             Does::Output => {
-                let name = if joined { word.get(2..) } else { value };
-                self.output = name.filter(|name| !name.is_empty());
-                if self.output == Some(b"-") {
-                    return Err(Stay(Reason::Output, word.to_vec()));
+                match if joined { word.get(2..) } else { value } {
+                    // The compiler fails; without the name it would succeed.
+                    None | Some(b"") => return Err(Stay(Reason::ValueMissing, word.to_vec())),
+                    Some(b"-") => return Err(Stay(Reason::Output, word.to_vec())),
+                    name => self.output = name,
                 }
             }
             Does::Language => self.language_option(word, value, joined)?,

@@ -678,6 +678,31 @@ fn s47_a_preferred_host_or_home() {
     assert_eq!(ask("nobody").unwrap().1, "");
 }
 
+/// A preferred host that has only fallen silent may come back: its jobs wait. One that was found not to be there cannot "ever"
+/// take them (5.1), and a job that waited for it goes home too.
+#[test]
+fn s47_a_preferred_host_that_is_silent_is_waited_for_and_one_out_of_reach_is_not() {
+    let mut s = Scenario::new();
+    let (a, h) = (s.host("a", 0, &[]), s.host("h", 4, &["e"]));
+    let prefer = |client| GetCs { preferred_host: "h".into(), ..request("e", "f", client) };
+    s.wait(10);
+    s.reachable = None;
+    let (first, _) = s.ask(a, prefer(1)).unwrap();
+    s.wait(2);
+    assert!(s.scheduler.cluster.host(h.host).unwrap().suspect);
+    assert_eq!(s.ask(a, prefer(2)), None, "waits");
+    s.begin(h, first);
+    assert_eq!(s.answers(a).len(), 1, "served when it shows life");
+    let probed = s.probes.pop().unwrap();
+    s.input(Input::Probed { host: probed, reachable: true });
+    s.wait(10);
+    assert_eq!(s.ask(a, prefer(3)), None, "waits");
+    let probed = s.probes.pop().unwrap();
+    s.input(Input::Probed { host: probed, reachable: false });
+    assert_eq!(s.answers(a).pop().unwrap().1, "");
+    assert_eq!(s.ask(a, prefer(4)).unwrap().1, "");
+}
+
 #[test]
 fn s48_a_blacklist_is_of_one_submitter_host_and_environment() {
     let mut s = Scenario::new();
