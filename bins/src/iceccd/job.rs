@@ -26,6 +26,10 @@ use super::outcome::{Collected, Outcome, code, judge};
 use super::pump::{Feed, Pump};
 use super::worker::{Client, Shared, Told, is_executable};
 
+/// How long a client may take to read its result in all, as long as ours waits for one: a piece in less than [`SEND`] each, but
+/// thousands of them, would keep a thread and the object for days.
+const DELIVERY: Duration = Duration::from_secs(1800);
+
 /// 128 + TERM, as 1.4 logs it when the client goes away.
 const ABORTED: i32 = 143;
 
@@ -218,18 +222,19 @@ fn send_result(
     with_files: bool,
     ended: Ended,
 ) -> Result<(), String> {
-    send(client, &Message::CompileResult(result))?;
+    let whole = Deadline::after(Step::Send, DELIVERY);
+    send(client, &Message::CompileResult(result), &whole)?;
     if !with_files {
         return Ok(());
     }
     let mut packer = Packer::new(shared.level);
     for file in [ended.object, ended.dwo].into_iter().flatten() {
-        send_file(client, &mut packer, File::from(file))?;
+        send_file(client, &mut packer, File::from(file), &whole)?;
     }
     Ok(())
 }
 
-fn send_file(client: &mut Client, packer: &mut Packer, mut file: File) -> Result<(), String> {
+fn send_file(client: &mut Client, packer: &mut Packer, mut file: File, whole: &Deadline) -> Result<(), String> {
     let mut plain = vec![0; CHUNK_PLAIN];
     loop {
         let mut filled = 0;
@@ -240,14 +245,56 @@ fn send_file(client: &mut Client, packer: &mut Packer, mut file: File) -> Result
             }
         }
         if filled == 0 {
-            return send(client, &Message::End);
+            return send(client, &Message::End, whole);
         }
         let chunk =
             packer.pack(plain.get(..filled).unwrap_or_default(), client.version()).map_err(|e| e.to_string())?;
-        send(client, &Message::FileChunk(chunk))?;
+        send(client, &Message::FileChunk(chunk), whole)?;
     }
 }
 
-fn send(client: &mut Client, message: &Message) -> Result<(), String> {
+fn send(client: &mut Client, message: &Message, whole: &Deadline) -> Result<(), String> {
+    if whole.is_over() {
+        return Err("cannot send the result: it was not read in time".to_owned());
+    }
     client.send(message, Deadline::after(Step::Send, SEND)).map_err(|e| format!("cannot send the result: {e}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use ice_core::version::Version;
+    use ice_net::dial;
+    use ice_net::hub::{Hub, HubConfig, HubEvent, PeerHandler};
+    use ice_net::listen::Listener;
+
+    /// Sends a file that compresses so well that each piece of it fits into the socket, whatever the client reads.
+    struct Generous;
+
+    impl PeerHandler<Told> for Generous {
+        fn said(&mut self, _: Message, client: &mut Client) -> Verdict {
+            let file = tempfile::tempfile().unwrap();
+            file.set_len(1 << 40).unwrap();
+            let whole = Deadline::after(Step::Send, Duration::from_millis(300));
+            Verdict::Close(send_file(client, &mut Packer::new(1), file, &whole).unwrap_err())
+        }
+    }
+
+    #[test]
+    fn a_result_is_not_sent_for_ever() {
+        let long = |step| Deadline::after(step, Duration::from_secs(60));
+        let (hub, events) = Hub::<Told>::new(HubConfig::default()).unwrap();
+        let listener = Listener::tcp(0).unwrap();
+        let port = listener.port();
+        hub.listen(listener, Version::TO_CLIENT, Arc::new(|_, _| Some(Box::new(Generous)))).unwrap();
+        let mut client = dial::tcp("127.0.0.1", port, Version::TO_CLIENT, long(Step::Connect)).unwrap();
+        client.send(&Message::Ping, long(Step::Send)).unwrap();
+        let reason = loop {
+            if let HubEvent::Closed { reason, .. } = events.recv_timeout(Duration::from_secs(60)).unwrap() {
+                break reason;
+            }
+        };
+        assert_eq!(reason.to_string(), "cannot send the result: it was not read in time");
+        hub.shutdown(Duration::from_secs(60));
+    }
 }

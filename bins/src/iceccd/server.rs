@@ -8,6 +8,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use crossbeam::channel::{self, Receiver, Sender, bounded, select};
 use ice_core::daemon::{Daemon, Input, Output, VerifyTrouble};
 use ice_core::ids::PeerId;
+use ice_core::text::Text;
 use ice_core::version::Version;
 use ice_net::deadline::{Deadline, Step};
 use ice_net::dial::Target;
@@ -195,16 +196,20 @@ impl Server {
                 Output::Kill(peer) => self.shared.orders.give(peer, Order::Kill),
                 Output::Receive(peer, env) => self.shared.orders.give(peer, Order::Receive(env)),
                 Output::Discard(peer) => self.shared.orders.give(peer, Order::Discard),
-                Output::Verify(env) => self.aside(move |shared| {
-                    let outcome = shared.launcher.verify(&env).map_err(|trouble| match trouble {
-                        // Somebody has removed it by hand: no box can be made around it, and none ever will.
-                        VerifyTrouble::Host(reason) if !shared.env_path(&env).is_dir() => {
-                            VerifyTrouble::Environment(reason)
-                        }
-                        other => other,
+                Output::Verify(env) => {
+                    let wanted = env.clone();
+                    let failed = |why: Text| Input::Verified { env, outcome: Err(VerifyTrouble::Host(why)) };
+                    self.aside(failed, move |shared| {
+                        let outcome = shared.launcher.verify(&wanted).map_err(|trouble| match trouble {
+                            // Somebody has removed it by hand: no box can be made around it, and none ever will.
+                            VerifyTrouble::Host(reason) if !shared.env_path(&wanted).is_dir() => {
+                                VerifyTrouble::Environment(reason)
+                            }
+                            other => other,
+                        });
+                        Input::Verified { env: wanted, outcome }
                     });
-                    Input::Verified { env, outcome }
-                }),
+                }
                 Output::Remove(env) => {
                     if let Err(e) = self.shared.launcher.remove(&env) {
                         error!("cannot remove environment {env}: {}", chain(&e));
@@ -213,10 +218,14 @@ impl Server {
                 }
                 // The client's own thread has looked already and tells next (`worker.rs`).
                 Output::Examine(..) => {}
-                Output::BuildNative(key) => self.aside(move |shared| {
-                    let outcome = shared.natives.build(&key);
-                    Input::NativeBuilt { key, outcome }
-                }),
+                Output::BuildNative(key) => {
+                    let wanted = key.clone();
+                    let failed = |why: Text| Input::NativeBuilt { key, outcome: Err(why) };
+                    self.aside(failed, move |shared| {
+                        let outcome = shared.natives.build(&wanted);
+                        Input::NativeBuilt { key: wanted, outcome }
+                    });
+                }
                 Output::RemoveNative(key, path) => self.shared.natives.remove(&key, &path),
                 Output::Connect => self.connect(),
                 Output::CloseScheduler => {
@@ -236,16 +245,12 @@ impl Server {
         false
     }
 
-    /// Does something that takes its time on a thread; its outcome comes back by `done`.
-    fn aside(&self, work: impl FnOnce(&Shared) -> Input + Send + 'static) {
-        let (shared, done) = (Arc::clone(&self.shared), self.done.0.clone());
-        let thread = thread::Builder::new().name("aside".into()).stack_size(STACK);
-        let started = thread.spawn(move || {
-            // Without a loop there is nobody to tell.
-            let _ = done.send(work(&shared));
-        });
-        if let Err(e) = started {
-            error!("cannot start a thread: {e}");
+    /// Does something that takes its time on a thread; its outcome comes back by `done`. Without a thread it has `failed`: the
+    /// machine waits for an outcome in any case.
+    fn aside(&mut self, failed: impl FnOnce(Text) -> Input, work: impl FnOnce(&Shared) -> Input + Send + 'static) {
+        let shared = Arc::clone(&self.shared);
+        if let Some(outcome) = aside(STACK, &self.done.0, failed, move || work(&shared)) {
+            self.handle(outcome);
         }
     }
 
@@ -272,6 +277,25 @@ impl Server {
     }
 }
 
+/// Starts `work`, whose outcome goes to `done`; what has failed if there is no thread for it.
+fn aside(
+    stack: usize,
+    done: &Sender<Input>,
+    failed: impl FnOnce(Text) -> Input,
+    work: impl FnOnce() -> Input + Send + 'static,
+) -> Option<Input> {
+    let done = done.clone();
+    let thread = thread::Builder::new().name("aside".into()).stack_size(stack);
+    let started = thread.spawn(move || {
+        // Without a loop there is nobody to tell.
+        let _ = done.send(work());
+    });
+    started.err().map(|e| {
+        error!("cannot start a thread: {e}");
+        failed(format!("cannot start a thread: {e}").into())
+    })
+}
+
 /// Sleeps until the launcher has died, and tells.
 fn watch(launcher: Launcher) -> io::Result<Receiver<()>> {
     let (tell, told) = bounded(1);
@@ -285,4 +309,24 @@ fn watch(launcher: Launcher) -> io::Result<Receiver<()>> {
 
 fn label(info: &PeerInfo) -> String {
     if info.local { "local unix domain socket".to_owned() } else { info.address.clone() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_gets_no_thread_has_failed() {
+        let (done, outcomes) = bounded(1);
+        let failed = |why: Text| {
+            assert!(why.to_string().starts_with("cannot start a thread"), "{why}");
+            Input::Terminate
+        };
+        // No address space has room for such a stack.
+        let outcome = aside(usize::MAX / 4, &done, failed, || Input::SchedulerLost);
+        assert!(matches!(outcome, Some(Input::Terminate)));
+        let outcome = aside(STACK, &done, |_| Input::Terminate, || Input::SchedulerLost);
+        assert!(outcome.is_none());
+        assert!(matches!(outcomes.recv_timeout(Duration::from_secs(60)), Ok(Input::SchedulerLost)));
+    }
 }
