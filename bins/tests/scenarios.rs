@@ -1,5 +1,6 @@
 //! The numbered scenarios of the pages G (client), D (daemon), E (environments) and O (operations): each is a function of its number
-//! somewhere in the tests, or a row of `testdata/scenarios` that names another test or the reason why there is none. (The
+//! somewhere in the tests, or a row of `testdata/scenarios` that names another test, a line of `scripts/prove.sh` that names the
+//! scenario, or the reason why there is none. (The
 //! scheduler's, S, are checked beside their tests.)
 
 #![allow(clippy::unwrap_used)]
@@ -63,6 +64,12 @@ fn no_scenario_is_missing() {
             let name = format!("{}{number}", letter.to_ascii_uppercase());
             match (tried.contains(&(letter, number)), rows.get(&number)) {
                 (true, None) => counts[0] += 1,
+                (false, Some(row)) if row.starts_with("`scripts/prove.sh ") => {
+                    let line = row.trim_start_matches("`scripts/prove.sh ").split('`').next().unwrap();
+                    let text = fs::read_to_string(root().join("scripts/prove.d").join(line)).unwrap();
+                    assert!(text.contains(&name), "{name}: {line} does not name it");
+                    counts[1] += 1;
+                }
                 (false, Some(row)) if row.starts_with('`') => {
                     let (test, path) = row.trim_start_matches('`').split_once("` in ").unwrap();
                     let text = fs::read_to_string(root().join(path)).unwrap_or_else(|e| panic!("{name}: {path}: {e}"));
@@ -79,10 +86,7 @@ fn no_scenario_is_missing() {
         }
         assert!(rows.keys().all(|number| (1..=last).contains(number)), "{page} names one that does not exist");
         let [own, others, none] = counts;
-        println!(
-            "{}: {own} tests of their number, {others} by other tests, {none} not run",
-            letter.to_ascii_uppercase()
-        );
+        println!("{}: {own} tests of their number, {others} by others, {none} not run", letter.to_ascii_uppercase());
         rows.iter().filter(|(_, row)| row.starts_with("not run")).for_each(|(n, row)| println!("  {n} {row}"));
     }
 }

@@ -1,6 +1,6 @@
 //! Which native archive belongs to which compiler, as lines of text.
 //!
-//! One archive a line, fields parted by tabs: compression, compiler, extra files, facts, archive, size. Texts are in hex, as
+//! One archive a line, fields parted by tabs: compression, compiler, extra files, facts, archive, size, parts. Texts are in hex, as
 //! paths may hold any byte; lists are parted by commas. A line that cannot be read is left out: its archive is made again.
 
 use std::collections::BTreeMap;
@@ -9,32 +9,44 @@ use std::fmt::Write;
 use ice_core::daemon::{Archive, FileFacts, NativeKey};
 use ice_core::text::Text;
 
+/// An archive, and the files it was packed from as they were then.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Packed {
+    /// Where it is.
+    pub archive: Archive,
+    /// What is in it.
+    pub parts: Vec<FileFacts>,
+}
+
 /// Reads an index.
-pub fn parse(bytes: &[u8]) -> BTreeMap<NativeKey, Archive> {
+pub fn parse(bytes: &[u8]) -> BTreeMap<NativeKey, Packed> {
     String::from_utf8_lossy(bytes).lines().filter_map(entry).collect()
 }
 
 /// Writes one.
-pub fn text(index: &BTreeMap<NativeKey, Archive>) -> String {
+pub fn text(index: &BTreeMap<NativeKey, Packed>) -> String {
     let mut out = String::new();
-    for (key, archive) in index {
+    let facts = |files: &[FileFacts]| {
+        let each = files.iter().map(|f| format!("{}:{}:{}:{}", hex(&f.path), f.size, f.mtime_ns, f.inode));
+        each.collect::<Vec<String>>().join(",")
+    };
+    for (key, Packed { archive, parts }) in index {
         let extra: Vec<String> = key.extra_files.iter().map(hex).collect();
-        let facts = key.files.iter().map(|f| format!("{}:{}:{}:{}", hex(&f.path), f.size, f.mtime_ns, f.inode));
-        let facts: Vec<String> = facts.collect();
         let (compression, compiler, path) = (hex(&key.compression), hex(&key.compiler), hex(&archive.path));
         // Writing to a String cannot fail.
         let _ = writeln!(
             out,
-            "{compression}\t{compiler}\t{}\t{}\t{path}\t{}",
+            "{compression}\t{compiler}\t{}\t{}\t{path}\t{}\t{}",
             extra.join(","),
-            facts.join(","),
-            archive.size
+            facts(&key.files),
+            archive.size,
+            facts(parts)
         );
     }
     out
 }
 
-fn entry(line: &str) -> Option<(NativeKey, Archive)> {
+fn entry(line: &str) -> Option<(NativeKey, Packed)> {
     let mut fields = line.split('\t');
     let compression = unhex(fields.next()?)?;
     let compiler = unhex(fields.next()?)?;
@@ -42,7 +54,8 @@ fn entry(line: &str) -> Option<(NativeKey, Archive)> {
     let files = list(fields.next()?, facts)?;
     let path = unhex(fields.next()?)?;
     let size = fields.next()?.parse().ok()?;
-    Some((NativeKey { compression, compiler, extra_files, files }, Archive { path, size }))
+    let parts = list(fields.next()?, facts)?;
+    Some((NativeKey { compression, compiler, extra_files, files }, Packed { archive: Archive { path, size }, parts }))
 }
 
 fn list<T>(field: &str, item: impl Fn(&str) -> Option<T>) -> Option<Vec<T>> {
@@ -85,7 +98,8 @@ mod tests {
         };
         let other = NativeKey { compression: "zstd".into(), extra_files: Vec::new(), ..key.clone() };
         let archive = Archive { path: "/n/a.tar.gz".into(), size: 10 };
-        let index = BTreeMap::from([(key, archive.clone()), (other, archive)]);
+        let packed = Packed { archive, parts: vec![file("/usr/lib/cc1"), file("/usr/bin/as")] };
+        let index = BTreeMap::from([(key, packed.clone()), (other, Packed { parts: Vec::new(), ..packed })]);
         let written = text(&index);
         assert_eq!(parse(written.as_bytes()), index);
         let damaged = written.replacen('\t', " ", 1);

@@ -13,7 +13,7 @@ use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use ice_core::daemon::{Archive, FileFacts, NativeKey, NativeOnDisk};
 use ice_core::env::EnvName;
@@ -27,7 +27,7 @@ use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
 use parking_lot::Mutex;
 
-use super::index;
+use super::index::{self, Packed};
 use super::worker::is_executable;
 
 /// How long making one archive may take.
@@ -36,6 +36,8 @@ const LIMIT: Duration = Duration::from_secs(120);
 const OUTPUT_MAX: usize = 1 << 20;
 /// Niceness of the tool: people wait for it, but not only they use the machine.
 const NICENESS: i32 = 5;
+/// How far behind the kernel's time of a change may be.
+const TICK: Duration = Duration::from_millis(10);
 /// The index file.
 const INDEX: &str = ".index";
 
@@ -69,17 +71,17 @@ impl Tool {
 pub struct Natives {
     folder: PathBuf,
     tool: Tool,
-    index: Mutex<BTreeMap<NativeKey, Archive>>,
+    index: Mutex<BTreeMap<NativeKey, Packed>>,
 }
 
 impl Natives {
     /// Reads the index in `folder`, forgets what is gone, and removes what is not in it.
     pub fn open(folder: PathBuf, tool: Tool) -> io::Result<Self> {
         let mut index = index::parse(&fs::read(folder.join(INDEX)).unwrap_or_default());
-        index.retain(|_, archive| is_there(archive));
+        index.retain(|_, packed| is_there(&packed.archive));
         for entry in fs::read_dir(&folder)? {
             let path = entry?.path();
-            let known = index.values().any(|a| a.path.as_bytes() == path.as_os_str().as_bytes());
+            let known = index.values().any(|p| p.archive.path.as_bytes() == path.as_os_str().as_bytes());
             if !known && path.file_name() != Some(OsStr::new(INDEX)) {
                 let _ = ice_toolchain::store::remove_tree(&path);
             }
@@ -90,7 +92,7 @@ impl Natives {
     /// What is on the disk.
     pub fn on_disk(&self) -> Vec<NativeOnDisk> {
         let index = self.index.lock();
-        index.iter().map(|(key, archive)| NativeOnDisk { key: key.clone(), archive: archive.clone() }).collect()
+        index.iter().map(|(key, packed)| NativeOnDisk { key: key.clone(), archive: packed.archive.clone() }).collect()
     }
 
     /// Looks at the files of a request: its key, and its archive if there is a readable one.
@@ -119,8 +121,13 @@ impl Natives {
             extra_files: request.extra_files.clone(),
             files,
         };
-        let archive = self.index.lock().get(&key).filter(|a| is_there(a)).cloned();
-        Ok((key, archive))
+        // An update of the compiler replaces one file after another, the programs asked for before or after those they run.
+        let is_current = |packed: &Packed| {
+            is_there(&packed.archive)
+                && packed.parts.iter().all(|part| facts(path_of(&part.path)).is_ok_and(|now| now == *part))
+        };
+        let packed = self.index.lock().get(&key).cloned();
+        Ok((key, packed.filter(is_current).map(|packed| packed.archive)))
     }
 
     /// Makes an archive. Takes up to [`LIMIT`].
@@ -129,7 +136,11 @@ impl Natives {
         let cannot = |what: &str, e: io::Error| Text::from(format!("cannot {what} {}: {e}", scratch.display()));
         ice_toolchain::store::remove_tree(&scratch).map_err(|e| cannot("empty", e))?;
         fs::create_dir(&scratch).map_err(|e| cannot("make", e))?;
-        let made = self.run_tool(key, &scratch).and_then(|name| self.keep(key, &scratch.join(name)));
+        let begun = SystemTime::now();
+        let made = self.run_tool(key, &scratch).and_then(|said| {
+            let parts = parts(&said.text, begun)?;
+            self.keep(key, &scratch.join(said.archive), parts)
+        });
         let _ = ice_toolchain::store::remove_tree(&scratch);
         made
     }
@@ -137,16 +148,14 @@ impl Natives {
     /// Deletes an archive, unless another key has the same one.
     pub fn remove(&self, key: &NativeKey, path: &Text) {
         let mut index = self.index.lock();
-        if index.get(key).is_some_and(|a| a.path == *path) {
+        if index.get(key).is_some_and(|packed| packed.archive.path == *path) {
             index.remove(key);
         }
-        if !index.values().any(|a| a.path == *path) {
-            let _ = fs::remove_file(OsStr::from_bytes(path.as_bytes()));
-        }
+        remove_unused(&index, path);
         self.save(&index);
     }
 
-    fn run_tool(&self, key: &NativeKey, scratch: &Path) -> Result<String, Text> {
+    fn run_tool(&self, key: &NativeKey, scratch: &Path) -> Result<Said, Text> {
         let complaints = self.folder.join(".complaints");
         let command = |program: &Path| {
             let mut command = Command::new(program);
@@ -180,12 +189,12 @@ impl Natives {
         }
         let name = text.lines().rev().find_map(|l| l.strip_prefix("creating ")).unwrap_or_default();
         EnvName::new(name.as_bytes())
-            .map(|name| name.to_string())
+            .map(|name| Said { archive: name.to_string(), text: text.clone() })
             .map_err(|e| format!("{tool} named no archive: {e}").into())
     }
 
     /// Gives a finished archive its place and enters it.
-    fn keep(&self, key: &NativeKey, made: &Path) -> Result<Archive, Text> {
+    fn keep(&self, key: &NativeKey, made: &Path, parts: Vec<FileFacts>) -> Result<Archive, Text> {
         let place = self.folder.join(made.file_name().unwrap_or_default());
         let cannot = |e: io::Error| Text::from(format!("cannot keep {}: {e}", made.display()));
         // Every local user reads it.
@@ -194,18 +203,50 @@ impl Natives {
         let size = fs::metadata(&place).map_err(cannot)?.len();
         let archive = Archive { path: place.as_os_str().as_bytes().into(), size };
         let mut index = self.index.lock();
-        index.insert(key.clone(), archive.clone());
+        if let Some(old) = index.insert(key.clone(), Packed { archive: archive.clone(), parts }) {
+            remove_unused(&index, &old.archive.path);
+        }
         self.save(&index);
         Ok(archive)
     }
 
     /// An index that cannot be written costs a new archive after the next start.
-    fn save(&self, index: &BTreeMap<NativeKey, Archive>) {
+    fn save(&self, index: &BTreeMap<NativeKey, Packed>) {
         let new = self.folder.join(".index.new");
         let written = fs::write(&new, index::text(index)).and_then(|()| fs::rename(&new, self.folder.join(INDEX)));
         if let Err(error) = written {
             log::warn!("cannot write {}: {error}", new.display());
         }
+    }
+}
+
+/// What the tool printed, and the archive it named.
+struct Said {
+    archive: String,
+    text: String,
+}
+
+/// The files that the tool says it packed (`adding file NAME`, `adding file NAME=FILE`). One that changed meanwhile may be in the
+/// archive as it was or as it is. A name that is none of a file now (it may hold odd characters) is left out.
+fn parts(said: &str, begun: SystemTime) -> Result<Vec<FileFacts>, Text> {
+    let begun = begun.duration_since(UNIX_EPOCH).unwrap_or_default().saturating_sub(TICK);
+    let begun = i64::try_from(begun.as_nanos()).unwrap_or(i64::MAX);
+    let mut all = Vec::new();
+    for line in said.lines().filter_map(|line| line.strip_prefix("adding file ")) {
+        let path = Path::new(line.split_once('=').map_or(line, |(_, file)| file));
+        let Ok(m) = fs::metadata(path) else { continue };
+        if m.ctime().saturating_mul(1_000_000_000).saturating_add(m.ctime_nsec()) >= begun {
+            return Err(format!("{} changed while it was packed", path.display()).into());
+        }
+        all.extend(facts(path));
+    }
+    Ok(all)
+}
+
+/// Removes the file of an archive that no key has.
+fn remove_unused(index: &BTreeMap<NativeKey, Packed>, path: &Text) {
+    if !index.values().any(|packed| packed.archive.path == *path) {
+        let _ = fs::remove_file(path_of(path));
     }
 }
 
@@ -291,9 +332,12 @@ fn facts(path: &Path) -> Result<FileFacts, Text> {
     })
 }
 
+fn path_of(text: &Text) -> &Path {
+    Path::new(OsStr::from_bytes(text.as_bytes()))
+}
+
 fn is_there(archive: &Archive) -> bool {
-    let path = OsStr::from_bytes(archive.path.as_bytes());
-    fs::symlink_metadata(path).is_ok_and(|m| m.is_file() && m.len() == archive.size)
+    fs::symlink_metadata(path_of(&archive.path)).is_ok_and(|m| m.is_file() && m.len() == archive.size)
 }
 
 #[cfg(test)]
@@ -353,6 +397,36 @@ mod tests {
         };
         assert_eq!(key(""), key("gzip"));
         assert_ne!(key(""), key("zstd"));
+    }
+
+    #[test]
+    fn d42_a_part_that_changes_makes_an_archive_old() {
+        let folder = tempfile::tempdir().unwrap();
+        let (part, now) = (folder.path().join("cc1"), folder.path().join("now"));
+        fs::write(&part, "old").unwrap();
+        let said =
+            format!("[ ! -e {1} ] || echo new >{0}; echo adding file /usr/bin/cc1={0}", part.display(), now.display());
+        let natives = natives(
+            folder.path(),
+            &format!("#!/bin/sh\n{said}; cp {0} $$.tar; echo creating $$.tar\n", part.display()),
+        );
+        let request = compiler(folder.path(), "gcc");
+        let look = || natives.examine(&request, Version::new(43)).unwrap();
+        let a_while = || std::thread::sleep(TICK * 3);
+        let (key, _) = look();
+        a_while();
+        let first = natives.build(&key).unwrap();
+        assert_eq!(look().1, Some(first.clone()));
+        fs::write(&part, "other").unwrap();
+        assert_eq!(look(), (key.clone(), None));
+        a_while();
+        let second = natives.build(&key).unwrap();
+        assert_eq!(look().1, Some(second));
+        assert!(!path_of(&first.path).exists());
+        // One that changes while it is packed: who knows which is in there.
+        a_while();
+        fs::write(&now, "").unwrap();
+        assert!(natives.build(&key).unwrap_err().to_string().contains("cc1 changed while it was packed"));
     }
 
     #[test]
