@@ -5,6 +5,9 @@
 // A test that cannot be set up has nothing better to do than to stop and say so.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+#[path = "icecc/lies.rs"]
+mod lies;
+
 use ice_core::ids::JobId;
 use ice_core::message::{CompileResult, Message, UseCs};
 use ice_core::version::Version;

@@ -111,6 +111,11 @@ impl Conn {
         self.receiver.has_buffered()
     }
 
+    /// Whether a message has begun and takes too long: [`Conn::try_recv`] says so too, but nobody may ask it while nothing comes.
+    pub fn is_late(&self) -> bool {
+        self.receiver.is_late()
+    }
+
     fn stream(&self) -> &Stream {
         &self.receiver.stream
     }
@@ -241,6 +246,7 @@ impl Receiver {
             }
             match self.stream.read_now(self.frames.space())? {
                 Some(n) => self.came(n)?,
+                None if self.is_late() => return Err(ConnError::TimedOut { step: Step::Rest, limit: self.rest }),
                 None => return Ok(None),
             }
         }
@@ -249,6 +255,10 @@ impl Receiver {
     /// Reads as a monitor does from now on: two numbers mean something else to it.
     pub fn read_as(&mut self, reading: Reading) {
         self.reading = reading;
+    }
+
+    fn is_late(&self) -> bool {
+        self.frames.pending() > 0 && self.begun.elapsed() >= self.rest
     }
 
     /// Sets the time for the rest of a frame.
@@ -355,4 +365,33 @@ pub(crate) fn encode_all(messages: &[Message], version: Version, out: &mut Vec<u
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::net::UnixStream;
+
+    use super::*;
+
+    #[test]
+    fn half_a_frame_is_waited_for_only_so_long_also_by_who_does_not_wait() {
+        let (ours, theirs) = UnixStream::pair().unwrap();
+        let (stream, peer) = (Arc::new(Stream::from(ours)), Stream::from(theirs));
+        let long = Deadline::after(Step::Send, Duration::from_secs(60));
+        let mut receiver = Receiver::new(stream);
+        receiver.version = Version::TO_CLIENT;
+        receiver.limit_rest(Duration::from_millis(100));
+        assert!(matches!(receiver.try_recv(), Ok(None)));
+        std::thread::sleep(Duration::from_millis(150));
+        assert!(matches!(receiver.try_recv(), Ok(None)), "nothing has begun");
+        let mut frame = Vec::new();
+        encode_all(&[Message::Ping], receiver.version, &mut frame).unwrap();
+        peer.write_all(&frame, &long).unwrap();
+        peer.write_all(&frame[..5], &long).unwrap();
+        assert!(matches!(receiver.try_recv(), Ok(Some(Message::Ping))));
+        assert!(matches!(receiver.try_recv(), Ok(None)) && !receiver.is_late());
+        std::thread::sleep(Duration::from_millis(150));
+        assert!(receiver.is_late());
+        assert!(matches!(receiver.try_recv(), Err(ConnError::TimedOut { step: Step::Rest, .. })));
+    }
 }

@@ -7,6 +7,7 @@ mod build_native;
 mod ccache;
 mod compiler;
 mod daemon;
+mod elf;
 mod environment;
 pub mod files;
 mod help;

@@ -1,5 +1,6 @@
 //! Files that come from a compile server: put whole beside their target and renamed, never half an object.
 
+use super::elf;
 use ice_core::client::Trouble;
 use ice_core::message::Chunk;
 use ice_net::compress::Unpacker;
@@ -7,6 +8,7 @@ use std::ffi::{OsStr, OsString};
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
 use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
 /// Names that are tried: only a file of an earlier process with our number can be in the way.
@@ -52,6 +54,23 @@ impl Incoming {
         })
     }
 
+    /// Whether all of an object can be there, now that the server has sent its end.
+    pub(super) fn check(&self) -> Result<(), Trouble> {
+        let mut head = [0; elf::HEADER];
+        let read = self.file.metadata().and_then(|meta| Ok((self.file.read_at(&mut head, 0)?, meta.len())));
+        match read {
+            Ok((n, size)) if !elf::is_cut(head.get(..n).unwrap_or_default(), size) => Ok(()),
+            Ok((_, size)) => {
+                log::warn!("{} bytes of {} came, which is not all", size, self.target.display());
+                Err(Trouble::ObjectCut)
+            }
+            Err(err) => {
+                log::warn!("cannot read what came for {}: {err}", self.target.display());
+                Err(Trouble::ObjectUnwritten)
+            }
+        }
+    }
+
     /// The file is whole: it becomes its target. A link or a read-only file there is replaced, as in 1.4.
     pub(super) fn place(mut self) -> Result<(), Trouble> {
         let Some(temporary) = self.temporary.take() else { return Err(Trouble::NoTemporary) };
@@ -87,7 +106,7 @@ fn temporary(target: &Path) -> io::Result<(PathBuf, File)> {
         let mut name = OsString::from(format!(".icecc-{}", std::process::id()));
         name.push(format!("-{number}.tmp"));
         let path = target.with_file_name(name);
-        match OpenOptions::new().write(true).create_new(true).open(&path) {
+        match OpenOptions::new().read(true).write(true).create_new(true).open(&path) {
             Ok(file) => return Ok((path, file)),
             Err(err) if err.kind() == io::ErrorKind::AlreadyExists && number < NAMES_MAX => number += 1,
             Err(err) => return Err(err),

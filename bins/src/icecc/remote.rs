@@ -334,7 +334,7 @@ impl Flow<'_> {
 
     fn wait(&mut self) -> io::Result<()> {
         let (daemon, server, probe, text, messages) = {
-            let heard = self.server.as_ref().is_some_and(Conn::has_buffered);
+            let heard = self.server.as_ref().is_some_and(|server| server.has_buffered() || server.is_late());
             let timeout = if heard { PollTimeout::ZERO } else { self.timeout() };
             let (text, messages) = self.preprocessor.sources();
             let daemon = self.daemon_open.then(|| self.daemon.as_fd());
@@ -451,6 +451,7 @@ impl Flow<'_> {
                     incoming.write(&chunk)?;
                 }
                 Ok(Some(Message::End)) => {
+                    incoming.check()?;
                     self.arrived.push(incoming);
                     return Ok(());
                 }

@@ -15,6 +15,9 @@ pub(super) fn objection(request: &Request, result: &CompileResult) -> Option<Tro
     if result.status != 0 && result.out_of_memory != 0 {
         return Some(Trouble::OutOfMemory);
     }
+    if result.has_dwo != 0 && request.compile.split_dwarf == 0 {
+        return Some(Trouble::NotAResult); // a file that nobody asked for would be put beside the object
+    }
     if result.status >= 100 && silent {
         // 1.4 ends the build with that status (Improve 25).
         return Some(Trouble::Crash);

@@ -86,11 +86,12 @@ fn local(outputs: &[Output]) -> Option<&Trouble> {
 
 #[test]
 fn a_remote_compile_that_works() {
-    let mut scenario = Scenario::until_result(request());
-    assert_eq!(
-        scenario.result(CompileResult { has_dwo: 1, ..CompileResult::default() }),
-        [Output::Receive(File::Object)]
-    );
+    let with_dwo = || CompileResult { has_dwo: 1, ..CompileResult::default() };
+    let mut unasked = Scenario::until_result(request());
+    assert_eq!(local(&unasked.result(with_dwo())), Some(&Trouble::NotAResult));
+    let compile = CompileFile { split_dwarf: 1, ..request().compile };
+    let mut scenario = Scenario::until_result(Request { compile, ..request() });
+    assert_eq!(scenario.result(with_dwo()), [Output::Receive(File::Object)]);
     assert_eq!(scenario.say(Input::Received), [Output::Receive(File::Dwo)]);
     let outputs = scenario.say(Input::Received);
     assert!(matches!(&outputs[..], [Output::End(end)] if matches!(**end, End::Remote(_))), "{outputs:?}");
