@@ -90,6 +90,17 @@ fn toolchain_1_hosts_without_a_compiler() {
     }
 }
 
+/// One archive, and which ways it is tried.
+struct Archive {
+    what: String,
+    name: String,
+    compiler: &'static str,
+    /// Whether 1.4's daemon takes it.
+    on_1_4: bool,
+    /// By both clients to each daemon; a form made by hand once to each, by the client of the other kind.
+    both: bool,
+}
+
 /// The archive forms of `spec/environments.md` 5 and both kinds of daemons and clients.
 #[test]
 #[ignore = "long: scripts/prove.sh toolchain.4"]
@@ -102,57 +113,35 @@ fn toolchain_4_archives_of_ours_and_of_1_4_everywhere() {
     };
     cluster.write("hello.c", C_UNIT);
     cluster.write("hello.cc", CXX_UNIT);
-    let mut archives = Vec::new();
-    for (whose, program) in [("ours", "icecc-create-env"), ("1.4's", "/usr/bin/icecc-create-env")] {
-        for compiler in ["gcc", "clang"] {
-            for (word, ending) in
-                [("none", "tar"), ("gzip", "tar.gz"), ("bzip2", "tar.bz2"), ("xz", "tar.xz"), ("zstd", "tar.zst")]
-            {
-                // The slow ones of clang's 237 MB say nothing new.
-                if compiler == "clang" && matches!(word, "bzip2" | "xz") {
-                    continue;
-                }
-                let name = format!("{}-{compiler}-{word}.{ending}", if whose == "ours" { "ours" } else { "old" });
-                // ICECC_TESTS: xz at its fastest.
-                let make = format!(
-                    "mkdir make && cd make && ICECC_TESTS=1 {program} {compiler} --compression {word} >../said && mv *.{ending} ../{name} && cd .. && rmdir make"
-                );
-                cluster.ok("h1", &[], &make);
-                archives.push((format!("{whose} {compiler} {word}"), name, compiler, true));
-            }
-        }
-    }
-    for (what, name, on_1_4) in by_hand(&cluster) {
-        archives.push((what.to_string(), name.to_string(), "gcc", on_1_4));
-    }
+    let makers = [("ours", "ours", "icecc-create-env"), ("1.4's", "old", "/usr/bin/icecc-create-env")];
+    let mut archives: Vec<Archive> = std::thread::scope(|scope| {
+        let threads = makers.map(|maker| {
+            scope.spawn({
+                let cluster = &cluster;
+                move || made_by(cluster, maker)
+            })
+        });
+        threads.into_iter().flat_map(|thread| thread.join().expect("archives")).collect()
+    });
+    archives.extend(by_hand(&cluster));
     cluster.ok("h1", &[], "gcc -O2 -c hello.c -o plain-gcc.o && clang -O2 -c hello.c -o plain-clang.o");
-    println!("{:<44}{:>12}{:>12}{:>12}{:>12}", "archive", "1.4 to 1.4", "1.4 to ours", "ours to 1.4", "ours to ours");
-    for (what, name, compiler, on_1_4) in &archives {
-        print!("{what:<44}");
-        for (client, server) in [("/usr/bin/icecc", "h2"), ("/usr/bin/icecc", "h3"), ("icecc", "h2"), ("icecc", "h3")] {
-            if server == "h2" && !on_1_4 {
-                print!("{:>12}", "-");
-                continue;
+    println!("{:<44}{:>12}{:>12}{:>12}{:>12}", "archive", "1.4 to 1.4", "ours to 1.4", "1.4 to ours", "ours to ours");
+    for archive in &archives {
+        let [on_1_4, on_ours] = ["h2", "h3"].map(|server| (server, ways(archive, server)));
+        // Each daemon by a thread: its log shows one job after the other.
+        std::thread::scope(|scope| {
+            for (server, clients) in [&on_1_4, &on_ours] {
+                scope.spawn(|| clients.iter().flatten().for_each(|client| send(&cluster, archive, client, server)));
             }
-            // A name of its own for each, so that it is sent each time.
-            let alias = format!("{}-{server}-{name}", if client.starts_with('/') { "old" } else { "new" });
-            let path = cluster.folder().join(&alias);
-            cluster.ok("h1", &[], &format!("ln {name} {alias}"));
-            let before = completed(&cluster, server);
-            let variables =
-                [("ICECC_PREFERRED_HOST", server), ("ICECC_VERSION", path.to_str().expect("a path of ours"))];
-            cluster.ok("h1", &variables, &format!("{client} {compiler} -O2 -c hello.c -o remote.o"));
-            assert!(completed(&cluster, server) > before, "{what}: {client} to {server}: not run there");
-            let plain = cluster.read(&format!("plain-{compiler}.o"));
-            assert!(cluster.read("remote.o") == plain, "{what}: {client} to {server}: the object differs");
-            cluster.ok("h1", &[], &format!("rm {alias} remote.o"));
-            print!("{:>12}", "equal");
-        }
-        println!();
+        });
+        let word = |client: &Option<&str>| if client.is_some() { "equal" } else { "-" };
+        let words: Vec<_> = [on_1_4.1, on_ours.1].concat().iter().map(word).collect();
+        println!("{:<44}{:>12}{:>12}{:>12}{:>12}", archive.what, words[0], words[1], words[2], words[3]);
     }
     println!(
-        "equal: the job ran on that host, and its object is the local compiler's; -: 1.4 itself fails on this form"
+        "equal: the job ran on that host, its object is the local compiler's; -: not tried (1.4 fails on folders of"
     );
+    println!("mode 0555 and loses hard links; a form made by hand is brought once to each daemon)");
     for name in ["ours-gcc-none.tar", "ours-gcc-gzip.tar.gz", "ours-gcc-zstd.tar.zst", "ours-clang-zstd.tar.zst"] {
         let said = cluster.ok("h1", &[], &format!("/usr/bin/icecc-test-env {name}")).text();
         assert!(said.ends_with("OK\n"), "{name}: {said}");
@@ -160,8 +149,53 @@ fn toolchain_4_archives_of_ours_and_of_1_4_everywhere() {
     }
 }
 
-/// Archives as people make them: what they are, the file, and whether 1.4 takes them too. Of gcc without C++, to be small.
-fn by_hand(cluster: &Cluster) -> Vec<(&'static str, &'static str, bool)> {
+/// The archives of one tool: whose, the beginning of their names, the program.
+fn made_by(cluster: &Cluster, (whose, start, program): (&str, &str, &str)) -> Vec<Archive> {
+    let types = [("none", "tar"), ("gzip", "tar.gz"), ("bzip2", "tar.bz2"), ("xz", "tar.xz"), ("zstd", "tar.zst")];
+    let mut archives = Vec::new();
+    for compiler in ["gcc", "clang"] {
+        // The slow ones of clang's 237 MB say nothing new.
+        for (word, ending) in types.iter().filter(|(word, _)| compiler == "gcc" || matches!(*word, "none" | "zstd")) {
+            let name = format!("{start}-{compiler}-{word}.{ending}");
+            // ICECC_TESTS: xz at its fastest.
+            let make = format!(
+                "mkdir {start} && cd {start} && ICECC_TESTS=1 {program} {compiler} --compression {word} >said && mv *.{ending} ../{name} && cd .. && rm -r {start}"
+            );
+            cluster.ok("h1", &[], &make);
+            let what = format!("{whose} {compiler} {word}");
+            archives.push(Archive { what, name, compiler, on_1_4: true, both: true });
+        }
+    }
+    archives
+}
+
+/// The clients that send it to that daemon: 1.4's, ours.
+fn ways(archive: &Archive, server: &str) -> [Option<&'static str>; 2] {
+    let is_1_4 = server == "h2";
+    let is_tried = archive.on_1_4 || !is_1_4;
+    let old = is_tried && (archive.both || !is_1_4);
+    let new = is_tried && (archive.both || is_1_4);
+    [old.then_some("/usr/bin/icecc"), new.then_some("icecc")]
+}
+
+/// One job by this client with this archive, which must run on that host.
+fn send(cluster: &Cluster, archive: &Archive, client: &str, server: &str) {
+    let Archive { what, name, compiler, .. } = archive;
+    // A name of its own for each, so that it is sent each time.
+    let alias = format!("{}-{server}-{name}", if client.starts_with('/') { "old" } else { "new" });
+    let (path, object) = (cluster.folder().join(&alias), format!("{alias}.o"));
+    cluster.ok("h1", &[], &format!("ln {name} {alias}"));
+    let before = completed(cluster, server);
+    let variables = [("ICECC_PREFERRED_HOST", server), ("ICECC_VERSION", path.to_str().expect("a path of ours"))];
+    cluster.ok("h1", &variables, &format!("{client} {compiler} -O2 -c hello.c -o {object}"));
+    assert!(completed(cluster, server) > before, "{what}: {client} to {server}: not run there");
+    let plain = cluster.read(&format!("plain-{compiler}.o"));
+    assert!(cluster.read(&object) == plain, "{what}: {client} to {server}: the object differs");
+    cluster.ok("h1", &[], &format!("rm {alias} {object}"));
+}
+
+/// Archives as people make them. Of gcc without C++, to be small.
+fn by_hand(cluster: &Cluster) -> Vec<Archive> {
     let script = "set -e
         mkdir tree && tar -C tree -xf ours-gcc-none.tar && cd tree
         rm -f usr/bin/g++ usr/bin/cc1plus usr/share/icecream/env
@@ -182,24 +216,32 @@ fn by_hand(cluster: &Cluster) -> Vec<(&'static str, &'static str, bool)> {
         perl -0777 -pe 's/\\0+$//' ustar.tar >noend.tar; n=$(stat -c %s noend.tar); truncate -s $(( (n + 511) / 512 * 512 )) noend.tar
         rm -rf tree front back";
     cluster.ok("h1", &[], script);
-    vec![
-        ("by hand: tar cf x . (./, folders, GNU)", "dots.tar", true),
-        ("by hand: pax headers", "pax.tar", true),
-        ("by hand: v7 headers", "v7.tar", true),
-        ("by hand: ustar", "ustar.tar", true),
-        ("by hand: set-uid, foreign owner, year 2099", "owners.tar", true),
-        ("by hand: folders of mode 0555", "folders.tar", false),
-        ("by hand: hard links", "hard.tar", true),
-        ("by hand: relative link", "relative.tar", true),
-        ("by hand: absolute link", "absolute.tar", true),
-        ("by hand: two gzip members", "members-gzip.tar.gz", true),
-        ("by hand: two bzip2 streams, ending .gz", "members-bzip2.tar.gz", true),
-        ("by hand: two xz streams, ending .gz", "members-xz.tar.gz", true),
-        ("by hand: two zstd frames, ending .gz", "members-zstd.tar.gz", true),
-        ("by hand: zstd with a window of 2^27", "window.tar.zst", true),
-        ("by hand: zstd named gz", "wrong.tar.gz", true),
-        ("by hand: no end blocks", "noend.tar", true),
-    ]
+    let forms = [
+        ("tar cf x . (./, folders, GNU)", "dots.tar"),
+        ("pax headers", "pax.tar"),
+        ("v7 headers", "v7.tar"),
+        ("ustar", "ustar.tar"),
+        ("set-uid, foreign owner, year 2099", "owners.tar"),
+        ("folders of mode 0555", "folders.tar"),
+        ("hard links", "hard.tar"),
+        ("relative link", "relative.tar"),
+        ("absolute link", "absolute.tar"),
+        ("two gzip members", "members-gzip.tar.gz"),
+        ("two bzip2 streams, ending .gz", "members-bzip2.tar.gz"),
+        ("two xz streams, ending .gz", "members-xz.tar.gz"),
+        ("two zstd frames, ending .gz", "members-zstd.tar.gz"),
+        ("zstd with a window of 2^27", "window.tar.zst"),
+        ("zstd named gz", "wrong.tar.gz"),
+        ("no end blocks", "noend.tar"),
+    ];
+    let archive = |(form, name): (&str, &str)| Archive {
+        what: format!("by hand: {form}"),
+        name: name.to_string(),
+        compiler: "gcc",
+        on_1_4: !matches!(name, "folders.tar" | "hard.tar"),
+        both: false,
+    };
+    forms.map(archive).into()
 }
 
 /// Jobs that a daemon has run for others.

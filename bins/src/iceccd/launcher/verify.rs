@@ -25,6 +25,8 @@ pub(super) fn environment(launcher: &Launcher, env: &EnvId) -> Result<(), Verify
             Err(Trouble::Missing) => {}
             // Beside a clang, 1.4 packs wrappers called gcc and g++, for servers that know no other name. They find no gcc.
             Err(Trouble::Broken(_)) if clang => {}
+            // Made where there is a compiler for C alone. A job in C++ fails and is built by its submitter.
+            Err(Trouble::Broken(reason)) if program == Program::Gxx && compilers > 0 && lacks_cc1plus(&reason) => {}
             Err(Trouble::Broken(reason)) => {
                 return Err(VerifyTrouble::Environment(format!("{} in {env}: {reason}", program.path()).into()));
             }
@@ -33,6 +35,10 @@ pub(super) fn environment(launcher: &Launcher, env: &EnvId) -> Result<(), Verify
         clang |= program == Program::Clang && compilers > 0;
     }
     if compilers == 0 { Err(VerifyTrouble::Environment(format!("no compiler in {env}").into())) } else { Ok(()) }
+}
+
+fn lacks_cc1plus(reason: &str) -> bool {
+    reason.contains("cannot execute") && reason.contains("cc1plus")
 }
 
 enum Trouble {
