@@ -3,11 +3,14 @@
 
 #![allow(clippy::unwrap_used)] // tests are made of them
 
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 use std::collections::BTreeSet;
 use std::fs;
+use std::io::{BufRead, BufReader};
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::process::{Command, Output, Stdio};
 
 const CREATE: &str = env!("CARGO_BIN_EXE_icecc-create-env");
 const TEST: &str = env!("CARGO_BIN_EXE_icecc-test-env");
@@ -260,6 +263,77 @@ fn e14_every_type_has_its_suffix_and_content() {
         assert!(name.ends_with(suffix), "{name}");
         assert!(fs::read(place.path().join(name)).unwrap().starts_with(magic), "{word}");
     }
+}
+
+/// A plugin 0644 with a library of its own: both are packed, although neither is executable.
+#[test]
+fn e9_the_library_of_a_plugin_is_packed_whatever_its_mode() {
+    if lacks("g++") {
+        return;
+    }
+    let place = Place::new();
+    let script = "set -e; mkdir own
+        echo 'int own(void) { return 1; }' | gcc -shared -fPIC -x c - -o own/libown.so
+        echo 'int own(void); int plugin(void) { return own(); }' | gcc -shared -fPIC -x c - -o plugin.so -Lown -lown -Wl,-rpath,$PWD/own
+        chmod 644 plugin.so own/libown.so";
+    let built = Command::new("sh").args(["-c", script]).current_dir(place.path()).output().unwrap();
+    assert!(built.status.success(), "{}", String::from_utf8_lossy(&built.stderr));
+    let members = place.members(&place.made(&["gcc", "--addfile", "plugin.so"]));
+    for name in ["plugin.so", "own/libown.so"] {
+        let path = place.path().join(name);
+        assert!(members.contains(path.to_str().unwrap().strip_prefix('/').unwrap()), "{name}: {members:?}");
+    }
+}
+
+/// Ended at any moment: nothing new is left, and an older archive of the name is as it was.
+#[test]
+fn e15_sigterm_leaves_nothing() {
+    if lacks("g++") {
+        return;
+    }
+    let place = Place::new();
+    let archive = place.made(&["gcc"]);
+    fs::write(place.path().join(&archive), "older").unwrap();
+    let scratch = tempfile::tempdir().unwrap();
+    let before = place.names();
+    // While it tries the compilers, and while it packs.
+    for (options, moment) in [(&["--compression", "none"][..], "adding file"), (&["--no-check"], "creating ")] {
+        let mut command = place.command(&["gcc"]);
+        command.args(options).env("TMPDIR", scratch.path()).stdout(Stdio::piped()).stderr(Stdio::null());
+        let mut child = command.spawn().unwrap();
+        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        lines.find(|line| line.as_ref().unwrap().starts_with(moment)).unwrap().unwrap();
+        kill(Pid::from_raw(i32::try_from(child.id()).unwrap()), Signal::SIGTERM).unwrap();
+        assert!(!child.wait().unwrap().success(), "{moment}: too late");
+        assert_eq!(place.names(), before, "{moment}");
+        assert_eq!(fs::read(place.path().join(&archive)).unwrap(), b"older", "{moment}");
+        assert_eq!(fs::read_dir(scratch.path()).unwrap().count(), 0, "{moment}");
+    }
+}
+
+#[test]
+fn e15_a_full_disk_leaves_nothing() {
+    if lacks("g++") {
+        return;
+    }
+    let place = Place::new();
+    let archive = place.made(&["gcc"]);
+    let user = if nix::unistd::geteuid().is_root() { "" } else { "--map-root-user" };
+    let script = format!(
+        "mount -t tmpfs -o size=4m none . && cd \"$PWD\" && echo older >{archive} || exit 77
+        {CREATE} gcc --no-check --compression none; echo $?; ls -A; cat {archive}"
+    );
+    let mut command = Command::new("sh");
+    command.args(["-c", &format!("exec unshare {user} --mount sh -c '{script}'")]).current_dir(place.path());
+    let out = command.output().unwrap();
+    if !out.status.success() {
+        eprintln!("skipped: no small file system: {}", String::from_utf8_lossy(&out.stderr));
+        return;
+    }
+    let said = String::from_utf8_lossy(&out.stdout).into_owned();
+    assert!(said.ends_with(&format!("\n3\n{archive}\nolder\n")), "{said}");
+    let words = String::from_utf8_lossy(&out.stderr).into_owned();
+    assert!(words.contains("Couldn't create archive") && words.contains("No space left on device"), "{words}");
 }
 
 /// Broken toolchains are named where they are packed, never on a server.

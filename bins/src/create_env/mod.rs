@@ -128,8 +128,7 @@ fn check(planning: &Planning) -> Result<(), Failure> {
         return Ok(());
     }
     let failed = |e: io::Error| Failure::new(format!("cannot try the environment: {e}"));
-    let scratch = Scratch::new().map_err(failed)?;
-    match trial::try_plan(&planning.plan, &scratch.0).map_err(failed)? {
+    match trial::try_plan(&planning.plan).map_err(failed)? {
         Trial::Passed(_) => Ok(()),
         Trial::Failed(words) => {
             let is_progress = |line: &&str| line.starts_with("Checking ") || line.starts_with("Compiler is ");
