@@ -350,7 +350,7 @@ fn request(
 /// The cluster did not do it: once here, in a new slot.
 fn fall_back(task: &Task, variables: &Variables, trouble: &Trouble, host: &Text) -> i32 {
     let number = trouble.number();
-    if *trouble == Trouble::NoNativeEnv {
+    if matches!(trouble, Trouble::NoNativeEnv | Trouble::NativeFailed(_)) {
         warn!("{trouble}");
     } else if trouble.is_about_result() {
         warn!("local build forced by remote exception: Error {number} - {trouble}");

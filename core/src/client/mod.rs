@@ -290,6 +290,9 @@ impl Submission {
                 let platform = self.request.get_cs.target.clone();
                 self.ask_for_server(now, vec![EnvRef { platform, name }]);
             }
+            (State::AwaitNative, Input::Daemon(Message::StatusText { text })) => {
+                self.give_up(Trouble::NativeFailed(text.to_string()));
+            }
             (State::AwaitNative, Input::Daemon(_) | Input::DaemonClosed | Input::Archive(None)) => {
                 self.give_up(Trouble::NoNativeEnv);
             }

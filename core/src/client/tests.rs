@@ -110,6 +110,9 @@ fn the_native_environment_is_asked_for_first() {
     assert!(matches!(&outputs[..], [Output::Daemon(Message::GetCs(ask))] if ask.environments[0].name == "abc"));
     let mut refused = Scenario::new(native.clone());
     assert_eq!(local(&refused.say(Input::Daemon(Message::End))), Some(&Trouble::NoNativeEnv));
+    let mut told = Scenario::new(native.clone());
+    let reason = Message::StatusText { text: "cannot read /opt/gcc".into() };
+    assert_eq!(local(&told.say(Input::Daemon(reason))), Some(&Trouble::NativeFailed("cannot read /opt/gcc".into())));
     let mut silent = Scenario::new(native);
     assert_eq!(local(&silent.pass_time()), Some(&Trouble::NoNativeEnv));
 }

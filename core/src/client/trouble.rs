@@ -7,6 +7,8 @@ use std::fmt;
 pub enum Trouble {
     /// The daemon has no archive for this compiler; its reason if it gave one.
     NoNativeEnv,
+    /// 22: the daemon could make none, and why.
+    NativeFailed(String),
     /// 1: no compile server in time, or another answer.
     NoServer,
     /// 2: the server cannot be reached.
@@ -82,7 +84,7 @@ impl Trouble {
             Self::ObjectCut => 19,
             Self::NotAnObject => 20,
             Self::ObjectUnwritten => 21,
-            Self::NoNativeEnv | Self::NoEnvironment => 22,
+            Self::NoNativeEnv | Self::NativeFailed(_) | Self::NoEnvironment => 22,
             Self::ServerSays(_) => 23,
             Self::EnvRefused | Self::DaemonGone => 24,
             Self::EnvUnverified | Self::EnvMissing(_) => 25,
@@ -112,6 +114,7 @@ impl Trouble {
 impl fmt::Display for Trouble {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
+            Self::NativeFailed(text) => return write!(f, "daemon can't determine native environment: {text}"),
             Self::NoNativeEnv => {
                 "daemon can't determine native environment. Set $ICECC_VERSION to an icecc environment."
             }

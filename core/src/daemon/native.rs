@@ -6,6 +6,7 @@ use crate::ids::PeerId;
 use crate::message::Message;
 use crate::text::Text;
 use crate::time::{Duration, Instant};
+use crate::version::Version;
 use std::collections::{BTreeMap, VecDeque};
 
 /// A native archive that somebody was told of within this time is not deleted: its file is still to be read.
@@ -144,9 +145,8 @@ impl Daemon {
         let (key, archive) = match outcome {
             Ok(found) => found,
             Err(reason) => {
-                self.note(Note::NativeFailed(reason));
-                self.send(peer, Message::End);
-                return self.close(peer, CloseReason::NativeMissing);
+                self.no_native(peer, &reason, CloseReason::NativeMissing);
+                return self.note(Note::NativeFailed(reason));
             }
         };
         while let Some(old) = self.natives.stale(&key) {
@@ -180,14 +180,22 @@ impl Daemon {
                 self.keep_cache_limit(now, None);
             }
             Err(reason) => {
-                self.note(Note::NativeFailed(reason));
                 for peer in wanted.waiting {
-                    self.send(peer, Message::End);
-                    self.close(peer, CloseReason::NativeFailed);
+                    self.no_native(peer, &reason, CloseReason::NativeFailed);
                 }
+                self.note(Note::NativeFailed(reason));
             }
         }
         self.build_next();
+    }
+
+    /// There is no archive for this client. One of ours is told why, for its log; 1.4's knows only END.
+    fn no_native(&mut self, peer: PeerId, reason: &Text, close: CloseReason) {
+        if self.peers.get(&peer).is_some_and(|p| p.version > Version::TO_SCHEDULER) {
+            self.send(peer, Message::StatusText { text: reason.clone() });
+        }
+        self.send(peer, Message::End);
+        self.close(peer, close);
     }
 
     fn native_ready(&mut self, now: Instant, key: &NativeKey, archive: Archive, waiting: Vec<PeerId>) {
