@@ -53,6 +53,10 @@ fn run(schedulers: &[(Whose, Vec<Mix>)], compilers: &[Compiler]) -> Option<Strin
             text.push('\n');
         }
         let listing = farm.cluster.lab.console("listcs").unwrap_or_default();
+        if !reports.is_empty() {
+            let log = farm.cluster.lab.log("h1", "scheduler.log").unwrap_or_default();
+            reports.push_str(&format!("{listing}\nthe scheduler's log:\n{log}"));
+        }
         for mix in mixes {
             if listing.lines().any(|line| line.contains(&format!(" {} ", mix.server())) && line.contains("speed=0.00"))
             {
