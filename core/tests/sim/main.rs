@@ -2,7 +2,7 @@
 //! hosts, cut links, lost schedulers and users who give up. A phase with faults, then one without that must drain.
 //!
 //! `SIM_SEEDS=n` runs more seeds, `SIM_SEED=s` one, `SIM_HOSTS` and `SIM_JOBS` set its size. A failure prints the seed, and a
-//! seed replays exactly.
+//! seed replays exactly. `SIM_WRITE=1` writes the table of policies anew (`policy/mod.rs`).
 
 #![allow(clippy::expect_used, reason = "a test: a broken world shall stop it")]
 
@@ -10,6 +10,7 @@ mod checkers;
 mod clients;
 mod hosts;
 mod network;
+mod policy;
 mod rng;
 mod workload;
 mod world;
