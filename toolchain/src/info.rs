@@ -9,7 +9,7 @@
 //! ```
 //! An archive with both compilers has a `compiler`, `version`, `target` group for each.
 
-use crate::driver::{Driver, DriverError};
+use crate::driver::{Driver, DriverError, Kind};
 use std::fmt::Write;
 
 const FIRST_LINE: &str = "icecream environment 1";
@@ -37,7 +37,12 @@ pub struct EnvInfo {
 impl CompilerInfo {
     /// Asks an installed compiler.
     pub fn ask(driver: &Driver) -> Result<Self, DriverError> {
-        let compiler = driver.kind()?.word().to_string();
+        Self::of_kind(driver, driver.kind()?)
+    }
+
+    /// Asks one whose kind is known already: each question is a run of it.
+    pub fn of_kind(driver: &Driver, kind: Kind) -> Result<Self, DriverError> {
+        let compiler = kind.word().to_string();
         Ok(Self { compiler, version: driver.version()?, target: driver.target()? })
     }
 }

@@ -213,7 +213,7 @@ impl Making<'_> {
         // A link of another name can lead to the same program: `cc` as C++ driver, say.
         let cxx = cxx.filter(|p| *p != gcc);
         let driver = Driver::new(&gcc);
-        let info = CompilerInfo::ask(&driver)?;
+        let info = CompilerInfo::of_kind(&driver, Kind::Gcc)?;
         let prefix = prefix_folder(&gcc);
         let bin: [&[u8]; 2] = match &self.request.wrapper {
             Some(wrapper) if self.request.compilers.len() > 1 => {
@@ -275,7 +275,7 @@ impl Making<'_> {
         let answer = answer.unwrap_or_else(|| given.path().to_path_buf());
         let clang = fs::canonicalize(&answer).map_err(|_| PlanError::NotExecutable(answer))?;
         self.is_binary(&clang)?;
-        let info = CompilerInfo::ask(given)?;
+        let info = CompilerInfo::of_kind(given, Kind::Clang)?;
         let prefix = prefix_folder(&clang);
         self.program(b"usr/bin/clang", &clang, prefix.as_deref())?;
         if let (Some(wrapper), 1) = (&self.request.wrapper, self.request.compilers.len()) {

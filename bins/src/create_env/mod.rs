@@ -22,6 +22,7 @@ use std::io::{self, IsTerminal, Write};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use std::process::ExitCode;
+use std::thread;
 use trial::Trial;
 
 /// Where the daemon reads the archive's name.
@@ -88,10 +89,14 @@ fn make(making: &Making, name_out: Option<File>) -> Result<(), Failure> {
     };
     let planning = plan(&request).map_err(|e| failure(&e))?;
     tell_files(&planning);
-    if !making.unchecked {
-        check(&planning)?;
-    }
-    let sealed = Sealed::new(&planning.plan).map_err(|e| failure(&e).code(2))?;
+    // The trial is other programs' work, most of it; meanwhile the files are read for the archive's name.
+    let (checked, sealed) = thread::scope(|scope| {
+        let trial = scope.spawn(|| if making.unchecked { Ok(()) } else { check(&planning) });
+        let sealed = Sealed::new(&planning.plan);
+        (trial.join(), sealed)
+    });
+    checked.unwrap_or_else(|panic| std::panic::resume_unwind(panic))?;
+    let sealed = sealed.map_err(|e| failure(&e).code(2))?;
     say(&format!("creating {}", sealed.file_name(making.compression)));
     // ICECC_TESTS: 1.4's own tests want xz fast rather than small.
     let xz_level = if std::env::var_os("ICECC_TESTS").is_some() { 0 } else { 6 };

@@ -126,7 +126,7 @@ fn wait_until(cluster: &Cluster, before: &str, what: &str) {
 }
 
 /// Brings an archive and asks for it; the text that came with the refusal.
-fn bring(cluster: &Cluster, name: &str, archive: &[u8]) -> String {
+pub fn bring(cluster: &Cluster, name: &str, archive: &[u8]) -> String {
     let (name, archive) = (name.to_owned(), archive.to_vec());
     in_network_of(cluster, move |address| {
         let mut conn = connect(&address);
@@ -154,7 +154,7 @@ fn bring(cluster: &Cluster, name: &str, archive: &[u8]) -> String {
     })
 }
 
-fn begin(conn: &mut Conn, name: &str, archive: &[u8]) {
+pub fn begin(conn: &mut Conn, name: &str, archive: &[u8]) {
     let deadline = || Deadline::after(Step::Message, ANSWER);
     conn.send(&Message::TransferEnv(target(name)), deadline()).expect("TRANSFER_ENV");
     let mut packer = Packer::new(1);
@@ -166,16 +166,16 @@ fn begin(conn: &mut Conn, name: &str, archive: &[u8]) {
     }
 }
 
-fn target(name: &str) -> EnvTarget {
+pub fn target(name: &str) -> EnvTarget {
     EnvTarget { name: name.into(), target: "x86_64".into() }
 }
 
-fn connect(address: &str) -> Conn {
+pub fn connect(address: &str) -> Conn {
     ice_net::dial::tcp(address, 10_245, Version::new(44), Deadline::after(Step::Connect, ANSWER)).expect("h2's daemon")
 }
 
 /// Runs something in a thread that is on h1's network.
-fn in_network_of<T: Send>(cluster: &Cluster, what: impl FnOnce(String) -> T + Send) -> T {
+pub fn in_network_of<T: Send>(cluster: &Cluster, what: impl FnOnce(String) -> T + Send) -> T {
     let network = format!("/proc/{}/ns/net", cluster.lab.host("h1").expect("h1").first.pid);
     let address = cluster.lab.host("h2").expect("h2").address.to_string();
     std::thread::scope(|scope| {

@@ -16,5 +16,6 @@ mod held;
 mod hostile;
 mod messages;
 mod prove;
+mod received;
 mod restart;
 mod user;
