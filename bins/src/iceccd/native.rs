@@ -101,6 +101,9 @@ impl Natives {
             return Err(format!("unknown compression type {:?}", request.compression).into());
         }
         let compiler = c_compiler(request, version);
+        if let Some(e) = fs::metadata(&compiler).err().filter(|e| e.kind() == io::ErrorKind::PermissionDenied) {
+            return Err(format!("cannot reach {} as the daemon's user: {e}", compiler.display()).into());
+        }
         if !is_executable(&compiler) {
             return Err(format!("Compiler binary {} for environment not found.", compiler.display()).into());
         }

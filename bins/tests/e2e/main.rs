@@ -18,4 +18,5 @@ mod messages;
 mod prove;
 mod received;
 mod restart;
+mod special;
 mod user;
