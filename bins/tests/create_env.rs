@@ -450,3 +450,66 @@ fn e18_a_cross_compiler_needs_its_own_assembler() {
     std::io::Read::read_to_string(&mut entry.unwrap(), &mut info).unwrap();
     assert!(info.contains("target mips64-linux-gnu\nplatform x86_64\n"), "{info}");
 }
+
+/// A daemon's request: the program that is asked for its parts sees nothing of the daemon's folders, cannot end its processes, and
+/// leaves none behind. The archive comes out all the same, also where the current folder is one of the daemon's.
+#[test]
+fn what_a_daemon_has_asked_is_apart_from_that_daemon() {
+    if !as_a_user(&["unshare", "-Urm", "true"]).status().is_ok_and(|s| s.success()) {
+        eprintln!("skipped: users may not make namespaces here");
+        return;
+    }
+    let place = Place::new();
+    fs::set_permissions(place.path(), fs::Permissions::from_mode(0o777)).unwrap();
+    let at = |name: &str| place.path().join(name);
+    for folder in ["cache", "cache/native", "cache/native/.new", "logs"] {
+        fs::create_dir(at(folder)).unwrap();
+        fs::set_permissions(at(folder), fs::Permissions::from_mode(0o777)).unwrap();
+    }
+    place.file("cache/secret", 0o666, b"secret");
+    let mut daemon = as_a_user(&["sleep", "600"]).spawn().unwrap();
+    let spy = format!(
+        "#!/bin/sh\ncd {}\n[ -e spied ] || {{ mkdir spied; (sleep 700 >spied/begun 2>&1 <spied/begun &); kill -9 {}; \
+         {{ ls -A cache cache/native logs; cat cache/secret cache/native/.new/../../secret; echo x >logs/new; echo x >cache/secret; \
+         }} >spied/said 2>&1; }}\nexec gcc \"$@\"\n",
+        place.path().display(),
+        daemon.id(),
+    );
+    place.file("gcc-spy", 0o755, spy.as_bytes());
+    let tool = at("create-env");
+    fs::copy(CREATE, &tool).unwrap();
+    let mut command = as_a_user(&[tool.to_str().unwrap(), at("gcc-spy").to_str().unwrap(), "--compression", "none"]);
+    let hides = format!("{}:/nonexistent:{}", at("cache").display(), at("logs").display());
+    let out = command.current_dir(at("cache/native/.new")).env("ICECC_CREATE_ENV_HIDES", hides).output().unwrap();
+    let lives = daemon.try_wait().unwrap().is_none();
+    let _ = daemon.kill();
+    let _ = daemon.wait();
+    let words = String::from_utf8_lossy(&out.stderr);
+    if words.contains("is not a compiler") {
+        eprintln!("skipped: no gcc to be asked");
+        return;
+    }
+    assert!(at("spied/begun").exists(), "the spy did not run: {words}");
+    assert!(lives, "it reached a process of its user");
+    let said = fs::read_to_string(at("spied/said")).unwrap();
+    assert!(!said.lines().any(|line| line.starts_with("secret")), "{said}");
+    assert_eq!(fs::read(at("cache/secret")).unwrap(), b"secret");
+    assert!(!at("logs/new").exists());
+    assert!(out.status.success(), "{words}");
+    let made = String::from_utf8(out.stdout).unwrap();
+    let name = made.lines().last().unwrap().strip_prefix("creating ").unwrap();
+    assert!(at("cache/native/.new").join(name).is_file());
+    let sleeps = |entry: &fs::DirEntry| fs::read(entry.path().join("cmdline")).is_ok_and(|c| c == b"sleep\x00700\x00");
+    assert!(!fs::read_dir("/proc").unwrap().flatten().any(|entry| sleeps(&entry)), "it left a process behind");
+}
+
+/// A command run by an ordinary user, whoever runs the tests.
+fn as_a_user(words: &[&str]) -> Command {
+    let mut command = Command::new(words[0]);
+    command.args(&words[1..]);
+    if nix::unistd::Uid::effective().is_root() {
+        use std::os::unix::process::CommandExt;
+        command.uid(65534).gid(65534);
+    }
+    command
+}

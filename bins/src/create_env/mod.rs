@@ -3,6 +3,7 @@
 //! Its lines, its exit codes and the name on descriptor 5 are what 1.4's daemon and users' scripts read; errors go to
 //! standard error instead of standard output, in the words 1.4 has for them.
 
+pub(crate) mod apart;
 mod args;
 mod inspect;
 pub(crate) mod trial;
@@ -53,7 +54,13 @@ pub fn main() -> ExitCode {
     if args.first().is_some_and(|a| a == trial::INSIDE) {
         return trial::inside(&args[1..]);
     }
-    let result = match args::parse(&args, &Path::is_file) {
+    let work = || run(&args, name_out.as_ref());
+    ExitCode::from(apart::run(&work).unwrap_or_else(work))
+}
+
+/// Does what the words say; the exit code.
+fn run(args: &[OsString], name_out: Option<&File>) -> u8 {
+    let result = match args::parse(args, &Path::is_file) {
         Ok(Task::Help) => {
             say(USAGE.trim_end());
             Ok(())
@@ -67,17 +74,17 @@ pub fn main() -> ExitCode {
         Err(e) => Err(Failure::new(e.to_string())),
     };
     match result {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(()) => 0,
         Err(failure) => {
             // No program name before it: scripts compare 1.4's whole lines.
             eprintln!("{failure}");
-            ExitCode::from(failure.code)
+            failure.code
         }
     }
 }
 
 /// Makes the archive in the current folder.
-fn make(making: &Making, name_out: Option<File>) -> Result<(), Failure> {
+fn make(making: &Making, name_out: Option<&File>) -> Result<(), Failure> {
     let cwd = std::env::current_dir().map_err(|e| Failure::new(format!("cannot find the current folder: {e}")))?;
     let request = Request {
         compilers: making.compilers.clone(),

@@ -4,7 +4,7 @@
 //! wanted, made or deleted is decided by the daemon's machine.
 
 use std::collections::BTreeMap;
-use std::ffi::OsStr;
+use std::ffi::{OsStr, OsString};
 use std::fs::{self, File, Permissions};
 use std::io::{self, Read};
 use std::os::fd::{AsFd, AsRawFd};
@@ -29,6 +29,8 @@ use parking_lot::Mutex;
 
 use super::index::{self, Packed};
 use super::worker::is_executable;
+use crate::background::{LOG_FOLDER, RUN_FOLDER};
+use crate::create_env::apart::HIDES;
 
 /// How long making one archive may take.
 const LIMIT: Duration = Duration::from_secs(120);
@@ -71,6 +73,8 @@ impl Tool {
 pub struct Natives {
     folder: PathBuf,
     tool: Tool,
+    /// Folders of the daemon that no compiler has to see, as the tool is told of them.
+    hidden: OsString,
     index: Mutex<BTreeMap<NativeKey, Packed>>,
 }
 
@@ -86,7 +90,9 @@ impl Natives {
                 let _ = ice_toolchain::store::remove_tree(&path);
             }
         }
-        Ok(Self { folder, tool, index: Mutex::new(index) })
+        let base = folder.parent().unwrap_or(&folder).as_os_str();
+        let hidden = [base, LOG_FOLDER.as_ref(), RUN_FOLDER.as_ref()].join(OsStr::new(":"));
+        Ok(Self { folder, tool, hidden, index: Mutex::new(index) })
     }
 
     /// What is on the disk.
@@ -172,6 +178,7 @@ impl Natives {
             // Nothing of the daemon's own environment, but the tests' wish for speed.
             command.env_clear().env("PATH", "/usr/bin:/bin").env("LC_ALL", "C");
             command.envs(std::env::var_os("ICECC_TESTS").map(|v| ("ICECC_TESTS", v)));
+            command.env(HIDES, &self.hidden);
             command.current_dir(scratch).stdin(Stdio::null()).stdout(Stdio::piped()).process_group(0);
             command.stderr(File::create(&complaints)?);
             Ok(command)
@@ -258,8 +265,8 @@ fn remove_unused(index: &BTreeMap<NativeKey, Packed>, path: &Text) {
 fn watch(child: &mut Child, deadline: Instant) -> (Vec<u8>, Option<bool>) {
     let pid = i32::try_from(child.id()).map(Pid::from_raw);
     if let Some(pid) = rustix::process::Pid::from_raw(pid.map_or(0, Pid::as_raw)) {
-        // Only a wish.
-        let _ = rustix::process::setpriority_process(Some(pid), NICENESS);
+        // Only a wish. It leads a group, and has perhaps started another process by now.
+        let _ = rustix::process::setpriority_pgrp(Some(pid), NICENESS);
     }
     let mut said = Vec::new();
     let mut pipe = child.stdout.take();
@@ -379,6 +386,9 @@ mod tests {
         assert_eq!(look(&natives).1, Some(archive.clone()));
         let text = fs::read_to_string(archive.path.as_str().unwrap()).unwrap();
         assert!(text.contains("my-gcc-12\n") && text.contains("LC_ALL=C") && !text.contains("HOME="), "{text}");
+        // What the compiler must not reach.
+        let hidden = format!("ICECC_CREATE_ENV_HIDES={}:/var/log/icecc:/var/run/icecc\n", folder.path().display());
+        assert!(text.contains(&hidden), "{text}");
 
         let again = Natives::open(folder.path().join("native"), Tool::open(folder.path().join("tool"))).unwrap();
         assert_eq!(again.on_disk(), [NativeOnDisk { key: key.clone(), archive: archive.clone() }]);
