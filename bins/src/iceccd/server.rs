@@ -73,7 +73,7 @@ impl Server {
     ) -> Result<Self, Failure> {
         let launcher_gone =
             watch(shared.launcher.clone()).map_err(|e| Failure::new(format!("cannot start threads: {e}")))?;
-        let (done, found) = (bounded(64), bounded(4));
+        let (done, found) = (bounded(8), bounded(4));
         Ok(Self { daemon, hub, events, shared, finder, begun, link: None, done, found, launcher_gone })
     }
 

@@ -60,7 +60,7 @@ const CUT_TIME: Duration = Duration::from_secs(1);
 /// Sizes and times of a hub.
 #[derive(Clone, Debug)]
 pub struct HubConfig {
-    /// Events that wait for the loop; beyond that readers wait.
+    /// Events that wait for the loop; beyond that readers wait. Room for all is there from the start, also in an idle process.
     pub events_max: usize,
     /// Messages of one peer on their way to the loop (decisions.md 24).
     pub credits: u32,
@@ -91,7 +91,7 @@ pub struct HubConfig {
 impl Default for HubConfig {
     fn default() -> Self {
         Self {
-            events_max: 1024,
+            events_max: 128,
             credits: 16,
             outbox_max: 4 << 20,
             peers_max: 10_000,
@@ -464,5 +464,16 @@ impl<N> Drop for Owner<N> {
     fn drop(&mut self) {
         self.close_doors();
         self.end();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The channel fills its room at the start: it was half of what an idle daemon had in memory.
+    #[test]
+    fn an_idle_hub_is_small() {
+        assert!(HubConfig::default().events_max * size_of::<HubEvent<()>>() <= 32 << 10);
     }
 }
