@@ -155,3 +155,76 @@ fn e53_e54_options_that_want_more_than_a_compiler() {
         println!("{number} {command:<52} object equal, {}", if ran > 0 { "of the server" } else { "built here" });
     }
 }
+
+/// Where the loader prefers a variant for this machine's processor, the plain library is packed: others cannot run the variant.
+#[test]
+#[ignore = "long: scripts/prove.sh toolchain.8"]
+fn e13_the_plain_library_is_packed_not_the_variant_for_this_processor() {
+    let Some(cluster) = Cluster::up(Whose::Ours, &[1]) else {
+        return;
+    };
+    // The loader looks into its folders, for it has no cache; over them lies one with a variant of a library of cc1's.
+    let variant = "set -e; mpfr=$(ldd \"$(gcc -print-prog-name=cc1)\" | sed -n 's/.*libmpfr.* => \\([^ ]*\\) .*/\\1/p'); lib=$(dirname \"$(readlink -f $mpfr)\")
+        mount -t tmpfs none /mnt; mkdir -p /mnt/work /mnt/over/glibc-hwcaps/x86-64-v2; cp $mpfr /mnt/over/glibc-hwcaps/x86-64-v2/; echo variant >>/mnt/over/glibc-hwcaps/x86-64-v2/$(basename $mpfr)
+        mount -t overlay none -o lowerdir=$lib,upperdir=/mnt/over,workdir=/mnt/work $lib; mount --bind /dev/null /etc/ld.so.cache
+        ldd \"$(gcc -print-prog-name=cc1)\" | grep -q glibc-hwcaps/x86-64-v2/libmpfr";
+    let made = cluster.sh("h1", &[], variant);
+    if !made.status.success() {
+        eprintln!("skipped: no variant can be put before the plain library: {}", made.error_text().trim_end());
+        return;
+    }
+    let names = "icecc-create-env gcc --no-check --compression none >said && tar -xf *.tar && find . -name 'libmpfr*' && ! grep -rq variant $(find . -name 'libmpfr*')";
+    let names = cluster.ok("h1", &[], names).text();
+    assert_eq!(names.lines().count(), 1, "{names}");
+    assert!(!names.contains("hwcaps"), "{names}");
+    println!("the loader of this machine takes the variant, the environment has {}", names.trim_end());
+}
+
+/// Archives that are said to be for another platform, and a host that says so of itself.
+#[test]
+#[ignore = "long: scripts/prove.sh toolchain.8"]
+fn e50_e51_e52_other_platforms() {
+    let Some(cluster) = Cluster::up(Whose::Ours, &[1, 4]) else {
+        return;
+    };
+    if cluster.ok("h1", &[], "uname -m").text() != "x86_64\n" {
+        eprintln!("skipped: not an x86_64");
+        return;
+    }
+    cluster.write("a.c", UNIT);
+    // Without what it says of itself, as 1.4's.
+    let make = "set -e; gcc -O2 -c a.c -o plain.o; icecc-create-env gcc --no-check --compression none >said; mkdir tree; tar -C tree -xf *.tar; rm -r *.tar tree/usr/share; tar -cf old.tar -C tree .; rm -r tree";
+    cluster.ok("h1", &[], make);
+    let archive = cluster.folder().join("old.tar").display().to_string();
+    for (number, platform, is_remote) in [("E50", "i686", true), ("E51", "aarch64", false)] {
+        let version = format!("{platform}:{archive}");
+        let before = completed(&cluster, "h2");
+        cluster.ok("h1", &[TO_H2, ("ICECC_VERSION", &version)], "rm -f out.o; icecc gcc -O2 -c a.c -o out.o");
+        assert!(cluster.read("out.o") == cluster.read("plain.o"), "{number}");
+        assert_eq!(completed(&cluster, "h2") - before, usize::from(is_remote), "{number}");
+        println!(
+            "{number} {platform}:FILE: {}",
+            if is_remote { "on h2, object equal" } else { "built here, no error" }
+        );
+    }
+    let announced = cluster.count_in_log("h1", "scheduler.log", "RELOGIN h2(x86_64): [old(x86_64)]");
+    assert!(announced > 0, "E50: not announced as the submitter's platform");
+
+    // E52: a daemon that sees an i686.
+    cluster.stop_daemon("h2");
+    let programs = Whose::Ours.programs();
+    let daemon = programs.daemon().expect("our daemon").display().to_string();
+    cluster.start_and_leave(
+        "h2",
+        &format!("exec setarch i686 {daemon} -vvv -l /var/log/icecc/i686.log -b /var/cache/icecc -m 4 -s 10.77.0.1"),
+    );
+    let platform = || cluster.check(cluster.lab.console("listcs"));
+    cluster.until("h2 as an i686", crate::cluster::SOON, || platform().contains("[i686]"));
+    for _ in 0..3 {
+        cluster.ok("h1", &[TO_H2], "rm -f out.o; icecc gcc -O2 -c a.c -o out.o");
+        assert!(cluster.read("out.o") == cluster.read("plain.o"), "E52");
+    }
+    let log = cluster.lab.log("h2", "i686.log").unwrap_or_default();
+    assert!(log.contains("scheduler is on") && !log.contains("receiving environment"), "E52: {log}");
+    println!("E52 the daemon under setarch i686 says i686 and gets no archive of x86_64");
+}
