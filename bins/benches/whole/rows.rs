@@ -45,7 +45,7 @@ pub const GROUPS: &[(Place, &[Row])] = &[
                 unit: "kB",
                 measure: |site| Ok(site.idle[0][1]),
                 why: Some(
-                    "a thread for each connection where 1.4 has one for all: 370 to 400 kB are their stacks and heaps",
+                    "a thread for each connection where 1.4 has one for all: 12 kB each, of its stack and its heap",
                 ),
             },
             row("idle scheduler: resident", "kB", |site| Ok(site.idle[1][0])),
@@ -54,7 +54,7 @@ pub const GROUPS: &[(Place, &[Row])] = &[
                 unit: "kB",
                 measure: |site| Ok(site.idle[1][1]),
                 why: Some(
-                    "a thread for each connection where 1.4 has one for all: 370 to 400 kB are their stacks and heaps",
+                    "a thread for each connection where 1.4 has one for all: 12 kB each, of its stack and its heap",
                 ),
             },
             Row {
