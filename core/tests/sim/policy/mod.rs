@@ -15,7 +15,7 @@ use rows::ROWS;
 use std::fmt::Write;
 
 /// Each cell is the mean of so many runs.
-const SEEDS: u64 = 5;
+const SEEDS: u64 = 8;
 
 const KEPT: &str = include_str!("../../../../testdata/sim/policy.md");
 const FILE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../testdata/sim/policy.md");
@@ -30,7 +30,7 @@ Written by `core/tests/sim/policy/mod.rs`, which fails when it computes another 
 
 Each row is a cluster and a build (`core/tests/sim/policy/rows.rs`), each column a policy on the same model of hosts, jobs and messages
 (`core/tests/sim/policy/model.rs`). Of a job's work and a host's speed a policy knows only what finished jobs teach it. Submitters compile nothing
-themselves. Each cell is the mean of 5 seeds:
+themselves. Each cell is the mean of 8 seeds:
 
 - *makespan*: time of the whole build ÷ its lower bound, the larger of: all work ÷ the speed of all slots (of the fastest N with `-jN`, while their hosts
   are there); the longest job on the fastest host. 1.00 cannot be reached: speeds are not known at first, and slots are not all busy to the end.
