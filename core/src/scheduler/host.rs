@@ -121,6 +121,9 @@ pub(super) struct NewHost {
 
 /// Slots are moving if one was filled or freed within this time: what is handed out together counts as one move.
 const MOVES: Duration = Duration::from_millis(250);
+/// A measured host has jobs beside its full slots only where one slot is expected to be free within this time. They save it the
+/// wait for its next job, which is shorter by far; but they are bound to it, and at the end of a build others stand idle.
+const PRELOAD_MS: f64 = 1000.0;
 /// Most slots of a host that are believed.
 const SLOTS_MAX: u32 = 10_000;
 
@@ -184,7 +187,12 @@ impl Host {
 
     /// At most so many slots may be taken: all, and 1.4's preload, so that a host need not wait for its next job.
     pub fn capacity(&self) -> u32 {
-        if self.local_slots() >= self.slots { self.slots } else { self.slots + 1 + self.slots / 4 }
+        let next_slot_ms = self.pace.job_ms() / f64::from(self.slots.max(1));
+        if self.local_slots() >= self.slots || next_slot_ms > PRELOAD_MS {
+            self.slots
+        } else {
+            self.slots + 1 + self.slots / 4
+        }
     }
 
     /// Whether a job that goes there beside full slots will not wait for long: they are moving now. Where they are not, the

@@ -98,6 +98,8 @@ pub(super) fn adjusted_size(out: u32, arg_flags: u32) -> u32 {
 pub(super) struct Pace {
     weight: f64,
     wall_ms: f64,
+    /// Jobs in these sums: older ones are fractions.
+    jobs: f64,
     samples: u32,
 }
 
@@ -129,7 +131,13 @@ impl Pace {
         };
         self.weight = self.weight * PACE_KEEP + weight;
         self.wall_ms = self.wall_ms * PACE_KEEP + wall_ms;
+        self.jobs = self.jobs * PACE_KEEP + 1.0;
         self.samples = self.samples.saturating_add(1);
+    }
+
+    /// Wall time of a job there, in the mean; 0 as long as nothing is known.
+    pub fn job_ms(&self) -> f64 {
+        self.wall_ms / self.jobs.max(1.0)
     }
 
     /// The pace, if anything is known.

@@ -664,6 +664,24 @@ fn s46_preload_is_that_of_1_4() {
     }
 }
 
+/// Behind long jobs a job waits worse than in the queue, from where it goes to whoever is free first.
+#[test]
+fn s46_a_host_that_is_known_to_take_long_gets_nothing_beside_its_slots() {
+    for (job_ms, most) in [(2_000, 6), (20_000, 4)] {
+        let mut s = Scenario::new();
+        let a = s.host("a", 0, &[]);
+        let h = s.host("h", 4, &["e"]);
+        for client in 1..=10 {
+            let (job, _) = s.ask(a, request("e", "f", client)).unwrap();
+            s.finish(h, job, 0, 0, job_ms);
+        }
+        for client in 11..=30 {
+            s.ask(a, request("e", "f", client));
+        }
+        assert_eq!(20 - s.scheduler.queue.len(), most, "{job_ms} ms");
+    }
+}
+
 #[test]
 fn s47_a_preferred_host_or_home() {
     let mut s = Scenario::new();
