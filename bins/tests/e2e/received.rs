@@ -343,3 +343,43 @@ fn may_enter() -> bool {
     }
     root
 }
+
+/// The first job of a fresh server over a line of 10 MB/s: it waits for the archive and little else, and others do not wait for it.
+#[test]
+#[ignore = "long: scripts/prove.sh toolchain.8"]
+fn e55_the_first_job_over_a_slow_line() {
+    if !may_enter() {
+        return;
+    }
+    let mut config = Config::new("", &Whose::Ours.programs(), &[1, 4]);
+    config.link.rate = Some("80mbit".to_string());
+    let Some(cluster) = Cluster::with(&config) else {
+        return;
+    };
+    cluster.write("a.c", "int a(int x) { return x * 3 + 1; }\n");
+    cluster.ok("h1", &[], "gcc -O2 -c a.c -o plain.o");
+    let start = Instant::now();
+    cluster.ok("h1", &[], "icecc-create-env gcc --compression zstd >said && stat -c %s *.tar.zst && rm *.tar.zst");
+    let creation = start.elapsed();
+    let start = Instant::now();
+    let variables = [("ICECC_PREFERRED_HOST", "h2"), ("ICECC_ENV_COMPRESSION", "zstd")];
+    let (whole, longest) = std::thread::scope(|scope| {
+        let job = scope.spawn(|| {
+            cluster.ok("h1", &variables, "icecc gcc -O2 -c a.c -o out.o");
+            start.elapsed()
+        });
+        let mut longest = Duration::ZERO;
+        while !job.is_finished() {
+            longest = longest.max(asked(&cluster));
+        }
+        (job.join().expect("the first job"), longest)
+    });
+    assert!(cluster.read("out.o") == cluster.read("plain.o"));
+    assert_eq!(completed(&cluster, "h2"), 1, "not run on h2");
+    let rest = whole.saturating_sub(creation);
+    println!(
+        "archive made in {creation:.1?}; the first job took {whole:.1?}, {rest:.1?} more; others waited {longest:.1?} at most"
+    );
+    // A question of others passes the same line, behind what stands in its queue.
+    assert!(longest < Duration::from_secs(10) && whole < Duration::from_secs(60));
+}
