@@ -151,7 +151,19 @@ impl Natives {
             self.keep(key, &scratch.join(said.archive), parts)
         });
         let _ = ice_toolchain::store::remove_tree(&scratch);
+        if made.is_err() {
+            self.drop_old(key);
+        }
         made
+    }
+
+    /// What was made of a key before is old, or it would not be made again: nobody asks for its removal any more.
+    fn drop_old(&self, key: &NativeKey) {
+        let mut index = self.index.lock();
+        if let Some(old) = index.remove(key) {
+            remove_unused(&index, &old.archive.path);
+            self.save(&index);
+        }
     }
 
     /// Deletes an archive, unless another key has the same one.
@@ -434,12 +446,13 @@ mod tests {
         assert_eq!(look(), (key.clone(), None));
         a_while();
         let second = natives.build(&key).unwrap();
-        assert_eq!(look().1, Some(second));
+        assert_eq!(look().1, Some(second.clone()));
         assert!(!path_of(&first.path).exists());
         // One that changes while it is packed: who knows which is in there.
         a_while();
         fs::write(&now, "").unwrap();
         assert!(natives.build(&key).unwrap_err().to_string().contains("cc1 changed while it was packed"));
+        assert!(natives.on_disk().is_empty() && !path_of(&second.path).exists());
     }
 
     #[test]

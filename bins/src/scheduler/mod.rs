@@ -99,11 +99,11 @@ fn run(options: &Options) -> Result<u8, Failure> {
         })?;
         let mut shell = Shell::new(options, doors, log)?;
         info!("scheduler ready");
-        start.ready().map_err(|e| Failure::new(format!("cannot detach: {e}")))?;
         if options.detach {
             // So that no file system is kept busy. It cannot fail on any system that has a root.
             let _ = std::env::set_current_dir("/");
         }
+        start.ready().map_err(|e| Failure::new(format!("cannot detach: {e}")))?;
         shell.run();
         Ok(0)
     });
