@@ -9,21 +9,23 @@
 //! It does not know sockets, files or processes: the shell carries out [`Output`]s and tells what happened by [`Input`]s. Bulk
 //! data (archive, source, object) never pass through here.
 
+mod exchange;
 mod judge;
 mod trouble;
 
-use crate::cmdline::{Family, Mode};
+use crate::cmdline::Family;
 use crate::env::EnvRef;
 use crate::ids::JobId;
 use crate::job::JobStats;
 use crate::message::{
-    BlacklistHostEnv, CompileFile, CompileResult, EnvTarget, GetCs, GetNativeEnv, JobDone, Message, UseCs, done_flags,
+    BlacklistHostEnv, CompileFile, CompileResult, EnvTarget, GetCs, JobDone, Message, UseCs, done_flags,
 };
 use crate::text::Text;
 use crate::time::{Duration, Instant};
 use crate::version::Version;
 use std::collections::VecDeque;
 
+pub use exchange::{End, Environments, File, Input, Output, Packing, Request};
 pub use trouble::Trouble;
 
 /// Waits of 1.4 (`spec/wire.md` 8), but where decisions.md 12 replaces one by signs of life.
@@ -51,163 +53,6 @@ mod wait {
 
 /// Unanswered probes in a row after which a server is given up.
 const PROBES_MISSED_MAX: u32 = 2;
-
-/// The environments that a job can be compiled with.
-#[derive(Clone, Debug)]
-pub enum Environments {
-    /// The daemon's, made of the compiler that would run here.
-    Native(GetNativeEnv),
-    /// The user's (`ICECC_VERSION`).
-    Given(Vec<EnvRef>),
-}
-
-/// A compile that is to go elsewhere, as the shell knows it at the start.
-#[derive(Clone, Debug)]
-pub struct Request {
-    /// Which environments.
-    pub environments: Environments,
-    /// The question for a server, but for `environments`.
-    pub get_cs: GetCs,
-    /// The job, but for `job` and `environment`.
-    pub compile: CompileFile,
-    /// Kind of compiler.
-    pub family: Family,
-    /// How it is preprocessed.
-    pub mode: Mode,
-    /// Messages of the remote compiler lead to a local compile.
-    pub caret_redo: bool,
-    /// The remote compiler lacks something that the plain one would use (a precompiled header): its failures mean nothing.
-    pub failure_is_doubtful: bool,
-    /// `ICECC_IGNORE_UNVERIFIED`: servers that cannot verify are not taken.
-    pub verified_only: bool,
-    /// The daemon was asked for zstd because that is quickest, not because the user wants it: a server that cannot read it
-    /// gets the same environment as gzip (decisions.md 19).
-    pub zstd_by_default: bool,
-    /// `ICECC_TEST_REMOTEBUILD`: a server at 127.0.0.1 with a port is a remote one.
-    pub loopback_is_remote: bool,
-}
-
-/// What happened.
-#[derive(Clone, Debug)]
-pub enum Input {
-    /// The daemon said something.
-    Daemon(Message),
-    /// The daemon's connection is closed or does not take messages.
-    DaemonClosed,
-    /// The archive at the path asked about by [`Output::Inspect`]: its environment's name, or that it cannot be read.
-    Archive(Option<Text>),
-    /// The server is connected.
-    Connected {
-        /// Version spoken.
-        version: Version,
-        /// The server's own offer.
-        offer: Version,
-    },
-    /// [`Output::Dial`], [`Output::SendEnvironment`], [`Output::SendSource`] or [`Output::Receive`] failed.
-    Failed(Trouble),
-    /// All of the archive and its END are sent.
-    EnvironmentSent,
-    /// The preprocessor ended, and all it wrote is sent (not END).
-    SourceEnd {
-        /// Whether it ended well.
-        ok: bool,
-    },
-    /// The server said something.
-    Server(Message),
-    /// The server's connection is closed.
-    ServerClosed,
-    /// A file is received and stands in its temporary.
-    Received,
-    /// The answer to [`Output::Probe`].
-    Probed {
-        /// Whether the server showed life.
-        alive: bool,
-    },
-    /// [`Output::CompileHere`] ended.
-    Compiled {
-        /// Exit status of the compiler.
-        status: i32,
-        /// Its numbers.
-        stats: JobStats,
-    },
-}
-
-/// What shall be done.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Output {
-    /// Send it to the daemon.
-    Daemon(Message),
-    /// Look whether the archive at this path can be read, and what environment it is.
-    Inspect(Text),
-    /// Connect to a compile server.
-    Dial {
-        /// Its address.
-        host: Text,
-        /// Its port.
-        port: u16,
-    },
-    /// Send TRANSFER_ENV, the archive for this platform in chunks, and END.
-    SendEnvironment {
-        /// Platform of the environment chosen.
-        platform: Text,
-        /// The header.
-        target: EnvTarget,
-        /// Which of its archives.
-        packing: Packing,
-    },
-    /// Send it to the server.
-    Server(Message),
-    /// Send the job's header with the first chunk of the source, then all of the source.
-    SendSource(Box<CompileFile>),
-    /// Receive a file until END.
-    Receive(File),
-    /// Ask on a second connection whether the server is there.
-    Probe {
-        /// How long to wait for its word.
-        patience: Duration,
-    },
-    /// Run the user's own command; the cluster knows about it.
-    CompileHere,
-    /// It is over. Nothing follows.
-    End(Box<End>),
-}
-
-/// Which archive of an environment is sent.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Packing {
-    /// The one that there is.
-    AsItIs,
-    /// One as gzip of the same content, which the daemon makes now if it has none.
-    Gzip,
-}
-
-/// A file that the server sends.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum File {
-    /// The object.
-    Object,
-    /// Split debug information.
-    Dwo,
-}
-
-/// How it ended.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum End {
-    /// The server's result is taken: print the messages, put the files in place, exit with the status.
-    Remote(CompileResult),
-    /// Compiled here under the cluster's eyes.
-    Own {
-        /// Exit status.
-        status: i32,
-    },
-    /// Compile here; why, and on which host's behalf.
-    Local {
-        /// Why.
-        trouble: Trouble,
-        /// The server, if one was named.
-        host: Text,
-    },
-}
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum State {

@@ -1,7 +1,8 @@
 //! Dialogues of one compile with a clock of our own.
 
 use super::*;
-use crate::message::Chunk;
+use crate::cmdline::Mode;
+use crate::message::{Chunk, GetNativeEnv};
 
 struct Scenario {
     submission: Submission,
