@@ -37,6 +37,10 @@ case $prefix in
     *) say "--prefix wants an absolute folder" >&2; exit 2 ;;
 esac
 case $prefix in /usr | /usr/local) bin_links=no ;; esac
+if [ $debian = yes ] && [ -z "$destdir" ] && [ "$(dpkg-query -W -f '${db:Status-Status}' icecc 2>/dev/null)" = installed ]; then
+    say "these are the files of the installed package icecc, whose next upgrade would put its own back: use scripts/package.sh" >&2
+    exit 1
+fi
 links=libexec/icecc/bin
 [ $debian = no ] || { links=lib/icecc/bin; bin_links=no; }
 

@@ -18,7 +18,7 @@ while [ $# -gt 0 ]; do
     esac
     shift
 done
-need dpkg-deb:dpkg strip:binutils
+need dpkg-deb:dpkg strip:binutils objdump:binutils
 
 tree=$(mktemp -d)
 trap 'rm -rf "$tree"' EXIT
@@ -34,7 +34,9 @@ cp "$root/README.md" "$root/CHANGELOG.md" "$root"/LICENSE-* "$tree/usr/share/doc
 (cd "$tree" && find etc -type f | sed 's|^|/|' | sort) >"$tree/DEBIAN/conffiles"
 for name in postinst prerm postrm; do install -m 755 "$root/scripts/debian/$name" "$tree/DEBIAN/$name"; done
 architecture=$(dpkg --print-architecture)
-sed "s/@version@/$version/; s/@architecture@/$architecture/" "$root/scripts/debian/control" >"$tree/DEBIAN/control"
+# The newest symbols of the C library that the programs want.
+libc=$(objdump -T "$tree"/usr/bin/icecc "$tree"/usr/sbin/* | sed -n 's/.*GLIBC_\([0-9][0-9.]*\).*/\1/p' | sort -uV | tail -n 1)
+sed "s/@version@/$version/; s/@architecture@/$architecture/; s/@libc@/${libc:-2.36}/" "$root/scripts/debian/control" >"$tree/DEBIAN/control"
 chmod 644 "$tree"/DEBIAN/co*
 mkdir -p "$output"
 dpkg-deb --root-owner-group --build "$tree" "$output/icecream-rs_${version}_$architecture.deb" >/dev/null

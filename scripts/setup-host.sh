@@ -38,6 +38,10 @@ for folder in /var/cache/icecc /var/log/icecc; do
     [ -d "$folder" ] && [ "$(stat -c %U "$folder")" = icecc ] || do_it install -d -o icecc -g icecc -m 0775 "$folder"
 done
 
+for log in /var/log/iceccd.log /var/log/icecc_scheduler.log; do
+    [ -e $log ] || do_it install -o icecc -g icecc -m 644 /dev/null $log
+done
+
 # put FILE TO: writes one of scripts/service if it is another than before.
 changed=no
 put() {
@@ -51,7 +55,9 @@ put() {
 line="ICECC_SCHEDULER_HOST=\"$host\""
 if [ -n "$host" ] && ! grep -qsxF "$line" /etc/icecc/icecc.conf; then
     changed=yes
-    do_it sed -i "/^ICECC_SCHEDULER_HOST=/d; \$ a $line" /etc/icecc/icecc.conf
+    do_it sed -i "/^ICECC_SCHEDULER_HOST=/d" /etc/icecc/icecc.conf
+    echo "+ add $line to /etc/icecc/icecc.conf" >&2
+    [ $dry = yes ] || echo "$line" >>/etc/icecc/icecc.conf
 fi
 [ ! -d /etc/logrotate.d ] || put logrotate /etc/logrotate.d/icecc
 services=iceccd

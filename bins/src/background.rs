@@ -128,6 +128,8 @@ pub fn drop_root(account: &Account) -> Result<Dropped, DropError> {
 /// one thread; where the account does not exist, and for others than root, it is done as who we are.
 pub fn as_account<T>(account: &Account, work: impl FnOnce() -> T) -> T {
     let (uid, gid) = (Uid::effective(), Gid::effective());
+    // Nor with the help of a group of the administrator who started us.
+    let groups = nix::unistd::getgroups().ok().filter(|_| uid.is_root() && nix::unistd::setgroups(&[]).is_ok());
     let becomes = uid.is_root() && nix::unistd::setegid(Gid::from_raw(account.gid)).is_ok();
     let became = becomes && nix::unistd::seteuid(Uid::from_raw(account.uid)).is_ok();
     let done = work();
@@ -137,6 +139,9 @@ pub fn as_account<T>(account: &Account, work: impl FnOnce() -> T) -> T {
     }
     if becomes {
         let _ = nix::unistd::setegid(gid);
+    }
+    if let Some(groups) = groups {
+        let _ = nix::unistd::setgroups(&groups);
     }
     done
 }

@@ -45,6 +45,8 @@ pub const STATUS_TEXT_MAX: usize = 256 << 10;
 pub const ARGUMENTS_MAX: usize = 4096;
 /// See [`ARGUMENTS_MAX`].
 pub const ARGUMENT_BYTES_MAX: usize = 512 << 10;
+/// Bytes of each file name of a job: what the kernel takes.
+pub const PATH_MAX: usize = 4096;
 /// From the end of the handshake to LOGIN or MON_LOGIN.
 pub const LOGIN: Duration = Duration::from_secs(15);
 /// Text peers of a scheduler without a command.

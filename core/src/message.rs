@@ -184,6 +184,22 @@ pub struct CompileFile {
     pub split_dwarf: u32,
 }
 
+impl CompileFile {
+    /// Bytes of all its texts, about what it takes in memory.
+    pub fn text_bytes(&self) -> usize {
+        let names = [
+            &self.environment,
+            &self.target,
+            &self.compiler,
+            &self.input_file,
+            &self.working_directory,
+            &self.output_file,
+        ];
+        let arguments: usize = self.arguments.iter().map(|(_, text)| size_of::<(ArgSide, Text)>() + text.len()).sum();
+        names.iter().map(|name| name.len()).sum::<usize>() + arguments
+    }
+}
+
 /// How the data of a chunk are packed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Codec {

@@ -35,7 +35,7 @@ const ABORTED: i32 = 143;
 
 /// Leads the whole dialogue; the connection ends with it.
 pub fn serve(shared: &Arc<Shared>, file: CompileFile, client: &mut Client) -> Verdict {
-    let mut feed = Feed::new(shared, client);
+    let mut feed = Feed::new(shared, client, file.text_bytes());
     match parked(shared, file, client, &mut feed) {
         Ok((grant, mailbox)) => {
             let end = run(shared, *grant, client, feed, &mailbox);

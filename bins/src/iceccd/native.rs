@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
 use std::fs::{self, File, Permissions};
-use std::io::{self, Read};
+use std::io::{self, BufRead, BufReader, Read};
 use std::os::fd::{AsFd, AsRawFd};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
@@ -38,6 +38,8 @@ const LIMIT: Duration = Duration::from_secs(120);
 const OUTPUT_MAX: usize = 1 << 20;
 /// Niceness of the tool: people wait for it, but not only they use the machine.
 const NICENESS: i32 = 5;
+/// What is read of the complaints of a tool.
+const COMPLAINTS_MAX: u64 = 64 << 10;
 /// How far behind the kernel's time of a change may be.
 const TICK: Duration = Duration::from_millis(10);
 /// The index file.
@@ -198,7 +200,8 @@ impl Natives {
         let tool = self.tool.path.display();
         let mut child = self.tool.spawn(command).map_err(|e| Text::from(format!("cannot run {tool}: {e}")))?;
         let (stdout, ended) = watch(&mut child, Instant::now() + LIMIT);
-        let stderr = fs::read(&complaints).unwrap_or_default();
+        let mut stderr = Vec::new();
+        let _ = File::open(&complaints).and_then(|file| file.take(COMPLAINTS_MAX).read_to_end(&mut stderr));
         let text = String::from_utf8_lossy(&stdout).into_owned();
         match ended {
             None => return Err(format!("{tool} took longer than {LIMIT:?}").into()),
@@ -220,11 +223,22 @@ impl Natives {
         let place = self.folder.join(made.file_name().unwrap_or_default());
         let cannot = |e: io::Error| Text::from(format!("cannot keep {}: {e}", made.display()));
         // Every local user reads it.
+        if !fs::symlink_metadata(made).map_err(cannot)?.is_file() {
+            return Err(format!("{} is no file", made.display()).into());
+        }
         fs::set_permissions(made, Permissions::from_mode(0o644)).map_err(cannot)?;
-        fs::rename(made, &place).map_err(cannot)?;
-        let size = fs::metadata(&place).map_err(cannot)?.len();
+        let size = fs::metadata(made).map_err(cannot)?.len();
         let archive = Archive { path: place.as_os_str().as_bytes().into(), size };
         let mut index = self.index.lock();
+        // The name comes from a program that a user may have chosen: it must not put its archive in the place of another's.
+        let is_of_others = index.iter().any(|(of, packed)| of != key && packed.archive.path == archive.path);
+        if is_of_others && !same_content(made, &place).map_err(cannot)? {
+            index.retain(|_, packed| packed.archive.path != archive.path);
+            remove_unused(&index, &archive.path);
+            self.save(&index);
+            return Err(format!("two archives are named {}: neither is kept", place.display()).into());
+        }
+        fs::rename(made, &place).map_err(cannot)?;
         if let Some(old) = index.insert(key.clone(), Packed { archive: archive.clone(), parts }) {
             remove_unused(&index, &old.archive.path);
         }
@@ -251,18 +265,39 @@ struct Said {
 /// The files that the tool says it packed (`adding file NAME`, `adding file NAME=FILE`). One that changed meanwhile may be in the
 /// archive as it was or as it is. A name that is none of a file now (it may hold odd characters) is left out.
 fn parts(said: &str, begun: SystemTime) -> Result<Vec<FileFacts>, Text> {
-    let begun = begun.duration_since(UNIX_EPOCH).unwrap_or_default().saturating_sub(TICK);
-    let begun = i64::try_from(begun.as_nanos()).unwrap_or(i64::MAX);
+    let ns = |time: SystemTime| {
+        i64::try_from(time.duration_since(UNIX_EPOCH).unwrap_or_default().as_nanos()).unwrap_or(i64::MAX)
+    };
+    let (begun, now) = (ns(begun.checked_sub(TICK).unwrap_or(begun)), ns(SystemTime::now()));
     let mut all = Vec::new();
     for line in said.lines().filter_map(|line| line.strip_prefix("adding file ")) {
         let path = Path::new(line.split_once('=').map_or(line, |(_, file)| file));
         let Ok(m) = fs::metadata(path) else { continue };
-        if m.ctime().saturating_mul(1_000_000_000).saturating_add(m.ctime_nsec()) >= begun {
+        let changed = m.ctime().saturating_mul(1_000_000_000).saturating_add(m.ctime_nsec());
+        // A time to come is that of another clock.
+        if (begun..=now).contains(&changed) {
             return Err(format!("{} changed while it was packed", path.display()).into());
         }
         all.extend(facts(path));
     }
     Ok(all)
+}
+
+/// Whether two files are the same, byte by byte.
+fn same_content(one: &Path, other: &Path) -> io::Result<bool> {
+    let (mut one, mut other) = (BufReader::new(File::open(one)?), BufReader::new(File::open(other)?));
+    loop {
+        let (a, b) = (one.fill_buf()?, other.fill_buf()?);
+        let n = a.len().min(b.len());
+        if a[..n] != b[..n] || (n == 0 && a.len() != b.len()) {
+            return Ok(false);
+        }
+        if n == 0 {
+            return Ok(true);
+        }
+        one.consume(n);
+        other.consume(n);
+    }
 }
 
 /// Removes the file of an archive that no key has.
@@ -453,6 +488,25 @@ mod tests {
         fs::write(&now, "").unwrap();
         assert!(natives.build(&key).unwrap_err().to_string().contains("cc1 changed while it was packed"));
         assert!(natives.on_disk().is_empty() && !path_of(&second.path).exists());
+    }
+
+    #[test]
+    fn a_tool_cannot_put_its_archive_in_the_place_of_anothers() {
+        let folder = tempfile::tempdir().unwrap();
+        let natives = natives(folder.path(), "#!/bin/sh\ncat \"$1\" >same.tar; echo creating same.tar\n");
+        let key = |name: &str, content: &str| {
+            let request = compiler(folder.path(), name);
+            let path = folder.path().join(name);
+            fs::write(&path, format!("#!/bin/sh\n{content}")).unwrap();
+            natives.examine(&request, Version::new(43)).unwrap().0
+        };
+        let (honest, twin, liar) = (key("gcc", "true"), key("clang", "true"), key("mygcc", "false"));
+        let first = natives.build(&honest).unwrap();
+        assert_eq!(natives.build(&twin).unwrap(), first, "the same content may have the same name");
+        let error = natives.build(&liar).unwrap_err().to_string();
+        assert!(error.contains("two archives are named"), "{error}");
+        assert!(natives.on_disk().is_empty() && !path_of(&first.path).exists());
+        assert_eq!(natives.build(&honest).unwrap(), first);
     }
 
     #[test]

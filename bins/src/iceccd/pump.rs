@@ -77,6 +77,8 @@ impl fmt::Display for Abort {
 
 /// The source on its way.
 pub struct Feed {
+    /// Bytes of the job's own description.
+    header: usize,
     spool: Spool,
     unpacker: Unpacker,
     /// Unpacked, and how much of it the compiler has got.
@@ -88,9 +90,10 @@ pub struct Feed {
 }
 
 impl Feed {
-    /// Nothing yet.
-    pub fn new(shared: &Shared, client: &Client) -> Self {
+    /// Nothing yet, for a job whose header takes so many bytes.
+    pub fn new(shared: &Shared, client: &Client, header: usize) -> Self {
         Self {
+            header,
             spool: Spool::new(&shared.scratch(), &shared.spooled, &client.info().address),
             unpacker: Unpacker::new(),
             plain: Vec::new(),
@@ -108,7 +111,7 @@ impl Feed {
 
     /// What is kept in memory, for the account of its client.
     pub fn kept(&self) -> usize {
-        self.spool.in_memory() + self.plain.capacity()
+        self.header + self.spool.in_memory() + self.plain.capacity()
     }
 
     /// Bytes as they came.

@@ -6,7 +6,7 @@ use super::{CloseReason, Daemon, JobReport, Note, Output};
 use crate::env::EnvId;
 use crate::ids::{ClientId, JobId, PeerId};
 use crate::job::Language;
-use crate::limits::{ARGUMENT_BYTES_MAX, ARGUMENTS_MAX, FILE_NAME_MAX, NAME_MAX, REQUEST_MAX};
+use crate::limits::{ARGUMENT_BYTES_MAX, ARGUMENTS_MAX, FILE_NAME_MAX, NAME_MAX, PATH_MAX, REQUEST_MAX};
 use crate::message::{CompileFile, GetCs, JobDone, JobLocalBegin, Message, UseCs, done_flags};
 use crate::text::Text;
 use crate::time::Instant;
@@ -210,6 +210,10 @@ impl Daemon {
         let bytes: usize = file.arguments.iter().map(|(_, text)| text.len()).sum();
         if file.arguments.len() > ARGUMENTS_MAX || bytes > ARGUMENT_BYTES_MAX {
             return self.refuse(peer, "too many arguments", CloseReason::BadJob);
+        }
+        let names = [&file.compiler, &file.input_file, &file.working_directory, &file.output_file];
+        if names.iter().any(|name| name.len() > PATH_MAX) {
+            return self.refuse(peer, "path too long", CloseReason::BadJob);
         }
         if Language::from_number(file.language).is_none() {
             return self.refuse(peer, "language not supported", CloseReason::BadJob);

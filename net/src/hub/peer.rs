@@ -259,11 +259,11 @@ impl Peer {
         account.excess(config).map(|excess| (excess, Arc::clone(account.address())))
     }
 
-    /// How much it holds, if it counts for `address`, or anyhow.
-    pub(super) fn held(&self, address: Option<&Sum>) -> Option<usize> {
+    /// How much it holds, if it counts for `address`.
+    pub(super) fn held(&self, address: &Sum) -> Option<usize> {
         let state = self.lock();
         let account = state.account.as_ref()?;
-        address.is_none_or(|address| account.is_beside(address)).then(|| account.held())
+        account.is_beside(address).then(|| account.held())
     }
 
     /// The peer's thread has ended: gives the descriptor away and says why, if we wanted it.

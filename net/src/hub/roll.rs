@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use ice_core::ids::PeerId;
@@ -97,10 +98,19 @@ impl Roll {
         self.inner.lock().peers.values().cloned().collect()
     }
 
-    /// The peer for which most is held, of all or of those that count for `address`.
+    /// The peer for which most is held, of those that count for `address`, or for the address for which most is held: many small
+    /// peers of one host must not cost another its connection.
     pub(super) fn heaviest(&self, address: Option<&Sum>) -> Option<(Arc<Peer>, usize)> {
-        let held = self.all().into_iter().filter_map(|peer| peer.held(address).map(|held| (peer, held)));
+        let address = address.map_or_else(|| self.heaviest_address(), Arc::clone);
+        let held = self.all().into_iter().filter_map(|peer| peer.held(&address).map(|held| (peer, held)));
         held.filter(|(_, held)| *held > 0).max_by_key(|(_, held)| *held)
+    }
+
+    /// What is held for the address for which most is held.
+    fn heaviest_address(&self) -> Sum {
+        let inner = self.inner.lock();
+        let held = inner.by_address.values().map(|guests| &guests.held).chain([&inner.held_locally]);
+        held.max_by_key(|held| held.load(Ordering::Relaxed)).map_or_else(Sum::default, Arc::clone)
     }
 
     pub(super) fn len(&self) -> usize {
