@@ -85,10 +85,7 @@ fn run(options: &Options) -> Result<u8, Failure> {
     let doors = Doors::open(options.device.as_deref(), options.port);
     let level = logging::level(options.verbose);
     let log = match log_target(options, &account) {
-        Target::File(path) => logging::start_service(&account, &path, level).or_else(|e| {
-            eprintln!("icecc-scheduler: {}", chain(&e));
-            logging::start(Target::Stderr, level, Prefix::Service)
-        }),
+        Target::File(path) => logging::start_service(&account, &path, level),
         other => logging::start(other, level, Prefix::Service),
     };
     let log = log.map_err(|e| Failure::from_error(&e))?;

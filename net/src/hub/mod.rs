@@ -426,6 +426,11 @@ struct Shared<N> {
 impl<N> Shared<N> {
     /// Cuts who holds most while the limits are passed that `peer` counts for.
     fn relieve(&self, peer: &Peer) {
+        if peer.excess(&self.config).is_none() {
+            return;
+        }
+        // One thread after the other: two that see the same excess would cut two peers.
+        let _turn = self.roll.relief();
         while let Some((excess, address)) = peer.excess(&self.config) {
             let of_address = excess == Excess::Address;
             let Some((heaviest, held)) = self.roll.heaviest(of_address.then_some(&address)) else { return };

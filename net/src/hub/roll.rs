@@ -6,7 +6,7 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use ice_core::ids::PeerId;
-use parking_lot::{Condvar, Mutex};
+use parking_lot::{Condvar, Mutex, MutexGuard};
 use thiserror::Error;
 
 use super::HubConfig;
@@ -18,6 +18,7 @@ use crate::stream::Stream;
 pub(super) struct Roll {
     inner: Mutex<Inner>,
     left: Condvar,
+    relief: Mutex<()>,
 }
 
 #[derive(Debug, Default)]
@@ -104,6 +105,11 @@ impl Roll {
         let address = address.map_or_else(|| self.heaviest_address(), Arc::clone);
         let held = self.all().into_iter().filter_map(|peer| peer.held(&address).map(|held| (peer, held)));
         held.filter(|(_, held)| *held > 0).max_by_key(|(_, held)| *held)
+    }
+
+    /// The right to cut peers because too much is held.
+    pub(super) fn relief(&self) -> MutexGuard<'_, ()> {
+        self.relief.lock()
     }
 
     /// What is held for the address for which most is held.
