@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
-use std::fs::{self, File, Permissions};
+use std::fs::{self, File, Metadata, Permissions};
 use std::io::{self, BufRead, BufReader, Read};
 use std::os::fd::{AsFd, AsRawFd};
 use std::os::unix::ffi::OsStrExt;
@@ -222,13 +222,13 @@ impl Natives {
     fn keep(&self, key: &NativeKey, made: &Path, parts: Vec<FileFacts>) -> Result<Archive, Text> {
         let place = self.folder.join(made.file_name().unwrap_or_default());
         let cannot = |e: io::Error| Text::from(format!("cannot keep {}: {e}", made.display()));
-        // Every local user reads it.
-        if !fs::symlink_metadata(made).map_err(cannot)?.is_file() {
+        let m = fs::symlink_metadata(made).map_err(cannot)?;
+        if !m.is_file() {
             return Err(format!("{} is no file", made.display()).into());
         }
+        // Every local user reads it.
         fs::set_permissions(made, Permissions::from_mode(0o644)).map_err(cannot)?;
-        let size = fs::metadata(made).map_err(cannot)?.len();
-        let archive = Archive { path: place.as_os_str().as_bytes().into(), size };
+        let archive = Archive { path: place.as_os_str().as_bytes().into(), size: m.len() };
         let mut index = self.index.lock();
         // The name comes from a program that a user may have chosen: it must not put its archive in the place of another's.
         let is_of_others = index.iter().any(|(of, packed)| of != key && packed.archive.path == archive.path);
@@ -265,21 +265,24 @@ struct Said {
 /// The files that the tool says it packed (`adding file NAME`, `adding file NAME=FILE`). One that changed meanwhile may be in the
 /// archive as it was or as it is. A name that is none of a file now (it may hold odd characters) is left out.
 fn parts(said: &str, begun: SystemTime) -> Result<Vec<FileFacts>, Text> {
-    let ns = |time: SystemTime| {
+    let clock = |time: SystemTime| {
         i64::try_from(time.duration_since(UNIX_EPOCH).unwrap_or_default().as_nanos()).unwrap_or(i64::MAX)
     };
-    let (begun, now) = (ns(begun.checked_sub(TICK).unwrap_or(begun)), ns(SystemTime::now()));
+    let (begun, now) = (clock(begun.checked_sub(TICK).unwrap_or(begun)), clock(SystemTime::now()));
     let mut all = Vec::new();
     for line in said.lines().filter_map(|line| line.strip_prefix("adding file ")) {
         let path = Path::new(line.split_once('=').map_or(line, |(_, file)| file));
         let Ok(m) = fs::metadata(path) else { continue };
-        let changed = m.ctime().saturating_mul(1_000_000_000).saturating_add(m.ctime_nsec());
+        let part = facts_of(path, &m);
         // A time to come is that of another clock. A link that somebody made to the file is no change of it; an update never has two.
-        let is_linked = m.nlink() > 1 && m.mtime().saturating_mul(1_000_000_000) < begun;
-        if (begun..=now).contains(&changed) && !is_linked {
+        let is_linked = m.nlink() > 1 && part.mtime_ns < begun;
+        if (begun..=now).contains(&ns(m.ctime(), m.ctime_nsec())) && !is_linked {
             return Err(format!("{} changed while it was packed", path.display()).into());
         }
-        all.extend(facts(path));
+        // What [`facts`] refuses to look at is never found current again.
+        if path.is_absolute() {
+            all.push(part);
+        }
     }
     Ok(all)
 }
@@ -382,12 +385,21 @@ fn facts(path: &Path) -> Result<FileFacts, Text> {
         return Err(cannot("not an absolute path".to_owned()));
     }
     let m = fs::metadata(path).map_err(|e| cannot(e.to_string()))?;
-    Ok(FileFacts {
+    Ok(facts_of(path, &m))
+}
+
+fn facts_of(path: &Path, m: &Metadata) -> FileFacts {
+    FileFacts {
         path: path.as_os_str().as_bytes().into(),
         size: m.len(),
-        mtime_ns: m.mtime().saturating_mul(1_000_000_000).saturating_add(m.mtime_nsec()),
+        mtime_ns: ns(m.mtime(), m.mtime_nsec()),
         inode: m.ino(),
-    })
+    }
+}
+
+/// A time of a file, in nanoseconds since 1970.
+fn ns(seconds: i64, nanoseconds: i64) -> i64 {
+    seconds.saturating_mul(1_000_000_000).saturating_add(nanoseconds)
 }
 
 fn path_of(text: &Text) -> &Path {
