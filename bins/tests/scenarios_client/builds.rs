@@ -176,8 +176,7 @@ fn g53_g54_dependency_files(t: &Trial) {
         ("CC -c dep.c -o out.x/noext -MD", "out.x/noext.d"),
         ("CC -MMD -MP -MT target -MF out/own.d -c dep.c -o out/c.o", "out/own.d"),
     ] {
-        t.common(Distributable, "gcc", command, file);
-        t.common(Distributable, "clang", command, file);
+        t.with_both(command, file);
         assert!(t.cluster.folder().join(file).exists(), "{command}");
     }
 }

@@ -93,6 +93,14 @@ impl Trial {
         log.lines().rfind(|line| line.contains("remote compile arguments: ")).unwrap_or_default().to_string() + " "
     }
 
+    /// The common check of a distributable command, with gcc and with clang.
+    #[track_caller]
+    pub fn with_both(&self, command: &str, output: &str) {
+        for compiler in ["gcc", "clang"] {
+            self.common(Distributable, compiler, command, output);
+        }
+    }
+
     /// The common check of a command, in which `CC` stands for the compiler: `output` is the file it makes. Returns the client's log
     /// of the run by the server.
     #[track_caller]

@@ -45,16 +45,13 @@ fn g4_cxx(t: &Trial) {
 
 fn g5_c(t: &Trial) {
     t.write("a.c", C);
-    for compiler in ["gcc", "clang"] {
-        t.common(Distributable, compiler, "CC -Wall -Werror -c a.c -o a.o", "a.o");
-        t.common(Distributable, compiler, "CC -g -c a.c -o a.o", "a.o");
-    }
+    t.with_both("CC -Wall -Werror -c a.c -o a.o", "a.o");
+    t.with_both("CC -g -c a.c -o a.o", "a.o");
 }
 
 fn g6_option_behind_the_input(t: &Trial) {
     t.write("a.c", C);
-    t.common(Distributable, "gcc", "CC -c a.c -o a.o -O2", "a.o");
-    t.common(Distributable, "clang", "CC -c a.c -o a.o -O2", "a.o");
+    t.with_both("CC -c a.c -o a.o -O2", "a.o");
 }
 
 fn g7_preprocessing_is_local(t: &Trial) {
@@ -66,28 +63,23 @@ fn g8_headers(t: &Trial) {
     t.write("include/all.h", "#include <stdio.h>\n#include <stdlib.h>\n#define LEFT 3\n");
     t.write("with.c", "#include \"include/all.h\"\nint left(void) { puts(\"x\"); return abs(LEFT); }\n");
     t.write("without.c", "int left(void) { puts(\"x\"); return abs(LEFT); }\n");
-    for compiler in ["gcc", "clang"] {
-        t.common(Distributable, compiler, "CC -c with.c -o a.o", "a.o");
-        t.common(Distributable, compiler, "CC -include include/all.h -c without.c -o a.o", "a.o");
-    }
+    t.with_both("CC -c with.c -o a.o", "a.o");
+    t.with_both("CC -include include/all.h -c without.c -o a.o", "a.o");
 }
 
 fn g9_language_by_option(t: &Trial) {
     t.write("plain", CXX);
-    t.common(Distributable, "gcc", "CC -x c++ -c plain -o a.o", "a.o");
-    t.common(Distributable, "clang", "CC -x c++ -c plain -o a.o", "a.o");
+    t.with_both("CC -x c++ -c plain -o a.o", "a.o");
 }
 
 fn g10_assembly(t: &Trial) {
     t.write("a.c", C);
-    t.common(Distributable, "gcc", "CC -O2 -S a.c -o a.s", "a.s");
-    t.common(Distributable, "clang", "CC -O2 -S a.c -o a.s", "a.s");
+    t.with_both("CC -O2 -S a.c -o a.s", "a.s");
 }
 
 fn g11_pedantic(t: &Trial) {
     t.write("a.c", C);
-    t.common(Distributable, "gcc", "CC -Wpedantic -c a.c -o a.o", "a.o");
-    t.common(Distributable, "clang", "CC -Wpedantic -c a.c -o a.o", "a.o");
+    t.with_both("CC -Wpedantic -c a.c -o a.o", "a.o");
 }
 
 fn g12_march_native(t: &Trial) {
@@ -111,10 +103,8 @@ fn g13_assembler_options(t: &Trial) {
 
 fn g14_macros_on_the_command_line(t: &Trial) {
     t.write("d.c", "int value(void) { return NAME; }\n");
-    for compiler in ["gcc", "clang"] {
-        t.common(Distributable, compiler, "CC -DNAME=3 -c d.c -o a.o", "a.o");
-        t.common(Distributable, compiler, "CC -D NAME=4 -c d.c -o a.o", "a.o");
-    }
+    t.with_both("CC -DNAME=3 -c d.c -o a.o", "a.o");
+    t.with_both("CC -D NAME=4 -c d.c -o a.o", "a.o");
 }
 
 fn g15_missing_input(t: &Trial) {
@@ -184,10 +174,8 @@ fn g23_split_dwarf(t: &Trial) {
 
 fn g24_split_dwarf_without_g(t: &Trial) {
     t.write("a.c", C);
-    for compiler in ["gcc", "clang"] {
-        t.common(Distributable, compiler, "CC -gsplit-dwarf -c a.c -o s.o", "s.dwo");
-        t.common(Distributable, compiler, "CC -gsplit-dwarf -c a.c -o s.o", "s.o");
-    }
+    t.with_both("CC -gsplit-dwarf -c a.c -o s.o", "s.dwo");
+    t.with_both("CC -gsplit-dwarf -c a.c -o s.o", "s.o");
 }
 
 fn g25_split_dwarf_of_a_missing_input(t: &Trial) {
