@@ -252,7 +252,7 @@ fn e40_removing_200_environments_delays_nobody() {
         return;
     }
     let mut config = Config::new("", &Whose::Ours.programs(), &[1, 2]);
-    config.hosts[1].daemon_options = vec!["--cache-limit=300".to_string()];
+    config.hosts[1].daemon_options = vec!["--cache-limit=140".to_string()];
     let Some(cluster) = Cluster::with(&config) else {
         return;
     };

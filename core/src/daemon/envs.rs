@@ -69,6 +69,9 @@ enum Check {
 
 /// Environments that arrive at once: each may take disk up to the largest environment, and an unpacker.
 const ARRIVING_MAX: usize = 16;
+/// Seconds for which an environment is kept after its last use where that does not double the disk limit, as in 1.4: users who
+/// build in turns would bring theirs again and again.
+const KEPT: u32 = 200;
 
 impl Env {
     fn is_usable(&self) -> bool {
@@ -123,7 +126,7 @@ impl Envs {
 
     /// Bytes of all installed ones.
     pub fn size(&self) -> u64 {
-        self.sizes().map(|(_, size, _)| size).fold(0, u64::saturating_add)
+        self.list().map(|(_, size, _)| size).fold(0, u64::saturating_add)
     }
 
     /// (which, bytes, last use in seconds since 1970) of the installed ones, for the dump.
@@ -134,11 +137,11 @@ impl Envs {
         })
     }
 
-    /// (which, bytes, last use) of the installed ones.
-    pub fn sizes(&self) -> impl Iterator<Item = (&EnvId, u64, u64)> {
-        self.known.iter().filter_map(|(id, e)| match e.state {
-            EnvState::Installed { size, last_use, .. } => Some((id, size, last_use)),
-            EnvState::Arriving => None,
+    /// (which, order of last use) of the installed ones that nobody used since `unix`.
+    fn unused_since(&self, unix: u32) -> impl Iterator<Item = (&EnvId, u64)> {
+        self.known.iter().filter_map(move |(id, e)| match e.state {
+            EnvState::Installed { last_use, last_use_unix, .. } if last_use_unix <= unix => Some((id, last_use)),
+            EnvState::Installed { .. } | EnvState::Arriving => None,
         })
     }
 }
@@ -310,11 +313,19 @@ impl Daemon {
         self.env_gone(env, "");
     }
 
-    /// Removes what was unused longest until the limit is kept; never what is in use, nor the one that just came.
+    /// Removes what was unused longest until the limit is kept; never what is in use, nor the one that just came. What was used
+    /// lately stays up to twice the limit.
     pub(super) fn keep_cache_limit(&mut self, now: Instant, just_came: Option<&EnvId>) {
-        while self.envs.size().saturating_add(self.natives.size()) > self.config.cache_limit {
-            let idle = self.envs.sizes().filter(|(id, _, _)| Some(*id) != just_came && !self.is_in_use(id));
-            let oldest = idle.min_by_key(|(_, _, last_use)| *last_use).map(|(id, _, _)| id.clone());
+        let unix = self.unix(now);
+        loop {
+            let all = self.envs.size().saturating_add(self.natives.size());
+            if all <= self.config.cache_limit {
+                break;
+            }
+            let spares = all <= self.config.cache_limit.saturating_mul(2);
+            let unused = self.envs.unused_since(if spares { unix.saturating_sub(KEPT) } else { u32::MAX });
+            let idle = unused.filter(|(id, _)| Some(*id) != just_came && !self.is_in_use(id));
+            let oldest = idle.min_by_key(|(_, last_use)| *last_use).map(|(id, _)| id.clone());
             if let Some((key, path)) = self.natives.evict(now) {
                 self.outputs.push_back(Output::RemoveNative(key, path));
             } else if let Some(env) = oldest {
@@ -325,7 +336,7 @@ impl Daemon {
         }
         // Others are in use, or held in use by clients who bring ever more.
         let all = self.envs.size().saturating_add(self.natives.size());
-        if let Some(env) = just_came.filter(|_| self.envs.sizes().count() > 1) {
+        if let Some(env) = just_came.filter(|_| self.envs.list().count() > 1) {
             if all > self.config.cache_limit.saturating_mul(2) {
                 self.remove_env(env, "cache limit, all others are in use");
             }

@@ -2,6 +2,9 @@
 
 use super::*;
 
+/// More than an environment is kept after its last use.
+const LATELY: Duration = Duration::from_secs(201);
+
 fn native(path: &str, mtime_ns: i64) -> NativeKey {
     let file = FileFacts { path: path.into(), size: 1, mtime_ns, inode: 1 };
     NativeKey { compression: Text::new(), compiler: path.into(), extra_files: Vec::new(), files: vec![file] }
@@ -212,6 +215,7 @@ fn d60_the_least_recently_used_idle_one_goes() {
     for name in ["a", "b", "c"] {
         s.install(name, 300);
     }
+    s.pass(LATELY);
     let runs = s.foreign_job(1, "a");
     s.conf();
     s.told();
@@ -225,6 +229,19 @@ fn d60_the_least_recently_used_idle_one_goes() {
 }
 
 #[test]
+fn what_was_used_lately_stays_up_to_twice_the_limit() {
+    let mut s = Scenario::new(config(2));
+    for name in ["a", "b", "c"] {
+        s.install(name, 700);
+    }
+    assert!(s.others.contains(&Output::Remove(env("a"))), "all three are more than twice the limit");
+    assert!(!s.others.contains(&Output::Remove(env("b"))), "b was used a moment ago");
+    s.pass(LATELY);
+    s.install("d", 100);
+    assert!(s.others.contains(&Output::Remove(env("b"))) && !s.others.contains(&Output::Remove(env("d"))));
+}
+
+#[test]
 fn d60_one_that_is_checked_for_a_client_stays_for_it() {
     let mut s = Scenario::new(config(2));
     s.install("a", 900);
@@ -234,6 +251,7 @@ fn d60_one_that_is_checked_for_a_client_stays_for_it() {
     s.install("b", 900);
     assert!(!s.others.iter().any(|o| matches!(o, Output::Remove(_))), "the limit is soft");
     s.hang_up(peer);
+    s.pass(LATELY);
     s.install("c", 1);
     assert!(s.others.contains(&Output::Remove(env("a"))));
 }
