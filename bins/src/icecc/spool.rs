@@ -52,20 +52,17 @@ impl Spool {
         Ok(())
     }
 
-    /// Takes at most `most` bytes from the front.
+    /// Takes `most` bytes from the front, fewer only where no more wait: who asks for the rest must get all of it.
     pub(super) fn take(&mut self, most: usize) -> io::Result<Vec<u8>> {
         let waiting = self.memory.get(self.taken..).unwrap_or_default();
-        if !waiting.is_empty() {
-            let bytes = waiting.get(..most.min(waiting.len())).unwrap_or_default().to_vec();
-            self.taken += bytes.len();
-            return Ok(bytes);
-        }
-        let left = usize::try_from(self.write_at - self.read_at).unwrap_or(usize::MAX);
-        let mut bytes = vec![0; most.min(left)];
-        if let Some(file) = &self.file {
-            file.read_exact_at(&mut bytes, self.read_at)?;
-            self.read_at += bytes.len() as u64;
-        }
+        let mut bytes = waiting.get(..most.min(waiting.len())).unwrap_or_default().to_vec();
+        self.taken += bytes.len();
+        let Some(file) = &self.file else { return Ok(bytes) };
+        let in_file = usize::try_from(self.write_at - self.read_at).unwrap_or(usize::MAX);
+        let start = bytes.len();
+        bytes.resize(start + in_file.min(most - start), 0);
+        file.read_exact_at(bytes.get_mut(start..).unwrap_or_default(), self.read_at)?;
+        self.read_at += (bytes.len() - start) as u64;
         if self.read_at == self.write_at {
             // The file's blocks are given back, and what comes next is kept in memory again.
             self.file = None;
@@ -116,5 +113,16 @@ mod tests {
         assert!(spool.file.is_none() && found == expected);
         spool.push(b"x").unwrap();
         assert_eq!(spool.take(9).unwrap(), b"x");
+    }
+
+    #[test]
+    fn one_take_gets_what_is_in_memory_and_what_is_in_the_file() {
+        let mut spool = Spool::default();
+        let text: Vec<u8> = (0..=255).cycle().take(MEMORY_MAX + 100_000).collect();
+        text.chunks(64 << 10).for_each(|piece| spool.push(piece).unwrap());
+        let mut found = spool.take(MEMORY_MAX - 1000).unwrap();
+        assert_eq!(spool.len(), 101_000);
+        found.extend(spool.take(200_000).unwrap());
+        assert!(spool.len() == 0 && found == text);
     }
 }
