@@ -56,21 +56,47 @@ const REFUSED: &[libc::c_long] = &[
     libc::SYS_socket,
 ];
 
-/// The same calls of i386, whose programs an x86_64 kernel runs as well: mount, stime, ptrace, acct, umount2, chroot,
-/// sethostname, settimeofday, swapon, reboot, socketcall, syslog, vm86old, swapoff, setdomainname, adjtimex, init_module,
-/// delete_module, quotactl, vm86, pivot_root, clock_settime, kexec_load, add_key, request_key, keyctl, unshare,
-/// perf_event_open, fanotify_init, name_to_handle_at, open_by_handle_at, clock_adjtime, setns, process_vm_readv,
-/// process_vm_writev, kcmp, finit_module, bpf, socket, userfaultfd, clock_settime64, clock_adjtime64, io_uring_setup,
-/// io_uring_enter, io_uring_register, open_tree, move_mount, fsopen, fsconfig, fsmount, fspick, pidfd_getfd, mount_setattr.
-const REFUSED_I386: &[u32] = &[
-    21, 22, 25, 26, 51, 52, 61, 74, 79, 87, 88, 102, 103, 113, 115, 121, 124, 128, 129, 131, 166, 217, 264, 283, 286,
-    287, 288, 310, 336, 338, 341, 342, 343, 346, 347, 348, 349, 350, 357, 359, 374, 404, 405, 425, 426, 427, 428, 429,
-    430, 431, 432, 433, 438, 442,
-];
-/// i386's numbers of clone and clone3, and how audit names that machine.
-const CLONE_I386: u32 = 120;
-const CLONE3_I386: u32 = 435;
-const I386: u32 = 0x4000_0003;
+/// The calls of a machine of half the width whose programs this one's kernel runs as well.
+struct Narrow {
+    /// How audit names that machine.
+    machine: u32,
+    /// [`REFUSED`] by its numbers.
+    refused: &'static [u32],
+    clone: u32,
+    clone3: u32,
+}
+
+/// On x86_64: mount, stime, ptrace, acct, umount2, chroot, sethostname, settimeofday, swapon, reboot, socketcall, syslog,
+/// vm86old, swapoff, setdomainname, adjtimex, init_module, delete_module, quotactl, vm86, pivot_root, clock_settime, kexec_load,
+/// add_key, request_key, keyctl, unshare, perf_event_open, fanotify_init, name_to_handle_at, open_by_handle_at, clock_adjtime,
+/// setns, process_vm_readv, process_vm_writev, kcmp, finit_module, bpf, socket, userfaultfd, clock_settime64,
+/// clock_adjtime64, io_uring_setup, io_uring_enter, io_uring_register, open_tree, move_mount, fsopen, fsconfig, fsmount,
+/// fspick, pidfd_getfd, mount_setattr.
+const I386: Narrow = Narrow {
+    machine: 0x4000_0003,
+    refused: &[
+        21, 22, 25, 26, 51, 52, 61, 74, 79, 87, 88, 102, 103, 113, 115, 121, 124, 128, 129, 131, 166, 217, 264, 283,
+        286, 287, 288, 310, 336, 338, 341, 342, 343, 346, 347, 348, 349, 350, 357, 359, 374, 404, 405, 425, 426, 427,
+        428, 429, 430, 431, 432, 433, 438, 442,
+    ],
+    clone: 120,
+    clone3: 435,
+};
+
+/// On aarch64, by the numbers of the ARM EABI: mount, ptrace, acct, umount2, chroot, sethostname, settimeofday, swapon, reboot,
+/// syslog, swapoff, setdomainname, adjtimex, init_module, delete_module, quotactl, pivot_root, clock_settime, socket, add_key,
+/// request_key, keyctl, unshare, kexec_load, perf_event_open, fanotify_init, name_to_handle_at, open_by_handle_at,
+/// clock_adjtime, setns, process_vm_readv, process_vm_writev, kcmp, finit_module, bpf, userfaultfd, then as above.
+const ARM: Narrow = Narrow {
+    machine: 0x4000_0028,
+    refused: &[
+        21, 26, 51, 52, 61, 74, 79, 87, 88, 103, 115, 121, 124, 128, 129, 131, 218, 262, 281, 309, 310, 311, 337, 347,
+        364, 367, 370, 371, 372, 375, 376, 377, 378, 379, 386, 388, 404, 405, 425, 426, 427, 428, 429, 430, 431, 432,
+        433, 438, 442,
+    ],
+    clone: 120,
+    clone3: 435,
+};
 
 /// Said not to exist, so that the C library falls back to older calls whose arguments can be looked at.
 const UNKNOWN: &[libc::c_long] = &[libc::SYS_clone3];
@@ -111,11 +137,22 @@ const fn machine() -> Option<u32> {
     }
 }
 
+/// The narrow machine beside this one, if there is one.
+const fn narrow() -> Option<&'static Narrow> {
+    if cfg!(target_arch = "x86_64") {
+        Some(&I386)
+    } else if cfg!(target_arch = "aarch64") {
+        Some(&ARM)
+    } else {
+        None
+    }
+}
+
 /// Installs it for this process and all that it starts. Needs `no_new_privs`.
-/// `foreign`: calls of another machine's form are let through instead of being deadly.
+/// `foreign`: calls of the narrow machine's form are filtered too instead of being deadly.
 pub(crate) fn install(foreign: bool) -> io::Result<()> {
     let machine = machine().ok_or(io::Error::from(io::ErrorKind::Unsupported))?;
-    let mut program = program(machine, foreign);
+    let mut program = program(machine, narrow().filter(|_| foreign));
     let header =
         libc::sock_fprog { len: u16::try_from(program.len()).unwrap_or(u16::MAX), filter: program.as_mut_ptr() };
     let (mode, none): (libc::c_ulong, libc::c_ulong) = (libc::SECCOMP_MODE_FILTER.into(), 0);
@@ -124,24 +161,24 @@ pub(crate) fn install(foreign: bool) -> io::Result<()> {
     if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
 }
 
-fn program(machine: u32, foreign: bool) -> Vec<libc::sock_filter> {
+fn program(machine: u32, foreign: Option<&Narrow>) -> Vec<libc::sock_filter> {
     let line = |code, jt, jf, k| libc::sock_filter { code, jt, jf, k };
     let fail = |errno| line(RETURN, 0, 0, libc::SECCOMP_RET_ERRNO | errno);
     let allow = line(RETURN, 0, 0, libc::SECCOMP_RET_ALLOW);
     let kill = line(RETURN, 0, 0, libc::SECCOMP_RET_KILL_PROCESS);
-    // A foreign machine's calls have other numbers than those below. Environments of another platform may make them, i686's
-    // by a list of their own: any client may call its environment so. Elsewhere such calls are an attack.
+    // The narrow machine's calls have other numbers than those below. Environments of its platform may make them, by a list of
+    // their own: any client may call its environment so. Elsewhere such calls are an attack.
     let mut others = Vec::new();
-    if foreign && cfg!(target_arch = "x86_64") {
-        others.extend([line(EQUAL, 1, 0, I386), kill, line(LOAD, 0, 0, NUMBER)]);
-        for &call in REFUSED_I386 {
+    if let Some(narrow) = foreign {
+        others.extend([line(EQUAL, 1, 0, narrow.machine), kill, line(LOAD, 0, 0, NUMBER)]);
+        for &call in narrow.refused {
             others.extend([line(EQUAL, 0, 1, call), fail(EPERM)]);
         }
-        others.extend([line(EQUAL, 0, 1, CLONE3_I386), fail(ENOSYS)]);
-        others.extend([line(EQUAL, 1, 0, CLONE_I386), allow]);
+        others.extend([line(EQUAL, 0, 1, narrow.clone3), fail(ENOSYS)]);
+        others.extend([line(EQUAL, 1, 0, narrow.clone), allow]);
         others.extend([line(LOAD, 0, 0, ARGUMENT_0), line(AND, 0, 0, NEW), line(EQUAL, 1, 0, 0), fail(EPERM), allow]);
     } else {
-        others.push(if foreign { allow } else { kill });
+        others.push(kill);
     }
     let mut p = vec![line(LOAD, 0, 0, MACHINE), line(EQUAL, u8::try_from(others.len()).unwrap_or(u8::MAX), 0, machine)];
     p.extend(others);
@@ -179,7 +216,7 @@ mod tests {
 
     /// Runs the program as the kernel would.
     fn verdict(machine_seen: u32, call: u32, arguments: [u32; 2]) -> u32 {
-        run(&program(machine().unwrap_or(1), false), machine_seen, call, arguments)
+        run(&program(machine().unwrap_or(1), None), machine_seen, call, arguments)
     }
 
     fn run(program: &[libc::sock_filter], machine_seen: u32, call: u32, arguments: [u32; 2]) -> u32 {
@@ -207,23 +244,44 @@ mod tests {
     }
 
     #[test]
-    #[cfg(target_arch = "x86_64")]
-    fn an_environment_that_calls_itself_i686_is_filtered_too() {
-        let program = program(machine().unwrap_or(1), true);
-        assert!(program.len() < 4096);
-        let i386 = |call, argument| run(&program, I386, call, [argument, 0]);
-        for &call in REFUSED_I386 {
-            assert_eq!(i386(call, 0), libc::SECCOMP_RET_ERRNO | EPERM, "{call}");
+    fn an_environment_of_a_narrow_platform_is_filtered_too() {
+        let here = machine().unwrap_or(1);
+        let other_clock = |narrow: &Narrow| if narrow.machine == I386.machine { 264 } else { 262 };
+        for narrow in [I386, ARM] {
+            // As on a machine of another kind than both.
+            let program = program(1, Some(&narrow));
+            assert!(program.len() < 4096);
+            assert!(narrow.refused.is_sorted() && narrow.refused.contains(&other_clock(&narrow)));
+            let seen = |call, argument| run(&program, narrow.machine, call, [argument, 0]);
+            for &call in narrow.refused {
+                assert_eq!(seen(call, 0), libc::SECCOMP_RET_ERRNO | EPERM, "{call}");
+            }
+            assert_eq!(seen(narrow.clone3, 0), libc::SECCOMP_RET_ERRNO | ENOSYS);
+            for new in [libc::CLONE_NEWUSER, libc::CLONE_NEWNS, libc::CLONE_NEWNET] {
+                assert_eq!(seen(narrow.clone, new as u32 | 0x11), libc::SECCOMP_RET_ERRNO | EPERM);
+            }
+            // clone, read, execve, ioctl, mmap2, vfork: as numbered on both.
+            for (call, argument) in [(narrow.clone, 0x11), (3, 0), (11, 0), (54, TIOCSTI ^ 1), (192, 0), (190, 0)] {
+                assert_eq!(seen(call, argument), libc::SECCOMP_RET_ALLOW, "{call}");
+            }
+            // Calls of any other machine are deadly.
+            assert_eq!(run(&program, narrow.machine ^ 8, 3, [0, 0]), libc::SECCOMP_RET_KILL_PROCESS);
         }
-        assert_eq!(i386(CLONE3_I386, 0), libc::SECCOMP_RET_ERRNO | ENOSYS);
-        assert_eq!(i386(CLONE_I386, 0x1000_0000), libc::SECCOMP_RET_ERRNO | EPERM);
-        for (call, argument) in [(CLONE_I386, 0x11), (3, 0), (11, 0), (54, TIOCSTI ^ 1), (192, 0), (190, 0)] {
-            assert_eq!(i386(call, argument), libc::SECCOMP_RET_ALLOW, "{call}");
-        }
-        // Its own machine's calls are filtered as ever, those of others deadly.
-        assert_eq!(run(&program, 0xc000_003e, 165, [0, 0]), libc::SECCOMP_RET_ERRNO | EPERM);
-        assert_eq!(run(&program, 0xc000_003e, 0, [0, 0]), libc::SECCOMP_RET_ALLOW);
-        assert_eq!(run(&program, I386 ^ 8, 3, [0, 0]), libc::SECCOMP_RET_KILL_PROCESS);
+        // Its own machine's calls are filtered as ever.
+        let program = program(here, Some(&ARM));
+        let mount = u32::try_from(libc::SYS_mount).unwrap_or(0);
+        assert_eq!(run(&program, here, mount, [0, 0]), libc::SECCOMP_RET_ERRNO | EPERM);
+        assert_eq!(run(&program, here, u32::try_from(libc::SYS_read).unwrap_or(0), [0, 0]), libc::SECCOMP_RET_ALLOW);
+    }
+
+    #[test]
+    fn no_narrow_machine_goes_unfiltered() {
+        let refused = |narrow: &Narrow| narrow.refused.len();
+        // Each list has what this machine's has; i386 has calls that no other has, and ARM lacks only socketcall and the like.
+        assert!(refused(&I386) >= REFUSED.len() && refused(&ARM) >= REFUSED.len());
+        let Some(narrow) = narrow() else { return };
+        let program = program(machine().unwrap_or(1), Some(narrow));
+        assert_eq!(run(&program, narrow.machine, 21, [0, 0]), libc::SECCOMP_RET_ERRNO | EPERM, "mount");
     }
 
     #[test]

@@ -93,7 +93,7 @@ pub enum Step {
     Adopt,
     /// Calls that no compiler needs are refused.
     FilterCalls {
-        /// Programs of another machine's form may run, unfiltered.
+        /// Programs of the machine of half the width may run too, by a list of their own.
         foreign: bool,
     },
 }
@@ -162,7 +162,7 @@ impl fmt::Display for Step {
             Self::DieWithParent => f.write_str("die with the parent"),
             Self::Adopt => f.write_str("adopt orphans"),
             Self::FilterCalls { foreign: false } => f.write_str("filter system calls"),
-            Self::FilterCalls { foreign: true } => f.write_str("filter system calls of this machine's form"),
+            Self::FilterCalls { foreign: true } => f.write_str("filter system calls, those of the narrow machine too"),
         }
     }
 }
