@@ -118,6 +118,9 @@ fn unpack_any(mut input: File, _: &EnvName, into: &Path, bytes_max: u64) -> Resu
     if text.contains("host") && File::open("/etc/hostname").is_ok() {
         return Err("the host is in sight".to_owned());
     }
+    if text.contains("host") && Vec::<u8>::new().try_reserve_exact(2 << 30).is_ok() {
+        return Err("memory without bound".to_owned());
+    }
     let files = u32::try_from(text.lines().count()).map_err(|e| e.to_string())?;
     Ok(Contents { digest: [7; 32], bytes: text.len() as u64, files, renamed: false })
 }

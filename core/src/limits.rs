@@ -33,6 +33,10 @@ pub const FILE_NAME_MAX: usize = 1024;
 pub const REQUEST_ENVIRONMENTS_MAX: usize = 64;
 /// Environments of one host that a scheduler keeps in mind: its disk holds a few hundred.
 pub const HOST_ENVIRONMENTS_MAX: usize = 4096;
+/// Environments of others that a daemon keeps: far more than a cluster uses, and a list of them fits into a frame.
+pub const ENVIRONMENTS_MAX: usize = 512;
+/// Bytes that environments leave free on their disk, however many arrive at once.
+pub const DISK_KEPT: u64 = 256 << 20;
 /// Jobs of one submitter that a scheduler keeps in mind, in any state; what comes on top is built there.
 pub const JOBS_PER_HOST_MAX: usize = QUEUED_MAX / 4;
 /// Jobs that a scheduler keeps in mind, in any state.

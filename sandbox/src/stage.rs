@@ -90,6 +90,9 @@ const TMP_FILES: u32 = 16384;
 const SHOWN_MAX: usize = 64;
 /// Processes of a slot's own id. A compile needs about four, `-flto=auto` one per CPU.
 const PROCESSES: u64 = 128;
+/// Address space of a function that fills or empties a folder: the largest window of a decompressor and the names of an archive
+/// take less than half of it.
+const FOLDER_MEMORY: u64 = 1 << 30;
 
 impl Stage {
     /// Finds out what the host permits, by doing it in children, and then does the most.
@@ -236,7 +239,12 @@ impl Stage {
     /// A box for a function of ours that fills or empties the folder `below` the base as its owner.
     pub fn folder(&self, below: &[&str]) -> Plan {
         let mut steps = self.first_steps(below, MsFlags::MS_NOEXEC);
-        steps.extend([Step::Umask(0o022), Step::Nice(self.setup.nice), Step::Limit(Limit::Core, 0)]);
+        steps.extend([
+            Step::Umask(0o022),
+            Step::Nice(self.setup.nice),
+            Step::Limit(Limit::Core, 0),
+            Step::Limit(Limit::AddressSpace, FOLDER_MEMORY),
+        ]);
         self.last_steps(&mut steps, self.owner.0, false);
         Plan { namespaces: self.namespaces, alone: self.counts_processes(), steps }
     }

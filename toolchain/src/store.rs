@@ -45,7 +45,7 @@ pub enum StoreError {
 /// What is known of an installed environment.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Record {
-    /// Bytes of its files.
+    /// Bytes it takes of the disk.
     pub bytes: u64,
     /// Seconds since 1970 of its last use.
     pub last_use: u64,

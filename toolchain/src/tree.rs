@@ -45,10 +45,15 @@ pub struct Tree {
 impl Tree {
     /// Adds `node` at `path` and folders above it. What was there is replaced; the caller checks before.
     pub fn insert(&mut self, path: &[u8], node: Node) {
-        for (at, _) in path.iter().enumerate().filter(|(_, b)| **b == b'/') {
-            self.nodes.entry(path[..at].to_vec()).or_insert(Node::Folder);
+        for folder in above(path) {
+            self.nodes.entry(folder.to_vec()).or_insert(Node::Folder);
         }
         self.nodes.insert(path.to_vec(), node);
+    }
+
+    /// The folders above `path` that are not there: those that [`Self::insert`] would add.
+    pub fn missing_above<'a>(&self, path: &'a [u8]) -> impl Iterator<Item = &'a [u8]> {
+        above(path).filter(|folder| !self.nodes.contains_key(*folder))
     }
 
     /// What stands at `path`, links not followed.
@@ -58,9 +63,9 @@ impl Tree {
 
     /// The first folder on the way to `path` that is no folder: its name.
     pub fn obstacle<'a>(&self, path: &'a [u8]) -> Option<(&'a [u8], &Node)> {
-        path.iter().enumerate().filter(|(_, b)| **b == b'/').find_map(|(at, _)| match self.nodes.get(&path[..at]) {
+        above(path).find_map(|folder| match self.nodes.get(folder) {
             None | Some(Node::Folder) => None,
-            Some(other) => Some((&path[..at], other)),
+            Some(other) => Some((folder, other)),
         })
     }
 
@@ -110,6 +115,11 @@ impl Tree {
     pub fn is_file(&self, path: &[u8]) -> bool {
         matches!(self.resolve(path), Ok((_, Node::File)))
     }
+}
+
+/// The paths of all folders above `path`, the outermost first.
+fn above(path: &[u8]) -> impl Iterator<Item = &[u8]> {
+    path.iter().enumerate().filter(|(_, b)| **b == b'/').map(|(at, _)| &path[..at])
 }
 
 fn components(path: &[u8]) -> impl DoubleEndedIterator<Item = &[u8]> {

@@ -11,6 +11,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use ice_core::daemon::{Config, Daemon, EnvOnDisk, feature_names};
 use ice_core::env::EnvName;
+use ice_core::limits::DISK_KEPT;
 use ice_core::message::features;
 use ice_core::text::Text;
 use ice_core::version::Version;
@@ -184,14 +185,14 @@ fn start_launcher(options: &Options, root: bool, base: &Path, slots: u32) -> Res
 /// Runs in a process of its own.
 fn unpack_archive(input: File, name: &EnvName, into: &Path, bytes_max: u64) -> Result<Contents, String> {
     let md5_name = digest::is_md5_name(name);
-    let limits = UnpackLimits { expanded: bytes_max, md5_name, ..UnpackLimits::default() };
+    let limits = UnpackLimits { expanded: bytes_max, disk_kept: DISK_KEPT, md5_name, ..UnpackLimits::default() };
     let unpacked = unpack(input, into, &limits).map_err(|e| crate::exit::chain(&e))?;
     let renamed = match digest::check_name(name, &unpacked.digest, unpacked.md5_name.as_ref()) {
         NameCheck::Forged => return Err("content does not match its name".to_owned()),
         NameCheck::Renamed => true,
         NameCheck::Same | NameCheck::NotAContentName => false,
     };
-    Ok(Contents { digest: unpacked.digest, bytes: unpacked.bytes, files: unpacked.files, renamed })
+    Ok(Contents { digest: unpacked.digest, bytes: unpacked.disk, files: unpacked.files, renamed })
 }
 
 /// The log: `-l`, as root and detached a file of its own, else standard error or ccache's descriptor.

@@ -27,8 +27,10 @@ pub struct UnpackLimits {
     pub expanded: u64,
     /// How many times larger than what came so far.
     pub ratio: u64,
-    /// Members.
+    /// Members, and the folders above them that are none but have to be made.
     pub entries: u32,
+    /// Bytes of all their names, and of what links say: they are kept in memory.
+    pub names: u64,
     /// Bytes of one file.
     pub file: u64,
     /// Length of a name in bytes.
@@ -39,6 +41,8 @@ pub struct UnpackLimits {
     pub zstd_window_log: u32,
     /// Memory of the xz decoder in KiB: its dictionary, mostly.
     pub xz_memory_kib: u32,
+    /// Bytes of the disk that stay free, whoever else fills it meanwhile.
+    pub disk_kept: u64,
     /// Compute 1.4's name as well ([`Unpacked::md5_name`]); costs a second pass of hashing.
     pub md5_name: bool,
 }
@@ -50,11 +54,13 @@ impl Default for UnpackLimits {
             expanded: 4 << 30,
             ratio: 200,
             entries: 100_000,
+            names: 32 << 20,
             file: 1 << 30,
             name: 4096,
             depth: 64,
             zstd_window_log: 27,
             xz_memory_kib: 160 << 10, // xz -9 needs 65 MiB; twice that and some
+            disk_kept: 0,
             md5_name: false,
         }
     }
@@ -67,8 +73,10 @@ pub struct Unpacked {
     pub digest: [u8; 32],
     /// 1.4's name of it, if [`UnpackLimits::md5_name`] asked for it.
     pub md5_name: Option<[u8; 16]>,
-    /// Bytes of all files: what the cache limit counts.
+    /// Bytes of all files.
     pub bytes: u64,
+    /// Bytes that it takes of the disk: what the cache limit counts. Small files, folders and links are not for nothing.
+    pub disk: u64,
     /// Bytes of the uncompressed tar.
     pub tar_bytes: u64,
     /// Number of files.
@@ -219,10 +227,22 @@ pub enum UnpackError {
         limit: u64,
     },
     /// Too many members.
-    #[error("over {limit} members")]
+    #[error("over {limit} members and folders above them")]
     Entries {
         /// The limit.
         limit: u32,
+    },
+    /// Names too long, all together.
+    #[error("names of over {limit} bytes")]
+    Names {
+        /// The limit.
+        limit: u64,
+    },
+    /// The disk would be full.
+    #[error("less than {kept} bytes of the disk are free")]
+    Disk {
+        /// What stays free.
+        kept: u64,
     },
     /// The decompressor would need more memory than allowed.
     #[error("{compression} needs more than the {allowed} bytes of memory that are allowed")]
@@ -245,17 +265,19 @@ pub fn unpack(input: impl Read, dir: &Path, limits: &UnpackLimits) -> Result<Unp
     let top = rustix::fs::openat(CWD, dir, FOLDER, Mode::empty())
         .map_err(|e| UnpackError::Write { name: dir.as_os_str().as_encoded_bytes().into(), source: e.into() })?;
     let mut members = Members::new(Plain::new(input, limits)?);
-    let mut making =
-        Making { top, tree: Tree::default(), last: None, links: Vec::new(), bytes: 0, files: 0, md5: None, limits };
-    if limits.md5_name {
-        making.md5 = Some(crate::digest::Md5Name::new());
-    }
-    let mut count = 0;
+    let mut making = Making {
+        top,
+        tree: Tree::default(),
+        last: None,
+        links: Vec::new(),
+        entries: 0,
+        names: 0,
+        bytes: 0,
+        files: 0,
+        md5: limits.md5_name.then(crate::digest::Md5Name::new),
+        limits,
+    };
     while let Some(member) = members.next()? {
-        count += 1;
-        if count > limits.entries {
-            return Err(UnpackError::Entries { limit: limits.entries });
-        }
         making.member(member, &mut members)?;
     }
     making.links()?;
@@ -264,6 +286,7 @@ pub fn unpack(input: impl Read, dir: &Path, limits: &UnpackLimits) -> Result<Unp
         digest: *members.plain.hasher.finalize().as_bytes(),
         md5_name: making.md5.map(crate::digest::Md5Name::finish),
         bytes: making.bytes,
+        disk: making.bytes.saturating_add(u64::from(making.entries).saturating_mul(ENTRY)),
         tar_bytes: members.plain.expanded,
         files: making.files,
         compression: members.plain.compression,
@@ -286,6 +309,9 @@ pub fn read_info(input: impl Read, limits: &UnpackLimits) -> Result<Option<EnvIn
     Ok(None)
 }
 
+/// What a file takes beside its bytes, and a folder or link at all, in bytes: a block of most file systems.
+const ENTRY: u64 = 4096;
+
 /// Longest text that an environment may say of itself.
 const INFO_MAX: u64 = 1 << 16;
 
@@ -299,6 +325,10 @@ struct Making<'a> {
     last: Option<(Vec<u8>, OwnedFd)>,
     /// Symbolic links are made last: until then nothing can be written through them.
     links: Vec<(Vec<u8>, Vec<u8>)>,
+    /// Counted against [`UnpackLimits::entries`].
+    entries: u32,
+    /// Counted against [`UnpackLimits::names`].
+    names: u64,
     bytes: u64,
     files: u32,
     md5: Option<crate::digest::Md5Name>,
@@ -308,6 +338,7 @@ struct Making<'a> {
 impl Making<'_> {
     fn member(&mut self, member: Member, members: &mut Members<'_>) -> Result<(), UnpackError> {
         let name = self.name(&member.name)?;
+        self.count(&name, &member.kind)?;
         if name.is_empty() {
             // `./` is the folder itself.
             return match member.kind {
@@ -345,6 +376,39 @@ impl Making<'_> {
             }
         }
         Ok(())
+    }
+
+    /// Counts a member, and the folders above it that are made with it, before anything is made.
+    fn count(&mut self, name: &[u8], kind: &Kind) -> Result<(), UnpackError> {
+        let mut add = |name: usize| {
+            self.entries = self.entries.saturating_add(1);
+            self.names = self.names.saturating_add(name as u64);
+        };
+        add(match kind {
+            Kind::Symlink(text) => name.len() + text.len(),
+            Kind::File | Kind::Folder | Kind::Hardlink(_) => name.len(),
+        });
+        self.tree.missing_above(name).for_each(|folder| add(folder.len()));
+        if self.entries > self.limits.entries {
+            return Err(UnpackError::Entries { limit: self.limits.entries });
+        }
+        if self.names > self.limits.names {
+            return Err(UnpackError::Names { limit: self.limits.names });
+        }
+        self.keep_disk_free()
+    }
+
+    /// Looked at while it is written, as several archives may come at once, and others write to the same disk.
+    fn keep_disk_free(&self) -> Result<(), UnpackError> {
+        let full = |disk: &rustix::fs::StatVfs| {
+            // Without blocks it is a file system in memory without a limit.
+            disk.f_blocks > 0 && disk.f_bavail.saturating_mul(disk.f_frsize) < self.limits.disk_kept
+        };
+        match rustix::fs::fstatvfs(&self.top) {
+            Ok(disk) if full(&disk) => Err(UnpackError::Disk { kept: self.limits.disk_kept }),
+            // What cannot be looked at shows when it is written to.
+            _ => Ok(()),
+        }
     }
 
     /// Checks a name and takes `.` and doubled `/` out of it. Empty: the folder itself.
@@ -390,6 +454,7 @@ impl Making<'_> {
                 break;
             }
             file.write_all(&buf[..n]).map_err(failed)?;
+            self.keep_disk_free()?;
             if let Some(md5) = &mut md5 {
                 md5.consume(&buf[..n]);
             }

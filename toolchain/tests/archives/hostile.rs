@@ -184,6 +184,38 @@ fn n36_to_n40_bombs() {
     refused(40, &many, "over 100000 members");
 }
 
+#[test]
+fn what_is_made_beside_the_members_is_bounded() {
+    let limits = UnpackLimits { entries: 20, names: 1000, ..UnpackLimits::default() };
+    let text = |archive: &[u8], limits: &UnpackLimits| {
+        Place::new().unpack_with(archive, limits).map_or_else(|e| e.to_string(), |_| "taken".to_owned())
+    };
+    // Six things make the environment, nine each of these: its folders are no members.
+    let deep = |top: &str, depth: usize| format!("{top}/{}", "d/".repeat(depth)) + "file";
+    let one = env().file(&deep("a", 7), 0o644, b"");
+    assert_eq!(text(&one.clone().end(), &limits), "taken");
+    let two = one.file(&deep("b", 7), 0o644, b"").end();
+    assert_eq!(text(&two, &limits), "over 20 members and folders above them");
+    assert_eq!(text(&two, &UnpackLimits::default()), "taken");
+    // What links say is kept too.
+    let links = env().link("a", &"x".repeat(90)).link("b", &"y".repeat(90));
+    assert_eq!(text(&links.clone().end(), &limits), "taken");
+    let tight = UnpackLimits { names: 200, ..limits.clone() };
+    assert_eq!(text(&links.end(), &tight), "names of over 200 bytes");
+    let full = UnpackLimits { disk_kept: u64::MAX, ..limits };
+    let words = format!("less than {} bytes of the disk are free", u64::MAX);
+    assert_eq!(text(&env().end(), &full), words);
+}
+
+#[test]
+fn nothing_on_the_disk_is_for_free() {
+    let sizes = |archive: &[u8]| Place::new().unpack(archive).map(|u| (u.bytes, u.disk)).unwrap();
+    let (bytes, disk) = sizes(&env().end());
+    let many = (0..100).fold(env(), |tar, n| tar.file(&format!("{n}"), 0o644, b"").link(&format!("to{n}"), "tmp"));
+    assert_eq!(sizes(&many.end()), (bytes, disk + 200 * 4096));
+    assert_eq!(sizes(&env().file("x", 0o644, &[1; 5000]).end()), (bytes + 5000, disk + 5000 + 4096));
+}
+
 /// A zstd frame of one raw block that announces a window of 2^`log`.
 fn window(plain: &[u8], log: u8) -> Vec<u8> {
     let mut frame = vec![0x28, 0xb5, 0x2f, 0xfd, 0, (log - 10) << 3];

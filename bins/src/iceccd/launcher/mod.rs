@@ -48,7 +48,7 @@ pub type UnpackFn = fn(input: File, name: &EnvName, into: &Path, bytes_max: u64)
 pub struct Contents {
     /// BLAKE3 of the uncompressed archive (decisions.md 4).
     pub digest: [u8; 32],
-    /// Sum of the sizes of its files.
+    /// What it takes of the disk.
     pub bytes: u64,
     /// How many entries.
     pub files: u32,
