@@ -4,17 +4,18 @@
 #   scripts/install.sh --prefix P [--destdir D] [--no-bin-links] [--debian] [--no-build | --programs FOLDER]
 #
 # P/bin: icecc icerun icecc-create-env icecc-test-env icedump; P/sbin: iceccd icecc-scheduler scheduler;
-# P/libexec/icecc/bin: compiler-named links to icecc; P/lib/icecc/service: starts and ends daemon and scheduler. In a prefix of its own
-# (not /usr, /usr/local) the compiler links are in P/bin too, so that PATH=P/bin:$PATH is all a user needs; --no-bin-links leaves
-# those out. --debian: the paths of Debian's package icecc (links in P/lib/icecc/bin, no link named scheduler), and its settings,
-# service scripts, units and log rotation in D/etc and P/lib/systemd. FOLDER: programs built already.
+# P/libexec/icecc/bin: compiler-named links to icecc; P/lib/icecc/service: starts and ends daemon and scheduler;
+# P/share/man: the manual. In a prefix of its own (not /usr, /usr/local) the compiler links are in P/bin too, so that PATH=P/bin:$PATH
+# is all a user needs; --no-bin-links leaves those out. --debian: the paths of Debian's package icecc (links in P/lib/icecc/bin, no
+# link named scheduler), and its settings, service scripts, units and log rotation in D/etc and P/lib/systemd.
+# FOLDER: programs built already.
 set -eu
 root=$(cd "$(dirname "$0")/.." && pwd)
 . "$root/scripts/prepare.sh"
 prefix= destdir= bin_links=yes debian=no build=yes target=${CARGO_TARGET_DIR:-$root/target}/release
 
 usage() {
-    sed -n 's/^# \{0,1\}//; 2,10p' "$0"
+    sed -n 's/^# \{0,1\}//; 2,11p' "$0"
     exit "$1"
 }
 while [ $# -gt 0 ]; do
@@ -62,6 +63,13 @@ for name in cc c++ gcc g++ clang clang++; do
     ln -sf "$up/bin/icecc" "$to/$links/$name"
     [ $bin_links = no ] || ln -sf icecc "$to/bin/$name"
 done
+
+for page in "$root"/scripts/man/*.[17]; do
+    section=$to/share/man/man${page##*.}
+    mkdir -p "$section"
+    install -m 644 "$page" "$section"
+done
+[ $debian = yes ] || ln -sf icecc-scheduler.1 "$to/share/man/man1/scheduler.1"
 
 # fill MODE FILE TO: one of scripts/service, which names the prefix.
 fill() {

@@ -26,6 +26,7 @@ trap 'exit 130' INT TERM
 chmod 755 "$tree"
 "$root/scripts/install.sh" --prefix /usr --debian --destdir "$tree" ${programs:+--programs "$programs"}
 strip --strip-unneeded "$tree"/usr/bin/* "$tree"/usr/sbin/*
+gzip -9n "$tree"/usr/share/man/man?/*
 # Not a conffile: dpkg would ask about one that was edited for 1.4. It is copied where there is none.
 mkdir -p "$tree/usr/share/icecream-rs" "$tree/usr/share/doc/icecream-rs" "$tree/DEBIAN"
 mv "$tree/etc/icecc/icecc.conf" "$tree/usr/share/icecream-rs"
