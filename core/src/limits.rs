@@ -33,7 +33,7 @@ pub const FILE_NAME_MAX: usize = 1024;
 pub const REQUEST_ENVIRONMENTS_MAX: usize = 64;
 /// Environments of one host that a scheduler keeps in mind: its disk holds a few hundred.
 pub const HOST_ENVIRONMENTS_MAX: usize = 4096;
-/// Environments of others that a daemon keeps: far more than a cluster uses, and a list of them fits into a frame.
+/// Environments of others that a daemon keeps, in use or not: far more than a cluster has, and LOGIN can name twice as many.
 pub const ENVIRONMENTS_MAX: usize = 512;
 /// Bytes that environments leave free on their disk, however many arrive at once.
 pub const DISK_KEPT: u64 = 256 << 20;

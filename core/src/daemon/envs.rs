@@ -4,6 +4,7 @@ use super::peer::State;
 use super::{CloseReason, Daemon, Note, Output};
 use crate::env::EnvId;
 use crate::ids::PeerId;
+use crate::limits::{ENVIRONMENTS_MAX, FRAME_MAX, NAME_MAX};
 use crate::message::{EnvTarget, Message};
 use crate::text::Text;
 use crate::time::Instant;
@@ -67,8 +68,20 @@ enum Check {
     Broken,
 }
 
-/// Environments that arrive at once: each may take disk up to the largest environment, and an unpacker.
+/// Which limit of what is kept.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Excess {
+    /// Environments, however small: each is named at every login, and a list that no frame can carry would lose the scheduler.
+    Number,
+    /// Bytes of environments and native archives.
+    Bytes,
+}
+
+/// Environments that arrive at once: each may take an unpacker, and disk up to the largest environment or what is free of it.
 const ARRIVING_MAX: usize = 16;
+
+// The limits are passed by a factor of 2 at most, while environments are in use; then LOGIN still leaves room for the rest.
+const _: () = assert!(2 * ENVIRONMENTS_MAX * 2 * (NAME_MAX + 8) < FRAME_MAX / 4 * 3);
 /// Seconds for which an environment is kept after its last use where that does not double the disk limit, as in 1.4: users who
 /// build in turns would bring theirs again and again.
 const KEPT: u32 = 200;
@@ -317,16 +330,13 @@ impl Daemon {
     /// lately stays up to twice the limit.
     pub(super) fn keep_cache_limit(&mut self, now: Instant, just_came: Option<&EnvId>) {
         let unix = self.unix(now);
-        loop {
-            let all = self.envs.size().saturating_add(self.natives.size());
-            if all <= self.config.cache_limit {
-                break;
-            }
-            let spares = all <= self.config.cache_limit.saturating_mul(2);
+        while let Some(excess) = self.excess(1) {
+            let spares = self.excess(2).is_none();
             let unused = self.envs.unused_since(if spares { unix.saturating_sub(KEPT) } else { u32::MAX });
             let idle = unused.filter(|(id, _)| Some(*id) != just_came && !self.is_in_use(id));
             let oldest = idle.min_by_key(|(_, last_use)| *last_use).map(|(id, _)| id.clone());
-            if let Some((key, path)) = self.natives.evict(now) {
+            let native = if excess == Excess::Bytes { self.natives.evict(now) } else { None };
+            if let Some((key, path)) = native {
                 self.outputs.push_back(Output::RemoveNative(key, path));
             } else if let Some(env) = oldest {
                 self.remove_env(&env, "cache limit");
@@ -335,12 +345,18 @@ impl Daemon {
             }
         }
         // Others are in use, or held in use by clients who bring ever more.
-        let all = self.envs.size().saturating_add(self.natives.size());
-        if let Some(env) = just_came.filter(|_| self.envs.list().count() > 1) {
-            if all > self.config.cache_limit.saturating_mul(2) {
-                self.remove_env(env, "cache limit, all others are in use");
-            }
+        if let Some(env) = just_came.filter(|_| self.envs.list().count() > 1 && self.excess(2).is_some()) {
+            self.remove_env(env, "cache limit, all others are in use");
         }
+    }
+
+    /// What is over so many times the limits.
+    fn excess(&self, times: u8) -> Option<Excess> {
+        if self.envs.list().count() > ENVIRONMENTS_MAX * usize::from(times) {
+            return Some(Excess::Number);
+        }
+        let bytes = self.envs.size().saturating_add(self.natives.size());
+        (bytes > self.config.cache_limit.saturating_mul(times.into())).then_some(Excess::Bytes)
     }
 
     fn is_in_use(&self, env: &EnvId) -> bool {

@@ -1,6 +1,7 @@
 //! Environments of others, and native ones.
 
 use super::*;
+use crate::limits::ENVIRONMENTS_MAX;
 
 /// More than an environment is kept after its last use.
 const LATELY: Duration = Duration::from_secs(201);
@@ -254,6 +255,22 @@ fn d60_one_that_is_checked_for_a_client_stays_for_it() {
     s.pass(LATELY);
     s.install("c", 1);
     assert!(s.others.contains(&Output::Remove(env("a"))));
+}
+
+#[test]
+fn many_tiny_ones_are_too_many_for_a_login() {
+    let tiny = |n: usize| env(&format!("{n:0255}"));
+    let on_disk = |n| EnvOnDisk { id: tiny(n), size: 1, last_use: 0 };
+    let config = Config { cache_limit: 1 << 30, environments: (0..1200).map(on_disk).collect(), ..config(1) };
+    let mut s = Scenario::alone(config);
+    s.log_in();
+    let latest: Vec<String> = (1200 - ENVIRONMENTS_MAX..1200).map(|n| format!("{n:0255}")).collect();
+    assert_eq!(announced(&s.told()), Some(latest));
+    s.conf();
+    s.others.clear();
+    s.install("z", 1);
+    assert!(s.others.contains(&Output::Remove(tiny(1200 - ENVIRONMENTS_MAX))));
+    assert_eq!(announced(&s.told()).map(|names| names.len()), Some(ENVIRONMENTS_MAX));
 }
 
 #[test]
