@@ -28,6 +28,9 @@ pub enum VerifyTrouble {
     Environment(Text),
     /// This host could not find out. The environment stays, and is tried again when it is asked for again.
     Host(Text),
+    /// Not done in time: once it may be this host, which is busy; the second time it is taken for the environment, which would
+    /// keep others from being verified for ever.
+    Late(Text),
 }
 
 #[derive(Debug, Default)]
@@ -42,6 +45,8 @@ struct Env {
     state: EnvState,
     /// Connections whose VERIFY_ENV waits for the arrival or the check.
     verifiers: Vec<PeerId>,
+    /// A check was not done in time.
+    was_late: bool,
 }
 
 #[derive(Debug)]
@@ -87,6 +92,10 @@ const _: () = assert!(2 * ENVIRONMENTS_MAX * 2 * (NAME_MAX + 8) < FRAME_MAX / 4 
 const KEPT: u32 = 200;
 
 impl Env {
+    const fn new(state: EnvState) -> Self {
+        Self { state, verifiers: Vec::new(), was_late: false }
+    }
+
     fn is_usable(&self) -> bool {
         matches!(self.state, EnvState::Installed { check: Check::NotYet | Check::Running | Check::Fine, .. })
     }
@@ -105,7 +114,7 @@ impl Envs {
                 last_use_unix: env.last_use,
                 check: Check::NotYet,
             };
-            envs.known.insert(env.id.clone(), Env { state, verifiers: Vec::new() });
+            envs.known.insert(env.id.clone(), Env::new(state));
         }
         envs
     }
@@ -180,8 +189,7 @@ impl Daemon {
         if arriving >= ARRIVING_MAX {
             return self.refuse(peer, "too many environments arrive", CloseReason::BadEnvironment);
         }
-        let arriving = Env { state: EnvState::Arriving, verifiers: Vec::new() };
-        self.envs.known.insert(env.clone(), arriving);
+        self.envs.known.insert(env.clone(), Env::new(EnvState::Arriving));
         self.set_state(peer, State::ToInstall(env.clone()));
         self.outputs.push_back(Output::Receive(peer, env));
     }
@@ -272,19 +280,27 @@ impl Daemon {
     pub(super) fn env_verified(&mut self, now: Instant, env: &EnvId, outcome: Result<(), VerifyTrouble>) {
         let Some(entry) = self.envs.known.get_mut(env) else { return };
         let EnvState::Installed { check, .. } = &mut entry.state else { return };
+        let outcome = match outcome {
+            Err(VerifyTrouble::Late(reason)) if std::mem::replace(&mut entry.was_late, true) => {
+                Err(VerifyTrouble::Environment(reason))
+            }
+            outcome => outcome,
+        };
         *check = if outcome.is_ok() { Check::Fine } else { Check::NotYet };
         let verifiers = std::mem::take(&mut entry.verifiers);
         // An answer is a verdict on host and environment, which the client has the scheduler remember; a text and the
         // connection's end are a failure of this attempt.
         let no_verdict = match &outcome {
-            Err(VerifyTrouble::Host(reason)) => Some(format!("cannot verify environment {env} now: {reason}")),
+            Err(VerifyTrouble::Host(reason) | VerifyTrouble::Late(reason)) => {
+                Some(format!("cannot verify environment {env} now: {reason}"))
+            }
             Ok(()) | Err(VerifyTrouble::Environment(_)) => None,
         };
         let (ok, broken) = (outcome.is_ok(), matches!(outcome, Err(VerifyTrouble::Environment(_))));
         self.note(match outcome {
             Ok(()) => Note::Verified(env.clone(), Ok(())),
             Err(VerifyTrouble::Environment(reason)) => Note::Verified(env.clone(), Err(reason)),
-            Err(VerifyTrouble::Host(reason)) => Note::NotVerified(env.clone(), reason),
+            Err(VerifyTrouble::Host(reason) | VerifyTrouble::Late(reason)) => Note::NotVerified(env.clone(), reason),
         });
         for peer in verifiers {
             match &no_verdict {

@@ -1,7 +1,7 @@
 //! Does an environment work? Its `true` and each compiler are run in the box.
 //!
 //! Only what the environment's own programs do counts against it. A box that cannot be made, a host too busy or short of
-//! memory says nothing of it: a good environment must not be lost by that.
+//! memory says nothing of it: a good environment must not be lost by that. Only who is late a second time is not believed again.
 
 use super::request::EXTRA_SLOT;
 use super::{Ended, How, JobLimits, LaunchError, Launcher, Layout, Program, RunRequest};
@@ -31,6 +31,7 @@ pub(super) fn environment(launcher: &Launcher, env: &EnvId) -> Result<(), Verify
                 return Err(VerifyTrouble::Environment(format!("{} in {env}: {reason}", program.path()).into()));
             }
             Err(Trouble::Host(reason)) => return Err(VerifyTrouble::Host(reason.into())),
+            Err(Trouble::Late(reason)) => return Err(VerifyTrouble::Late(reason.into())),
         }
         clang |= program == Program::Clang && compilers > 0;
     }
@@ -46,6 +47,8 @@ enum Trouble {
     Broken(String),
     /// Not its fault.
     Host(String),
+    /// Perhaps its fault.
+    Late(String),
 }
 
 fn try_one(launcher: &Launcher, env: &EnvId, program: Program) -> Result<(), Trouble> {
@@ -63,7 +66,7 @@ fn try_one(launcher: &Launcher, env: &EnvId, program: Program) -> Result<(), Tro
         Err(e) => return Err(launch(e)),
     };
     match ended {
-        Ended { timed_out: true, .. } => Err(Trouble::Host(format!("{} not done within {WALL:?}", program.path()))),
+        Ended { timed_out: true, .. } => Err(Trouble::Late(format!("{} not done within {WALL:?}", program.path()))),
         // Nobody but the kernel kills so, for want of memory of the box or of the host.
         Ended { out_of_memory: true, .. } | Ended { how: How::Signalled(libc::SIGKILL), .. } => {
             Err(Trouble::Host(format!("out of memory for {}", program.path())))

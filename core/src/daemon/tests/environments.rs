@@ -174,6 +174,23 @@ fn an_environment_that_this_host_cannot_verify_now_stays() {
 }
 
 #[test]
+fn an_environment_that_is_never_verified_in_time_is_tried_twice() {
+    let mut s = Scenario::new(config(1));
+    s.install("e", 1);
+    let late = || Err(VerifyTrouble::Late("/bin/true not done".into()));
+    let peer = s.client();
+    s.say(peer, Message::VerifyEnv(target("e")));
+    s.handle(Input::Verified { env: env("e"), outcome: late() });
+    assert!(matches!(&s.heard(peer)[..], [Message::StatusText { .. }]), "this host may be busy");
+    assert!(!s.others.contains(&Output::Remove(env("e"))));
+    let peer = s.client();
+    s.say(peer, Message::VerifyEnv(target("e")));
+    s.handle(Input::Verified { env: env("e"), outcome: late() });
+    assert_eq!(s.heard(peer), [Message::VerifyEnvResult { ok: 0 }]);
+    assert!(s.others.contains(&Output::Remove(env("e"))));
+}
+
+#[test]
 fn d59_a_second_upload_is_thrown_away_and_served_by_the_first() {
     let mut s = Scenario::new(config(2));
     let (first, second) = (s.client(), s.client());
