@@ -7,7 +7,7 @@ mod planted;
 
 use ice_bins::iceccd::launcher::{
     Contents, Ended, How, JobLimits, LaunchError, Launcher, LauncherConfig, Layout, Program, RunRequest, RunningJob,
-    UnpackRequest,
+    UnpackRequest, Unpacking,
 };
 use ice_bins::iceccd::outcome::{Collected, Outcome, judge};
 use ice_core::daemon::VerifyTrouble;
@@ -409,13 +409,19 @@ fn unpack(launcher: &Launcher, _: &EnvId, base: &Path) -> Try {
     if (mode("tmp")?, mode("")?) != (0o1775, 0o755) || fs::metadata(&place)?.uid() != fs::metadata(base)?.uid() {
         return Err("wrong modes or owner".into());
     }
-    // A second one of that name cannot be installed, and is removed; so is one whose `tmp` is a file.
-    let second = launcher.install(send("toy !\nx y\n")??);
-    let file = send("toy !\ntmp file\n")?;
-    if second.is_ok() || file.is_ok() {
+    // One whose `tmp` is a file is refused, and removed.
+    if send("toy !\ntmp file\n")?.is_ok() {
         return Err("installed what it should not".into());
     }
+    // What an earlier removal has left is no obstacle.
+    launcher.install(send("toy !\nx z\n")??)?;
+    if place.join("usr").exists() || fs::read(place.join("x"))? != b"z" {
+        return Err("an orphan is in the way".into());
+    }
+    // Archives that do not end have a bound, which is none for what frees the disk.
+    let unfinished = unfinished(launcher)?;
     launcher.remove(&env)?;
+    drop(unfinished);
     let start = Instant::now();
     let left =
         || fs::read_dir(base.join("target=x86_64")).map(|d| d.flatten().map(|e| e.file_name()).collect::<Vec<_>>());
@@ -426,6 +432,22 @@ fn unpack(launcher: &Launcher, _: &EnvId, base: &Path) -> Try {
         std::thread::sleep(Duration::from_millis(20));
     }
     Ok(())
+}
+
+/// As many archives without an end as are unpacked at a time; one more is refused.
+fn unfinished(launcher: &Launcher) -> Result<Vec<(Unpacking, OwnedFd)>, Box<dyn Error>> {
+    let mut all = Vec::new();
+    for n in 0..33 {
+        let env = EnvId::new(b"x86_64", format!("unfinished-{n}").as_bytes())?;
+        let (input, end) = nix::unistd::pipe()?;
+        let unpacking = launcher.unpack(UnpackRequest { env, input, bytes_max: 1 << 20, wall: LONG })?;
+        all.push((unpacking, end));
+    }
+    let (last, _end) = all.pop().ok_or("none")?;
+    match last.wait(LONG) {
+        Ok(Err(LaunchError::Refused(_))) => Ok(all),
+        other => Err(format!("no bound: {other:?}").into()),
+    }
 }
 
 /// An archive as 1.4's own program makes it.

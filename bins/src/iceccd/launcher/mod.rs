@@ -218,7 +218,7 @@ impl Launcher {
         Ok(Unpacking { answer, pending: Pending { ticket, env, launcher: self.clone(), named: false } })
     }
 
-    /// Gives an unpacked archive the name it was unpacked for. Fails if that environment exists already.
+    /// Gives an unpacked archive the name it was unpacked for. A folder of that name goes: the caller knows of none.
     pub fn install(&self, mut unpacked: Unpacked) -> Result<(), LaunchError> {
         let Pending { env, ticket, .. } = &unpacked.pending;
         done(&self.ask(&Request::Install { env: env.clone(), ticket: *ticket }, &[])?)?;

@@ -19,7 +19,7 @@ use nix::sys::socket::{setsockopt, sockopt::SendTimeout};
 use nix::sys::time::TimeVal;
 use nix::unistd::Pid;
 use rustix::fs::{Mode, OFlags, RenameFlags};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::fs::{self, File};
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
@@ -35,11 +35,15 @@ const REMOVE: Duration = Duration::from_secs(600);
 const PARENT_DEAD: Signal = Signal::SIGUSR1;
 /// How long the end of all boxes is waited for.
 const END: Duration = Duration::from_secs(2);
-/// Boxes beside the slots: verification, unpacking, removing, and those just ending.
-const EXTRA_BOXES: usize = 32;
-/// How long a request may wait for the box that had its slot, and its user id, to be reaped. Killing takes milliseconds; two
-/// verifications share a slot and take a second.
-const SLOT_WAIT: Duration = Duration::from_secs(10);
+/// Archives unpacked at a time: twice what the daemon lets arrive, as those that nobody wants any more end a little later.
+const UNPACKED_MAX: usize = 32;
+/// Folders emptied at a time. What comes on top is out of sight already, and waits.
+const EMPTIED_MAX: usize = 4;
+/// Requests that wait for their slots, beside one for each: verifications share one.
+const HELD_MAX: usize = 32;
+/// How long a request may wait for the box that had its slot, and its user id, to be reaped. Killing takes milliseconds; verifications
+/// share a slot and may take 10 s each.
+const SLOT_WAIT: Duration = Duration::from_secs(12);
 /// Start of the name of a folder being removed; again no environment's.
 const REMOVING: &str = "removing ";
 
@@ -111,7 +115,17 @@ fn prepare(single: &SingleThread, config: LauncherConfig) -> Result<Serve<'_>, E
     let wanted = SigSet::from_iter([Signal::SIGCHLD, PARENT_DEAD]);
     let signals = SignalFd::with_flags(&wanted, SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK)
         .map_err(Error::step("watch signals"))?;
-    Ok(Serve { single, stage, base, config, signals, boxes: BTreeMap::new(), held: Vec::new(), removals: 0 })
+    Ok(Serve {
+        single,
+        stage,
+        base,
+        config,
+        signals,
+        boxes: BTreeMap::new(),
+        held: Vec::new(),
+        gone: VecDeque::new(),
+        removals: 0,
+    })
 }
 
 const FOLDER: OFlags = OFlags::DIRECTORY.union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC);
@@ -126,6 +140,8 @@ struct Serve<'a> {
     boxes: BTreeMap<i32, Running>,
     /// Requests whose slot is still another box's, in the order they came.
     held: Vec<Held>,
+    /// Folders out of sight that are still to be emptied, each below its target's.
+    gone: VecDeque<(String, String)>,
     removals: u64,
 }
 
@@ -148,10 +164,17 @@ struct Start {
 /// A box not yet reaped.
 struct Running {
     answer: OwnedFd,
-    /// The slot whose user id it has; none for unpacking and removing, which are done with the owner's.
-    slot: Option<u16>,
-    /// The folder it fills, to be removed if it fails.
-    fills: Option<Filling>,
+    task: Task,
+}
+
+/// What a box is for. The last two are done with the owner's user id.
+enum Task {
+    /// A job, or a part of a verification: the slot whose user id it has.
+    Run(u16),
+    /// A folder is filled, to be removed if that fails.
+    Fill(Filling),
+    /// A folder is emptied.
+    Empty,
 }
 
 struct Filling {
@@ -200,13 +223,7 @@ impl Serve<'_> {
         let Some(answer) = fds.next() else { return };
         let fds: Vec<OwnedFd> = fds.collect();
         let request = Request::from_bytes(&packet.bytes).and_then(|request| {
-            if cut || fds.len() + 1 != request.fds() {
-                Err("wrong number of descriptors")
-            } else if self.boxes.len() + self.held.len() >= usize::from(self.config.slots) + EXTRA_BOXES {
-                Err("too many boxes")
-            } else {
-                Ok(request)
-            }
+            if cut || fds.len() + 1 != request.fds() { Err("wrong number of descriptors") } else { Ok(request) }
         });
         let done = match request {
             Err(text) => Err(text.to_owned()),
@@ -244,6 +261,9 @@ impl Serve<'_> {
             slot => return Err(format!("slot {slot} of {}", self.config.slots)),
         };
         if self.is_taken(slot) || self.held.iter().any(|held| held.slot == slot) {
+            if self.held.len() >= usize::from(self.config.slots) + HELD_MAX {
+                return Err("too many jobs wait for their slots".to_owned());
+            }
             self.held.push(Held { since: Instant::now(), slot, answer, start });
             return Ok(());
         }
@@ -251,7 +271,7 @@ impl Serve<'_> {
     }
 
     fn is_taken(&self, slot: u16) -> bool {
-        self.boxes.values().any(|running| running.slot == Some(slot))
+        self.boxes.values().any(|running| matches!(running.task, Task::Run(taken) if taken == slot))
     }
 
     /// Starts what waited for a slot that is free now; refuses what has waited too long.
@@ -310,7 +330,7 @@ impl Serve<'_> {
         };
         let work = Work::Program { path, argv, env, stdio };
         let job = Job { plan, work, files, answer, wall: limits.wall, group: self.stage.group(slot) };
-        self.track(child::start(self.single, job), Some(slot), None)
+        self.track(child::start(self.single, job), Task::Run(slot))
     }
 
     fn unpack(
@@ -323,6 +343,9 @@ impl Serve<'_> {
         wall: Duration,
     ) -> Result<(), Refused> {
         self.stage.guarantees().accepts_jobs().map_err(|e| format!("no foreign environments on this host: {e}"))?;
+        if self.count(|task| matches!(task, Task::Fill(_))) >= UNPACKED_MAX {
+            return Err("too many archives are being unpacked".to_owned());
+        }
         let (target, name) = (target(env), format!("{UNPACKING}{ticket}"));
         self.make_folder(&self.base, &target)?;
         let inside = self.open(&target)?;
@@ -343,22 +366,30 @@ impl Serve<'_> {
             wall,
             group: None,
         };
-        self.track(child::start(self.single, job), None, Some(Filling { target, name, unwanted: false }))
+        self.track(child::start(self.single, job), Task::Fill(Filling { target, name, unwanted: false }))
     }
 
-    fn install(&self, env: &EnvId, ticket: u64) -> Result<(), Refused> {
-        let inside = self.open(&target(env))?;
+    fn install(&mut self, env: &EnvId, ticket: u64) -> Result<(), Refused> {
+        let target = target(env);
+        let inside = self.open(&target)?;
         let from = format!("{UNPACKING}{ticket}");
-        rustix::fs::renameat_with(&inside, &from, &inside, env.name.as_str(), RenameFlags::NOREPLACE)
-            .and_then(|()| rustix::fs::fsync(&inside))
-            .map_err(|e| format!("cannot install {env}: {e}"))
+        let rename = || rustix::fs::renameat_with(&inside, &from, &inside, env.name.as_str(), RenameFlags::NOREPLACE);
+        let renamed = match rename() {
+            // The other half installs none that it has: this one it knows no more, its removal has failed.
+            Err(rustix::io::Errno::EXIST) => {
+                self.remove(&target, env.name.as_str())?;
+                rename()
+            }
+            renamed => renamed,
+        };
+        renamed.and_then(|()| rustix::fs::fsync(&inside)).map_err(|e| format!("cannot install {env}: {e}"))
     }
 
     fn discard(&mut self, env: &EnvId, ticket: u64) -> Result<(), Refused> {
         let (target, name) = (target(env), format!("{UNPACKING}{ticket}"));
-        let filling = self.boxes.iter_mut().find_map(|(pid, b)| {
-            let filling = b.fills.as_mut().filter(|f| f.target == target && f.name == name)?;
-            Some((*pid, filling))
+        let filling = self.boxes.iter_mut().find_map(|(pid, b)| match &mut b.task {
+            Task::Fill(filling) if filling.target == target && filling.name == name => Some((*pid, filling)),
+            _ => None,
         });
         match filling {
             Some((pid, filling)) => {
@@ -382,7 +413,17 @@ impl Serve<'_> {
             }
         };
         let to = to.map_err(|e| format!("cannot remove {target}/{name}: {e}"))?;
-        self.empty(target, &to)
+        self.gone.push_back((target.to_owned(), to));
+        self.empty_next();
+        Ok(())
+    }
+
+    /// What cannot be emptied now is met again at the next start.
+    fn empty_next(&mut self) {
+        while self.count(|task| matches!(task, Task::Empty)) < EMPTIED_MAX {
+            let Some((target, name)) = self.gone.pop_front() else { return };
+            let _ = self.empty(&target, &name);
+        }
     }
 
     fn empty(&mut self, target: &str, name: &str) -> Result<(), Refused> {
@@ -398,7 +439,7 @@ impl Serve<'_> {
             wall: REMOVE,
             group: None,
         };
-        self.track(child::start(self.single, job), None, None)
+        self.track(child::start(self.single, job), Task::Empty)
     }
 
     /// Removes what an earlier life left half-made.
@@ -433,15 +474,14 @@ impl Serve<'_> {
     }
 
     /// Remembers a box that was started.
-    fn track(
-        &mut self,
-        started: io::Result<(Pid, OwnedFd)>,
-        slot: Option<u16>,
-        fills: Option<Filling>,
-    ) -> Result<(), Refused> {
+    fn track(&mut self, started: io::Result<(Pid, OwnedFd)>, task: Task) -> Result<(), Refused> {
         let (pid, answer) = started.map_err(|e| format!("cannot make a box: {e}"))?;
-        self.boxes.insert(pid.as_raw(), Running { answer, slot, fills });
+        self.boxes.insert(pid.as_raw(), Running { answer, task });
         Ok(())
+    }
+
+    fn count(&self, which: impl Fn(&Task) -> bool) -> usize {
+        self.boxes.values().filter(|running| which(&running.task)).count()
     }
 
     /// Takes the signals that came: the ends of boxes, or of the other half.
@@ -456,15 +496,19 @@ impl Serve<'_> {
 
     fn reap(&mut self) {
         while let Some((pid, status, _)) = reap(false) {
-            let Some(Running { answer, fills, .. }) = self.boxes.remove(&pid.as_raw()) else { continue };
+            let Some(Running { answer, task }) = self.boxes.remove(&pid.as_raw()) else { continue };
             let code = libc::WIFEXITED(status).then(|| libc::WEXITSTATUS(status));
             if !matches!(code, Some(0 | FAILED)) {
                 Report::Refused(format!("the box ended early, wait status {status:#x}")).send(answer.as_fd());
             }
-            if let Some(f) = fills.filter(|f| f.unwanted || code != Some(0)) {
-                let _ = self.remove(&f.target, &f.name);
+            match task {
+                Task::Fill(f) if f.unwanted || code != Some(0) => {
+                    let _ = self.remove(&f.target, &f.name);
+                }
+                _ => {}
             }
         }
+        self.empty_next();
     }
 
     /// A folder of the owner's; one that exists is fine only for `target=P`, which many environments share.
