@@ -18,6 +18,9 @@ as_root() {
     fi
 }
 
+# A mirror may fail for a moment, and another apt may hold the lock.
+apt() { as_root env DEBIAN_FRONTEND=noninteractive apt-get -qq -o DPkg::Lock::Timeout=120 -o Acquire::Retries=5 "$@" >/dev/null; }
+
 # Installs packages without letting them start services (icecc's would join a network).
 install_packages() {
     command -v apt-get >/dev/null || return 1
@@ -27,10 +30,14 @@ install_packages() {
         as_root sh -c "printf '#!/bin/sh\nexit 101\n' > $policy && chmod 755 $policy" || return 1
         made_policy=yes
     fi
-    result=0
-    as_root env DEBIAN_FRONTEND=noninteractive apt-get -qq -o DPkg::Lock::Timeout=120 update >/dev/null || result=1
-    as_root env DEBIAN_FRONTEND=noninteractive apt-get -qq -y --no-install-recommends \
-        -o DPkg::Lock::Timeout=120 -o Dpkg::Use-Pty=0 install "$@" >/dev/null || result=1
+    result=1
+    for pause in 5 15 30 0; do
+        if apt update && apt -y --no-install-recommends -o Dpkg::Use-Pty=0 install "$@"; then
+            result=0
+            break
+        fi
+        sleep $pause
+    done
     if [ $made_policy = yes ]; then as_root rm -f $policy; fi
     return $result
 }

@@ -237,8 +237,10 @@ fn who_holds_most_is_cut() {
             bench.hub.send(local_peer, &chunk(1_000_000));
         }
         let mut sent = 0;
+        let until = Instant::now() + LONG;
         while bench.events.is_empty() {
-            assert!(sent < 200, "nobody was cut");
+            assert!(Instant::now() < until, "nobody was cut");
+            thread::sleep(Duration::from_millis(1));
             (0..10).for_each(|_| bench.hub.send(greedy_peer, &chunk(500_000)));
             bench.hub.send(modest_peer, &text(sent));
             sent += 1;
@@ -362,7 +364,7 @@ fn last_words_arrive() {
 }
 
 fn bad_peers_are_not_opened() {
-    let config = HubConfig { handshake: Duration::from_millis(100), ..HubConfig::default() };
+    let config = HubConfig { handshake: Duration::from_secs(1), ..HubConfig::default() };
     let bench = Bench::<()>::new(config, no_handlers());
     let connect = || TcpStream::connect((Ipv4Addr::LOCALHOST, bench.port)).unwrap();
     let mut heard = Vec::new();

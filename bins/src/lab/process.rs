@@ -216,7 +216,7 @@ fn finish(drain: Option<Drain>) -> Vec<u8> {
     let Some((text, handle)) = drain else {
         return Vec::new();
     };
-    let _ = until("end of output", Duration::from_secs(1), || handle.is_finished());
+    let _ = until("end of output", Duration::from_secs(5), || handle.is_finished());
     std::mem::take(&mut *text.lock())
 }
 

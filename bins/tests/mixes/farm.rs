@@ -10,7 +10,10 @@ use crate::cluster::{Cluster, Whose};
 /// The two kinds of programs.
 pub const BOTH: [Whose; 2] = [Whose::Ours, Whose::Peer14];
 /// How long a log may take to say what has happened.
-pub const LOG: Duration = Duration::from_secs(15);
+pub const LOG: Duration = Duration::from_secs(60);
+
+/// How long a scheduler passes over a host that did not answer.
+const UNREACHABLE: Duration = Duration::from_secs(35);
 
 /// Whose program plays which role.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -158,7 +161,16 @@ impl Farm {
         let mut all = vec![("ICECC_PREFERRED_HOST", mix.server())];
         all.extend_from_slice(variables);
         let command = format!("rm -f out.o; CLIENT {program} -O2 -c {source} -o out.o");
-        let (output, log) = self.shell(from, mix.client, &all, &command);
+        let (mut output, mut log) = self.shell(from, mix.client, &all, &command);
+        // The scheduler may have found 1.4's server silent for some seconds of other work: a job that wants it goes home, and it
+        // is tried again half a minute later.
+        for _ in 0..2 {
+            if log.contains("Have to use host 10.77.0.") || !output.status.success() {
+                break;
+            }
+            std::thread::sleep(UNREACHABLE);
+            (output, log) = self.shell(from, mix.client, &all, &command);
+        }
         if !output.status.success() || !output.stderr.is_empty() {
             return Err(format!("{}: {}\n{log}", output.status, output.error_text()));
         }

@@ -41,7 +41,6 @@ impl Site {
                 return skip(&format!("no overlay: {}", done.error_text()));
             }
         }
-        site.cluster.put_natives();
         Some(site)
     }
 

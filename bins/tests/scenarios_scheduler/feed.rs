@@ -258,12 +258,12 @@ fn s63_internals() {
     text.send("internals silent h\n");
     let is_asked = |m: &Message| (*m == Message::GetInternals).then_some(());
     host.expect("GET_INTERNALS", is_asked);
+    host.send(&Message::StatusText { text: "all about h\n".into() });
     silent.expect("GET_INTERNALS", is_asked);
     // What comes meanwhile keeps its meaning, and others are served.
     host.done(running, 100, 10_000);
     scheduler.until_log(&format!("END {running} status=0"));
     assert!(submitter.place(ask("b.c", "E")).is_on(&host));
-    host.send(&Message::StatusText { text: "all about h\n".into() });
     let answer = text.answer();
     assert!(answer.contains("all about h") && answer.contains("silent not reporting"), "{answer}");
     // Late is no crime.

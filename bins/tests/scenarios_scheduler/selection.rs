@@ -172,6 +172,8 @@ fn s49_no_history() {
             ["h1", "h2", "h3", "h4"].iter().map(|name| scheduler.host(Setup::new(name).slots(4).env("E"))).collect();
         let mut submitter = scheduler.host(Setup::new("s").slots(0));
         let mut used = BTreeSet::new();
+        // Time for the scheduler to see that each of them can be reached.
+        std::thread::sleep(Duration::from_millis(500));
         for _ in 0..16 {
             let answer = submitter.place(ask("a.c", "E"));
             used.extend(hosts.iter().position(|h| answer.is_on(h)));

@@ -11,8 +11,8 @@ use nix::sys::signal::Signal;
 use nix::unistd::Uid;
 
 use crate::fake::{
-    Claim, Kind, LIMIT, Options, Scheduler, Setup, announcement, answering, free_ports, holds_within, processes_with,
-    query, run_to_end, scratch, until,
+    Claim, Daemon, Kind, LIMIT, Options, Scheduler, Setup, announcement, answering, free_ports, holds_within,
+    processes_with, query, run_to_end, scratch, until,
 };
 use crate::{OURS, both, both_kinds, ours};
 
@@ -237,6 +237,18 @@ fn now() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs()
 }
 
+/// Whether a scheduler gives way. It asks a winner once, for a third of a second, whether it is there, and a busy machine
+/// misses that: the winner speaks `again`.
+fn closes(host: &mut Daemon, again: impl Fn()) -> bool {
+    (0..LIMIT.as_secs() / 4).any(|_| {
+        let closed = host.is_closed_within(Duration::from_secs(4));
+        if !closed {
+            again();
+        }
+        closed
+    })
+}
+
 #[test]
 fn s08_announcements() {
     both_kinds(|kind| {
@@ -281,7 +293,7 @@ fn s08_announcements() {
                     host.fence();
                     continue;
                 }
-                assert!(host.is_closed_within(LIMIT), "{version} {start}");
+                assert!(closes(&mut host, || said(version, start, "NETA")), "{version} {start}");
                 assert!(monitor.is_closed_within(LIMIT), "{version} {start}");
                 scheduler.until_log("has announced itself as a preferred scheduler, disconnecting all connections");
                 // Logins are taken again at once.
@@ -318,7 +330,11 @@ fn s09_two_schedulers() {
         let mut older_options = options("ONE");
         older_options.env.push(("ICECC_FAKE_STARTTIME".to_owned(), "1".to_owned()));
         let older = Scheduler::try_start(second, &older_options, b).expect("it ended at once");
-        assert!(host.is_closed_within(LIMIT), "{first:?} {second:?}");
+        let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        let again = || {
+            socket.send_to(&announcement(43, 1, "ONE"), (Ipv4Addr::LOCALHOST, a)).unwrap();
+        };
+        assert!(closes(&mut host, again), "{first:?} {second:?}");
         younger.until_log("has announced itself as a preferred scheduler, disconnecting all connections");
         let _moved = older.host(Setup::new("h"));
         assert!(!older.log().contains("has announced itself as a preferred scheduler"));
