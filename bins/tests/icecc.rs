@@ -5,6 +5,8 @@
 // A test that cannot be set up has nothing better to do than to stop and say so.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+#[path = "icecc/archives.rs"]
+mod archives;
 #[path = "icecc/lies.rs"]
 mod lies;
 
@@ -356,76 +358,6 @@ fn e6_the_options_of_a_wrapper_script_are_part_of_the_job() {
     assert!(!output.status.success() && log_has(&output, "script whose options cannot be told"), "{output:?}");
     let heard = daemon.join().unwrap();
     assert!(matches!(heard.last(), Some(Message::JobLocalBegin(_))), "{heard:?}");
-}
-
-/// A tar with one file.
-fn tar(name: &str, content: &str) -> Vec<u8> {
-    let mut header = [0; 512];
-    let mut put = |at: usize, text: &str| header[at..at + text.len()].copy_from_slice(text.as_bytes());
-    put(0, name);
-    put(100, "0000644\0");
-    put(124, &format!("{:011o}\0", content.len()));
-    put(136, "00000000000\0");
-    put(148, "        ");
-    put(156, "0");
-    put(257, "ustar\x0000");
-    let sum: u32 = header.iter().map(|&b| u32::from(b)).sum();
-    header[148..155].copy_from_slice(format!("{sum:06o}\0").as_bytes());
-    let mut bytes = header.to_vec();
-    bytes.extend(content.as_bytes());
-    bytes.resize(bytes.len().next_multiple_of(512) + 1024, 0);
-    bytes
-}
-
-#[test]
-fn e48_an_environment_for_another_compiler_is_not_used() {
-    let bench = Bench::new();
-    bench.script("bin/arm-linux-gnueabihf-gcc", COMPILER);
-    let machine = text(&Command::new("uname").arg("-m").output().unwrap().stdout).trim().to_owned();
-    std::fs::write(bench.path("old.tar"), [b'x'; 600]).unwrap();
-    let says = |version: &str, target: &str| {
-        format!("icecream environment 1\ncompiler gcc\nversion {version}\ntarget {target}\nplatform {machine}\n")
-    };
-    let own = format!("{machine}-linux-gnu");
-    for (name, version, target) in [
-        ("own.tar", "gcc version 12 (test)", own.as_str()),
-        ("newer.tar", "gcc version 13 (test)", &own),
-        ("arm.tar", "gcc version 12 (test)", "arm-linux-gnueabihf"),
-    ] {
-        std::fs::write(bench.path(name), tar("usr/share/icecream/env", &says(version, target))).unwrap();
-    }
-    let daemon = bench.daemon(1, 13);
-    let mut asked = 0;
-    for (version, compiler, message) in [
-        ("old.tar", "gcc", None),
-        ("own.tar", "gcc", None),
-        ("arm.tar", "arm-linux-gnueabihf-gcc", None),
-        ("old.tar=arm-linux-gnueabihf", "arm-linux-gnueabihf-gcc", None),
-        ("old.tar", "arm-linux-gnueabihf-gcc", Some("add =arm-linux-gnueabihf if it is")),
-        ("own.tar", "arm-linux-gnueabihf-gcc", Some("makes code for")),
-        ("arm.tar", "gcc", Some("makes code for arm-linux-gnueabihf")),
-        ("newer.tar", "gcc", Some("the environment has gcc version 13 (test), the compiler is gcc version 12 (test)")),
-        ("newer.tar,own.tar", "gcc", Some("gcc version 13")),
-    ] {
-        let mut command = bench.icecc_with_daemon(&[compiler, "-c", "a.c", "-o", "x.o"]);
-        let output = command.env("ICECC_VERSION", version).output().unwrap();
-        assert!(output.status.success(), "{version} {compiler}: {}", text(&output.stderr));
-        assert_eq!(bench.read("x.o"), "object:int x;\n");
-        assert_eq!(
-            message.is_none(),
-            !log_has(&output, "is not for"),
-            "{version} {compiler}: {}",
-            text(&output.stderr)
-        );
-        assert!(
-            message.is_none_or(|message| log_has(&output, message)),
-            "{version} {compiler}: {}",
-            text(&output.stderr)
-        );
-        asked += usize::from(message.is_none());
-    }
-    let heard = daemon.join().unwrap();
-    assert_eq!(heard.iter().filter(|m| matches!(m, Message::GetCs(_))).count(), asked);
 }
 
 #[test]

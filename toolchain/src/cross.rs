@@ -14,6 +14,18 @@ pub fn is_native(target: &str, host: &str) -> bool {
     cpu == host || (host == "armv7l" && cpu.starts_with("arm")) || (is_x86_32(host) && is_x86_32(cpu))
 }
 
+/// Whether compilers of these triples make code for the same target: the vendor, `-poky-` or `-redhat-`, is none of its business.
+pub fn is_same_target(a: &str, b: &str) -> bool {
+    fn parts(triple: &str) -> (&str, &str) {
+        let (cpu, rest) = triple.split_once('-').unwrap_or((triple, ""));
+        match rest.find("linux").map_or(rest, |at| &rest[at..]) {
+            "linux" => (cpu, "linux-gnu"),
+            system => (cpu, system),
+        }
+    }
+    parts(a) == parts(b)
+}
+
 fn is_x86_32(cpu: &str) -> bool {
     matches!(cpu, "i386" | "i486" | "i586" | "i686")
 }
@@ -63,6 +75,26 @@ mod tests {
         assert!(is_native("x86_64-linux-gnu", "x86_64") && is_native("x86_64-pc-linux-gnu", "x86_64"));
         assert!(is_native("i586-linux-gnu", "i686") && is_native("arm-linux-gnueabihf", "armv7l"));
         assert!(!is_native("arm-linux-gnueabihf", "x86_64") && !is_native("i686-linux-gnu", "x86_64"));
+    }
+
+    #[test]
+    fn vendors_are_no_part_of_a_target() {
+        for (a, b) in [
+            ("x86_64-linux-gnu", "x86_64-redhat-linux"),
+            ("x86_64-pc-linux-gnu", "x86_64-linux-gnu"),
+            ("arm-poky-linux-gnueabi", "arm-linux-gnueabi"),
+            ("arm-none-eabi", "arm-none-eabi"),
+        ] {
+            assert!(is_same_target(a, b), "{a} {b}");
+        }
+        for (a, b) in [
+            ("x86_64-linux-gnu", "i686-linux-gnu"),
+            ("arm-linux-gnueabi", "arm-linux-gnueabihf"),
+            ("x86_64-linux-gnu", "x86_64-linux-musl"),
+            ("arm-none-eabi", "arm-linux-gnueabi"),
+        ] {
+            assert!(!is_same_target(a, b), "{a} {b}");
+        }
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! From content to an environment's name: ours, and 1.4's for checking.
 
-use ice_core::env::EnvName;
+use ice_core::env::{EnvName, NameError};
+use ice_core::limits;
 use std::collections::BTreeMap;
 use std::fmt::Write;
 
@@ -37,6 +38,20 @@ pub fn check_name(name: &EnvName, digest: &[u8; 32], md5_name: Option<&[u8; 16]>
         }
         _ => NameCheck::NotAContentName,
     }
+}
+
+/// The name by which hosts know a user's archive: a name of its content as it is, any other word with a mark of the content.
+/// Hosts keep what they have under a name, so that another content must have another name (`spec/client.md`, Improve 11).
+///
+/// `digest` is the file's, in hex digits. Every version takes a `+` in a name.
+pub fn marked_name(name: &EnvName, digest: &str) -> Result<EnvName, NameError> {
+    if name.is_content_name() || is_md5_name(name) {
+        return Ok(name.clone());
+    }
+    let mark = format!("+{digest:.8}");
+    let word = name.as_str().as_bytes();
+    let word = &word[..word.len().min(limits::NAME_MAX - mark.len())];
+    EnvName::new(&[word, mark.as_bytes()].concat())
 }
 
 /// Whether it looks like a name that 1.4's tool gives: 32 lower-case hex digits.
@@ -98,6 +113,20 @@ mod tests {
         name.file(b"bin/true", md5::compute("x\n").0);
         name.file(b"usr/bin/as", md5::compute("y\n").0);
         assert_eq!(hex(&name.finish()), "6564522c71d68e3f5406f14969c11fa0");
+    }
+
+    #[test]
+    fn a_word_of_the_users_is_marked_with_the_content() {
+        let named = |name: &str, content: &str| {
+            let digest = blake3::hash(content.as_bytes());
+            marked_name(&EnvName::new(name.as_bytes()).unwrap(), &digest.to_hex()).unwrap().as_str().to_owned()
+        };
+        assert_eq!(named("arm", "old"), named("arm", "old"));
+        assert_ne!(named("arm", "old"), named("arm", "new"));
+        assert!(named("arm", "old").starts_with("arm+") && named("arm", "old").len() == 12);
+        assert_eq!(named(&"0".repeat(64), "x"), "0".repeat(64));
+        assert_eq!(named(&"a".repeat(32), "x"), "a".repeat(32));
+        assert_eq!(named(&"a".repeat(255), "x").len(), 255);
     }
 
     #[test]

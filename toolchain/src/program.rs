@@ -48,6 +48,14 @@ pub struct Machine {
 }
 
 impl Machine {
+    /// By the first 20 bytes of a file; `None`: not an ELF file.
+    pub fn of_header(start: &[u8]) -> Option<Self> {
+        let [0x7f, b'E', b'L', b'F', class, data, .., low, high] = *start.get(..20)? else { return None };
+        let is_big = data == abi::ELFDATA2MSB;
+        let number = if is_big { u16::from_be_bytes([low, high]) } else { u16::from_le_bytes([low, high]) };
+        Some(Self { is_64: class == abi::ELFCLASS64, is_big, number })
+    }
+
     /// The word for hosts that run it, as `uname -m` says there.
     pub fn platform(self) -> Option<&'static str> {
         Some(match (self.number, self.is_64, self.is_big) {

@@ -6,7 +6,6 @@ use ice_core::env::{EnvName, NameError};
 use std::ffi::{OsStr, OsString};
 use std::fs;
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use thiserror::Error;
 
@@ -22,13 +21,13 @@ pub struct Entry {
     pub platform: EnvName,
     /// The archive, absolute.
     pub file: PathBuf,
-    /// Its name on the wire and on the servers' disks.
+    /// Its name without the suffix; hosts know it by [`crate::digest::marked_name`].
     pub name: EnvName,
     /// It was given by `=target`, and so for this compiler.
     pub has_target: bool,
 }
 
-/// A piece of ICECC_VERSION that cannot be used, and why; or that is used but looks like a mistake.
+/// A piece of ICECC_VERSION that cannot be used, and why.
 #[derive(Debug, Error)]
 pub enum SpecError {
     /// Nothing in the value but commas.
@@ -118,16 +117,6 @@ pub enum SpecError {
         /// The targets that the entries name.
         given: Vec<OsString>,
     },
-    /// Two archives of one base name are two environments: the second was given another name (used, not refused).
-    #[error("$ICECC_VERSION: two different files are named {name}; {} is sent as {new}", .file.display())]
-    SameName {
-        /// The name both would have.
-        name: EnvName,
-        /// What the second is called now.
-        new: EnvName,
-        /// The second file.
-        file: PathBuf,
-    },
 }
 
 /// What ICECC_VERSION means for one compiler.
@@ -168,11 +157,7 @@ pub fn parse(value: &OsStr, own_platform: &EnvName, prefix: &OsStr, cwd: &Path) 
     }
     for piece in pieces {
         match check(piece, own_platform, cwd, &spec.usable) {
-            Ok((entry, None)) => spec.usable.push(entry),
-            Ok((entry, Some(warning))) => {
-                spec.usable.push(entry);
-                spec.problems.push(warning);
-            }
+            Ok(entry) => spec.usable.push(entry),
             Err(problem) => spec.problems.push(problem),
         }
     }
@@ -224,7 +209,7 @@ pub fn name_of(file: &Path) -> Option<&OsStr> {
     SUFFIXES.iter().find_map(|suffix| base.strip_suffix(suffix.as_bytes())).map(OsStr::from_bytes)
 }
 
-fn check(piece: Piece, own: &EnvName, cwd: &Path, before: &[Entry]) -> Result<(Entry, Option<SpecError>), SpecError> {
+fn check(piece: Piece, own: &EnvName, cwd: &Path, before: &[Entry]) -> Result<Entry, SpecError> {
     let has_target = piece.target.is_some();
     let platform = piece.platform.unwrap_or_else(|| own.clone());
     let file = cwd.join(&piece.file);
@@ -242,23 +227,10 @@ fn check(piece: Piece, own: &EnvName, cwd: &Path, before: &[Entry]) -> Result<(E
         return Err(SpecError::TooSmall { file, size: meta.len() });
     }
     let Some(word) = name_of(&file) else { return Err(SpecError::Suffix { file }) };
-    let name = match EnvName::new(word.as_bytes()) {
-        Ok(name) => name,
-        Err(source) => return Err(SpecError::Name { file, source }),
-    };
-    let Some(same) = before.iter().find(|e| e.name == name) else {
-        return Ok((Entry { platform, file, name, has_target }, None));
-    };
-    let is_same_file =
-        fs::metadata(&same.file).is_ok_and(|other| (other.dev(), other.ino()) == (meta.dev(), meta.ino()));
-    if is_same_file || name.is_content_name() {
-        return Ok((Entry { platform, file, name, has_target }, None));
+    match EnvName::new(word.as_bytes()) {
+        Ok(name) => Ok(Entry { platform, file, name, has_target }),
+        Err(source) => Err(SpecError::Name { file, source }),
     }
-    // Hosts know an environment by name alone: a server could get the other platform's archive for good.
-    let new = EnvName::new(format!("{name}+{platform}").as_bytes())
-        .map_err(|source| SpecError::Name { file: file.clone(), source })?;
-    let warning = SpecError::SameName { name, new: new.clone(), file: file.clone() };
-    Ok((Entry { platform, file, name: new, has_target }, Some(warning)))
 }
 
 #[cfg(test)]
@@ -348,14 +320,12 @@ mod tests {
     }
 
     #[test]
-    fn one_archive_per_platform_and_one_name_per_archive() {
+    fn one_archive_per_platform() {
         let dir = place();
         let (used, problems) = read(dir.path(), "native.tar.gz,a.tar.xz", "");
         assert_eq!(used, ["x86_64:native"]);
         assert!(problems[0].starts_with("there are two environments for platform x86_64"), "{problems:?}");
         let (used, problems) = read(dir.path(), "native.tar.gz,i686:other/native.tar.gz", "");
-        assert_eq!(used, ["x86_64:native", "i686:native+i686"]);
-        assert_eq!(problems.len(), 1);
-        assert_eq!(read(dir.path(), "native.tar.gz,i686:native.tar.gz", "").0, ["x86_64:native", "i686:native"]);
+        assert_eq!((used, problems), (vec!["x86_64:native".into(), "i686:native".into()], vec![]));
     }
 }

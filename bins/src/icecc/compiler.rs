@@ -1,27 +1,24 @@
-//! Questions to the compiler that cost a run each: asked once per compiler, remembered by path, time and size (Improve 18).
+//! Questions to the compiler that cost a run each: asked once per compiler, and remembered (Improve 18).
 
-use super::locks::own_folder;
+use super::remembered;
 use ice_core::cmdline::{Family, Reason, RemoteJob, response};
-use ice_toolchain::archive::{UnpackLimits, read_info};
 use ice_toolchain::driver::{self, Driver};
-use ice_toolchain::info::{CompilerInfo, EnvInfo};
+use ice_toolchain::info::CompilerInfo;
 use std::ffi::{OsStr, OsString};
-use std::hash::{DefaultHasher, Hash, Hasher};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
-use std::os::unix::fs::MetadataExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Command, Stdio};
 
 /// Asks whatever `job` still needs to know.
 pub(super) fn resolve(program: &Path, job: &mut RemoteJob) -> Result<(), Reason> {
     if job.target_wanted {
-        let target = remembered(program, &[OsStr::new("-dumpmachine")], || target(program));
+        let target = remembered::answer(program, &[OsStr::new("-dumpmachine")], || target(program));
         job.resolve_target(target.as_deref().and_then(|words| words.first()).map(Vec::as_slice))?;
     }
     let native: Vec<OsString> = job.native_words().into_iter().map(|w| OsString::from_vec(w.to_vec())).collect();
     if !native.is_empty() {
         let key: Vec<&OsStr> = native.iter().map(OsString::as_os_str).collect();
-        let meaning = remembered(program, &key, || native_meaning(program, job.family, &native));
+        let meaning = remembered::answer(program, &key, || native_meaning(program, job.family, &native));
         job.resolve_native(meaning.as_deref())?;
     }
     Ok(())
@@ -34,7 +31,7 @@ pub(super) fn unwrapped(program: &Path, path: &OsStr, words: &[Vec<u8>]) -> Resu
         return Ok(None);
     }
     // Also that it cannot be told is remembered.
-    let answer = remembered(program, &[OsStr::new("options of the script"), path], || {
+    let answer = remembered::answer(program, &[OsStr::new("options of the script"), path], || {
         Some(match driver::wrapper_options(program, path) {
             Ok(options) => {
                 let around = options.before.iter().chain(&options.after).map(|word| word.as_bytes().to_vec());
@@ -65,85 +62,13 @@ fn is_not_idempotent(word: &[u8]) -> bool {
 
 /// What the compiler says of itself.
 pub(super) fn about(program: &Path) -> Option<CompilerInfo> {
-    let answer = remembered(program, &[OsStr::new("about")], || {
+    let answer = remembered::answer(program, &[OsStr::new("about")], || {
         let info = CompilerInfo::ask(&Driver::new(program)).ok()?;
         Some([info.compiler, info.version, info.target].map(String::into_bytes).to_vec())
     })?;
     let [compiler, version, target] = answer.try_into().ok()?;
     let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
     Some(CompilerInfo { compiler: text(compiler), version: text(version), target: text(target) })
-}
-
-/// What an archive says of itself: nothing if it was made by 1.4, or cannot be read.
-pub(super) fn about_archive(archive: &Path) -> Option<EnvInfo> {
-    let answer = remembered(archive, &[OsStr::new("about")], || {
-        let file = std::fs::File::open(archive).ok()?;
-        let info = read_info(file, &UnpackLimits::default()).ok()?;
-        Some(vec![info.map(|info| info.text()).unwrap_or_default().into_bytes()])
-    })?;
-    EnvInfo::parse(std::str::from_utf8(answer.first()?).ok()?)
-}
-
-/// Whether dates were seen in this version of `input` before (decisions.md 35).
-pub(super) fn had_dates(input: &Path) -> bool {
-    dates_mark(input).is_some_and(|mark| mark.exists())
-}
-
-/// Remembers that there are dates in this version of `input`.
-pub(super) fn note_dates(input: &Path) {
-    if let Some(mark) = dates_mark(input) {
-        let _ = mark.parent().map(std::fs::create_dir_all);
-        let _ = std::fs::write(mark, b"");
-    }
-}
-
-fn dates_mark(input: &Path) -> Option<PathBuf> {
-    let meta = std::fs::metadata(input).ok()?;
-    let key = (meta.dev(), meta.ino(), meta.mtime(), meta.mtime_nsec(), meta.size());
-    Some(own_folder()?.join("dates").join(hash(&key)))
-}
-
-fn hash(key: &impl Hash) -> String {
-    let mut hasher = DefaultHasher::new();
-    key.hash(&mut hasher);
-    format!("{:016x}", hasher.finish())
-}
-
-/// The answer for this compiler and question: from the last time, or by asking. Only answers are remembered.
-fn remembered(program: &Path, question: &[&OsStr], ask: impl FnOnce() -> Option<Vec<Vec<u8>>>) -> Option<Vec<Vec<u8>>> {
-    let Some((file, key)) = place(program, question) else { return ask() };
-    if let Ok(text) = std::fs::read(&file) {
-        let mut lines = text.split(|&b| b == 0).map(<[u8]>::to_vec);
-        if lines.next().is_some_and(|first| first == key) {
-            return Some(lines.collect());
-        }
-    }
-    let answer = ask()?;
-    let mut text = key;
-    for word in &answer {
-        text.push(0);
-        text.extend_from_slice(word);
-    }
-    let _ = file.parent().map(std::fs::create_dir_all);
-    let temporary = file.with_extension(std::process::id().to_string());
-    if std::fs::write(&temporary, text).and_then(|()| std::fs::rename(&temporary, &file)).is_err() {
-        let _ = std::fs::remove_file(temporary);
-    }
-    Some(answer)
-}
-
-/// File and key of a question.
-fn place(program: &Path, question: &[&OsStr]) -> Option<(PathBuf, Vec<u8>)> {
-    let meta = std::fs::metadata(program).ok()?;
-    let mut key = program.as_os_str().as_bytes().to_vec();
-    key.extend(format!(" {} {}.{} {}", meta.size(), meta.mtime(), meta.mtime_nsec(), meta.ino()).into_bytes());
-    for word in question {
-        key.push(b' ');
-        key.extend_from_slice(word.as_bytes());
-    }
-    // Each piece of the file ends at a NUL.
-    key.retain(|&b| b != 0);
-    Some((own_folder()?.join("compilers").join(hash(&key)), key))
 }
 
 fn target(program: &Path) -> Option<Vec<Vec<u8>>> {

@@ -1,16 +1,18 @@
 //! Which archives a job can be compiled with, as files on this host.
 
 use super::variables::Variables;
-use super::{Task, compiler, daemon};
+use super::{Task, archive, compiler, daemon, remembered};
 use ice_core::client::{Environments, Trouble};
 use ice_core::cmdline::{Family, paths};
 use ice_core::env::{EnvName, EnvRef};
 use ice_core::limits;
 use ice_core::message::{GetNativeEnv, Message};
+use ice_core::platform;
 use ice_core::text::Text;
 use ice_core::version::Version;
 use ice_net::deadline::{Deadline, Step};
-use ice_toolchain::{find, spec};
+use ice_toolchain::archive::Look;
+use ice_toolchain::{cross, digest, find, spec};
 use std::ffi::OsStr;
 use std::fs::File;
 use std::os::unix::ffi::OsStrExt;
@@ -92,7 +94,7 @@ pub(super) enum NoEnvironment {
     /// The archives of ICECC_VERSION are for other compilers; each was named before.
     #[error("no environment of ICECC_VERSION fits the compiler")]
     Fitting,
-    /// Files of the job cannot be added to the user's own archives (Improve 9).
+    /// A file of the job is not in the user's own archive, and cannot be added to it (Improve 9).
     #[error("{} is not in the environment of ICECC_VERSION", .0.display())]
     NotInVersion(PathBuf),
     /// Daemons before 32 do not pack extra files.
@@ -110,7 +112,7 @@ pub(super) fn plan(
     daemon: Version,
 ) -> Result<(Environments, Archives), NoEnvironment> {
     match &variables.version {
-        Some(value) => given(task, job_files, value, platform),
+        Some(value) => given(task, job_files, value, variables, platform),
         None => native(task, family, job_files, variables, daemon),
     }
 }
@@ -119,11 +121,9 @@ fn given(
     task: &Task,
     job_files: &[Vec<u8>],
     value: &OsStr,
+    variables: &Variables,
     platform: &str,
 ) -> Result<(Environments, Archives), NoEnvironment> {
-    if let Some(file) = job_files.first() {
-        return Err(NoEnvironment::NotInVersion(OsStr::from_bytes(file).into()));
-    }
     let own = EnvName::new(platform.as_bytes()).map_err(|_| NoEnvironment::Version)?;
     let prefix = find::prefix(Path::new(&task.name).file_name().unwrap_or_default(), platform);
     let spec = spec::parse(value, &own, &prefix, &task.folder);
@@ -133,48 +133,104 @@ fn given(
     if spec.usable.is_empty() {
         return Err(NoEnvironment::Version);
     }
-    let fitting: Vec<&spec::Entry> = spec.usable.iter().filter(|entry| fits(entry, task, &prefix, platform)).collect();
-    if fitting.is_empty() {
+    let (mut refs, mut files) = (Vec::new(), Vec::new());
+    for entry in spec.usable {
+        let Some(look) = archive::look(&entry.file) else { continue };
+        if !fits(&entry, &look, task, &prefix, platform) {
+            continue;
+        }
+        report_platform(&entry, &look);
+        let name = digest::marked_name(&entry.name, &look.digest).unwrap_or(entry.name);
+        refs.push(EnvRef { platform: entry.platform.as_str().into(), name: name.as_str().into() });
+        files.push((Text::from(entry.platform.as_str()), entry.file));
+    }
+    if files.is_empty() {
         return Err(NoEnvironment::Fitting);
     }
-    let refs = fitting
-        .iter()
-        .map(|entry| EnvRef { platform: entry.platform.as_str().into(), name: entry.name.as_str().into() });
-    let archives = fitting.iter().map(|entry| (Text::from(entry.platform.as_str()), entry.file.clone()));
-    Ok((Environments::Given(refs.collect()), Archives { files: archives.collect(), gzip: None }))
+    let is_lacking = |name: &[u8]| files.iter().find(|(_, file)| !archive::holds(file, name)).map(|(_, file)| file);
+    if let Some(file) = job_files.iter().find(|name| is_lacking(name).is_some()) {
+        return Err(NoEnvironment::NotInVersion(OsStr::from_bytes(file).into()));
+    }
+    for extra in &variables.extra_files {
+        let name = paths::absolute(task.folder.as_os_str().as_bytes(), extra.as_os_str().as_bytes());
+        if let Some(file) = is_lacking(&name) {
+            warn_once(
+                file,
+                &format!(
+                    "{} of ICECC_EXTRAFILES is not in {}: ICECC_VERSION is used as it is",
+                    extra.display(),
+                    file.display()
+                ),
+            );
+        }
+    }
+    Ok((Environments::Given(refs), Archives { files, gzip: None }))
 }
 
 /// Whether an archive is for the compiler that would run here (`spec/environments.md` 10.1 no. 10): with another one the
 /// object would be another too, and nobody would be told.
-fn fits(entry: &spec::Entry, task: &Task, prefix: &OsStr, platform: &str) -> bool {
+fn fits(entry: &spec::Entry, look: &Look, task: &Task, prefix: &OsStr, platform: &str) -> bool {
     // One that does not answer cannot be compared.
     let Some(own) = compiler::about(&task.program) else { return true };
     let (file, program) = (entry.file.display(), task.program.display());
-    if let Some(info) = compiler::about_archive(&entry.file) {
+    if let Some(info) = &look.info {
         let Some(why) = info.mismatch(&own) else { return true };
         log::error!("environment {file} is not for {program}: {why}");
         return false;
     }
-    // 1.4's archives say nothing. clang makes code for every target.
-    if own.compiler != "gcc" || entry.has_target || is_for(&own.target, platform) {
+    // clang makes code for every target.
+    if own.compiler != "gcc" || look.targets.iter().any(|target| cross::is_same_target(target, &own.target)) {
         return true;
     }
-    let target = &own.target;
-    if prefix.is_empty() {
-        log::warn!("{program} makes code for {target}: environment {file} must be for that target too");
-        return true;
+    if let Some(other) = look.targets.first() {
+        log::error!(
+            "environment {file} is not for {program}: the environment makes code for {other}, the compiler for {}",
+            own.target
+        );
+        return false;
     }
-    log::error!(
-        "environment {file} is not for {program}, as far as its name tells: add ={} if it is",
-        prefix.to_string_lossy()
-    );
-    false
+    // 1.4's archives say nothing, and those made by hand may show nothing: they are the user's word.
+    let is_named_so = if prefix.is_empty() { is_for(&own.target, platform) } else { is_triple(prefix, &own.target) };
+    if !entry.has_target && !is_named_so {
+        let target = &own.target;
+        warn_once(
+            &entry.file,
+            &format!("{program} makes code for {target}: environment {file} must be for that target too"),
+        );
+    }
+    true
 }
 
 /// Whether a compiler of this triple is one for the hosts of a platform: `x86_64-alpine-linux-musl` is one for x86_64.
 fn is_for(triple: &str, platform: &str) -> bool {
     find::is_native_triple(triple.as_bytes(), platform)
         || triple.strip_prefix(platform).is_some_and(|rest| rest.starts_with('-') && rest.contains("linux"))
+}
+
+fn is_triple(prefix: &OsStr, target: &str) -> bool {
+    prefix.to_str().is_some_and(|prefix| cross::is_same_target(prefix, target))
+}
+
+/// Says if the hosts that an archive would go to cannot run it (`spec/environments.md` 10.1 no. 16). They find out themselves and
+/// refuse it, so that nothing but the user's time is lost.
+fn report_platform(entry: &spec::Entry, look: &Look) {
+    let Some(is) = look.platform.as_deref().or(look.info.as_ref().map(|info| info.platform.as_str())) else { return };
+    let wanted = entry.platform.as_str();
+    // The ELF header knows no kinds of ARM.
+    let is_arm = |platform: &str| platform.starts_with("arm");
+    if platform::runs(wanted.as_bytes(), is.as_bytes()) || (is_arm(is) && is_arm(wanted)) {
+        return;
+    }
+    let text = format!("environment {} is for hosts of {is}, not of {wanted}", entry.file.display());
+    if remembered::is_news(&entry.file, &text) {
+        log::error!("{text}: give it as {is}:FILE in ICECC_VERSION");
+    }
+}
+
+fn warn_once(file: &Path, text: &str) {
+    if log::log_enabled!(log::Level::Warn) && remembered::is_news(file, text) {
+        log::warn!("{text}");
+    }
 }
 
 fn native(

@@ -3,6 +3,7 @@
 //! It finds out who it is (`icecc`, `icerun` or a compiler's name), what shall be run, and whether that can be compiled elsewhere;
 //! then [`remote`] tries, and [`local`] does what is left. Decisions about command lines and failures are `ice_core`'s.
 
+mod archive;
 mod build_native;
 mod ccache;
 mod compiler;
@@ -17,6 +18,7 @@ mod log;
 mod output;
 mod preprocess;
 mod probe;
+mod remembered;
 mod remote;
 pub mod response;
 mod signals;
@@ -192,7 +194,7 @@ fn compile(task: &Task, driver: Option<Driver>, words: &[Vec<u8>], variables: &V
     };
     let Some(job) = job else { return local::run(task, Some(daemon)) };
     let mut mode = job.mode;
-    if mode.leaves_macros() && compiler::had_dates(&input_path(task, &job)) {
+    if mode.leaves_macros() && remembered::had_dates(&input_path(task, &job)) {
         mode = Mode::Full;
     }
     loop {
@@ -211,7 +213,7 @@ fn compile(task: &Task, driver: Option<Driver>, words: &[Vec<u8>], variables: &V
             }
             remote::Outcome::DatesSeen => {
                 debug!("source shows dates, expanding macros here");
-                compiler::note_dates(&input_path(task, &job));
+                remembered::note_dates(&input_path(task, &job));
                 mode = Mode::Full;
                 drop(daemon);
                 daemon = match daemon::connect(variables.test_socket.as_deref()) {

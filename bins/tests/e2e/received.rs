@@ -97,7 +97,7 @@ const FORMS: [Form; 8] = [
         pack: "cut() { tar -cf whole \"$2\" && head -c 20000000 whole >\"$1\" && rm whole; }; cut",
         name: "cut",
         log: "cannot install environment cut",
-        trouble: "Error 25 - other error verifying environment on remote: environment cut(x86_64) is not installed: truncated archive",
+        trouble: "(x86_64) is not installed: truncated archive",
         ..FORM
     },
     Form {
@@ -138,14 +138,14 @@ fn e33_e34_e35_broken_environments_are_brought_once() {
         }
         let (ran, brought) = (
             completed(&cluster, "h2") - before,
-            cluster.count_in_log("h2", "iceccd.log", &format!("receiving environment {name}(")),
+            cluster.count_in_log("h2", "iceccd.log", &format!("receiving environment {name}+")),
         );
         assert!(cluster.count_in_log("h2", "iceccd.log", log) > 0, "{number} {what}: h2's log has no {log}");
         assert_eq!(brought, 1, "{number} {what}: not brought once");
         let banned = cluster.count_in_log(
             "h1",
             "scheduler.log",
-            &format!("Blacklisting host 10.77.0.2 for environment {name} "),
+            &format!("Blacklisting host 10.77.0.2 for environment {name}+"),
         );
         if trouble.is_empty() {
             assert_eq!((ran, banned, said.as_str()), (2, 0, ""), "{number} {what}");

@@ -3,13 +3,15 @@
 mod canonical;
 mod codec;
 mod compress;
+mod look;
 mod member;
 mod pack;
 mod unpack;
 
 pub use canonical::PackError;
+pub use look::{Look, holds, look};
 pub use pack::{Packed, Sealed};
-pub use unpack::{UnpackError, UnpackLimits, Unpacked, read_info, unpack};
+pub use unpack::{UnpackError, UnpackLimits, Unpacked, unpack};
 
 use std::fmt;
 

@@ -7,8 +7,6 @@
 use super::Compression;
 use super::codec::Plain;
 use super::member::{Kind, Member, Members};
-use crate::info::EnvInfo;
-use crate::plan::INFO_NAME;
 use crate::tree::{Lost, Node, Tree};
 use ice_core::text::Text;
 use rustix::fs::{AtFlags, CWD, Mode, OFlags, Timespec, Timestamps};
@@ -293,27 +291,8 @@ pub fn unpack(input: impl Read, dir: &Path, limits: &UnpackLimits) -> Result<Unp
     })
 }
 
-/// What the archive that `input` gives says of itself, without unpacking it; `None`: nothing, as all of 1.4's.
-///
-/// It reads up to the text, mostly to the archive's end: for a client that looks once and remembers.
-pub fn read_info(input: impl Read, limits: &UnpackLimits) -> Result<Option<EnvInfo>, UnpackError> {
-    let mut members = Members::new(Plain::new(input, limits)?);
-    while let Some(member) = members.next()? {
-        let name = member.name.strip_prefix(b"./").unwrap_or(&member.name);
-        if name == INFO_NAME && member.size <= INFO_MAX {
-            let mut text = vec![0; usize::try_from(member.size).unwrap_or(0)];
-            members.read(&mut text)?;
-            return Ok(std::str::from_utf8(&text).ok().and_then(EnvInfo::parse));
-        }
-    }
-    Ok(None)
-}
-
 /// What a file takes beside its bytes, and a folder or link at all, in bytes: a block of most file systems.
 const ENTRY: u64 = 4096;
-
-/// Longest text that an environment may say of itself.
-const INFO_MAX: u64 = 1 << 16;
 
 const FOLDER: OFlags = OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC);
 

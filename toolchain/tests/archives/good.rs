@@ -121,10 +121,27 @@ fn e17_the_name_of_1_4_is_recomputed_while_unpacking() {
 }
 
 #[test]
-fn what_an_archive_says_of_itself() {
-    let read = |archive: &[u8]| ice_toolchain::archive::read_info(archive, &Default::default()).unwrap();
-    assert_eq!(read(&env().end()), None);
+fn what_an_archive_shows_without_being_unpacked() {
+    use ice_toolchain::archive::{holds, look};
+    let look = |archive: &[u8]| look(archive).unwrap();
+    assert_eq!(look(&env().end()).info, None);
     let text = b"icecream environment 1\ncompiler gcc\nversion v\ntarget t\nplatform x86_64\n";
-    let info = read(&gzip(&env().file("usr/share/icecream/env", 0o644, text).end())).unwrap();
+    let mut elf = *b"\x7fELF\x02\x01\x01\0\0\0\0\0\0\0\0\0\x02\0\xb7\0";
+    let archive = env()
+        .file("./usr/bin/cc1", 0o755, &elf)
+        .file("usr/share/icecream/env", 0o644, text)
+        .file("usr/lib/gcc-cross/arm-linux-gnueabihf/12/liblto_plugin.so", 0o644, b"x")
+        .end();
+    let packed = gzip(&archive);
+    let found = look(&packed);
+    let info = found.info.unwrap();
     assert_eq!((info.compilers[0].target.as_str(), info.platform.as_str()), ("t", "x86_64"));
+    assert_eq!(found.platform.as_deref(), Some("aarch64"));
+    assert_eq!(found.targets.into_iter().collect::<Vec<_>>(), ["arm-linux-gnueabihf"]);
+    assert_eq!(found.digest, blake3::hash(&packed).to_hex().to_string());
+    assert_ne!(look(&archive).digest, found.digest);
+    elf[5] = 2;
+    elf[18..].copy_from_slice(&[0, 22]);
+    assert_eq!(look(&env().file("usr/bin/as2", 0o755, &elf).end()).platform.as_deref(), Some("s390x"));
+    assert!(holds(&packed[..], b"/usr//bin/cc1").unwrap() && !holds(&packed[..], b"/usr/bin").unwrap());
 }

@@ -1,0 +1,65 @@
+//! What is known of an archive in ICECC_VERSION: looked through once, and remembered.
+
+use super::remembered;
+use ice_toolchain::archive::{self, Look};
+use ice_toolchain::info::EnvInfo;
+use std::ffi::OsStr;
+use std::fs::File;
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+
+/// What the archive shows of itself. `None`: it cannot be read, which the log says.
+pub(super) fn look(file: &Path) -> Option<Look> {
+    let answer = remembered::answer(file, &[OsStr::new("archive")], || {
+        let look = File::open(file).and_then(archive::look);
+        look.map_err(|err| log::error!("cannot read environment {}: {err}", file.display())).ok().map(|l| words(&l))
+    });
+    let look = parse(&answer?);
+    if look.is_none() {
+        log::error!("what is remembered of environment {} makes no sense", file.display());
+    }
+    look
+}
+
+/// Whether it has a file of this absolute path.
+pub(super) fn holds(file: &Path, name: &[u8]) -> bool {
+    let answer = remembered::answer(file, &[OsStr::new("holds"), OsStr::from_bytes(name)], || {
+        let is_there = archive::holds(File::open(file).ok()?, name).ok()?;
+        Some(if is_there { vec![b"yes".to_vec()] } else { Vec::new() })
+    });
+    answer.is_some_and(|answer| !answer.is_empty())
+}
+
+fn words(look: &Look) -> Vec<Vec<u8>> {
+    let info = look.info.as_ref().map(EnvInfo::text).unwrap_or_default();
+    let fixed = [look.digest.clone(), info, look.platform.clone().unwrap_or_default()];
+    fixed.into_iter().chain(look.targets.iter().cloned()).map(String::into_bytes).collect()
+}
+
+fn parse(words: &[Vec<u8>]) -> Option<Look> {
+    let mut words = words.iter().map(|word| std::str::from_utf8(word).ok());
+    let mut next = || words.next().flatten();
+    let (digest, info, platform) = (next()?, next()?, next()?);
+    Some(Look {
+        digest: digest.to_owned(),
+        info: EnvInfo::parse(info),
+        platform: Some(platform.to_owned()).filter(|platform| !platform.is_empty()),
+        targets: words.flatten().map(str::to_owned).collect(),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_remembered_is_read_back() {
+        let info = EnvInfo::parse("icecream environment 1\ncompiler gcc\nversion v\ntarget t\nplatform p\n");
+        let targets = ["a-b".to_owned(), "c-d".to_owned()].into();
+        let full = Look { digest: "0a7".into(), info, platform: Some("aarch64".into()), targets };
+        for look in [full, Look::default()] {
+            assert_eq!(parse(&words(&look)), Some(look));
+        }
+        assert_eq!(parse(&[]), None);
+    }
+}

@@ -1,0 +1,92 @@
+//! What was found out about a file that costs something to find out, kept in this user's own folder: a compiler's answers
+//! (Improve 18), an archive's content, dates in a source, and what the user was told.
+//!
+//! A file is known by its path, size, time and inode. Nothing here must work: what is not remembered is asked again.
+
+use super::locks::own_folder;
+use std::ffi::OsStr;
+use std::fs::{self, File, Metadata};
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+
+/// The answer for this file and question: from the last time, or by asking. Only answers are remembered.
+pub(super) fn answer(
+    file: &Path,
+    question: &[&OsStr],
+    ask: impl FnOnce() -> Option<Vec<Vec<u8>>>,
+) -> Option<Vec<Vec<u8>>> {
+    let Some((place, key)) = place("compilers", file, question) else { return ask() };
+    if let Ok(text) = fs::read(&place) {
+        let mut lines = text.split(|&b| b == 0).map(<[u8]>::to_vec);
+        if lines.next().is_some_and(|first| first == key) {
+            return Some(lines.collect());
+        }
+    }
+    let answer = ask()?;
+    let mut text = key;
+    for word in &answer {
+        // Each piece ends at a NUL.
+        if word.contains(&0) {
+            return Some(answer);
+        }
+        text.push(0);
+        text.extend_from_slice(word);
+    }
+    let temporary = place.with_extension(std::process::id().to_string());
+    if fs::write(&temporary, text).and_then(|()| fs::rename(&temporary, &place)).is_err() {
+        let _ = fs::remove_file(temporary);
+    }
+    Some(answer)
+}
+
+/// Whether `text` was not said of this version of a file yet; it counts as said from now on. Where nothing can be kept, nothing
+/// is news: better never than with each job.
+pub(super) fn is_news(file: &Path, text: &str) -> bool {
+    place("said", file, &[OsStr::new(text)]).is_some_and(|(mark, _)| File::create_new(mark).is_ok())
+}
+
+/// Whether dates were seen in this version of `input` before (decisions.md 35).
+pub(super) fn had_dates(input: &Path) -> bool {
+    dates_mark(input).is_some_and(|mark| mark.exists())
+}
+
+/// Remembers that there are dates in this version of `input`.
+pub(super) fn note_dates(input: &Path) {
+    if let Some(mark) = dates_mark(input) {
+        let _ = mark.parent().map(fs::create_dir_all);
+        let _ = fs::write(mark, b"");
+    }
+}
+
+fn dates_mark(input: &Path) -> Option<PathBuf> {
+    let meta = fs::metadata(input).ok()?;
+    let key = (meta.dev(), meta.ino(), meta.mtime(), meta.mtime_nsec(), meta.size());
+    Some(own_folder()?.join("dates").join(hash(&key)))
+}
+
+/// File and key of a question.
+fn place(folder: &str, file: &Path, question: &[&OsStr]) -> Option<(PathBuf, Vec<u8>)> {
+    let meta = fs::metadata(file).ok()?;
+    let mut key = file.as_os_str().as_bytes().to_vec();
+    key.extend(facts(&meta).into_bytes());
+    for word in question {
+        key.push(b' ');
+        key.extend_from_slice(word.as_bytes());
+    }
+    key.retain(|&b| b != 0);
+    let folder = own_folder()?.join(folder);
+    let _ = fs::create_dir_all(&folder);
+    Some((folder.join(hash(&key)), key))
+}
+
+fn facts(meta: &Metadata) -> String {
+    format!(" {} {}.{} {}", meta.size(), meta.mtime(), meta.mtime_nsec(), meta.ino())
+}
+
+fn hash(key: &impl Hash) -> String {
+    let mut hasher = DefaultHasher::new();
+    key.hash(&mut hasher);
+    format!("{:016x}", hasher.finish())
+}
