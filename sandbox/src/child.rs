@@ -5,6 +5,7 @@ use crate::error::Error;
 use crate::memory::Group;
 use crate::plan::{Plan, Step};
 use crate::report::{Ended, How, Report, Usage};
+use crate::stage::TMP_FILES;
 use nix::errno::Errno;
 use nix::fcntl::OFlag;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
@@ -13,11 +14,11 @@ use nix::sys::signal::{SigSet, Signal, kill, killpg};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
 use nix::unistd::{AccessFlags, Pid, access, execve, pipe2, setsid};
 use std::ffi::CString;
-use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::fs::{self, DirBuilder, DirEntry, File, OpenOptions, Permissions};
 use std::io::{self, Read, Write};
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -140,6 +141,8 @@ fn first_process(single: &SingleThread, job: &mut Job<'_>, in_group: bool) -> Re
     let outputs = [&files.object, &files.dwo].map(|path| if good { output(path) } else { Ok(None) });
     if files.clean {
         clean(files);
+    } else if outputs.iter().any(|output| matches!(output, Ok(Some(_)))) {
+        empty(Path::new("/tmp"));
     }
     let [object, dwo] = outputs;
     let (object, dwo) = (object?, dwo?);
@@ -340,6 +343,44 @@ fn output(path: &[u8]) -> Result<Option<OwnedFd>, Error> {
         Ok(file) if file.metadata().is_ok_and(|m| m.is_file()) => Ok(Some(file.into())),
         Ok(_) => Err(Error::Step { step: what(), source: io::Error::other("not a regular file") }),
     }
+}
+
+/// Empties the job's own `/tmp` when its outputs are open: they keep all of it in memory, charged to their slot, for as long as
+/// somebody takes to read them. What the environment shows there is of another file system, and stays.
+///
+/// Nothing of the job runs any more, and this process may do no more than it could: no name can mislead it.
+fn empty(tmp: &Path) {
+    let Ok(device) = fs::metadata(tmp).map(|m| m.dev()) else { return };
+    let list = |folder: &Path| fs::read_dir(folder).into_iter().flatten().flatten().collect::<Vec<_>>();
+    let open_up = |folder: &Path| fs::set_permissions(folder, Permissions::from_mode(0o700));
+    // Folders within folders are moved to the top, each once, so that no depth matters.
+    let mut moves = 0..2 * TMP_FILES;
+    let mut is_done = false;
+    while !std::mem::replace(&mut is_done, true) {
+        for entry in list(tmp) {
+            let path = entry.path();
+            if !is_folder(&entry) {
+                let _ = fs::remove_file(path);
+            } else if entry.metadata().is_ok_and(|m| m.dev() == device) {
+                let _ = open_up(&path);
+                for inner in list(&path) {
+                    let inner_path = inner.path();
+                    if !is_folder(&inner) {
+                        let _ = fs::remove_file(inner_path);
+                    } else if let Some(number) = moves.next() {
+                        let _ = open_up(&inner_path);
+                        let _ = fs::rename(inner_path, tmp.join(format!("moved-{number}")));
+                        is_done = false;
+                    }
+                }
+                let _ = fs::remove_dir(path);
+            }
+        }
+    }
+}
+
+fn is_folder(entry: &DirEntry) -> bool {
+    entry.file_type().is_ok_and(|t| t.is_dir())
 }
 
 /// Removes what the job had below a `/tmp` that stays. Failures leave what the removal of the environment takes.

@@ -146,6 +146,7 @@ pub struct Group {
     folder: File,
     entry: File,
     limit: File,
+    stat: File,
     events: File,
 }
 
@@ -257,13 +258,16 @@ impl Group {
             folder: File::open(folder)?,
             entry: write(kind.entry())?,
             limit: write(kind.limit())?,
+            stat: File::open(folder.join("memory.stat"))?,
             events: File::open(folder.join(kind.events()))?,
         })
     }
 
-    /// Sets the limit for the next job.
+    /// Sets the limit for the next job. Outputs of earlier ones that are still being read are memory of this group: they come on
+    /// top, as a limit below what is in use kills (v2) or is refused (v1).
     pub fn limit(&self, bytes: u64) -> io::Result<()> {
-        (&self.limit).write_all(bytes.to_string().as_bytes())
+        let outputs = field(&read(&self.stat), "shmem").unwrap_or(0);
+        (&self.limit).write_all(bytes.saturating_add(outputs).to_string().as_bytes())
     }
 
     /// Moves the calling process in, which has one thread; its children are born there.
@@ -278,9 +282,7 @@ impl Group {
 
     /// How often the kernel has killed here for want of memory, so far.
     pub fn kills(&self) -> u64 {
-        let mut text = [0; 1024];
-        let len = self.events.read_at(&mut text, 0).unwrap_or(0);
-        let text = String::from_utf8_lossy(&text[..len]);
+        let text = read(&self.events);
         debug_assert!(self.kind == Kind::V2 || text.contains("oom_kill_disable"));
         field(&text, "oom_kill").unwrap_or(0)
     }
@@ -290,6 +292,13 @@ impl Group {
         use std::os::fd::AsRawFd;
         [self.entry.as_raw_fd(), self.events.as_raw_fd()]
     }
+}
+
+/// A file of a control group: a page at most in v1, little more in v2.
+fn read(file: &File) -> String {
+    let mut text = [0; 8192];
+    let len = file.read_at(&mut text, 0).unwrap_or(0);
+    String::from_utf8_lossy(&text[..len]).into_owned()
 }
 
 #[cfg(test)]
@@ -311,6 +320,26 @@ mod tests {
     fn headroom_is_below_the_hosts_memory() {
         let total = fs::read_to_string("/proc/meminfo").ok().and_then(|t| field(&t, "MemTotal:")).unwrap_or(0) * 1024;
         assert!(headroom().is_some_and(|h| h > 0 && h <= total));
+    }
+
+    #[test]
+    fn outputs_that_are_still_read_come_on_top_of_a_limit() -> io::Result<()> {
+        let folder = tempfile::tempdir()?;
+        let file = |name: &str, text: &str| {
+            fs::write(folder.path().join(name), text)?;
+            OpenOptions::new().read(true).write(true).open(folder.path().join(name))
+        };
+        let group = Group {
+            kind: Kind::V2,
+            folder: File::open(folder.path())?,
+            entry: file("cgroup.procs", "")?,
+            limit: file("memory.max", "")?,
+            stat: file("memory.stat", "anon 300\nfile 400\nshmem 100\n")?,
+            events: file("memory.events", "oom_kill 0\n")?,
+        };
+        group.limit(1000)?;
+        assert_eq!(fs::read_to_string(folder.path().join("memory.max"))?, "1100");
+        Ok(())
     }
 
     #[test]

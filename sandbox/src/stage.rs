@@ -85,7 +85,7 @@ const NOBODY: (u32, u32) = (65534, 65534);
 /// Devices of a box.
 const DEVICES: [&str; 4] = ["null", "zero", "random", "urandom"];
 /// Most files in a job's `/tmp`.
-const TMP_FILES: u32 = 16384;
+pub(crate) const TMP_FILES: u32 = 16384;
 /// Most files and folders of an environment's `/tmp` that a job sees.
 const SHOWN_MAX: usize = 64;
 /// Processes of a slot's own id. A compile needs about four, `-flto=auto` one per CPU.

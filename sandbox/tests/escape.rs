@@ -42,9 +42,11 @@ enum Expect {
     Signal(i32),
     /// What it left as output is not handed over.
     NoOutput,
+    /// Of all that it wrote only the output is left.
+    OutputAlone,
 }
 
-use Expect::{NoOutput, OutOfMemory, Refused, Signal, TimedOut};
+use Expect::{NoOutput, OutOfMemory, OutputAlone, Refused, Signal, TimedOut};
 
 /// Trick, the guarantee that it tests, how its failure looks.
 const ROWS: &[(&str, Guarantee, Expect)] = &[
@@ -88,6 +90,7 @@ const ROWS: &[(&str, Guarantee, Expect)] = &[
     ("symlink-output", Root, NoOutput),
     ("fifo-output", Root, NoOutput),
     ("folder-output", Root, NoOutput),
+    ("much-beside-output", PrivateTmp, OutputAlone),
 ];
 
 fn main() -> ExitCode {
@@ -251,6 +254,12 @@ fn all(single: &SingleThread, base: &Path, who: &str) -> Outcome {
             (Report::Ended(e), TimedOut) => e.timed_out,
             (Report::Ended(e), OutOfMemory) => e.out_of_memory,
             (Report::Ended(e), Signal(signal)) => e.how == How::Signalled(signal),
+            (Report::Ended(Ended { how: How::Exited(0), object: Some(object), .. }), OutputAlone) => {
+                let left = nix::sys::statvfs::fstatvfs(object)?;
+                let blocks = (left.blocks() - left.blocks_free()) * left.fragment_size();
+                // The output and `/tmp` itself.
+                left.files() - left.files_free() == 2 && blocks <= 64 << 10
+            }
             (Report::Refused(text), NoOutput) => text.contains("hand over"),
             _ => false,
         };

@@ -207,8 +207,32 @@ fn trick(name: &str) -> Got {
             nix::unistd::mkfifo(c"/tmp/object.o", nix::sys::stat::Mode::S_IRWXU).map_err(|e| e.to_string())
         }
         "folder-output" => fs::create_dir("/tmp/object.o").map_err(|e| e.to_string()),
+        "much-beside-output" => much_beside_output().map_err(|e| e.to_string()),
         other => Err(format!("no trick {other:?}")),
     }
+}
+
+/// Much data, deep folders, some of them shut, and names that whoever clears up might use.
+fn much_beside_output() -> std::io::Result<()> {
+    fs::write("/tmp/object.o", [1; 5000])?;
+    fs::hard_link("/tmp/object.o", "/tmp/again")?;
+    fs::write("/tmp/much", vec![1; 3 << 20])?;
+    symlink("/", "/tmp/link")?;
+    fs::write("/tmp/moved-1", "a file")?;
+    fs::create_dir_all("/tmp/moved-0/in the way")?;
+    let shut = fs::Permissions::from_mode(0o000);
+    for top in ["/tmp/shut", "/tmp/deep"] {
+        fs::create_dir(top)?;
+        std::env::set_current_dir(top)?;
+        for _ in 0..400 {
+            fs::write("file", "x")?;
+            fs::create_dir("d")?;
+            std::env::set_current_dir("d")?;
+        }
+    }
+    fs::set_permissions("/tmp/shut/d/d/d", shut.clone())?;
+    fs::set_permissions("/tmp/shut/d", shut.clone())?;
+    fs::set_permissions("/tmp/shut", shut)
 }
 
 fn absent(path: &str) -> Got {
