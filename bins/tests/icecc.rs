@@ -9,6 +9,8 @@
 mod archives;
 #[path = "icecc/lies.rs"]
 mod lies;
+#[path = "icecc/wrappers.rs"]
+mod wrappers;
 
 use ice_core::ids::JobId;
 use ice_core::message::{CompileResult, Message, UseCs};
@@ -33,7 +35,7 @@ case " $* " in
   *" -### "*)
     words=
     for word; do case $word in -\#\#\#|-o|/dev/null|-x|c) ;; *) words="$words '$word'" ;; esac; done
-    echo "COLLECT_GCC_OPTIONS=$words" >&2; exit ;;
+    printf '%s\n' "COLLECT_GCC=$0" "COLLECT_GCC_OPTIONS=$words" >&2; exit ;;
   " -E - ") echo "clang __clang__ gcc 12"; exit ;;
 esac
 out=a.o; in=; mode=compile
@@ -334,30 +336,6 @@ fn a_server_that_goes_is_replaced_by_the_own_compiler() {
         let left = std::fs::read_dir(bench.folder.path()).unwrap();
         assert!(left.flatten().all(|entry| !entry.file_name().to_string_lossy().ends_with(".tmp")));
     }
-}
-
-#[test]
-fn e6_the_options_of_a_wrapper_script_are_part_of_the_job() {
-    let bench = Bench::new();
-    let real = bench.path("bin/gcc");
-    bench.script("wrap/gcc", &format!("#!/bin/sh\nexec {} -m32 \"$@\" -O2\n", real.display()));
-    bench.script("opaque/gcc", "#!/bin/sh\nexec /no/such/gcc \"$@\"\n");
-    let (port, server) = server(|conn, _| {
-        let object = Packer::new(1).pack(b"remote", conn.version()).unwrap();
-        conn.send_all(&[result(0, ""), Message::FileChunk(object), Message::End], patience()).unwrap();
-    });
-    let daemon = bench.daemon(port, 2);
-    let wrapper = bench.path("wrap/gcc");
-    let output =
-        bench.icecc_with_daemon(&[wrapper.to_str().unwrap(), "-O1", "-c", "a.c", "-o", "x.o"]).output().unwrap();
-    assert!(output.status.success() && bench.read("x.o") == "remote", "{}", text(&output.stderr));
-    assert_eq!(server.join().unwrap().1, ["-m32", "-O1", "-O2", "-c"]);
-    // One whose options cannot be told is a local job; here it fails as it would without us.
-    let opaque = bench.path("opaque/gcc");
-    let output = bench.icecc_with_daemon(&[opaque.to_str().unwrap(), "-c", "a.c", "-o", "y.o"]).output().unwrap();
-    assert!(!output.status.success() && log_has(&output, "script whose options cannot be told"), "{output:?}");
-    let heard = daemon.join().unwrap();
-    assert!(matches!(heard.last(), Some(Message::JobLocalBegin(_))), "{heard:?}");
 }
 
 #[test]

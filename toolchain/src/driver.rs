@@ -2,8 +2,8 @@
 
 use crate::find;
 use std::ffi::{OsStr, OsString};
-use std::fs::File;
-use std::io::{self, Read, Write};
+use std::io::{self, Write};
+use std::iter;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
@@ -59,97 +59,43 @@ pub struct Driver {
     path: PathBuf,
 }
 
-/// Why a wrapper script's own options cannot be told.
-#[derive(Debug, Error)]
-pub enum WrapperError {
-    /// The script or the compiler behind it doesn't say how it would compile.
-    #[error("{} does not tell its options", .0.display())]
-    Silent(PathBuf),
-    /// The script's compiler cannot be found.
-    #[error("cannot find the compiler behind {}", .0.display())]
-    NoCompiler(PathBuf),
-}
-
-/// What a wrapper script adds to the user's words: which of two options wins depends on their order.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct WrapperOptions {
-    /// In front of them.
-    pub before: Vec<OsString>,
-    /// Behind them.
-    pub after: Vec<OsString>,
-}
-
-impl WrapperOptions {
-    /// Whether there are none.
-    pub fn is_empty(&self) -> bool {
-        self.before.is_empty() && self.after.is_empty()
-    }
-}
-
-/// Stands for the user's words when a script is asked.
-const MARK: &str = "ICECC_WORDS_OF_THE_USER";
-
-/// Whether a compiler is a script. What cannot be read is none to us; the compile itself will tell.
-pub fn is_script(compiler: &Path) -> bool {
-    let mut start = Vec::new();
-    let was_read = File::open(compiler).and_then(|f| f.take(2).read_to_end(&mut start));
-    was_read.is_ok() && start == b"#!"
-}
-
-/// The options that a wrapper script adds to those of the compiler it runs (improvement 12): `-m32` of
-/// `exec gcc -m32 "$@"`. Servers run the compiler, not the script, so they must be part of the job.
-///
-/// None for anything but a script; costs four or five runs for one. `path` is the value of PATH.
-pub fn wrapper_options(compiler: &Path, path: &OsStr) -> Result<WrapperOptions, WrapperError> {
-    if !is_script(compiler) {
-        return Ok(WrapperOptions::default());
-    }
-    let script = Driver::new(compiler);
-    let no_compiler = || WrapperError::NoCompiler(compiler.to_path_buf());
-    let word = script.collect_gcc().ok_or_else(no_compiler)?;
-    let real = find::compiler(&word, path, Path::new("/proc/self/exe")).map_err(|_| no_compiler())?;
-    let real = Driver::new(&real);
-    let none = WrapperOptions::default();
-    let (mut plain, _) = real.collected(&none).ok_or_else(|| WrapperError::Silent(real.path.clone()))?;
-    let (all, mark) = script.collected(&none).ok_or_else(|| WrapperError::Silent(compiler.to_path_buf()))?;
-    let mut added = WrapperOptions::default();
-    for (at, option) in all.iter().cloned().enumerate() {
-        if let Some(known) = plain.iter().position(|p| *p == option) {
-            plain.swap_remove(known);
-        } else if at < mark {
-            added.before.push(option);
-        } else {
-            added.after.push(option);
-        }
-    }
-    // What the driver itself derives, as -march from -m32, stands behind the words too, but must not win over the user's.
-    let mut given = added.clone();
-    given
-        .after
-        .retain(|option| !option.as_bytes().starts_with(b"-march=") && !option.as_bytes().starts_with(b"-mtune="));
-    let proven = |options: &WrapperOptions| real.collected(options).is_some_and(|(words, _)| words == all);
-    [given, added].into_iter().find(proven).ok_or_else(|| WrapperError::Silent(compiler.to_path_buf()))
-}
-
-/// The words of a line like `'-m32' '-D' 'A=b c'`; a backslash outside quotes makes the next byte literal.
-fn quoted_words(line: &[u8]) -> Vec<OsString> {
+/// The words of a line like `'-m32' '-D' 'A=b c'`, or of clang's `"-triple" "x"`; a backslash outside single quotes makes the next
+/// byte literal.
+pub(crate) fn quoted_words(line: &[u8]) -> Vec<OsString> {
     let mut words = Vec::new();
     let mut word: Option<Vec<u8>> = None;
-    let mut is_quoted = false;
+    let mut quote = None;
     let mut bytes = line.iter();
     while let Some(&b) = bytes.next() {
-        match b {
-            b'\'' => {
-                is_quoted = !is_quoted;
+        match (b, quote) {
+            (b'\'' | b'"', None) => {
+                quote = Some(b);
                 word.get_or_insert_default();
             }
-            b'\\' if !is_quoted => word.get_or_insert_default().extend(bytes.next()),
-            b' ' if !is_quoted => words.extend(word.take().map(OsString::from_vec)),
-            b => word.get_or_insert_default().push(b),
+            (b, Some(open)) if b == open => quote = None,
+            (b'\\', None | Some(b'"')) => word.get_or_insert_default().extend(bytes.next()),
+            (b' ', None) => words.extend(word.take().map(OsString::from_vec)),
+            (b, _) => word.get_or_insert_default().push(b),
         }
     }
     words.extend(word.map(OsString::from_vec));
     words
+}
+
+/// How a driver would compile some words, by its own account.
+pub(crate) struct Account {
+    pub(crate) kind: Kind,
+    /// Itself, as it was called.
+    compiler: OsString,
+    /// gcc: the options it collected, its defaults included. clang: those of its inner program, but for header folders.
+    pub(crate) words: Vec<OsString>,
+}
+
+impl Account {
+    /// Its file. `path` is the value of PATH.
+    pub(crate) fn compiler(&self, path: &OsStr) -> Option<PathBuf> {
+        find::compiler(&self.compiler, path, Path::new("/proc/self/exe")).ok()
+    }
 }
 
 /// Variables that would make a driver look elsewhere than it does in an environment.
@@ -230,23 +176,26 @@ impl Driver {
         self.line("-print-resource-dir").map(PathBuf::from).filter(|p| p.is_absolute())
     }
 
-    /// The options that gcc collects for a plain `-c` with some `around` it, its defaults included; and where among them the user's words would be.
-    fn collected(&self, around: &WrapperOptions) -> Option<(Vec<OsString>, usize)> {
-        let mark = format!("-D{MARK}");
-        let asked = ["-###", &mark, "-c", "-x", "c", "/dev/null", "-o", "/dev/null"].map(OsString::from);
-        let words: Vec<&OsString> = around.before.iter().chain(&asked).chain(&around.after).collect();
-        let out = self.run(&words, b"").ok()?;
-        let line = out.stderr.split(|b| *b == b'\n').find_map(|l| l.strip_prefix(b"COLLECT_GCC_OPTIONS="))?;
-        let mut words = quoted_words(line);
-        // gcc shows `-DX` as two words.
-        let is_mark =
-            |word: &OsString| word.as_bytes().strip_prefix(b"-D").unwrap_or(word.as_bytes()) == MARK.as_bytes();
-        let mut at = words.iter().position(is_mark)?;
-        if words.remove(at) == *MARK {
-            at = at.checked_sub(1)?;
-            words.remove(at);
+    /// How it would compile `words`. Neither gcc nor clang writes anything when asked so.
+    pub(crate) fn account(&self, words: &[&OsStr]) -> Option<Account> {
+        let asked: Vec<&OsStr> = iter::once(OsStr::new("-###")).chain(words.iter().copied()).collect();
+        let out = self.run(&asked, b"").ok()?;
+        let mut lines = out.stderr.split(|b| *b == b'\n');
+        let tail = |start: &[u8]| lines.clone().find_map(|line| line.strip_prefix(start));
+        if let Some(options) = tail(b"COLLECT_GCC_OPTIONS=") {
+            let compiler = OsStr::from_bytes(tail(b"COLLECT_GCC=")?).to_os_string();
+            return Some(Account { kind: Kind::Gcc, compiler, words: quoted_words(options) });
         }
-        Some((words, at))
+        let is_inner = |words: &Vec<OsString>| words.get(1).is_some_and(|word| word == "-cc1");
+        let mut words = lines.find_map(|line| Some(quoted_words(line)).filter(is_inner))?;
+        let compiler = words.remove(0);
+        // Where it looks for headers, which a driver words by the path that it was called by: nothing that an object depends on.
+        while let Some(at) =
+            words.iter().position(|word| word == "-internal-isystem" || word == "-internal-externc-isystem")
+        {
+            words.drain(at..words.len().min(at + 2));
+        }
+        Some(Account { kind: Kind::Clang, compiler, words })
     }
 
     fn verbose(&self) -> String {
@@ -271,6 +220,9 @@ impl Driver {
         for name in MISLEADING {
             command.env_remove(name);
         }
+        // A wrapper may lead to a client of ours. Only the compiler's own answer is wanted: a client that asked the wrapper again
+        // would not come to an end.
+        command.env("ICECC", "disable");
         let mut child = command.spawn()?;
         if let Some(mut stdin) = child.stdin.take() {
             // A few bytes; whoever doesn't read them shows it by the answer.
@@ -283,42 +235,11 @@ impl Driver {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::fs;
-    use std::os::unix::fs::PermissionsExt;
 
     #[test]
     fn words_in_quotes() {
         let words = quoted_words(br"'-m32' '-DX='\''a b'\''' '' '-c'");
         assert_eq!(words, ["-m32", "-DX='a b'", "", "-c"]);
-    }
-
-    #[test]
-    fn e6_a_scripts_own_options_are_told() {
-        let path = OsStr::new("/usr/bin");
-        let Some(gcc) = find::program(OsStr::new("gcc"), path) else {
-            eprintln!("skipped: no /usr/bin/gcc");
-            return;
-        };
-        let dir = tempfile::tempdir().unwrap();
-        let script = |name: &str, text: String| {
-            let path = dir.path().join(name);
-            fs::write(&path, text).unwrap();
-            fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
-            path
-        };
-        let plain = script("plain", format!("#!/bin/sh\nexec {} \"$@\"\n", gcc.display()));
-        assert!(wrapper_options(&plain, path).unwrap().is_empty());
-        let adds = script("adds", format!("#!/bin/sh\nexec {} -fwrapv -DA='b c' \"$@\"\n", gcc.display()));
-        let added = wrapper_options(&adds, path).unwrap();
-        assert_eq!(
-            (added.before.as_slice(), added.after.len()),
-            (&["-fwrapv", "-D", "A=b c"].map(OsString::from)[..], 0)
-        );
-        let wins = script("wins", format!("#!/bin/sh\nexec {} -m32 \"$@\" -O2\n", gcc.display()));
-        let added = wrapper_options(&wins, path).unwrap();
-        assert_eq!((added.before.as_slice(), added.after.as_slice()), (&["-m32".into()][..], &["-O2".into()][..]));
-        assert!(wrapper_options(&gcc, path).unwrap().is_empty());
-        let other = script("other", "#!/bin/sh\nexit 0\n".to_string());
-        assert!(matches!(wrapper_options(&other, path), Err(WrapperError::NoCompiler(_))));
+        assert_eq!(quoted_words(br#" "/x/clang" "-cc1" "a\"b" -D'"'"#), ["/x/clang", "-cc1", "a\"b", "-D\""]);
     }
 }

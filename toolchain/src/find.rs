@@ -123,8 +123,8 @@ fn leads_to(link: &Path, names: &[&str]) -> bool {
     chain(link).iter().skip(1).any(|name| names.iter().any(|wanted| name == wanted))
 }
 
-/// A link, or, as in some installations, a copy or hard link of ccache under a compiler's name.
-fn is_ccache(path: &Path, search_path: &OsStr) -> bool {
+/// A link, or, as in some installations, a copy or hard link of ccache under a compiler's name. `search_path` is the value of PATH.
+pub fn is_ccache(path: &Path, search_path: &OsStr) -> bool {
     if leads_to(path, &["ccache"]) {
         return true;
     }

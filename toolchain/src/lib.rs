@@ -5,7 +5,7 @@
 //! disk ([`store`]).
 //!
 //! Out of scope: sockets, namespaces and the decision when an environment is sent, verified or evicted. Only [`driver`] starts
-//! programs: the compilers that are to be packed, to ask them; only the compressors start threads, and end them. Errors stand
+//! programs: the compilers that are to be packed, to ask them ([`wrapper`]: what a script adds to one); only the compressors start threads, and end them. Errors stand
 //! beside the operations.
 
 #![forbid(unsafe_code)]
@@ -24,3 +24,4 @@ pub mod program;
 pub mod spec;
 pub mod store;
 pub mod tree;
+pub mod wrapper;

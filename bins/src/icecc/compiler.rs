@@ -2,8 +2,9 @@
 
 use super::remembered;
 use ice_core::cmdline::{Family, Reason, RemoteJob, response};
-use ice_toolchain::driver::{self, Driver};
+use ice_toolchain::driver::{Driver, Kind};
 use ice_toolchain::info::CompilerInfo;
+use ice_toolchain::wrapper::{self, WrapperOptions};
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::Path;
@@ -24,34 +25,76 @@ pub(super) fn resolve(program: &Path, job: &mut RemoteJob) -> Result<(), Reason>
     Ok(())
 }
 
-/// `words` with what a script that stands for the compiler puts around them (`spec/environments.md` 10.1 no. 12): servers run
+/// `words` with what a wrapper that stands for the compiler puts around them (`spec/environments.md` 10.1 no. 12): servers run
 /// the compiler behind it.
-pub(super) fn unwrapped(program: &Path, path: &OsStr, words: &[Vec<u8>]) -> Result<Option<Vec<Vec<u8>>>, Reason> {
-    if !driver::is_script(program) {
+pub(super) fn unwrapped(
+    program: &Path,
+    family: Family,
+    path: &OsStr,
+    words: &[Vec<u8>],
+) -> Result<Option<Vec<Vec<u8>>>, Reason> {
+    let is_script = wrapper::is_script(program);
+    if !is_script && !is_wrapper(program, path) {
         return Ok(None);
     }
+    let kind = if family == Family::Clang { Kind::Clang } else { Kind::Gcc };
+    let ask = || told(program, path, kind);
     // Also that it cannot be told is remembered.
-    let answer = remembered::answer(program, &[OsStr::new("options of the script"), path], || {
-        Some(match driver::wrapper_options(program, path) {
-            Ok(options) => {
-                let around = options.before.iter().chain(&options.after).map(|word| word.as_bytes().to_vec());
-                std::iter::once(options.before.len().to_string().into_bytes()).chain(around).collect()
-            }
-            Err(err) => {
-                log::debug!("{}", crate::exit::chain(&err));
-                Vec::new()
-            }
-        })
-    });
-    let answer = answer.unwrap_or_default();
-    let (count, around) = answer.split_first().ok_or(Reason::Wrapper)?;
-    let count: usize = std::str::from_utf8(count).ok().and_then(|n| n.parse().ok()).ok_or(Reason::Wrapper)?;
-    let (before, after) = around.split_at_checked(count).ok_or(Reason::Wrapper)?;
-    // The script gives them to the preprocessor as well, so that it gets them twice.
-    if around.iter().any(|word| is_not_idempotent(word)) {
+    let known = remembered::answer(program, &[OsStr::new("options of the wrapper"), path], || Some(ask()));
+    let known = known.as_deref().and_then(options);
+    let options = if is_script && wrapper::is_constant_script(program) {
+        known
+    } else {
+        // They may depend on the words, on variables or on other files.
+        let fits = |options: &WrapperOptions| wrapper::is_proven(program, path, options, words);
+        known.filter(fits).or_else(|| options(&ask()).filter(fits))
+    };
+    let Some(WrapperOptions { before, after }) = options else {
+        let text = format!("{} is a wrapper whose options cannot be told: its jobs are built here", program.display());
+        if log::log_enabled!(log::Level::Warn) && remembered::is_news(program, &text) {
+            log::warn!("{text}");
+        }
+        return Err(Reason::Wrapper);
+    };
+    let bytes = |words: Vec<OsString>| words.into_iter().map(OsString::into_vec).collect::<Vec<_>>();
+    let (before, after) = (bytes(before), bytes(after));
+    // The wrapper gives them to the preprocessor as well, so that it gets them twice.
+    if before.iter().chain(&after).any(|word| is_not_idempotent(word)) {
         return Err(Reason::Wrapper);
     }
-    Ok((!around.is_empty()).then(|| [before, words, after].concat()))
+    let is_empty = before.is_empty() && after.is_empty();
+    Ok((!is_empty).then(|| [&before, words, &after].concat()))
+}
+
+/// Whether a program is none of the compilers but runs one.
+fn is_wrapper(program: &Path, path: &OsStr) -> bool {
+    let answer = remembered::answer(program, &[OsStr::new("is a wrapper"), path], || {
+        let is_wrapper = wrapper::is_wrapper(program, path)?;
+        Some(if is_wrapper { vec![b"yes".to_vec()] } else { Vec::new() })
+    });
+    answer.is_some_and(|answer| !answer.is_empty())
+}
+
+/// What [`options`] reads: how many words stand before the user's, and all of them. Empty: it cannot be told.
+fn told(program: &Path, path: &OsStr, kind: Kind) -> Vec<Vec<u8>> {
+    match wrapper::wrapper_options(program, path, kind) {
+        Ok(options) => {
+            let around = options.before.iter().chain(&options.after).map(|word| word.as_bytes().to_vec());
+            std::iter::once(options.before.len().to_string().into_bytes()).chain(around).collect()
+        }
+        Err(err) => {
+            log::debug!("{}", crate::exit::chain(&err));
+            Vec::new()
+        }
+    }
+}
+
+fn options(told: &[Vec<u8>]) -> Option<WrapperOptions> {
+    let (count, around) = told.split_first()?;
+    let count = std::str::from_utf8(count).ok()?.parse().ok()?;
+    let (before, after) = around.split_at_checked(count)?;
+    let words = |words: &[Vec<u8>]| words.iter().map(|word| OsString::from_vec(word.clone())).collect();
+    Some(WrapperOptions { before: words(before), after: words(after) })
 }
 
 /// Whether an option means something else when it is given twice, or when it was looked at through the script.

@@ -236,7 +236,7 @@ fn input_path(task: &Task, job: &RemoteJob) -> PathBuf {
 /// The job, if the command line can be compiled elsewhere; otherwise the log says why not.
 fn judge(task: &Task, driver: Driver, words: &[Vec<u8>], variables: &Variables) -> Option<RemoteJob> {
     let driver = Driver { family: family(task, driver), ..driver };
-    let unwrapped = match compiler::unwrapped(&task.program, &variables.path, words) {
+    let unwrapped = match compiler::unwrapped(&task.program, driver.family, &variables.path, words) {
         Ok(unwrapped) => unwrapped,
         Err(reason) => {
             log_reason(reason, task.program.as_os_str().as_bytes());

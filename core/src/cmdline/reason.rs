@@ -93,7 +93,7 @@ impl Reason {
             Self::Modules => "precompiled headers or modules, building locally",
             Self::SplitDwarfName => "split debug information without suffix, building locally",
             Self::TargetUnknown => "compiler does not tell its target, building locally",
-            Self::Wrapper => "compiler is a script whose options cannot be told, building locally",
+            Self::Wrapper => "compiler is a wrapper whose options cannot be told, building locally",
             Self::NativeUnknown => "compiler does not tell its native options, building locally",
         }
     }
