@@ -63,6 +63,8 @@ for name in cc c++ gcc g++ clang clang++; do
     ln -sf "$up/bin/icecc" "$to/$links/$name"
     [ $bin_links = no ] || ln -sf icecc "$to/bin/$name"
 done
+# On this machine, only those of compilers that are here; what another one has is not known.
+[ -n "$destdir" ] || "$to/bin/icecc" --update-links
 
 for page in "$root"/scripts/man/*.[17]; do
     section=$to/share/man/man${page##*.}

@@ -26,6 +26,8 @@ trap 'exit 130' INT TERM
 chmod 755 "$tree"
 "$root/scripts/install.sh" --prefix /usr --debian --destdir "$tree" ${programs:+--programs "$programs"}
 strip --strip-unneeded "$tree"/usr/bin/* "$tree"/usr/sbin/*
+# They are made for the compilers of each machine.
+rm "$tree"/usr/lib/icecc/bin/*
 gzip -9n "$tree"/usr/share/man/man?/*
 # Not a conffile: dpkg would ask about one that was edited for 1.4. It is copied where there is none.
 mkdir -p "$tree/usr/share/icecream-rs" "$tree/usr/share/doc/icecream-rs" "$tree/DEBIAN"
@@ -33,6 +35,7 @@ mv "$tree/etc/icecc/icecc.conf" "$tree/usr/share/icecream-rs"
 rmdir "$tree/etc/icecc"
 cp "$root/README.md" "$root/CHANGELOG.md" "$root"/LICENSE-* "$tree/usr/share/doc/icecream-rs"
 (cd "$tree" && find etc -type f | sed 's|^|/|' | sort) >"$tree/DEBIAN/conffiles"
+install -m 644 "$root/scripts/debian/triggers" "$tree/DEBIAN"
 for name in postinst prerm postrm; do install -m 755 "$root/scripts/debian/$name" "$tree/DEBIAN/$name"; done
 architecture=$(dpkg --print-architecture)
 # The newest symbols of the C library that the programs want.

@@ -193,6 +193,29 @@ fn log_has(output: &Output, line: &str) -> bool {
 }
 
 #[test]
+fn links_are_made_for_compilers_that_are_here() {
+    let bench = Bench::new();
+    let folder = bench.path("links");
+    let update = |words: &[&str]| {
+        let mut command = bench.icecc(&["--update-links"]);
+        command.args(words).arg("links").env("PATH", bench.path("bin"));
+        let done = command.output().unwrap();
+        assert!(done.status.success(), "{done:?}");
+        text(&done.stdout)
+    };
+    assert!(update(&["--dry-run"]).starts_with("would be made links/gcc -> "));
+    assert!(!folder.exists());
+    assert!(update(&[]).starts_with("made links/gcc -> "));
+    assert_eq!(update(&[]), "");
+    let through = bench.command(&folder.join("gcc")).args(["-c", "a.c", "-o", "x.o"]).env("ICECC", "disable").output();
+    assert!(through.unwrap().status.success());
+    assert_eq!(bench.read("x.o"), "object:int x;\n");
+    std::fs::remove_file(bench.path("bin/gcc")).unwrap();
+    assert_eq!(update(&[]), "removed links/gcc: no gcc in PATH\n");
+    assert_eq!(std::fs::read_dir(folder).unwrap().count(), 0);
+}
+
+#[test]
 fn without_daemon_it_is_the_compiler() {
     let bench = Bench::new();
     let good = bench.icecc(&["gcc", "-c", "a.c", "-o", "x.o"]).output().unwrap();

@@ -12,6 +12,7 @@ mod elf;
 mod environment;
 pub mod files;
 mod help;
+mod links;
 mod local;
 mod locks;
 mod log;
@@ -394,6 +395,9 @@ fn own_option(role: Role, words: &[OsString], variables: &Variables, own_exe: &P
             Err(build_native::run(words.get(1..).unwrap_or_default(), variables, own_exe))
         }
         Some(b"--inspect-env") if role == Role::Icecc => inspect_env(words.get(1..).unwrap_or_default()),
+        Some(b"--update-links") if role == Role::Icecc => {
+            links::run(words.get(1..).unwrap_or_default(), &variables.path, own_exe).map(|()| Some(0))
+        }
         Some([b'-', ..]) => {
             let word = words.first().map(|word| word.to_string_lossy().into_owned()).unwrap_or_default();
             Err(Failure::new(format!("unknown option {word}")).hint("--help lists the options"))
