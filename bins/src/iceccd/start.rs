@@ -1,9 +1,9 @@
 //! From a command line to a running daemon, in the order of `spec/daemon.md` 2; differences are explained where they stand.
 
 use std::ffi::OsString;
-use std::fs::{self, DirBuilder, File, OpenOptions, Permissions};
+use std::fs::{DirBuilder, File, OpenOptions, Permissions};
 use std::io;
-use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt, fchown};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::thread;
@@ -22,7 +22,7 @@ use ice_toolchain::archive::{UnpackLimits, unpack};
 use ice_toolchain::digest::{self, NameCheck};
 use ice_toolchain::store::Store;
 use log::{error, info, warn};
-use nix::fcntl::{Flock, FlockArg};
+use nix::fcntl::{Flock, FlockArg, OFlag};
 use nix::unistd::{Gid, Uid};
 use parking_lot::Mutex;
 
@@ -223,43 +223,44 @@ fn to_stderr(options: &Options) -> Result<Log, Failure> {
     logging::start(Target::Stderr, options.level, Prefix::Service).map_err(|e| Failure::from_error(&e))
 }
 
-/// A folder of the daemon's user, 0755. Failures show when it is used.
+/// A folder of the daemon's user, 0755, where nobody but root makes any. Failures show when it is used.
 fn own_folder(path: &Path, options: &Options) {
     let _ = DirBuilder::new().recursive(true).mode(0o755).create(path);
-    give_away(path, options);
-}
-
-fn give_away(path: &Path, options: &Options) {
     let (uid, gid) = (Uid::from_raw(options.account.uid), Gid::from_raw(options.account.gid));
     let _ = nix::unistd::chown(path, Some(uid), Some(gid));
 }
 
 /// The folder of the environments must belong to the daemon's user (1.4 fails here too, with less words).
+///
+/// Anybody may write where it lies by default. So what is given away and changed is the folder that was opened, whatever its name
+/// means a moment later; a new one is opened only if its name leads to it without a link.
 fn make_base(base: &Path, options: &Options, root: bool) -> Result<(), Failure> {
     let cannot = |what: &str, e: io::Error| Failure::new(format!("cannot {what} {}: {e}", base.display()));
-    if !base.is_dir() {
-        DirBuilder::new().recursive(true).mode(0o755).create(base).map_err(|e| cannot("make", e))?;
-        if root {
-            give_away(base, options);
-        }
-    }
-    let owner = fs::metadata(base).map_err(|e| cannot("read", e))?.uid();
     let wanted = options.account.uid;
-    // Root of a user namespace that lacks the account stays what it is.
-    if owner != wanted && owner != Uid::effective().as_raw() || root && owner == 0 && wanted_is_mapped(base, options) {
+    let mut above = DirBuilder::new();
+    above.recursive(true).mode(0o755).create(base.parent().unwrap_or(base)).map_err(|e| cannot("make", e))?;
+    let is_new = match DirBuilder::new().mode(0o755).create(base) {
+        Err(e) if e.kind() != io::ErrorKind::AlreadyExists => return Err(cannot("make", e)),
+        made => made.is_ok(),
+    };
+    let flags = if is_new { OFlag::O_DIRECTORY | OFlag::O_NOFOLLOW } else { OFlag::O_DIRECTORY };
+    let folder = OpenOptions::new().read(true).custom_flags(flags.bits()).open(base).map_err(|e| cannot("open", e))?;
+    let owner = || folder.metadata().map(|m| m.uid()).map_err(|e| cannot("read", e));
+    if root && is_new && owner()? == Uid::effective().as_raw() {
+        // Root of a user namespace that lacks the account stays what it is.
+        let _ = fchown(&folder, Some(wanted), Some(options.account.gid));
+    }
+    let owner = owner()?;
+    if owner != wanted && owner != Uid::effective().as_raw() || root && owner == 0 && is_mapped(wanted) {
         let hint = format!("give it to uid {wanted}, or name another folder by -b");
         return Err(Failure::new(format!("{} belongs to uid {owner}", base.display())).hint(hint));
     }
-    fs::set_permissions(base, Permissions::from_mode(0o775)).map_err(|e| cannot("set the mode of", e))
+    folder.set_permissions(Permissions::from_mode(0o775)).map_err(|e| cannot("set the mode of", e))
 }
 
-/// Whether the account exists in this user namespace: asked of the kernel without changing anything.
-fn wanted_is_mapped(base: &Path, options: &Options) -> bool {
-    let probe = base.join(".owner");
-    let mapped = File::create(&probe).is_ok()
-        && nix::unistd::chown(&probe, Some(Uid::from_raw(options.account.uid)), None).is_ok();
-    let _ = fs::remove_file(&probe);
-    mapped
+/// Whether a user exists in this user namespace: asked of the kernel with a file that has no name.
+fn is_mapped(uid: u32) -> bool {
+    ice_sandbox::channel::memory().is_ok_and(|file| fchown(&file, Some(uid), None).is_ok())
 }
 
 /// One daemon per folder: a second one would take environments away under the first one's jobs.

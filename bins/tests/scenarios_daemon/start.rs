@@ -3,6 +3,7 @@
 use std::fs;
 use std::io::Read;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::os::unix::fs::{MetadataExt, symlink};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
@@ -99,12 +100,17 @@ fn d04_a_base_dir_of_somebody_else() {
     let mut command = place.daemon();
     command.arg("-b").arg(owned);
     refused(command, owned);
+    // A link where a daemon of root's might write.
+    let victim = place.path("victim");
+    fs::write(&victim, "of root").unwrap();
+    symlink(&victim, strange.join(".owner")).unwrap();
     for owner in [0, STRANGER] {
         let Some((mut command, _)) = place.daemon_by_root("icecc") else { return };
         give(&strange, owner);
         command.arg("-b").arg(&strange);
         refused(command, &strange);
         assert_eq!(mode(&strange), 0o755, "changed all the same");
+        assert_eq!((fs::read(&victim).unwrap(), fs::metadata(&victim).unwrap().uid()), (b"of root".to_vec(), 0));
     }
 }
 
