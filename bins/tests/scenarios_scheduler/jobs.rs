@@ -98,12 +98,17 @@ fn s30_reports_that_are_wrong() {
         scheduler.until_log("that job isn't handled by 127.0.0.1");
         scheduler.until_log("job ID not present 99");
         assert!(scheduler.text().command("listjobs").contains(&format!(" {job} WAIT sub:s on:h a.c\n")));
+        // 1.4 throws the sender out. Ours does not: a host repeats what its clients tell it, and they may be anybody.
+        let judged = |sender: &mut Daemon| match scheduler.is_ours() {
+            true => assert_eq!(sender.fence(), []),
+            false => assert!(sender.is_closed_within(LIMIT)),
+        };
         other.done(job, 1, 1);
-        assert!(other.is_closed_within(LIMIT));
+        judged(&mut other);
         scheduler.until_log(&format!("the server isn't the same for job {job}"));
         let mut stranger = scheduler.host(Setup::new("stranger"));
         stranger.done_at_home(job, 1);
-        assert!(stranger.is_closed_within(LIMIT));
+        judged(&mut stranger);
         scheduler.until_log(&format!("the submitter isn't the same for job {job}"));
         assert!(scheduler.text().command("listjobs").contains(&format!(" {job} WAIT sub:s on:h a.c\n")));
     });

@@ -11,7 +11,7 @@ use super::monitor::{asked, environment_list, last_three, lost};
 use super::need::{Asker, Need, NeedId};
 use super::queue::Lane;
 use super::speed::adjusted_size;
-use super::{CloseReason, Note, Scheduler};
+use super::{Note, Scheduler};
 use crate::ids::{ClientId, HostId, JobId};
 use crate::job::Language;
 use crate::level::Level;
@@ -214,7 +214,8 @@ impl Scheduler {
                 false => Note::WrongServer { job: id, server: known, sender: name },
                 true => Note::WrongSubmitter { job: id, submitter: known, sender: name },
             });
-            self.host_left(sender, Some(CloseReason::NotItsJob));
+            // 1.4 ends the sender. But a host reports what its clients tell it: whoever can connect to it and knows the number of
+            // another host's job could have it thrown out, with all its jobs.
             return;
         }
         if !old {

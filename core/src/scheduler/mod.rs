@@ -171,8 +171,6 @@ pub enum CloseReason {
     Replaced,
     /// END.
     SaidEnd,
-    /// It reported the end of a job that it does not have.
-    NotItsJob,
     /// No sign of life.
     Silent,
     /// `removecs` or `blockcs`.
