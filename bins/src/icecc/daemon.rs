@@ -1,5 +1,6 @@
 //! The connection to the daemon of this host (`spec/client.md` D.0).
 
+use super::owner;
 use ice_core::limits;
 use ice_core::message::Message;
 use ice_core::version::Version;
@@ -34,17 +35,33 @@ pub(super) fn connect(test_socket: Option<&Path>) -> Result<Conn, NoDaemon> {
             NoDaemon::TestSocket
         });
     }
-    let home = env::var_os("HOME").map(|home| PathBuf::from(home).join(".iceccd.socket"));
-    for path in SOCKETS.iter().map(PathBuf::from).chain(home) {
-        match dial::unix(&path, Version::TO_CLIENT, deadline()) {
+    // Only root can let somebody make these.
+    for path in SOCKETS {
+        match dial::unix(Path::new(path), Version::TO_CLIENT, deadline()) {
             Ok(conn) => return Ok(conn),
             Err(err) => log::debug!("{}", crate::exit::chain(&err)),
         }
     }
-    dial::tcp("127.0.0.1", PORT, Version::TO_CLIENT, deadline()).map_err(|err| {
+    // The folder may be another user's (`sudo` keeps HOME), and the port be taken by anybody while no daemon runs.
+    let home = env::var_os("HOME").map(|home| PathBuf::from(home).join(".iceccd.socket"));
+    if let Some(path) = home {
+        match dial::unix(&path, Version::TO_CLIENT, deadline()) {
+            Ok(conn) => match owner::check(&conn) {
+                Ok(()) => return Ok(conn),
+                Err(err) => log::warn!("{} is passed over: {}", path.display(), crate::exit::chain(&err)),
+            },
+            Err(err) => log::debug!("{}", crate::exit::chain(&err)),
+        }
+    }
+    let conn = dial::tcp("127.0.0.1", PORT, Version::TO_CLIENT, deadline()).map_err(|err| {
         log::warn!("no local daemon found: {}", crate::exit::chain(&err));
         NoDaemon::Absent
-    })
+    })?;
+    owner::check(&conn).map_err(|err| {
+        log::warn!("no local daemon found: at port {PORT}, {}", crate::exit::chain(&err));
+        NoDaemon::Absent
+    })?;
+    Ok(conn)
 }
 
 /// Says good-bye and waits a moment for the daemon to close.

@@ -18,6 +18,7 @@ mod locks;
 mod log;
 mod output;
 mod preprocess;
+mod owner;
 mod probe;
 mod remembered;
 mod remote;
