@@ -4,6 +4,7 @@
 //! then [`remote`] tries, and [`local`] does what is left. Decisions about command lines and failures are `ice_core`'s.
 
 mod archive;
+mod budget;
 mod build_native;
 mod ccache;
 mod compiler;

@@ -1,5 +1,6 @@
 //! The shell of [`Submission`]: one thread polls daemon, compile server and preprocessor, and carries out what the machine says.
 
+use super::budget::Budget;
 use super::output::{Incoming, print};
 use super::preprocess::Preprocessor;
 use super::probe::Probe;
@@ -81,6 +82,7 @@ pub(super) fn run(
         clock,
         streaming: false,
         piece: PIECE_FIRST,
+        source_time: Budget::new(Submission::source_patience()),
         last_piece: None,
         probe: None,
         arrived: Vec::new(),
@@ -106,6 +108,8 @@ struct Flow<'a> {
     streaming: bool,
     /// How much of it makes the next message.
     piece: usize,
+    /// How long the server may let us wait with it.
+    source_time: Budget,
     /// The end of it, which leaves together with END.
     last_piece: Option<Message>,
     probe: Option<Probe>,
@@ -164,7 +168,7 @@ impl Flow<'_> {
                     _ => Trouble::SourceNotSent,
                 };
                 let messages: Vec<Message> = self.last_piece.take().into_iter().chain([message]).collect();
-                if self.tell_server(&messages).is_err() {
+                if self.tell_source(&messages).is_err() {
                     // Why it does not read may stand in its last words.
                     self.hear_server();
                     self.handle(Input::Failed(trouble));
@@ -205,11 +209,8 @@ impl Flow<'_> {
         }
     }
 
-    fn tell_server(&mut self, messages: &[Message]) -> Result<(), ConnError> {
-        match &mut self.server {
-            Some(server) => server.send_all(messages, Deadline::after(Step::Send, limits::SEND)),
-            None => Err(ConnError::Closed),
-        }
+    fn tell_source(&mut self, messages: &[Message]) -> Result<(), ConnError> {
+        tell(&mut self.server, messages, &mut self.source_time)
     }
 
     fn dial(&mut self, host: &Text, port: u16) {
@@ -244,16 +245,17 @@ impl Flow<'_> {
                 self.archives.open_gzip(self.test_socket)?
             }
         };
+        let mut time = Budget::new(Submission::environment_patience());
         let mut messages = vec![Message::TransferEnv(target)];
         let mut piece = vec![0; limits::CHUNK_PLAIN];
         loop {
             let n = read_full(&mut archive, &mut piece).map_err(|_| Trouble::Archive)?;
             if n == 0 {
                 messages.push(Message::End);
-                return self.tell_server(&messages).map_err(|_| Trouble::EnvNotSent);
+                return tell(&mut self.server, &messages, &mut time).map_err(|_| Trouble::EnvNotSent);
             }
             messages.push(self.chunk(piece.get(..n).unwrap_or_default()).ok_or(Trouble::EnvNotSent)?);
-            self.tell_server(&messages).map_err(|_| Trouble::EnvNotSent)?;
+            tell(&mut self.server, &messages, &mut time).map_err(|_| Trouble::EnvNotSent)?;
             messages.clear();
             self.look_at_preprocessor().map_err(|_| Trouble::SourceUnreadable)?;
         }
@@ -280,7 +282,7 @@ impl Flow<'_> {
             Err(_) => return self.handle(Input::Failed(Trouble::SourceUnreadable)),
         }
         self.streaming = true;
-        if self.tell_server(&messages).is_err() {
+        if self.tell_source(&messages).is_err() {
             self.handle(Input::Failed(Trouble::HeaderNotSent));
         }
     }
@@ -307,7 +309,7 @@ impl Flow<'_> {
     fn send_piece(&mut self) -> io::Result<()> {
         let bytes = self.preprocessor.spool.take(self.piece)?;
         self.piece = (self.piece * 2).min(PIECE_MAX);
-        let sent = self.chunk(&bytes).is_some_and(|chunk| self.tell_server(&[chunk]).is_ok());
+        let sent = self.chunk(&bytes).is_some_and(|chunk| self.tell_source(&[chunk]).is_ok());
         if !sent {
             // Why it does not read may stand in its last words.
             self.hear_server();
@@ -520,6 +522,12 @@ impl Flow<'_> {
         let text = without_count(said);
         result.stderr.as_bytes().windows(text.len().max(1)).any(|part| part == text).then(Vec::new)
     }
+}
+
+/// Sends to the server, if there is one, in the time that is left for such things.
+fn tell(server: &mut Option<Conn>, messages: &[Message], time: &mut Budget) -> Result<(), ConnError> {
+    let server = server.as_mut().ok_or(ConnError::Closed)?;
+    time.spend(|deadline| server.send_all(messages, deadline))
 }
 
 /// Messages of clang without the line that counts them.

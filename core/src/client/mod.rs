@@ -36,6 +36,10 @@ mod wait {
     pub(super) const USE_CS: Duration = Duration::from_secs(240);
     pub(super) const USE_CS_NICE: Duration = Duration::from_secs(3600);
     pub(super) const DIAL: Duration = Duration::from_secs(10 + 15);
+    /// All writes of an environment together: longer than that no server of ours unpacks it.
+    pub(super) const ENVIRONMENT: Duration = Duration::from_secs(600);
+    /// All writes of a source together: a server that is busy takes it at once, into a file.
+    pub(super) const SOURCE: Duration = Duration::from_secs(120);
     pub(super) const VERIFY: Duration = Duration::from_secs(60);
     pub(super) const OBJECT_MESSAGE: Duration = Duration::from_secs(40);
     /// Silence before the server is asked whether it is there.
@@ -222,6 +226,16 @@ impl Submission {
         wait::OBJECT_MESSAGE
     }
 
+    /// How long the server may let us wait with an environment, in all.
+    pub const fn environment_patience() -> Duration {
+        wait::ENVIRONMENT
+    }
+
+    /// The same for the source. The time that the user's preprocessor takes does not count.
+    pub const fn source_patience() -> Duration {
+        wait::SOURCE
+    }
+
     fn enter(&mut self, state: State, now: Instant, limit: Duration) {
         self.state = state;
         self.deadline = Some(now + limit);
@@ -366,7 +380,7 @@ impl Submission {
             }
         }
         self.outputs.push_back(Output::SendSource(Box::new(job)));
-        // Each write has its own deadline, and the user's preprocessor may take as long as it needs.
+        // Writes have a bound ([`Self::source_patience`]), and the user's preprocessor may take as long as it needs.
         self.enter_unbounded(State::Sending);
     }
 
