@@ -11,6 +11,9 @@ const MISSING_FILE: [&[u8]; 5] =
 
 /// Why a result is not taken.
 pub(super) fn objection(request: &Request, result: &CompileResult) -> Option<Trouble> {
+    if !(0..=255).contains(&result.status) {
+        return Some(Trouble::NotAResult); // no program ends so; 256 would be our 0, without an object
+    }
     let silent = result.stderr.is_empty() && result.stdout.is_empty();
     if result.status != 0 && result.out_of_memory != 0 {
         return Some(Trouble::OutOfMemory);

@@ -100,6 +100,15 @@ fn a_remote_compile_that_works() {
 }
 
 #[test]
+fn a_status_that_no_program_has_is_no_result() {
+    for status in [-1, 256, 512] {
+        let result = CompileResult { status, stderr: "x.c:1:1: error: no\n".into(), ..CompileResult::default() };
+        let request = Request { caret_redo: false, ..request() };
+        assert_eq!(local(&Scenario::until_result(request).result(result)), Some(&Trouble::NotAResult), "{status}");
+    }
+}
+
+#[test]
 fn the_native_environment_is_asked_for_first() {
     let ask = GetNativeEnv { compiler: "/usr/bin/gcc".into(), ..GetNativeEnv::default() };
     let native = Request { environments: Environments::Native(ask.clone()), ..request() };
