@@ -22,6 +22,8 @@ const OUT_OF_MEMORY: [&str; 8] = [
     // The driver lives, but the kernel killed what it had started.
     "Killed signal terminated program",
 ];
+/// What it looks like when the driver could not start a program, for want of processes or descriptors: the host's fault.
+const CANNOT_START: [&str; 2] = ["Resource temporarily unavailable", "Too many open files"];
 const DISK_FULL: &str = "o space left on device";
 
 /// Numbers of our own (`spec/daemon.md` 6.9).
@@ -88,6 +90,10 @@ pub fn judge(ended: &Ended, stdout: Collected, stderr: Collected) -> Outcome {
         How::Exited(0) if ended.object.is_none() => return Outcome::None(code::GENERAL, "no object was written"),
         How::Exited(0) => 0,
         How::Exited(_) | How::Signalled(_) if out_of_memory || stderr.contains(DISK_FULL) => code::OUT_OF_MEMORY,
+        // Any client builds it locally then; a status would fail the build of 1.4's.
+        How::Exited(_) if CANNOT_START.iter().any(|t| stderr.contains(t)) => {
+            return Outcome::None(code::GENERAL, "this host could not start its programs");
+        }
         How::Exited(status) => status,
         // 1.4 sends status 105 here, and the user's build fails.
         How::Signalled(_) => return Outcome::None(code::OUT_OF_MEMORY, "it was killed"),
@@ -166,6 +172,20 @@ mod tests {
         assert!(matches!(judged(&Ended { timed_out: true, ..ended(How::Signalled(9)) }), Outcome::None(..)));
         assert!(matches!(judged(&Ended { object: None, ..ended(How::Exited(0)) }), Outcome::None(..)));
         assert!(matches!(judge(&ended(How::Exited(1)), said("a\0b"), said("")), Outcome::None(..)));
+    }
+
+    #[test]
+    fn a_host_that_cannot_fork_has_no_result() {
+        for text in [
+            "gcc: fatal error: cannot execute 'cc1': vfork: Resource temporarily unavailable",
+            "g++: fatal error: cannot execute 'as': posix_spawn: Resource temporarily unavailable",
+            "clang: error: unable to execute command: Couldn't fork: Resource temporarily unavailable",
+            "gcc: fatal error: pipe: Too many open files in system",
+        ] {
+            let judged = judge(&ended(How::Exited(1)), said(""), said(text));
+            assert!(matches!(judged, Outcome::None(..)), "{text}: {judged:?}");
+        }
+        assert_eq!(result(&ended(How::Exited(0)), "warning: Too many open files").status, 0);
     }
 
     #[test]
