@@ -48,17 +48,21 @@ impl Scheduler {
         }
         let mut running = 0;
         let mut given = 0;
+        let mut dormant = 0;
         for job in &host.jobs {
             let Some(job) = self.jobs.get(job).filter(|j| j.server() == Some(id)) else {
                 return Err(format!("host {id}: job {job} is not its own"));
             };
-            running += u32::from(matches!(job.state, State::Compiling { .. }));
-            given += u32::from(job.submitter != id);
+            let begun = matches!(job.state, State::Compiling { .. });
+            running += u32::from(begun);
+            dormant += u32::from(job.dormant && !begun);
+            given += u32::from(job.submitter != id && !job.dormant);
         }
-        if running != host.running {
-            return Err(format!("host {id}: {running} jobs run, {} counted", host.running));
+        if (running, dormant) != (host.running, host.dormant) {
+            let counted = (host.running, host.dormant);
+            return Err(format!("host {id}: {running} jobs run, {dormant} are dormant, {counted:?} counted"));
         }
-        // Its own jobs may be more: what nobody else can do goes home whatever there is.
+        // Those that begin late come on top, and wait there. Its own jobs may be more: what nobody else can do goes home whatever there is.
         if given > host.slots + 1 + host.slots / 4 {
             return Err(format!("host {id}: {given} jobs of others for {} slots", host.slots));
         }

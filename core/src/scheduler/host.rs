@@ -81,6 +81,10 @@ pub(super) struct Host {
     /// Jobs it is the server of, in order of assignment.
     pub jobs: VecDeque<JobId>,
     pub running: u32,
+    /// Jobs of it that did not begin in their time, although there was a slot: they take none.
+    pub dormant: u32,
+    /// Since when there has been a slot for one more of its jobs to begin, as often as it was looked at.
+    pub free_since: Option<Instant>,
     /// When it was last given a job or ended one.
     pub moved: Instant,
     pub local: BTreeMap<u32, LocalJob>,
@@ -152,6 +156,8 @@ impl Host {
             suspect: false,
             jobs: VecDeque::new(),
             running: 0,
+            dormant: 0,
+            free_since: None,
             moved: now,
             local: BTreeMap::new(),
             asked: BTreeSet::new(),
@@ -175,7 +181,13 @@ impl Host {
 
     /// Slots taken: jobs given to it and not ended, and its own.
     pub fn busy(&self) -> u32 {
-        u32::try_from(self.jobs.len()).unwrap_or(u32::MAX).saturating_add(self.local_slots())
+        let jobs = u32::try_from(self.jobs.len()).unwrap_or(u32::MAX);
+        jobs.saturating_sub(self.dormant).saturating_add(self.local_slots())
+    }
+
+    /// Whether a job that was given to it could begin.
+    pub fn could_begin(&self) -> bool {
+        self.running.saturating_add(self.local_slots()) < self.slots
     }
 
     fn local_slots(&self) -> u32 {

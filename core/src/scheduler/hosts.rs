@@ -34,6 +34,9 @@ const BANS_MAX: usize = 64;
 const BANS_ALL_MAX: usize = 1024;
 /// A job handed out that never begins and never ends is forgotten after this time.
 const JOB_LOST: Duration = Duration::from_secs(3600);
+/// A job that has not begun after this time on a host that had a slot for it all the while is not counted there any more: its
+/// submitter has stopped, or never meant it. If it begins all the same, the host itself lets it wait for a slot.
+const DORMANT: Duration = Duration::from_secs(60);
 /// How often a host with jobs is looked at.
 const WATCH: Duration = Duration::from_secs(2);
 /// Silence of a host with jobs, all of them running, after which it is probed.
@@ -293,6 +296,7 @@ impl Scheduler {
         self.tick_installs(id);
         self.tick_bans(id);
         self.tick_probes(id);
+        self.tick_dormant(id);
         self.arm(id);
     }
 
@@ -365,6 +369,35 @@ impl Scheduler {
                     self.probe(id);
                 }
             }
+        }
+    }
+
+    fn tick_dormant(&mut self, id: HostId) {
+        let now = self.now;
+        let Some(host) = self.cluster.host_mut(id) else { return };
+        if !host.could_begin() {
+            host.free_since = None;
+            return;
+        }
+        let free_since = *host.free_since.get_or_insert(now);
+        if now < free_since + DORMANT {
+            return;
+        }
+        let mut count = 0;
+        for id in &host.jobs {
+            // An environment takes its time.
+            let installs = host.installing.values().any(|install| install.job == *id);
+            let Some(job) = self.jobs.get_mut(id).filter(|job| !job.dormant && !installs) else { continue };
+            if matches!(job.state, State::Waiting { since, .. } if now >= since + DORMANT) {
+                job.dormant = true;
+                count += 1;
+            }
+        }
+        if count > 0 {
+            host.dormant += count;
+            let name = host.name.clone();
+            self.note(Level::Warning, || Note::Dormant { name, count });
+            self.freed(id);
         }
     }
 

@@ -38,6 +38,8 @@ pub(super) struct Job {
     /// Jobs after it that came with the same request; only the first of a request knows.
     pub siblings: u8,
     pub state: State,
+    /// It did not begin in its time ([`Host::dormant`]).
+    pub dormant: bool,
     /// When it becomes more urgent.
     pub age_at: Option<Instant>,
 }
@@ -110,6 +112,7 @@ impl Scheduler {
                     level,
                     siblings,
                     state: State::Pending,
+                    dormant: false,
                     age_at: None,
                 },
             );
@@ -168,10 +171,15 @@ impl Scheduler {
         }
         if matches!(job.state, State::Waiting { .. }) {
             host.running += 1;
+            host.dormant -= u32::from(job.dormant);
         }
+        let was_dormant = job.dormant;
         job.state = State::Compiling { server: sender, start_time: begin.start_time };
         let (server, platform) = (host.name.clone(), host.platform.clone());
         let (submitter, need) = (job.submitter, job.need);
+        if was_dormant {
+            self.cluster.rerank(sender);
+        }
         let submitter = self.cluster.host(submitter).map(|h| h.name.clone()).unwrap_or_default();
         let target = self.cluster.needs.known(need).map(|k| k.need.target.clone()).unwrap_or_default();
         self.tell_monitors(&Message::MonJobBegin(MonJobBegin {
@@ -295,7 +303,9 @@ impl Scheduler {
             if let Some(at) = host.jobs.iter().position(|other| *other == id) {
                 host.jobs.remove(at);
             }
-            host.running -= u32::from(matches!(job.state, State::Compiling { .. }));
+            let begun = matches!(job.state, State::Compiling { .. });
+            host.running -= u32::from(begun);
+            host.dormant -= u32::from(job.dormant && !begun);
         }
         self.end_installs(server, |install| install.job == id);
         self.freed(server);

@@ -63,6 +63,8 @@ pub enum Note {
     StopRunning { job: JobId },
     /// A job was given out so long ago that it cannot be alive.
     JobLost { job: JobId, server: Text },
+    /// Jobs have not begun for long on a host that has a slot for them.
+    Dormant { name: Text, count: u32 },
     /// A host started a job of its own.
     LocalBegin { file: Text, id: u32 },
     /// A host ended a job of its own.
@@ -95,6 +97,7 @@ impl Note {
             | Self::NoLogin { .. }
             | Self::RequestRefused { .. }
             | Self::JobLost { .. }
+            | Self::Dormant { .. }
             | Self::Silent { .. } => Level::Warning,
             Self::RemoveDaemon { .. }
             | Self::InvalidFirstMessage { .. }
@@ -147,6 +150,9 @@ impl fmt::Display for Note {
             Self::StopRunning { job } => write!(f, "STOP (DAEMON2) FOR {job}"),
             Self::JobLost { job, server } => {
                 write!(f, "no end of a job for an hour, forgetting it job={job} server={server}")
+            }
+            Self::Dormant { name, count } => {
+                write!(f, "jobs given to a host do not begin, others get their slots host={name} count={count}")
             }
             Self::LocalBegin { file, id } => write!(f, "handle_local_job {file} {id}"),
             Self::LocalDone { id } => write!(f, "handle_local_job_done {id}"),

@@ -472,6 +472,7 @@ fn nice_jobs_age() {
     for client in 1..=2 {
         s.ask(a, request("e", "f", client));
     }
+    s.begin(h, 1);
     s.ask(a, GetCs { niceness: 2, ..request("e", "f", 3) });
     s.wait(61);
     assert_eq!(s.scheduler.jobs.get(&JobId(3)).unwrap().level, 1);
@@ -966,6 +967,39 @@ fn a_host_that_freezes_with_jobs_is_found_out() {
     assert_eq!(s.ask(a, request("e", "f", 9)), None);
     s.input(Input::Probed { host: h.host, reachable: false });
     assert_eq!(s.answers(a).len(), 1, "now it is known to be unreachable");
+}
+
+#[test]
+fn jobs_that_never_begin_do_not_hold_their_slots() {
+    let mut s = Scenario::new();
+    let (rude, polite) = (s.host("rude", 0, &[]), s.host("polite", 0, &[]));
+    let h = s.host("h", 2, &["e"]);
+    while s.ask(rude, request("e", "f", 5)).is_some() {}
+    let given: Vec<JobId> = s.scheduler.cluster.host(h.host).unwrap().jobs.iter().copied().collect();
+    assert_eq!(s.ask(polite, request("e", "f", 6)), None);
+    s.wait(90);
+    assert!(s.noted("jobs given to a host do not begin, others get their slots") && !s.answers(polite).is_empty());
+    // They are known as before: they may begin late, and end.
+    for job in given {
+        s.begin(h, job.0);
+        s.finish(h, job.0, 0, 0, 1000);
+        assert!(s.noted(&format!("END {job} status=0")), "{job}");
+    }
+    assert_eq!(s.scheduler.cluster.host(h.host).unwrap().dormant, 0);
+}
+
+#[test]
+fn jobs_that_wait_for_busy_slots_keep_their_place() {
+    let mut s = Scenario::new();
+    let (first, second) = (s.host("first", 0, &[]), s.host("second", 0, &[]));
+    let h = s.host("h", 2, &["e"]);
+    while s.ask(first, request("e", "f", 5)).is_some() {}
+    let given: Vec<JobId> = s.scheduler.cluster.host(h.host).unwrap().jobs.iter().copied().collect();
+    assert!(given.len() > 2);
+    given.iter().take(2).for_each(|job| s.begin(h, job.0));
+    assert_eq!(s.ask(second, request("e", "f", 6)), None);
+    s.wait(600);
+    assert!(s.answers(second).is_empty() && s.scheduler.cluster.host(h.host).unwrap().dormant == 0);
 }
 
 #[test]
