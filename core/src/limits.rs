@@ -37,6 +37,14 @@ pub const HOST_ENVIRONMENTS_MAX: usize = 4096;
 pub const ENVIRONMENTS_MAX: usize = 512;
 /// Bytes that environments leave free on their disk, however many arrive at once.
 pub const DISK_KEPT: u64 = 256 << 20;
+/// What the environments of all hosts may take in a scheduler's memory: 5,000 hosts with fifty of them each take half of it.
+pub const HELD_ENVIRONMENTS_MAX: usize = 256 << 20;
+/// The same for the hosts of one address: a cluster behind a router that translates addresses.
+pub const HELD_ENVIRONMENTS_PER_ADDRESS_MAX: usize = HELD_ENVIRONMENTS_MAX / 4;
+/// Monitors of a scheduler: all of them are told of each event.
+pub const MONITORS_MAX: usize = 256;
+/// The same at one address.
+pub const MONITORS_PER_ADDRESS_MAX: usize = MONITORS_MAX / 4;
 /// Jobs of one submitter that a scheduler keeps in mind, in any state; what comes on top is built there.
 pub const JOBS_PER_HOST_MAX: usize = QUEUED_MAX / 4;
 /// Jobs that a scheduler keeps in mind, in any state.

@@ -3,6 +3,7 @@
 use super::cluster::Cluster;
 use super::host::Host;
 use super::jobs::{Job, State};
+use super::shares::Shares;
 use super::{Peer, Scheduler, Timer};
 use crate::ids::{HostId, JobId};
 
@@ -147,6 +148,13 @@ impl Cluster {
     pub fn check(&self) -> Result<(), String> {
         for host in self.hosts() {
             self.check_host(host)?;
+        }
+        let mut shares = Shares::default();
+        for host in self.hosts() {
+            shares.take(&host.address, &mut host.environments.clone());
+        }
+        if shares != *self.shares() {
+            return Err(format!("cluster: {shares:?} are taken, {:?} counted", self.shares()));
         }
         let ready = self.hosts().filter(|h| h.rank.is_some()).count();
         let listed: usize = self.classes.values().map(|c| c.ready.len()).sum();

@@ -6,6 +6,7 @@
 
 use super::host::{Accepting, Ban, Host};
 use super::need::{Asker, ClassId, EnvKey, Need, NeedId, Needs};
+use super::shares::Shares;
 use super::speed::Pace;
 use crate::env::EnvRef;
 use crate::ids::HostId;
@@ -68,6 +69,7 @@ pub(super) struct Cluster {
     class_ids: BTreeMap<(Text, u32, u32), ClassId>,
     env_keys: BTreeMap<EnvRef, EnvKey>,
     pub owners: BTreeMap<EnvKey, Owners>,
+    shares: Shares,
     next_class: u32,
     next_key: u32,
     /// Mean weight of files; the caller keeps it fresh.
@@ -90,7 +92,8 @@ impl Cluster {
         Self { seed, mean_weight: 1000.0, ..Self::default() }
     }
 
-    pub fn insert(&mut self, mut host: Host) {
+    /// Takes a host in; returns how many of its environments there was no room for.
+    pub fn insert(&mut self, mut host: Host) -> usize {
         let id = host.id;
         host.class = self.class_of(&host);
         for name in [host.name.clone(), host.address.clone()] {
@@ -98,7 +101,7 @@ impl Cluster {
         }
         let environments = std::mem::take(&mut host.environments);
         self.hosts.insert(id, host);
-        self.set_environments(id, environments);
+        self.set_environments(id, environments)
     }
 
     pub fn remove(&mut self, id: HostId) -> Option<Host> {
@@ -134,10 +137,12 @@ impl Cluster {
         Some(host)
     }
 
-    /// Replaces the environments of a host.
-    pub fn set_environments(&mut self, id: HostId, environments: Vec<EnvRef>) {
+    /// Replaces the environments of a host; returns how many there was no room for.
+    pub fn set_environments(&mut self, id: HostId, mut environments: Vec<EnvRef>) -> usize {
         self.unrank(id);
-        let Some(host) = self.hosts.get_mut(&id) else { return };
+        let Some(host) = self.hosts.get_mut(&id) else { return 0 };
+        self.shares.give_back(&host.address, &host.environments);
+        let left_out = self.shares.take(&host.address, &mut environments);
         for key in std::mem::take(&mut host.keys) {
             if let Some(owners) = self.owners.get_mut(&key) {
                 owners.hosts.remove(&id);
@@ -161,6 +166,7 @@ impl Cluster {
             host.active = active;
         }
         self.rerank(id);
+        left_out
     }
 
     /// A host learned something about its speed.
@@ -249,6 +255,11 @@ impl Cluster {
 
     pub fn len(&self) -> usize {
         self.hosts.len()
+    }
+
+    /// What the environments of all hosts take.
+    pub fn shares(&self) -> &Shares {
+        &self.shares
     }
 
     /// Hosts with this node name or address, in login order.

@@ -86,7 +86,8 @@ impl Scheduler {
             self.host_left(old, Some(CloseReason::Replaced));
         }
         self.peers.insert(peer, Peer::Host(id));
-        self.cluster.insert(host);
+        let left_out = self.cluster.insert(host);
+        self.note_left_out(id, left_out);
         self.send_conf(peer, version);
         self.probe(id);
         self.freed(id);
@@ -104,12 +105,19 @@ impl Scheduler {
             platform,
             environments: environment_list(&login.environments),
         });
-        self.cluster.set_environments(id, login.environments);
+        let left_out = self.cluster.set_environments(id, login.environments);
+        self.note_left_out(id, left_out);
         self.end_installs(id, |_| true);
         self.send_conf(peer, version);
         self.probe(id);
         self.freed(id);
         self.arm(id);
+    }
+
+    fn note_left_out(&mut self, id: HostId, count: usize) {
+        let Some(host) = self.cluster.host(id).filter(|_| count > 0) else { return };
+        let (name, address) = (host.name.clone(), host.address.clone());
+        self.note(Level::Warning, || Note::EnvironmentsLeftOut { name, address, count });
     }
 
     fn send_conf(&mut self, peer: PeerId, version: Version) {

@@ -16,6 +16,7 @@ mod need;
 mod note;
 mod policy;
 mod queue;
+mod shares;
 mod speed;
 #[cfg(test)]
 mod tests;
@@ -25,7 +26,7 @@ use note::letter;
 
 use crate::ids::{HostId, JobId, PeerId};
 use crate::level::Level;
-use crate::limits::LOGIN;
+use crate::limits::{LOGIN, MONITORS_MAX, MONITORS_PER_ADDRESS_MAX};
 use crate::message::{Message, MonJobBegin};
 use crate::text::Text;
 use crate::time::{Duration, Instant};
@@ -165,7 +166,7 @@ pub enum CloseReason {
     InvalidMessage,
     /// No login in time.
     NoLogin,
-    /// A LOGIN with values that are out of bounds, or of a blocked host.
+    /// A LOGIN with values that are out of bounds, or of a blocked host; a monitor too many.
     LoginRefused,
     /// The same host has logged in anew.
     Replaced,
@@ -190,8 +191,15 @@ enum Peer {
     Fresh { address: Text, offer: Version, version: Version, until: Instant },
     /// A daemon.
     Host(HostId),
-    /// Told of everything; `Scheduler::monitors` knows its version.
+    /// Told of everything; `Scheduler::monitors` knows more.
     Monitor,
+}
+
+/// Somebody who watches.
+#[derive(Debug)]
+struct Watcher {
+    address: Text,
+    version: Version,
 }
 
 /// What a point in time is for.
@@ -232,7 +240,7 @@ pub struct Scheduler {
     started: Instant,
     now: Instant,
     peers: BTreeMap<PeerId, Peer>,
-    monitors: BTreeMap<PeerId, Version>,
+    monitors: BTreeMap<PeerId, Watcher>,
     consoles: BTreeMap<PeerId, Console>,
     cluster: Cluster,
     jobs: BTreeMap<JobId, Job>,
@@ -359,7 +367,7 @@ impl Scheduler {
         self.timers.remove(&(until, Timer::Login(peer)));
         match message {
             Message::Login(login) => self.logged_in(peer, address, offer, version, login),
-            Message::MonLogin => self.monitor_logged_in(peer, version),
+            Message::MonLogin => self.monitor_logged_in(peer, address, version),
             other => {
                 self.note(Level::Info, || Note::InvalidFirstMessage { kind: letter(&other) });
                 self.close(peer, CloseReason::InvalidFirstMessage);
@@ -387,9 +395,16 @@ impl Scheduler {
         }
     }
 
-    fn monitor_logged_in(&mut self, peer: PeerId, version: Version) {
+    fn monitor_logged_in(&mut self, peer: PeerId, address: Text, version: Version) {
+        let there = self.monitors.values().filter(|monitor| monitor.address == address).count();
+        if self.monitors.len() >= MONITORS_MAX || there >= MONITORS_PER_ADDRESS_MAX {
+            let all = self.monitors.len();
+            self.note(Level::Warning, || Note::MonitorRefused { address, there, all });
+            self.close(peer, CloseReason::LoginRefused);
+            return;
+        }
         self.peers.insert(peer, Peer::Monitor);
-        self.monitors.insert(peer, version);
+        self.monitors.insert(peer, Watcher { address, version });
         let mut told: Vec<Message> =
             self.cluster.hosts().map(|h| Message::MonStats(monitor::host_stats(h, false))).collect();
         for (id, job) in self.jobs.iter().filter(|(_, job)| !self.is_left(job)) {
@@ -480,8 +495,8 @@ impl Scheduler {
     }
 
     fn tell_monitors_by_version(&mut self, message: impl Fn(Version) -> Message) {
-        for (peer, version) in &self.monitors {
-            self.outputs.push_back(Output::Send { peer: *peer, message: message(*version) });
+        for (peer, monitor) in &self.monitors {
+            self.outputs.push_back(Output::Send { peer: *peer, message: message(monitor.version) });
         }
     }
 }

@@ -4,6 +4,7 @@
 
 use crate::ids::{HostId, JobId};
 use crate::level::Level;
+use crate::limits::{MONITORS_MAX, MONITORS_PER_ADDRESS_MAX};
 use crate::message::{JobDone, Message};
 use crate::text::Text;
 use crate::version::Version;
@@ -21,6 +22,10 @@ pub enum Note {
     RemoveDaemon { host: HostId, name: Text },
     /// A LOGIN that is not accepted.
     LoginRefused { address: Text, why: String },
+    /// A host has more environments than there is room for.
+    EnvironmentsLeftOut { name: Text, address: Text, count: usize },
+    /// A monitor too many.
+    MonitorRefused { address: Text, there: usize, all: usize },
     /// The first message was none that opens a conversation.
     InvalidFirstMessage { kind: char },
     /// A message that this peer may not send.
@@ -94,6 +99,8 @@ impl Note {
     pub fn level(&self) -> Level {
         match self {
             Self::LoginRefused { .. }
+            | Self::EnvironmentsLeftOut { .. }
+            | Self::MonitorRefused { .. }
             | Self::NoLogin { .. }
             | Self::RequestRefused { .. }
             | Self::JobLost { .. }
@@ -121,6 +128,15 @@ impl fmt::Display for Note {
             Self::Relogin { name, platform, environments } => write!(f, "RELOGIN {name}({platform}): [{environments}]"),
             Self::RemoveDaemon { name, .. } => write!(f, "remove daemon {name}"),
             Self::LoginRefused { address, why } => write!(f, "login from {address} refused: {why}"),
+            Self::EnvironmentsLeftOut { name, address, count } => write!(
+                f,
+                "no room for {count} environments of {name}, jobs will bring them there again: too many are named by the hosts at {address}, or \
+                 by all hosts; blockcs ends hosts that should not be there host={name}"
+            ),
+            Self::MonitorRefused { address, there, all } => write!(
+                f,
+                "monitor from {address} refused, end some: {there} are there ({MONITORS_PER_ADDRESS_MAX} allowed), {all} in all ({MONITORS_MAX})"
+            ),
             Self::InvalidFirstMessage { kind } => write!(f, "Invalid first message {kind}"),
             Self::InvalidMessage { kind } => write!(f, "Invalid message type arrived {kind}"),
             Self::UnknownLeft => f.write_str("remote end had UNKNOWN type?"),

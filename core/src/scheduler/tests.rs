@@ -1003,6 +1003,51 @@ fn jobs_that_wait_for_busy_slots_keep_their_place() {
 }
 
 #[test]
+fn what_is_kept_of_environments_is_bounded_by_address() {
+    let mut s = Scenario::new();
+    let many = |host: usize, count: usize| {
+        let env = |i: usize| format!("{host}-{i}-{}", "x".repeat(230));
+        let names: Vec<String> = (0..count).map(env).collect();
+        login(&format!("h{host}"), 1, &names.iter().map(String::as_str).collect::<Vec<_>>())
+    };
+    // At one go: it takes a while to check all that is right with so many.
+    for host in 0..20 {
+        let (peer, version) = (PeerId(host as u64 + 1), Version::new(43));
+        s.scheduler.handle(s.now, Input::Opened { peer, address: "10.1.1.1".into(), offer: version, version });
+        s.scheduler.handle(s.now, Input::Said { peer, message: Message::Login(many(host, 4096)) });
+    }
+    s.next_peer = 20;
+    s.drain();
+    assert!(s.noted("environments of h19") && !s.noted("environments of h10"));
+    let last = Actor { peer: PeerId(20), host: HostId(20) };
+    assert!(s.closed.is_empty() && s.scheduler.cluster.host(last.host).unwrap().environments.is_empty());
+    let elsewhere = s.log_in("10.1.1.2", 43, many(99, 50));
+    assert_eq!(s.scheduler.cluster.host(elsewhere.host).unwrap().environments.len(), 50);
+    // What a host no longer names is free for others.
+    s.input(Input::Closed { peer: PeerId(1) });
+    s.say(last.peer, Message::Login(many(19, 50)));
+    assert_eq!(s.scheduler.cluster.host(last.host).unwrap().environments.len(), 50);
+}
+
+#[test]
+fn monitors_are_bounded_by_address_and_in_all() {
+    let mut s = Scenario::new();
+    for address in 0..6 {
+        for _ in 0..MONITORS_PER_ADDRESS_MAX + 1 {
+            let peer = s.peer(&format!("10.2.2.{address}"), 43);
+            s.say(peer, Message::MonLogin);
+        }
+    }
+    assert_eq!(s.scheduler.monitors.len(), MONITORS_MAX);
+    assert_eq!(s.closed.len(), 6 * (MONITORS_PER_ADDRESS_MAX + 1) - MONITORS_MAX);
+    assert!(s.noted("monitor from 10.2.2.0 refused") && s.noted("monitor from 10.2.2.5 refused"));
+    let there = s.scheduler.monitors.keys().next().copied().unwrap();
+    s.input(Input::Closed { peer: there });
+    s.monitor();
+    assert_eq!(s.scheduler.monitors.len(), MONITORS_MAX);
+}
+
+#[test]
 fn a_better_scheduler_takes_hosts_and_monitors_over() {
     let mut s = Scenario::new();
     let a = s.host("a", 0, &[]);
