@@ -48,6 +48,8 @@ const REST: Duration = Duration::from_millis(100);
 pub struct Reach {
     /// To 127.0.0.1 only (`ICECC_TESTS`).
     pub loopback_only: bool,
+    /// By this device alone, if there is one.
+    pub device: Option<String>,
     /// What goes to one of these ports goes to the other too (`ICECC_TEST_SCHEDULER_PORTS`).
     pub twin_ports: Option<(u16, u16)>,
 }
@@ -361,9 +363,10 @@ fn broadcast(socket: &UdpSocket, bytes: &[u8], targets: &[SocketAddr]) {
     }
 }
 
-/// Broadcast addresses of all devices that are up, neither loopback nor point-to-point; and both ports if there are twins.
+/// Broadcast addresses of all devices, or of the one wanted, that are up, neither loopback nor point-to-point; and both ports if there are twins.
 fn targets(port: u16, reach: &Reach) -> Vec<SocketAddr> {
-    let addresses = if reach.loopback_only { vec![Ipv4Addr::LOCALHOST] } else { broadcast_addresses() };
+    let addresses =
+        if reach.loopback_only { vec![Ipv4Addr::LOCALHOST] } else { broadcast_addresses(reach.device.as_deref()) };
     let twin = match reach.twin_ports {
         Some((a, b)) if a == port => Some(b),
         Some((a, b)) if b == port => Some(a),
@@ -373,11 +376,12 @@ fn targets(port: u16, reach: &Reach) -> Vec<SocketAddr> {
     addresses.into_iter().flat_map(|address| ports().map(move |port| (address, port).into())).collect()
 }
 
-fn broadcast_addresses() -> Vec<Ipv4Addr> {
+fn broadcast_addresses(device: Option<&str>) -> Vec<Ipv4Addr> {
     let unwanted = InterfaceFlags::IFF_LOOPBACK | InterfaceFlags::IFF_POINTOPOINT;
     let wanted = InterfaceFlags::IFF_UP | InterfaceFlags::IFF_BROADCAST;
     let Ok(entries) = getifaddrs() else { return Vec::new() };
     let mut addresses: Vec<Ipv4Addr> = entries
+        .filter(|entry| device.is_none_or(|device| entry.interface_name == device))
         .filter(|entry| entry.flags.contains(wanted) && !entry.flags.intersects(unwanted))
         .filter(|entry| entry.address.is_some_and(|address| address.as_sockaddr_in().is_some()))
         .filter_map(|entry| Some(entry.broadcast?.as_sockaddr_in()?.ip()))
@@ -403,8 +407,24 @@ mod tests {
         (Responder::start(socket, own, tell).unwrap(), port, heard)
     }
 
+    #[test]
+    fn one_device_has_its_own_broadcasts_alone() {
+        let reach = |device: &str| Reach { device: Some(device.to_owned()), ..Reach::default() };
+        let all = targets(1, &Reach::default());
+        let by_device: Vec<SocketAddr> = getifaddrs()
+            .unwrap()
+            .map(|entry| entry.interface_name)
+            .collect::<std::collections::BTreeSet<_>>()
+            .iter()
+            .flat_map(|device| targets(1, &reach(device)))
+            .collect();
+        assert!(all.iter().all(|target| by_device.contains(target)));
+        assert_eq!(targets(1, &reach("no-such-device")), []);
+        assert_eq!(targets(1, &reach("lo")), []);
+    }
+
     fn query(netname: &str, port: u16, twin: u16) -> Query {
-        let reach = Reach { loopback_only: true, twin_ports: Some((port, twin)) };
+        let reach = Reach { loopback_only: true, twin_ports: Some((port, twin)), ..Reach::default() };
         Query { netname: netname.into(), port, version: Version::TO_SCHEDULER, reach }
     }
 
@@ -482,7 +502,7 @@ mod tests {
         assert_eq!((best.from.port(), best.version, best.start_time), (port, 43, 7));
         assert!(matches!(heard.recv().unwrap(), Heard::Query { version: 43, .. }));
         let own = identity(43, 1, "NETA");
-        announce(&own, port, &Reach { loopback_only: true, twin_ports: None }).unwrap();
+        announce(&own, port, &Reach { loopback_only: true, ..Reach::default() }).unwrap();
         match heard.recv().unwrap() {
             Heard::Announcement { identity, defeats_us, .. } => assert_eq!((identity, defeats_us), (own, true)),
             other => panic!("{other:?}"),

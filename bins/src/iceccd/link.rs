@@ -36,7 +36,7 @@ impl Finder {
             let (a, b) = p.split_once(':')?;
             Some((a.parse().ok()?, b.parse().ok()?))
         });
-        let reach = Reach { loopback_only: std::env::var_os("ICECC_TESTS").is_some(), twin_ports };
+        let reach = Reach { loopback_only: std::env::var_os("ICECC_TESTS").is_some(), twin_ports, device: None };
         let netname = if netname.is_empty() { discover::DEFAULT_NETNAME } else { netname };
         Self { host: host.to_owned(), port, netname: netname.into(), reach }
     }

@@ -28,13 +28,13 @@ pub struct Hooks {
 }
 
 impl Hooks {
-    /// Reads them.
-    pub fn from_environment() -> Self {
+    /// Reads them. Broadcasts of a scheduler that listens on one device leave by that one.
+    pub fn from_environment(device: Option<String>) -> Self {
         let twin_ports = std::env::var("ICECC_TEST_SCHEDULER_PORTS").ok().and_then(|text| {
             let (a, b) = text.split_once(':')?;
             Some((a.parse().ok()?, b.parse().ok()?))
         });
-        let reach = Reach { loopback_only: std::env::var_os("ICECC_TESTS").is_some(), twin_ports };
+        let reach = Reach { loopback_only: std::env::var_os("ICECC_TESTS").is_some(), twin_ports, device };
         let fake = std::env::var_os("ICECC_FAKE_STARTTIME").is_some();
         Self { reach, earlier: if fake { FAKE_AGE } else { Duration::ZERO } }
     }

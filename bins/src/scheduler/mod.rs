@@ -160,7 +160,7 @@ impl Shell {
     fn new(options: &Options, doors: Doors, log: Log) -> Result<Self, Failure> {
         let failed = |e: std::io::Error| Failure::new(format!("cannot start: {e}"));
         let began = Instant::now();
-        let hooks = Hooks::from_environment();
+        let hooks = Hooks::from_environment(options.device.clone());
         let own = election::identity(&options.netname, hooks.earlier);
         let signals = signals::start(&[Signal::Term, Signal::Hup, Signal::Usr1]).map_err(failed)?;
         let (hub, events) = Hub::new(HubConfig::default()).map_err(failed)?;
