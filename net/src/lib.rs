@@ -7,6 +7,7 @@
 
 #![forbid(unsafe_code)]
 
+pub mod allow;
 pub mod compress;
 pub mod conn;
 pub mod deadline;

@@ -5,7 +5,7 @@
 //! and [`crate::dial`]/[`crate::listen`] knows what is below.
 
 use std::io;
-use std::net::{IpAddr, Shutdown, SocketAddr, TcpStream};
+use std::net::{IpAddr, Ipv4Addr, Shutdown, SocketAddr, TcpStream};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 use std::os::unix::net::UnixStream;
 use std::time::Duration;
@@ -15,6 +15,7 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::socket::{MsgFlags, recv, send};
 use socket2::{SockRef, TcpKeepalive};
 
+use crate::allow::Allow;
 use crate::deadline::Deadline;
 use crate::error::ConnError;
 
@@ -174,6 +175,13 @@ impl Stream {
             Self::Tcp { socket, .. } => socket.shutdown(how),
             Self::Unix(s) => s.shutdown(how),
         };
+    }
+
+    /// Whether its other end may connect. This host may, also by its own address in a network; one whose address cannot be told
+    /// any more is no host of any.
+    pub(crate) fn is_admitted(&self, allow: &Allow) -> bool {
+        let peer = self.peer().map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |peer| peer.ip());
+        self.is_unix() || allow.admits(peer) || self.own_address() == address_text(peer)
     }
 
     fn peer(&self) -> Option<SocketAddr> {

@@ -3,6 +3,7 @@
 use std::ffi::{OsStr, OsString};
 use std::path::PathBuf;
 
+use ice_net::allow::Allow;
 use ice_sandbox::probe::Guarantee;
 use log::LevelFilter;
 
@@ -34,6 +35,12 @@ const TABLE: &[Opt] = &[
     opt(Some('p'), "port", Some("PORT"), "TCP port (default 10245)."),
     opt(Some('v'), "", None, "Log more: -v warnings, -vv info, -vvv debug, -vvvv every message."),
     opt(None, "job-uid-base", Some("UID"), "First of as many unused user ids as there are jobs (needs root)."),
+    opt(
+        None,
+        "allow",
+        Some("NET,..."),
+        "Take TCP connections of these networks alone (10.0.0.0/8,fd00::/8); the scheduler must be in one.",
+    ),
     opt(None, "check", None, "Print what jobs of others are promised on this host, and end."),
     opt(None, "require", Some("FLAG,..."), "Take no jobs of others unless these promises hold."),
 ];
@@ -73,6 +80,8 @@ pub struct Options {
     pub level: LevelFilter,
     /// `--job-uid-base`
     pub job_uid_base: Option<u32>,
+    /// `--allow`
+    pub allow: Allow,
     /// `--check`
     pub check: bool,
     /// `--require`
@@ -127,6 +136,7 @@ impl Options {
                         if option.written.starts_with("--") { long_or_letter(&option.name) } else { option.written };
                     return Err(usage(format!("Error: {written} requires argument")));
                 }
+                "allow" => o.allow = text.parse().map_err(|e| usage(format!("Error: --allow: {e}")))?,
                 "netname" => o.netname = text,
                 "max-processes" => o.slots = u32::try_from(cli::atoi(&value)).ok(),
                 "log-file" => o.log_file = Some(absolute(value)),
@@ -171,6 +181,7 @@ impl Default for Options {
             port: 10245,
             level: LevelFilter::Error,
             job_uid_base: None,
+            allow: Allow::default(),
             check: false,
             require: Vec::new(),
         }
@@ -271,6 +282,8 @@ mod tests {
         assert_eq!(reason(&["-p", "0"]), "Error: Invalid port specified");
         assert!(reason(&["--no-such"]).contains("unrecognized option"));
         assert!(reason(&["--require", "root,sky"]).contains("sky"));
+        assert_eq!(reason(&["--allow", ""]), "Error: --allow requires argument");
+        assert!(reason(&["--allow", "10.0.0.0/8,all"]).starts_with("Error: --allow: \"all\" is no network"));
     }
 
     #[test]

@@ -92,7 +92,8 @@ pub fn run(options: Options) -> Result<u8, Failure> {
     info!("supported features: {}", feature_names(config.features));
 
     let doors = open_doors(&options, root, no_remote)?;
-    let hub_config = HubConfig { outbox_max: OUTBOX, stack: STACK, ..HubConfig::default() };
+    let allow = options.allow.clone();
+    let hub_config = HubConfig { allow, outbox_max: OUTBOX, stack: STACK, ..HubConfig::default() };
     let (hub, events) = Hub::new(hub_config).map_err(|e| Failure::new(format!("cannot start threads: {e}")))?;
     let level = std::env::var("ICECC_COMPRESSION").ok().and_then(|l| l.parse().ok());
     let shared = Arc::new(Shared {

@@ -7,7 +7,7 @@ mod election;
 mod options;
 mod prober;
 
-use std::net::UdpSocket;
+use std::net::{IpAddr, UdpSocket};
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -70,19 +70,30 @@ struct Doors {
 }
 
 impl Doors {
-    fn open(device: Option<&str>, port: u16) -> Result<Self, ListenError> {
-        let listen = |port| match device {
-            Some(device) => Listener::tcp_on(device, port),
-            None => Ok(vec![Listener::tcp(port)?]),
-        };
-        Ok(Self { binary: listen(port)?, text: listen(port.wrapping_add(1))?, udp: discover::bind(device, port)? })
+    fn open(options: &Options) -> Result<Self, ListenError> {
+        let (device, port) = (options.device.as_deref(), options.port);
+        let text = options.text_interface.as_deref().or(device);
+        Ok(Self {
+            binary: listen(device, port)?,
+            text: listen(text, port.wrapping_add(1))?,
+            udp: discover::bind(device, port)?,
+        })
+    }
+}
+
+/// Listens on an address, on a device, or everywhere.
+fn listen(on: Option<&str>, port: u16) -> Result<Vec<Listener>, ListenError> {
+    let Some(on) = on else { return Ok(vec![Listener::tcp(port)?]) };
+    match on.parse::<IpAddr>() {
+        Ok(address) => Ok(vec![Listener::tcp_at((address, port).into())?]),
+        Err(_) => Listener::tcp_on(on, port),
     }
 }
 
 fn run(options: &Options) -> Result<u8, Failure> {
     let start = Start::here(options.detach)?;
     let account = options.account.clone().unwrap_or_else(Account::default_for_service);
-    let doors = Doors::open(options.device.as_deref(), options.port);
+    let doors = Doors::open(options);
     let level = logging::level(options.verbose);
     let log = match log_target(options, &account) {
         Target::File(path) => logging::start_service(&account, &path, level),
@@ -163,7 +174,8 @@ impl Shell {
         let hooks = Hooks::from_environment(options.device.clone());
         let own = election::identity(&options.netname, hooks.earlier);
         let signals = signals::start(&[Signal::Term, Signal::Hup, Signal::Usr1]).map_err(failed)?;
-        let (hub, events) = Hub::new(HubConfig::default()).map_err(failed)?;
+        let hub_config = HubConfig { allow: options.allow.clone(), ..HubConfig::default() };
+        let (hub, events) = Hub::new(hub_config).map_err(failed)?;
         let port = doors.binary.first().map_or(options.port, Listener::port);
         for listener in doors.binary {
             hub.listen(listener, Version::TO_SCHEDULER, hub::no_handlers()).map_err(failed)?;

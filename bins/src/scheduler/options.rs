@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use crate::background::{Account, AccountError};
 use crate::cli::{self, Opt, ParseError};
+use ice_net::allow::{Allow, NotANetwork};
 
 /// The program's options.
 pub const TABLE: &[Opt] = &[
@@ -32,6 +33,18 @@ pub const TABLE: &[Opt] = &[
         value: None,
         help: "keep hosts and monitors when a better scheduler appears",
     },
+    Opt {
+        short: None,
+        long: "allow",
+        value: Some("NET,..."),
+        help: "take TCP connections of these networks alone (10.0.0.0/8,fd00::/8), and of this host",
+    },
+    Opt {
+        short: None,
+        long: "text-interface",
+        value: Some("ADDRESS"),
+        help: "text port on this address or network device alone (lo: for this host only)",
+    },
 ];
 
 /// What was asked for.
@@ -53,6 +66,10 @@ pub struct Options {
     pub verbose: usize,
     /// Losing an election drops nobody.
     pub persistent: bool,
+    /// Who may connect.
+    pub allow: Allow,
+    /// Address or device of the text port, if it has one of its own.
+    pub text_interface: Option<String>,
 }
 
 /// Why there is nothing to run.
@@ -67,6 +84,12 @@ pub enum UsageError {
     /// An empty argument.
     #[error("Error: -{0} requires argument")]
     Empty(char),
+    /// The same of an option without a letter.
+    #[error("Error: --{0} requires argument")]
+    EmptyLong(String),
+    /// `--allow` names no networks.
+    #[error("Error: --allow: {0}")]
+    Allow(#[from] NotANetwork),
     /// No number, or 0.
     #[error("Error: Invalid port specified")]
     Port,
@@ -86,6 +109,8 @@ pub fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Options, UsageE
         account: None,
         verbose: 0,
         persistent: false,
+        allow: Allow::default(),
+        text_interface: None,
     };
     for given in cli::parse(TABLE, args)?.options {
         let text = given.value.to_string_lossy().into_owned();
@@ -110,6 +135,9 @@ pub fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Options, UsageE
             "user-uid" => options.account = Some(Account::named(&text)?),
             "v" => options.verbose += 1,
             "persistent-client-connection" => options.persistent = true,
+            "allow" | "text-interface" if text.is_empty() => return Err(UsageError::EmptyLong(given.name)),
+            "allow" => options.allow = text.parse()?,
+            "text-interface" => options.text_interface = Some(text),
             _ => return Err(UsageError::Help),
         }
     }
@@ -161,6 +189,9 @@ mod tests {
         ] {
             assert_eq!(read(&args).unwrap_err().to_string(), reason);
         }
+        assert_eq!(read(&["--text-interface="]).unwrap_err().to_string(), "Error: --text-interface requires argument");
+        let reason = read(&["--allow", "10.0.0.0/40"]).unwrap_err().to_string();
+        assert!(reason.starts_with("Error: --allow: \"10.0.0.0/40\" is no network"), "{reason}");
         assert_eq!(read(&["-h"]), Err(UsageError::Help));
         assert!(matches!(read(&["-a", "fastest"]), Err(UsageError::Parse(_))), "only the next upstream knows -a");
     }

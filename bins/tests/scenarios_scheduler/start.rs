@@ -1,7 +1,7 @@
 //! S1 to S11: start, signals, discovery, election.
 
 use std::fs;
-use std::net::{Ipv4Addr, TcpListener, UdpSocket};
+use std::net::{Ipv4Addr, TcpListener, TcpStream, UdpSocket};
 use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -362,6 +362,17 @@ fn s10_announcements_come_again() {
         assert!(marks.contains(&b"ICE".as_slice()) && marks.contains(&b"ICF".as_slice()), "{heard:?}");
         assert_eq!(heard[2..], pair);
     });
+}
+
+#[test]
+fn the_text_port_can_be_this_hosts_alone() {
+    let args = with_args(&["--text-interface", "lo", "--allow", "192.0.2.0/24,fd00::/8"]);
+    let scheduler = Scheduler::start_with(OURS, &args);
+    let connects = |last: u8, port| TcpStream::connect((Ipv4Addr::new(127, 0, 0, last), port)).is_ok();
+    assert!(connects(1, scheduler.port + 1) && !connects(2, scheduler.port + 1));
+    assert!(connects(1, scheduler.port) && connects(2, scheduler.port));
+    let _host = scheduler.host(Setup::new("h"));
+    assert!(scheduler.text().command("listcs").contains(" h ("));
 }
 
 #[test]

@@ -4,7 +4,7 @@ use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, JoinHandle};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use log::{debug, error, warn};
 use nix::errno::Errno;
@@ -17,6 +17,9 @@ use crate::stream::Stream;
 /// How long accepting rests when the host has no descriptors or memory left: the connection stays in the queue, trying again
 /// at once would only burn the processor.
 const REST: Duration = Duration::from_millis(100);
+
+/// How often the log is told of connections that are refused.
+const TELL_AGAIN: Duration = Duration::from_secs(60);
 
 /// A listener at work.
 pub(super) struct Door {
@@ -42,7 +45,7 @@ pub(super) fn open<N: Send + 'static>(
 ) -> io::Result<Door> {
     let listener = Arc::new(listener);
     let closed = Arc::new(AtomicBool::new(false));
-    let acceptor = Acceptor { shared: Arc::clone(shared), speech, closed: Arc::clone(&closed), refused: 0 };
+    let acceptor = Acceptor { shared: Arc::clone(shared), speech, closed: Arc::clone(&closed), refused: 0, told: None };
     let thread = thread::Builder::new().name("accept".into()).stack_size(shared.config.stack).spawn({
         let listener = Arc::clone(&listener);
         move || acceptor.run(&listener)
@@ -54,8 +57,10 @@ struct Acceptor<N> {
     shared: Arc<Shared<N>>,
     speech: Speech<N>,
     closed: Arc<AtomicBool>,
-    /// Connections refused since one was last taken.
+    /// Connections refused.
     refused: u64,
+    /// When that was last told.
+    told: Option<Instant>,
 }
 
 impl<N: Send + 'static> Acceptor<N> {
@@ -93,14 +98,12 @@ impl<N: Send + 'static> Acceptor<N> {
         stream.tune();
         let stream = Arc::new(stream);
         match self.shared.roll.accepted(Arc::clone(&stream), &self.shared.config) {
-            Ok(peer) => {
-                self.refused = 0;
-                reader::start_accepted(&self.shared, &peer, stream, self.speech.clone());
-            }
+            Ok(peer) => reader::start_accepted(&self.shared, &peer, stream, self.speech.clone()),
             Err(refusal) => {
                 self.refused += 1;
                 // A flood of connections shall not become a flood of lines.
-                if self.refused.is_power_of_two() {
+                if self.told.is_none_or(|told| told.elapsed() >= TELL_AGAIN) {
+                    self.told = Some(Instant::now());
                     warn!("refused {}: {refusal} refused={}", stream.peer_text(), self.refused);
                 }
             }

@@ -30,6 +30,7 @@ use ice_core::version::Version;
 use log::{Level, log_enabled, trace};
 use parking_lot::Mutex;
 
+use crate::allow::Allow;
 use crate::conn;
 use crate::deadline::Deadline;
 use crate::dial::{DialError, Target};
@@ -66,6 +67,8 @@ pub struct HubConfig {
     pub credits: u32,
     /// Bytes that may wait to be written to a peer; more closes it. See [`Hub::limit_outbox`].
     pub outbox_max: usize,
+    /// Who may connect.
+    pub allow: Allow,
     /// Connections accepted at once.
     pub peers_max: usize,
     /// Connections accepted at once from one address.
@@ -94,6 +97,7 @@ impl Default for HubConfig {
             events_max: 128,
             credits: 16,
             outbox_max: 4 << 20,
+            allow: Allow::default(),
             peers_max: 10_000,
             peers_per_address_max: 2_000,
             held_max: limits::HELD_MAX,

@@ -1,0 +1,102 @@
+//! Networks whose hosts may connect (`--allow`).
+
+use std::net::IpAddr;
+use std::str::FromStr;
+
+use thiserror::Error;
+
+/// Who may connect by TCP. Without networks everybody; this host always, by its loopback addresses.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Allow(Vec<Network>);
+
+/// Addresses that begin with the same bits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Network {
+    address: IpAddr,
+    bits: u32,
+}
+
+/// A list of networks that is none.
+#[derive(Debug, Error, PartialEq, Eq)]
+#[error("{0:?} is no network: 10.0.0.0/8, 192.168.1.7 and fd00::/8 are some")]
+pub struct NotANetwork(String);
+
+impl FromStr for Allow {
+    type Err = NotANetwork;
+
+    /// Reads `NET[,NET…]`, each an address with or without `/BITS`.
+    fn from_str(text: &str) -> Result<Self, NotANetwork> {
+        let network = |word: &str| Network::read(word).ok_or_else(|| NotANetwork(word.to_owned()));
+        text.split(',').map(network).collect::<Result<_, _>>().map(Self)
+    }
+}
+
+impl Allow {
+    /// Whether a peer of this address may connect.
+    pub fn admits(&self, peer: IpAddr) -> bool {
+        let peer = peer.to_canonical();
+        self.0.is_empty() || peer.is_loopback() || self.0.iter().any(|network| network.holds(peer))
+    }
+}
+
+impl Network {
+    fn read(word: &str) -> Option<Self> {
+        let (address, bits) = word.split_once('/').map_or((word, None), |(address, bits)| (address, Some(bits)));
+        let address: IpAddr = address.parse().ok()?;
+        let most = if address.is_ipv4() { 32 } else { 128 };
+        let bits = bits.map_or(Some(most), |bits| bits.parse().ok())?;
+        (bits <= most).then_some(Self { address, bits })
+    }
+
+    fn holds(&self, peer: IpAddr) -> bool {
+        // Differences in the last bits are shifted out; none are left where all are.
+        match (self.address, peer) {
+            (IpAddr::V4(own), IpAddr::V4(peer)) => (own.to_bits() ^ peer.to_bits()).checked_shr(32 - self.bits),
+            (IpAddr::V6(own), IpAddr::V6(peer)) => {
+                (own.to_bits() ^ peer.to_bits()).checked_shr(128 - self.bits).map(|bits| u32::from(bits != 0))
+            }
+            _ => return false,
+        }
+        .is_none_or(|bits| bits == 0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn networks_hold_their_hosts() {
+        for (list, peer, admitted) in [
+            ("10.0.0.0/8", "10.255.0.1", true),
+            ("10.0.0.0/8", "11.0.0.1", false),
+            ("10.1.2.3/24", "10.1.2.200", true),
+            ("192.168.1.7", "192.168.1.7", true),
+            ("192.168.1.7", "192.168.1.8", false),
+            ("192.168.1.7", "::ffff:192.168.1.7", true),
+            ("192.168.1.7", "127.0.0.1", true),
+            ("192.168.1.7", "::1", true),
+            ("192.168.1.7,fd00::/8", "fd12::1", true),
+            ("fd00::/8", "fe80::1", false),
+            ("fd00::/8", "10.0.0.1", false),
+            ("fd00::1", "fd00::1", true),
+            ("fd00::1", "fd00::2", false),
+            ("0.0.0.0/0", "8.8.8.8", true),
+            ("::/0", "2001:db8::1", true),
+            ("::/0", "8.8.8.8", false),
+        ] {
+            let allow: Allow = list.parse().unwrap();
+            assert_eq!(allow.admits(peer.parse().unwrap()), admitted, "{peer} in {list}");
+        }
+        assert!(Allow::default().admits("8.8.8.8".parse().unwrap()));
+    }
+
+    #[test]
+    fn what_is_no_network_is_named() {
+        for list in ["", "10.0.0.0/33", "fd00::/129", "10.0.0.0/8,", "host", "10.0.0.0/x", "10.0.0/8"] {
+            assert!(list.parse::<Allow>().is_err(), "{list}");
+        }
+        let error = "10.0.0.1,hosts".parse::<Allow>().unwrap_err();
+        assert!(error.to_string().starts_with("\"hosts\" is no network"), "{error}");
+    }
+}
