@@ -386,6 +386,48 @@ fn a_user_may_rule_fall_back_out() {
 }
 
 #[test]
+fn a_user_may_rule_out_that_nobody_is_there() {
+    let bench = Bench::new();
+    let daemon = bench.daemon(1, 2);
+    let run = |fallback: &str, words: &[&str]| {
+        bench
+            .icecc_with_daemon(words)
+            .env("ICECC_FALLBACK", fallback)
+            .env("ICECC_VERSION", "none.tar.gz")
+            .output()
+            .unwrap()
+    };
+    let compile = ["gcc", "-c", "a.c", "-o", "x.o"];
+    let output = run("never", &compile);
+    assert!(output.status.code() == Some(1) && !bench.path("x.o").exists(), "{output:?}");
+    assert!(log_has(&output, "not compiled, as ICECC_FALLBACK=never: nothing usable in ICECC_VERSION"), "{output:?}");
+    let output = run("warn", &compile);
+    assert!(output.status.success() && log_has(&output, "icecc: compiling here: nothing usable"), "{output:?}");
+    daemon.join().unwrap();
+    // No daemon at any of the usual places of a test's own network and folders.
+    let alone = |fallback: &str, words: &[&str]| {
+        let mut unshare = bench.command(Path::new("/usr/bin/unshare"));
+        unshare.args(["-rn", "env", "-u", "ICECC"]).arg(env!("CARGO_BIN_EXE_icecc")).args(words);
+        unshare.env("ICECC_FALLBACK", fallback).output().unwrap()
+    };
+    if !bench.command(Path::new("/usr/bin/unshare")).args(["-rn", "true"]).status().is_ok_and(|s| s.success())
+        || ["/var/run/icecc/iceccd.socket", "/var/run/iceccd.socket"].iter().any(|path| Path::new(path).exists())
+    {
+        eprintln!("skipped: no network of one's own, or a daemon runs here");
+        return;
+    }
+    std::fs::remove_file(bench.path("x.o")).unwrap();
+    let output = alone("never", &compile);
+    assert!(output.status.code() == Some(1) && !bench.path("x.o").exists(), "{output:?}");
+    assert!(log_has(&output, "ICECC_FALLBACK=never: no local daemon found"), "{output:?}");
+    let output = alone("warn", &compile);
+    assert!(output.status.success() && log_has(&output, "icecc: compiling here: no local daemon found"), "{output:?}");
+    // What would not go elsewhere anyway is no fallback.
+    let output = alone("never", &["gcc", "-E", "a.c"]);
+    assert!(output.status.success() && text(&output.stderr).is_empty(), "{output:?}");
+}
+
+#[test]
 fn the_test_socket_is_the_only_way() {
     let bench = Bench::new();
     assert_eq!(bench.icecc_with_daemon(&["gcc", "-c", "a.c"]).status().unwrap().code(), Some(119));

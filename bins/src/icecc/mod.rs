@@ -40,6 +40,7 @@ use ice_net::conn::Conn;
 use ice_toolchain::find;
 use std::env;
 use std::ffi::{OsStr, OsString};
+use std::fmt;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -47,6 +48,9 @@ use variables::{Fallback, Use, Variables};
 
 /// Level of nesting, from client to client (`spec/client.md` A.5).
 const SAFEGUARD: &str = "_ICECC_SAFEGUARD";
+
+/// Why a job stays here where no daemon answers.
+const NO_DAEMON: &str = "no local daemon found";
 
 /// Exit codes of our own (D.11).
 mod exit_code {
@@ -190,12 +194,14 @@ fn run(argv: Vec<OsString>) -> Result<i32, Failure> {
 }
 
 fn compile(task: &Task, driver: Option<Driver>, words: &[Vec<u8>], variables: &Variables, daemon: Option<Conn>) -> i32 {
-    let Some(mut daemon) = daemon else { return local::run(task, None) };
+    // Without a daemon it only matters if the user wants to know what could not go elsewhere.
+    let is_judged = daemon.is_some() || variables.fallback != Fallback::Silent;
     let job = match driver {
-        Some(driver) if variables.usage == Use::Cluster => judge(task, driver, words, variables),
+        Some(driver) if is_judged && variables.usage == Use::Cluster => judge(task, driver, words, variables),
         _ => None,
     };
-    let Some(job) = job else { return local::run(task, Some(daemon)) };
+    let Some(job) = job else { return local::run(task, daemon) };
+    let Some(mut daemon) = daemon else { return compile_here(task, variables, &NO_DAEMON, || None) };
     let mut mode = job.mode;
     if mode.leaves_macros() && remembered::had_dates(&input_path(task, &job)) {
         mode = Mode::Full;
@@ -205,7 +211,7 @@ fn compile(task: &Task, driver: Option<Driver>, words: &[Vec<u8>], variables: &V
             Ok(request) => request,
             Err(err) => {
                 warn!("{err}, building locally");
-                return local::run(task, Some(daemon));
+                return compile_here(task, variables, &err, || Some(daemon));
             }
         };
         let test_socket = variables.test_socket.as_deref();
@@ -221,7 +227,7 @@ fn compile(task: &Task, driver: Option<Driver>, words: &[Vec<u8>], variables: &V
                 drop(daemon);
                 daemon = match daemon::connect(variables.test_socket.as_deref()) {
                     Ok(daemon) => daemon,
-                    Err(_) => return local::run(task, None),
+                    Err(_) => return compile_here(task, variables, &NO_DAEMON, || None),
                 };
             }
             remote::Outcome::Local(trouble, host) => {
@@ -362,16 +368,29 @@ fn fall_back(task: &Task, variables: &Variables, trouble: &Trouble, host: &Text)
     } else {
         warn!("got exception Error {number} - {trouble} ({host})");
     }
+    let connect = || daemon::connect(variables.test_socket.as_deref()).ok();
+    if !trouble.is_clusters_fault() {
+        return local::run(task, connect());
+    }
+    compile_here(task, variables, &format_args!("{trouble} (error {number})"), connect)
+}
+
+/// Compiles here what could have gone elsewhere, if ICECC_FALLBACK allows it (decisions.md 33).
+fn compile_here(
+    task: &Task,
+    variables: &Variables,
+    why: &dyn fmt::Display,
+    daemon: impl FnOnce() -> Option<Conn>,
+) -> i32 {
     match variables.fallback {
-        _ if !trouble.is_clusters_fault() => {}
         Fallback::Silent => {}
-        Fallback::Warn => eprintln!("icecc: compiling here: {trouble} (error {number})"),
+        Fallback::Warn => eprintln!("icecc: compiling here: {why}"),
         Fallback::Never => {
-            eprintln!("icecc: not compiled, as ICECC_FALLBACK=never: {trouble} (error {number})");
+            eprintln!("icecc: not compiled, as ICECC_FALLBACK=never: {why}");
             return exit_code::FALLBACK_REFUSED;
         }
     }
-    local::run(task, daemon::connect(variables.test_socket.as_deref()).ok())
+    local::run(task, daemon())
 }
 
 /// `--help` and its like, and what is no command at all.
