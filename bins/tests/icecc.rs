@@ -404,18 +404,20 @@ fn a_user_may_rule_out_that_nobody_is_there() {
     let output = run("warn", &compile);
     assert!(output.status.success() && log_has(&output, "icecc: compiling here: nothing usable"), "{output:?}");
     daemon.join().unwrap();
-    // No daemon at any of the usual places of a test's own network and folders.
-    let alone = |fallback: &str, words: &[&str]| {
+    // Where none of the usual places can have a daemon.
+    let apart = |words: &[&str]| {
         let mut unshare = bench.command(Path::new("/usr/bin/unshare"));
-        unshare.args(["-rn", "env", "-u", "ICECC"]).arg(env!("CARGO_BIN_EXE_icecc")).args(words);
-        unshare.env("ICECC_FALLBACK", fallback).output().unwrap()
+        unshare.args(["-rnm", "sh", "-c", "mount -t tmpfs none /run && exec \"$0\" \"$@\""]).args(words);
+        unshare
     };
-    if !bench.command(Path::new("/usr/bin/unshare")).args(["-rn", "true"]).status().is_ok_and(|s| s.success())
-        || ["/var/run/icecc/iceccd.socket", "/var/run/iceccd.socket"].iter().any(|path| Path::new(path).exists())
-    {
-        eprintln!("skipped: no network of one's own, or a daemon runs here");
+    if !apart(&["true"]).status().is_ok_and(|status| status.success()) {
+        eprintln!("skipped: no network of one's own");
         return;
     }
+    let alone = |fallback: &str, words: &[&str]| {
+        let words = [&[env!("CARGO_BIN_EXE_icecc")], words].concat();
+        apart(&words).env("ICECC_FALLBACK", fallback).output().unwrap()
+    };
     std::fs::remove_file(bench.path("x.o")).unwrap();
     let output = alone("never", &compile);
     assert!(output.status.code() == Some(1) && !bench.path("x.o").exists(), "{output:?}");
@@ -425,6 +427,31 @@ fn a_user_may_rule_out_that_nobody_is_there() {
     // What would not go elsewhere anyway is no fallback.
     let output = alone("never", &["gcc", "-E", "a.c"]);
     assert!(output.status.success() && text(&output.stderr).is_empty(), "{output:?}");
+}
+
+#[test]
+fn e42_why_no_environment_can_be_made_is_said_once() {
+    let bench = Bench::new();
+    let listener = UnixListener::bind(bench.path("socket")).unwrap();
+    let daemon = std::thread::spawn(move || {
+        for reason in ["cannot read cc1", "", "cannot read cc1", "", "no assembler", ""] {
+            let mut conn = Conn::establish(listener.accept().unwrap().0, Version::TO_CLIENT, patience()).unwrap();
+            let answer = match conn.recv(patience()).unwrap() {
+                Message::GetNativeEnv(_) => Message::StatusText { text: reason.into() },
+                slot => slot,
+            };
+            conn.send(&answer, patience()).unwrap();
+            while conn.recv(patience()).is_ok() {}
+        }
+    });
+    for said in ["cannot read cc1", "", "no assembler"] {
+        let mut command = bench.icecc_with_daemon(&["gcc", "-c", "a.c", "-o", "x.o"]);
+        let output = command.env_remove("ICECC_DEBUG").output().unwrap();
+        assert!(output.status.success(), "{output:?}");
+        assert_eq!(text(&output.stderr).lines().count(), usize::from(!said.is_empty()), "{output:?}");
+        assert!(log_has(&output, said), "{output:?}");
+    }
+    daemon.join().unwrap();
 }
 
 #[test]

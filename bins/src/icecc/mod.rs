@@ -361,7 +361,11 @@ fn request(
 /// The cluster did not do it: once here, in a new slot.
 fn fall_back(task: &Task, variables: &Variables, trouble: &Trouble, host: &Text) -> i32 {
     let number = trouble.number();
-    if matches!(trouble, Trouble::NoNativeEnv | Trouble::NativeFailed(_)) {
+    if matches!(trouble, Trouble::NativeFailed(_)) {
+        // As long as nobody does anything about it, no job of this compiler goes anywhere.
+        let text = format!("{trouble}: jobs of {} are compiled here", task.program.display());
+        if remembered::is_news(&task.program, &text) { error!("{text}") } else { warn!("{trouble}") }
+    } else if *trouble == Trouble::NoNativeEnv {
         warn!("{trouble}");
     } else if trouble.is_about_result() {
         warn!("local build forced by remote exception: Error {number} - {trouble}");
