@@ -65,8 +65,13 @@ services=iceccd
 if command -v systemctl >/dev/null && [ -d /run/systemd/system ] || [ $dry = yes ]; then
     for name in $services; do put $name.service /etc/systemd/system/$name.service; done
     [ $changed = no ] || do_it systemctl daemon-reload
+    # Whether a service runs the installed program: after an upgrade the old file goes on running, although it is gone.
+    runs_installed() {
+        systemctl -q is-active "$1" 2>/dev/null &&
+            [ "/proc/$(systemctl show -p MainPID --value "$1")/exe" -ef "$prefix/sbin/$1" ]
+    }
     for name in $services; do
-        if [ $changed = yes ] || ! systemctl -q is-active "$name" 2>/dev/null; then do_it systemctl enable "$name"; do_it systemctl restart "$name"; fi
+        if [ $changed = yes ] || ! runs_installed "$name"; then do_it systemctl enable "$name"; do_it systemctl restart "$name"; fi
     done
 else
     echo "no systemd: start by hand:"
