@@ -19,4 +19,5 @@ mod prove;
 mod received;
 mod restart;
 mod special;
+mod strangers;
 mod user;
