@@ -6,6 +6,7 @@ use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
+use crate::stage::PROCESSES;
 use nix::fcntl::{Flock, FlockArg};
 
 /// Bytes that jobs may still take: the least of the host's available memory and, for each control group around us, its
@@ -168,6 +169,10 @@ impl Groups {
         let alive = Flock::lock(alive, FlockArg::LockExclusiveNonblock).map_err(|(_, e)| at(&top, e.into()))?;
         if place.kind == Kind::V2 {
             fs::write(top.join("cgroup.subtree_control"), "+memory").map_err(|e| at(&top, e))?;
+            // Where this is not delegated, processes are counted by their user id alone.
+            for folder in [&place.group, &top] {
+                let _ = fs::write(folder.join("cgroup.subtree_control"), "+pids");
+            }
         }
         let slot = |n: usize| {
             let folder = top.join(format!("slot-{n}"));
@@ -253,6 +258,8 @@ impl Group {
         };
         // Absent without swap accounting; then there is nothing to forbid.
         let _ = fs::write(folder.join(no_swap), "0");
+        // Absent in v1 and without the controller. Jobs that share a user id can fill its count, and other jobs could not fork.
+        let _ = fs::write(folder.join("pids.max"), PROCESSES.to_string());
         Ok(Self {
             kind,
             folder: File::open(folder)?,

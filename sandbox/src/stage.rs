@@ -88,8 +88,8 @@ const DEVICES: [&str; 4] = ["null", "zero", "random", "urandom"];
 pub(crate) const TMP_FILES: u32 = 16384;
 /// Most files and folders of an environment's `/tmp` that a job sees.
 const SHOWN_MAX: usize = 64;
-/// Processes of a slot's own id. A compile needs about four, `-flto=auto` one per CPU.
-const PROCESSES: u64 = 128;
+/// Processes of a slot, by its own id or its control group. A compile needs about four, `-flto=auto` one per CPU.
+pub(crate) const PROCESSES: u64 = 128;
 /// Address space of a function that fills or empties a folder: the largest window of a decompressor and the names of an archive
 /// take less than half of it.
 const FOLDER_MEMORY: u64 = 1 << 30;
