@@ -20,7 +20,7 @@ use super::launcher::Launcher;
 use super::link::Finder;
 use super::load;
 use super::orders::Order;
-use super::worker::{Shared, Told};
+use super::worker::{Shared, Told, of_this_host};
 use crate::exit::{Failure, chain};
 use crate::logging::{self, Log};
 use crate::signals::Signal;
@@ -135,7 +135,8 @@ impl Server {
             }
             HubEvent::Opened { peer, info } => {
                 let address = label(&info).into();
-                self.handle(Input::Opened { peer, version: info.version, address });
+                let of_this_host = of_this_host(&info);
+                self.handle(Input::Opened { peer, version: info.version, address, of_this_host });
             }
             HubEvent::Said { peer, message, .. } if self.link == Some(peer) => {
                 self.handle(Input::SchedulerSaid(message));

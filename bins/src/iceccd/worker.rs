@@ -7,7 +7,7 @@ use ice_core::daemon::{Archive, JobReport, NativeKey};
 use ice_core::env::EnvId;
 use ice_core::message::Message;
 use ice_core::text::Text;
-use ice_net::hub::{PeerConn, PeerHandler, Verdict};
+use ice_net::hub::{PeerConn, PeerHandler, PeerInfo, Verdict};
 use ice_toolchain::store::Store;
 use parking_lot::Mutex;
 
@@ -83,7 +83,7 @@ impl PeerHandler<Told> for Worker {
         match message {
             Message::CompileFile(file) if file.environment != *OWN_CLIENT => job::serve(&self.shared, file, client),
             Message::TransferEnv(target) => transfer::serve(&self.shared, target, client),
-            Message::GetNativeEnv(_) if !of_this_host(client) => {
+            Message::GetNativeEnv(_) if !of_this_host(client.info()) => {
                 // It has programs of this host run by name, and tells which files there are.
                 Verdict::Close("native environments are for clients of this host".to_owned())
             }
@@ -100,9 +100,9 @@ impl PeerHandler<Told> for Worker {
     }
 }
 
-/// Whether a client runs on this host: it came by the unix socket, or from one of our own addresses.
-fn of_this_host(client: &Client) -> bool {
-    let info = client.info();
+/// Whether a peer runs on this host: it came by the unix socket, or from one of our own addresses, as 1.4's client does where
+/// there is no socket.
+pub fn of_this_host(info: &PeerInfo) -> bool {
     info.local || info.address == info.own_address
 }
 

@@ -20,7 +20,14 @@ const COUNT_MAX: u32 = 16;
 const NICENESS_MAX: u32 = 20;
 
 impl Daemon {
-    pub(super) fn opened(&mut self, now: Instant, peer: PeerId, version: Version, address: Text) {
+    pub(super) fn opened(
+        &mut self,
+        now: Instant,
+        peer: PeerId,
+        version: Version,
+        address: Text,
+        of_this_host: bool,
+    ) {
         if self.terminate_at.is_some() {
             self.outputs.push_back(Output::Close(peer, CloseReason::Stopping));
             return;
@@ -29,8 +36,18 @@ impl Daemon {
         let client = ClientId(self.clients_seen);
         let state = State::Unknown;
         self.note(Note::Accepted(client.0, address.clone()));
-        let jobs = Vec::new();
-        let new = Peer { client, version, address, state, jobs, awaited: 0, pinned: None, refusal: None, sending: 0 };
+        let new = Peer {
+            client,
+            version,
+            address,
+            of_this_host,
+            state,
+            jobs: Vec::new(),
+            awaited: 0,
+            pinned: None,
+            refusal: None,
+            sending: 0,
+        };
         self.peers.insert(peer, new);
         self.stats.wake(now);
     }
@@ -47,12 +64,16 @@ impl Daemon {
     }
 
     pub(super) fn said(&mut self, now: Instant, peer: PeerId, message: Message) {
-        let Some(state) = self.peers.get(&peer).map(|p| &p.state) else {
+        let Some(entry) = self.peers.get(&peer) else {
             return; // was on its way when we closed
         };
-        if state.is_taken_over() {
+        if entry.state.is_taken_over() {
             // The connection's own thread leads the dialogue; it forwards nothing.
             return self.unexpected(peer);
+        }
+        if !entry.of_this_host && is_for_own_clients(&message) {
+            self.send(peer, Message::End);
+            return self.close(peer, CloseReason::Stranger);
         }
         match message {
             Message::GetNativeEnv(request) => {
@@ -377,6 +398,19 @@ impl Daemon {
             }
             State::ToCompile { job, .. } | State::WaitForChild { job, .. } => self.job_failed(job, code, 0),
         }
+    }
+}
+
+/// What takes this host's slots, or speaks to the scheduler in its name: 1.4 does it for everybody.
+fn is_for_own_clients(message: &Message) -> bool {
+    match message {
+        Message::CompileFile(file) => file.environment == *OWN_CLIENT,
+        Message::GetNativeEnv(_)
+        | Message::GetCs(_)
+        | Message::JobLocalBegin(_)
+        | Message::JobDone(_)
+        | Message::BlacklistHostEnv(_) => true,
+        _ => false,
     }
 }
 

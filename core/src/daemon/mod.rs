@@ -89,8 +89,10 @@ pub enum Input {
         peer: PeerId,
         /// As agreed.
         version: Version,
-        /// For logs: `local unix domain socket`, or its address.
+        /// `local unix domain socket`, or its address: for logs, and what is kept for an address counts together.
         address: Text,
+        /// Whether it runs on this host: only then it may use slots and the scheduler in this host's name.
+        of_this_host: bool,
     },
     /// A client said something. COMPILE_FILE and TRANSFER_ENV come here too; the chunks behind them do not.
     Said {
@@ -271,7 +273,7 @@ impl Daemon {
     /// Takes one event. Call [`Self::poll_output`] until it is empty afterwards, then [`Self::poll_timeout`].
     pub fn handle(&mut self, now: Instant, input: Input) {
         match input {
-            Input::Opened { peer, version, address } => self.opened(now, peer, version, address),
+            Input::Opened { peer, version, address, of_this_host } => self.opened(now, peer, version, address, of_this_host),
             Input::Said { peer, message } => self.said(now, peer, message),
             Input::Closed { peer } => self.closed(now, peer),
             Input::JobEnded { peer, report } => self.job_ended(now, peer, &report),

@@ -22,6 +22,7 @@ pub(super) struct Peer {
     pub client: ClientId,
     pub version: Version,
     pub address: Text,
+    pub of_this_host: bool,
     pub state: State,
     /// Jobs of this connection that the scheduler still counts as ours to report.
     pub jobs: Vec<SessionJob>,
@@ -121,6 +122,8 @@ pub enum CloseReason {
     End,
     /// A message that makes no sense here.
     Unexpected,
+    /// A message for the host's own clients, from another host.
+    Stranger,
     /// No environment could be made.
     NativeFailed,
     /// Compiler or extra file is missing.
@@ -144,7 +147,7 @@ impl CloseReason {
             Self::Stopping => 116,
             Self::Closed => 118,
             Self::End => 119,
-            Self::Unexpected | Self::ForeignJob => 120,
+            Self::Unexpected | Self::Stranger | Self::ForeignJob => 120,
             Self::NativeFailed => 121,
             Self::NativeMissing => 122,
             Self::BadEnvironment => 144,
@@ -162,6 +165,7 @@ impl fmt::Display for CloseReason {
             Self::Closed => "connection closed",
             Self::End => "end",
             Self::Unexpected => "unexpected message",
+            Self::Stranger => "message for clients of this host only",
             Self::NativeFailed => "native environment could not be made",
             Self::NativeMissing => "compiler or extra file missing",
             Self::BadEnvironment => "bad environment name",

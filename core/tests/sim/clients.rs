@@ -119,7 +119,7 @@ impl World {
         let conn = Conn { host, build, attempt, remote, next: None, lane: Lane::default(), running: false };
         self.conns.insert(peer, conn);
         let address = if remote { hosts::address(self.builds[build].submitter) } else { "local".into() };
-        self.tell(host, Input::Opened { peer, version: Version::TO_CLIENT, address });
+        self.tell(host, Input::Opened { peer, version: Version::TO_CLIENT, address, of_this_host: !remote });
         peer
     }
 

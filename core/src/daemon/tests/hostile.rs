@@ -27,6 +27,30 @@ fn a_request_that_the_schedulers_link_cannot_carry_ends_its_client_only() {
 }
 
 #[test]
+fn what_is_for_the_hosts_own_clients_is_refused_to_others() {
+    let mut s = Scenario::new(config(1));
+    s.own_job(7);
+    let requests = [
+        get_cs(),
+        Message::JobLocalBegin(JobLocalBegin { full: 1, ..JobLocalBegin::default() }),
+        job_done(7, 0, 0, 0),
+        Message::BlacklistHostEnv(BlacklistHostEnv::default()),
+        Message::GetNativeEnv(GetNativeEnv::default()),
+        compile_file(7, "__client"),
+    ];
+    s.told();
+    for request in requests {
+        let peer = s.stranger(OTHER_ADDRESS);
+        s.say(peer, request);
+        assert_eq!(s.closed.get(&peer), Some(&CloseReason::Stranger));
+        assert_eq!(s.heard(peer), [Message::End]);
+        assert!(s.told().is_empty());
+    }
+    s.foreign_job(8, "e");
+    assert_eq!(s.daemon.slots_used(), 1);
+}
+
+#[test]
 fn a_job_of_endless_arguments_is_refused() {
     let mut s = Scenario::new(config(2));
     s.install("e", 1);

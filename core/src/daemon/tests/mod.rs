@@ -45,6 +45,7 @@ fn config(slots: u32) -> Config {
 
 const OWN_ADDRESS: &str = "10.0.0.1";
 const PEER_ADDRESS: &str = "local unix domain socket";
+const OTHER_ADDRESS: &str = "10.0.0.2";
 
 impl Scenario {
     /// Without a scheduler.
@@ -136,9 +137,19 @@ impl Scenario {
     }
 
     fn client_as(&mut self, version: u32) -> PeerId {
+        self.open(version, PEER_ADDRESS, true)
+    }
+
+    /// A client of another host.
+    fn stranger(&mut self, address: &str) -> PeerId {
+        self.open(43, address, false)
+    }
+
+    fn open(&mut self, version: u32, address: &str, of_this_host: bool) -> PeerId {
         self.peers += 1;
         let peer = PeerId(self.peers);
-        self.handle(Input::Opened { peer, version: Version::new(version), address: PEER_ADDRESS.into() });
+        let version = Version::new(version);
+        self.handle(Input::Opened { peer, version, address: address.into(), of_this_host });
         self.pass(Duration::ZERO);
         peer
     }
@@ -220,7 +231,7 @@ impl Scenario {
 
     /// A job of another host.
     fn foreign_job(&mut self, job: u32, env: &str) -> PeerId {
-        let peer = self.client();
+        let peer = self.stranger(OTHER_ADDRESS);
         self.say(peer, compile_file(job, env));
         peer
     }
