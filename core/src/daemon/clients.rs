@@ -241,11 +241,25 @@ impl Daemon {
         }
         self.release(peer);
         self.note(Note::RequestForJob(file.job.0));
-        let job = SessionJob { job: file.job, session: self.session.current() };
+        let session = self.session.current().filter(|_| !self.is_taken(file.job, peer));
+        let job = SessionJob { job: file.job, session };
         if let Some(entry) = self.peers.get_mut(&peer) {
             entry.pinned = Some(env.clone());
             entry.state = State::ToCompile { job, env, file: Box::new(file) };
         }
+    }
+
+    /// Whether a job of this number, which anybody may learn or invent, is served or built here already: its end must not be
+    /// reported by another.
+    fn is_taken(&self, job: JobId, by: PeerId) -> bool {
+        let job = SessionJob { job, session: self.session.current() };
+        let own = self.peers.get(&by).is_some_and(|p| p.of_this_host);
+        self.peers.values().any(|p| match &p.state {
+            State::ToCompile { job: other, .. } | State::WaitForChild { job: other, .. } => *other == job,
+            // A client of this host may have its own job served by us all the same.
+            State::PendingUseCs { .. } | State::ClientWork(Work::Own) => !own && p.jobs.contains(&job),
+            _ => false,
+        })
     }
 
     pub(super) fn job_ended(&mut self, now: Instant, peer: PeerId, report: &JobReport) {

@@ -108,6 +108,23 @@ fn a_language_that_we_do_not_know_is_refused() {
 }
 
 #[test]
+fn a_job_that_is_under_way_is_not_ended_by_another_of_its_number() {
+    let mut s = Scenario::new(config(3));
+    s.install("e", 1);
+    let (first, own) = (s.foreign_job(1, "e"), s.own_job(2));
+    s.told();
+    for job in [1, 2] {
+        s.foreign_job(job, "gone");
+        let second = s.foreign_job(job, "e");
+        s.hang_up(second);
+    }
+    assert!(s.told().is_empty());
+    s.say(own, job_done(2, 0, 0, 0));
+    s.handle(Input::JobEnded { peer: first, report: JobReport::default() });
+    assert_eq!(s.told(), [job_done(2, 0, 0, 2), job_done(1, 0, 0, 2)]);
+}
+
+#[test]
 fn compile_jobs_that_nobody_announced_run_without_being_reported() {
     let mut s = Scenario::alone(config(1));
     s.install("e", 1);
