@@ -164,13 +164,11 @@ fn report(client: &mut Client, feed: &Feed, exit_code: i32, ended: Option<&Ended
         in_uncompressed: short(feed.uncompressed()),
         ..JobStats::default()
     };
+    let mut held = 0;
     if let Some(ended) = ended {
-        let size = |fd: &Option<OwnedFd>| {
-            fd.as_ref()
-                .and_then(|fd| nix::sys::stat::fstat(fd).ok())
-                .map_or(0, |s| u64::try_from(s.st_size).unwrap_or(0))
-        };
-        let output = short(size(&ended.object) + size(&ended.dwo));
+        let (size, taken) = sizes([&ended.object, &ended.dwo]);
+        let output = short(size);
+        held = taken;
         stats.real_ms = ms(ended.usage.real);
         stats.user_ms = ms(ended.usage.user);
         stats.sys_ms = ms(ended.usage.system);
@@ -178,7 +176,14 @@ fn report(client: &mut Client, feed: &Feed, exit_code: i32, ended: Option<&Ended
         stats.out_compressed = output;
         stats.out_uncompressed = output;
     }
-    client.note(Told::JobEnded(JobReport { exit_code, stats, broken }));
+    client.note(Told::JobEnded(JobReport { exit_code, stats, held, broken }));
+}
+
+/// Bytes of the files, and what they take: one with holes costs less than its size.
+fn sizes(files: [&Option<OwnedFd>; 2]) -> (u64, u64) {
+    let stats = files.into_iter().flatten().filter_map(|fd| nix::sys::stat::fstat(fd).ok());
+    let sizes = stats.map(|s| (u64::try_from(s.st_size).unwrap_or(0), u64::try_from(s.st_blocks).unwrap_or(0) * 512));
+    sizes.fold((0, 0), |(size, taken), (s, t)| (size.saturating_add(s), taken.saturating_add(t)))
 }
 
 /// Reports the end, then sends result and files.
@@ -278,6 +283,15 @@ mod tests {
             let whole = Deadline::after(Step::Send, Duration::from_millis(300));
             Verdict::Close(send_file(client, &mut Packer::new(1), file, &whole).unwrap_err())
         }
+    }
+
+    #[test]
+    fn a_file_with_holes_takes_what_is_in_it() {
+        let file = tempfile::tempfile().unwrap();
+        file.set_len(1 << 30).unwrap();
+        let (size, taken) = sizes([&Some(file.into()), &None]);
+        assert_eq!(size, 1 << 30);
+        assert!(taken < 1 << 20);
     }
 
     #[test]

@@ -267,7 +267,7 @@ impl Daemon {
         let State::WaitForChild { job, env, .. } = &entry.state else { return };
         let (job, env) = (*job, env.clone());
         entry.state = State::Sending;
-        entry.sending = report.stats.out_uncompressed.into();
+        entry.sending = report.held;
         entry.pinned = None;
         self.stats.own_work(report.stats.user_ms, report.stats.sys_ms);
         self.envs.touch(&env, self.unix(now));
@@ -284,6 +284,7 @@ impl Daemon {
                 client_count: 0,
             });
         }
+        self.keep_unread_limit();
     }
 
     fn client_job_done(&mut self, peer: PeerId, done: &JobDone) {

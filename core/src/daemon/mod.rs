@@ -171,6 +171,8 @@ pub struct JobReport {
     pub exit_code: i32,
     /// Times and sizes.
     pub stats: JobStats,
+    /// Bytes that its files take until the client has read them.
+    pub held: u64,
     /// The environment turned out to be broken: it is removed.
     pub broken: bool,
 }

@@ -32,7 +32,7 @@ pub(super) struct Peer {
     pub pinned: Option<EnvId>,
     /// Environment that it brought last and that was not installed, and why: its VERIFY_ENV is still to come.
     pub refusal: Option<(EnvId, Text)>,
-    /// Bytes of objects that it has not read yet, at most: they stand in memory.
+    /// Bytes that its object takes until it has read it: they stand in memory.
     pub sending: u64,
 }
 
@@ -138,6 +138,8 @@ pub enum CloseReason {
     NoReport,
     /// COMPILE_FILE that cannot be run: language, compiler.
     BadJob,
+    /// It does not read its object, and others do not read theirs.
+    Unread,
 }
 
 impl CloseReason {
@@ -153,7 +155,7 @@ impl CloseReason {
             Self::BadEnvironment => 144,
             Self::NoEnvironment => 110,
             Self::NoReport => 151,
-            Self::BadJob => 100,
+            Self::BadJob | Self::Unread => 100,
         }
     }
 }
@@ -173,6 +175,7 @@ impl fmt::Display for CloseReason {
             Self::ForeignJob => "job of somebody else",
             Self::NoReport => "job ended without a report",
             Self::BadJob => "job that cannot be run",
+            Self::Unread => "too many objects were not read",
         };
         write!(f, "{what} ({})", self.code())
     }

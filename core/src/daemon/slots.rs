@@ -1,14 +1,18 @@
 //! Slots: how many are used follows from the states of the connections, so that none can get lost (`spec/daemon.md` 5.4).
 
 use super::peer::{Peer, State, Work};
-use super::{Daemon, Grant, Note, Output, TERM_GRACE};
+use super::{CloseReason, Daemon, Grant, Note, Output, TERM_GRACE};
 use crate::ids::PeerId;
+use crate::text::Text;
 use crate::time::Instant;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
-/// Bytes of objects that wait for clients who do not read them; past that no job of others starts. A slot is free as soon as the
-/// compiler has ended, but its object still takes memory.
+/// Bytes of objects that wait for clients who do not read them; past that the client of the largest is cut. A slot is free as soon
+/// as the compiler has ended, but its object still takes memory.
 const UNREAD_MAX: u64 = 1 << 30;
+/// The same for one address, which gets no further slot past that: a client behind a slow line only takes its time, and must not
+/// cost others theirs.
+const UNREAD_PER_ADDRESS_MAX: u64 = UNREAD_MAX / 2;
 
 impl Daemon {
     /// Slots in all: with `-m 0` local jobs still run, one at a time.
@@ -57,15 +61,27 @@ impl Daemon {
 
     /// The next job of others: not while the host is too busy, nor while its environment still arrives or is checked.
     fn next_foreign(&self) -> Option<PeerId> {
-        let unread = self.peers.values().map(|p| p.sending).fold(0, u64::saturating_add);
-        if !self.stats.takes_jobs() || unread > UNREAD_MAX {
+        if !self.stats.takes_jobs() {
             return None;
         }
+        let mut unread: BTreeMap<&Text, u64> = BTreeMap::new();
+        for peer in self.peers.values().filter(|p| p.sending > 0) {
+            *unread.entry(&peer.address).or_default() += peer.sending;
+        }
+        let reads = |p: &Peer| unread.get(&p.address).is_none_or(|bytes| *bytes <= UNREAD_PER_ADDRESS_MAX);
         let ready = self.peers.iter().filter_map(|(id, p)| match &p.state {
-            State::ToCompile { env, .. } if !self.envs.is_undecided(env) => Some((p.client, *id)),
+            State::ToCompile { env, .. } if !self.envs.is_undecided(env) && reads(p) => Some((p.client, *id)),
             _ => None,
         });
         ready.min().map(|(_, id)| id)
+    }
+
+    /// Objects that wait for their clients must not take all memory.
+    pub(super) fn keep_unread_limit(&mut self) {
+        while self.peers.values().map(|p| p.sending).fold(0, u64::saturating_add) > UNREAD_MAX {
+            let Some((peer, _)) = self.peers.iter().max_by_key(|(_, p)| p.sending) else { return };
+            self.close(*peer, CloseReason::Unread);
+        }
     }
 
     fn start_foreign(&mut self, now: Instant, peer: PeerId) {
@@ -76,7 +92,7 @@ impl Daemon {
             entry.state = State::ToCompile { job, env: env.clone(), file };
             self.note(Note::NoEnvironment(env.clone(), job.job.0));
             let text = format!("environment {env} is not installed, removed?");
-            return self.refuse(peer, &text, super::CloseReason::NoEnvironment);
+            return self.refuse(peer, &text, CloseReason::NoEnvironment);
         }
         entry.state = State::WaitForChild { job, env: env.clone(), slot, since: now };
         self.envs.touch(&env, self.unix(now));
@@ -103,7 +119,7 @@ impl Daemon {
         self.outputs.push_back(Output::StopListening);
         let idle: Vec<PeerId> = self.peers.iter().filter(|(_, p)| !is_running(&p.state)).map(|(id, _)| *id).collect();
         for peer in idle {
-            self.close(peer, super::CloseReason::Stopping);
+            self.close(peer, CloseReason::Stopping);
         }
     }
 
@@ -117,7 +133,7 @@ impl Daemon {
             let left: Vec<PeerId> = self.peers.keys().copied().collect();
             for peer in left {
                 self.outputs.push_back(Output::Kill(peer));
-                self.close(peer, super::CloseReason::Stopping);
+                self.close(peer, CloseReason::Stopping);
             }
         }
         if self.peers.is_empty() {

@@ -253,7 +253,7 @@ impl World {
         let user_ms = work * 10 / u32::try_from(self.hosts[host].speed).unwrap_or(1);
         let stats = JobStats { real_ms: user_ms, user_ms, out_uncompressed: work * 20, ..JobStats::default() };
         let exit_code = if crashed { 107 } else { 0 };
-        self.tell(host, Input::JobEnded { peer, report: JobReport { exit_code, stats, broken: false } });
+        self.tell(host, Input::JobEnded { peer, report: JobReport { exit_code, stats, ..JobReport::default() } });
         if !crashed {
             let Some(conn) = self.conns.get_mut(&peer) else { return };
             let at = self.network.arrival(&mut self.rng, self.now, &mut conn.lane);

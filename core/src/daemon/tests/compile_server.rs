@@ -13,7 +13,8 @@ fn d61_input_is_taken_and_the_job_starts_when_a_slot_is_free() {
     assert_eq!(grants[0].memory_mib, 4096);
     let begun = |told: &[Message]| told.iter().filter(|m| matches!(m, Message::JobBegin(_))).count();
     assert_eq!(begun(&s.told()), 2);
-    let report = JobReport { exit_code: 1, stats: JobStats { real_ms: 5, ..JobStats::default() }, broken: false };
+    let stats = JobStats { real_ms: 5, ..JobStats::default() };
+    let report = JobReport { exit_code: 1, stats, ..JobReport::default() };
     s.handle(Input::JobEnded { peer: jobs[0], report });
     let told = s.told();
     assert!(

@@ -2,7 +2,6 @@
 
 use super::*;
 use crate::env::EnvRef;
-use crate::job::JobStats;
 use crate::message::{ArgSide, BlacklistHostEnv};
 
 #[test]
@@ -91,15 +90,32 @@ fn uploads_neither_flood_the_unpacker_nor_the_disk() {
 }
 
 #[test]
-fn objects_that_nobody_reads_stop_further_jobs() {
+fn objects_that_nobody_reads_take_slots_from_their_own_host_only() {
     let mut s = Scenario::new(config(1));
     s.install("e", 1);
     let first = s.foreign_job(1, "e");
     assert_eq!(s.grants().len(), 1);
-    let stats = JobStats { out_uncompressed: u32::MAX, ..JobStats::default() };
-    s.handle(Input::JobEnded { peer: first, report: JobReport { stats, ..JobReport::default() } });
-    s.foreign_job(2, "e");
+    s.handle(Input::JobEnded { peer: first, report: JobReport { held: (512 << 20) + 1, ..JobReport::default() } });
+    let waits = s.foreign_job(2, "e");
+    assert!(s.grants().is_empty());
+    let other = s.stranger("10.0.0.3");
+    s.say(other, compile_file(3, "e"));
+    assert_eq!(s.grants().len(), 1, "another host's");
+    s.handle(Input::JobEnded { peer: other, report: JobReport { held: 500 << 20, ..JobReport::default() } });
     assert!(s.grants().is_empty());
     s.hang_up(first);
-    assert_eq!(s.grants().len(), 1);
+    assert_eq!(s.grants().iter().map(|g| g.peer).collect::<Vec<_>>(), [waits]);
+}
+
+#[test]
+fn who_holds_most_is_cut_where_nobody_reads() {
+    let mut s = Scenario::new(config(3));
+    s.install("e", 1);
+    let jobs: Vec<PeerId> = (1..=3).map(|job| s.foreign_job(job, "e")).collect();
+    for (peer, mib) in jobs.iter().zip([500, 400, 300]) {
+        s.handle(Input::JobEnded { peer: *peer, report: JobReport { held: mib << 20, ..JobReport::default() } });
+    }
+    let closed = jobs.iter().filter_map(|peer| s.closed.get(peer));
+    assert_eq!(closed.collect::<Vec<_>>(), [&CloseReason::Unread]);
+    assert!(s.closed.contains_key(&jobs[0]));
 }
