@@ -36,15 +36,22 @@ impl Daemon {
         if self.terminate_at.is_some() {
             return;
         }
-        while self.slots_used() < self.slots() {
-            if let Some(peer) = self.next_own() {
+        loop {
+            let used = self.slots_used();
+            if let Some(peer) = self.next_own().filter(|_| used.saturating_sub(self.uploads()) < self.slots()) {
                 self.start_own(now, peer);
-            } else if let Some(peer) = self.next_foreign() {
+            } else if let Some(peer) = self.next_foreign().filter(|_| used < self.slots()) {
                 self.start_foreign(now, peer);
             } else {
                 break;
             }
         }
+    }
+
+    /// Environments that arrive. They take slots from jobs of others only: they mostly wait for their sender, and would hold up
+    /// what is built here for as long as anybody likes.
+    fn uploads(&self) -> u32 {
+        self.peers.values().map(|p| u32::from(matches!(p.state, State::ToInstall(_)))).sum()
     }
 
     fn next_own(&self) -> Option<PeerId> {

@@ -90,6 +90,22 @@ fn uploads_neither_flood_the_unpacker_nor_the_disk() {
 }
 
 #[test]
+fn uploads_hold_up_nothing_that_is_built_here() {
+    let mut s = Scenario::new(config(2));
+    s.install("e", 1);
+    for name in ["a", "b"] {
+        let sender = s.stranger(OTHER_ADDRESS);
+        s.say(sender, Message::TransferEnv(target(name)));
+    }
+    s.foreign_job(1, "e");
+    assert!(s.grants().is_empty(), "they take slots from jobs of others");
+    let (link, own, third) = (s.local_job(), s.own_job(2), s.local_job());
+    assert!(matches!(s.heard(link).as_slice(), [Message::JobLocalBegin(_)]));
+    assert!(matches!(s.heard(own).as_slice(), [Message::UseCs(_)]));
+    assert!(s.heard(third).is_empty(), "both slots are used");
+}
+
+#[test]
 fn objects_that_nobody_reads_take_slots_from_their_own_host_only() {
     let mut s = Scenario::new(config(1));
     s.install("e", 1);
