@@ -16,6 +16,9 @@ const NATIVE_FEW: usize = 5;
 /// See [`NATIVE_FEW`].
 const NATIVE_KEPT_FEW: Duration = Duration::from_secs(24 * 3600);
 
+/// How long a compiler that could not be packed is not packed again: each job would have it tried, for minutes.
+const FAILURE_KEPT: Duration = Duration::from_secs(60);
+
 /// A file that goes into an archive, as it was when looked at.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct FileFacts {
@@ -73,6 +76,8 @@ pub(super) struct Natives {
     ready: BTreeMap<NativeKey, Ready>,
     /// In the order of asking; the first one is being made.
     wanted: VecDeque<Wanted>,
+    /// What could not be made lately, when and why.
+    failed: BTreeMap<NativeKey, (Instant, Text)>,
 }
 
 #[derive(Debug)]
@@ -90,7 +95,7 @@ struct Wanted {
 impl Natives {
     pub fn new(now: Instant, on_disk: &[NativeOnDisk]) -> Self {
         let ready = |n: &NativeOnDisk| (n.key.clone(), Ready { archive: n.archive.clone(), last_use: now });
-        Self { ready: on_disk.iter().map(ready).collect(), wanted: VecDeque::new() }
+        Self { ready: on_disk.iter().map(ready).collect(), ..Self::default() }
     }
 
     /// Bytes of all archives.
@@ -159,6 +164,11 @@ impl Daemon {
             return self.native_ready(now, &key, archive, vec![peer]);
         }
         self.natives.ready.remove(&key);
+        self.natives.failed.retain(|_, (at, _)| now.since(*at) < FAILURE_KEPT);
+        if let Some((_, reason)) = self.natives.failed.get(&key) {
+            let reason = reason.clone();
+            return self.no_native(peer, &reason, CloseReason::NativeFailed);
+        }
         if let Some(wanted) = self.natives.wanted.iter_mut().find(|w| w.key == key) {
             wanted.waiting.push(peer);
             return;
@@ -183,6 +193,7 @@ impl Daemon {
                 for peer in wanted.waiting {
                     self.no_native(peer, &reason, CloseReason::NativeFailed);
                 }
+                self.natives.failed.insert(key.clone(), (now, reason.clone()));
                 self.note(Note::NativeFailed(reason));
             }
         }

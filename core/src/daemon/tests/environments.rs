@@ -97,6 +97,10 @@ fn d44_a_failed_build_ends_all_who_wait_and_is_tried_again() {
         assert_eq!(s.heard(peer), [Message::End]);
         assert_eq!(s.closed.get(&peer).map(|r| r.code()), Some(121));
     }
+    let peer = wants_native(&mut s, &key, None);
+    assert_eq!(builds(&s), 1, "not again at once");
+    assert_eq!(s.closed.get(&peer).map(|r| r.code()), Some(121));
+    s.pass(Duration::from_secs(60));
     wants_native(&mut s, &key, None);
     assert_eq!(builds(&s), 2);
 }
