@@ -115,6 +115,7 @@ fn all_cases() {
     without_leak("begun_frames_and_waiting_messages_count", begun_frames_and_waiting_messages_count);
     without_leak("a_frame_that_trickles", a_frame_that_trickles);
     without_leak("last_words_arrive", last_words_arrive);
+    without_leak("a_stalled_peer_is_given_no_longer_than_others", a_stalled_peer_is_given_no_longer_than_others);
     without_leak("bad_peers_are_not_opened", bad_peers_are_not_opened);
     without_leak("bad_input_closes", bad_input_closes);
     without_leak("caps", caps);
@@ -358,6 +359,25 @@ fn last_words_arrive() {
         Bench::<()>::new(HubConfig { linger: Duration::from_millis(50), ..HubConfig::default() }, no_handlers());
     let _conn = bench.dial();
     let (peer, _) = bench.opened();
+    bench.hub.close(peer, "enough");
+    assert_eq!(bench.closed().0, peer);
+    bench.hub.shutdown(LONG);
+}
+
+/// A close is not put off until the peer, which reads nothing, would have been given up anyway.
+fn a_stalled_peer_is_given_no_longer_than_others() {
+    let config = HubConfig { linger: Duration::from_millis(50), send_stall: 10 * LONG, ..HubConfig::default() };
+    let bench = Bench::<()>::new(config, no_handlers());
+    // TCP may find some more room later.
+    let path = std::env::temp_dir().join(format!("ice-net-{}-stalled", std::process::id()));
+    bench.hub.listen(Listener::unix(&path, 0o777).unwrap(), Version::TO_CLIENT, no_handlers()).unwrap();
+    let _conn = dial::unix(&path, Version::TO_CLIENT, long(Step::Connect)).unwrap();
+    let (peer, _) = bench.opened();
+    for _ in 0..4 {
+        bench.hub.send(peer, &chunk(500_000));
+    }
+    // Until the thread that writes has seen that there is no room, and sleeps.
+    thread::sleep(Duration::from_millis(200));
     bench.hub.close(peer, "enough");
     assert_eq!(bench.closed().0, peer);
     bench.hub.shutdown(LONG);

@@ -170,6 +170,10 @@ impl Peer {
         state.closing = Some(Closing { reason, until, patient, said: false, cut: false });
         self.changed.notify_all();
         if !state.finish_writing(Instant::now()) {
+            if state.watched {
+                // It sleeps until the peer stalls, which may be later.
+                outboxes.look();
+            }
             self.watch(&mut state, outboxes);
         }
     }
