@@ -116,6 +116,11 @@ impl Conn {
         self.receiver.is_late()
     }
 
+    /// Nothing was read for a while, which was not the peer's fault: a message that has begun gets its whole time again.
+    pub fn resume(&mut self) {
+        self.receiver.resume();
+    }
+
     fn stream(&self) -> &Stream {
         &self.receiver.stream
     }
@@ -257,6 +262,11 @@ impl Receiver {
         self.reading = reading;
     }
 
+    /// See [`Conn::resume`].
+    pub(crate) fn resume(&mut self) {
+        self.begun = Instant::now();
+    }
+
     fn is_late(&self) -> bool {
         self.frames.pending() > 0 && self.begun.elapsed() >= self.rest
     }
@@ -392,6 +402,9 @@ mod tests {
         assert!(matches!(receiver.try_recv(), Ok(None)) && !receiver.is_late());
         std::thread::sleep(Duration::from_millis(150));
         assert!(receiver.is_late());
+        receiver.resume();
+        assert!(matches!(receiver.try_recv(), Ok(None)), "we did not read");
+        std::thread::sleep(Duration::from_millis(150));
         assert!(matches!(receiver.try_recv(), Err(ConnError::TimedOut { step: Step::Rest, .. })));
     }
 }

@@ -527,7 +527,10 @@ impl Flow<'_> {
 /// Sends to the server, if there is one, in the time that is left for such things.
 fn tell(server: &mut Option<Conn>, messages: &[Message], time: &mut Budget) -> Result<(), ConnError> {
     let server = server.as_mut().ok_or(ConnError::Closed)?;
-    time.spend(|deadline| server.send_all(messages, deadline))
+    let sent = time.spend(|deadline| server.send_all(messages, deadline));
+    // It may have taken long, and meanwhile nothing was read.
+    server.resume();
+    sent
 }
 
 /// Messages of clang without the line that counts them.

@@ -24,6 +24,7 @@ use super::launcher::{Ended, JobLimits, LaunchError, RunRequest, RunningJob};
 use super::orders::{Mail, Mailbox, Order};
 use super::outcome::{Collected, Outcome, code, judge};
 use super::pump::{Feed, Pump};
+use super::spool::Spool;
 use super::worker::{Client, Shared, Told, is_executable};
 
 /// How long a client may take to read its result in all, as long as ours waits for one: a piece in less than [`SEND`] each, but
@@ -35,7 +36,8 @@ const ABORTED: i32 = 143;
 
 /// Leads the whole dialogue; the connection ends with it.
 pub fn serve(shared: &Arc<Shared>, file: CompileFile, client: &mut Client) -> Verdict {
-    let mut feed = Feed::new(shared, client, file.text_bytes());
+    let spool = Spool::new(&shared.scratch(), &shared.spooled, &client.info().address);
+    let mut feed = Feed::new(spool, file.text_bytes());
     match parked(shared, file, client, &mut feed) {
         Ok((grant, mailbox)) => {
             let end = run(shared, *grant, client, feed, &mailbox);
@@ -54,14 +56,21 @@ fn parked(
 ) -> Result<(Box<Grant>, Mailbox), String> {
     let mailbox = shared.orders.register(client.peer()).map_err(|e| format!("cannot wait for a slot: {e}"))?;
     client.forward(Message::CompileFile(file)).map_err(|e| e.to_string())?;
+    let mut was_full = false;
     loop {
         match mailbox.look() {
             Mail::Order(Order::Run(grant)) => return Ok((grant, mailbox)),
             Mail::Order(_) | Mail::Gone => return Err("not to be run".to_owned()),
             Mail::Nothing => {}
         }
-        while !feed.is_full() && feed.receive_ready(client).map_err(|a| a.to_string())? {}
+        if std::mem::replace(&mut was_full, feed.is_full()) && !was_full {
+            client.resume();
+        }
+        let more = feed.receive_waiting(client).map_err(|a| a.to_string())?;
         client.keeps(feed.kept());
+        if more {
+            continue;
+        }
         let mut fds = vec![PollFd::new(mailbox.as_fd(), PollFlags::POLLIN)];
         if !feed.is_full() {
             fds.push(PollFd::new(client.as_fd(), PollFlags::POLLIN));

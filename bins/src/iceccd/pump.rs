@@ -19,7 +19,7 @@ use super::launcher::{Ended, LaunchError, RunningJob};
 use super::orders::{Mail, Mailbox, Order};
 use super::outcome::{Collected, code};
 use super::spool::Spool;
-use super::worker::{Client, Shared};
+use super::worker::Client;
 
 /// How long a client may say nothing before its END.
 const INPUT: Duration = Duration::from_secs(60);
@@ -27,6 +27,9 @@ const INPUT: Duration = Duration::from_secs(60);
 const REST: Duration = Duration::from_secs(300);
 /// How long the compiler's texts may take to end after it has: nothing of it lives any more.
 const DRAIN: Duration = Duration::from_secs(5);
+/// Messages, pieces of the source and of texts that are dealt with before orders and the job's end are looked at again: whoever
+/// makes them fast enough would keep us from both.
+const ROUND: usize = 64;
 /// Wanted size of the pipe to the compiler, so that it seldom waits for us.
 const PIPE: i32 = 1 << 20;
 
@@ -91,10 +94,10 @@ pub struct Feed {
 
 impl Feed {
     /// Nothing yet, for a job whose header takes so many bytes.
-    pub fn new(shared: &Shared, client: &Client, header: usize) -> Self {
+    pub fn new(spool: Spool, header: usize) -> Self {
         Self {
             header,
-            spool: Spool::new(&shared.scratch(), &shared.spooled, &client.info().address),
+            spool,
             unpacker: Unpacker::new(),
             plain: Vec::new(),
             taken: 0,
@@ -124,8 +127,18 @@ impl Feed {
         self.uncompressed
     }
 
+    /// Takes what is there and finds room in the spool. `true`: there may be more.
+    pub fn receive_waiting(&mut self, client: &mut Client) -> Result<bool, Abort> {
+        for _ in 0..ROUND {
+            if self.is_full() || !self.receive_ready(client)? {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
     /// Takes one message if one is there.
-    pub fn receive_ready(&mut self, client: &mut Client) -> Result<bool, Abort> {
+    fn receive_ready(&mut self, client: &mut Client) -> Result<bool, Abort> {
         let Some(message) = client.try_recv().map_err(Abort::Lost)? else { return Ok(false) };
         match message {
             _ if self.ended => Err(Abort::Cancelled),
@@ -143,9 +156,12 @@ impl Feed {
         }
     }
 
-    /// What the compiler shall get next; empty if nothing is there now.
+    /// What the compiler shall get next; empty if nothing is there now, or was in so many chunks.
     fn next(&mut self) -> Result<&[u8], Abort> {
-        while self.taken == self.plain.len() {
+        for _ in 0..ROUND {
+            if self.taken < self.plain.len() {
+                break;
+            }
             self.plain.clear();
             self.taken = 0;
             let Some(chunk) = self.spool.pop().map_err(|e| Abort::Damaged(e.to_string()))? else { break };
@@ -207,6 +223,7 @@ impl Pump {
         let mut job = Some(job);
         let mut ended: Option<(Result<Ended, LaunchError>, Instant)> = None;
         let mut last_input = Instant::now();
+        let mut reads_client = false;
         loop {
             if let Mail::Order(Order::Kill) | Mail::Gone = mailbox.look() {
                 return Err(Abort::Ordered);
@@ -226,13 +243,16 @@ impl Pump {
                     continue;
                 }
             }
-            let reads_client = !feed.has_pending();
+            let read_before = std::mem::replace(&mut reads_client, !feed.has_pending());
             if reads_client {
-                let mut came = false;
-                while !feed.has_pending() && feed.receive_ready(client)? {
-                    came = true;
+                if !read_before {
+                    client.resume();
                 }
-                if came {
+                let mut came = 0;
+                while came < ROUND && !feed.has_pending() && feed.receive_ready(client)? {
+                    came += 1;
+                }
+                if came > 0 {
                     last_input = Instant::now();
                     continue;
                 }
@@ -285,10 +305,10 @@ impl Pump {
             feed.drop_pending();
             return Ok(());
         };
-        loop {
+        for _ in 0..ROUND {
             let next = feed.next()?;
             if next.is_empty() {
-                if feed.ended {
+                if feed.ended && !feed.has_pending() {
                     self.stdin = None;
                 }
                 return Ok(());
@@ -305,6 +325,7 @@ impl Pump {
                 }
             }
         }
+        Ok(())
     }
 }
 
@@ -312,11 +333,11 @@ fn pipe() -> io::Result<(OwnedFd, OwnedFd)> {
     Ok(nix::unistd::pipe2(OFlag::O_CLOEXEC)?)
 }
 
-/// Reads what is there; at the end the pipe is closed.
+/// Reads some of what is there; at the end the pipe is closed.
 fn read_text(pipe: &mut Option<File>, text: &mut Collected) -> Result<(), Abort> {
     let Some(file) = pipe else { return Ok(()) };
     let mut buffer = [0; 8192];
-    loop {
+    for _ in 0..ROUND {
         match file.read(&mut buffer) {
             Ok(0) => {
                 *pipe = None;
@@ -328,6 +349,7 @@ fn read_text(pipe: &mut Option<File>, text: &mut Collected) -> Result<(), Abort>
             Err(e) => return Err(Abort::System(e)),
         }
     }
+    Ok(())
 }
 
 fn poll(fds: &mut [PollFd<'_>], timeout: Duration) -> Result<(), Abort> {
@@ -335,5 +357,84 @@ fn poll(fds: &mut [PollFd<'_>], timeout: Duration) -> Result<(), Abort> {
     match nix::poll::poll(fds, timeout) {
         Ok(_) | Err(nix::errno::Errno::EINTR) => Ok(()),
         Err(e) => Err(Abort::System(e.into())),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::iceccd::worker::Told;
+    use crossbeam::channel::{Receiver, bounded};
+    use ice_core::message::{Chunk, Codec};
+    use ice_core::version::Version;
+    use ice_net::deadline::{Deadline, Step};
+    use ice_net::dial;
+    use ice_net::hub::{Hub, HubConfig, HubEvent, PeerHandler, Verdict};
+    use ice_net::listen::Listener;
+
+    const LONG: Duration = Duration::from_secs(60);
+
+    #[test]
+    fn a_text_without_end_is_left_for_a_while() {
+        let (from, to) = pipe().unwrap();
+        fcntl(&from, FcntlArg::F_SETFL(OFlag::O_NONBLOCK)).unwrap();
+        if fcntl(&to, FcntlArg::F_SETPIPE_SZ(PIPE)).is_err() {
+            return; // no room for so much
+        }
+        File::from(to).write_all(&vec![b'x'; PIPE as usize]).unwrap();
+        let (mut pipe, mut text) = (Some(File::from(from)), Collected::default());
+        let mut rounds = 0;
+        while pipe.is_some() {
+            read_text(&mut pipe, &mut text).unwrap();
+            rounds += 1;
+        }
+        assert!(rounds > 1);
+    }
+
+    #[test]
+    fn source_that_unpacks_to_nothing_is_left_for_a_while() {
+        let mut spool = Spool::new(&std::env::temp_dir(), &Arc::default(), "");
+        for _ in 0..=ROUND {
+            let data = zstd::bulk::compress(b"", 1).unwrap();
+            spool.push(Chunk { plain_len: 0, codec: Codec::Zstd, data }).unwrap();
+        }
+        let mut feed = Feed::new(spool, 0);
+        assert!(feed.next().unwrap().is_empty() && feed.has_pending());
+        assert!(feed.next().unwrap().is_empty() && !feed.has_pending());
+    }
+
+    /// Reads when everything is there.
+    struct Reader(Receiver<()>);
+
+    impl PeerHandler<Told> for Reader {
+        fn said(&mut self, _: Message, client: &mut Client) -> Verdict {
+            self.0.recv_timeout(LONG).unwrap();
+            let mut feed = Feed::new(Spool::new(&std::env::temp_dir(), &Arc::default(), ""), 0);
+            let rounds = std::iter::from_fn(|| feed.receive_waiting(client).unwrap().then_some(())).count();
+            Verdict::Close(format!("{rounds} rounds"))
+        }
+    }
+
+    #[test]
+    fn a_client_that_says_nothing_without_end_is_left_for_a_while() {
+        let (hub, events) = Hub::<Told>::new(HubConfig::default()).unwrap();
+        let listener = Listener::tcp(0).unwrap();
+        let port = listener.port();
+        let (sent, told) = bounded(1);
+        hub.listen(listener, Version::TO_CLIENT, Arc::new(move |_, _| Some(Box::new(Reader(told.clone()))))).unwrap();
+        let deadline = Deadline::after(Step::Send, LONG);
+        let mut client = dial::tcp("127.0.0.1", port, Version::TO_CLIENT, deadline).unwrap();
+        let nothing = Message::FileChunk(Chunk { plain_len: 0, codec: Codec::Zstd, data: Vec::new() });
+        client.send_all(&vec![nothing; 1 + 2 * ROUND], deadline).unwrap();
+        sent.send(()).unwrap();
+        let reason = loop {
+            if let HubEvent::Closed { reason, .. } = events.recv_timeout(LONG).unwrap() {
+                break reason;
+            }
+        };
+        assert_eq!(reason.to_string(), "2 rounds");
+        hub.shutdown(LONG);
     }
 }

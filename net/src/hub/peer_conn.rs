@@ -54,6 +54,11 @@ impl<N> PeerConn<N> {
         message
     }
 
+    /// Nothing was read for a while, which was not the peer's fault: a message that has begun gets its whole time again.
+    pub fn resume(&mut self) {
+        self.receiver.resume();
+    }
+
     /// The handler keeps so many bytes of what this peer sent from now on: they count for it as what waits to be sent to it does.
     pub fn keeps(&mut self, bytes: usize) {
         self.handler_keeps = bytes;
