@@ -61,6 +61,10 @@ pub const ARGUMENT_BYTES_MAX: usize = 512 << 10;
 pub const PATH_MAX: usize = 4096;
 /// From the end of the handshake to LOGIN or MON_LOGIN.
 pub const LOGIN: Duration = Duration::from_secs(15);
+/// How long a compile below icerun waits for a server. Where the answer is its own host it waits for a slot there, and as many
+/// commands as slots, which wait for their compiles, would wait for ever. Long enough for its turn in a busy cluster: a compile
+/// that gives up runs beside all others.
+pub const NESTED_SERVER: Duration = Duration::from_secs(30);
 /// Text peers of a scheduler without a command.
 pub const TEXT_IDLE: Duration = Duration::from_secs(36);
 /// Longest command line of a text peer.

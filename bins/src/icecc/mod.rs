@@ -354,6 +354,7 @@ fn request(
         verified_only: variables.verified_only,
         zstd_by_default: archives.is_zstd_by_default(),
         loopback_is_remote: variables.test_remote_build,
+        is_nested: task.level > 0,
     };
     Ok((request, archives))
 }

@@ -17,6 +17,7 @@ use crate::cmdline::Family;
 use crate::env::EnvRef;
 use crate::ids::JobId;
 use crate::job::JobStats;
+use crate::limits::NESTED_SERVER;
 use crate::message::{
     BlacklistHostEnv, CompileFile, CompileResult, EnvTarget, GetCs, JobDone, Message, UseCs, done_flags,
 };
@@ -280,7 +281,12 @@ impl Submission {
         // A nice job stands behind all others (D.2).
         let nice = (1..=19).contains(&ask.niceness);
         self.outputs.push_back(Output::Daemon(Message::GetCs(ask)));
-        self.enter(State::AwaitServer, now, if nice { wait::USE_CS_NICE } else { wait::USE_CS });
+        let limit = match (self.request.is_nested, nice) {
+            (true, _) => NESTED_SERVER,
+            (false, true) => wait::USE_CS_NICE,
+            (false, false) => wait::USE_CS,
+        };
+        self.enter(State::AwaitServer, now, limit);
     }
 
     fn use_server(&mut self, now: Instant, server: UseCs) {

@@ -21,6 +21,21 @@ fn request() -> Request {
         verified_only: false,
         zstd_by_default: false,
         loopback_is_remote: false,
+        is_nested: false,
+    }
+}
+
+/// The slot that it waits for may be that of the command that waits for it.
+#[test]
+fn a_nested_compile_waits_less_for_a_server() {
+    for (is_nested, limit) in [(false, 240), (true, 30)] {
+        let mut test = Scenario::new(Request { is_nested, ..request() });
+        test.outputs();
+        let outputs = test.pass_time();
+        assert!(
+            matches!(outputs.as_slice(), [Output::End(end)] if matches!(**end, End::Local { trouble: Trouble::NoServer, .. }))
+        );
+        assert_eq!(test.now.since(Instant::ZERO), Duration::from_secs(limit));
     }
 }
 
