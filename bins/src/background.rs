@@ -14,6 +14,8 @@ use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
+use ice_core::limits;
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use nix::unistd::{Gid, Uid, User};
 
 use crate::exit::Failure;
@@ -32,6 +34,13 @@ const DETACHED: &str = "ICECC_DETACHED_BY";
 
 /// What the detached process tells its parent when it is ready.
 const READY: &[u8] = b"ready\n";
+
+/// Has the system let us open as many descriptors as a service may need. Returns how many it lets us open now.
+pub fn raise_descriptors() -> u64 {
+    let Ok((soft, hard)) = getrlimit(Resource::RLIMIT_NOFILE) else { return 0 };
+    let wanted = hard.min(limits::DESCRIPTORS);
+    if soft < wanted && setrlimit(Resource::RLIMIT_NOFILE, wanted, hard).is_ok() { wanted } else { soft }
+}
 
 /// Who a service started by root becomes.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -312,6 +321,14 @@ mod tests {
         assert_eq!(Account::named(""), Err(AccountError::Unknown));
         assert_eq!(Account::named("no such user"), Err(AccountError::Unknown));
         assert_eq!(Account::named("root"), Err(AccountError::Root));
+    }
+
+    #[test]
+    fn a_service_has_descriptors_enough() {
+        let hard = getrlimit(Resource::RLIMIT_NOFILE).unwrap().1;
+        let raised = raise_descriptors();
+        assert!(raised >= hard.min(limits::DESCRIPTORS));
+        assert_eq!(getrlimit(Resource::RLIMIT_NOFILE).unwrap(), (raised, hard));
     }
 
     #[test]

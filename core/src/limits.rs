@@ -65,6 +65,13 @@ pub const LOGIN: Duration = Duration::from_secs(15);
 /// commands as slots, which wait for their compiles, would wait for ever. Long enough for its turn in a busy cluster: a compile
 /// that gives up runs beside all others.
 pub const NESTED_SERVER: Duration = Duration::from_secs(30);
+/// A client of another host that has nothing under way says nothing to a daemon for that long: a real one begins at once.
+pub const IDLE: Duration = Duration::from_secs(120);
+/// The same while an environment may still arrive from it, to be thrown away, or be checked for it.
+pub const IDLE_WITH_ENVIRONMENT: Duration = Duration::from_secs(20 * 60);
+/// Descriptors that a service asks the system for: enough for all connections it takes and their jobs. Not more, as programs that it
+/// starts may close all that there could be, one by one.
+pub const DESCRIPTORS: u64 = 65_536;
 /// Text peers of a scheduler without a command.
 pub const TEXT_IDLE: Duration = Duration::from_secs(36);
 /// Longest command line of a text peer.

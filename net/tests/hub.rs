@@ -628,10 +628,12 @@ fn dialled_peers() {
 
 fn unix_peers() {
     let path = std::env::temp_dir().join(format!("ice-net-{}-hub", std::process::id()));
-    let config = HubConfig { peers_per_address_max: 1, ..HubConfig::default() };
+    let config = HubConfig { peers_max: 3, peers_per_address_max: 1, ..HubConfig::default() };
     let bench = Bench::<()>::new(config, no_handlers());
     bench.hub.listen(Listener::unix(&path, 0o777).unwrap(), Version::TO_CLIENT, no_handlers()).unwrap();
-    // The cap of an address is not for the host's own clients.
+    // The caps are not for the host's own clients.
+    let _stranger = bench.dial();
+    bench.opened();
     let mut conns: Vec<_> =
         (0..3).map(|_| dial::unix(&path, Version::TO_CLIENT, long(Step::Connect)).unwrap()).collect();
     for conn in &mut conns {
@@ -641,6 +643,7 @@ fn unix_peers() {
         assert!(conn.is_unix());
     }
     assert!(conns.iter_mut().all(|conn| conn.recv(long(Step::Message)).unwrap() == text(1)));
+    assert!(dial::unix(&path, Version::TO_CLIENT, long(Step::Connect)).is_err(), "they have a bound of their own");
     bench.hub.stop_listening();
     assert!(!path.exists());
     // Those who are there already stay.

@@ -52,6 +52,8 @@ const STACK: usize = 128 << 10;
 pub fn run(options: Options) -> Result<u8, Failure> {
     let root = Uid::effective().is_root();
     close_inherited();
+    // Before the launcher is forked, which needs some for each job too.
+    let descriptors = background::raise_descriptors();
     nix::sys::stat::umask(nix::sys::stat::Mode::from_bits_truncate(0o022));
     let start = Start::here(options.detach && !options.check)?;
     let base = std::path::absolute(&options.base).unwrap_or_else(|_| options.base.clone());
@@ -92,8 +94,7 @@ pub fn run(options: Options) -> Result<u8, Failure> {
     info!("supported features: {}", feature_names(config.features));
 
     let doors = open_doors(&options, root, no_remote)?;
-    let allow = options.allow.clone();
-    let hub_config = HubConfig { allow, outbox_max: OUTBOX, stack: STACK, ..HubConfig::default() };
+    let hub_config = hub_config(&options, descriptors);
     let (hub, events) = Hub::new(hub_config).map_err(|e| Failure::new(format!("cannot start threads: {e}")))?;
     let level = std::env::var("ICECC_COMPRESSION").ok().and_then(|l| l.parse().ok());
     let shared = Arc::new(Shared {
@@ -122,6 +123,14 @@ pub fn run(options: Options) -> Result<u8, Failure> {
     }
     drop(lock);
     ended
+}
+
+/// Half of the descriptors stay for clients of this host, and for jobs, where the system gives few.
+fn hub_config(options: &Options, descriptors: u64) -> HubConfig {
+    let allow = options.allow.clone();
+    let all = HubConfig { allow, outbox_max: OUTBOX, stack: STACK, ..HubConfig::default() };
+    let peers_max = all.peers_max.min(usize::try_from(descriptors / 2).unwrap_or(usize::MAX));
+    HubConfig { peers_max, peers_per_address_max: all.peers_per_address_max.min(peers_max / 2), ..all }
 }
 
 /// Whatever the starter left open would stay so in us, in the launcher and in the makers of environments.

@@ -91,6 +91,7 @@ fn listen(on: Option<&str>, port: u16) -> Result<Vec<Listener>, ListenError> {
 }
 
 fn run(options: &Options) -> Result<u8, Failure> {
+    background::raise_descriptors();
     let start = Start::here(options.detach)?;
     let account = options.account.clone().unwrap_or_else(Account::default_for_service);
     let doors = Doors::open(options);

@@ -20,14 +20,7 @@ const COUNT_MAX: u32 = 16;
 const NICENESS_MAX: u32 = 20;
 
 impl Daemon {
-    pub(super) fn opened(
-        &mut self,
-        now: Instant,
-        peer: PeerId,
-        version: Version,
-        address: Text,
-        of_this_host: bool,
-    ) {
+    pub(super) fn opened(&mut self, now: Instant, peer: PeerId, version: Version, address: Text, of_this_host: bool) {
         if self.terminate_at.is_some() {
             self.outputs.push_back(Output::Close(peer, CloseReason::Stopping));
             return;
@@ -41,6 +34,7 @@ impl Daemon {
             version,
             address,
             of_this_host,
+            active: now,
             state,
             jobs: Vec::new(),
             awaited: 0,
@@ -64,9 +58,10 @@ impl Daemon {
     }
 
     pub(super) fn said(&mut self, now: Instant, peer: PeerId, message: Message) {
-        let Some(entry) = self.peers.get(&peer) else {
+        let Some(entry) = self.peers.get_mut(&peer) else {
             return; // was on its way when we closed
         };
+        entry.active = now;
         if entry.state.is_taken_over() {
             // The connection's own thread leads the dialogue; it forwards nothing.
             return self.unexpected(peer);
@@ -101,6 +96,19 @@ impl Daemon {
             Message::End => self.close(peer, CloseReason::End),
             _ => self.unexpected(peer),
         }
+    }
+
+    /// Closes clients of other hosts that want nothing: a few hosts could hold all connections there may be.
+    pub(super) fn close_idle(&mut self, now: Instant) {
+        let idle = self.peers.iter().filter(|(_, p)| p.idle_end().is_some_and(|end| end <= now));
+        for peer in idle.map(|(id, _)| *id).collect::<Vec<_>>() {
+            self.close(peer, CloseReason::Idle);
+        }
+    }
+
+    /// When the first of them is due.
+    pub(super) fn idle_due(&self) -> Option<Instant> {
+        self.peers.values().filter_map(Peer::idle_end).min()
     }
 
     fn request_server(&mut self, now: Instant, peer: PeerId, mut request: GetCs) {

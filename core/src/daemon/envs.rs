@@ -198,8 +198,9 @@ impl Daemon {
         if !matches!(self.envs.known.get(env), Some(Env { state: EnvState::Arriving, .. })) {
             return;
         }
-        if self.peers.get(&peer).is_some_and(|p| matches!(p.state, State::ToInstall(_))) {
-            self.set_state(peer, State::Unknown);
+        if let Some(entry) = self.peers.get_mut(&peer).filter(|p| matches!(p.state, State::ToInstall(_))) {
+            entry.state = State::Unknown;
+            entry.active = now;
         }
         match outcome {
             Ok(size) => self.env_installed(now, env, size),

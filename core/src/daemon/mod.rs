@@ -275,7 +275,9 @@ impl Daemon {
     /// Takes one event. Call [`Self::poll_output`] until it is empty afterwards, then [`Self::poll_timeout`].
     pub fn handle(&mut self, now: Instant, input: Input) {
         match input {
-            Input::Opened { peer, version, address, of_this_host } => self.opened(now, peer, version, address, of_this_host),
+            Input::Opened { peer, version, address, of_this_host } => {
+                self.opened(now, peer, version, address, of_this_host)
+            }
             Input::Said { peer, message } => self.said(now, peer, message),
             Input::Closed { peer } => self.closed(now, peer),
             Input::JobEnded { peer, report } => self.job_ended(now, peer, &report),
@@ -297,6 +299,7 @@ impl Daemon {
     pub fn handle_timeout(&mut self, now: Instant) {
         self.session_timeout(now);
         self.measure_if_due(now);
+        self.close_idle(now);
         self.settle(now);
     }
 
@@ -310,7 +313,7 @@ impl Daemon {
         if self.exited {
             return None;
         }
-        [self.session.timeout(), self.local_answer_due(), self.measure_due(), self.terminate_at]
+        [self.session.timeout(), self.local_answer_due(), self.measure_due(), self.idle_due(), self.terminate_at]
             .into_iter()
             .flatten()
             .min()

@@ -2,6 +2,7 @@
 
 use crate::env::EnvId;
 use crate::ids::{ClientId, JobId};
+use crate::limits::{IDLE, IDLE_WITH_ENVIRONMENT};
 use crate::message::{CompileFile, GetCs};
 use crate::text::Text;
 use crate::time::Instant;
@@ -23,6 +24,8 @@ pub(super) struct Peer {
     pub version: Version,
     pub address: Text,
     pub of_this_host: bool,
+    /// When it last said something, or something was found out for it.
+    pub active: Instant,
     pub state: State,
     /// Jobs of this connection that the scheduler still counts as ours to report.
     pub jobs: Vec<SessionJob>,
@@ -34,6 +37,14 @@ pub(super) struct Peer {
     pub refusal: Option<(EnvId, Text)>,
     /// Bytes that its object takes until it has read it: they stand in memory.
     pub sending: u64,
+}
+
+impl Peer {
+    /// When it is closed for being idle: clients of this host may take their time.
+    pub fn idle_end(&self) -> Option<Instant> {
+        let limit = if self.pinned.is_some() { IDLE_WITH_ENVIRONMENT } else { IDLE };
+        (!self.of_this_host && self.state == State::Unknown).then(|| self.active + limit)
+    }
 }
 
 /// Where a connection stands (`spec/daemon.md` 5.1).
@@ -124,6 +135,8 @@ pub enum CloseReason {
     Unexpected,
     /// A message for the host's own clients, from another host.
     Stranger,
+    /// A client of another host that wants nothing.
+    Idle,
     /// No environment could be made.
     NativeFailed,
     /// Compiler or extra file is missing.
@@ -147,7 +160,7 @@ impl CloseReason {
     pub const fn code(self) -> i32 {
         match self {
             Self::Stopping => 116,
-            Self::Closed => 118,
+            Self::Closed | Self::Idle => 118,
             Self::End => 119,
             Self::Unexpected | Self::Stranger | Self::ForeignJob => 120,
             Self::NativeFailed => 121,
@@ -167,6 +180,7 @@ impl fmt::Display for CloseReason {
             Self::Closed => "connection closed",
             Self::End => "end",
             Self::Unexpected => "unexpected message",
+            Self::Idle => "idle for too long",
             Self::Stranger => "message for clients of this host only",
             Self::NativeFailed => "native environment could not be made",
             Self::NativeMissing => "compiler or extra file missing",

@@ -69,7 +69,7 @@ pub struct HubConfig {
     pub outbox_max: usize,
     /// Who may connect.
     pub allow: Allow,
-    /// Connections accepted at once.
+    /// Connections accepted at once by TCP, and as many others.
     pub peers_max: usize,
     /// Connections accepted at once from one address.
     pub peers_per_address_max: usize,

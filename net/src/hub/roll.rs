@@ -27,6 +27,8 @@ struct Inner {
     peers: HashMap<PeerId, Arc<Peer>>,
     /// Only accepted TCP peers count: a host's own clients and those we dialled are not held against anybody.
     by_address: HashMap<String, Guests>,
+    /// How many those are: strangers must not keep the host's own clients out.
+    guests: usize,
     /// What is held for all accepted peers, and for the local ones.
     held: Sum,
     held_locally: Sum,
@@ -58,8 +60,9 @@ impl Roll {
         }
         let address = stream.peer_address();
         let mut inner = self.inner.lock();
-        if inner.peers.len() >= config.peers_max {
-            return Err(Refusal::Full(inner.peers.len()));
+        let open = if address.is_empty() { inner.peers.len() - inner.guests } else { inner.guests };
+        if open >= config.peers_max {
+            return Err(Refusal::Full(open));
         }
         let held = if address.is_empty() {
             Arc::clone(&inner.held_locally)
@@ -69,7 +72,9 @@ impl Roll {
                 return Err(Refusal::FullForAddress(guests.count));
             }
             guests.count += 1;
-            Arc::clone(&guests.held)
+            let held = Arc::clone(&guests.held);
+            inner.guests += 1;
+            held
         };
         let account = Account::new(&inner.held, &held);
         Ok(inner.enter(address, Some(stream), Some(account), config))
@@ -84,6 +89,7 @@ impl Roll {
     pub(super) fn strike(&self, peer: &Peer) {
         let mut inner = self.inner.lock();
         if inner.peers.remove(&peer.id).is_some() && !peer.address.is_empty() {
+            inner.guests -= 1;
             if let Some(guests) = inner.by_address.get_mut(&peer.address) {
                 guests.count -= 1;
                 if guests.count == 0 {

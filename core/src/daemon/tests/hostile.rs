@@ -50,6 +50,24 @@ fn what_is_for_the_hosts_own_clients_is_refused_to_others() {
 }
 
 #[test]
+fn who_wants_nothing_is_closed_unless_it_is_of_this_host() {
+    let mut s = Scenario::new(config(1));
+    s.install("e", 1);
+    let (idle, own) = (s.stranger(OTHER_ADDRESS), s.client());
+    let (checks, runs) = (s.stranger(OTHER_ADDRESS), s.foreign_job(1, "e"));
+    let waits = s.foreign_job(2, "e");
+    s.pass(Duration::from_secs(100));
+    s.say(checks, Message::VerifyEnv(target("e")));
+    s.closed.clear();
+    s.pass(Duration::from_secs(1000));
+    assert_eq!(s.closed, [(idle, CloseReason::Idle)].into());
+    s.handle(Input::Verified { env: env("e"), outcome: Ok(()) });
+    s.pass(Duration::from_secs(2000));
+    assert_eq!(s.closed.get(&checks), Some(&CloseReason::Idle), "it has its answer");
+    assert!([own, runs, waits].iter().all(|peer| !s.closed.contains_key(peer)));
+}
+
+#[test]
 fn a_job_of_endless_arguments_is_refused() {
     let mut s = Scenario::new(config(2));
     s.install("e", 1);
