@@ -7,6 +7,8 @@
 
 #[path = "icecc/archives.rs"]
 mod archives;
+#[path = "icecc/ccache.rs"]
+mod ccache;
 #[path = "icecc/lies.rs"]
 mod lies;
 #[path = "icecc/wrappers.rs"]
