@@ -2,8 +2,48 @@
 
 use crate::cluster::{Cluster, Whose};
 use crate::environments::completed;
+use ice_bins::lab::{Config, HostConfig};
 
 const CC: &str = "arm-linux-gnueabihf-gcc";
+
+/// The manual's recipe (M12) with an archive of 1.4's own tool, which says nothing of itself and is named by its user: on hosts
+/// with 1.4 and with ours. Repacked under its name it is another environment.
+#[test]
+fn m12_an_archive_of_1_4_for_arm_is_used_and_known_by_its_content() {
+    let mut config = Config::new("", &Whose::Ours.programs(), &[1, 4, 4]);
+    config.hosts[1] = HostConfig::new(Whose::Peer14.programs(), 4);
+    let Some(cluster) = Cluster::with(&config) else { return };
+    if !cluster.sh("h1", &[], &format!("command -v {CC} && test -x /usr/bin/icecc-create-env")).status.success() {
+        eprintln!("skipped: no {CC}, or no tool of 1.4");
+        return;
+    }
+    cluster.write("a.c", "int a(int x) { return x * 3 + 1; }\n");
+    let make = format!(
+        "set -e; {CC} -O2 -c a.c -o plain.o; /usr/bin/icecc-create-env {CC} --compression none >said; mv *.tar arm.tar
+        mkdir cross any; icecc=$(command -v icecc); ln -s $icecc cross/{CC}; ln -s $icecc any/gcc"
+    );
+    cluster.ok("h1", &[], &make);
+    let folder = cluster.folder().display().to_string();
+    let (archive, compiler) = (format!("{folder}/arm.tar"), format!("/usr/bin/{CC}"));
+    for (host, address) in [("h2", "10.77.0.2"), ("h3", "10.77.0.3")] {
+        for (links, name, is_brought) in [("cross", CC, true), ("any", "gcc", false), ("cross", CC, true)] {
+            let variables = [
+                ("ICECC_VERSION", archive.as_str()),
+                ("ICECC_CC", &compiler),
+                ("ICECC_PREFERRED_HOST", host),
+                ("ICECC_DEBUG", "info"),
+            ];
+            let job = format!("rm -f out.o; PATH={folder}/{links}:$PATH {name} -O2 -c a.c -o out.o");
+            let log = cluster.ok("h1", &variables, &job).error_text();
+            assert!(log.contains(&format!("Have to use host {address}")) && !log.contains("<building_local>"), "{log}");
+            assert_eq!(log.contains("<Transfer Environment>"), is_brought, "{host}: {log}");
+            assert!(cluster.read("out.o") == cluster.read("plain.o"), "{host}: the object differs");
+            if links == "any" {
+                cluster.ok("h1", &[], "head -c 10240 /dev/zero >>arm.tar");
+            }
+        }
+    }
+}
 
 /// lua for ARM by the manual's recipe, then through ccache in each way that people set it up.
 #[test]
