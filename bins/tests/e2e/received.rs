@@ -129,6 +129,8 @@ fn e33_e34_e35_broken_environments_are_brought_once() {
         let make = if *pack == TAR { make } else { make.replace(&format!("-C {name} ."), name) };
         cluster.ok("h1", &[], &make);
         let archive = cluster.folder().join(format!("{name}.tar")).display().to_string();
+        // A user's word has a mark of the content behind it, one of 1.4's names is taken as it is.
+        let known = if name.len() == 32 { (*name).to_owned() } else { format!("{name}+") };
         let variables =
             [("ICECC_VERSION", archive.as_str()), ("ICECC_PREFERRED_HOST", "h2"), ("ICECC_DEBUG", "warnings")];
         let (before, mut said) = (completed(&cluster, "h2"), String::new());
@@ -138,14 +140,14 @@ fn e33_e34_e35_broken_environments_are_brought_once() {
         }
         let (ran, brought) = (
             completed(&cluster, "h2") - before,
-            cluster.count_in_log("h2", "iceccd.log", &format!("receiving environment {name}+")),
+            cluster.count_in_log("h2", "iceccd.log", &format!("receiving environment {known}")),
         );
         assert!(cluster.count_in_log("h2", "iceccd.log", log) > 0, "{number} {what}: h2's log has no {log}");
         assert_eq!(brought, 1, "{number} {what}: not brought once");
         let banned = cluster.count_in_log(
             "h1",
             "scheduler.log",
-            &format!("Blacklisting host 10.77.0.2 for environment {name}+"),
+            &format!("Blacklisting host 10.77.0.2 for environment {known}"),
         );
         if trouble.is_empty() {
             assert_eq!((ran, banned, said.as_str()), (2, 0, ""), "{number} {what}");
