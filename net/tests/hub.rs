@@ -114,6 +114,7 @@ fn all_cases() {
     without_leak("who_holds_most_is_cut", who_holds_most_is_cut);
     without_leak("begun_frames_and_waiting_messages_count", begun_frames_and_waiting_messages_count);
     without_leak("a_frame_that_trickles", a_frame_that_trickles);
+    without_leak("a_frame_whose_reader_was_busy", a_frame_whose_reader_was_busy);
     without_leak("last_words_arrive", last_words_arrive);
     without_leak("a_stalled_peer_is_given_no_longer_than_others", a_stalled_peer_is_given_no_longer_than_others);
     without_leak("bad_peers_are_not_opened", bad_peers_are_not_opened);
@@ -327,6 +328,34 @@ fn a_frame_that_trickles() {
     assert!(matches!(&reason, CloseReason::Peer(ConnError::TimedOut { step: Step::Rest, .. })), "{reason}");
     idle.send(&Message::Ping, long(Step::Send)).unwrap();
     assert_eq!(bench.said(), (idle_peer, Message::Ping));
+    bench.hub.shutdown(LONG);
+}
+
+/// Keeps its thread until it is told to go on.
+struct Busy(Receiver<()>);
+
+impl PeerHandler for Busy {
+    fn said(&mut self, message: Message, _: &mut PeerConn) -> Verdict {
+        self.0.recv_timeout(LONG).unwrap();
+        Verdict::Forward(message)
+    }
+}
+
+/// While a handler has the thread nobody reads: that is not held against the frame that has begun.
+fn a_frame_whose_reader_was_busy() {
+    const FRAME: Duration = Duration::from_secs(2);
+    const PING: [u8; 8] = [0, 0, 0, 4, 0, 0, 0, 66];
+    let (go_on, told) = crossbeam::channel::bounded(2);
+    let config = HubConfig { frame: FRAME, ..HubConfig::default() };
+    let bench = Bench::<()>::new(config, Arc::new(move |_, _| Some(Box::new(Busy(told.clone())))));
+    let (mut raw, peer) = raw_peer(&bench);
+    raw.write_all(&[&PING[..], &PING[..6]].concat()).unwrap();
+    thread::sleep(FRAME + Duration::from_millis(500));
+    go_on.send(()).unwrap();
+    assert_eq!(bench.said(), (peer, Message::Ping));
+    raw.write_all(&PING[6..]).unwrap();
+    go_on.send(()).unwrap();
+    assert_eq!(bench.said(), (peer, Message::Ping));
     bench.hub.shutdown(LONG);
 }
 

@@ -149,6 +149,8 @@ impl<N: Send + 'static> PeerThread<N> {
     /// Reads until the end.
     fn read(&self, conn: &mut PeerConn<N>, mut handler: Option<&mut (dyn PeerHandler<N> + 'static)>) -> CloseReason {
         loop {
+            // A handler may have had the thread for long.
+            conn.resume();
             let message = match conn.recv(Deadline::never(Step::Message)) {
                 Ok(message) => message,
                 Err(error) => return error.into(),
