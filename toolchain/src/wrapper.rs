@@ -68,12 +68,17 @@ pub fn is_script(compiler: &Path) -> bool {
 }
 
 /// Whether a compiler is a script that does the same each time: nothing in its text stands for anything but the user's words and
-/// its own name. It may still do something else for other words.
-pub fn is_constant_script(compiler: &Path) -> bool {
+/// its own name, and what it runs is no script in turn. It may still do something else for other words. `path` is the value of PATH.
+pub fn is_constant_script(compiler: &Path, path: &OsStr) -> bool {
     let Some(text) = script(compiler) else { return false };
     let mut pieces = text.split(|b| *b == b'$');
     pieces.next();
-    !text.contains(&b'`') && pieces.all(|piece| matches!(piece.first(), Some(b'@' | b'*' | b'0')))
+    let is_plain = !text.contains(&b'`') && pieces.all(|piece| matches!(piece.first(), Some(b'@' | b'*' | b'0')));
+    let is_program = |words: &Vec<OsString>| {
+        let found = words.first().and_then(|word| find::compiler(word, path, Path::new("/proc/self/exe")).ok());
+        found.is_some_and(|file| file.exists() && !is_script(&file))
+    };
+    is_plain && commands(&text).all(|words| is_program(&words))
 }
 
 /// Whether a program runs another one that is the compiler. `None`: it does not tell. `path` is the value of PATH.
@@ -156,15 +161,22 @@ fn without_mark(mut words: Vec<OsString>) -> Option<(Vec<OsString>, usize)> {
 /// What a script may add, by each line like `exec clang --target=X "$@"` in it; to be proven. clang's account has no options of
 /// the driver in it.
 fn by_text(compiler: &Path) -> Vec<WrapperOptions> {
-    let text = script(compiler).unwrap_or_default();
     let is_literal = |word: &OsString| !word.as_bytes().iter().any(|b| matches!(b, b'$' | b'`'));
-    let options_of = |line: &[u8]| {
-        let words: Vec<OsString> = quoted_words(line).into_iter().skip_while(|word| word == "exec").collect();
+    let options_of = |words: Vec<OsString>| {
         let at = words.iter().position(|word| word == "$@")?;
         let (before, after) = (words.get(1..at)?.to_vec(), words.get(at + 1..)?.to_vec());
         before.iter().chain(&after).all(is_literal).then_some(WrapperOptions { before, after })
     };
-    text.split(|b| *b == b'\n').filter_map(|line| options_of(line.trim_ascii())).filter(|o| !o.is_empty()).collect()
+    let text = script(compiler).unwrap_or_default();
+    commands(&text).filter_map(options_of).filter(|options| !options.is_empty()).collect()
+}
+
+/// The lines of a script that run something with the user's words, as words.
+fn commands(text: &[u8]) -> impl Iterator<Item = Vec<OsString>> {
+    let lines = text.split(|b| *b == b'\n').map(<[u8]>::trim_ascii).filter(|line| !line.starts_with(b"#"));
+    lines
+        .map(|line| quoted_words(line).into_iter().skip_while(|word| word == "exec").collect::<Vec<_>>())
+        .filter(|words| words.iter().any(|word| word == "$@" || word == "$*"))
 }
 
 /// A script's text, if it is one and not too long.
@@ -259,18 +271,23 @@ int main(int n, char **words) {
     #[test]
     fn a_script_that_asks_its_environment_is_not_constant() {
         let dir = tempfile::tempdir().unwrap();
+        let path = OsStr::new("/usr/bin:/bin");
+        let inner = script(&dir, "inner", "exec cat $EXTRA \"$@\"");
+        let inner = format!("exec {} \"$@\"", inner.display());
         for (name, text, is_constant) in [
-            ("at", "exec gcc -m32 \"$@\"", true),
-            ("star", "# $0\nexec gcc $*", true),
-            ("variable", "exec gcc $EXTRA \"$@\"", false),
-            ("braces", "exec gcc ${EXTRA} \"$@\"", false),
-            ("first", "test \"$1\" = -cc1 || exec gcc \"$@\"", false),
-            ("command", "exec gcc $(cat flags) \"$@\"", false),
-            ("old", "exec gcc `cat flags` \"$@\"", false),
+            ("at", "exec cat -m32 \"$@\"", true),
+            ("star", "# $0\ncat $*", true),
+            ("variable", "exec cat $EXTRA \"$@\"", false),
+            ("braces", "exec cat ${EXTRA} \"$@\"", false),
+            ("first", "test \"$1\" = -cc1 || exec cat \"$@\"", false),
+            ("command", "exec cat $(cat flags) \"$@\"", false),
+            ("old", "exec cat `cat flags` \"$@\"", false),
+            ("twice", &inner, false),
+            ("nothing", "exec /no/such/program \"$@\"", false),
         ] {
-            assert_eq!(is_constant_script(&script(&dir, name, text)), is_constant, "{text}");
+            assert_eq!(is_constant_script(&script(&dir, name, text), path), is_constant, "{text}");
         }
-        assert!(!is_constant_script(Path::new("/bin/sh")));
+        assert!(!is_constant_script(Path::new("/bin/sh"), path));
     }
 
     #[test]

@@ -42,7 +42,7 @@ pub(super) fn unwrapped(
     // Also that it cannot be told is remembered.
     let known = remembered::answer(program, &[OsStr::new("options of the wrapper"), path], || Some(ask()));
     let known = known.as_deref().and_then(options);
-    let options = if is_script && wrapper::is_constant_script(program) {
+    let options = if wrapper::is_constant_script(program, path) {
         known
     } else {
         // They may depend on the words, on variables or on other files.

@@ -59,7 +59,7 @@ pub enum Reason {
     TargetUnknown,
     /// The compiler did not say what *native* means here.
     NativeUnknown,
-    /// The compiler is a script whose own options cannot be told.
+    /// The compiler is a wrapper whose own options cannot be told.
     Wrapper,
 }
 
