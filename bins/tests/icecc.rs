@@ -284,6 +284,38 @@ fn a_response_file_is_looked_into_but_passed_as_it_is() {
     assert_eq!(bench.icecc(&["gcc", "@loop.rsp"]).status().unwrap().code(), Some(1));
 }
 
+/// What stands in a pipe is there once, for the compiler.
+#[test]
+fn a_response_file_that_is_none_is_left_alone() {
+    let bench = Bench::new();
+    bench.script("bin/gcc", "#!/bin/sh\necho \"$@\"\ncat\n");
+    let line = format!("echo -c a.c | ICECC=disable {} gcc @/dev/stdin", env!("CARGO_BIN_EXE_icecc"));
+    let output = bench.command(Path::new("/bin/sh")).args(["-c", &line]).output().unwrap();
+    assert_eq!(text(&output.stdout), "@/dev/stdin\n-c a.c\n");
+    std::fs::create_dir(bench.path("types")).unwrap();
+    let mut run = bench.command(Path::new(env!("CARGO_BIN_EXE_icerun")));
+    let output = run.args(["echo", "@types"]).env("ICECC", "disable").output().unwrap();
+    assert_eq!((output.status.code(), text(&output.stdout)), (Some(0), "@types\n".into()));
+}
+
+/// As its commands are clang's, the server must be told so.
+#[test]
+fn a_clang_of_any_name_is_known_by_its_answer() {
+    let bench = Bench::new();
+    let clang = COMPILER.replace("clang __clang__ gcc 12", "clang 1 gcc 4");
+    bench.script("bin/cc", &clang.replace("COLLECT_GCC_OPTIONS=$words", " '$0' '-cc1' $words"));
+    let (port, server) = server(|conn, _| {
+        let object = Packer::new(1).pack(b"remote", conn.version()).unwrap();
+        conn.send_all(&[result(0, ""), Message::FileChunk(object), Message::End], patience()).unwrap();
+    });
+    let daemon = bench.daemon(port, 1);
+    let output = bench.icecc_with_daemon(&["cc", "-c", "a.c", "-o", "x.o"]).output().unwrap();
+    assert!(output.status.success() && bench.read("x.o") == "remote", "{}", text(&output.stderr));
+    let arguments = server.join().unwrap().1;
+    assert!(arguments.contains(&"-target".to_owned()), "{arguments:?}");
+    daemon.join().unwrap();
+}
+
 #[test]
 fn pipes_end_quietly() {
     let bench = Bench::new();

@@ -2,7 +2,7 @@
 
 use super::remembered;
 use ice_core::cmdline::{Family, Reason, RemoteJob, response};
-use ice_toolchain::driver::{Driver, Kind};
+use ice_toolchain::driver::{Driver, DriverError, Kind};
 use ice_toolchain::info::CompilerInfo;
 use ice_toolchain::wrapper::{self, WrapperOptions};
 use std::ffi::{OsStr, OsString};
@@ -103,6 +103,38 @@ fn is_not_idempotent(word: &[u8]) -> bool {
     starts(b"-include") || starts(b"-imacros") || starts(b"-X") || starts(b"-Wp,") || word.ends_with(b"=native")
 }
 
+/// Which kind of compiler it is, whatever its name; `None` if it does not tell.
+pub(super) fn family(program: &Path) -> Option<Family> {
+    let answer = remembered::answer(program, &[OsStr::new("family")], || match Driver::new(program).kind() {
+        Ok(kind) => Some(vec![kind.word().into()]),
+        // That it is another one shall be remembered too.
+        Err(DriverError::Unknown(_)) => Some(Vec::new()),
+        Err(_) => None,
+    })?;
+    match answer.first()?.as_slice() {
+        b"clang" => Some(Family::Clang),
+        _ => Some(Family::Gcc),
+    }
+}
+
+/// Whether the compiler knows the option for coloured messages; gcc does since 4.9.
+pub(super) fn takes_color(program: &Path, family: Family) -> bool {
+    if family == Family::Clang {
+        return true;
+    }
+    let option = "-fdiagnostics-color";
+    let answer =
+        remembered::answer(program, &[OsStr::new(option)], || Some(vec![takes(program, option)?.to_string().into()]));
+    answer.is_some_and(|answer| answer.first().is_some_and(|takes| takes == b"true"))
+}
+
+fn takes(program: &Path, option: &str) -> Option<bool> {
+    let mut run = Command::new(program);
+    run.args([option, "-E", "-x", "c", "/dev/null"]);
+    let status = run.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).status().ok()?;
+    status.code().map(|code| code == 0)
+}
+
 /// What the compiler says of itself.
 pub(super) fn about(program: &Path) -> Option<CompilerInfo> {
     let answer = remembered::answer(program, &[OsStr::new("about")], || {
@@ -124,7 +156,19 @@ fn target(program: &Path) -> Option<Vec<Vec<u8>>> {
 fn native_meaning(program: &Path, family: Family, native: &[OsString]) -> Option<Vec<Vec<u8>>> {
     let without = inner_words(program, family, &[])?;
     let with = inner_words(program, family, native)?;
-    Some(difference(&without, &with))
+    let mut meaning = difference(&without, &with);
+    meaning.extend(tuning(&without, &with));
+    Some(meaning)
+}
+
+/// `-march=native` means tuning for that processor too, which clang says by not naming another; a server's clang would.
+fn tuning(without: &[Vec<u8>], with: &[Vec<u8>]) -> Vec<Vec<u8>> {
+    let tune = b"-tune-cpu".to_vec();
+    let cpu = with.windows(2).find(|pair| pair.first().is_some_and(|word| word == b"-target-cpu"));
+    match cpu.and_then(|pair| pair.get(1)) {
+        Some(cpu) if without.contains(&tune) && !with.contains(&tune) => vec![tune, cpu.clone()],
+        _ => Vec::new(),
+    }
 }
 
 fn difference(without: &[Vec<u8>], with: &[Vec<u8>]) -> Vec<Vec<u8>> {
@@ -157,6 +201,22 @@ fn inner_words(program: &Path, family: Family, native: &[OsString]) -> Option<Ve
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::os::unix::fs::PermissionsExt;
+
+    #[test]
+    fn an_old_gcc_takes_no_colours() {
+        let folder = tempfile::tempdir().unwrap();
+        let script = |name: &str, text: &str| {
+            let path = folder.path().join(name);
+            std::fs::write(&path, text).unwrap();
+            std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).unwrap();
+            path
+        };
+        let old = script("old", "#!/bin/sh\ncase $* in *-fdiagnostics-color*) exit 1 ;; esac\n");
+        assert_eq!(takes(&old, "-fdiagnostics-color"), Some(false));
+        assert_eq!(takes(&old, "-O2"), Some(true));
+        assert_eq!(takes(Path::new("/nonexistent"), "-O2"), None);
+    }
 
     #[test]
     fn what_native_adds() {
@@ -170,5 +230,9 @@ mod tests {
         assert_eq!(difference(&words("-a -a"), &words("-a -a -a")), words("-a"));
         let added = difference(&words("-x -cpu any -tune any -y"), &words("-x -cpu znver3 -f +sha -y"));
         assert_eq!(added, words("-cpu znver3 -f +sha"));
+        let generic = words("-cc1 -target-cpu x86-64 -tune-cpu generic -x");
+        assert_eq!(tuning(&generic, &words("-cc1 -target-cpu znver3 -x")), words("-tune-cpu znver3"));
+        assert!(tuning(&generic, &words("-cc1 -target-cpu x86-64 -tune-cpu znver3 -x")).is_empty());
+        assert!(tuning(&words("cc1 -march=x86-64"), &words("cc1 -march=znver3")).is_empty());
     }
 }

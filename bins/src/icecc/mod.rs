@@ -148,17 +148,18 @@ fn run(argv: Vec<OsString>) -> Result<i32, Failure> {
         Role::Masquerade | Role::IcerunLink => Path::new(&called).file_name().unwrap_or(&called).to_os_string(),
     };
     let folder = env::current_dir().map_err(|err| Failure::new(format!("cannot find the current folder: {err}")))?;
+    let driver = match role {
+        Role::Icecc | Role::Masquerade => Driver::from_name(name.as_bytes()),
+        Role::Icerun | Role::IcerunLink => None,
+    };
     let plain: Vec<Vec<u8>> = words.iter().map(|word| word.as_bytes().to_vec()).collect();
-    let expanded = match response::expand(&plain, &folder) {
+    // What `@types` means to another command is its own affair.
+    let expanded = match driver.map_or_else(|| Ok(plain.clone()), |_| response::expand(&plain, &folder)) {
         Ok(expanded) => expanded,
         Err(err) => {
             error!("{}", crate::exit::chain(&err));
             return Ok(exit_code::RESPONSE_FILE);
         }
-    };
-    let driver = match role {
-        Role::Icecc | Role::Masquerade => Driver::from_name(name.as_bytes()),
-        Role::Icerun | Role::IcerunLink => None,
     };
     let program = match find_program(&name, driver, &expanded, &folder, &variables, &own_exe) {
         Ok(program) => program,
@@ -254,7 +255,9 @@ fn judge(task: &Task, driver: Driver, words: &[Vec<u8>], variables: &Variables) 
     };
     let words = unwrapped.as_deref().unwrap_or(words);
     let invocation = Invocation { driver, words, folder: task.folder.as_os_str().as_bytes() };
-    let mut job = match cmdline::classify(&invocation, &variables.settings(), &files::HostFiles::new(&task.folder)) {
+    let mut settings = variables.settings();
+    settings.color = settings.color && compiler::takes_color(&task.program, driver.family);
+    let mut job = match cmdline::classify(&invocation, &settings, &files::HostFiles::new(&task.folder)) {
         Verdict::Remote(job) => job,
         Verdict::Local(reason, word) => {
             log_reason(reason, &word);
@@ -285,16 +288,15 @@ fn log_reason(reason: Reason, word: &[u8]) {
     }
 }
 
-/// clang under another name is known by the file that its links lead to (Improve 4).
+/// clang under another name is known by the file that its links lead to, or by asking it (Improve 4).
 fn family(task: &Task, driver: Driver) -> Family {
     let real = std::fs::canonicalize(&task.program).unwrap_or_default();
-    let clang =
-        |path: &Path| path.file_name().is_some_and(|name| Driver::from_name(name.as_bytes()).is_some_and(is_clang));
-    if clang(&real) || clang(&task.program) { Family::Clang } else { driver.family }
-}
-
-fn is_clang(driver: Driver) -> bool {
-    driver.family == Family::Clang
+    let named = |path: &Path| path.file_name().and_then(|name| Driver::from_name(name.as_bytes()));
+    let is_named_clang = |path| named(path).is_some_and(|driver| driver.family == Family::Clang);
+    if is_named_clang(&real) || is_named_clang(&task.program) {
+        return Family::Clang;
+    }
+    compiler::family(&task.program).unwrap_or(driver.family)
 }
 
 fn request(
@@ -349,7 +351,7 @@ fn request(
         compile,
         family: job.family,
         mode,
-        caret_redo: job.caret_redo,
+        messages: job.messages,
         failure_is_doubtful: job.words.iter().any(|word| word.hidden),
         verified_only: variables.verified_only,
         zstd_by_default: archives.is_zstd_by_default(),

@@ -69,7 +69,8 @@ impl Preprocessor {
         let mut child = Command::new(&task.program)
             .args(&words)
             .env(super::SAFEGUARD, task.safeguard())
-            .stdin(Stdio::null())
+            // The source may be named `/dev/stdin`: a file there can be read as often as it is opened.
+            .stdin(Stdio::inherit())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .spawn()?;

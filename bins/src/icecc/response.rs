@@ -17,9 +17,6 @@ const FILE_BYTES_MAX: u64 = 64 << 20;
 /// Why response files could not be read.
 #[derive(Debug, Error)]
 pub enum ResponseError {
-    /// `@DIR`
-    #[error("response file {} is a folder", .0.display())]
-    Folder(PathBuf),
     /// Endless nesting.
     #[error("more than {REPLACEMENTS_MAX} response files")]
     TooMany,
@@ -28,7 +25,8 @@ pub enum ResponseError {
     Unreadable(PathBuf, #[source] io::Error),
 }
 
-/// `words` with response files expanded, also nested ones. A word whose file cannot be opened stays as it is.
+/// `words` with response files expanded, also nested ones. A word whose file cannot be opened stays as it is, and one whose
+/// file is none: what is read from a pipe is gone when the compiler looks, and about a folder it says itself what is wrong.
 pub fn expand(words: &[Vec<u8>], folder: &Path) -> Result<Vec<Vec<u8>>, ResponseError> {
     let mut done = Vec::with_capacity(words.len());
     let mut waiting: Vec<Vec<u8>> = words.iter().rev().cloned().collect();
@@ -53,9 +51,8 @@ pub fn expand(words: &[Vec<u8>], folder: &Path) -> Result<Vec<Vec<u8>>, Response
 }
 
 fn read(path: &Path) -> Result<Option<Vec<u8>>, ResponseError> {
-    let Ok(meta) = std::fs::metadata(path) else { return Ok(None) };
-    if meta.is_dir() {
-        return Err(ResponseError::Folder(path.to_path_buf()));
+    if !std::fs::metadata(path).is_ok_and(|meta| meta.is_file()) {
+        return Ok(None);
     }
     let Ok(file) = std::fs::File::open(path) else { return Ok(None) };
     let mut text = Vec::new();

@@ -228,3 +228,74 @@ fn e50_e51_e52_other_platforms() {
     assert!(log.contains("scheduler is on") && !log.contains("receiving environment"), "E52: {log}");
     println!("E52 the daemon under setarch i686 says i686 and gets no archive of x86_64");
 }
+
+/// Jobs whose options write other files than the object, read some, or put names of files into it: everything must be as
+/// without icecc. Those that end with `@` are compiled on the server.
+const JOBS: &str = "
+clang -c a.c -g -gsplit-dwarf=split -o a.o @
+clang -c a.c -g -gsplit-dwarf=single -o a.o @
+clang -c a.c -g -gdwarf-4 -ffile-compilation-dir=/elsewhere -o a.o @
+clang -c a.c -O2 -march=native -o a.o @
+clang -c a.c -fprebuilt-module-path=. -o a.o
+clang -c a.c -fmodules -fmodule-map-file=m.map -o a.o
+clang -c a.c -O1 -foptimization-record-file=record -o a.o
+clang -c a.c -flto=thin -fthin-link-bitcode=thin -o a.o
+clang -c ./a.c -fprofile-instr-generate -fcoverage-mapping -o a.o
+clang -c ./a.c -fprofile-instr-generate -o a.o
+clang -c a.c -O1 -Rpass=inline -o a.o
+clang -c a.c -g -gdwarf-5 -gembed-source -o a.o
+gcc -c a.c -O1 -da -o a.o
+gcc -c a.c -Xassembler -al=listing -o a.o
+gcc -c latin.c -finput-charset=ISO-8859-1 -o a.o @
+gcc -c latin.c -finput-charset=ISO-8859-1 -fexec-charset=ISO-8859-1 -o a.o
+gcc -c a.c -P -o a.o @
+gcc -c a.c -fno-working-directory -O1 -o a.o @
+gcc -x c -c /dev/stdin -o a.o
+clang -x c -c /dev/stdin -o a.o
+gcc -c a.c -include /dev/stdin -o a.o
+clang -c a.c @/dev/stdin -o a.o
+";
+
+/// Runs each job plainly and through icecc, with a pipe for its standard input, and prints what differs.
+const SCRIPT: &str = r#"
+run() { rm -rf work; cp -a sources work; (cd work; printf %s "$text" | "$@" >out 2>err; echo $? >status); rm -rf $way; mv work $way; }
+while read -r job; do
+    [ -n "$job" ] || continue
+    text='int piped;'; case $job in *@/dev/stdin*) text=-O1 ;; esac
+    where=here; case $job in *@) where=elsewhere; job=${job% @} ;; esac
+    way=plain; run $job
+    rm -f log; export ICECC_DEBUG=debug ICECC_LOGFILE=$PWD/log ICECC_PREFERRED_HOST=h2
+    way=ours; run icecc $job
+    unset ICECC_DEBUG ICECC_LOGFILE
+    if [ "$(cat plain/status)" != 0 ]; then echo "skipped: $job: $(head -1 plain/err)"; continue; fi
+    for x in plain ours; do
+        # In debug information a server's clang numbers files otherwise.
+        case $job in *gsplit*=split*) readelf --debug-dump=info $x/a.dwo | grep -o 'DW_[A-Z]*_[a-zA-Z_]*' >$x/names; rm -f $x/a.dwo ;; esac
+        case $job in *gsplit*=single*) objcopy --dump-section .debug_info.dwo=$x/info $x/a.o; test -s $x/info && echo here >$x/info ;; esac
+        case $job in *gsplit*|*compilation-dir*) readelf --debug-dump=info $x/a.o | grep -o 'DW_AT_.*_dir.*' | sed 's/.*: //' >$x/dirs; objcopy --strip-debug $x/a.o ;; esac
+    done
+    # A listing shows the name of a temporary file.
+    sed -i 's,/tmp/.*,,' plain/listing ours/listing 2>/dev/null
+    difference=$(diff -r plain ours | head -3)
+    if grep -q 'compiled on' log; then was=elsewhere; else was=here; fi
+    if [ -z "$difference" ] && [ $was = $where ]; then echo "fine $was: $job"; else echo "WRONG $was: $job: $difference"; fi
+done <jobs
+"#;
+
+#[test]
+fn options_write_read_and_name_what_they_do_without_icecc() {
+    let Some(cluster) = Cluster::up(Whose::Ours, &[2, 2]) else {
+        return;
+    };
+    std::fs::create_dir(cluster.folder().join("sources")).expect("a folder");
+    let unit = "static int twice(int x) { return x * 2; }\nint f(int *x) { for (int i = 0; i < 100; i++) x[i] = twice(x[i]); return x[3]; }\n";
+    cluster.write("sources/a.c", unit);
+    cluster.write("sources/a.h", "int g(void);\n");
+    cluster.write("sources/m.map", "module m { header \"a.h\" }\n");
+    std::fs::write(cluster.folder().join("sources/latin.c"), b"const char *s = \"gr\xfcn\";\n").expect("a file");
+    cluster.write("jobs", JOBS);
+    cluster.write("script", SCRIPT);
+    let said = cluster.ok("h1", &[], "sh ./script").text();
+    assert!(!said.contains("WRONG") && said.lines().count() == JOBS.trim().lines().count(), "{said}");
+    println!("{said}");
+}

@@ -1,7 +1,7 @@
 //! What a submission is made of, what it is told, and what it wants done.
 
 use super::Trouble;
-use crate::cmdline::{Family, Mode};
+use crate::cmdline::{Family, Messages, Mode};
 use crate::env::EnvRef;
 use crate::job::JobStats;
 use crate::message::{CompileFile, CompileResult, EnvTarget, GetCs, GetNativeEnv, Message};
@@ -31,8 +31,8 @@ pub struct Request {
     pub family: Family,
     /// How it is preprocessed.
     pub mode: Mode,
-    /// Messages of the remote compiler lead to a local compile.
-    pub caret_redo: bool,
+    /// Whether messages of the remote compiler lead to a local compile.
+    pub messages: Messages,
     /// The remote compiler lacks something that the plain one would use (a precompiled header): its failures mean nothing.
     pub failure_is_doubtful: bool,
     /// `ICECC_IGNORE_UNVERIFIED`: servers that cannot verify are not taken.

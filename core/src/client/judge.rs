@@ -2,12 +2,15 @@
 //! (`spec/client.md` D.6 and H).
 
 use super::{Request, Trouble};
-use crate::cmdline::{Family, Mode};
+use crate::cmdline::{Messages, Mode};
 use crate::message::CompileResult;
 
 /// Words of compilers and assemblers for a file that is here, but not on the server (`.incbin`, lists named by options …).
 const MISSING_FILE: [&[u8]; 5] =
     [b"No such file or directory", b"Could not find", b"cannot find", b"error opening", b"could not open"];
+
+/// clang's words for a place that it can only tell by the source file.
+const NO_PLACE: &[u8] = b"could not determine the original source location";
 
 /// Why a result is not taken.
 pub(super) fn objection(request: &Request, result: &CompileResult) -> Option<Trouble> {
@@ -25,8 +28,14 @@ pub(super) fn objection(request: &Request, result: &CompileResult) -> Option<Tro
         // 1.4 ends the build with that status (Improve 25).
         return Some(Trouble::Crash);
     }
-    // Fully expanded text makes compilers warn about macros that they would forgive, and show the wrong lines.
-    if !silent && ((request.family == Family::Gcc && request.caret_redo) || request.mode == Mode::Full) {
+    let expanded = request.mode == Mode::Full;
+    let not_the_plain_ones = match request.messages {
+        Messages::Taken => expanded && result.status != 0,
+        // clang says so of what its optimizer remarks: it looks for the source by its name.
+        Messages::TakenUnlessExpanded => expanded || contains(result.stderr.as_bytes(), NO_PLACE),
+        Messages::Redone => true,
+    };
+    if !silent && not_the_plain_ones {
         return Some(Trouble::Messages);
     }
     if contains(result.stderr.as_bytes(), b"file not found") {

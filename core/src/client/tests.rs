@@ -1,7 +1,7 @@
 //! Dialogues of one compile with a clock of our own.
 
 use super::*;
-use crate::cmdline::Mode;
+use crate::cmdline::{Messages, Mode};
 use crate::message::{Chunk, GetNativeEnv};
 
 struct Scenario {
@@ -16,7 +16,7 @@ fn request() -> Request {
         compile: CompileFile { target: "x86_64".into(), compiler: "gcc".into(), ..CompileFile::default() },
         family: Family::Gcc,
         mode: Mode::Directives,
-        caret_redo: true,
+        messages: Messages::Redone,
         failure_is_doubtful: false,
         verified_only: false,
         zstd_by_default: false,
@@ -118,7 +118,7 @@ fn a_remote_compile_that_works() {
 fn a_status_that_no_program_has_is_no_result() {
     for status in [-1, 256, 512] {
         let result = CompileResult { status, stderr: "x.c:1:1: error: no\n".into(), ..CompileResult::default() };
-        let request = Request { caret_redo: false, ..request() };
+        let request = Request { messages: Messages::TakenUnlessExpanded, ..request() };
         assert_eq!(local(&Scenario::until_result(request).result(result)), Some(&Trouble::NotAResult), "{status}");
     }
 }
@@ -312,7 +312,8 @@ fn a_server_that_lives_but_never_answers_is_given_up_in_the_end() {
 
 #[test]
 fn a_remote_failure_is_not_the_last_word() {
-    let clang = Request { family: Family::Clang, mode: Mode::Includes, caret_redo: false, ..request() };
+    let messages = Messages::TakenUnlessExpanded;
+    let clang = Request { family: Family::Clang, mode: Mode::Includes, messages, ..request() };
     let fail = |status: i32, stderr: &str| CompileResult { status, stderr: stderr.into(), ..CompileResult::default() };
     let judge = |request: &Request, result: CompileResult| {
         local(&Scenario::until_result(request.clone()).result(result)).map(Trouble::number)
@@ -329,7 +330,16 @@ fn a_remote_failure_is_not_the_last_word() {
     let pch = Request { failure_is_doubtful: true, ..clang.clone() };
     assert_eq!(judge(&pch, fail(1, "a.c:1:1: error: x\n")), Some(106));
     assert_eq!(judge(&clang, fail(0, "a.c:1:1: warning: x\n")), None);
-    assert_eq!(judge(&Request { mode: Mode::Full, ..clang }, fail(0, "a.c:1:1: warning: x\n")), Some(102));
+    assert_eq!(judge(&Request { mode: Mode::Full, ..clang.clone() }, fail(0, "a.c:1:1: warning: x\n")), Some(102));
+    let remark = "a.c:5:5: remark: x\na.c:5:5: note: could not determine the original source location for a.c:5:65\n";
+    assert_eq!(judge(&clang, fail(0, remark)), Some(102));
+    // `ICECC_CARET_WORKAROUND=0`: warnings are taken as they come, errors only where they cannot be of the expansion.
+    let taken = Request { messages: Messages::Taken, ..request() };
+    for (mode, of_error) in [(Mode::Directives, None), (Mode::Full, Some(102))] {
+        let taken = Request { mode, ..taken.clone() };
+        assert_eq!(judge(&taken, fail(0, "a.c:1:1: warning: x\n")), None);
+        assert_eq!(judge(&taken, fail(1, "a.c:1:1: error: x\n")), of_error);
+    }
 }
 
 #[test]

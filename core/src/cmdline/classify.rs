@@ -3,8 +3,8 @@
 //! A local compile is always run with the user's own words, so only jobs that can go get lists of words. Scanning stops at the
 //! first reason to stay.
 
-use super::assembler::Assembler;
-use super::job::{Mode, RemoteJob, Word};
+use super::assembler::{self, Assembler};
+use super::job::{Messages, Mode, RemoteJob, Word};
 use super::options::{self, Does, Value};
 use super::reason::Reason;
 use super::{Family, FileKind, Files, Invocation, Side, language, paths};
@@ -21,7 +21,7 @@ pub struct Settings {
     pub fixed_date: bool,
     /// Messages end up on a terminal that shows colours.
     pub color: bool,
-    /// `ICECC_CARET_WORKAROUND` switched the second, local compile of gcc jobs with messages off.
+    /// `ICECC_CARET_WORKAROUND` switched the second, local compile of gcc jobs with messages off, whatever the mode.
     pub caret_redo_off: bool,
 }
 
@@ -72,6 +72,7 @@ struct Scan<'a> {
     dep_target: bool,
     dep_target_to_cpp: bool,
     split_dwarf: bool,
+    input_charset: bool,
     caret: Option<bool>,
     color_chosen: bool,
     extra_files: Vec<Vec<u8>>,
@@ -103,6 +104,7 @@ impl<'a> Scan<'a> {
             dep_target: false,
             dep_target_to_cpp: false,
             split_dwarf: false,
+            input_charset: false,
             caret: None,
             color_chosen: false,
             extra_files: Vec::new(),
@@ -120,6 +122,10 @@ impl<'a> Scan<'a> {
                 b"" => return Err(Reason::EmptyArgument.into()),
                 b"-" => return Err(Stay(Reason::StandardInput, word.clone())),
                 [b'-', ..] => self.option(word)?,
+                // What a regular file holds stands among the words already.
+                [b'@', file @ ..] if self.files.kind(file) == FileKind::Other => {
+                    return Err(Stay(Reason::ReadOnce, word.clone()));
+                }
                 [b'@', ..] => self.keep(Side::Local, word),
                 _ => self.inputs.push(word),
             }
@@ -148,8 +154,6 @@ impl<'a> Scan<'a> {
             }
             Does::Keep(side) => self.keep_with(side, word, value),
             Does::Local(reason) => return Err(Stay(reason, word.to_vec())),
-            Does::LocalIfAssigned(reason) if word.contains(&b'=') => return Err(Stay(reason, word.to_vec())),
-            Does::LocalIfAssigned(_) => self.keep(Side::Rest, word),
             Does::Modules(family) if family == self.family => return Err(Stay(Reason::Modules, word.to_vec())),
             Does::Modules(_) => self.keep_hidden(Side::Local, word),
             Does::HideFromPreprocessor => self.keep_hidden(Side::Rest, word),
@@ -183,13 +187,13 @@ impl<'a> Scan<'a> {
                 self.keep(Side::Local, word);
             }
             Does::Path => self.path_option(word, value)?,
-            Does::Include | Does::IncludePch => self.include_option(opt.does, word, value)?,
+            Does::Include | Does::IncludePch | Does::Macros => self.include_option(opt.does, word, value)?,
             Does::Assembler => match self.assembler.judge(word, self.folder, self.files, &mut self.extra_files) {
                 Some(rewritten) => self.words.push(Word::new(Side::Remote, &rewritten)),
                 None => return Err(Stay(Reason::Assembler, word.to_vec())),
             },
-            Does::SplitDwarf => {
-                self.split_dwarf = true;
+            Does::SplitDwarf(on) => {
+                self.split_dwarf = on;
                 self.keep(Side::Rest, word);
             }
             Does::Caret(shown) => {
@@ -201,6 +205,11 @@ impl<'a> Scan<'a> {
                 self.keep(Side::Rest, word);
             }
             Does::ColorAuto => self.color_chosen = false,
+            Does::InputCharset => {
+                self.input_charset = true;
+                self.keep(Side::Local, word);
+            }
+            Does::CompilationDir => self.compilation_dir(word, opt.name.len()),
             Does::ExtraFile => self.extra_file_option(word, opt.name.len())?,
             Does::Xclang => self.xclang(word)?,
             Does::Target => {
@@ -219,11 +228,22 @@ impl<'a> Scan<'a> {
                 self.emit_llvm = true;
                 self.keep(Side::Rest, word);
             }
-            Does::HandOn(side) => match self.rest.next() {
-                Some(value) if value.starts_with(b"-") => self.keep_with(side, word, Some(value)),
-                Some(_) => return Err(Stay(Reason::LinkOption, word.to_vec())),
-                None => return Err(Stay(Reason::ValueMissing, word.to_vec())),
-            },
+            Does::HandOn(side) => self.hand_on(side, word)?,
+            Does::HandOnToAssembler => {
+                if self.rest.as_slice().first().is_some_and(|value| assembler::writes_file(value)) {
+                    return Err(Stay(Reason::Assembler, word.to_vec()));
+                }
+                self.hand_on(Side::Rest, word)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn hand_on(&mut self, side: Side, word: &[u8]) -> Result<(), Stay> {
+        match self.rest.next() {
+            Some(value) if value.starts_with(b"-") => self.keep_with(side, word, Some(value)),
+            Some(_) => return Err(Stay(Reason::LinkOption, word.to_vec())),
+            None => return Err(Stay(Reason::ValueMissing, word.to_vec())),
         }
         Ok(())
     }
@@ -271,7 +291,11 @@ impl<'a> Scan<'a> {
         let before = self.words.len();
         self.path_option(word, value)?;
         let Some(file) = value else { return Ok(()) };
+        if self.files.kind(file) == FileKind::Other {
+            return Err(Stay(Reason::ReadOnce, file.to_vec()));
+        }
         let hidden = match does {
+            Does::Macros => false,
             Does::IncludePch => self.files.readable(file),
             _ => !self.files.readable(file) && self.files.readable(&[file, b".gch"].concat()),
         };
@@ -287,7 +311,7 @@ impl<'a> Scan<'a> {
     }
 
     fn extra_file(&mut self, file: &[u8]) -> Option<Vec<u8>> {
-        if file.is_empty() || !self.files.readable(file) {
+        if self.files.kind(file) != FileKind::Regular || !self.files.readable(file) {
             return None;
         }
         let whole = paths::absolute(self.folder, file);
@@ -297,6 +321,17 @@ impl<'a> Scan<'a> {
         Some(whole)
     }
 
+    /// Servers name the current folder by `-Xclang`, which wins over the driver's own options: so must the user's.
+    fn compilation_dir(&mut self, word: &[u8], name_len: usize) {
+        self.keep(Side::Rest, word);
+        if self.family == Family::Clang {
+            let dir = word.get(name_len..).unwrap_or_default();
+            for text in [b"-Xclang", &b"-fdebug-compilation-dir"[..], b"-Xclang", dir] {
+                self.keep(Side::Remote, text);
+            }
+        }
+    }
+
     fn xclang(&mut self, word: &'a [u8]) -> Result<(), Stay> {
         let Some(value) = self.rest.next().map(Vec::as_slice) else {
             self.keep(Side::Malformed, word);
@@ -304,7 +339,6 @@ impl<'a> Scan<'a> {
         };
         match value {
             b"-building-pch-with-obj" | b"-emit-pch" => Err(Stay(Reason::Modules, value.to_vec())),
-            _ if value.starts_with(b"-fdump") => Err(Stay(Reason::Report, value.to_vec())),
             b"-load" => {
                 let Some(file) = self.xclang_value() else {
                     self.keep_with(Side::Malformed, word, Some(value));
@@ -326,10 +360,15 @@ impl<'a> Scan<'a> {
                 self.words.iter_mut().skip(before).for_each(|word| word.hidden = hidden);
                 Ok(())
             }
-            _ => {
-                self.keep_with(Side::Rest, word, Some(value));
-                Ok(())
-            }
+            _ => match options::find(value).map(|opt| opt.does) {
+                // What the driver must not be told elsewhere, the compiler behind it must not either.
+                Some(Does::Local(reason)) => Err(Stay(reason, value.to_vec())),
+                Some(Does::Modules(Family::Clang)) => Err(Stay(Reason::Modules, value.to_vec())),
+                _ => {
+                    self.keep_with(Side::Rest, word, Some(value));
+                    Ok(())
+                }
+            },
         }
     }
 
@@ -363,8 +402,16 @@ impl<'a> Scan<'a> {
         if is_probe(paths::base_name(input)) {
             return Err(Stay(Reason::Probe, input.to_vec()));
         }
+        if !input.is_empty() && self.files.kind(input) == FileKind::Other {
+            return Err(Stay(Reason::ReadOnce, input.to_vec()));
+        }
         let language = self.input_language(input)?;
         let output = self.output_name(input)?;
+        let preprocessed = matches!(paths::suffix(input), Some(b"i" | b"ii"));
+        if preprocessed && self.input_charset {
+            // No preprocessor runs that would convert it.
+            return Err(Stay(Reason::Charset, input.to_vec()));
+        }
         if self.dep_target_to_cpp && !self.dep_wanted {
             return Err(Reason::DependencyTargetOnly.into());
         }
@@ -382,7 +429,6 @@ impl<'a> Scan<'a> {
             self.keep(Side::Rest, flag);
         }
         self.keep(Side::Remote, if self.assemble { b"-S" } else { b"-c" });
-        let preprocessed = matches!(paths::suffix(input), Some(b"i" | b"ii"));
         Ok(RemoteJob {
             family: self.family,
             language,
@@ -393,7 +439,11 @@ impl<'a> Scan<'a> {
             output_given: self.output.is_some(),
             split_dwarf,
             extra_files: std::mem::take(&mut self.extra_files),
-            caret_redo: self.family == Family::Gcc && !settings.caret_redo_off && self.caret != Some(false),
+            messages: match self.family {
+                Family::Gcc if settings.caret_redo_off => Messages::Taken,
+                Family::Gcc if self.caret != Some(false) => Messages::Redone,
+                _ => Messages::TakenUnlessExpanded,
+            },
             target_wanted: self.family == Family::Clang && !self.target_given,
         })
     }

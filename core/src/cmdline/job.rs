@@ -26,6 +26,18 @@ impl Mode {
     }
 }
 
+/// Whether the user gets what a remote compiler says; if not, the job is compiled again here.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Messages {
+    /// gcc: it has no source lines to show, and `ICECC_CARET_WORKAROUND` says that it need not.
+    Taken,
+    /// They are the plain compiler's where macros are expanded remotely. Of expanded text compilers warn about what they would
+    /// forgive in a macro, and show lines that nobody wrote.
+    TakenUnlessExpanded,
+    /// gcc: source lines are missing (D.8).
+    Redone,
+}
+
 /// A word of the command line.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Word {
@@ -66,8 +78,8 @@ pub struct RemoteJob {
     pub split_dwarf: bool,
     /// Files that must travel in the environment, absolute.
     pub extra_files: Vec<Vec<u8>>,
-    /// Messages of the remote compiler lead to a second, local compile, as it cannot show source lines (D.8).
-    pub caret_redo: bool,
+    /// Whether what the remote compiler says is shown.
+    pub messages: Messages,
     /// The server must be told the target: [`RemoteJob::resolve_target`] with the compiler's answer.
     pub target_wanted: bool,
 }

@@ -11,11 +11,13 @@ mod options;
 pub mod paths;
 mod reason;
 pub mod response;
+#[cfg(test)]
+mod tests;
 
 use crate::job::Language;
 
 pub use classify::{Settings, Verdict, classify};
-pub use job::{Mode, RemoteJob, Word};
+pub use job::{Messages, Mode, RemoteJob, Word};
 pub use language::language;
 pub use reason::Reason;
 
@@ -96,21 +98,4 @@ pub trait Files {
     fn kind(&self, path: &[u8]) -> FileKind;
     /// Whether `path` can be read.
     fn readable(&self, path: &[u8]) -> bool;
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn names_of_compilers() {
-        let name = |n: &str| Driver::from_name(n.as_bytes()).map(|d| (d.family, d.language));
-        assert_eq!(name("aarch64-suse-linux-gcc-6"), Some((Family::Gcc, Language::C)));
-        assert_eq!(name("/opt/llvm/bin/clang++-14"), Some((Family::Clang, Language::Cxx)));
-        assert_eq!(name("c++"), Some((Family::Gcc, Language::Cxx)));
-        assert_eq!(name("cc"), Some((Family::Gcc, Language::C)));
-        for other in ["gcc++", "icc", "nvcc", "ccache", "as", "c++filt", ""] {
-            assert_eq!(name(other), None, "{other}");
-        }
-    }
 }

@@ -13,8 +13,6 @@ pub(super) enum Does {
     Keep(Side),
     /// Kept here; the job must be local.
     Local(Reason),
-    /// As `Local` with a `=`, else for both sides.
-    LocalIfAssigned(Reason),
     /// As `Local` for that family; for the other the word is kept here and not shown to the preprocessor.
     Modules(Family),
     /// `-S`
@@ -37,14 +35,16 @@ pub(super) enum Does {
     DepTargetToCpp,
     /// A path for the preprocessor; a value that starts with `-O` is a forgotten one.
     Path,
+    /// `-imacros`
+    Macros,
     /// `-include`
     Include,
     /// `-include-pch`
     IncludePch,
     /// `-Wa,…`
     Assembler,
-    /// `-gsplit-dwarf`
-    SplitDwarf,
+    /// `-gsplit-dwarf` and its like: whether a `.dwo` is written.
+    SplitDwarf(bool),
     /// `-f[no-]diagnostics-show-caret`
     Caret(bool),
     /// The user chose colours.
@@ -65,8 +65,14 @@ pub(super) enum Does {
     EmitLlvm,
     /// `-Xlinker` and its like: hand one word on; a word without dash looks like an input to 1.4 and makes the job local.
     HandOn(Side),
+    /// `-Xassembler`, likewise.
+    HandOnToAssembler,
     /// Not given to the preprocessor, else an ordinary option.
     HideFromPreprocessor,
+    /// `-finput-charset=`: the preprocessor makes UTF-8 of it.
+    InputCharset,
+    /// `-fdebug-compilation-dir=` and its like.
+    CompilationDir,
 }
 
 /// Whether the next word belongs to an option.
@@ -107,6 +113,9 @@ pub(super) fn find(word: &[u8]) -> Option<&'static Opt> {
 
 const LOST: Does = Local(Reason::SideFile);
 const ABSENT: Does = Local(Reason::RemoteInput);
+const MODULES: Does = Local(Reason::Modules);
+const NAMES: Does = Local(Reason::SourceName);
+const REPORT: Does = Local(Reason::Report);
 const REST: Does = Does::Keep(Side::Rest);
 const HERE: Does = Does::Keep(Side::Local);
 const CPP: Does = Does::Keep(Side::Cpp);
@@ -115,9 +124,11 @@ use Value::{Must, Next, NextRest, No};
 
 /// Exact words, sorted by bytes.
 const EXACT: &[Opt] = &[
+    o("-###", No, REPORT),
     o("--", No, Local(Reason::Separator)), // 12, by 1.4's accident; the words behind it may be anything
     o("--CLASSPATH", Next, REST),
     o("--allowable_client", Next, REST),
+    o("--analyze", No, REPORT),
     o("--assert", Next, REST),
     o("--bootclasspath", Next, REST),
     o("--classpath", Next, REST),
@@ -132,8 +143,10 @@ const EXACT: &[Opt] = &[
     o("--include-with-prefix-after", Next, Path),
     o("--include-with-prefix-before", Next, Path),
     o("--library-directory", Next, Path),
+    o("--no-line-commands", No, Does::HideFromPreprocessor),
     o("--output-class-directory", Next, REST),
     o("--param", Next, Does::Keep(Side::Remote)), // 8
+    o("--precompile", No, MODULES),
     o("--prefix", Next, REST),
     o("--resource", Next, REST),
     o("--rtlib", Next, REST),
@@ -142,6 +155,7 @@ const EXACT: &[Opt] = &[
     o("--stdlib", Next, REST),
     o("--sysroot", Next, REST),
     o("--system-header-prefix", Next, REST),
+    o("--verbose", No, REPORT),
     o("-A", Next, Local(Reason::LinkOption)),
     o("-B", Next, Local(Reason::ProgramPath)), // 9
     o("-D", Next, CPP),                        // 19
@@ -155,6 +169,8 @@ const EXACT: &[Opt] = &[
     o("-MP", No, HERE),
     o("-MQ", Must, DepTarget), // 6
     o("-MT", Must, DepTarget),
+    o("-P", No, Does::HideFromPreprocessor), // its text must tell files, lines and folder, whatever a plain -E would print
+    o("-Q", No, REPORT),
     o("-S", No, Does::Assemble), // 11
     o("-T", Next, Local(Reason::LinkOption)),
     o("-U", Next, CPP),
@@ -164,7 +180,7 @@ const EXACT: &[Opt] = &[
     o("-Wno-unused-macros", No, Does::UnusedMacros(false)),
     o("-Wpedantic", No, Does::Pedantic), // 34
     o("-Wunused-macros", No, Does::UnusedMacros(true)),
-    o("-Xassembler", No, HandOn(Side::Rest)),
+    o("-Xassembler", No, Does::HandOnToAssembler),
     o("-Xclang", No, Does::Xclang), // 31
     o("-Xlinker", No, HandOn(Side::Rest)),
     o("-Xpreprocessor", No, HandOn(Side::Cpp)),
@@ -185,52 +201,67 @@ const EXACT: &[Opt] = &[
     o("-dumpdir", Next, LOST),
     o("-dyld-prefix", Next, REST),
     o("-dylib_file", Next, REST),
+    o("-dynamic", No, REST),
     o("-e", Next, Local(Reason::LinkOption)),
     o("-emit-llvm", No, Does::EmitLlvm),
     o("-exported_symbols_list", Next, REST),
     o("-fbranch-probabilities", No, LOST), // 12
+    o("-fbuiltin-module-map", No, Does::Modules(Family::Clang)),
     o("-fcallgraph-info", No, LOST),
     o("-fcolor-diagnostics", No, Color), // 27
-    o("-fcxx-modules", No, Does::Modules(Family::Clang)),
+    o("-fcoverage-mapping", No, NAMES),
+    o("-fcxx-modules", No, Does::Modules(Family::Clang)), // 21
     o("-fdiagnostics-color", No, Color),
     o("-fdiagnostics-color=always", No, Color),
     o("-fdiagnostics-color=auto", No, Does::ColorAuto), // 28
     o("-fdiagnostics-color=never", No, Color),
-    o("-fdiagnostics-format=json-file", No, LOST),
-    o("-fdiagnostics-format=sarif-file", No, LOST),
     o("-fdiagnostics-show-caret", No, Does::Caret(true)), // 29
-    o("-fexec-charset", No, Local(Reason::Charset)),      // 16
+    o("-fexec-charset=UTF-8", No, REST),                  // the default, for which nothing is converted
+    o("-fexec-charset=utf-8", No, REST),
     o("-filelist", Next, REST),
+    o("-fimplicit-module-maps", No, Does::Modules(Family::Clang)),
     o("-finput-charset", No, Local(Reason::Charset)),
+    o("-fkeep-system-includes", No, Does::HideFromPreprocessor),
+    o("-fmem-report", No, REPORT),
+    o("-fmodule-header", No, MODULES),
     o("-fmodule-implementation-of", Next, REST),
     o("-fmodule-name", Next, REST),
-    o("-fmodules", No, Does::Modules(Family::Clang)), // 21
+    o("-fmodule-only", No, MODULES),
+    o("-fmodule-output", No, MODULES),
+    o("-fmodules", No, Does::Modules(Family::Clang)),
     o("-fmodules-ts", No, Does::Modules(Family::Clang)),
     o("-fmodules-user-build-path", Next, REST),
     o("-fnew-alignment", Next, REST),
     o("-fno-color-diagnostics", No, Color),
     o("-fno-diagnostics-color", No, Color),
     o("-fno-diagnostics-show-caret", No, Does::Caret(false)),
+    o("-fno-working-directory", No, Does::HideFromPreprocessor),
     o("-force_load", Next, REST),
     o("-fpch-preprocess", No, Does::HideFromPreprocessor), // C.6
-    o("-fprofile-arcs", No, LOST),                         // 12
+    o("-fprebuilt-implicit-modules", No, Does::Modules(Family::Clang)),
+    o("-fprofile-arcs", No, LOST), // 12
     o("-fprofile-generate", No, LOST),
     o("-fprofile-use", No, ABSENT),
     o("-framework", Next, REST),
     o("-frepo", No, LOST),
     o("-frewrite-map-file", Next, REST),
+    o("-fstats", No, REPORT),
     o("-fsyntax-only", No, Local(Reason::Report)), // 2
     o("-ftest-coverage", No, LOST),
     o("-ftime-trace", No, LOST),
     o("-ftrapv-handler", Next, REST),
-    o("-fwide-exec-charset", No, Local(Reason::Charset)),
+    o("-fuse-line-directives", No, Does::HideFromPreprocessor),
     o("-gcc-toolchain", Next, REST),
-    o("-gsplit-dwarf", No, Does::SplitDwarf), // 13
+    o("-gembed-source", No, NAMES),
+    o("-gno-split-dwarf", No, Does::SplitDwarf(false)),
+    o("-gsplit-dwarf", No, Does::SplitDwarf(true)), // 13
+    o("-gsplit-dwarf=single", No, Does::SplitDwarf(false)),
+    o("-gsplit-dwarf=split", No, Does::SplitDwarf(true)),
     o("-i", Next, Path),
     o("-idirafter", Next, Path),
     o("-iframework", Next, Path),
     o("-iframeworkwithsysroot", Next, Path),
-    o("-imacros", Next, Path),
+    o("-imacros", Next, Does::Macros),
     o("-image_base", Next, REST),
     o("-imultilib", Next, Path),
     o("-include", Next, Does::Include),
@@ -279,6 +310,7 @@ const EXACT: &[Opt] = &[
     o("-umbrella", Next, REST),
     o("-undef", No, CPP), // 24
     o("-unexported_symbols_list", Next, REST),
+    o("-v", No, REPORT),
     o("-weak_library", Next, REST),
     o("-weak_reference_mismatches", Next, REST),
     o("-wrapper", Next, Local(Reason::ProgramPath)),
@@ -288,6 +320,7 @@ const EXACT: &[Opt] = &[
 
 /// Words by how they begin; the longest fitting one counts.
 const JOINED: &[Opt] = &[
+    o("--config", No, ABSENT),
     o("--save-temps=", No, LOST),
     o("--specs=", No, ABSENT),
     o("--target=", No, Does::Target),
@@ -296,6 +329,7 @@ const JOINED: &[Opt] = &[
     o("-I", No, HERE), // 23
     o("-L", No, HERE),
     o("-M", No, Local(Reason::DependenciesOnly)), // 7
+    o("-Rpass", No, REPORT),
     o("-U", No, CPP),
     o("-Wa,", No, Does::Assembler), // 10
     o("-Wp,", No, CPP),
@@ -304,20 +338,41 @@ const JOINED: &[Opt] = &[
     o("-Wp,-MMD", No, DepWanted(false)),
     o("-Wp,-MQ", No, Does::DepTargetToCpp),
     o("-Wp,-MT", No, Does::DepTargetToCpp),
+    o("-d", No, REPORT), // -da and its like
     o("-fauto-profile", No, ABSENT),
+    o("-fbasic-block-sections=list=", No, ABSENT),
+    o("-fbuild-session-file=", No, ABSENT),
     o("-fcallgraph-info=", No, LOST),
     o("-fcs-profile-generate", No, LOST),
+    o("-fdebug-compilation-dir=", No, Does::CompilationDir),
+    o("-fdeps-", No, HERE), // as -M…: modules that a file needs, for the build system
+    o("-fdiagnostics-add-output=", No, LOST),
+    o("-fdiagnostics-format=json", No, LOST),
+    o("-fdiagnostics-format=sarif", No, LOST),
+    o("-fdiagnostics-set-output=", No, LOST),
     o("-fdump", No, Local(Reason::Report)), // 2
     o("-fembed-offload-object=", No, ABSENT),
-    o("-fmodule-file=", No, ABSENT),
+    o("-fexec-charset", No, Local(Reason::Charset)), // 16
+    o("-ffile-compilation-dir=", No, Does::CompilationDir),
+    o("-finput-charset=", No, Does::InputCharset),
+    o("-fmodule-file=", No, MODULES),
+    o("-fmodule-header=", No, MODULES),
+    o("-fmodule-map-file=", No, MODULES),
+    o("-fmodule-mapper=", No, Does::Modules(Family::Clang)),
+    o("-fmodule-output=", No, MODULES),
     o("-fmodules-cache-path=", No, Does::Modules(Family::Clang)),
-    o("-fopt-info", No, Does::LocalIfAssigned(Reason::SideFile)),
+    o("-fopt-info", No, REPORT),
+    o("-foptimization-record-", No, LOST),
     o("-fplugin=", No, Does::ExtraFile), // 30
+    o("-fprebuilt-module-path=", No, MODULES),
+    o("-fproc-stat-report", No, REPORT),
     o("-fprofile-dir=", No, LOST),
     o("-fprofile-generate=", No, LOST),
-    o("-fprofile-instr-generate=", No, LOST),
+    o("-fprofile-instr-generate", No, NAMES),
     o("-fprofile-instr-use", No, ABSENT),
+    o("-fprofile-list=", No, ABSENT),
     o("-fprofile-note=", No, LOST),
+    o("-fprofile-remapping-file=", No, ABSENT),
     o("-fprofile-sample-use=", No, Does::ExtraFile),
     o("-fprofile-use=", No, ABSENT),
     o("-fsanitize-blacklist=", No, Does::ExtraFile),
@@ -329,17 +384,22 @@ const JOINED: &[Opt] = &[
     o("-fsanitize-ignorelist=", No, ABSENT),
     o("-fsave-optimization-record", No, LOST),
     o("-fstack-usage", No, LOST),
+    o("-fthin-link-bitcode=", No, LOST),
     o("-ftime-report", No, Local(Reason::Report)),
     o("-ftime-trace=", No, LOST),
+    o("-fwide-exec-charset", No, Local(Reason::Charset)),
     o("-fxray-always-instrument=", No, ABSENT),
     o("-fxray-attr-list=", No, ABSENT),
     o("-fxray-never-instrument=", No, ABSENT),
     o("-l", No, HERE),
     o("-o", No, Does::Output),
     o("-objcmt-", No, REST), // clang's; not an output name
+    o("-save-stats", No, LOST),
     o("-save-temps=", No, LOST),
     o("-serialize-diagnostics=", No, LOST),
     o("-specs=", No, ABSENT),
+    o("-time", No, REPORT),
+    o("-working-directory", No, ABSENT),
     o("-x", No, Does::Language),
 ];
 

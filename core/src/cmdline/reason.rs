@@ -21,6 +21,8 @@ pub enum Reason {
     SideFile,
     /// A file named by an option would be missing on the compile server.
     RemoteInput,
+    /// Names of source files are put into the object, which a compile server knows as its standard input.
+    SourceName,
     /// A file named by an option is missing here.
     FileMissing,
     /// Other programs are to be used.
@@ -39,6 +41,8 @@ pub enum Reason {
     TwoInputs,
     /// `-`: the source comes from standard input.
     StandardInput,
+    /// A pipe or device: it can be read only once, and who looks at it takes it from the compiler.
+    ReadOnce,
     /// An empty word.
     EmptyArgument,
     /// An option without its value.
@@ -75,6 +79,7 @@ impl Reason {
             Self::Report => "argument makes the compiler report, building locally",
             Self::SideFile => "argument makes a file beside the object, building locally",
             Self::RemoteInput => "argument names a file that the remote lacks, building locally",
+            Self::SourceName => "argument puts names of source files into the object, building locally",
             Self::FileMissing => "file for argument missing, building locally",
             Self::ProgramPath => "argument names other programs, building locally",
             Self::LinkOption => "argument is for the linker, building locally",
@@ -84,6 +89,7 @@ impl Reason {
             Self::Suffix => "suffix of the input is not sent, building locally",
             Self::TwoInputs => "found another non option on command line. Two input files, building locally",
             Self::StandardInput => "source comes from standard input, building locally",
+            Self::ReadOnce => "argument is no regular file, building locally",
             Self::EmptyArgument => "empty argument, building locally",
             Self::ValueMissing => "value of an argument is missing, building locally",
             Self::Probe => "conftest or CMake check, building locally",

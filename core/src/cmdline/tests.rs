@@ -1,0 +1,109 @@
+//! Verdicts that depend on what stands at a path, and what a job says beside its words.
+
+use super::*;
+
+/// `pipe` is a pipe, `lib` a folder, other names are regular files.
+struct Fake;
+
+impl Files for Fake {
+    fn kind(&self, path: &[u8]) -> FileKind {
+        match path {
+            b"" | b"pipe" | b"lib" => FileKind::Other,
+            b"a.o" => FileKind::Absent,
+            _ => FileKind::Regular,
+        }
+    }
+
+    fn readable(&self, _path: &[u8]) -> bool {
+        true
+    }
+}
+
+fn judge(line: &str, settings: Settings) -> Verdict {
+    let words: Vec<Vec<u8>> = line.split(' ').map(|word| word.as_bytes().to_vec()).collect();
+    let driver = Driver::from_name(&words[0]).unwrap();
+    classify(&Invocation { driver, words: &words[1..], folder: b"/w" }, &settings, &Fake)
+}
+
+fn job(line: &str) -> RemoteJob {
+    match judge(line, Settings::default()) {
+        Verdict::Remote(job) => *job,
+        Verdict::Local(reason, word) => panic!("{line}: {reason} ({})", String::from_utf8_lossy(&word)),
+    }
+}
+
+fn reason(line: &str) -> Option<Reason> {
+    match judge(line, Settings::default()) {
+        Verdict::Remote(_) => None,
+        Verdict::Local(reason, _) => Some(reason),
+    }
+}
+
+#[test]
+fn what_can_be_read_once_is_left_to_the_compiler() {
+    for words in ["-x c -c pipe", "-c a.c @pipe", "-c a.c -include pipe", "-c a.c -imacros pipe"] {
+        assert_eq!(reason(&format!("gcc -o a.o {words}")), Some(Reason::ReadOnce), "{words}");
+    }
+    assert_eq!(reason("gcc -c a.c -imacros m.h"), None);
+    for words in ["-Wa,-I,lib", "-fplugin=lib", "-fplugin="] {
+        assert!(reason(&format!("gcc -c a.c {words}")).is_some(), "{words}");
+    }
+}
+
+#[test]
+fn the_last_word_about_split_debug_information_counts() {
+    for (words, split) in [
+        ("-gsplit-dwarf", true),
+        ("-gsplit-dwarf=split", true),
+        ("-gsplit-dwarf=single", false),
+        ("-gsplit-dwarf -gsplit-dwarf=single", false),
+        ("-gsplit-dwarf -gno-split-dwarf", false),
+        ("-gno-split-dwarf -gsplit-dwarf", true),
+    ] {
+        assert_eq!(job(&format!("clang -g {words} -c a.c -o a.o")).split_dwarf, split, "{words}");
+    }
+}
+
+#[test]
+fn whose_messages_are_shown() {
+    let of = |line: &str, caret_redo_off: bool| match judge(line, Settings { caret_redo_off, ..Settings::default() }) {
+        Verdict::Remote(job) => job.messages,
+        Verdict::Local(reason, _) => panic!("{reason}"),
+    };
+    assert_eq!(of("gcc -c a.c", false), Messages::Redone);
+    assert_eq!(of("gcc -fno-diagnostics-show-caret -c a.c", false), Messages::TakenUnlessExpanded);
+    assert_eq!(of("gcc -pedantic -c a.c", true), Messages::Taken);
+    assert_eq!(of("clang -c a.c", true), Messages::TakenUnlessExpanded);
+}
+
+#[test]
+fn the_users_compilation_folder_wins_over_the_servers() {
+    let sent = |line: &str| {
+        let words = job(line).remote_words(Mode::Includes);
+        words.iter().map(|(_, text)| text.to_string()).collect::<Vec<_>>().join(" ")
+    };
+    let words = sent("clang -g -ffile-compilation-dir=. -c a.c");
+    assert!(words.contains("-ffile-compilation-dir=. -Xclang -fdebug-compilation-dir -Xclang . "), "{words}");
+    assert!(!sent("gcc -g -ffile-compilation-dir=. -c a.c").contains("-Xclang"));
+}
+
+#[test]
+fn a_character_set_is_the_preprocessors_matter() {
+    let job = job("gcc -finput-charset=ISO-8859-1 -c a.c");
+    let charset = b"-finput-charset=ISO-8859-1".to_vec();
+    assert!(job.preprocessor_words(Mode::Directives).contains(&charset));
+    assert!(!job.remote_words(Mode::Directives).iter().any(|(_, text)| text.as_bytes() == charset));
+    assert_eq!(reason("gcc -finput-charset=ISO-8859-1 -c a.i"), Some(Reason::Charset));
+}
+
+#[test]
+fn names_of_compilers() {
+    let name = |n: &str| Driver::from_name(n.as_bytes()).map(|d| (d.family, d.language));
+    assert_eq!(name("aarch64-suse-linux-gcc-6"), Some((Family::Gcc, Language::C)));
+    assert_eq!(name("/opt/llvm/bin/clang++-14"), Some((Family::Clang, Language::Cxx)));
+    assert_eq!(name("c++"), Some((Family::Gcc, Language::Cxx)));
+    assert_eq!(name("cc"), Some((Family::Gcc, Language::C)));
+    for other in ["gcc++", "icc", "nvcc", "ccache", "as", "c++filt", ""] {
+        assert_eq!(name(other), None, "{other}");
+    }
+}
