@@ -299,3 +299,28 @@ fn options_write_read_and_name_what_they_do_without_icecc() {
     assert!(!said.contains("WRONG") && said.lines().count() == JOBS.trim().lines().count(), "{said}");
     println!("{said}");
 }
+
+/// Wrappers as Buildroot's and the Android NDK's: what they add reaches the server.
+#[test]
+#[ignore = "long: scripts/prove.sh toolchain.8"]
+fn e6_objects_of_wrappers_are_those_that_they_make_here() {
+    let Some(cluster) = Cluster::up(Whose::Ours, &[1, 4]) else {
+        return;
+    };
+    cluster.write("a.c", "long f(long *x) { return x[3] * 3 + sizeof(x); }\n");
+    let compiled = "#include <unistd.h>\nint main(int n, char **w) { char *a[n + 2]; a[0] = \"/usr/bin/gcc\"; a[1] = \"-m32\";\n\
+        for (int i = 1; i <= n; i++) a[i + 1] = w[i]; return execv(a[0], a); }\n";
+    cluster.write("wrap.c", compiled);
+    cluster.write("aarch64-linux-android21-clang", "#!/bin/sh\nif [ \"$1\" != \"-cc1\" ]; then\n    \"`dirname /usr/bin/x`/clang\" --target=aarch64-linux-android21 \"$@\"\nelse\n    \"`dirname /usr/bin/x`/clang\" \"$@\"\nfi\n");
+    cluster.write("script-gcc", "#!/bin/sh\nexec /usr/bin/gcc $EXTRA -fwrapv \"$@\"\n");
+    cluster.ok("h1", &[], "chmod 755 . *-clang script-gcc && gcc wrap.c -o my-gcc");
+    let jobs =
+        [("my-gcc", ""), ("aarch64-linux-android21-clang", ""), ("script-gcc", ""), ("script-gcc", "EXTRA=-m32 ")];
+    for (n, (wrapper, variable)) in jobs.into_iter().enumerate() {
+        cluster.ok("h1", &[], &format!("{variable}./{wrapper} -O2 -c a.c -o plain.o"));
+        cluster.ok("h1", &[TO_H2], &format!("{variable}icecc $PWD/{wrapper} -O2 -c a.c -o out.o"));
+        assert!(cluster.read("out.o") == cluster.read("plain.o"), "{variable}{wrapper}: the object differs");
+        assert_eq!(completed(&cluster, "h2"), n + 1, "{variable}{wrapper}: not run on h2");
+    }
+    println!("gcc in a program, in a script, clang in a script: {} objects of h2, equal", jobs.len());
+}
