@@ -244,6 +244,8 @@ clang -c ./a.c -fprofile-instr-generate -fcoverage-mapping -o a.o
 clang -c ./a.c -fprofile-instr-generate -o a.o
 clang -c a.c -O1 -Rpass=inline -o a.o
 clang -c a.c -g -gdwarf-5 -gembed-source -o a.o
+clang -c a.c -O1 -fsanitize=address -fsanitize-blacklist=functions -o a.o @
+clang -c a.c -O1 -fsanitize=address -fsanitize-blacklist=sources -o a.o
 gcc -c a.c -O1 -da -o a.o
 gcc -c a.c -Xassembler -al=listing -o a.o
 gcc -c latin.c -finput-charset=ISO-8859-1 -o a.o @
@@ -291,6 +293,8 @@ fn options_write_read_and_name_what_they_do_without_icecc() {
     let unit = "static int twice(int x) { return x * 2; }\nint f(int *x) { for (int i = 0; i < 100; i++) x[i] = twice(x[i]); return x[3]; }\n";
     cluster.write("sources/a.c", unit);
     cluster.write("sources/a.h", "int g(void);\n");
+    cluster.write("sources/functions", "fun:f\n");
+    cluster.write("sources/sources", "# all\nsrc:a.c\n");
     cluster.write("sources/m.map", "module m { header \"a.h\" }\n");
     std::fs::write(cluster.folder().join("sources/latin.c"), b"const char *s = \"gr\xfcn\";\n").expect("a file");
     cluster.write("jobs", JOBS);

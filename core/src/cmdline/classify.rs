@@ -210,7 +210,10 @@ impl<'a> Scan<'a> {
                 self.keep(Side::Local, word);
             }
             Does::CompilationDir => self.compilation_dir(word, opt.name.len()),
-            Does::ExtraFile => self.extra_file_option(word, opt.name.len())?,
+            Does::ExtraList if self.files.names_sources(word.get(opt.name.len()..).unwrap_or_default()) => {
+                return Err(Stay(Reason::SourceName, word.to_vec()));
+            }
+            Does::ExtraFile | Does::ExtraList => self.extra_file_option(word, opt.name.len())?,
             Does::Xclang => self.xclang(word)?,
             Does::Target => {
                 self.target_given = true;

@@ -98,4 +98,6 @@ pub trait Files {
     fn kind(&self, path: &[u8]) -> FileKind;
     /// Whether `path` can be read.
     fn readable(&self, path: &[u8]) -> bool;
+    /// Whether the list at `path`, of what a sanitizer leaves alone, has entries for source files.
+    fn names_sources(&self, path: &[u8]) -> bool;
 }

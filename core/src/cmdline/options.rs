@@ -53,6 +53,8 @@ pub(super) enum Does {
     ColorAuto,
     /// `-fplugin=FILE` and its like: the file travels in the environment.
     ExtraFile,
+    /// `-fsanitize-blacklist=FILE`: likewise, unless it names source files, by which a server does not know what it compiles.
+    ExtraList,
     /// `-Xclang`
     Xclang,
     /// `-target`, `--target=`
@@ -353,6 +355,7 @@ const JOINED: &[Opt] = &[
     o("-fdump", No, Local(Reason::Report)), // 2
     o("-fembed-offload-object=", No, ABSENT),
     o("-fexec-charset", No, Local(Reason::Charset)), // 16
+    o("-fexperimental-sanitize-metadata-ignorelist=", No, ABSENT),
     o("-ffile-compilation-dir=", No, Does::CompilationDir),
     o("-finput-charset=", No, Does::InputCharset),
     o("-fmodule-file=", No, MODULES),
@@ -361,8 +364,10 @@ const JOINED: &[Opt] = &[
     o("-fmodule-mapper=", No, Does::Modules(Family::Clang)),
     o("-fmodule-output=", No, MODULES),
     o("-fmodules-cache-path=", No, Does::Modules(Family::Clang)),
+    o("-fopenmp-targets=", No, Local(Reason::ProgramPath)), // other tools, and libraries of other machines
     o("-fopt-info", No, REPORT),
     o("-foptimization-record-", No, LOST),
+    o("-fpass-plugin=", No, Does::ExtraFile),
     o("-fplugin=", No, Does::ExtraFile), // 30
     o("-fprebuilt-module-path=", No, MODULES),
     o("-fproc-stat-report", No, REPORT),
@@ -375,7 +380,7 @@ const JOINED: &[Opt] = &[
     o("-fprofile-remapping-file=", No, ABSENT),
     o("-fprofile-sample-use=", No, Does::ExtraFile),
     o("-fprofile-use=", No, ABSENT),
-    o("-fsanitize-blacklist=", No, Does::ExtraFile),
+    o("-fsanitize-blacklist=", No, Does::ExtraList),
     o("-fsanitize-coverage-allowlist=", No, ABSENT),
     o("-fsanitize-coverage-blacklist=", No, ABSENT),
     o("-fsanitize-coverage-blocklist=", No, ABSENT),

@@ -17,6 +17,10 @@ impl Files for Fake {
     fn readable(&self, _path: &[u8]) -> bool {
         true
     }
+
+    fn names_sources(&self, path: &[u8]) -> bool {
+        path == b"sources"
+    }
 }
 
 fn judge(line: &str, settings: Settings) -> Verdict {
@@ -48,6 +52,12 @@ fn what_can_be_read_once_is_left_to_the_compiler() {
     for words in ["-Wa,-I,lib", "-fplugin=lib", "-fplugin="] {
         assert!(reason(&format!("gcc -c a.c {words}")).is_some(), "{words}");
     }
+}
+
+#[test]
+fn a_sanitizers_list_travels_unless_it_names_sources() {
+    assert_eq!(reason("clang -c a.c -fsanitize-blacklist=sources"), Some(Reason::SourceName));
+    assert_eq!(job("clang -c a.c -fsanitize-blacklist=functions").extra_files, [b"/w/functions".to_vec()]);
 }
 
 #[test]
