@@ -1,0 +1,197 @@
+//! Scenarios of `spec/scheduler.md` 11, by their number, on a small stage: hosts, monitors and text peers played by hand.
+
+mod bounds;
+mod hosts;
+mod jobs;
+mod selection;
+mod watchers;
+
+use super::*;
+use crate::env::EnvRef;
+use crate::ids::ClientId;
+use crate::job::JobStats;
+use crate::message::{BlacklistHostEnv, GetCs, JobBegin, JobDone, JobLocalBegin, Login, Stats, UseCs};
+
+/// The stage: a scheduler, a clock, and what it said and to whom.
+struct Scenario {
+    scheduler: Scheduler,
+    now: Instant,
+    next_peer: u64,
+    said: Vec<(PeerId, Message)>,
+    texts: Vec<(PeerId, String)>,
+    closed: Vec<(PeerId, CloseReason)>,
+    notes: Vec<String>,
+    probes: Vec<HostId>,
+    /// Answer to probes, at once; `None` keeps them waiting.
+    reachable: Option<bool>,
+}
+
+/// A host on the stage.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Actor {
+    peer: PeerId,
+    host: HostId,
+}
+
+fn login(name: &str, slots: u32, environments: &[&str]) -> Login {
+    let env = |name: &&str| EnvRef { platform: "x86_64".into(), name: (*name).into() };
+    Login {
+        port: 10245,
+        slots,
+        environments: environments.iter().map(env).collect(),
+        node_name: name.into(),
+        platform: "x86_64".into(),
+        chroot_possible: 1,
+        no_remote: 0,
+        features: 3,
+    }
+}
+
+fn request(environment: &str, file: &str, client: u32) -> GetCs {
+    GetCs {
+        environments: vec![EnvRef { platform: "x86_64".into(), name: environment.into() }],
+        file: file.into(),
+        count: 1,
+        target: "x86_64".into(),
+        client: ClientId(client),
+        ..GetCs::default()
+    }
+}
+
+impl Scenario {
+    fn new() -> Self {
+        Self {
+            scheduler: Scheduler::new(Config::default(), Instant::ZERO),
+            now: Instant::ZERO,
+            next_peer: 0,
+            said: Vec::new(),
+            texts: Vec::new(),
+            closed: Vec::new(),
+            notes: Vec::new(),
+            probes: Vec::new(),
+            reachable: Some(true),
+        }
+    }
+
+    fn input(&mut self, input: Input) {
+        self.scheduler.handle(self.now, input);
+        self.drain();
+    }
+
+    fn drain(&mut self) {
+        while let Some(output) = self.scheduler.poll_output() {
+            match output {
+                Output::Send { peer, message } => self.said.push((peer, message)),
+                Output::SendText { peer, text } => self.texts.push((peer, text)),
+                Output::Close { peer, reason } => self.closed.push((peer, reason)),
+                Output::Probe { host, .. } => match self.reachable {
+                    Some(reachable) => self.scheduler.handle(self.now, Input::Probed { host, reachable }),
+                    None => self.probes.push(host),
+                },
+                Output::Note(note) => self.notes.push(note.to_string()),
+            }
+        }
+        self.scheduler.check().unwrap();
+    }
+
+    fn wait(&mut self, seconds: u64) {
+        let end = self.now + Duration::from_secs(seconds);
+        while let Some(at) = self.scheduler.poll_timeout().filter(|at| *at <= end) {
+            self.now = self.now.max(at);
+            self.scheduler.handle_timeout(self.now);
+            self.drain();
+        }
+        self.now = end;
+    }
+
+    fn peer(&mut self, address: &str, version: u32) -> PeerId {
+        self.next_peer += 1;
+        let peer = PeerId(self.next_peer);
+        let offer = Version::new(version);
+        let version = offer.min(Version::TO_SCHEDULER);
+        self.input(Input::Opened { peer, address: address.into(), offer, version });
+        peer
+    }
+
+    fn say(&mut self, peer: PeerId, message: Message) {
+        self.input(Input::Said { peer, message });
+    }
+
+    fn log_in(&mut self, address: &str, version: u32, login: Login) -> Actor {
+        let peer = self.peer(address, version);
+        self.say(peer, Message::Login(login));
+        Actor { peer, host: HostId(self.scheduler.next_host) }
+    }
+
+    /// A host with load 0 on an address of its own.
+    fn host(&mut self, name: &str, slots: u32, environments: &[&str]) -> Actor {
+        let address = format!("10.0.0.{}", self.next_peer + 1);
+        let actor = self.log_in(&address, 43, login(name, slots, environments));
+        self.load(actor, 0);
+        actor
+    }
+
+    fn load(&mut self, actor: Actor, load: u32) {
+        self.say(actor.peer, Message::Stats(Stats { load, ..Stats::default() }));
+    }
+
+    fn monitor(&mut self) -> PeerId {
+        let peer = self.peer("10.9.9.9", 43);
+        self.say(peer, Message::MonLogin);
+        self.said.clear();
+        peer
+    }
+
+    fn text(&mut self, lines: &[&str]) -> String {
+        self.next_peer += 1;
+        let peer = PeerId(self.next_peer);
+        self.input(Input::TextOpened { peer });
+        self.texts.clear();
+        for line in lines {
+            self.input(Input::Line { peer, text: (*line).into() });
+        }
+        self.texts.drain(..).map(|(_, text)| text).collect()
+    }
+
+    /// What was said to a peer since the last look.
+    fn heard(&mut self, peer: PeerId) -> Vec<Message> {
+        let (mine, others) = self.said.drain(..).partition(|(to, _)| *to == peer);
+        self.said = others;
+        let mine: Vec<(PeerId, Message)> = mine;
+        mine.into_iter().map(|(_, message)| message).collect()
+    }
+
+    /// Jobs answered to a submitter since the last look: job, and the server's address or "" for NO_CS.
+    fn answers(&mut self, submitter: Actor) -> Vec<(u32, String)> {
+        let answer = |message: Message| match message {
+            Message::UseCs(UseCs { job, host, .. }) => Some((job.0, host.lossy().into_owned())),
+            Message::NoCs { job, .. } => Some((job.0, String::new())),
+            _ => None,
+        };
+        self.heard(submitter.peer).into_iter().filter_map(answer).collect()
+    }
+
+    /// Asks for a job and returns the server it went to at once.
+    fn ask(&mut self, submitter: Actor, request: GetCs) -> Option<(u32, String)> {
+        self.heard(submitter.peer);
+        self.say(submitter.peer, Message::GetCs(request));
+        self.answers(submitter).pop()
+    }
+
+    fn begin(&mut self, server: Actor, job: u32) {
+        self.say(server.peer, Message::JobBegin(JobBegin { job: JobId(job), start_time: 7, client_count: 1 }));
+    }
+
+    fn finish(&mut self, sender: Actor, job: u32, flags: u32, exit_code: i32, ms: u32) {
+        let stats = JobStats { real_ms: ms, user_ms: ms, out_uncompressed: 10_000, ..JobStats::default() };
+        self.say(sender.peer, Message::JobDone(JobDone { job, exit_code, stats, flags, client_count: 1 }));
+    }
+
+    fn address(&self, actor: Actor) -> String {
+        self.scheduler.cluster.host(actor.host).unwrap().address.lossy().into_owned()
+    }
+
+    fn noted(&self, part: &str) -> bool {
+        self.notes.iter().any(|note| note.contains(part))
+    }
+}

@@ -1,0 +1,299 @@
+//! Which host a job is given.
+
+use super::*;
+
+#[test]
+fn s38_below_37_home_is_named_by_its_address() {
+    let mut s = Scenario::new();
+    let a = s.log_in("10.0.0.1", 36, login("a", 1, &[]));
+    s.heard(a.peer);
+    s.say(a.peer, Message::GetCs(request("e", "f", 3)));
+    let told = s.heard(a.peer);
+    assert!(matches!(told.as_slice(), [Message::UseCs(u)] if u.host == "10.0.0.1" && u.env_present == 1), "{told:?}");
+}
+
+#[test]
+fn s39_s40_s41_installing_blocks_one_environment_only() {
+    let mut s = Scenario::new();
+    let a = s.host("a", 0, &[]);
+    let h = s.host("h", 8, &["other"]);
+    s.heard(a.peer);
+    s.say(a.peer, Message::GetCs(request("e", "f", 1)));
+    let told = s.heard(a.peer);
+    assert!(matches!(told.as_slice(), [Message::UseCs(u)] if u.env_present == 0), "{told:?}");
+    assert!(s.noted("put 1 in joblist of h (will install now)"));
+    assert!(s.text(&["listcs"]).contains(" busy installing since 0 s"));
+    assert_eq!(s.ask(a, request("e", "f", 2)), None, "on its way already");
+    assert!(s.ask(a, request("other", "f", 3)).is_some(), "another environment is not concerned");
+    s.say(h.peer, Message::Login(login("", 0, &["other", "e"])));
+    assert_eq!(s.answers(a), [(2, "10.0.0.2".into())]);
+    // Given up by its client.
+    s.ask(a, request("third", "f", 4)).unwrap();
+    assert_eq!(s.ask(a, request("third", "f", 5)), None);
+    s.finish(a, 4, 1, 118, 0);
+    assert_eq!(s.answers(a), [(5, "10.0.0.2".into())]);
+    assert!(s.closed.is_empty());
+}
+
+#[test]
+fn s40_an_environment_that_never_arrives_costs_no_connection() {
+    let mut s = Scenario::new();
+    let a = s.host("a", 0, &[]);
+    s.host("h", 8, &[]);
+    s.ask(a, request("e", "f", 1)).unwrap();
+    assert_eq!(s.ask(a, request("e", "f", 2)), None);
+    s.wait(121);
+    assert_eq!(s.answers(a).len(), 1);
+    assert!(s.closed.is_empty());
+}
+
+#[test]
+fn s42_jobs_of_one_request_run_one_compiler() {
+    let mut s = Scenario::new();
+    let a = s.host("a", 0, &[]);
+    let mut arm = login("arm", 1, &[]);
+    arm.platform = "aarch64".into();
+    let arm = s.log_in("10.0.1.1", 43, arm);
+    s.load(arm, 0);
+    let two = |client| {
+        let mut r = request("e", "f", client);
+        r.count = 6;
+        r.environments.insert(0, EnvRef { platform: "aarch64".into(), name: "f".into() });
+        r
+    };
+    let pc = s.host("pc", 1, &["e"]);
+    s.say(a.peer, Message::GetCs(two(1)));
+    let answers = s.answers(a);
+    let first = answers[0].1.clone();
+    assert_eq!(first, s.address(pc), "it has the environment");
+    assert!(answers.iter().all(|(_, host)| *host == first), "{answers:?}");
+    assert!(s.scheduler.queue.len() >= 4);
+}
+
+#[test]
+fn s43_who_is_not_eligible_gets_nothing() {
+    type Change = fn(&mut Login);
+    let changes: [(&str, Change); 6] = [
+        ("chroot", |l| l.chroot_possible = 0),
+        ("no remote", |l| l.no_remote = 1),
+        ("slots", |l| l.slots = 0),
+        ("features", |l| l.features = 1),
+        ("platform", |l| l.platform = "aarch64".into()),
+        ("fine", |_| {}),
+    ];
+    for (what, change) in changes {
+        let mut s = Scenario::new();
+        let a = s.host("a", 0, &[]);
+        let mut l = login("h", 4, &["e"]);
+        change(&mut l);
+        let h = s.log_in("10.0.0.2", 43, l);
+        s.load(h, 0);
+        let r = GetCs { required_features: 2, minimal_version: 42, ..request("e", "f", 1) };
+        let used = s.ask(a, r).unwrap().1 == "10.0.0.2";
+        assert_eq!(used, what == "fine", "{what}");
+        let r = GetCs { minimal_version: 44, ..request("e", "f", 1) };
+        assert_eq!(s.ask(a, r).unwrap().1, "", "{what}");
+        let mut r = request("e", "f", 1);
+        r.environments.clear();
+        assert_eq!(s.ask(a, r).unwrap().1, "", "{what}");
+    }
+}
+
+#[test]
+fn s44_older_programs_run_on_newer_platforms() {
+    for (job, host, used) in
+        [("i386", "x86_64", true), ("i686", "x86_64", true), ("ppc", "ppc64", true), ("x86_64", "i686", false)]
+    {
+        let mut s = Scenario::new();
+        let a = s.host("a", 0, &[]);
+        let mut l = login("h", 4, &[]);
+        l.platform = host.into();
+        let h = s.log_in("10.0.0.2", 43, l);
+        s.load(h, 0);
+        let mut r = request("e", "f", 1);
+        r.environments[0].platform = job.into();
+        s.heard(a.peer);
+        s.say(a.peer, Message::GetCs(r));
+        match s.heard(a.peer).as_slice() {
+            [Message::UseCs(u)] => assert!(used && u.host_platform == job, "{job} {host}"),
+            [Message::NoCs { .. }] => assert!(!used, "{job} {host}"),
+            other => panic!("{other:?}"),
+        }
+    }
+}
+
+#[test]
+fn s45_an_environment_counts_under_its_target_only() {
+    for (target, present) in [("x86_64", 1), ("aarch64", 0)] {
+        let mut s = Scenario::new();
+        let a = s.host("a", 0, &[]);
+        let mut l = login("h", 4, &["e2"]);
+        l.platform = "aarch64".into();
+        l.environments[0].platform = target.into();
+        let h = s.log_in("10.0.0.2", 43, l);
+        s.load(h, 0);
+        let mut r = request("e1", "f", 1);
+        r.environments.push(EnvRef { platform: "aarch64".into(), name: "e2".into() });
+        s.heard(a.peer);
+        s.say(a.peer, Message::GetCs(r));
+        let told = s.heard(a.peer);
+        assert!(
+            matches!(told.as_slice(), [Message::UseCs(u)] if u.env_present == present && u.host_platform == "aarch64"),
+            "{told:?}"
+        );
+    }
+}
+
+#[test]
+fn s46_preload_is_that_of_1_4() {
+    for (slots, most) in [(1, 2), (4, 6), (8, 11)] {
+        let mut s = Scenario::new();
+        let a = s.host("a", 0, &[]);
+        s.host("h", slots, &["e"]);
+        for client in 1..=20 {
+            s.ask(a, request("e", "f", client));
+        }
+        assert_eq!(20 - s.scheduler.queue.len(), most, "{slots}");
+    }
+}
+
+/// Behind long jobs a job waits worse than in the queue, from where it goes to whoever is free first.
+#[test]
+fn s46_a_host_that_is_known_to_take_long_gets_nothing_beside_its_slots() {
+    for (job_ms, most) in [(2_000, 6), (20_000, 4)] {
+        let mut s = Scenario::new();
+        let a = s.host("a", 0, &[]);
+        let h = s.host("h", 4, &["e"]);
+        for client in 1..=10 {
+            let (job, _) = s.ask(a, request("e", "f", client)).unwrap();
+            s.finish(h, job, 0, 0, job_ms);
+        }
+        for client in 11..=30 {
+            s.ask(a, request("e", "f", client));
+        }
+        assert_eq!(20 - s.scheduler.queue.len(), most, "{job_ms} ms");
+    }
+}
+
+#[test]
+fn s47_a_preferred_host_or_home() {
+    let mut s = Scenario::new();
+    let a = s.host("a", 0, &[]);
+    s.host("h", 1, &["e"]);
+    s.host("fast", 8, &["e"]);
+    let mut ask = |name: &str| s.ask(a, GetCs { preferred_host: name.into(), ..request("e", "f", 1) });
+    assert_eq!(ask("h").unwrap().1, "10.0.0.2");
+    assert_eq!(ask("10.0.0.2").unwrap().1, "10.0.0.2");
+    assert_eq!(ask("h"), None);
+    assert_eq!(ask("H").unwrap().1, "");
+    assert_eq!(ask("nobody").unwrap().1, "");
+}
+
+/// A preferred host that has only fallen silent may come back: its jobs wait. One that was found not to be there cannot "ever"
+/// take them (5.1), and a job that waited for it goes home too.
+#[test]
+fn s47_a_preferred_host_that_is_silent_is_waited_for_and_one_out_of_reach_is_not() {
+    let mut s = Scenario::new();
+    let (a, h) = (s.host("a", 0, &[]), s.host("h", 4, &["e"]));
+    let prefer = |client| GetCs { preferred_host: "h".into(), ..request("e", "f", client) };
+    s.wait(10);
+    s.reachable = None;
+    let (first, _) = s.ask(a, prefer(1)).unwrap();
+    s.wait(2);
+    assert!(s.scheduler.cluster.host(h.host).unwrap().suspect);
+    assert_eq!(s.ask(a, prefer(2)), None, "waits");
+    s.begin(h, first);
+    assert_eq!(s.answers(a).len(), 1, "served when it shows life");
+    let probed = s.probes.pop().unwrap();
+    s.input(Input::Probed { host: probed, reachable: true });
+    s.wait(10);
+    assert_eq!(s.ask(a, prefer(3)), None, "waits");
+    let probed = s.probes.pop().unwrap();
+    s.input(Input::Probed { host: probed, reachable: false });
+    assert_eq!(s.answers(a).pop().unwrap().1, "");
+    assert_eq!(s.ask(a, prefer(4)).unwrap().1, "");
+}
+
+#[test]
+fn s48_a_blacklist_is_of_one_submitter_host_and_environment() {
+    let mut s = Scenario::new();
+    let a = s.host("a", 0, &[]);
+    let b = s.host("b", 0, &[]);
+    let h = s.host("h", 8, &["e", "other"]);
+    let black = BlacklistHostEnv { environment: "e".into(), target: "x86_64".into(), host: "10.0.0.3".into() };
+    s.say(a.peer, Message::BlacklistHostEnv(black));
+    assert_eq!(s.ask(a, request("e", "f", 1)).unwrap().1, "");
+    assert_eq!(s.ask(a, request("other", "f", 1)).unwrap().1, "10.0.0.3");
+    assert_eq!(s.ask(b, request("e", "f", 1)).unwrap().1, "10.0.0.3");
+    s.wait(601);
+    assert_eq!(s.ask(a, request("e", "f", 2)).unwrap().1, "10.0.0.3", "forgiven");
+    s.input(Input::Closed { peer: h.peer });
+    assert_eq!(s.ask(a, request("e", "f", 3)).unwrap().1, "");
+}
+
+#[test]
+fn s49_without_history_jobs_are_spread() {
+    let mut s = Scenario::new();
+    let a = s.host("a", 0, &[]);
+    for name in ["h1", "h2", "h3", "h4"] {
+        s.host(name, 4, &["e"]);
+    }
+    let mut used: Vec<String> = (1..=4).map(|client| s.ask(a, request("e", "f", client)).unwrap().1).collect();
+    used.sort();
+    used.dedup();
+    assert_eq!(used.len(), 4);
+}
+
+#[test]
+fn s52_the_fast_host_is_chosen_whatever_the_order_of_ids() {
+    let mut s = Scenario::new();
+    let a = s.host("a", 0, &[]);
+    let slow = s.host("slow", 4, &["e"]);
+    let fast = s.host("fast", 4, &["e"]);
+    for client in 1..=10 {
+        for (name, actor, ms) in [("slow", slow, 400), ("fast", fast, 100)] {
+            let r = GetCs { preferred_host: name.into(), ..request("e", "f", client) };
+            let (job, _) = s.ask(a, r).unwrap();
+            s.finish(actor, job, 0, 0, ms);
+        }
+    }
+    for client in 1..=4 {
+        let (job, host) = s.ask(a, request("e", "f", client)).unwrap();
+        assert_eq!(host, "10.0.0.3");
+        s.finish(fast, job, 0, 0, 100);
+    }
+}
+
+#[test]
+fn s53_the_submitter_keeps_its_first_job_if_nearly_as_fast() {
+    for (home_ms, stays) in [(130, true), (160, false)] {
+        let mut s = Scenario::new();
+        let a = s.host("a", 4, &["e"]);
+        let h = s.host("h", 4, &["e"]);
+        for client in 1..=10 {
+            for (name, actor, flags, ms) in [("a", a, 1, home_ms), ("h", h, 0, 100)] {
+                let r = GetCs { preferred_host: name.into(), ..request("e", "f", client) };
+                let (job, _) = s.ask(a, r).unwrap();
+                s.finish(actor, job, flags, 0, ms);
+            }
+        }
+        let first = s.ask(a, GetCs { client_count: 1, ..request("e", "f", 50) }).unwrap().1;
+        assert_eq!(first.is_empty(), stays, "{home_ms}");
+        let second = s.ask(a, GetCs { client_count: 2, ..request("e", "f", 51) }).unwrap().1;
+        assert_eq!(second, "10.0.0.2", "the next one is distributed");
+    }
+}
+
+#[test]
+fn a_host_not_probed_yet_is_used_only_where_nobody_else_could() {
+    let mut s = Scenario::new();
+    let a = s.host("a", 0, &[]);
+    s.reachable = None;
+    s.host("new", 8, &["e"]);
+    assert_eq!(s.ask(a, request("e", "f", 1)).unwrap().1, "10.0.0.2");
+    s.reachable = Some(true);
+    s.host("known", 1, &[]);
+    assert_eq!(s.ask(a, request("e", "f", 2)).unwrap().1, "10.0.0.3");
+    s.wait(1);
+    assert_eq!(s.ask(a, request("e", "f", 3)).unwrap().1, "10.0.0.2", "after a second it counts as reachable");
+}

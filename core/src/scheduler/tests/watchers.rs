@@ -1,0 +1,123 @@
+//! Monitors, local jobs and the text port.
+
+use super::*;
+
+#[test]
+fn s55_a_monitor_learns_hosts_and_running_jobs_at_login() {
+    let mut s = Scenario::new();
+    let a = s.host("a", 0, &[]);
+    let h = s.host("h", 4, &["e"]);
+    let (job, _) = s.ask(a, request("e", "f", 1)).unwrap();
+    s.begin(h, job);
+    s.said.clear();
+    let peer = s.peer("10.9.9.9", 43);
+    s.say(peer, Message::MonLogin);
+    let told = s.heard(peer);
+    assert!(
+        matches!(told.as_slice(), [Message::MonStats(_), Message::MonStats(_), Message::MonJobBegin(_)]),
+        "{told:?}"
+    );
+    let Message::MonStats(stats) = &told[1] else { panic!() };
+    assert_eq!(
+        stats.text.lossy(),
+        "Name:h\nIP:10.0.0.2\nMaxJobs:4\nNoRemote:false\nPlatform:x86_64\nVersion:43\nFeatures:env_xz env_zstd\nSpeed:0.000000\nLoad:0\n"
+    );
+}
+
+#[test]
+fn s58_local_jobs_take_a_slot_and_always_end() {
+    let mut s = Scenario::new();
+    let a = s.host("a", 0, &[]);
+    let h = s.host("h", 1, &["e"]);
+    let monitor = s.monitor();
+    s.say(
+        h.peer,
+        Message::JobLocalBegin(JobLocalBegin { start_time: 5, output_file: "/a/b/c/d".into(), id: 11, full: 0 }),
+    );
+    assert!(
+        matches!(s.heard(monitor).as_slice(), [Message::MonLocalJobBegin(m)] if m.file == "b/c/d" && m.job == JobId(1))
+    );
+    assert_eq!(s.ask(a, request("e", "f", 1)), None, "the only slot is taken");
+    s.say(h.peer, Message::JobLocalDone { id: 11 });
+    assert_eq!(s.answers(a).len(), 1);
+    s.say(h.peer, Message::JobLocalDone { id: 12 });
+    s.say(h.peer, Message::JobLocalBegin(JobLocalBegin { id: 13, ..JobLocalBegin::default() }));
+    s.heard(monitor);
+    s.input(Input::Closed { peer: h.peer });
+    assert_eq!(s.heard(monitor).last(), Some(&Message::JobLocalDone { id: 3 }));
+}
+
+#[test]
+fn s59_the_text_port_speaks_as_1_4() {
+    let mut s = Scenario::new();
+    let h = s.host("alpha", 2, &[]);
+    s.load(h, 918);
+    assert_eq!(s.text(&["LISTCS"]), " alpha (10.0.0.1:10245) [x86_64] speed=0.00 jobs=0/2 load=918\n200 done\n");
+    assert_eq!(s.text(&["listjobs"]), "200 done\n");
+    assert_eq!(s.text(&["  nonsense  x"]), "Invalid command '  nonsense  x'\n200 done\n");
+    assert_eq!(s.text(&[""]), "Invalid command ''\n200 done\n");
+    assert_eq!(s.text(&["removecs"]), "401 Sure. But which hosts?\n200 done\n");
+    assert_eq!(s.text(&["unblockcs"]), "401 Sure. But which host?\n200 done\n");
+    assert_eq!(s.text(&["quit"]), "200 Good Bye!\n");
+    let help = "listcs\nlistblocks\nlistjobs\nremovecs\nblockcs\nunblockcs\ninternals\nhelp\nquit\n200 done\n";
+    assert_eq!(s.text(&["help"]), help);
+    let json = s.text(&["listcs --json"]);
+    assert!(json.starts_with("[\n{\"id\":1,\"name\":\"alpha\""), "{json}");
+}
+
+#[test]
+fn s59_job_lines_name_submitter_and_server() {
+    let mut s = Scenario::new();
+    let a = s.host("a", 0, &[]);
+    let h = s.host("h", 1, &["e"]);
+    for client in 1..=3 {
+        s.ask(a, request("e", "x/f.c", client));
+    }
+    s.begin(h, 1);
+    assert_eq!(
+        s.text(&["listjobs"]),
+        " 1 COMP sub:a on:h x/f.c\n 2 WAIT sub:a on:h x/f.c\n 3 PEND sub:a on:<unknown> x/f.c\n200 done\n"
+    );
+    assert!(s.text(&["listcs"]).contains("jobs=2/1 load=0\n   1 COMP sub:a on:h x/f.c\n   2 WAIT sub:a on:h x/f.c\n"));
+}
+
+#[test]
+fn s60_blocked_hosts_stay_out_until_unblocked_as_often() {
+    let mut s = Scenario::new();
+    let h = s.host("h", 1, &[]);
+    assert_eq!(s.text(&["blockcs h h"]), "removing host h\n200 done\n");
+    assert_eq!(s.closed, [(h.peer, CloseReason::Removed)]);
+    assert_eq!(s.text(&["listblocks"]), "   h\n   h\n200 done\n");
+    s.text(&["unblockcs h"]);
+    s.host("h", 1, &[]);
+    assert_eq!(s.scheduler.cluster.len(), 0);
+    s.text(&["unblockcs h"]);
+    s.host("h", 1, &[]);
+    assert_eq!(s.scheduler.cluster.len(), 1);
+}
+
+#[test]
+fn s62_a_silent_text_peer_is_said_good_bye() {
+    let mut s = Scenario::new();
+    s.text(&["help"]);
+    s.wait(37);
+    assert_eq!(s.texts.pop().unwrap().1, "200 Good Bye!\n");
+    assert_eq!(s.closed.pop().unwrap().1, CloseReason::GoodBye);
+    assert_eq!(s.scheduler.poll_timeout(), None);
+}
+
+#[test]
+fn s63_internals_asks_all_and_answers_in_time() {
+    let mut s = Scenario::new();
+    let one = s.host("one", 1, &[]);
+    let two = s.host("two", 1, &[]);
+    assert_eq!(s.text(&["internals", "help"]), "");
+    assert_eq!(s.heard(one.peer).last(), Some(&Message::GetInternals));
+    s.say(one.peer, Message::StatusText { text: "Node Name: one\n".into() });
+    s.load(two, 5);
+    s.wait(2);
+    let text: String = s.texts.drain(..).map(|(_, t)| t).collect();
+    assert!(text.starts_with("Node Name: one\ntwo not reporting\n200 done\nlistcs\n"), "{text}");
+    s.say(two.peer, Message::StatusText { text: "late".into() });
+    assert!(s.closed.is_empty());
+}
