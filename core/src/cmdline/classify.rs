@@ -363,8 +363,9 @@ impl<'a> Scan<'a> {
                 self.words.iter_mut().skip(before).for_each(|word| word.hidden = hidden);
                 Ok(())
             }
-            _ => match options::find(value).map(|opt| opt.does) {
-                // What the driver must not be told elsewhere, the compiler behind it must not either.
+            _ => match options::find(value).filter(|_| value.starts_with(b"-f")).map(|opt| opt.does) {
+                // What the driver must not be told elsewhere, the compiler behind it must not either; other words may mean
+                // something else to it.
                 Some(Does::Local(reason)) => Err(Stay(reason, value.to_vec())),
                 Some(Does::Modules(Family::Clang)) => Err(Stay(Reason::Modules, value.to_vec())),
                 _ => {
