@@ -298,6 +298,17 @@ fn a_response_file_that_is_none_is_left_alone() {
     assert_eq!((output.status.code(), text(&output.stdout)), (Some(0), "@types\n".into()));
 }
 
+#[test]
+fn what_a_variable_changes_is_compiled_here() {
+    let bench = Bench::new();
+    let daemon = bench.daemon(1, 1);
+    let mut command = bench.icecc_with_daemon(&["gcc", "-c", "a.c", "-o", "x.o"]);
+    let output = command.env("CCC_OVERRIDE_OPTIONS", "+-g").output().unwrap();
+    assert!(output.status.success() && bench.read("x.o") == "object:int x;\n", "{}", text(&output.stderr));
+    assert!(log_has(&output, "CCC_OVERRIDE_OPTIONS is set, building locally"));
+    assert!(!daemon.join().unwrap().iter().any(|said| matches!(said, Message::GetCs(_))));
+}
+
 /// As its commands are clang's, the server must be told so.
 #[test]
 fn a_clang_of_any_name_is_known_by_its_answer() {

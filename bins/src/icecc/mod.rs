@@ -245,6 +245,10 @@ fn input_path(task: &Task, job: &RemoteJob) -> PathBuf {
 
 /// The job, if the command line can be compiled elsewhere; otherwise the log says why not.
 fn judge(task: &Task, driver: Driver, words: &[Vec<u8>], variables: &Variables) -> Option<RemoteJob> {
+    if let Some(name) = variables::of_the_compiler() {
+        debug!("{name} is set, building locally");
+        return None;
+    }
     let driver = Driver { family: family(task, driver), ..driver };
     let unwrapped = match compiler::unwrapped(&task.program, driver.family, &variables.path, words) {
         Ok(unwrapped) => unwrapped,

@@ -101,6 +101,12 @@ impl Variables {
     }
 }
 
+/// A variable by which a compiler does more than its words say, or other things: the server's does not have it.
+pub(super) fn of_the_compiler() -> Option<&'static str> {
+    const NAMES: [&str; 4] = ["CCC_OVERRIDE_OPTIONS", "CC_LOG_DIAGNOSTICS", "CC_PRINT_PROC_STAT", "GCC_COMPARE_DEBUG"];
+    NAMES.into_iter().find(|name| env::var_os(name).is_some())
+}
+
 /// zstd level of what is sent (`ICECC_COMPRESSION`).
 pub(super) fn compression_level() -> i32 {
     env::var_os("ICECC_COMPRESSION").and_then(|v| number(&v)).unwrap_or(ice_net::compress::LEVEL_DEFAULT)
