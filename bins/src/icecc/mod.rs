@@ -32,7 +32,7 @@ mod variables;
 use crate::exit::Failure;
 use ::log::{debug, error, info, warn};
 use ice_core::client::{Request, Trouble};
-use ice_core::cmdline::{self, Driver, Family, Invocation, Mode, Reason, RemoteJob, Verdict, paths};
+use ice_core::cmdline::{self, Driver, Family, Invocation, Mode, Reason, RemoteJob, Settings, Verdict, paths};
 use ice_core::job::Language;
 use ice_core::message::{CompileFile, GetCs};
 use ice_core::text::Text;
@@ -268,7 +268,9 @@ fn judge(task: &Task, driver: Driver, words: &[Vec<u8>], variables: &Variables) 
             return None;
         }
     };
-    if let Err(reason) = compiler::resolve(&task.program, &mut job) {
+    let configured = compiler::configured(&task.program, driver.family, words)
+        .and_then(|words| configure(&mut job, driver, words, &settings, task));
+    if let Err(reason) = configured.and_then(|()| compiler::resolve(&task.program, &mut job)) {
         log_reason(reason, b"");
         return None;
     }
@@ -280,6 +282,25 @@ fn judge(task: &Task, driver: Driver, words: &[Vec<u8>], variables: &Variables) 
         debug!("ICECC_REPEAT_RATE is not supported: results of other hosts are not compared");
     }
     Some(*job)
+}
+
+/// Gives the job the words of the compiler's configuration files; they are judged as if they made a job of their own.
+fn configure(
+    job: &mut RemoteJob,
+    driver: Driver,
+    mut words: Vec<Vec<u8>>,
+    settings: &Settings,
+    task: &Task,
+) -> Result<(), Reason> {
+    if words.is_empty() {
+        return Ok(());
+    }
+    words.extend([b"-c".to_vec(), b"configured.c".to_vec()]);
+    let invocation = Invocation { driver, words: &words, folder: task.folder.as_os_str().as_bytes() };
+    match cmdline::classify(&invocation, settings, &files::HostFiles::new(&task.folder)) {
+        Verdict::Remote(configured) => job.configure(*configured),
+        Verdict::Local(reason, _) => Err(reason),
+    }
 }
 
 fn log_reason(reason: Reason, word: &[u8]) {

@@ -244,8 +244,9 @@ clang -c ./a.c -fprofile-instr-generate -fcoverage-mapping -o a.o
 clang -c ./a.c -fprofile-instr-generate -o a.o
 clang -c a.c -O1 -Rpass=inline -o a.o
 clang -c a.c -g -gdwarf-5 -gembed-source -o a.o
-clang -c a.c -O1 -fsanitize=address -fsanitize-blacklist=functions -o a.o @
-clang -c a.c -O1 -fsanitize=address -fsanitize-blacklist=sources -o a.o
+clang -c a.c -O1 -fsanitize=address -fsanitize-blacklist=../functions -o a.o @
+clang -c a.c -O1 -fsanitize=address -fsanitize-blacklist=../list -o a.o
+../llvm/bin/x86_64-linux-gnu-clang -c a.c -O1 -o a.o @
 gcc -c a.c -O1 -da -o a.o
 gcc -c a.c -Xassembler -al=listing -o a.o
 gcc -c latin.c -finput-charset=ISO-8859-1 -o a.o @
@@ -280,7 +281,7 @@ while read -r job; do
     sed -i 's,/tmp/.*,,' plain/listing ours/listing 2>/dev/null
     difference=$(diff -r plain ours | head -3)
     if grep -q 'compiled on' log; then was=elsewhere; else was=here; fi
-    if [ -z "$difference" ] && [ $was = $where ]; then echo "fine $was: $job"; else echo "WRONG $was: $job: $difference"; fi
+    if [ -z "$difference" ] && [ $was = $where ]; then echo "fine $was: $job"; else echo "WRONG $was: $job: $difference"; cat log; fi
 done <jobs
 "#;
 
@@ -293,10 +294,14 @@ fn options_write_read_and_name_what_they_do_without_icecc() {
     let unit = "static int twice(int x) { return x * 2; }\nint f(int *x) { for (int i = 0; i < 100; i++) x[i] = twice(x[i]); return x[3]; }\n";
     cluster.write("sources/a.c", unit);
     cluster.write("sources/a.h", "int g(void);\n");
-    cluster.write("sources/functions", "fun:f\n");
-    cluster.write("sources/sources", "# all\nsrc:a.c\n");
+    // Not new for each job: what changes in the second in which it is packed is not packed.
+    cluster.write("functions", "fun:f\n");
+    cluster.write("list", "# all\nsrc:a.c\n");
     cluster.write("sources/m.map", "module m { header \"a.h\" }\n");
     std::fs::write(cluster.folder().join("sources/latin.c"), b"const char *s = \"gr\xfcn\";\n").expect("a file");
+    // By this name it reads a configuration file beside it; later ones do by any.
+    let install = "real=$(readlink -f $(command -v clang)) && mkdir -p llvm/bin && cp $real llvm/bin/x86_64-linux-gnu-clang && ln -s ${real%/bin/*}/lib llvm/lib && printf '# all\\n-fstack-protector-all\\n' >llvm/bin/x86_64-linux-gnu-clang.cfg";
+    cluster.sh("h1", &[], install);
     cluster.write("jobs", JOBS);
     cluster.write("script", SCRIPT);
     let said = cluster.ok("h1", &[], "sh ./script").text();

@@ -85,6 +85,21 @@ pub struct RemoteJob {
 }
 
 impl RemoteJob {
+    /// Puts the words of a compiler's own configuration, judged as a job, before the user's. The preprocessor here reads them by
+    /// itself, and nobody is told which of them a compile does not need.
+    pub fn configure(&mut self, configured: Self) -> Result<(), Reason> {
+        if configured.split_dwarf || configured.words.iter().any(|word| word.native) {
+            return Err(Reason::Wrapper);
+        }
+        let own = configured.words.into_iter().filter(|word| word.text != b"-c");
+        let quiet = |text: &[u8]| Word::new(Side::Rest, text);
+        let all = std::iter::once(quiet(b"--start-no-unused-arguments")).chain(own);
+        let all = all.chain(std::iter::once(quiet(b"--end-no-unused-arguments")));
+        self.words.splice(..0, all.map(|word| Word { hidden: true, ..word }));
+        self.extra_files.extend(configured.extra_files);
+        Ok(())
+    }
+
     /// Sets the target that the compiler named (`-dumpmachine`).
     pub fn resolve_target(&mut self, target: Option<&[u8]>) -> Result<(), Reason> {
         if !self.target_wanted {

@@ -117,3 +117,17 @@ fn names_of_compilers() {
         assert_eq!(name(other), None, "{other}");
     }
 }
+
+#[test]
+fn a_compilers_configuration_goes_to_the_server_alone() {
+    let mut user = job("clang -O2 -c a.c -o a.o");
+    user.configure(job("clang -fstack-protector-all -DX=1 -Iinc -c a.c")).unwrap();
+    let words =
+        |list: Vec<Vec<u8>>| list.iter().map(|word| String::from_utf8_lossy(word).into_owned()).collect::<Vec<_>>();
+    assert_eq!(words(user.preprocessor_words(Mode::Includes)), ["-O2", "-E", "a.c", "-frewrite-includes"]);
+    let sent = |mode| words(user.remote_words(mode).iter().map(|(_, text)| text.as_bytes().to_vec()).collect());
+    let (start, end) = ("--start-no-unused-arguments", "--end-no-unused-arguments");
+    assert_eq!(sent(Mode::Includes), [start, "-fstack-protector-all", "-DX=1", end, "-O2", "-c"]);
+    assert_eq!(sent(Mode::Full), [start, "-fstack-protector-all", end, "-O2", "-c"]);
+    assert!(user.configure(job("clang -gsplit-dwarf -c a.c -o a.o")).is_err());
+}
