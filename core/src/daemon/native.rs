@@ -16,8 +16,9 @@ const NATIVE_FEW: usize = 5;
 /// See [`NATIVE_FEW`].
 const NATIVE_KEPT_FEW: Duration = Duration::from_secs(24 * 3600);
 
-/// How long a compiler that could not be packed is not packed again: each job would have it tried, for minutes.
-const FAILURE_KEPT: Duration = Duration::from_secs(60);
+/// How many times as long as it was tried a compiler that could not be packed is not tried again. Each job would ask for it,
+/// for minutes if it takes that long; but one that was packed amid an update is whole a moment later.
+const FAILURE_KEPT: u32 = 2;
 
 /// A file that goes into an archive, as it was when looked at.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -76,7 +77,7 @@ pub(super) struct Natives {
     ready: BTreeMap<NativeKey, Ready>,
     /// In the order of asking; the first one is being made.
     wanted: VecDeque<Wanted>,
-    /// What could not be made lately, when and why.
+    /// What could not be made lately, until when that counts, and why.
     failed: BTreeMap<NativeKey, (Instant, Text)>,
 }
 
@@ -90,6 +91,8 @@ struct Ready {
 struct Wanted {
     key: NativeKey,
     waiting: Vec<PeerId>,
+    /// When it was begun, or asked for until then.
+    begun: Instant,
 }
 
 impl Natives {
@@ -164,7 +167,7 @@ impl Daemon {
             return self.native_ready(now, &key, archive, vec![peer]);
         }
         self.natives.ready.remove(&key);
-        self.natives.failed.retain(|_, (at, _)| now.since(*at) < FAILURE_KEPT);
+        self.natives.failed.retain(|_, (until, _)| now < *until);
         if let Some((_, reason)) = self.natives.failed.get(&key) {
             let reason = reason.clone();
             return self.no_native(peer, &reason, CloseReason::NativeFailed);
@@ -173,9 +176,9 @@ impl Daemon {
             wanted.waiting.push(peer);
             return;
         }
-        self.natives.wanted.push_back(Wanted { key, waiting: vec![peer] });
+        self.natives.wanted.push_back(Wanted { key, waiting: vec![peer], begun: now });
         if self.natives.wanted.len() == 1 {
-            self.build_next();
+            self.build_next(now);
         }
     }
 
@@ -193,11 +196,12 @@ impl Daemon {
                 for peer in wanted.waiting {
                     self.no_native(peer, &reason, CloseReason::NativeFailed);
                 }
-                self.natives.failed.insert(key.clone(), (now, reason.clone()));
+                let until = now + now.since(wanted.begun) * FAILURE_KEPT;
+                self.natives.failed.insert(key.clone(), (until, reason.clone()));
                 self.note(Note::NativeFailed(reason));
             }
         }
-        self.build_next();
+        self.build_next(now);
     }
 
     /// There is no archive for this client. One of ours is told why, for its log; 1.4's knows only END.
@@ -218,8 +222,9 @@ impl Daemon {
         }
     }
 
-    fn build_next(&mut self) {
-        if let Some(wanted) = self.natives.wanted.front() {
+    fn build_next(&mut self, now: Instant) {
+        if let Some(wanted) = self.natives.wanted.front_mut() {
+            wanted.begun = now;
             let key = wanted.key.clone();
             self.note(Note::NativeBuilding(key.compiler.clone()));
             self.outputs.push_back(Output::BuildNative(key));

@@ -92,6 +92,7 @@ fn d44_a_failed_build_ends_all_who_wait_and_is_tried_again() {
     let mut s = Scenario::new(config(1));
     let key = native("/usr/bin/gcc", 1);
     let peers = [wants_native(&mut s, &key, None), wants_native(&mut s, &key, None)];
+    s.pass(Duration::from_secs(30));
     s.handle(Input::NativeBuilt { key: key.clone(), outcome: Err("no as".into()) });
     for peer in peers {
         assert_eq!(s.heard(peer), [Message::End]);
@@ -103,6 +104,9 @@ fn d44_a_failed_build_ends_all_who_wait_and_is_tried_again() {
     s.pass(Duration::from_secs(60));
     wants_native(&mut s, &key, None);
     assert_eq!(builds(&s), 2);
+    s.handle(Input::NativeBuilt { key: key.clone(), outcome: Err("it changed while it was packed".into()) });
+    wants_native(&mut s, &key, None);
+    assert_eq!(builds(&s), 3, "what is found out at once costs nothing");
 }
 
 #[test]
