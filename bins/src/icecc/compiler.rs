@@ -18,7 +18,8 @@ pub(super) fn resolve(program: &Path, job: &mut RemoteJob) -> Result<(), Reason>
     }
     let native: Vec<OsString> = job.native_words().into_iter().map(|w| OsString::from_vec(w.to_vec())).collect();
     if !native.is_empty() {
-        let key: Vec<&OsStr> = native.iter().map(OsString::as_os_str).collect();
+        let key: Vec<&OsStr> =
+            [OsStr::new("meaning of")].into_iter().chain(native.iter().map(OsString::as_os_str)).collect();
         let meaning = remembered::answer(program, &key, || native_meaning(program, job.family, &native));
         job.resolve_native(meaning.as_deref())?;
     }

@@ -218,7 +218,8 @@ const EXACT: &[Opt] = &[
     o("-fdiagnostics-color=auto", No, Does::ColorAuto), // 28
     o("-fdiagnostics-color=never", No, Color),
     o("-fdiagnostics-show-caret", No, Does::Caret(true)), // 29
-    o("-fexec-charset=UTF-8", No, REST),                  // the default, for which nothing is converted
+    o("-fembed-bitcode-marker", No, NAMES),
+    o("-fexec-charset=UTF-8", No, REST), // the default, for which nothing is converted
     o("-fexec-charset=utf-8", No, REST),
     o("-filelist", Next, REST),
     o("-fimplicit-module-maps", No, Does::Modules(Family::Clang)),
@@ -245,6 +246,7 @@ const EXACT: &[Opt] = &[
     o("-fprofile-generate", No, LOST),
     o("-fprofile-use", No, ABSENT),
     o("-framework", Next, REST),
+    o("-frecord-command-line", No, NAMES),
     o("-frepo", No, LOST),
     o("-frewrite-map-file", Next, REST),
     o("-fstats", No, REPORT),
