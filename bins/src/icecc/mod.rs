@@ -250,6 +250,20 @@ fn judge(task: &Task, driver: Driver, words: &[Vec<u8>], variables: &Variables) 
         return None;
     }
     let driver = Driver { family: family(task, driver), ..driver };
+    let mut settings = variables.settings();
+    settings.color = settings.color && compiler::takes_color(&task.program, driver.family);
+    let classify = |words: &[Vec<u8>]| {
+        let invocation = Invocation { driver, words, folder: task.folder.as_os_str().as_bytes() };
+        match cmdline::classify(&invocation, &settings, &files::HostFiles::new(&task.folder)) {
+            Verdict::Remote(job) => Some(job),
+            Verdict::Local(reason, word) => {
+                log_reason(reason, &word);
+                None
+            }
+        }
+    };
+    // The user's own words first: most of what stays here is known by them, and to ask a wrapper takes several runs.
+    let mut job = classify(words)?;
     let unwrapped = match compiler::unwrapped(&task.program, driver.family, &variables.path, words) {
         Ok(unwrapped) => unwrapped,
         Err(reason) => {
@@ -257,17 +271,10 @@ fn judge(task: &Task, driver: Driver, words: &[Vec<u8>], variables: &Variables) 
             return None;
         }
     };
+    if let Some(words) = &unwrapped {
+        job = classify(words)?;
+    }
     let words = unwrapped.as_deref().unwrap_or(words);
-    let invocation = Invocation { driver, words, folder: task.folder.as_os_str().as_bytes() };
-    let mut settings = variables.settings();
-    settings.color = settings.color && compiler::takes_color(&task.program, driver.family);
-    let mut job = match cmdline::classify(&invocation, &settings, &files::HostFiles::new(&task.folder)) {
-        Verdict::Remote(job) => job,
-        Verdict::Local(reason, word) => {
-            log_reason(reason, &word);
-            return None;
-        }
-    };
     let configured = compiler::configured(&task.program, driver.family, words)
         .and_then(|words| configure(&mut job, driver, words, &settings, task));
     if let Err(reason) = configured.and_then(|()| compiler::resolve(&task.program, &mut job)) {

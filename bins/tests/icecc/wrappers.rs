@@ -57,6 +57,22 @@ fn e6_a_script_that_asks_its_environment_is_asked_each_time() {
 }
 
 #[test]
+fn a_wrapper_is_not_asked_for_what_stays_here_anyway() {
+    let bench = Bench::new();
+    let (real, runs) = (bench.path("bin/gcc"), bench.path("runs"));
+    let text = format!("#!/bin/sh\necho \"$*\" >>{}\nexec {} $EXTRA \"$@\"\n", runs.display(), real.display());
+    bench.script("wrap/gcc", &text);
+    let daemon = bench.daemon(1, 2);
+    let wrapper = bench.path("wrap/gcc");
+    for words in [&["-E", "a.c"][..], &["a.o", "-o", "a"]] {
+        bench.icecc_with_daemon(&[&[wrapper.to_str().unwrap()], words].concat()).output().unwrap();
+    }
+    daemon.join().unwrap();
+    let runs = bench.read("runs");
+    assert!(runs.contains("-E a.c\n") && runs.contains("a.o -o a\n") && !runs.contains("-###"), "{runs}");
+}
+
+#[test]
 fn e6_the_options_of_a_compiled_wrapper_are_part_of_the_job() {
     let bench = Bench::new();
     let text = r#"#include <unistd.h>
