@@ -227,6 +227,17 @@ fn without_daemon_it_is_the_compiler() {
     assert_eq!((bad.status.code(), text(&bad.stderr)), (Some(4), "nofile.c: no such file\n".into()));
 }
 
+/// A build's sandbox: locks and what is found out about compilers have a place all the same.
+#[test]
+fn who_has_no_home_has_temporary_files() {
+    let bench = Bench::new();
+    let mut command = bench.icecc(&["gcc", "-c", "a.c", "-o", "x.o"]);
+    command.env_remove("HOME").env("TMPDIR", bench.folder.path());
+    assert!(command.status().unwrap().success());
+    let own = bench.path(&format!("icecream-rs-{}", nix::unistd::geteuid()));
+    assert!(own.join("cpus").is_dir());
+}
+
 #[test]
 fn own_options_and_what_is_none() {
     let bench = Bench::new();

@@ -381,7 +381,8 @@ fn broadcast_addresses(device: Option<&str>) -> Vec<Ipv4Addr> {
     let wanted = InterfaceFlags::IFF_UP | InterfaceFlags::IFF_BROADCAST;
     let Ok(entries) = getifaddrs() else { return Vec::new() };
     let mut addresses: Vec<Ipv4Addr> = entries
-        .filter(|entry| device.is_none_or(|device| entry.interface_name == device))
+        // A further address of a device may have a label of its own, `eth0:1`.
+        .filter(|entry| device.is_none_or(|device| entry.interface_name.split(':').next() == Some(device)))
         .filter(|entry| entry.flags.contains(wanted) && !entry.flags.intersects(unwanted))
         .filter(|entry| entry.address.is_some_and(|address| address.as_sockaddr_in().is_some()))
         .filter_map(|entry| Some(entry.broadcast?.as_sockaddr_in()?.ip()))

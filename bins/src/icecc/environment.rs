@@ -173,21 +173,25 @@ fn fits(entry: &spec::Entry, look: &Look, task: &Task, prefix: &OsStr, platform:
     // One that does not answer cannot be compared.
     let Some(own) = compiler::about(&task.program) else { return true };
     let (file, program) = (entry.file.display(), task.program.display());
+    // Said once, not for each of a build's host programs.
+    let refuse = |why: &str| {
+        let text = format!("environment {file} is not for {program}: {why}");
+        if remembered::is_news(&entry.file, &text) {
+            log::error!("{text}")
+        } else {
+            log::warn!("{text}")
+        }
+        false
+    };
     if let Some(info) = &look.info {
-        let Some(why) = info.mismatch(&own) else { return true };
-        log::error!("environment {file} is not for {program}: {why}");
-        return false;
+        return info.mismatch(&own).is_none_or(|why| refuse(&why.to_string()));
     }
     // clang makes code for every target.
     if own.compiler != "gcc" || look.targets.iter().any(|target| cross::is_same_target(target, &own.target)) {
         return true;
     }
     if let Some(other) = look.targets.first() {
-        log::error!(
-            "environment {file} is not for {program}: the environment makes code for {other}, the compiler for {}",
-            own.target
-        );
-        return false;
+        return refuse(&format!("the environment makes code for {other}, the compiler for {}", own.target));
     }
     // 1.4's archives say nothing, and those made by hand may show nothing: they are the user's word.
     let is_named_so = if prefix.is_empty() { is_for(&own.target, platform) } else { is_triple(prefix, &own.target) };

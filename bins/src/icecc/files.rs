@@ -27,6 +27,8 @@ impl Files for HostFiles {
     fn kind(&self, path: &[u8]) -> FileKind {
         match std::fs::metadata(self.folder.join(OsStr::from_bytes(path))) {
             Ok(meta) if meta.is_file() => FileKind::Regular,
+            Ok(meta) if meta.is_dir() => FileKind::Folder,
+            Ok(_) if path == b"/dev/null" => FileKind::Nothing,
             Ok(_) => FileKind::Other,
             Err(_) => FileKind::Absent,
         }

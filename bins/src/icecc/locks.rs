@@ -25,8 +25,7 @@ pub(super) struct CpuLock(OwnedFd);
 impl CpuLock {
     /// Waits for a CPU, at most `limit` if there is one. `None`: go on without.
     pub(super) fn take(limit: Option<Duration>) -> Option<Self> {
-        let folder = own_folder()?.join("cpus");
-        make_private(&folder)?;
+        let folder = Some(own_folder()?.join("cpus")).filter(|folder| make_private(folder))?;
         let cpus = std::thread::available_parallelism().map_or(1, NonZero::get);
         let first = usize::try_from(std::process::id()).unwrap_or(0);
         let start = Instant::now();
@@ -67,24 +66,24 @@ fn try_lock(path: &Path) -> Result<Option<OwnedFd>, Errno> {
     }
 }
 
-/// A folder for small things of this user's clients: in the session's runtime folder, else in the cache folder.
+/// A folder for small things of this user's clients: in the session's runtime folder, else in the cache folder, else, for a
+/// service or a build's sandbox without a home, among temporary files.
 pub(super) fn own_folder() -> Option<PathBuf> {
     let set = |name: &str| env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
     let base = set("XDG_RUNTIME_DIR")
         .filter(|path| is_private(path))
         .or_else(|| set("XDG_CACHE_HOME"))
-        .or_else(|| set("HOME").map(|home| home.join(".cache")))?;
-    let folder = base.join("icecream-rs");
-    make_private(&folder)?;
-    Some(folder)
+        .or_else(|| set("HOME").map(|home| home.join(".cache")));
+    let lasting = base.map(|base| base.join("icecream-rs"));
+    let temporary = env::temp_dir().join(format!("icecream-rs-{}", rustix::process::geteuid().as_raw()));
+    lasting.into_iter().chain([temporary]).find(|folder| make_private(folder))
 }
 
-fn make_private(folder: &Path) -> Option<()> {
-    if is_private(folder) {
-        return Some(());
+fn make_private(folder: &Path) -> bool {
+    if !is_private(folder) {
+        let _ = std::fs::DirBuilder::new().recursive(true).mode(0o700).create(folder);
     }
-    let _ = std::fs::DirBuilder::new().recursive(true).mode(0o700).create(folder);
-    is_private(folder).then_some(())
+    is_private(folder)
 }
 
 /// A real folder of ours that nobody else can write to.

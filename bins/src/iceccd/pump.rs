@@ -308,10 +308,7 @@ impl Pump {
         for _ in 0..ROUND {
             let next = feed.next()?;
             if next.is_empty() {
-                if feed.ended && !feed.has_pending() {
-                    self.stdin = None;
-                }
-                return Ok(());
+                break;
             }
             match stdin.write(next) {
                 Ok(n) => feed.taken += n,
@@ -324,6 +321,10 @@ impl Pump {
                     return Ok(());
                 }
             }
+        }
+        // Also when the round ends with the last byte: nothing would wake us for one more.
+        if feed.ended && !feed.has_pending() {
+            self.stdin = None;
         }
         Ok(())
     }
@@ -403,6 +404,23 @@ mod tests {
         let mut feed = Feed::new(spool, 0);
         assert!(feed.next().unwrap().is_empty() && feed.has_pending());
         assert!(feed.next().unwrap().is_empty() && !feed.has_pending());
+    }
+
+    #[test]
+    fn the_input_ends_with_the_last_byte_of_a_round() {
+        let mut spool = Spool::new(&std::env::temp_dir(), &Arc::default(), "");
+        for _ in 0..ROUND {
+            let data = zstd::bulk::compress(b"x", 1).unwrap();
+            spool.push(Chunk { plain_len: 1, codec: Codec::Zstd, data }).unwrap();
+        }
+        let mut feed = Feed::new(spool, 0);
+        feed.ended = true;
+        let (mut pump, [stdin, ..]) = Pump::new().unwrap();
+        pump.feed_compiler(&mut feed).unwrap();
+        assert!(pump.stdin.is_none());
+        let mut text = Vec::new();
+        File::from(stdin).read_to_end(&mut text).unwrap();
+        assert_eq!(text, [b'x'; ROUND]);
     }
 
     /// Reads when everything is there.

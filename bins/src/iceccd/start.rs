@@ -192,10 +192,16 @@ fn start_launcher(options: &Options, root: bool, base: &Path, slots: u32) -> Res
     Launcher::start(config).map_err(|e| Failure::from_error(&e))
 }
 
+/// What environments leave free of the disk that `folder` is on: of a small one an eighth.
+fn disk_kept(folder: &Path) -> u64 {
+    let size = nix::sys::statvfs::statvfs(folder).map(|disk| disk.blocks().saturating_mul(disk.fragment_size()));
+    size.map_or(DISK_KEPT, |size| DISK_KEPT.min(size / 8))
+}
+
 /// Runs in a process of its own.
 fn unpack_archive(input: File, name: &EnvName, into: &Path, bytes_max: u64) -> Result<Contents, String> {
     let md5_name = digest::is_md5_name(name);
-    let limits = UnpackLimits { expanded: bytes_max, disk_kept: DISK_KEPT, md5_name, ..UnpackLimits::default() };
+    let limits = UnpackLimits { expanded: bytes_max, disk_kept: disk_kept(into), md5_name, ..UnpackLimits::default() };
     let unpacked = unpack(input, into, &limits).map_err(|e| crate::exit::chain(&e))?;
     let renamed = match digest::check_name(name, &unpacked.digest, unpacked.md5_name.as_ref()) {
         NameCheck::Forged => return Err("content does not match its name".to_owned()),

@@ -123,7 +123,7 @@ impl<'a> Scan<'a> {
                 b"-" => return Err(Stay(Reason::StandardInput, word.clone())),
                 [b'-', ..] => self.option(word)?,
                 // What a regular file holds stands among the words already.
-                [b'@', file @ ..] if self.files.kind(file) == FileKind::Other => {
+                [b'@', file @ ..] if self.is_special(file) => {
                     return Err(Stay(Reason::ReadOnce, word.clone()));
                 }
                 [b'@', ..] => self.keep(Side::Local, word),
@@ -289,6 +289,11 @@ impl<'a> Scan<'a> {
         Ok(())
     }
 
+    /// Whether something is there, but no regular file.
+    fn is_special(&self, path: &[u8]) -> bool {
+        !matches!(self.files.kind(path), FileKind::Absent | FileKind::Regular)
+    }
+
     /// The server has no precompiled header, so the preprocessor must not use one either: headers are included as text (C.6).
     fn include_option(&mut self, does: Does, word: &[u8], value: Option<&[u8]>) -> Result<(), Stay> {
         let before = self.words.len();
@@ -406,7 +411,7 @@ impl<'a> Scan<'a> {
         if is_probe(paths::base_name(input)) {
             return Err(Stay(Reason::Probe, input.to_vec()));
         }
-        if !input.is_empty() && self.files.kind(input) == FileKind::Other {
+        if !input.is_empty() && self.is_special(input) {
             return Err(Stay(Reason::ReadOnce, input.to_vec()));
         }
         let language = self.input_language(input)?;
@@ -469,7 +474,7 @@ impl<'a> Scan<'a> {
                 [base, if self.assemble { b".s" } else { b".o" }].concat()
             }
         };
-        if output.ends_with(b"/") || self.files.kind(&output) == FileKind::Other {
+        if output.ends_with(b"/") || self.is_special(&output) {
             return Err(Stay(Reason::Output, output));
         }
         Ok(output)

@@ -88,7 +88,11 @@ pub enum FileKind {
     Absent,
     /// A regular file.
     Regular,
-    /// A folder, device, pipe…
+    /// A folder.
+    Folder,
+    /// What can be read any number of times and has nothing: `/dev/null`.
+    Nothing,
+    /// A pipe, terminal, other device…
     Other,
 }
 

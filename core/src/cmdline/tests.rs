@@ -8,7 +8,9 @@ struct Fake;
 impl Files for Fake {
     fn kind(&self, path: &[u8]) -> FileKind {
         match path {
-            b"" | b"pipe" | b"lib" => FileKind::Other,
+            b"pipe" => FileKind::Other,
+            b"" | b"lib" => FileKind::Folder,
+            b"/dev/null" => FileKind::Nothing,
             b"a.o" => FileKind::Absent,
             _ => FileKind::Regular,
         }
@@ -48,7 +50,9 @@ fn what_can_be_read_once_is_left_to_the_compiler() {
     for words in ["-x c -c pipe", "-c a.c @pipe", "-c a.c -include pipe", "-c a.c -imacros pipe"] {
         assert_eq!(reason(&format!("gcc -o a.o {words}")), Some(Reason::ReadOnce), "{words}");
     }
-    assert_eq!(reason("gcc -c a.c -imacros m.h"), None);
+    for words in ["-imacros m.h", "-include /dev/null", "-include lib"] {
+        assert_eq!(reason(&format!("gcc -c a.c {words}")), None, "{words}");
+    }
     for words in ["-Wa,-I,lib", "-fplugin=lib", "-fplugin="] {
         assert!(reason(&format!("gcc -c a.c {words}")).is_some(), "{words}");
     }

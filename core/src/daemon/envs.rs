@@ -9,6 +9,7 @@ use crate::message::{EnvTarget, Message};
 use crate::text::Text;
 use crate::time::Instant;
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 /// An environment that was on the disk at the start.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -45,8 +46,8 @@ struct Env {
     state: EnvState,
     /// Connections whose VERIFY_ENV waits for the arrival or the check.
     verifiers: Vec<PeerId>,
-    /// A check was not done in time.
-    was_late: bool,
+    /// When a check was not done in time for the first time.
+    late: Option<Instant>,
 }
 
 #[derive(Debug)]
@@ -90,10 +91,13 @@ const _: () = assert!(2 * ENVIRONMENTS_MAX * 2 * (NAME_MAX + 8) < FRAME_MAX / 4 
 /// Seconds for which an environment is kept after its last use where that does not double the disk limit, as in 1.4: users who
 /// build in turns would bring theirs again and again.
 const KEPT: u32 = 200;
+/// A check that is not done in time counts against the environment if it was late so long ago already: a host may be busy for a
+/// while, and that is not the environment's.
+const LATE_AGAIN: Duration = Duration::from_secs(60);
 
 impl Env {
     const fn new(state: EnvState) -> Self {
-        Self { state, verifiers: Vec::new(), was_late: false }
+        Self { state, verifiers: Vec::new(), late: None }
     }
 
     fn is_usable(&self) -> bool {
@@ -282,7 +286,7 @@ impl Daemon {
         let Some(entry) = self.envs.known.get_mut(env) else { return };
         let EnvState::Installed { check, .. } = &mut entry.state else { return };
         let outcome = match outcome {
-            Err(VerifyTrouble::Late(reason)) if std::mem::replace(&mut entry.was_late, true) => {
+            Err(VerifyTrouble::Late(reason)) if now.since(*entry.late.get_or_insert(now)) >= LATE_AGAIN => {
                 Err(VerifyTrouble::Environment(reason))
             }
             outcome => outcome,

@@ -300,6 +300,7 @@ impl Daemon {
         self.session_timeout(now);
         self.measure_if_due(now);
         self.close_idle(now);
+        self.keep_cache_limit(now, None);
         self.settle(now);
     }
 

@@ -83,11 +83,16 @@ impl Daemon {
         ready.min().map(|(_, id)| id)
     }
 
-    /// Objects that wait for their clients must not take all memory.
+    /// Objects that wait for their clients must not take all memory. One alone may be as large as jobs' files may be.
     pub(super) fn keep_unread_limit(&mut self) {
-        while self.peers.values().map(|p| p.sending).fold(0, u64::saturating_add) > UNREAD_MAX {
-            let Some((peer, _)) = self.peers.iter().max_by_key(|(_, p)| p.sending) else { return };
-            self.close(*peer, CloseReason::Unread);
+        loop {
+            let sending = self.peers.iter().filter(|(_, p)| p.sending > 0).map(|(id, p)| (p.sending, *id));
+            let (count, sum) =
+                sending.clone().fold((0, 0_u64), |(n, sum), (bytes, _)| (n + 1, sum.saturating_add(bytes)));
+            match sending.max() {
+                Some((_, peer)) if count > 1 && sum > UNREAD_MAX => self.close(peer, CloseReason::Unread),
+                _ => return,
+            }
         }
     }
 

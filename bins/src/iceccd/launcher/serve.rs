@@ -418,11 +418,13 @@ impl Serve<'_> {
         Ok(())
     }
 
-    /// What cannot be emptied now is met again at the next start.
+    /// What cannot be emptied now is tried again with the next one.
     fn empty_next(&mut self) {
         while self.count(|task| matches!(task, Task::Empty)) < EMPTIED_MAX {
             let Some((target, name)) = self.gone.pop_front() else { return };
-            let _ = self.empty(&target, &name);
+            if self.empty(&target, &name).is_err() {
+                return self.gone.push_front((target, name));
+            }
         }
     }
 

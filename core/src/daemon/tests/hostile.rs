@@ -153,3 +153,12 @@ fn who_holds_most_is_cut_where_nobody_reads() {
     assert_eq!(closed.collect::<Vec<_>>(), [&CloseReason::Unread]);
     assert!(s.closed.contains_key(&jobs[0]));
 }
+
+#[test]
+fn one_large_object_is_delivered() {
+    let mut s = Scenario::new(config(2));
+    s.install("e", 1);
+    let large = s.foreign_job(1, "e");
+    s.handle(Input::JobEnded { peer: large, report: JobReport { held: 2 << 30, ..JobReport::default() } });
+    assert_eq!(s.closed.get(&large), None);
+}
