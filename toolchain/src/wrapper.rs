@@ -67,18 +67,30 @@ pub fn is_script(compiler: &Path) -> bool {
     start_of(compiler, 2).is_some_and(|start| start == b"#!")
 }
 
-/// Whether a compiler is a script that does the same each time: nothing in its text stands for anything but the user's words and
-/// its own name, and what it runs is no script in turn. It may still do something else for other words. `path` is the value of PATH.
+/// Whether a compiler is a script that does the same each time: a shell's, of one line that does nothing but run a program, which
+/// is no script in turn, and in which nothing stands for anything but the user's words and its own name. That program may still
+/// do something else for other words. `path` is the value of PATH.
 pub fn is_constant_script(compiler: &Path, path: &OsStr) -> bool {
-    let Some(text) = script(compiler) else { return false };
-    let mut pieces = text.split(|b| *b == b'$');
+    let Some(text) = script(compiler).filter(|text| is_of_a_shell(text)) else { return false };
+    let mut lines = lines(&text);
+    let (Some(line), None) = (lines.next(), lines.next()) else { return false };
+    let mut pieces = line.split(|b| *b == b'$');
     pieces.next();
-    let is_plain = !text.contains(&b'`') && pieces.all(|piece| matches!(piece.first(), Some(b'@' | b'*' | b'0')));
-    let is_program = |words: &Vec<OsString>| {
+    let is_plain = pieces.all(|piece| matches!(piece.first(), Some(b'@' | b'*' | b'0')))
+        && !line.iter().any(|b| matches!(b, b'|' | b';' | b'&' | b'`'));
+    let is_program = |words: Vec<OsString>| {
         let found = words.first().and_then(|word| find::compiler(word, path, Path::new("/proc/self/exe")).ok());
         found.is_some_and(|file| file.exists() && !is_script(&file))
     };
-    is_plain && commands(&text).all(|words| is_program(&words))
+    is_plain && command(line).is_some_and(is_program)
+}
+
+/// Whether a script is written for a shell that it calls without options.
+fn is_of_a_shell(text: &[u8]) -> bool {
+    let first = text.split(|b| *b == b'\n').next().and_then(|line| line.strip_prefix(b"#!")).unwrap_or_default();
+    let words = first.split(u8::is_ascii_whitespace).filter(|word| !word.is_empty());
+    let names: Vec<&[u8]> = words.filter_map(|word| word.rsplit(|b| *b == b'/').next()).collect();
+    matches!(names.as_slice(), [b"sh" | b"bash" | b"dash"] | [b"env", b"sh" | b"bash" | b"dash"])
 }
 
 /// Whether a program runs another one that is the compiler. `None`: it does not tell. `path` is the value of PATH.
@@ -173,10 +185,19 @@ fn by_text(compiler: &Path) -> Vec<WrapperOptions> {
 
 /// The lines of a script that run something with the user's words, as words.
 fn commands(text: &[u8]) -> impl Iterator<Item = Vec<OsString>> {
-    let lines = text.split(|b| *b == b'\n').map(<[u8]>::trim_ascii).filter(|line| !line.starts_with(b"#"));
-    lines
-        .map(|line| quoted_words(line).into_iter().skip_while(|word| word == "exec").collect::<Vec<_>>())
-        .filter(|words| words.iter().any(|word| word == "$@" || word == "$*"))
+    lines(text).filter_map(command)
+}
+
+/// The lines of a script in which something stands.
+fn lines(text: &[u8]) -> impl Iterator<Item = &[u8]> {
+    let lines = text.split(|b| *b == b'\n').map(<[u8]>::trim_ascii);
+    lines.filter(|line| !line.is_empty() && !line.starts_with(b"#"))
+}
+
+/// What a line runs, if the user's words are among its own.
+fn command(line: &[u8]) -> Option<Vec<OsString>> {
+    let words: Vec<_> = quoted_words(line).into_iter().skip_while(|word| word == "exec").collect();
+    words.iter().any(|word| word == "$@" || word == "$*").then_some(words)
 }
 
 /// A script's text, if it is one and not too long.
@@ -284,10 +305,24 @@ int main(int n, char **words) {
             ("old", "exec cat `cat flags` \"$@\"", false),
             ("twice", &inner, false),
             ("nothing", "exec /no/such/program \"$@\"", false),
+            ("reads", ". /opt/sdk/env\nexec cat \"$@\"", false),
+            ("looks", "echo \"$@\" | grep -q x && exec cat -O3 \"$@\"", false),
+            ("lines", "# as it is\n\n  exec cat \"$@\"", true),
         ] {
             assert_eq!(is_constant_script(&script(&dir, name, text), path), is_constant, "{text}");
         }
         assert!(!is_constant_script(Path::new("/bin/sh"), path));
+        let file = script(&dir, "head", "");
+        for (head, is_constant) in [
+            ("/bin/bash", true),
+            (" /usr/bin/env dash", true),
+            ("/bin/bash -l", false),
+            ("/usr/bin/python3", false),
+            ("/usr/bin/env python3", false),
+        ] {
+            fs::write(&file, format!("#!{head}\ncat \"$@\"\n")).unwrap();
+            assert_eq!(is_constant_script(&file, path), is_constant, "{head}");
+        }
     }
 
     #[test]
