@@ -82,6 +82,20 @@ pub(crate) fn quoted_words(line: &[u8]) -> Vec<OsString> {
     words
 }
 
+/// The words of a line that runs an assembler, without its own name and its input. With `-pipe` the input has no name.
+fn assembler_words(line: &[u8]) -> Option<Vec<OsString>> {
+    let mut words = quoted_words(line.strip_prefix(b" ")?);
+    let name = Path::new(words.first()?).file_name()?.as_bytes();
+    if name != b"as" && !name.ends_with(b"-as") {
+        return None;
+    }
+    words.remove(0);
+    if words.last().is_some_and(|last| last.as_bytes().ends_with(b".s")) {
+        words.pop();
+    }
+    Some(words)
+}
+
 /// How a driver would compile some words, by its own account.
 pub(crate) struct Account {
     pub(crate) kind: Kind,
@@ -89,9 +103,17 @@ pub(crate) struct Account {
     compiler: OsString,
     /// gcc: the options it collected, its defaults included. clang: those of its inner program, but for header folders.
     pub(crate) words: Vec<OsString>,
+    /// Those of the assembler that it runs, if it does: `-Wa,X` is nowhere else in gcc's account. Without its input, which may
+    /// have another name each time.
+    assembler: Vec<OsString>,
 }
 
 impl Account {
+    /// Whether another driver would compile the same way.
+    pub(crate) fn agrees(&self, other: &Self) -> bool {
+        (&self.words, &self.assembler) == (&other.words, &other.assembler)
+    }
+
     /// Its file. `path` is the value of PATH.
     pub(crate) fn compiler(&self, path: &OsStr) -> Option<PathBuf> {
         find::compiler(&self.compiler, path, Path::new("/proc/self/exe")).ok()
@@ -181,10 +203,11 @@ impl Driver {
         let asked: Vec<&OsStr> = iter::once(OsStr::new("-###")).chain(words.iter().copied()).collect();
         let out = self.run(&asked, b"").ok()?;
         let mut lines = out.stderr.split(|b| *b == b'\n');
+        let assembler = lines.clone().find_map(assembler_words).unwrap_or_default();
         let tail = |start: &[u8]| lines.clone().find_map(|line| line.strip_prefix(start));
         if let Some(options) = tail(b"COLLECT_GCC_OPTIONS=") {
             let compiler = OsStr::from_bytes(tail(b"COLLECT_GCC=")?).to_os_string();
-            return Some(Account { kind: Kind::Gcc, compiler, words: quoted_words(options) });
+            return Some(Account { kind: Kind::Gcc, compiler, words: quoted_words(options), assembler });
         }
         let is_inner = |words: &Vec<OsString>| words.get(1).is_some_and(|word| word == "-cc1");
         let mut words = lines.find_map(|line| Some(quoted_words(line)).filter(is_inner))?;
@@ -195,7 +218,11 @@ impl Driver {
         {
             words.drain(at..words.len().min(at + 2));
         }
-        Some(Account { kind: Kind::Clang, compiler, words })
+        // What it hands to an assembler has another name each time.
+        if let Some(at) = words.iter().position(|word| word == "-o").filter(|_| !assembler.is_empty()) {
+            words.drain(at..words.len().min(at + 2));
+        }
+        Some(Account { kind: Kind::Clang, compiler, words, assembler })
     }
 
     fn verbose(&self) -> String {

@@ -115,15 +115,16 @@ pub fn wrapper_options(compiler: &Path, path: &OsStr, kind: Kind) -> Result<Wrap
     }
     let real = account.compiler(path).ok_or_else(|| WrapperError::NoCompiler(compiler.to_path_buf()))?;
     let real = Driver::new(&real);
-    let candidates = match kind {
+    let by_text = by_text(compiler);
+    let mut candidates = match kind {
         Kind::Gcc => {
             let plain = real.account(&asked).ok_or_else(|| WrapperError::Silent(real.path().to_path_buf()))?;
             by_difference(plain.words, account.words.clone()).ok_or_else(silent)?
         }
-        Kind::Clang => iter::once(WrapperOptions::default()).chain(by_text(compiler)).collect(),
+        Kind::Clang => vec![WrapperOptions::default()],
     };
-    let is_right =
-        |options: &WrapperOptions| real.account(&options.around(&asked)).is_some_and(|a| a.words == account.words);
+    candidates.extend(by_text);
+    let is_right = |options: &WrapperOptions| real.account(&options.around(&asked)).is_some_and(|a| a.agrees(&account));
     candidates.into_iter().find(is_right).ok_or_else(silent)
 }
 
@@ -135,7 +136,7 @@ pub fn is_proven(compiler: &Path, path: &OsStr, options: &WrapperOptions, words:
     if is_same_file(&real, compiler) {
         return options.is_empty();
     }
-    Driver::new(&real).account(&options.around(&words)).is_some_and(|real| real.words == account.words)
+    Driver::new(&real).account(&options.around(&words)).is_some_and(|real| real.agrees(&account))
 }
 
 /// What may have been added to the options that gcc collects, by those of a `plain` run. `None`: the mark is not among them.
@@ -171,7 +172,7 @@ fn without_mark(mut words: Vec<OsString>) -> Option<(Vec<OsString>, usize)> {
 }
 
 /// What a script may add, by each line like `exec clang --target=X "$@"` in it; to be proven. clang's account has no options of
-/// the driver in it.
+/// the driver in it, gcc's none that it hands on to the assembler.
 fn by_text(compiler: &Path) -> Vec<WrapperOptions> {
     let is_literal = |word: &OsString| !word.as_bytes().iter().any(|b| matches!(b, b'$' | b'`'));
     let options_of = |words: Vec<OsString>| {
@@ -253,6 +254,10 @@ mod tests {
         );
         let added = told("wins", &format!("exec {run} -m32 \"$@\" -O2")).unwrap();
         assert_eq!((added.before.as_slice(), added.after.as_slice()), (&["-m32".into()][..], &["-O2".into()][..]));
+        let added = told("assembles", &format!("exec {run} -Wa,--noexecstack \"$@\"")).unwrap();
+        assert_eq!((added.before.as_slice(), added.after.len()), (&["-Wa,--noexecstack".into()][..], 0));
+        let hidden = told("hides", &format!("x=-Wa,--noexecstack; exec {run} $x \"$@\""));
+        assert!(matches!(hidden, Err(WrapperError::Silent(_))), "{hidden:?}");
         assert!(wrapper_options(&gcc, path, Kind::Gcc).unwrap().is_empty());
         assert!(matches!(told("other", "exit 0"), Err(WrapperError::NoCompiler(_))));
     }
@@ -332,6 +337,8 @@ int main(int n, char **words) {
         let told = |name, text: &str| wrapper_options(&script(&dir, name, text), path, Kind::Clang);
         let run = clang.display();
         assert!(told("plain", &format!("exec {run} \"$@\"")).unwrap().is_empty());
+        let added = told("assembles", &format!("exec {run} -fno-integrated-as \"$@\"")).unwrap();
+        assert_eq!((added.before.as_slice(), added.after.len()), (&["-fno-integrated-as".into()][..], 0));
         // As the Android NDK's.
         let ndk = format!(
             "if [ \"$1\" != \"-cc1\" ]; then\n  \"`dirname {run}`/clang\" --target=aarch64-linux-android21 \"$@\"\nelse\n  \"`dirname {run}`/clang\" \"$@\"\nfi"
