@@ -104,44 +104,6 @@ fn is_not_idempotent(word: &[u8]) -> bool {
     starts(b"-include") || starts(b"-imacros") || starts(b"-X") || starts(b"-Wp,") || word.ends_with(b"=native")
 }
 
-/// The words of the configuration files that clang reads unasked: a server does not have them. Where they say more than plain
-/// options nobody but clang itself knows their words.
-pub(super) fn configured(program: &Path, family: Family, words: &[Vec<u8>]) -> Result<Vec<Vec<u8>>, Reason> {
-    if family != Family::Clang || words.iter().any(|word| word == b"--no-default-config") {
-        return Ok(Vec::new());
-    }
-    // Files that come or go are seen by the folder's time, what stands in them is read each time.
-    let folder = std::fs::metadata("/etc/clang").and_then(|meta| meta.modified()).ok();
-    let folder = OsString::from(format!("{folder:?}"));
-    let question = [OsStr::new("configuration files"), &folder];
-    let files = remembered::answer(program, &question, || configuration_files(program)).unwrap_or_default();
-    let mut all = Vec::new();
-    for file in files {
-        let text = std::fs::read(OsStr::from_bytes(&file)).map_err(|_| Reason::Wrapper)?;
-        all.extend(configuration_words(&text).ok_or(Reason::Wrapper)?);
-    }
-    Ok(all)
-}
-
-fn configuration_files(program: &Path) -> Option<Vec<Vec<u8>>> {
-    let mut run = Command::new(program);
-    let out = run.arg("-v").env("LC_ALL", "C").stdin(Stdio::null()).stdout(Stdio::null()).output().ok()?;
-    let files = out.stderr.split(|&b| b == b'\n').filter_map(|line| line.strip_prefix(b"Configuration file: "));
-    out.status.success().then(|| files.map(<[u8]>::to_vec).collect())
-}
-
-fn configuration_words(text: &[u8]) -> Option<Vec<Vec<u8>>> {
-    let lines = text.split(|&b| b == b'\n').filter(|line| !line.trim_ascii_start().starts_with(b"#"));
-    let text = lines.collect::<Vec<_>>().join(&b'\n');
-    if text.ends_with(b"\\") || text.windows(2).any(|pair| pair == b"\\\n") {
-        return None;
-    }
-    // What begins with `$` is for the linker.
-    let words: Vec<_> = response::words(&text).into_iter().filter(|word| !word.starts_with(b"$")).collect();
-    let is_plain = |word: &Vec<u8>| !word.starts_with(b"@") && !word.windows(8).any(|part| part == b"<CFGDIR>");
-    words.iter().all(is_plain).then_some(words)
-}
-
 /// Which kind of compiler it is, whatever its name; `None` if it does not tell.
 pub(super) fn family(program: &Path) -> Option<Family> {
     let answer = remembered::answer(program, &[OsStr::new("family")], || match Driver::new(program).kind() {
@@ -255,17 +217,6 @@ mod tests {
         assert_eq!(takes(&old, "-fdiagnostics-color"), Some(false));
         assert_eq!(takes(&old, "-O2"), Some(true));
         assert_eq!(takes(Path::new("/nonexistent"), "-O2"), None);
-    }
-
-    #[test]
-    fn a_configuration_of_plain_options_is_understood() {
-        let words = |text: &str| configuration_words(text.as_bytes());
-        let plain = Some(response::words(b"-fPIE -DX=1"));
-        assert_eq!(words("# hardening\n-fPIE  -DX=1\n  # more\n$-Wl,-z,now\n"), plain);
-        assert_eq!(words(""), Some(Vec::new()));
-        for other in ["@more.cfg\n", "--sysroot <CFGDIR>/x\n", "-O2 \\\n-g\n"] {
-            assert_eq!(words(other), None, "{other}");
-        }
     }
 
     #[test]

@@ -8,6 +8,7 @@ mod budget;
 mod build_native;
 mod ccache;
 mod compiler;
+mod configuration;
 mod daemon;
 mod elf;
 mod environment;
@@ -275,7 +276,7 @@ fn judge(task: &Task, driver: Driver, words: &[Vec<u8>], variables: &Variables) 
         job = classify(words)?;
     }
     let words = unwrapped.as_deref().unwrap_or(words);
-    let configured = compiler::configured(&task.program, driver.family, words)
+    let configured = configuration::words(&task.program, driver.family, words)
         .and_then(|words| configure(&mut job, driver, words, &settings, task));
     if let Err(reason) = configured.and_then(|()| compiler::resolve(&task.program, &mut job)) {
         log_reason(reason, b"");

@@ -247,6 +247,7 @@ clang -c a.c -g -gdwarf-5 -gembed-source -o a.o
 clang -c a.c -O1 -fsanitize=address -fsanitize-blacklist=../functions -o a.o @
 clang -c a.c -O1 -fsanitize=address -fsanitize-blacklist=../list -o a.o
 ../llvm/bin/x86_64-linux-gnu-clang -c a.c -O1 -o a.o @
+../llvm/bin/x86_64-linux-gnu-clang -c a.c -O1 -m32 -o a.o @
 gcc -c a.c -O1 -da -o a.o
 gcc -c a.c -Xassembler -al=listing -o a.o
 gcc -c latin.c -finput-charset=ISO-8859-1 -o a.o @
@@ -300,7 +301,7 @@ fn options_write_read_and_name_what_they_do_without_icecc() {
     cluster.write("sources/m.map", "module m { header \"a.h\" }\n");
     std::fs::write(cluster.folder().join("sources/latin.c"), b"const char *s = \"gr\xfcn\";\n").expect("a file");
     // By this name it reads a configuration file beside it; later ones do by any.
-    let install = "real=$(readlink -f $(command -v clang)) && mkdir -p llvm/bin && cp $real llvm/bin/x86_64-linux-gnu-clang && ln -s ${real%/bin/*}/lib llvm/lib && printf '# all\\n-fstack-protector-all\\n' >llvm/bin/x86_64-linux-gnu-clang.cfg";
+    let install = "real=$(readlink -f $(command -v clang)) && mkdir -p llvm/bin && cp $real llvm/bin/x86_64-linux-gnu-clang && ln -s ${real%/bin/*}/lib llvm/lib && printf '# all\\n@more/all.cfg\\n' >llvm/bin/x86_64-linux-gnu-clang.cfg && mkdir llvm/bin/more && echo -fstack-protector-all >llvm/bin/more/all.cfg && echo -fwrapv -fno-inline >llvm/bin/i386.cfg";
     cluster.sh("h1", &[], install);
     cluster.write("jobs", JOBS);
     cluster.write("script", SCRIPT);
