@@ -103,11 +103,19 @@ pub fn is_wrapper(compiler: &Path, path: &OsStr) -> Option<bool> {
 /// The options that a wrapper adds to those of the compiler it runs (improvement 12): `-m32` of `exec gcc -m32 "$@"`. Servers
 /// run the compiler, not the wrapper, so they must be part of the job.
 ///
-/// Costs four or five runs. `path` is the value of PATH, `kind` what the wrapper is taken for.
-pub fn wrapper_options(compiler: &Path, path: &OsStr, kind: Kind) -> Result<WrapperOptions, WrapperError> {
+/// Costs three to five runs. `path` is the value of PATH, `kind` what the wrapper is taken for, `words` the user's, for which the
+/// answer is proven then; `None`: those that it adds where the user gives no options.
+pub fn wrapper_options(
+    compiler: &Path,
+    path: &OsStr,
+    kind: Kind,
+    words: Option<&[Vec<u8>]>,
+) -> Result<WrapperOptions, WrapperError> {
     let wrapper = Driver::new(compiler);
     let mark = format!("-D{MARK}");
-    let asked: Vec<&OsStr> = iter::once(&*mark).chain(PLAIN).map(OsStr::new).collect();
+    let plain = || PLAIN.map(OsStr::new).to_vec();
+    let words = words.map_or_else(plain, |words| words.iter().map(|word| OsStr::from_bytes(word)).collect());
+    let asked: Vec<&OsStr> = iter::once(OsStr::new(&mark)).chain(words).collect();
     let silent = || WrapperError::Silent(compiler.to_path_buf());
     let account = wrapper.account(&asked).ok_or_else(|| WrapperError::NoCompiler(compiler.to_path_buf()))?;
     if account.kind != kind {
@@ -141,15 +149,14 @@ pub fn is_proven(compiler: &Path, path: &OsStr, options: &WrapperOptions, words:
 
 /// What may have been added to the options that gcc collects, by those of a `plain` run. `None`: the mark is not among them.
 fn by_difference(plain: Vec<OsString>, all: Vec<OsString>) -> Option<Vec<WrapperOptions>> {
-    let ((mut plain, _), (all, mark)) = (without_mark(plain)?, without_mark(all)?);
+    let ((mut front, middle), (all, mark)) = (without_mark(plain)?, without_mark(all)?);
+    let mut back = front.split_off(middle.min(front.len()));
     let mut added = WrapperOptions::default();
     for (at, option) in all.into_iter().enumerate() {
-        if let Some(known) = plain.iter().position(|p| *p == option) {
-            plain.swap_remove(known);
-        } else if at < mark {
-            added.before.push(option);
-        } else {
-            added.after.push(option);
+        let (known, added) = if at < mark { (&mut front, &mut added.before) } else { (&mut back, &mut added.after) };
+        match known.iter().position(|known| *known == option) {
+            Some(at) => drop(known.swap_remove(at)),
+            None => added.push(option),
         }
     }
     // What the driver itself derives, as -march from -m32, stands behind the words too, but must not win over the user's.
@@ -244,7 +251,7 @@ mod tests {
     fn e6_a_scripts_own_options_are_told() {
         let (path, dir) = (OsStr::new(PATH), tempfile::tempdir().unwrap());
         let Some(gcc) = compiler("gcc") else { return };
-        let told = |name, text: &str| wrapper_options(&script(&dir, name, text), path, Kind::Gcc);
+        let told = |name, text: &str| wrapper_options(&script(&dir, name, text), path, Kind::Gcc, None);
         let run = gcc.display();
         assert!(told("plain", &format!("exec {run} \"$@\"")).unwrap().is_empty());
         let added = told("adds", &format!("exec {run} -fwrapv -DA='b c' \"$@\"")).unwrap();
@@ -258,7 +265,7 @@ mod tests {
         assert_eq!((added.before.as_slice(), added.after.len()), (&["-Wa,--noexecstack".into()][..], 0));
         let hidden = told("hides", &format!("x=-Wa,--noexecstack; exec {run} $x \"$@\""));
         assert!(matches!(hidden, Err(WrapperError::Silent(_))), "{hidden:?}");
-        assert!(wrapper_options(&gcc, path, Kind::Gcc).unwrap().is_empty());
+        assert!(wrapper_options(&gcc, path, Kind::Gcc, None).unwrap().is_empty());
         assert!(matches!(told("other", "exit 0"), Err(WrapperError::NoCompiler(_))));
     }
 
@@ -286,12 +293,18 @@ int main(int n, char **words) {
         assert!(built.success() && !is_script(&wrapper));
         assert_eq!(is_wrapper(&wrapper, path), Some(true));
         assert_eq!(is_wrapper(&gcc, path), Some(false));
-        let options = wrapper_options(&wrapper, path, Kind::Gcc).unwrap();
+        let options = wrapper_options(&wrapper, path, Kind::Gcc, None).unwrap();
         assert_eq!((options.before.as_slice(), options.after.len()), (&["-m32".into()][..], 0));
         let words = |line: &str| line.split(' ').map(|word| word.as_bytes().to_vec()).collect::<Vec<_>>();
         assert!(is_proven(&wrapper, path, &options, &words("-O2 -c a.c -o a.o")));
         assert!(!is_proven(&wrapper, path, &WrapperOptions::default(), &words("-O2 -c a.c -o a.o")));
-        assert!(!is_proven(&wrapper, path, &options, &words("-march=x86-64 -c a.c -o a.o")));
+        // What it adds for other words is told with them.
+        let own = words("-march=x86-64 -c a.c -o a.o");
+        assert!(!is_proven(&wrapper, path, &options, &own));
+        assert!(wrapper_options(&wrapper, path, Kind::Gcc, Some(&own)).unwrap().is_empty());
+        let same = script(&dir, "same", "exec /usr/bin/gcc -DA -O2 \"$@\"");
+        let same = wrapper_options(&same, path, Kind::Gcc, Some(&words("-O1 -DA -O2 -c a.c -o a.o"))).unwrap();
+        assert_eq!((same.before.as_slice(), same.after.len()), (&["-D", "A", "-O2"].map(OsString::from)[..], 0));
     }
 
     #[test]
@@ -334,7 +347,7 @@ int main(int n, char **words) {
     fn clangs_options_are_read_and_proven() {
         let (path, dir) = (OsStr::new(PATH), tempfile::tempdir().unwrap());
         let Some(clang) = compiler("clang") else { return };
-        let told = |name, text: &str| wrapper_options(&script(&dir, name, text), path, Kind::Clang);
+        let told = |name, text: &str| wrapper_options(&script(&dir, name, text), path, Kind::Clang, None);
         let run = clang.display();
         assert!(told("plain", &format!("exec {run} \"$@\"")).unwrap().is_empty());
         let added = told("assembles", &format!("exec {run} -fno-integrated-as \"$@\"")).unwrap();
@@ -351,7 +364,7 @@ int main(int n, char **words) {
         assert!(is_proven(&dir.path().join("ndk-clang"), path, &options, &words));
         let hidden = told("hidden", &format!("x=--target=arm-linux-gnueabi; exec {run} $x \"$@\""));
         assert!(matches!(hidden, Err(WrapperError::Silent(_))));
-        let other = wrapper_options(&script(&dir, "gcc", &format!("exec {run} \"$@\"")), path, Kind::Gcc);
+        let other = wrapper_options(&script(&dir, "gcc", &format!("exec {run} \"$@\"")), path, Kind::Gcc, None);
         assert!(matches!(other, Err(WrapperError::OtherKind { is: Kind::Clang, .. })));
         assert_eq!(is_wrapper(&clang, path), Some(false));
     }

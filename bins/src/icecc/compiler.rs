@@ -6,7 +6,7 @@ use ice_toolchain::driver::{Driver, DriverError, Kind};
 use ice_toolchain::info::CompilerInfo;
 use ice_toolchain::wrapper::{self, WrapperOptions};
 use std::ffi::{OsStr, OsString};
-use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::os::unix::ffi::OsStringExt;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
@@ -39,16 +39,19 @@ pub(super) fn unwrapped(
         return Ok(None);
     }
     let kind = if family == Family::Clang { Kind::Clang } else { Kind::Gcc };
-    let ask = || told(program, path, kind);
+    let ask = |words| {
+        let told = wrapper::wrapper_options(program, path, kind, words);
+        told.inspect_err(|err| log::debug!("{}", crate::exit::chain(err))).ok()
+    };
     // Also that it cannot be told is remembered.
-    let known = remembered::answer(program, &[OsStr::new("options of the wrapper"), path], || Some(ask()));
+    let known = remembered::answer(program, &[OsStr::new("options of the wrapper"), path], || Some(told(ask(None))));
     let known = known.as_deref().and_then(options);
     let options = if wrapper::is_constant_script(program, path) {
         known
     } else {
         // They may depend on the words, on variables or on other files.
         let fits = |options: &WrapperOptions| wrapper::is_proven(program, path, options, words);
-        known.filter(fits).or_else(|| options(&ask()).filter(fits))
+        known.filter(fits).or_else(|| ask(Some(words)))
     };
     let Some(WrapperOptions { before, after }) = options else {
         let text = format!("{} is a wrapper whose options cannot be told: its jobs are built here", program.display());
@@ -77,17 +80,10 @@ fn is_wrapper(program: &Path, path: &OsStr) -> bool {
 }
 
 /// What [`options`] reads: how many words stand before the user's, and all of them. Empty: it cannot be told.
-fn told(program: &Path, path: &OsStr, kind: Kind) -> Vec<Vec<u8>> {
-    match wrapper::wrapper_options(program, path, kind) {
-        Ok(options) => {
-            let around = options.before.iter().chain(&options.after).map(|word| word.as_bytes().to_vec());
-            std::iter::once(options.before.len().to_string().into_bytes()).chain(around).collect()
-        }
-        Err(err) => {
-            log::debug!("{}", crate::exit::chain(&err));
-            Vec::new()
-        }
-    }
+fn told(options: Option<WrapperOptions>) -> Vec<Vec<u8>> {
+    let Some(WrapperOptions { before, after }) = options else { return Vec::new() };
+    let count = before.len().to_string().into_bytes();
+    std::iter::once(count).chain(before.into_iter().chain(after).map(OsString::into_vec)).collect()
 }
 
 fn options(told: &[Vec<u8>]) -> Option<WrapperOptions> {

@@ -96,6 +96,19 @@ int main(int n, char **words) {
     }
 }
 
+#[test]
+fn e6_options_that_a_wrapper_adds_for_some_words_are_told_with_them() {
+    let bench = Bench::new();
+    let real = bench.path("bin/gcc");
+    let text = format!(
+        "#!/bin/sh\ncase \"$*\" in *-march=*) exec {0} \"$@\" ;; esac\nexec {0} -march=i686 \"$@\"\n",
+        real.display()
+    );
+    bench.script("wrap/gcc", &text);
+    assert_eq!(arguments(&bench, "wrap/gcc", &["-O1"], &[]), ["-march=i686", "-O1", "-c"]);
+    assert_eq!(arguments(&bench, "wrap/gcc", &["-march=i586"], &[]), ["-march=i586", "-c"]);
+}
+
 /// As in 1.4 it is an error; what matters is that it comes to an end.
 #[test]
 fn a_wrapper_that_leads_back_to_us_is_not_asked_for_ever() {
