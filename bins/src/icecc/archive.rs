@@ -23,11 +23,8 @@ pub(super) fn look(file: &Path) -> Option<Look> {
 
 /// Whether it has a file of this absolute path.
 pub(super) fn holds(file: &Path, name: &[u8]) -> bool {
-    let answer = remembered::answer(file, &[OsStr::new("holds"), OsStr::from_bytes(name)], || {
-        let is_there = archive::holds(File::open(file).ok()?, name).ok()?;
-        Some(if is_there { vec![b"yes".to_vec()] } else { Vec::new() })
-    });
-    answer.is_some_and(|answer| !answer.is_empty())
+    let question = [OsStr::new("holds"), OsStr::from_bytes(name)];
+    remembered::is_so(file, &question, || archive::holds(File::open(file).ok()?, name).ok())
 }
 
 fn words(look: &Look) -> Vec<Vec<u8>> {

@@ -55,9 +55,7 @@ pub(super) fn unwrapped(
     };
     let Some(WrapperOptions { before, after }) = options else {
         let text = format!("{} is a wrapper whose options cannot be told: its jobs are built here", program.display());
-        if log::log_enabled!(log::Level::Warn) && remembered::is_news(program, &text) {
-            log::warn!("{text}");
-        }
+        remembered::warn_once(program, &text);
         return Err(Reason::Wrapper);
     };
     let bytes = |words: Vec<OsString>| words.into_iter().map(OsString::into_vec).collect::<Vec<_>>();
@@ -72,11 +70,7 @@ pub(super) fn unwrapped(
 
 /// Whether a program is none of the compilers but runs one.
 fn is_wrapper(program: &Path, path: &OsStr) -> bool {
-    let answer = remembered::answer(program, &[OsStr::new("is a wrapper"), path], || {
-        let is_wrapper = wrapper::is_wrapper(program, path)?;
-        Some(if is_wrapper { vec![b"yes".to_vec()] } else { Vec::new() })
-    });
-    answer.is_some_and(|answer| !answer.is_empty())
+    remembered::is_so(program, &[OsStr::new("is a wrapper"), path], || wrapper::is_wrapper(program, path))
 }
 
 /// What [`options`] reads: how many words stand before the user's, and all of them. Empty: it cannot be told.
@@ -116,13 +110,9 @@ pub(super) fn family(program: &Path) -> Option<Family> {
 
 /// Whether the compiler knows the option for coloured messages; gcc does since 4.9.
 pub(super) fn takes_color(program: &Path, family: Family) -> bool {
-    if family == Family::Clang {
-        return true;
-    }
     let option = "-fdiagnostics-color";
-    let answer =
-        remembered::answer(program, &[OsStr::new(option)], || Some(vec![takes(program, option)?.to_string().into()]));
-    answer.is_some_and(|answer| answer.first().is_some_and(|takes| takes == b"true"))
+    family == Family::Clang
+        || remembered::is_so(program, &[OsStr::new("takes"), OsStr::new(option)], || takes(program, option))
 }
 
 fn takes(program: &Path, option: &str) -> Option<bool> {

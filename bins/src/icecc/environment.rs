@@ -154,7 +154,7 @@ fn given(
     for extra in &variables.extra_files {
         let name = paths::absolute(task.folder.as_os_str().as_bytes(), extra.as_os_str().as_bytes());
         if let Some(file) = is_lacking(&name) {
-            warn_once(
+            remembered::warn_once(
                 file,
                 &format!(
                     "{} of ICECC_EXTRAFILES is not in {}: ICECC_VERSION is used as it is",
@@ -197,7 +197,7 @@ fn fits(entry: &spec::Entry, look: &Look, task: &Task, prefix: &OsStr, platform:
     let is_named_so = if prefix.is_empty() { is_for(&own.target, platform) } else { is_triple(prefix, &own.target) };
     if !entry.has_target && !is_named_so {
         let target = &own.target;
-        warn_once(
+        remembered::warn_once(
             &entry.file,
             &format!("{program} makes code for {target}: environment {file} must be for that target too"),
         );
@@ -228,12 +228,6 @@ fn report_platform(entry: &spec::Entry, look: &Look) {
     let text = format!("environment {} is for hosts of {is}, not of {wanted}", entry.file.display());
     if remembered::is_news(&entry.file, &text) {
         log::error!("{text}: give it as {is}:FILE in ICECC_VERSION");
-    }
-}
-
-fn warn_once(file: &Path, text: &str) {
-    if log::log_enabled!(log::Level::Warn) && remembered::is_news(file, text) {
-        log::warn!("{text}");
     }
 }
 

@@ -11,6 +11,9 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
+/// How a yes is kept.
+const YES: &[u8] = b"yes";
+
 /// The answer for this file and question: from the last time, or by asking. Only answers are remembered.
 pub(super) fn answer(
     file: &Path,
@@ -39,6 +42,19 @@ pub(super) fn answer(
         let _ = fs::remove_file(temporary);
     }
     Some(answer)
+}
+
+/// As [`answer`], of a question that is answered by yes or no; no also where there is no answer.
+pub(super) fn is_so(file: &Path, question: &[&OsStr], ask: impl FnOnce() -> Option<bool>) -> bool {
+    let words = |is_so| if is_so { vec![YES.to_vec()] } else { Vec::new() };
+    answer(file, question, || ask().map(words)).is_some_and(|answer| answer.first().is_some_and(|word| word == YES))
+}
+
+/// Warns of something about a file where a warning is seen, and once for each version of the file.
+pub(super) fn warn_once(file: &Path, text: &str) {
+    if log::log_enabled!(log::Level::Warn) && is_news(file, text) {
+        log::warn!("{text}");
+    }
 }
 
 /// Whether `text` was not said of this version of a file yet; it counts as said from now on. Where nothing can be kept, nothing
