@@ -1,123 +1,195 @@
-//! Every command line of `testdata/cmdline/args-cases.json` is judged as its header explains: as 1.4 does, or as `ours` says.
+//! Every command line of `testdata/cmdline/args-cases.json` is judged as its row says: argument by argument, in order, in the
+//! mode that is the default (`ours`), and as 1.4 judges it where no improvement is noted (`expect`, `ICECC_REMOTE_CPP=0`).
 
 // A case that cannot be read is a failed case.
 #![allow(clippy::unwrap_used)]
 
 use ice_bins::icecc::files::HostFiles;
 use ice_bins::icecc::response;
-use ice_core::cmdline::{Driver, Family, Invocation, RemoteJob, Settings, Side, Verdict, classify, paths};
-use serde_json::Value;
+use ice_core::cmdline::{Driver, Family, Invocation, Mode, RemoteJob, Settings, Side, Verdict, classify, paths};
+use ice_core::message::ArgSide;
+use serde_json::{Value, json};
 use std::os::unix::ffi::OsStrExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-fn cases() -> Value {
-    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../testdata/cmdline/args-cases.json");
-    serde_json::from_slice(&std::fs::read(file).unwrap()).unwrap()
+fn file() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../testdata/cmdline/args-cases.json")
 }
 
-/// A folder with the files that the cases presume.
-fn folder(cases: &Value) -> tempfile::TempDir {
-    let folder = tempfile::tempdir().unwrap();
+fn cases() -> Value {
+    serde_json::from_slice(&std::fs::read(file()).unwrap()).unwrap()
+}
+
+/// A directory with the files that the cases presume.
+fn directory(cases: &Value) -> tempfile::TempDir {
+    let directory = tempfile::tempdir().unwrap();
     for (name, text) in cases["files_present"].as_object().unwrap() {
-        let path = folder.path().join(name);
+        let path = directory.path().join(name);
         std::fs::create_dir_all(path.parent().unwrap()).unwrap();
         std::fs::write(path, text.as_str().unwrap()).unwrap();
     }
-    folder
+    directory
 }
 
 fn strings(value: &Value) -> Vec<String> {
-    value.as_array().unwrap().iter().map(|word| word.as_str().unwrap().to_owned()).collect()
+    value.as_array().unwrap().iter().map(|argument| argument.as_str().unwrap().to_owned()).collect()
 }
 
-/// The job, or nothing if it stays local. The compilers of the conditions answer questions; others do not exist.
-fn judge(argv: &[String], folder: &Path) -> Option<RemoteJob> {
-    let words: Vec<Vec<u8>> = argv[1..].iter().map(|word| word.as_bytes().to_vec()).collect();
-    let words = response::expand(&words, folder).unwrap();
-    let driver = Driver::from_name(argv[0].as_bytes())?;
-    let settings = Settings { remote_cpp: Some(false), ..Settings::default() };
-    let invocation = Invocation { driver, words: &words, folder: folder.as_os_str().as_bytes() };
-    let Verdict::Remote(mut job) = classify(&invocation, &settings, &HostFiles::new(folder)) else { return None };
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8(bytes.to_vec()).unwrap()
+}
+
+/// The job, or the reason and the argument that keep it here. The compilers of the conditions answer questions; others do not
+/// exist.
+fn judge(argv: &[String], directory: &Path, settings: Settings) -> Result<RemoteJob, String> {
+    let arguments: Vec<Vec<u8>> = argv[1..].iter().map(|argument| argument.as_bytes().to_vec()).collect();
+    let arguments = response::expand(&arguments, directory).unwrap();
+    let driver = Driver::from_name(argv[0].as_bytes()).ok_or("NotACompiler")?;
+    let invocation = Invocation { driver, words: &arguments, folder: directory.as_os_str().as_bytes() };
+    let mut job = match classify(&invocation, &settings, &HostFiles::new(directory)) {
+        Verdict::Remote(job) => *job,
+        Verdict::Local(reason, argument) if argument.is_empty() => return Err(format!("{reason:?}")),
+        Verdict::Local(reason, argument) => return Err(format!("{reason:?}: {}", text(&argument))),
+    };
     let exists = !argv[0].contains('/') && !argv[0].starts_with("nosuch");
-    job.resolve_target(exists.then_some(&b"x86_64-pc-linux-gnu"[..])).ok()?;
-    job.resolve_native(exists.then_some(&[])).ok()?;
-    Some(*job)
+    job.resolve_target(exists.then_some(&b"x86_64-pc-linux-gnu"[..])).map_err(|reason| format!("{reason:?}"))?;
+    job.resolve_native(exists.then_some(&[])).map_err(|reason| format!("{reason:?}"))?;
+    Ok(job)
 }
 
-fn side(job: &RemoteJob, side: Side) -> Vec<String> {
-    job.words.iter().filter(|w| w.side == side).map(|w| String::from_utf8_lossy(&w.text).into_owned()).collect()
+/// Settings of the rows' `expect`.
+const ONE_FOUR: Settings = Settings {
+    remote_cpp: Some(false),
+    clang_remote_cpp: None,
+    fixed_date: false,
+    color: false,
+    caret_redo_off: false,
+};
+
+/// `value` with the directory's name as the rows write it.
+fn portable(value: Value, directory: &Path) -> Value {
+    let here = directory.to_str().unwrap();
+    match value {
+        Value::String(text) => text.replace(here, "$CWD").into(),
+        Value::Array(list) => list.into_iter().map(|value| portable(value, directory)).collect(),
+        Value::Object(map) => map.into_iter().map(|(key, value)| (key, portable(value, directory))).collect(),
+        other => other,
+    }
 }
 
+/// What both columns say about a job.
+fn common(job: &RemoteJob) -> Value {
+    json!({
+        "language": job.language.to_string(),
+        "input": text(&job.input),
+        "output": text(&job.output),
+        "split_dwarf": job.split_dwarf,
+        "extra_files": job.extra_files.iter().map(|file| text(file)).collect::<Vec<_>>(),
+    })
+}
+
+/// A row's `ours`: the arguments of the preprocessor's run here (nothing if there is none) and those that are sent.
+fn ours(judged: &Result<RemoteJob, String>) -> Value {
+    let job = match judged {
+        Ok(job) => job,
+        Err(reason) => return json!({ "local": reason }),
+    };
+    let sent = job.remote_words(job.mode).into_iter().map(|(side, argument)| {
+        let side = match side {
+            ArgSide::Remote => "remote",
+            ArgSide::Rest => "rest",
+        };
+        format!("{side} {}", text(argument.as_bytes()))
+    });
+    let mut found = common(job);
+    found["sent"] = sent.collect();
+    found["preprocessor"] = match job.mode {
+        Mode::Verbatim => Value::Null,
+        mode => job.preprocessor_words(mode).iter().map(|argument| text(argument)).collect(),
+    };
+    found
+}
+
+/// A row's `expect`.
+fn as_1_4(argv: &[String], judged: &Result<RemoteJob, String>) -> Value {
+    let Ok(job) = judged else { return json!({ "local": true }) };
+    let mut here = arguments(job, &[Side::Local, Side::Cpp]);
+    // Improve 16 adds the target of the dependency file.
+    if here.ends_with(&["-MQ".to_owned(), text(&job.output)]) {
+        here.truncate(here.len() - 2);
+    }
+    let mut found = common(job);
+    found["local"] = false.into();
+    found["compiler"] = text(paths::base_name(argv[0].as_bytes())).into();
+    found["local_flags"] = here.into();
+    found["remote_flags"] = arguments(job, &[Side::Remote]).into();
+    found["rest_flags"] = arguments(job, &[Side::Rest]).into();
+    found
+}
+
+fn arguments(job: &RemoteJob, sides: &[Side]) -> Vec<String> {
+    job.words.iter().filter(|word| sides.contains(&word.side)).map(|word| text(&word.text)).collect()
+}
+
+/// Every row's own column. What was found is written beside the build as the whole file, to be compared with it.
 #[test]
 fn every_case_is_judged_as_written() {
     let cases = cases();
-    let folder = folder(&cases);
-    let cwd = folder.path().to_str().unwrap();
+    let directory = directory(&cases);
+    let mut file = std::fs::read_to_string(file()).unwrap();
     let mut wrong = Vec::new();
     for case in cases["cases"].as_array().unwrap() {
         let argv = strings(&case["argv"]);
-        let expect = &case["expect"];
-        let ours = &case["ours"];
-        let pick = |key: &str| if ours[key].is_null() { expect[key].clone() } else { ours[key].clone() };
-        let job = judge(&argv, folder.path());
-        let found = match &job {
-            None => serde_json::json!({ "local": true }),
-            // Where an improvement or a fault of 1.4 is noted, words may differ: the decision and the language are compared.
-            Some(job) if !case["improve"].is_null() || !case["note"].is_null() => {
-                serde_json::json!({ "local": false, "language": job.language.to_string() })
-            }
-            Some(job) => {
-                let mut local: Vec<String> = side(job, Side::Local);
-                local.extend(side(job, Side::Cpp));
-                let mut expected_local = strings(&expect["local_flags"]);
-                // Both keep their order, but 1.4 has one list where we have two sides.
-                local.sort();
-                expected_local.sort();
-                if local.len() == expected_local.len() + 2 && local.contains(&"-MQ".to_owned()) {
-                    // Improve 16 adds the target of the dependency file.
-                    let output = String::from_utf8_lossy(&job.output).into_owned();
-                    local.retain(|word| *word != "-MQ" && *word != output);
-                }
-                let mut remote = side(job, Side::Remote);
-                let mut expected_remote = strings(&expect["remote_flags"]);
-                remote.sort();
-                expected_remote.sort();
-                let extra: Vec<_> =
-                    job.extra_files.iter().map(|f| String::from_utf8_lossy(f).replace(cwd, "$CWD")).collect();
-                let replaced = |list: Vec<String>| list.into_iter().map(|w| w.replace(cwd, "$CWD")).collect::<Vec<_>>();
-                serde_json::json!({
-                    "local": false,
-                    "language": job.language.to_string(),
-                    "compiler": String::from_utf8_lossy(paths::base_name(argv[0].as_bytes())),
-                    "local_flags": if local == expected_local { expect["local_flags"].clone() } else { local.into() },
-                    "remote_flags": if replaced(remote.clone()) == expected_remote { expect["remote_flags"].clone() } else { remote.into() },
-                    "rest_flags": replaced(side(job, Side::Rest)),
-                    "input": String::from_utf8_lossy(&job.input),
-                    "output": String::from_utf8_lossy(&job.output),
-                    "split_dwarf": job.split_dwarf,
-                    "extra_files": extra,
-                })
-            }
-        };
-        for (key, value) in found.as_object().unwrap() {
-            let wanted = pick(key);
-            if !wanted.is_null() && wanted != *value {
-                wrong.push(format!("{} {argv:?}: {key} is {value}, should be {wanted}", case["id"]));
+        let found = portable(ours(&judge(&argv, directory.path(), Settings::default())), directory.path());
+        if found == case["ours"] {
+            continue;
+        }
+        wrong.push(format!("{} {argv:?}:\n   found {found}\n  wanted {}", case["id"], case["ours"]));
+        let line = file.lines().find(|line| line.contains(&format!("\"id\": {}", case["id"]))).unwrap().to_owned();
+        let kept = line.split(", \"ours\": ").next().unwrap().trim_end_matches(',');
+        let kept = if line.contains(", \"ours\": ") { kept } else { kept.strip_suffix('}').unwrap() };
+        let comma = if line.ends_with(',') { "," } else { "" };
+        file = file.replace(&line, &format!("{kept}, \"ours\": {found}}}{comma}"));
+    }
+    if !wrong.is_empty() {
+        let written = Path::new(env!("CARGO_TARGET_TMPDIR")).join("args-cases.json");
+        std::fs::write(&written, file).unwrap();
+        panic!("{} wrong (all as found: {}):\n{}", wrong.len(), written.display(), wrong.join("\n"));
+    }
+}
+
+#[test]
+fn what_needs_no_improvement_is_judged_as_by_1_4() {
+    let cases = cases();
+    let directory = directory(&cases);
+    let mut compared = 0;
+    let mut wrong = Vec::new();
+    for case in cases["cases"].as_array().unwrap() {
+        if !case["improve"].is_null() || !case["note"].is_null() {
+            continue;
+        }
+        compared += 1;
+        let argv = strings(&case["argv"]);
+        let found = portable(as_1_4(&argv, &judge(&argv, directory.path(), ONE_FOUR)), directory.path());
+        for (key, wanted) in case["expect"].as_object().unwrap() {
+            if found[key] != *wanted {
+                wrong.push(format!("{} {argv:?}: {key} is {}, should be {wanted}", case["id"], found[key]));
             }
         }
     }
+    assert!(compared > 200, "only {compared} rows to compare with 1.4");
     assert!(wrong.is_empty(), "{} wrong:\n{}", wrong.len(), wrong.join("\n"));
 }
 
 #[test]
 fn what_aborts_1_4_is_left_to_the_compiler() {
     let cases = cases();
-    let folder = folder(&cases);
+    let directory = directory(&cases);
     for case in cases["aborts"].as_array().unwrap() {
         let argv = strings(&case["argv"]);
-        // `-Wp,-MF,a.d` as the last word is complete, so that job can go.
+        // `-Wp,-MF,a.d` as the last argument is complete, so that job can go.
         let goes = argv.last().unwrap().starts_with("-Wp,-MF");
-        assert_eq!(judge(&argv, folder.path()).is_some(), goes, "{argv:?}");
+        assert_eq!(judge(&argv, directory.path(), ONE_FOUR).is_ok(), goes, "{argv:?}");
     }
 }
 
@@ -125,14 +197,14 @@ fn what_aborts_1_4_is_left_to_the_compiler() {
 fn unit_level_conformance() {
     let files = tempfile::tempdir().unwrap();
     let argv = |line: &str| line.split(' ').map(str::to_owned).collect::<Vec<_>>();
-    let job = judge(&argv("gcc -D TEST=1 -c main.cpp -o main.o"), files.path()).unwrap();
-    assert_eq!((side(&job, Side::Cpp), side(&job, Side::Remote)), (argv("-D TEST=1"), argv("-c")));
+    let job = judge(&argv("gcc -D TEST=1 -c main.cpp -o main.o"), files.path(), ONE_FOUR).unwrap();
+    assert_eq!((arguments(&job, &[Side::Cpp]), arguments(&job, &[Side::Remote])), (argv("-D TEST=1"), argv("-c")));
     assert_eq!((job.language.to_string().as_str(), job.wire_compiler()), ("C++", "g++"));
     let line = "clang -D TEST1=1 -I. -c make1.cpp -o make.o -target x86_64-unknown-linux-gnu";
-    let job = judge(&argv(line), files.path()).unwrap();
-    assert_eq!((side(&job, Side::Cpp), side(&job, Side::Local)), (argv("-D TEST1=1"), argv("-I.")));
+    let job = judge(&argv(line), files.path(), ONE_FOUR).unwrap();
+    assert_eq!((arguments(&job, &[Side::Cpp]), arguments(&job, &[Side::Local])), (argv("-D TEST1=1"), argv("-I.")));
     assert_eq!(
-        (side(&job, Side::Remote), side(&job, Side::Rest)),
+        (arguments(&job, &[Side::Remote]), arguments(&job, &[Side::Rest])),
         (argv("-c"), argv("-target x86_64-unknown-linux-gnu"))
     );
     assert_eq!(job.family, Family::Clang);
