@@ -12,6 +12,7 @@
 mod exchange;
 mod judge;
 mod trouble;
+mod wait;
 
 use crate::cmdline::Family;
 use crate::env::EnvRef;
@@ -28,36 +29,6 @@ use std::collections::VecDeque;
 
 pub use exchange::{End, Environments, File, Input, Output, Packing, Request};
 pub use trouble::Trouble;
-
-/// Waits of 1.4 (`spec/wire.md` 8), but where decisions.md 12 replaces one by signs of life.
-mod wait {
-    use super::Duration;
-
-    pub(super) const NATIVE_ENV: Duration = Duration::from_secs(240);
-    pub(super) const USE_CS: Duration = Duration::from_secs(240);
-    pub(super) const USE_CS_NICE: Duration = Duration::from_secs(3600);
-    pub(super) const DIAL: Duration = Duration::from_secs(10 + 15);
-    /// All writes of an environment together: longer than that no server of ours unpacks it.
-    pub(super) const ENVIRONMENT: Duration = Duration::from_secs(600);
-    /// All writes of a source together: a server that is busy takes it at once, into a file.
-    pub(super) const SOURCE: Duration = Duration::from_secs(120);
-    pub(super) const VERIFY: Duration = Duration::from_secs(60);
-    pub(super) const OBJECT_MESSAGE: Duration = Duration::from_secs(40);
-    /// Silence before the server is asked whether it is there.
-    pub(super) const FIRST_PROBE: Duration = Duration::from_secs(10);
-    /// A server that shows life but never a result: twice the wall limit of a job there, as it may wait for a slot first.
-    pub(super) const RESULT: Duration = Duration::from_secs(2 * 3600);
-    pub(super) const NEXT_PROBE: Duration = Duration::from_secs(5);
-    /// The same three for servers of ours: their answer waits for nobody, so that 13 s tell a dead one.
-    pub(super) const FIRST_PROBE_OURS: Duration = Duration::from_secs(5);
-    pub(super) const NEXT_PROBE_OURS: Duration = Duration::from_secs(2);
-    pub(super) const PROBE_ANSWER: Duration = Duration::from_secs(3);
-    /// A 1.4 daemon may be busy with somebody else that long before it answers.
-    pub(super) const PROBE_ANSWER_1_4: Duration = Duration::from_secs(40);
-}
-
-/// Unanswered probes in a row after which a server is given up.
-const PROBES_MISSED_MAX: u32 = 2;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum State {
@@ -195,8 +166,7 @@ impl Submission {
             State::AwaitVerify if now >= self.due => self.give_up_silent(),
             State::AwaitVerify | State::AwaitResult => {
                 self.probing = true;
-                let patience = if self.is_1_4() { wait::PROBE_ANSWER_1_4 } else { wait::PROBE_ANSWER };
-                self.outputs.push_back(Output::Probe { patience });
+                self.outputs.push_back(Output::Probe { patience: self.signs_of_life().answer });
             }
             State::Fresh | State::SendingEnv | State::Sending | State::SelfBuild | State::Over => {}
         }
@@ -255,8 +225,7 @@ impl Submission {
         // A server of 1.4 that checks an environment answers nobody meanwhile: only its time tells.
         let first = match (self.is_1_4(), state) {
             (true, State::AwaitVerify) => limit,
-            (true, _) => wait::FIRST_PROBE,
-            (false, _) => wait::FIRST_PROBE_OURS,
+            _ => self.signs_of_life().silence,
         };
         self.enter(state, now, first);
     }
@@ -403,11 +372,16 @@ impl Submission {
             return;
         }
         self.probes_missed = if alive { 0 } else { self.probes_missed + 1 };
-        if self.probes_missed >= PROBES_MISSED_MAX || now >= self.due {
+        let signs = self.signs_of_life();
+        if self.probes_missed >= signs.misses || now >= self.due {
             return self.give_up_silent();
         }
-        let pause = if self.is_1_4() { wait::NEXT_PROBE } else { wait::NEXT_PROBE_OURS };
-        self.deadline = Some(now + pause);
+        self.deadline = Some(now + signs.pause);
+    }
+
+    /// How the server is asked whether it is still there.
+    fn signs_of_life(&self) -> &'static wait::SignsOfLife {
+        if self.is_1_4() { &wait::SignsOfLife::OF_1_4 } else { &wait::SignsOfLife::OF_OURS }
     }
 
     /// Whether the server may be of 1.4, which serves one peer after the other.

@@ -233,18 +233,42 @@ fn every_wait_ends_in_a_local_compile() {
     assert_eq!(local(&scenario.pass_time()), Some(&Trouble::ObjectCut));
 }
 
+/// A healthy daemon of 1.4 may be busy with another peer for 30 s, so it gets one probe with time for that.
 #[test]
-fn a_silent_server_is_probed_and_given_up_after_two_misses() {
+fn a_silent_server_of_1_4_is_asked_once_and_given_up_after_50_seconds() {
     let mut scenario = Scenario::until_result(request());
-    assert_eq!(scenario.pass_time(), [Output::Probe { patience: Duration::from_secs(40) }]);
-    assert!(scenario.say(Input::Probed { alive: false }).is_empty());
-    scenario.pass_time();
-    assert!(scenario.say(Input::Probed { alive: true }).is_empty());
-    for _ in 0..2 {
-        assert_eq!(scenario.pass_time().len(), 1);
-        scenario.submission.handle(scenario.now, Input::Probed { alive: false });
+    let mut last_word = scenario.now;
+    for _ in 0..3 {
+        assert_eq!(scenario.pass_time(), [Output::Probe { patience: Duration::from_secs(40) }]);
+        assert_eq!(scenario.now.since(last_word), Duration::from_secs(10));
+        scenario.now = scenario.now + Duration::from_secs(39);
+        assert!(scenario.say(Input::Probed { alive: true }).is_empty(), "it is only busy");
+        last_word = scenario.now;
     }
-    assert_eq!(local(&scenario.outputs()), Some(&Trouble::NoResult));
+    assert_eq!(scenario.pass_time().len(), 1);
+    scenario.now = scenario.now + Duration::from_secs(40);
+    assert_eq!(local(&scenario.say(Input::Probed { alive: false })), Some(&Trouble::NoResult));
+    assert_eq!(scenario.now.since(last_word), Duration::from_secs(50));
+
+    // A refused connection needs no second look.
+    let mut refused = Scenario::until_result(request());
+    refused.pass_time();
+    assert_eq!(local(&refused.say(Input::Probed { alive: false })), Some(&Trouble::NoResult));
+    assert_eq!(refused.now.since(Instant::ZERO), Duration::from_secs(10));
+}
+
+#[test]
+fn a_silent_server_of_ours_is_asked_twice_and_given_up_after_13_seconds() {
+    let mut scenario = Scenario::new(request());
+    scenario.use_server_of(1, 44);
+    scenario.say(Input::SourceEnd { ok: true });
+    for missed in 1..=2 {
+        assert_eq!(scenario.pass_time(), [Output::Probe { patience: Duration::from_secs(3) }]);
+        scenario.now = scenario.now + Duration::from_secs(3);
+        let outputs = scenario.say(Input::Probed { alive: false });
+        assert_eq!(local(&outputs), (missed == 2).then_some(&Trouble::NoResult));
+    }
+    assert_eq!(scenario.now.since(Instant::ZERO), Duration::from_secs(13));
 }
 
 /// The same while it checks an environment: a frozen one costs seconds, one that only takes its time is waited for.
