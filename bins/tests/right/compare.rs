@@ -241,11 +241,13 @@ fn how_bytes(plain: &[u8], other: &[u8]) -> String {
 impl Outcome {
     /// Why the job was not sent or not kept, as the log says.
     pub fn reason(&self) -> String {
-        let said = |line: &&str| line.contains("building locally") || line.contains("recompiling locally");
+        let said = |line: &&str| {
+            ["building locally", "recompiling locally", "recompile locally"].iter().any(|t| line.contains(t))
+        };
         let line = self.log.lines().find(said).or_else(|| self.log.lines().find(|line| line.contains("got exception")));
-        let line = line.unwrap_or("no reason given");
-        // Behind process number and time.
-        line.split_once("ICECC: ").map_or(line, |(_, text)| text).to_string()
+        let line = line.unwrap_or(&self.log);
+        // Behind process number and time, of which the last colon has a space behind it.
+        line.split_once(": ").map_or(line, |(_, text)| text).to_string()
     }
 
     fn is_as_expected(&self, expect: Expect) -> Result<(), String> {

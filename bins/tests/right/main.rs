@@ -40,3 +40,5 @@ mod cluster;
 mod compare;
 mod host;
 mod run;
+mod sweep;
+mod sweep_rows;

@@ -1,0 +1,203 @@
+//! The sweep over all options: tries the rows of `sweep_rows` and tells what differs.
+//!
+//! A row may differ only where `testdata/cmdline/varies.md` says so. `scripts/prove.sh right.3` runs it all; a sample of it runs
+//! with the tests.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs::{self, File, OpenOptions};
+use std::io::{BufRead, BufReader, Write};
+use std::path::Path;
+
+use serde::{Deserialize, Serialize};
+
+use crate::compare::{Place, Trial};
+use crate::host::Workers;
+use crate::sweep_rows::{SETUP, rows};
+
+/// One row of this many is tried with the tests.
+const SAMPLE: usize = 60;
+
+/// What came of a row, as written to the results file.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+struct Result {
+    command: String,
+    place: String,
+    /// Why it was not sent, or compiled again.
+    reason: String,
+    /// Whether the compiler itself takes the command.
+    succeeds: bool,
+    /// What differs, and how.
+    differs: Vec<(String, String)>,
+}
+
+/// A line of the list of what may differ.
+struct Varies {
+    pattern: String,
+    /// What may differ, by patterns.
+    what: Vec<String>,
+}
+
+#[test]
+#[ignore = "not all is right yet"]
+fn a_sample_of_all_options() {
+    let all = rows(0);
+    println!("{} rows", all.len());
+    assert!(all.len() > 3000, "only {} rows: the compilers list too little", all.len());
+    let sample: Vec<String> = all.into_iter().step_by(SAMPLE).collect();
+    let Some(results) = try_rows(&sample, |_| ()) else { return };
+    let differing = report(&results, false);
+    assert!(differing == 0, "{differing} rows differ");
+}
+
+/// Variables say what to do: `SWEEP_PART` (N/M), `SWEEP_SEED`, `SWEEP_RESULTS` (a file; what it already has is not tried again)
+/// and `SWEEP_ONLY` (a part of the command).
+#[test]
+#[ignore = "long: scripts/prove.sh right.3"]
+fn right_3_all_options() {
+    let variable = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
+    let part = variable("SWEEP_PART").unwrap_or("1/1".to_string());
+    let (part, parts) = part.split_once('/').expect("SWEEP_PART=N/M");
+    let (part, parts): (usize, usize) = (part.parse().unwrap(), parts.parse().unwrap());
+    let seed = variable("SWEEP_SEED").map_or(0, |seed| seed.parse().expect("a number"));
+    let only = variable("SWEEP_ONLY").unwrap_or_default();
+    let all: Vec<String> = rows(seed)
+        .into_iter()
+        .enumerate()
+        .filter(|(number, row)| number % parts == part - 1 && row.contains(&only))
+        .map(|(_, row)| row)
+        .collect();
+    let path = variable("SWEEP_RESULTS").unwrap_or("/tmp/sweep-results.jsonl".to_string());
+    let mut known = read_results(Path::new(&path));
+    known.retain(|command, _| all.contains(command));
+    let missing: Vec<String> = all.iter().filter(|row| !known.contains_key(*row)).cloned().collect();
+    println!("{} rows, {} of them known already; results: {path}", all.len(), known.len());
+    let mut file = OpenOptions::new().create(true).append(true).open(&path).expect("the results file");
+    let write =
+        |result: &Result| writeln!(file, "{}", serde_json::to_string(result).unwrap()).expect("the results file");
+    let Some(new) = try_rows(&missing, write) else { return };
+    let results: Vec<Result> = known.into_values().chain(new).collect();
+    let differing = report(&results, true);
+    assert!(differing == 0, "{differing} rows differ");
+}
+
+/// The results that were written before; a line that was cut off is left out.
+fn read_results(path: &Path) -> BTreeMap<String, Result> {
+    let Ok(file) = File::open(path) else { return BTreeMap::new() };
+    let lines = BufReader::new(file).lines().map_while(|line| line.ok());
+    let results = lines.filter_map(|line| serde_json::from_str::<Result>(&line).ok());
+    results.map(|result| (result.command.clone(), result)).collect()
+}
+
+fn try_rows(commands: &[String], mut each: impl FnMut(&Result)) -> Option<Vec<Result>> {
+    let workers = Workers::shared()?;
+    let trial =
+        |command: &String| Trial { setup: SETUP.to_string(), command: command.clone(), environment: Vec::new() };
+    let mut results = Vec::new();
+    workers.try_all(commands.iter().map(trial), |number, outcome| {
+        let result = Result {
+            command: commands[number].clone(),
+            place: format!("{:?}", outcome.place),
+            reason: if outcome.place == Place::Remote { String::new() } else { outcome.reason() },
+            succeeds: outcome.succeeds,
+            differs: outcome.differences,
+        };
+        each(&result);
+        results.push(result);
+    });
+    Some(results)
+}
+
+/// Prints the totals and every row that differs; how many of these nobody has listed.
+fn report(results: &[Result], is_whole: bool) -> usize {
+    let list = varies();
+    let mut used = BTreeSet::new();
+    let mut differing: Vec<&Result> = Vec::new();
+    for result in results {
+        let mut is_listed = |what: &str| {
+            let fits =
+                |line: &Varies| fits(&line.pattern, &result.command) && line.what.iter().any(|w| fits_path(w, what));
+            let line = list.iter().position(fits);
+            used.extend(line);
+            line.is_some()
+        };
+        // Every difference is looked up, so that no line counts as unused.
+        let unlisted = result.differs.iter().filter(|(what, _)| !is_listed(what)).count();
+        if unlisted > 0 {
+            differing.push(result);
+        }
+    }
+    differing.sort_by(|a, b| a.command.cmp(&b.command));
+    for result in &differing {
+        println!("differs ({}): {}", result.place, result.command);
+        result.differs.iter().for_each(|(what, how)| println!("    {what}: {how}"));
+    }
+    let mut reasons: BTreeMap<(&str, &str), usize> = BTreeMap::new();
+    for result in results.iter().filter(|result| result.place != "Remote") {
+        // The argument that it was stands in parentheses.
+        let reason = result.reason.rsplit_once(" (").map_or(result.reason.as_str(), |(reason, _)| reason);
+        *reasons.entry((&result.place, reason)).or_default() += 1;
+    }
+    reasons.iter().for_each(|((place, reason), count)| println!("{count:5} {place}: {reason}"));
+    let count = |fits: &dyn Fn(&&Result) -> bool| results.iter().filter(fits).count();
+    let listed = count(&|r| !r.differs.is_empty()) - differing.len();
+    println!(
+        "{} tried ({} of them refused by the compiler itself): {} equal, {listed} differ as listed, {} differ; {} remote, {} local by \
+         rule, {} compiled twice",
+        results.len(),
+        count(&|r| !r.succeeds),
+        count(&|r| r.differs.is_empty()),
+        differing.len(),
+        count(&|r| r.place == "Remote"),
+        count(&|r| r.place == "Local"),
+        count(&|r| r.place == "Twice"),
+    );
+    if is_whole {
+        for (number, line) in list.iter().enumerate().filter(|(number, _)| !used.contains(number)) {
+            println!("not needed: line {} of varies.md: {}", number + 1, line.pattern);
+        }
+    }
+    differing.len()
+}
+
+/// The lines of the table: pattern, what may differ, why.
+fn varies() -> Vec<Varies> {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../testdata/cmdline/varies.md");
+    let text = fs::read_to_string(&path).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
+    let rows = text.lines().filter(|line| line.starts_with("| `"));
+    let line = |row: &str| {
+        let cells: Vec<&str> = row.trim_matches('|').split(" | ").map(str::trim).collect();
+        let [pattern, what, reason] = cells[..] else { panic!("varies.md: not three cells: {row}") };
+        assert!(!reason.is_empty(), "varies.md: no reason: {row}");
+        let plain = |cell: &str| cell.trim_matches('`').to_string();
+        Varies { pattern: plain(pattern), what: what.split(", ").map(plain).collect() }
+    };
+    rows.map(line).collect()
+}
+
+/// As [`fits`]; files are named with the directory in front.
+fn fits_path(pattern: &str, what: &str) -> bool {
+    fits(pattern, what.strip_prefix("./").unwrap_or(what))
+}
+
+/// Whether a pattern, in which `*` stands for any text, is that of the whole text.
+fn fits(pattern: &str, text: &str) -> bool {
+    match pattern.split_once('*') {
+        None => pattern == text,
+        Some((start, rest)) => text
+            .strip_prefix(start)
+            .is_some_and(|text| (0..=text.len()).any(|at| text.is_char_boundary(at) && fits(rest, &text[at..]))),
+    }
+}
+
+#[test]
+fn patterns_fit_the_whole_text() {
+    for (pattern, text, is_fit) in [
+        ("GCC * -x *", "GCC -c -x c a.c", true),
+        ("GCC *", "GXX -c a.cc", false),
+        ("*.o", "k/a.o", true),
+        ("*.o", "k/a.o2", false),
+        ("a*b*c", "abc", true),
+    ] {
+        assert_eq!(fits(pattern, text), is_fit, "{pattern} {text}");
+    }
+}
