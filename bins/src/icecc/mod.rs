@@ -4,6 +4,7 @@
 //! then [`remote`] tries, and [`local`] does what is left. Decisions about command lines and failures are `ice_core`'s.
 
 mod archive;
+mod arrivals;
 mod budget;
 mod build_native;
 mod ccache;
@@ -282,8 +283,8 @@ fn judge(task: &Task, driver: Driver, words: &[Vec<u8>], variables: &Variables) 
         log_reason(reason, b"");
         return None;
     }
-    if !output::may_be_replaced(&task.folder.join(OsStr::from_bytes(&job.output))) {
-        debug!("the output is no file, building locally");
+    if let Err(reason) = output::check(&job) {
+        log_reason(reason, &job.output);
         return None;
     }
     if variables.repeat_rate {

@@ -1,22 +1,145 @@
-//! Files that come from a compile server: put whole beside their target and renamed, never half an object.
+//! Files that come from a compile server: received whole beside their place, then put there as the compiler would have put them.
+//!
+//! | writes | file there | empty file there | link | after an error |
+//! |---|---|---|---|---|
+//! | gcc `-S` ([`Writing::Into`]) | emptied and filled | the same | the file that it leads to | removed |
+//! | an assembler ([`Writing::Anew`]) | removed first | filled | removed first if it leads to something, else filled there | untouched |
+//! | clang ([`Writing::Renamed`]) | replaced | replaced | replaced | removed |
+//!
+//! What is filled keeps its names, mode and owner. So a target is the old one or whole, but for the moment in which a whole one is
+//! copied into a file that the compiler would fill.
 
 use super::elf;
 use ice_core::client::Trouble;
+use ice_core::cmdline::{Reason, RemoteJob, Writing};
 use ice_core::message::Chunk;
 use ice_net::compress::Unpacker;
+use rustix::fs::{Access, AtFlags, CWD, accessat};
 use std::ffi::{OsStr, OsString};
-use std::fs::{File, OpenOptions};
-use std::io::{self, Write};
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Seek, Write};
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::FileExt;
+use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
 /// Names that are tried: only a file of an earlier process with our number can be in the way.
 const NAMES_MAX: u32 = 100;
+/// Links that lead from one to the next, as many as the kernel follows.
+const LINKS_MAX: usize = 40;
+
+/// An output of a job, and how its compiler would write it. Relative to the working directory, as the compiler takes it: there may
+/// be no other way to it.
+#[derive(Debug)]
+pub(super) struct Target {
+    path: PathBuf,
+    writing: Writing,
+}
+
+/// What is to be done with a file that is whole.
+#[derive(Debug, PartialEq, Eq)]
+enum Place {
+    /// It takes this name; what had it before is gone.
+    Name(PathBuf),
+    /// Its content goes into the file that is there.
+    Into(PathBuf),
+}
+
+impl Place {
+    fn path(&self) -> &Path {
+        let (Self::Name(path) | Self::Into(path)) = self;
+        path
+    }
+}
+
+impl Target {
+    /// The object, or the text of `-S`.
+    pub(super) fn object(job: &RemoteJob) -> Self {
+        Self { path: OsStr::from_bytes(&job.output).into(), writing: job.object_writing() }
+    }
+
+    /// The split debug information.
+    pub(super) fn dwo(job: &RemoteJob) -> Self {
+        Self { path: OsStr::from_bytes(&job.dwo()).into(), writing: job.dwo_writing() }
+    }
+
+    /// Where the compiler would write, by what is there now. Where it would fail, or write something that is no regular file, only
+    /// it can do it.
+    fn place(&self) -> Result<Place, Reason> {
+        let (path, writing) = (&self.path, self.writing);
+        let is_missing = |err: &io::Error| err.kind() == io::ErrorKind::NotFound;
+        let place = match fs::metadata(path) {
+            Ok(there) if !there.is_file() => return Err(Reason::Output),
+            Ok(there) if writing == Writing::Anew && there.len() > 0 => Place::Name(path.clone()),
+            Ok(_) if !is_allowed(path, Access::WRITE_OK) => return Err(Reason::OutputUnwritable),
+            Ok(_) if writing == Writing::Renamed => Place::Name(path.clone()),
+            Ok(_) => Place::Into(path.clone()),
+            Err(err) if is_missing(&err) && writing == Writing::Renamed => Place::Name(path.clone()),
+            Err(err) if is_missing(&err) => Place::Name(end_of_links(path).ok_or(Reason::OutputUnwritable)?),
+            Err(_) => return Err(Reason::OutputUnwritable),
+        };
+        if is_allowed(directory(place.path()), Access::WRITE_OK | Access::EXEC_OK) {
+            Ok(place)
+        } else {
+            Err(Reason::OutputUnwritable)
+        }
+    }
+
+    /// A compile has failed: what is there becomes what the compiler would leave.
+    pub(super) fn leave_as_failed(&self) -> Result<(), Trouble> {
+        let Ok(there) = fs::symlink_metadata(&self.path) else { return Ok(()) };
+        let unlink = || fs::remove_file(&self.path).map_err(|_| Trouble::OutputOfFailure);
+        match self.writing {
+            Writing::Anew => Ok(()),
+            Writing::Renamed => unlink(),
+            Writing::Into if there.is_file() && there.nlink() == 1 => unlink(),
+            // It is removed as well, but what it has become is seen by another name.
+            Writing::Into => Err(Trouble::OutputOfFailure),
+        }
+    }
+}
+
+/// Why only the compiler itself can write the outputs of `job`, by what is there now.
+pub(super) fn check(job: &RemoteJob) -> Result<(), Reason> {
+    let object = Target::object(job);
+    object.place()?;
+    if job.split_dwarf {
+        let dwo = Target::dwo(job);
+        dwo.place()?;
+        if dwo.path == object.path {
+            return Err(Reason::OutputTwice);
+        }
+    }
+    let file = |path: &Path| fs::metadata(path).map(|meta| (meta.dev(), meta.ino())).ok();
+    // gcc refuses it, or empties it before it is read.
+    match file(&object.path) {
+        Some(output) if file(Path::new(OsStr::from_bytes(&job.input))) == Some(output) => Err(Reason::OutputTwice),
+        _ => Ok(()),
+    }
+}
+
+/// The name at which a link ends that leads to nothing; `path` itself if it is none.
+fn end_of_links(path: &Path) -> Option<PathBuf> {
+    let mut end = path.to_path_buf();
+    for _ in 0..LINKS_MAX {
+        match fs::read_link(&end) {
+            Ok(next) => end = directory(&end).join(next),
+            Err(_) => return Some(end),
+        }
+    }
+    None
+}
+
+fn directory(path: &Path) -> &Path {
+    path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."))
+}
+
+fn is_allowed(path: &Path, access: Access) -> bool {
+    accessat(CWD, path, access, AtFlags::EACCESS).is_ok()
+}
 
 /// A file that is being received under a name of its own beside its target. Dropped before [`Incoming::place`], it is removed.
 pub(super) struct Incoming {
-    target: PathBuf,
+    target: Target,
     temporary: Option<PathBuf>,
     file: File,
     unpacker: Unpacker,
@@ -25,17 +148,17 @@ pub(super) struct Incoming {
 
 impl Incoming {
     /// Makes the temporary, with the mode that the compiler would give (0666 less the umask).
-    pub(super) fn create(target: &[u8]) -> Result<Self, Trouble> {
-        let target = PathBuf::from(OsStr::from_bytes(target));
-        if !may_be_replaced(&target) {
-            return Err(Trouble::NoTemporary);
-        }
-        match temporary(&target) {
+    pub(super) fn create(target: Target) -> Result<Self, Trouble> {
+        let place = target.place().map_err(|reason| {
+            log::warn!("{}: {reason}", target.path.display());
+            Trouble::NoTemporary
+        })?;
+        match temporary(place.path()) {
             Ok((temporary, file)) => {
                 Ok(Self { target, temporary: Some(temporary), file, unpacker: Unpacker::new(), plain: Vec::new() })
             }
             Err(err) => {
-                log::warn!("cannot write beside {}: {err}", target.display());
+                log::warn!("cannot write beside {}: {err}", target.path.display());
                 Err(Trouble::NoTemporary)
             }
         }
@@ -49,7 +172,7 @@ impl Incoming {
             return Err(Trouble::ObjectCut);
         }
         self.file.write_all(&self.plain).map_err(|err| {
-            log::warn!("cannot write {}: {err}", self.target.display());
+            log::warn!("cannot write {}: {err}", self.target.path.display());
             Trouble::ObjectUnwritten
         })
     }
@@ -61,45 +184,51 @@ impl Incoming {
         match read {
             Ok((n, size)) if !elf::is_cut(head.get(..n).unwrap_or_default(), size) => Ok(()),
             Ok((_, size)) => {
-                log::warn!("{} bytes of {} came, which is not all", size, self.target.display());
+                log::warn!("{} bytes of {} came, which is not all", size, self.target.path.display());
                 Err(Trouble::ObjectCut)
             }
             Err(err) => {
-                log::warn!("cannot read what came for {}: {err}", self.target.display());
+                log::warn!("cannot read what came for {}: {err}", self.target.path.display());
                 Err(Trouble::ObjectUnwritten)
             }
         }
     }
 
-    /// The file is whole: it becomes its target. A link or a read-only file there is replaced, as in 1.4.
+    /// The file is whole: it goes where the compiler would have put it.
     pub(super) fn place(mut self) -> Result<(), Trouble> {
-        let Some(temporary) = self.temporary.take() else { return Err(Trouble::NoTemporary) };
-        std::fs::rename(&temporary, &self.target).map_err(|err| {
-            log::warn!("cannot rename to {}: {err}", self.target.display());
-            self.temporary = Some(temporary);
-            Trouble::NoTemporary
-        })
+        let Some(temporary) = self.temporary.as_ref() else { return Err(Trouble::NoTemporary) };
+        let place = self.target.place().map_err(|_| Trouble::NoTemporary)?;
+        let placed = match &place {
+            Place::Name(name) => fs::rename(temporary, name),
+            Place::Into(there) => fill(there, &mut self.file),
+        };
+        placed.map_err(|err| {
+            log::warn!("cannot put {} in place: {err}", place.path().display());
+            Trouble::ObjectUnwritten
+        })?;
+        if matches!(place, Place::Name(_)) {
+            self.temporary = None;
+        }
+        Ok(())
     }
+}
+
+/// Empties the file and copies all of `from` into it.
+fn fill(there: &Path, from: &mut File) -> io::Result<()> {
+    from.rewind()?;
+    let mut there = OpenOptions::new().write(true).truncate(true).open(there)?;
+    io::copy(from, &mut there).map(|_| ())
 }
 
 impl Drop for Incoming {
     fn drop(&mut self) {
         if let Some(temporary) = self.temporary.take() {
-            let _ = std::fs::remove_file(temporary);
+            let _ = fs::remove_file(temporary);
         }
     }
 }
 
-/// Whether a rename may put a file in this place. A device or pipe is written to, never replaced: `-o /dev/null` by root would
-/// cost the host its `/dev/null`.
-pub(super) fn may_be_replaced(target: &Path) -> bool {
-    match std::fs::symlink_metadata(target) {
-        Ok(meta) => meta.is_file() || meta.is_symlink(),
-        Err(_) => true,
-    }
-}
-
-/// A new file in the target's folder: a rename must not leave the file system.
+/// A new file in the target's directory: a rename must not leave the file system.
 fn temporary(target: &Path) -> io::Result<(PathBuf, File)> {
     let mut number = 0;
     loop {
@@ -126,25 +255,78 @@ mod tests {
     use super::*;
     use ice_core::version::Version;
     use ice_net::compress::Packer;
+    use std::os::unix::fs::symlink;
+
+    fn target(path: &Path, writing: Writing) -> Target {
+        Target { path: path.to_path_buf(), writing }
+    }
+
+    fn receive(path: &Path, writing: Writing) -> Incoming {
+        let chunk = Packer::new(1).pack(b"new object", Version::new(43)).unwrap();
+        let mut incoming = Incoming::create(target(path, writing)).unwrap();
+        incoming.write(&chunk).unwrap();
+        incoming
+    }
 
     #[test]
     fn a_target_is_old_or_whole() {
         let folder = tempfile::tempdir().unwrap();
-        let target = folder.path().join("a.o");
-        std::fs::write(&target, "old").unwrap();
-        let bytes = target.as_os_str().as_bytes();
-        let chunk = Packer::new(1).pack(b"new object", Version::new(43)).unwrap();
-        let mut incoming = Incoming::create(bytes).unwrap();
-        incoming.write(&chunk).unwrap();
-        assert_eq!(std::fs::read(&target).unwrap(), b"old");
-        drop(incoming);
-        let mut incoming = Incoming::create(bytes).unwrap();
-        incoming.write(&chunk).unwrap();
-        incoming.place().unwrap();
-        assert_eq!(std::fs::read(&target).unwrap(), b"new object");
-        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
-        for place in [&b"/nonexistent/a.o"[..], b"/dev/null", b"/tmp"] {
-            assert_eq!(Incoming::create(place).err(), Some(Trouble::NoTemporary));
+        let path = folder.path().join("a.o");
+        for writing in [Writing::Anew, Writing::Into, Writing::Renamed] {
+            fs::write(&path, "old").unwrap();
+            let incoming = receive(&path, writing);
+            assert_eq!(fs::read(&path).unwrap(), b"old");
+            drop(incoming);
+            receive(&path, writing).place().unwrap();
+            assert_eq!(fs::read(&path).unwrap(), b"new object");
+            assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+            for place in ["/nonexistent/a.o", "/dev/null", "/tmp"] {
+                let refused = Incoming::create(target(Path::new(place), writing)).err();
+                assert_eq!(refused, Some(Trouble::NoTemporary));
+            }
         }
+    }
+
+    #[test]
+    fn names_of_a_file_are_kept_where_the_compiler_keeps_them() {
+        let folder = tempfile::tempdir().unwrap();
+        let (path, other, link) = (folder.path().join("a.o"), folder.path().join("other"), folder.path().join("link"));
+        for (writing, old, by_other_name) in [
+            (Writing::Into, "old", "new object"),
+            (Writing::Anew, "old", "old"),
+            (Writing::Anew, "", "new object"),
+            (Writing::Renamed, "", ""),
+        ] {
+            for make in [|a: &Path, b: &Path| fs::hard_link(a, b), |a: &Path, b: &Path| symlink(a, b)] {
+                let _ = fs::remove_file(&path);
+                fs::write(&other, old).unwrap();
+                make(&other, &path).unwrap();
+                receive(&path, writing).place().unwrap();
+                assert_eq!(fs::read_to_string(&other).unwrap(), by_other_name, "{writing:?} {old:?}");
+                assert_eq!(fs::read(&path).unwrap(), b"new object");
+            }
+            fs::remove_file(&other).unwrap();
+            symlink(&other, &link).unwrap();
+            receive(&link, writing).place().unwrap();
+            assert_eq!(other.exists(), writing != Writing::Renamed);
+            assert_eq!(fs::read(&link).unwrap(), b"new object");
+            fs::remove_file(&link).unwrap();
+        }
+    }
+
+    #[test]
+    fn a_failure_leaves_what_the_compiler_would_leave() {
+        let folder = tempfile::tempdir().unwrap();
+        let (path, other) = (folder.path().join("a.o"), folder.path().join("other"));
+        for (writing, stays) in [(Writing::Anew, true), (Writing::Into, false), (Writing::Renamed, false)] {
+            assert_eq!(target(&other, writing).leave_as_failed(), Ok(()), "there is nothing");
+            fs::write(&path, "old").unwrap();
+            assert_eq!(target(&path, writing).leave_as_failed(), Ok(()));
+            assert_eq!(path.exists(), stays, "{writing:?}");
+        }
+        fs::write(&path, "old").unwrap();
+        fs::hard_link(&path, &other).unwrap();
+        assert_eq!(target(&path, Writing::Into).leave_as_failed(), Err(Trouble::OutputOfFailure));
+        assert!(path.exists());
     }
 }

@@ -1,10 +1,10 @@
 //! The shell of [`Submission`]: one thread polls daemon, compile server and preprocessor, and carries out what the machine says.
 
+use super::arrivals::Arrivals;
 use super::budget::Budget;
-use super::output::{Incoming, print};
+use super::output::{Target, print};
 use super::preprocess::Preprocessor;
 use super::probe::Probe;
-use super::signals::{Caught, die_of};
 use super::usage::Usage;
 use super::{Task, environment::Archives, local, variables};
 use ice_core::client::{End, File, Input, Output, Packing, Request, Submission, Trouble};
@@ -34,10 +34,6 @@ const PIECE_FIRST: usize = limits::CHUNK_PLAIN / 4;
 const PIECE_MAX: usize = limits::CHUNK_PLAIN * 2;
 /// Patience of a connection to a compile server (D.4).
 const DIAL: Duration = Duration::from_secs(10);
-
-/// A server that sends more than any compiler writes, or takes longer than any network, does not end the build nor fill the disk.
-const FILE_MAX: u64 = 4 << 30;
-const FILE_TIME: Duration = Duration::from_secs(1800);
 
 /// How the attempt ended.
 pub(super) enum Outcome {
@@ -85,7 +81,7 @@ pub(super) fn run(
         source_time: Budget::new(Submission::source_patience()),
         last_piece: None,
         probe: None,
-        arrived: Vec::new(),
+        arrivals: Arrivals::default(),
         failed_since: None,
     };
     flow.run()
@@ -113,7 +109,7 @@ struct Flow<'a> {
     /// The end of it, which leaves together with END.
     last_piece: Option<Message>,
     probe: Option<Probe>,
-    arrived: Vec<Incoming>,
+    arrivals: Arrivals,
     failed_since: Option<Instant>,
 }
 
@@ -176,7 +172,13 @@ impl Flow<'_> {
             }
             Output::SendSource(header) => self.begin_source(*header),
             Output::Receive(file) => {
-                let input = match self.receive(file) {
+                let target = match file {
+                    File::Object => Target::object(self.job),
+                    File::Dwo => Target::dwo(self.job),
+                };
+                let received = self.server.as_mut().ok_or(Trouble::ObjectCut);
+                let received = received.and_then(|server| self.arrivals.receive(server, target));
+                let input = match received {
                     Ok(()) => Input::Received,
                     Err(trouble) => Input::Failed(trouble),
                 };
@@ -431,54 +433,6 @@ impl Flow<'_> {
         }
     }
 
-    /// Receives a file into a temporary; a signal meanwhile removes it.
-    fn receive(&mut self, file: File) -> Result<(), Trouble> {
-        let mut caught = Caught::new().map_err(|_| Trouble::NoTemporary)?;
-        let target = match file {
-            File::Object => self.job.output.clone(),
-            File::Dwo => self.job.dwo(),
-        };
-        let mut incoming = Incoming::create(&target)?;
-        let mut received = 0u64;
-        let whole = Deadline::after(Step::Chunk, FILE_TIME);
-        let mut deadline = Deadline::after(Step::Chunk, Submission::file_patience());
-        loop {
-            let Some(server) = &mut self.server else { return Err(Trouble::ObjectCut) };
-            match server.try_recv() {
-                Ok(Some(Message::FileChunk(chunk))) => {
-                    received += u64::from(chunk.plain_len);
-                    if received > FILE_MAX || whole.is_over() {
-                        return Err(Trouble::ObjectCut);
-                    }
-                    incoming.write(&chunk)?;
-                }
-                Ok(Some(Message::End)) => {
-                    incoming.check()?;
-                    self.arrived.push(incoming);
-                    return Ok(());
-                }
-                Ok(Some(Message::StatusText { text })) => return Err(Trouble::ServerSays(text.to_string())),
-                Ok(Some(_)) => return Err(Trouble::NotAnObject),
-                Err(_) => return Err(Trouble::ObjectCut),
-                Ok(None) => {
-                    let left = deadline.left().filter(|left| !left.is_zero()).ok_or(Trouble::ObjectCut)?;
-                    let timeout = PollTimeout::try_from(left).unwrap_or(PollTimeout::MAX);
-                    readable(&[server.as_fd(), caught.wake().as_fd()], timeout);
-                    caught.clear();
-                    if let Some(signal) = caught.take() {
-                        drop(incoming);
-                        self.arrived.clear();
-                        drop(caught);
-                        die_of(signal);
-                        return Err(Trouble::ObjectCut);
-                    }
-                    continue;
-                }
-            }
-            deadline = Deadline::after(Step::Chunk, Submission::file_patience());
-        }
-    }
-
     /// The scheduler chose this host: the user's own command is run, and counted.
     fn compile_here(&mut self) {
         self.preprocessor.stop();
@@ -492,15 +446,16 @@ impl Flow<'_> {
     fn finish(&mut self, end: End) -> Outcome {
         match end {
             End::Own { status } => Outcome::Done(status),
-            End::Local { trouble, host } => Outcome::Local(trouble, host),
+            End::Local { trouble, host } => {
+                self.arrivals.heed_signals();
+                Outcome::Local(trouble, host)
+            }
             End::Remote(result) => {
                 let host = self.submission.server().host.clone();
                 let said = self.said_before(&result);
                 let Some(said) = said else { return Outcome::Local(Trouble::Messages, host) };
-                for incoming in self.arrived.drain(..) {
-                    if let Err(trouble) = incoming.place() {
-                        return Outcome::Local(trouble, host);
-                    }
+                if let Err(trouble) = self.arrivals.put_in_place(self.job, result.status) {
+                    return Outcome::Local(trouble, host);
                 }
                 print(io::stderr(), &said);
                 print(io::stdout(), result.stdout.as_bytes());

@@ -39,6 +39,7 @@ mod basics;
 mod cluster;
 mod compare;
 mod host;
+mod output;
 mod run;
 mod sweep;
 mod sweep_rows;

@@ -65,6 +65,8 @@ pub enum Trouble {
     Crash,
     /// 106 (ours): the remote compiler failed in a way that may not be the source's fault.
     Doubtful,
+    /// 107 (ours): the remote compiler failed, and what the plain one would leave in its output cannot be told.
+    OutputOfFailure,
 }
 
 impl Trouble {
@@ -97,12 +99,16 @@ impl Trouble {
             Self::FileNotFound => 104,
             Self::Crash => 105,
             Self::Doubtful => 106,
+            Self::OutputOfFailure => 107,
         }
     }
 
     /// Whether the cluster failed, as opposed to a compile that only a run here can show as the user expects it.
     pub const fn is_clusters_fault(&self) -> bool {
-        !matches!(self, Self::Messages | Self::Preprocessing | Self::FileNotFound | Self::Doubtful)
+        !matches!(
+            self,
+            Self::Messages | Self::Preprocessing | Self::FileNotFound | Self::Doubtful | Self::OutputOfFailure
+        )
     }
 
     /// Whether the other side did its work, but its result is not taken ("remote exception" in 1.4's log).
@@ -146,6 +152,9 @@ impl fmt::Display for Trouble {
             Self::FileNotFound => "missing file on the remote, recompiling locally",
             Self::Crash => "remote compiler crashed, recompiling locally",
             Self::Doubtful => "remote failure may not be the source's, recompiling locally",
+            Self::OutputOfFailure => {
+                "only the compiler knows what its failure makes of the output, recompiling locally"
+            }
         })
     }
 }

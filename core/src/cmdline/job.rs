@@ -38,6 +38,17 @@ pub enum Messages {
     Redone,
 }
 
+/// How a compiler writes a file that it makes, seen by what was there before.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Writing {
+    /// Into the file that is there, through all its names and links.
+    Into,
+    /// The assembler's way: a file that is not empty is removed first, a link to one as well; otherwise as [`Writing::Into`].
+    Anew,
+    /// Beside it, and renamed.
+    Renamed,
+}
+
 /// A word of the command line.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Word {
@@ -188,6 +199,28 @@ impl RemoteJob {
             (Family::Clang, _) => "clang",
             (Family::Gcc, Language::Cxx) => "g++",
             (Family::Gcc, _) => "gcc",
+        }
+    }
+
+    /// How the compiler would write its output.
+    pub fn object_writing(&self) -> Writing {
+        let is_text = self.words.iter().any(|word| word.side == Side::Remote && word.text == b"-S");
+        let assembler = self.words.iter().rev().find(|word| word.text.ends_with(b"integrated-as"));
+        let has_assembler =
+            assembler.is_some_and(|word| matches!(&*word.text, b"-fno-integrated-as" | b"-no-integrated-as"));
+        match (self.family, is_text) {
+            (Family::Gcc, true) => Writing::Into,
+            (Family::Gcc, false) => Writing::Anew,
+            (Family::Clang, false) if has_assembler => Writing::Anew,
+            (Family::Clang, _) => Writing::Renamed,
+        }
+    }
+
+    /// How the compiler would write the `.dwo`: gcc's is the work of objcopy, which writes as the assembler does.
+    pub const fn dwo_writing(&self) -> Writing {
+        match self.family {
+            Family::Gcc => Writing::Anew,
+            Family::Clang => Writing::Into,
         }
     }
 

@@ -17,7 +17,7 @@ mod tests;
 use crate::job::Language;
 
 pub use classify::{Settings, Verdict, classify};
-pub use job::{Messages, Mode, RemoteJob, Word};
+pub use job::{Messages, Mode, RemoteJob, Word, Writing};
 pub use language::language;
 pub use reason::Reason;
 

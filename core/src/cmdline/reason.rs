@@ -51,6 +51,10 @@ pub enum Reason {
     Probe,
     /// The output is `-`, or no regular file.
     Output,
+    /// The output cannot be written here; the compiler says why.
+    OutputUnwritable,
+    /// The output is the input, or two outputs are one.
+    OutputTwice,
     /// No output name, and none can be derived.
     NoOutput,
     /// `-Wa,` with a listing, an option file or a file that is not there.
@@ -94,6 +98,8 @@ impl Reason {
             Self::ValueMissing => "value of an argument is missing, building locally",
             Self::Probe => "conftest or CMake check, building locally",
             Self::Output => "output is no regular file, building locally",
+            Self::OutputUnwritable => "output cannot be written, building locally",
+            Self::OutputTwice => "output is the input or another output, building locally",
             Self::NoOutput => "no output file, building locally",
             Self::Assembler => "argument of the assembler cannot be sent, building locally",
             Self::Modules => "precompiled headers or modules, building locally",

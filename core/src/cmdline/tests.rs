@@ -135,3 +135,20 @@ fn a_compilers_configuration_goes_to_the_server_alone() {
     assert_eq!(sent(Mode::Full), [start, "-fstack-protector-all", end, "-O2", "-c"]);
     assert!(user.configure(job("clang -gsplit-dwarf -c a.c -o a.o")).is_err());
 }
+
+#[test]
+fn how_an_output_is_written() {
+    for (line, object) in [
+        ("gcc -c a.c", Writing::Anew),
+        ("gcc -S a.c", Writing::Into),
+        ("clang -c a.c", Writing::Renamed),
+        ("clang -S a.c -fno-integrated-as", Writing::Renamed),
+        ("clang -c a.c -fno-integrated-as", Writing::Anew),
+        ("clang -c a.c -no-integrated-as -fintegrated-as", Writing::Renamed),
+        ("clang -c a.c -integrated-as -no-integrated-as", Writing::Anew),
+    ] {
+        assert_eq!(job(line).object_writing(), object, "{line}");
+    }
+    assert_eq!(job("gcc -g -gsplit-dwarf -c a.c").dwo_writing(), Writing::Anew);
+    assert_eq!(job("clang -g -gsplit-dwarf -c a.c").dwo_writing(), Writing::Into);
+}
