@@ -4,7 +4,7 @@
 #   scripts/install.sh --prefix P [--destdir D] [--no-bin-links] [--debian] [--no-build | --programs FOLDER]
 #
 # P/bin: icecc icerun icecc-create-env icecc-test-env icedump; P/sbin: iceccd icecc-scheduler scheduler;
-# P/libexec/icecc/bin: compiler-named links to icecc; P/lib/icecc/service: starts and ends daemon and scheduler;
+# P/libexec/icecc/bin: links to icecc, named as compilers; P/lib/icecc/service: starts and ends daemon and scheduler;
 # P/share/man: the manual. In a prefix of its own (not /usr, /usr/local) the compiler links are in P/bin too, so that PATH=P/bin:$PATH
 # is all a user needs; --no-bin-links leaves those out. --debian: the paths of Debian's package icecc (links in P/lib/icecc/bin, no
 # link named scheduler), and its settings, service scripts, units and log rotation in D/etc and P/lib/systemd.
@@ -58,12 +58,17 @@ for program in icecc icerun icecc-create-env icecc-test-env icedump; do
 done
 for program in iceccd icecc-scheduler; do install -m 755 "$target/$program" "$to/sbin/$program"; done
 [ $debian = yes ] || ln -sf icecc-scheduler "$to/sbin/scheduler"
-up=$(echo "$links" | sed 's|[^/][^/]*|..|g')
+# Links of compilers lead to a second name of icecc: ccache, which finds one of them, takes no program for CCACHE_PREFIX=icecc that is
+# the same file.
+up=$(echo "$links" | sed "s|[^/][^/]*|..|g")
+second=${links%/bin}/icecc
+ln -f "$to/bin/icecc" "$to/$second" 2>/dev/null || install -m 755 "$to/bin/icecc" "$to/$second"
+ln -sf "$up/bin/icecc" "$to/$links/icecc"
 for name in cc c++ gcc g++ clang clang++; do
-    ln -sf "$up/bin/icecc" "$to/$links/$name"
-    [ $bin_links = no ] || ln -sf icecc "$to/bin/$name"
+    ln -sf "$up/$second" "$to/$links/$name"
+    [ $bin_links = no ] || ln -sf "../$second" "$to/bin/$name"
 done
-# On this machine, only those of compilers that are here; what another one has is not known.
+# On this machine those of all compilers that are here, and no others; what another one has is not known.
 [ -n "$destdir" ] || "$to/bin/icecc" --update-links
 
 for page in "$root"/scripts/man/*.[17]; do

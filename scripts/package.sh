@@ -26,6 +26,7 @@ trap 'exit 130' INT TERM
 chmod 755 "$tree"
 "$root/scripts/install.sh" --prefix /usr --debian --destdir "$tree" ${programs:+--programs "$programs"}
 strip --strip-unneeded "$tree"/usr/bin/* "$tree"/usr/sbin/*
+ln -f "$tree/usr/bin/icecc" "$tree/usr/lib/icecc/icecc"
 # They are made for the compilers of each machine.
 rm "$tree"/usr/lib/icecc/bin/*
 gzip -9n "$tree"/usr/share/man/man?/*

@@ -1,10 +1,12 @@
 //! Options as one table: parsed, and printed as help.
 //!
-//! The daemon, the scheduler and the client are called by scripts written for 1.4, which reads its command line with the
-//! C library's `getopt_long`: unambiguous prefixes of long options, `--opt=value` and `--opt value`, `-x value` and
-//! `-xvalue`, bundles like `-vvv`, operands anywhere. `pico-args` (which our own tools use) knows no prefixes, looks
-//! options up one by one instead of in the order given, and does not say which option was wrong, so these programs
-//! read their command lines here. Nothing here knows what an option means.
+//! The daemon and the scheduler are called by scripts written for 1.4, which reads its command line with the C library's
+//! `getopt_long`: unambiguous prefixes of long options, `--opt=value` and `--opt value`, `-x value` and `-xvalue`, bundles like
+//! `-vvv` and `-dNhost`, operands anywhere. `pico-args`, which all other programs use ([`words`]), knows no prefixes, no letter
+//! with its value in a bundle, and not in which order options were given, so these two read their command lines here. Nothing here
+//! knows what an option means.
+
+pub mod words;
 
 use std::ffi::{OsStr, OsString};
 use std::fmt::Write as _;

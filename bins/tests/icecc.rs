@@ -205,8 +205,9 @@ fn links_are_made_for_compilers_that_are_here() {
         assert!(done.status.success(), "{done:?}");
         text(&done.stdout)
     };
+    std::fs::create_dir(&folder).unwrap();
     assert!(update(&["--dry-run"]).starts_with("would be made links/gcc -> "));
-    assert!(!folder.exists());
+    assert_eq!(std::fs::read_dir(&folder).unwrap().count(), 0);
     assert!(update(&[]).starts_with("made links/gcc -> "));
     assert_eq!(update(&[]), "");
     let through = bench.command(&folder.join("gcc")).args(["-c", "a.c", "-o", "x.o"]).env("ICECC", "disable").output();
@@ -214,7 +215,17 @@ fn links_are_made_for_compilers_that_are_here() {
     assert_eq!(bench.read("x.o"), "object:int x;\n");
     std::fs::remove_file(bench.path("bin/gcc")).unwrap();
     assert_eq!(update(&[]), "removed links/gcc: no gcc in PATH\n");
-    assert_eq!(std::fs::read_dir(folder).unwrap().count(), 0);
+    let left: Vec<_> = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    assert_eq!(left, ["icecc"]);
+}
+
+#[test]
+fn links_are_made_in_directories_alone() {
+    let bench = Bench::new();
+    let refused = bench.icecc(&["--update-links", "gcc"]).output().unwrap();
+    assert_eq!(refused.status.code(), Some(1));
+    assert_eq!(text(&refused.stderr), "icecc: gcc is no directory (nothing was changed)\n");
+    assert!(refused.stdout.is_empty() && !bench.path("gcc").exists());
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! A compiler driver, asked what it is: the only place here that starts programs.
+//! A compiler driver, asked what it is.
 
 use crate::find;
 use std::ffi::{OsStr, OsString};

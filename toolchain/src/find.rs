@@ -33,6 +33,23 @@ pub enum FindError {
 /// A name with a `/` is taken as it is, unless it is ourselves: then its last component is searched in `path` (the value of
 /// PATH). `own_exe` is our own program, which is recognised by device and inode however it is named.
 pub fn compiler(name: &OsStr, path: &OsStr, own_exe: &Path) -> Result<PathBuf, FindError> {
+    find(name, path, own_exe, Caller::User)
+}
+
+/// As [`compiler`], where a wrapper such as ccache calls us: what it looks for is none of the wrappers in PATH, also where no link
+/// to ourselves stands before them.
+pub fn compiler_for_wrapper(name: &OsStr, path: &OsStr, own_exe: &Path) -> Result<PathBuf, FindError> {
+    find(name, path, own_exe, Caller::Wrapper)
+}
+
+/// Who wants a compiler.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Caller {
+    User,
+    Wrapper,
+}
+
+fn find(name: &OsStr, path: &OsStr, own_exe: &Path, caller: Caller) -> Result<PathBuf, FindError> {
     let own = Own::new(own_exe);
     if name.as_bytes().contains(&b'/') {
         let given = PathBuf::from(name);
@@ -40,9 +57,9 @@ pub fn compiler(name: &OsStr, path: &OsStr, own_exe: &Path) -> Result<PathBuf, F
             return Ok(given);
         }
         let base = given.file_name().unwrap_or(name).to_os_string();
-        return search(&base, path, &own);
+        return search(&base, path, &own, caller);
     }
-    search(name, path, &own)
+    search(name, path, &own, caller)
 }
 
 /// Searches `name` in `path` (the value of PATH) without looking for links to ourselves: an ordinary program.
@@ -63,7 +80,7 @@ pub fn ccache_behind(name: &OsStr, path: &OsStr, own_exe: &Path) -> Option<PathB
     files.find(|file| !own.is(file)).filter(|file| is_ccache(file, path))
 }
 
-fn search(name: &OsStr, path: &OsStr, own: &Own) -> Result<PathBuf, FindError> {
+fn search(name: &OsStr, path: &OsStr, own: &Own, caller: Caller) -> Result<PathBuf, FindError> {
     let mut first = None;
     let mut passed = None;
     for folder in folders(path) {
@@ -73,10 +90,12 @@ fn search(name: &OsStr, path: &OsStr, own: &Own) -> Result<PathBuf, FindError> {
         }
         if own.is(&file) {
             passed.get_or_insert(file);
-        } else if passed.is_none() {
-            first.get_or_insert(file);
-        } else if !is_wrapper(&file, path) {
+        } else if (passed.is_some() || caller == Caller::Wrapper) && is_wrapper(&file, path) {
+            continue;
+        } else if passed.is_some() {
             return Ok(file);
+        } else {
+            first.get_or_insert(file);
         }
     }
     match (first, passed) {
@@ -88,25 +107,25 @@ fn search(name: &OsStr, path: &OsStr, own: &Own) -> Result<PathBuf, FindError> {
 
 /// The folders of PATH. An empty element is left out: it means `/` to 1.4 and the current folder to shells, and neither is
 /// a good place for a compiler.
-fn folders(path: &OsStr) -> impl Iterator<Item = &Path> {
+pub(crate) fn folders(path: &OsStr) -> impl Iterator<Item = &Path> {
     path.as_bytes().split(|b| *b == b':').filter(|f| !f.is_empty()).map(|f| Path::new(OsStr::from_bytes(f)))
 }
 
-fn is_executable_file(path: &Path) -> bool {
+pub(crate) fn is_executable_file(path: &Path) -> bool {
     fs::metadata(path).is_ok_and(|m| m.is_file() && m.permissions().mode() & 0o111 != 0)
 }
 
 /// Who we are, to be recognised.
-struct Own {
+pub(crate) struct Own {
     file: Option<(u64, u64)>,
 }
 
 impl Own {
-    fn new(own_exe: &Path) -> Self {
+    pub(crate) fn new(own_exe: &Path) -> Self {
         Self { file: fs::metadata(own_exe).ok().map(|m| (m.dev(), m.ino())) }
     }
 
-    fn is(&self, path: &Path) -> bool {
+    pub(crate) fn is(&self, path: &Path) -> bool {
         let same_file = match (self.file, fs::metadata(path)) {
             (Some(own), Ok(m)) => own == (m.dev(), m.ino()),
             _ => false,
@@ -115,7 +134,8 @@ impl Own {
     }
 }
 
-fn is_wrapper(path: &Path, search_path: &OsStr) -> bool {
+/// A link to a program that would run a compiler of the same name in turn, or to ccache.
+pub(crate) fn is_wrapper(path: &Path, search_path: &OsStr) -> bool {
     leads_to(path, &WRAPPERS) || is_ccache(path, search_path)
 }
 
@@ -310,6 +330,9 @@ mod tests {
         assert_eq!(p.find("gcc", &["links", "ccache", "bin"]).unwrap(), real);
         assert_eq!(p.find("gcc", &["links", "copies", "bin"]).unwrap(), real);
         assert_eq!(p.find("gcc", &["ccache", "links", "bin"]).unwrap(), real);
+        let path = format!("{}:{}", p.at("ccache").display(), p.at("bin").display());
+        let called = compiler_for_wrapper(p.at("links/gcc").as_os_str(), OsStr::new(&path), &p.at("own/icecc-1"));
+        assert_eq!(called.unwrap(), real);
         let ccache = |folders: &[&str]| {
             let path = folders.iter().map(|f| p.at(f).into_os_string()).collect::<Vec<_>>().join(OsStr::new(":"));
             ccache_behind(OsStr::new("gcc"), &path, &p.at("own/icecc-1"))

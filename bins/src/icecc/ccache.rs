@@ -18,10 +18,14 @@ const GUARD: &str = "_ICECC_CCACHE";
 /// ccache tells it to what it starts.
 const CALLED_BY_CCACHE: &str = "UNCACHED_ERR_FD";
 
+/// Whether ccache started us, for what it does not have.
+pub(super) fn is_caller() -> bool {
+    is_set(CALLED_BY_CCACHE)
+}
+
 /// Becomes `ccache COMPILER WORDS` if that was meant by the name we were called by; returns if not, or if it cannot be started.
 pub(super) fn instead(name: &OsStr, compiler: &Path, words: &[OsString], variables: &Variables, own_exe: &Path) {
-    let is_set = |variable: &str| env::var_os(variable).is_some_and(|value| !value.is_empty());
-    if is_set(GUARD) || is_set(CALLED_BY_CCACHE) || !may_be_prefix(own_exe) {
+    if is_set(GUARD) || is_caller() || !may_be_prefix(own_exe) {
         return;
     }
     let Some(ccache) = find::ccache_behind(name, &variables.path, own_exe) else { return };
@@ -35,6 +39,10 @@ pub(super) fn instead(name: &OsStr, compiler: &Path, words: &[OsString], variabl
     log::debug!("{} first", ccache.display());
     let error = command.exec();
     log::warn!("cannot run {}: {error}", ccache.display());
+}
+
+fn is_set(variable: &str) -> bool {
+    env::var_os(variable).is_some_and(|value| !value.is_empty())
 }
 
 /// Whether ccache can run us by this path: it cuts the words at blanks, and another name would not take a compiler's path.

@@ -13,7 +13,7 @@ Usage:
   icecc COMPILER [OPTIONS] -c SOURCE -o OBJECT
   icecc --build-native [COMPILER] [FILE...]
   icecc --inspect-env ARCHIVE [--json]
-  icecc --update-links [--dry-run] [FOLDER...]
+  icecc --update-links [--dry-run] [DIRECTORY...]
   icecc --help | --version
 
 Links to icecc that are named as a compiler and stand first in PATH do the same without being called by name.
@@ -23,8 +23,8 @@ Options:
   --version        show the version
   --build-native   make an environment (archive) of COMPILER, gcc by default, with FILEs added
   --inspect-env    tell what an environment is for, what it holds and what it lacks
-  --update-links   make links named cc, c++, gcc, g++, clang and clang++ for those that are here, and remove those of
-                   others, in FOLDERs or where links were installed; --dry-run only tells
+  --update-links   make a link to icecc for each compiler in PATH (gcc, g++-12, arm-linux-gnueabihf-gcc, ...), and remove
+                   those of others, in DIRECTORIES or where links were installed; --dry-run only tells
 
 Environment variables:
   ICECC                    no: run everything here, in a slot of the daemon; disable: do not use the daemon

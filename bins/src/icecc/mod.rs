@@ -515,10 +515,8 @@ fn find_program(
             Language::ObjC | Language::ObjCxx => None,
         }
     });
-    match configured {
-        Some(configured) => find::compiler(configured, &variables.path, own_exe),
-        None => find::compiler(name, &variables.path, own_exe),
-    }
+    let find = if ccache::is_caller() { find::compiler_for_wrapper } else { find::compiler };
+    find(configured.map_or(name, OsString::as_os_str), &variables.path, own_exe)
 }
 
 /// The last `-o`.

@@ -13,5 +13,6 @@ mod cluster;
 #[allow(dead_code, reason = "as above")]
 mod held;
 mod installed;
+mod links;
 mod service;
 mod settings;

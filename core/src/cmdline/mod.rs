@@ -59,9 +59,9 @@ impl Driver {
     pub fn from_name(name: &[u8]) -> Option<Self> {
         let base = paths::base_name(name);
         let has = |part: &[u8]| base.windows(part.len()).any(|w| w == part);
-        let language = if has(b"g++") || has(b"clang++") || base == b"c++" {
+        let language = if has(b"g++") || has(b"clang++") || base == b"c++" || base.ends_with(b"-c++") {
             Language::Cxx
-        } else if !has(b"++") && (has(b"gcc") || has(b"clang")) || base == b"cc" {
+        } else if !has(b"++") && (has(b"gcc") || has(b"clang")) || base == b"cc" || base.ends_with(b"-cc") {
             Language::C
         } else {
             return None;

@@ -1,0 +1,108 @@
+//! Which compilers are installed: the programs of PATH that have a compiler's name and are one.
+//!
+//! A wrapper is none, as it would find the link to icecc that is made for its name, and icecc would find the wrapper again.
+
+use crate::find::{self, Own};
+use crate::wrapper;
+use std::collections::BTreeSet;
+use std::ffi::{OsStr, OsString};
+use std::fs;
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+/// What a compiler is called after its target and before its version.
+const STEMS: [&[u8]; 6] = [b"gcc", b"g++", b"clang", b"clang++", b"cc", b"c++"];
+
+/// The base names of all compilers in `path` (the value of PATH). `own_exe` is our own program.
+pub fn compilers(path: &OsStr, own_exe: &Path) -> BTreeSet<OsString> {
+    let own = Own::new(own_exe);
+    let entries = find::folders(path).filter_map(|directory| fs::read_dir(directory).ok()).flatten().flatten();
+    let named = entries.filter(|entry| is_compiler_name(&entry.file_name()));
+    named.filter(|entry| is_compiler(&entry.path(), path, &own)).map(|entry| entry.file_name()).collect()
+}
+
+/// Whether a program of this base name should be a compiler: `gcc`, `g++-12`, `arm-linux-gnueabihf-gcc`, but not `gcc-ar`.
+pub fn is_compiler_name(name: &OsStr) -> bool {
+    let (prefix, stem) = parts(name.as_bytes());
+    STEMS.contains(&stem) && prefix.is_none_or(|prefix| !prefix.is_empty())
+}
+
+/// What stands before the last `-`, and behind it, of a name without its version.
+fn parts(name: &[u8]) -> (Option<&[u8]>, &[u8]) {
+    let end = name.iter().rposition(|b| !(b.is_ascii_digit() || *b == b'.')).map_or(0, |last| last + 1);
+    let (plain, version) = name.split_at(end);
+    // `gcc-12` and `gcc12`.
+    let plain = if version.is_empty() { plain } else { plain.strip_suffix(b"-").unwrap_or(plain) };
+    match plain.iter().rposition(|b| *b == b'-') {
+        Some(dash) => (Some(&plain[..dash]), &plain[dash + 1..]),
+        None => (None, plain),
+    }
+}
+
+fn is_compiler(file: &Path, path: &OsStr, own: &Own) -> bool {
+    if !find::is_executable_file(file) || own.is(file) || find::is_wrapper(file, path) || wrapper::is_script(file) {
+        return false;
+    }
+    match parts(file.file_name().unwrap_or_default().as_bytes()).0 {
+        // `avr-gcc` is a compiler and `afl-gcc` a program that runs one.
+        Some(prefix) if !prefix.contains(&b'-') => makes_code_for(file, prefix),
+        _ => true,
+    }
+}
+
+/// Whether a compiler says that its target is of this architecture.
+fn makes_code_for(compiler: &Path, architecture: &[u8]) -> bool {
+    let mut ask = Command::new(compiler);
+    let answer = ask.arg("-dumpmachine").stdin(Stdio::null()).stderr(Stdio::null()).output();
+    answer.is_ok_and(|answer| answer.stdout.trim_ascii().split(|b| *b == b'-').next() == Some(architecture))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::{PermissionsExt, symlink};
+
+    #[test]
+    fn compilers_are_known_by_their_names() {
+        let all = "gcc g++ cc c++ clang clang++ gcc-12 g++-12.2 gcc12 clang++-16 arm-linux-gnueabihf-gcc avr-gcc \
+                   x86_64-linux-gnu-g++-12 arm-none-eabi-c++ aarch64-linux-gnu-clang-14";
+        for name in all.split_whitespace() {
+            assert!(is_compiler_name(OsStr::new(name)), "{name}");
+        }
+        let none = "c++filt gcc-ar gcc-ar-12 x86_64-linux-gnu-gcc-nm gcov gcov-12 clang-format clang-cpp-14 clang-cl ccache \
+                    colorgcc -gcc gcc- cpp ld 12 gccgo icecc";
+        for name in none.split_whitespace() {
+            assert!(!is_compiler_name(OsStr::new(name)), "{name}");
+        }
+    }
+
+    #[test]
+    fn compilers_are_told_from_what_only_has_their_name() {
+        let root = tempfile::tempdir().unwrap();
+        let at = |name: &str| root.path().join(name);
+        fs::create_dir_all(at("bin")).unwrap();
+        fs::create_dir_all(at("links")).unwrap();
+        let program = |name: &str, text: &str| {
+            fs::write(at(name), text).unwrap();
+            fs::set_permissions(at(name), fs::Permissions::from_mode(0o755)).unwrap();
+        };
+        program("bin/icecc", "ours");
+        program("bin/ccache", "ccache");
+        for compiler in ["gcc-12", "arm-linux-gnueabihf-g++", "clang-16"] {
+            program(&format!("bin/{compiler}"), "a program");
+        }
+        // A script, what runs another compiler, what is not executable, a directory, and links to others and to ourselves.
+        program("bin/c89-gcc", "#!/bin/sh\nexec gcc \"$@\"\n");
+        fs::copy("/bin/true", at("bin/afl-gcc")).unwrap();
+        fs::write(at("bin/gcc-11"), "text").unwrap();
+        fs::create_dir(at("bin/gcc-10")).unwrap();
+        symlink("../bin/icecc", at("links/gcc-9")).unwrap();
+        symlink("../bin/ccache", at("links/gcc-8")).unwrap();
+        symlink("../bin/clang-16", at("links/clang++-16")).unwrap();
+        let path = format!("{}:/nonexistent:{}", at("links").display(), at("bin").display());
+        let found = compilers(OsStr::new(&path), &at("bin/icecc"));
+        let found: Vec<&str> = found.iter().map(|name| name.to_str().unwrap()).collect();
+        assert_eq!(found, ["arm-linux-gnueabihf-g++", "clang++-16", "clang-16", "gcc-12"]);
+    }
+}
