@@ -70,7 +70,7 @@ int use(int n) {
 END
 cat >a.m <<'END'
 #include "a.h"
-@interface Root { Class isa; int n; }
+__attribute__((objc_root_class)) @interface Root { Class isa; int n; }
 + (int)make;
 - (int)add:(int)more;
 @end
@@ -108,16 +108,21 @@ struct Listed {
 }
 
 /// How many of the values of one enumeration are tried.
-const VALUES: usize = 4;
+const VALUES: usize = 3;
 
 /// All commands, in an order that the seed chooses.
 pub fn rows(seed: u64) -> Vec<String> {
     let mut all = BTreeSet::new();
     for (kind, names) in [(Kind::Gcc, ["GCC", "GXX"]), (Kind::Clang, ["CLANG", "CLANGXX"])] {
         let listed = if kind == Kind::Gcc { gcc() } else { clang() };
-        let is_gxx_only = gxx_only(kind);
+        let (is_gxx_only, foreign) = (gxx_only(kind), foreign(kind));
         for (name, option) in &listed {
-            if pick(seed, name, one_of(name)) != 0 {
+            let plain = translated(name);
+            // gcc has a long spelling for each option.
+            let is_double = kind == Kind::Gcc && name.starts_with("--") && listed.contains_key(&plain);
+            let is_foreign = foreign.contains(plain.trim_end_matches('='));
+            let many = if is_foreign { 24 } else { one_of(name).max(if is_double { 6 } else { 1 }) };
+            if pick(seed, name, many) != 0 {
                 continue;
             }
             for words in spellings(seed, name, option, &listed) {
@@ -168,6 +173,7 @@ fn one_of(name: &str) -> usize {
         ("-Xclang ", 8),
         ("-Wa,", 1),
         ("-W", 3),
+        ("-m", 2),
     ];
     MANY.iter().find(|(start, _)| name.starts_with(start)).map_or(1, |(_, count)| *count)
 }
@@ -254,8 +260,11 @@ fn plausible(name: &str) -> Vec<&'static str> {
     found.map_or_else(|| vec!["2", "all"], |(_, values)| values.to_vec())
 }
 
-/// As one word of a shell, where `$PWD` still means something.
+/// As words of a shell, where `$PWD` still means something.
 fn quoted(word: &str) -> String {
+    if let Some((first, second)) = word.split_once(' ') {
+        return format!("{} {}", quoted(first), quoted(second));
+    }
     let is_plain = |c: char| c.is_ascii_alphanumeric() || "-_=+.,/:%@".contains(c);
     if word.chars().all(is_plain) {
         return word.to_string();
@@ -388,12 +397,45 @@ fn completed(name: &str) -> BTreeSet<String> {
 
 /// Options that gcc has for C++ and not for C.
 fn gxx_only(kind: Kind) -> BTreeSet<String> {
-    let of = |class: &str| -> BTreeSet<String> {
-        let help = output("gcc", &[&format!("--help={class}")]);
-        let names = help.lines().filter_map(|line| line.split_whitespace().next());
-        names.filter(|name| name.starts_with('-')).map(str::to_string).collect()
-    };
-    if kind == Kind::Clang { BTreeSet::new() } else { of("c++").difference(&of("c")).cloned().collect() }
+    if kind == Kind::Clang { BTreeSet::new() } else { &gcc_options(&["c++"]) - &gcc_options(&["c"]) }
+}
+
+/// gcc's options for other languages: it lists and warns of them whether they are installed or not.
+fn foreign(kind: Kind) -> BTreeSet<String> {
+    if kind == Kind::Clang {
+        return BTreeSet::new();
+    }
+    let own = gcc_options(&["c", "c++", "objc", "objc++", "common", "target", "optimizers", "warnings"]);
+    &gcc_options(&["ada", "d", "fortran", "go", "lto", "modula-2"]) - &own
+}
+
+/// gcc's options of these classes, without values and as their positive forms.
+fn gcc_options(classes: &[&str]) -> BTreeSet<String> {
+    let help: String = classes.iter().map(|class| output("gcc", &[&format!("--help={class}")])).collect();
+    let names = help.lines().filter_map(|line| line.split_whitespace().next()).filter(|name| name.starts_with('-'));
+    names.map(|name| name.split('=').next().unwrap_or(name).to_string()).collect()
+}
+
+/// The short and positive form of a spelling of gcc: `--no-x` is `-fno-x`, `--warn-x` is `-Wx`.
+fn translated(name: &str) -> String {
+    for (long, short) in [
+        ("--warn-no-", "-W"),
+        ("--warn-", "-W"),
+        ("--machine-no-", "-m"),
+        ("--machine-", "-m"),
+        ("--no-", "-f"),
+        ("--", "-f"),
+    ] {
+        if let Some(rest) = name.strip_prefix(long) {
+            return format!("{short}{rest}");
+        }
+    }
+    for (negative, positive) in [("-fno-", "-f"), ("-Wno-", "-W"), ("-mno-", "-m")] {
+        if let Some(rest) = name.strip_prefix(negative) {
+            return format!("{positive}{rest}");
+        }
+    }
+    name.to_string()
 }
 
 /// What a program prints; nothing where it is missing.
