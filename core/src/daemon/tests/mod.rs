@@ -1,5 +1,6 @@
 //! Scenarios of `spec/daemon.md` 12, by their numbers.
 
+mod bounds;
 mod compile_server;
 mod environments;
 mod hostile;

@@ -3,6 +3,7 @@
 mod bounds;
 mod hosts;
 mod jobs;
+mod limits;
 mod selection;
 mod watchers;
 
