@@ -6,6 +6,7 @@ use ice_toolchain::driver::{Driver, DriverError, Kind};
 use ice_toolchain::info::CompilerInfo;
 use ice_toolchain::wrapper::{self, WrapperOptions};
 use std::ffi::{OsStr, OsString};
+use std::ops::Range;
 use std::os::unix::ffi::OsStringExt;
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -26,6 +27,15 @@ pub(super) fn resolve(program: &Path, job: &mut RemoteJob) -> Result<(), Reason>
     Ok(())
 }
 
+/// The words for the compiler behind a wrapper.
+#[derive(Debug)]
+pub(super) struct Unwrapped {
+    /// All of them.
+    pub(super) words: Vec<Vec<u8>>,
+    /// Which are the user's.
+    pub(super) own: Range<usize>,
+}
+
 /// `words` with what a wrapper that stands for the compiler puts around them (`spec/environments.md` 10.1 no. 12): servers run
 /// the compiler behind it.
 pub(super) fn unwrapped(
@@ -33,7 +43,7 @@ pub(super) fn unwrapped(
     family: Family,
     path: &OsStr,
     words: &[Vec<u8>],
-) -> Result<Option<Vec<Vec<u8>>>, Reason> {
+) -> Result<Option<Unwrapped>, Reason> {
     let is_script = wrapper::is_script(program);
     if !is_script && !is_wrapper(program, path) {
         return Ok(None);
@@ -60,12 +70,13 @@ pub(super) fn unwrapped(
     };
     let bytes = |words: Vec<OsString>| words.into_iter().map(OsString::into_vec).collect::<Vec<_>>();
     let (before, after) = (bytes(before), bytes(after));
-    // The wrapper gives them to the preprocessor as well, so that it gets them twice.
-    if before.iter().chain(&after).any(|word| is_not_idempotent(word)) {
+    // What it means was asked through the wrapper.
+    if before.iter().chain(&after).any(|word| word.ends_with(b"=native")) {
         return Err(Reason::Wrapper);
     }
     let is_empty = before.is_empty() && after.is_empty();
-    Ok((!is_empty).then(|| [&before, words, &after].concat()))
+    let own = before.len()..before.len() + words.len();
+    Ok((!is_empty).then(|| Unwrapped { words: [&before, words, &after].concat(), own }))
 }
 
 /// Whether a program is none of the compilers but runs one.
@@ -86,12 +97,6 @@ fn options(told: &[Vec<u8>]) -> Option<WrapperOptions> {
     let (before, after) = around.split_at_checked(count)?;
     let words = |words: &[Vec<u8>]| words.iter().map(|word| OsString::from_vec(word.clone())).collect();
     Some(WrapperOptions { before: words(before), after: words(after) })
-}
-
-/// Whether an option means something else when it is given twice, or when it was looked at through the script.
-fn is_not_idempotent(word: &[u8]) -> bool {
-    let starts = |with: &[u8]| word.starts_with(with);
-    starts(b"-include") || starts(b"-imacros") || starts(b"-X") || starts(b"-Wp,") || word.ends_with(b"=native")
 }
 
 /// Which kind of compiler it is, whatever its name; `None` if it does not tell.

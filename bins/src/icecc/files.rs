@@ -6,20 +6,27 @@ use std::fs::File;
 use std::io::Read;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
 
-/// Longest list that is looked through.
-const LIST_MAX: u64 = 1 << 20;
+/// Longest text that is looked through.
+const TEXT_MAX: u64 = 1 << 20;
 
 /// The files as a process sees them whose current folder is `folder`.
 #[derive(Debug)]
 pub struct HostFiles {
     folder: PathBuf,
+    compiler: Option<PathBuf>,
 }
 
 impl HostFiles {
     /// Relative paths are taken from `folder`.
     pub fn new(folder: &Path) -> Self {
-        Self { folder: folder.to_path_buf() }
+        Self { folder: folder.to_path_buf(), compiler: None }
+    }
+
+    /// `compiler` is asked for files of its own.
+    pub fn of_compiler(self, compiler: &Path) -> Self {
+        Self { compiler: Some(compiler.to_path_buf()), ..self }
     }
 }
 
@@ -39,15 +46,19 @@ impl Files for HostFiles {
         rustix::fs::access(path, rustix::fs::Access::READ_OK).is_ok()
     }
 
-    fn names_sources(&self, path: &[u8]) -> bool {
-        let Ok(file) = File::open(self.folder.join(OsStr::from_bytes(path))) else { return false };
+    fn text(&self, path: &[u8]) -> Option<Vec<u8>> {
+        let file = File::open(self.folder.join(OsStr::from_bytes(path))).ok()?;
         let mut text = Vec::new();
-        // Of one that is longer the worst is assumed.
-        match file.take(LIST_MAX).read_to_end(&mut text) {
-            Ok(n) if (n as u64) < LIST_MAX => {}
-            _ => return true,
-        }
-        let mut lines = text.split(|&b| b == b'\n').map(<[u8]>::trim_ascii_start);
-        lines.any(|line| line.starts_with(b"src:") || line.starts_with(b"mainfile:"))
+        let length = file.take(TEXT_MAX).read_to_end(&mut text).ok()?;
+        ((length as u64) < TEXT_MAX).then_some(text)
+    }
+
+    fn own_file(&self, name: &[u8]) -> Option<Vec<u8>> {
+        let option = [b"-print-file-name=", name].concat();
+        let mut run = Command::new(self.compiler.as_ref()?);
+        run.arg(OsStr::from_bytes(&option)).stdin(Stdio::null()).stderr(Stdio::null());
+        let answer = run.output().ok().filter(|out| out.status.success())?.stdout;
+        // A name that it does not find it repeats.
+        Some(answer.trim_ascii().to_vec()).filter(|path| path != name && path.starts_with(b"/"))
     }
 }

@@ -43,6 +43,7 @@ use ice_toolchain::find;
 use std::env;
 use std::ffi::{OsStr, OsString};
 use std::fmt;
+use std::ops::Range;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -254,9 +255,10 @@ fn judge(task: &Task, driver: Driver, words: &[Vec<u8>], variables: &Variables) 
     let driver = Driver { family: family(task, driver), ..driver };
     let mut settings = variables.settings();
     settings.color = settings.color && compiler::takes_color(&task.program, driver.family);
-    let classify = |words: &[Vec<u8>]| {
+    let classify = |words: &[Vec<u8>], own: &Range<usize>| {
         let invocation = Invocation { driver, words, folder: task.folder.as_os_str().as_bytes() };
-        match cmdline::classify(&invocation, &settings, &files::HostFiles::new(&task.folder)) {
+        let files = files::HostFiles::new(&task.folder).of_compiler(&task.program);
+        match cmdline::classify_wrapped(&invocation, own, &settings, &files) {
             Verdict::Remote(job) => Some(job),
             Verdict::Local(reason, word) => {
                 log_reason(reason, &word);
@@ -265,7 +267,7 @@ fn judge(task: &Task, driver: Driver, words: &[Vec<u8>], variables: &Variables) 
         }
     };
     // The user's own words first: most of what stays here is known by them, and to ask a wrapper takes several runs.
-    let mut job = classify(words)?;
+    let mut job = classify(words, &(0..words.len()))?;
     let unwrapped = match compiler::unwrapped(&task.program, driver.family, &variables.path, words) {
         Ok(unwrapped) => unwrapped,
         Err(reason) => {
@@ -273,10 +275,10 @@ fn judge(task: &Task, driver: Driver, words: &[Vec<u8>], variables: &Variables) 
             return None;
         }
     };
-    if let Some(words) = &unwrapped {
-        job = classify(words)?;
+    if let Some(compiler::Unwrapped { words, own }) = &unwrapped {
+        job = classify(words, own)?;
     }
-    let words = unwrapped.as_deref().unwrap_or(words);
+    let words = unwrapped.as_ref().map_or(words, |unwrapped| &unwrapped.words);
     let configured = configuration::words(&task.program, driver.family, words)
         .and_then(|words| configure(&mut job, driver, words, &settings, task));
     if let Err(reason) = configured.and_then(|()| compiler::resolve(&task.program, &mut job)) {
@@ -306,7 +308,7 @@ fn configure(
     }
     words.extend([b"-c".to_vec(), b"configured.c".to_vec()]);
     let invocation = Invocation { driver, words: &words, folder: task.folder.as_os_str().as_bytes() };
-    match cmdline::classify(&invocation, settings, &files::HostFiles::new(&task.folder)) {
+    match cmdline::classify(&invocation, settings, &files::HostFiles::new(&task.folder).of_compiler(&task.program)) {
         Verdict::Remote(configured) => job.configure(*configured),
         Verdict::Local(reason, _) => Err(reason),
     }

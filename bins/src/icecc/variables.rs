@@ -103,7 +103,17 @@ impl Variables {
 
 /// A variable by which a compiler does more than its words say, or other things: the server's does not have it.
 pub(super) fn of_the_compiler() -> Option<&'static str> {
-    const NAMES: [&str; 4] = ["CCC_OVERRIDE_OPTIONS", "CC_LOG_DIAGNOSTICS", "CC_PRINT_PROC_STAT", "GCC_COMPARE_DEBUG"];
+    const NAMES: [&str; 8] = [
+        "CCC_OVERRIDE_OPTIONS",
+        "CC_LOG_DIAGNOSTICS",
+        "CC_PRINT_HEADERS",
+        "CC_PRINT_OPTIONS",
+        "CC_PRINT_PROC_STAT",
+        // Each run of the preprocessor appends to the files that these two name, also one that did not count.
+        "DEPENDENCIES_OUTPUT",
+        "SUNPRO_DEPENDENCIES",
+        "GCC_COMPARE_DEBUG",
+    ];
     NAMES.into_iter().find(|name| env::var_os(name).is_some())
 }
 

@@ -38,8 +38,11 @@ mod basics;
 #[allow(dead_code, reason = "what another test binary needs of it")]
 mod cluster;
 mod compare;
+mod dependencies;
 mod host;
+mod needless;
 mod output;
 mod run;
+mod spellings;
 mod sweep;
 mod sweep_rows;

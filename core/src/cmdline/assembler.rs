@@ -1,50 +1,44 @@
-//! `-Wa,…`: which words of the assembler can be sent (`spec/client.md` C.3).
+//! `-Wa,…` and `-Xassembler`: which arguments of the assembler can be sent (`spec/client.md` C.3).
 
 use super::{FileKind, Files, paths};
 
-/// State across the `-Wa,` words of a command line.
+/// State across the arguments for the assembler of a command line.
 #[derive(Debug, Default)]
 pub(super) struct Assembler {
     value_expected: bool,
 }
 
 impl Assembler {
-    /// The word to send, with files made absolute and added to `extra_files`; `None` if the job must stay.
-    ///
-    /// As in 1.4 only the last element decides about files; one that has the assembler write a file decides always, as that would
-    /// be lost (Improve 20).
+    /// The elements to send, with files made absolute and added to `extra_files`; `None` if the job must stay (Improve 20): the
+    /// assembler would write a file, read one that is not there, or note its own directory.
     pub(super) fn judge(
         &mut self,
-        word: &[u8],
+        elements: &[&[u8]],
         folder: &[u8],
         files: &dyn Files,
         extra_files: &mut Vec<Vec<u8>>,
-    ) -> Option<Vec<u8>> {
-        let mut rewritten = b"-Wa".to_vec();
+    ) -> Option<Vec<Vec<u8>>> {
+        let mut rewritten = Vec::new();
         let mut found = Vec::new();
-        let mut stays = false;
-        let mut writes = false;
-        for element in word.split(|&b| b == b',').skip(1) {
-            rewritten.push(b',');
-            let as_value = std::mem::take(&mut self.value_expected);
-            if as_value || element.starts_with(b"-") {
-                stays = false;
-                self.value_expected = !as_value && (element == b"--defsym" || element == b"--debug-prefix-map");
-                writes |= !as_value && writes_file(element);
-                rewritten.extend_from_slice(element);
+        for element in elements {
+            if std::mem::take(&mut self.value_expected) {
+                rewritten.push(element.to_vec());
+            } else if element.starts_with(b"-") {
+                if writes_file(element) || notes_directory(element) {
+                    return None;
+                }
+                // Directories of `.include` and `.incbin`: where one is needed, the server's assembler misses a file and fails,
+                // and the job is compiled here.
+                self.value_expected = matches!(*element, b"-I" | b"--defsym" | b"--debug-prefix-map");
+                rewritten.push(element.to_vec());
             } else if !element.starts_with(b"@") && files.kind(element) == FileKind::Regular && files.readable(element)
             {
-                stays = false;
                 let whole = paths::absolute(folder, element);
-                rewritten.extend_from_slice(&whole);
+                rewritten.push(whole.clone());
                 found.push(whole);
             } else {
-                stays = true;
-                rewritten.extend_from_slice(element);
+                return None;
             }
-        }
-        if stays || writes {
-            return None;
         }
         extra_files.append(&mut found);
         Some(rewritten)
@@ -52,6 +46,15 @@ impl Assembler {
 }
 
 /// Whether an option of the assembler names a file to write: a listing, dependencies, another output.
-pub(super) fn writes_file(option: &[u8]) -> bool {
+fn writes_file(option: &[u8]) -> bool {
     (option.starts_with(b"-a") && option.contains(&b'=')) || matches!(option, b"--MD" | b"-MD" | b"-o")
+}
+
+/// Whether the assembler makes debug information of its own, with the directory that it runs in.
+fn notes_directory(option: &[u8]) -> bool {
+    let name = option.strip_prefix(b"-").unwrap_or(option);
+    let name = name.strip_prefix(b"-").unwrap_or(name);
+    let harmless = [&b"gdwarf-sections"[..], b"gdwarf-cie-version"];
+    (matches!(name, b"g" | b"gen-debug") || name.starts_with(b"gdwarf") || name.starts_with(b"gstabs"))
+        && !harmless.iter().any(|known| name.starts_with(known))
 }

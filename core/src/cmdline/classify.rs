@@ -3,12 +3,19 @@
 //! A local compile is always run with the user's own words, so only jobs that can go get lists of words. Scanning stops at the
 //! first reason to stay.
 
-use super::assembler::{self, Assembler};
-use super::job::{Messages, Mode, RemoteJob, Word};
-use super::options::{self, Does, Value};
+mod conclude;
+mod frontend;
+
+use super::assembler::Assembler;
+use super::job::{RemoteJob, Word};
+use super::options::{Does, Value};
+use super::preprocessor::Preprocessor;
 use super::reason::Reason;
-use super::{Family, FileKind, Files, Invocation, Side, language, paths};
+use super::spelling::Argument;
+use super::warnings::Warnings;
+use super::{Family, FileKind, Files, Invocation, Side, contents, language, paths};
 use crate::job::Language;
+use std::ops::Range;
 
 /// What the user's environment says about classification.
 #[derive(Clone, Copy, Debug, Default)]
@@ -36,7 +43,17 @@ pub enum Verdict {
 
 /// Judges a command line.
 pub fn classify(invocation: &Invocation<'_>, settings: &Settings, files: &dyn Files) -> Verdict {
-    let mut scan = Scan::new(invocation, files);
+    classify_wrapped(invocation, &(0..invocation.words.len()), settings, files)
+}
+
+/// As [`classify`], of a wrapper's command line: words that are not the user's `own` the preprocessor gets from the wrapper.
+pub fn classify_wrapped(
+    invocation: &Invocation<'_>,
+    own: &Range<usize>,
+    settings: &Settings,
+    files: &dyn Files,
+) -> Verdict {
+    let mut scan = Scan::new(invocation, own, files);
     match scan.run().and_then(|()| scan.conclude(settings)) {
         Ok(job) => Verdict::Remote(Box::new(job)),
         Err(Stay(reason, word)) => Verdict::Local(reason, word),
@@ -57,20 +74,24 @@ struct Scan<'a> {
     driver_language: Language,
     folder: &'a [u8],
     files: &'a dyn Files,
-    rest: std::slice::Iter<'a, Vec<u8>>,
+    rest: &'a [Vec<u8>],
+    /// How many words there are, and which of them are the user's.
+    count: usize,
+    own: &'a Range<usize>,
     words: Vec<Word>,
     inputs: Vec<&'a [u8]>,
     output: Option<&'a [u8]>,
     assemble: bool,
     compile: bool,
-    /// The last `-x LANGUAGE`, and whether a joined `-xLANGUAGE` was seen.
+    /// The last `-x`, which decides over the suffix (Improve 14).
     language: Option<Language>,
-    joined_language: Option<Language>,
+    /// Decides over the suffix if there is no `-x`.
+    objective: Option<Language>,
     dep_wanted: bool,
     dep_wanted_by_driver: bool,
     dep_named: bool,
     dep_target: bool,
-    dep_target_to_cpp: bool,
+    preprocessor: Preprocessor,
     split_dwarf: bool,
     input_charset: bool,
     caret: Option<bool>,
@@ -78,31 +99,37 @@ struct Scan<'a> {
     extra_files: Vec<Vec<u8>>,
     assembler: Assembler,
     target_given: bool,
-    unused_macros: bool,
-    pedantic: bool,
+    warnings: Warnings,
+    macros: bool,
+    shows_ranges: bool,
     emit_llvm: bool,
+    /// The last `-B`.
+    prefix: Option<Vec<u8>>,
+    own_assembler: Option<bool>,
 }
 
 impl<'a> Scan<'a> {
-    fn new(invocation: &Invocation<'a>, files: &'a dyn Files) -> Self {
+    fn new(invocation: &Invocation<'a>, own: &'a Range<usize>, files: &'a dyn Files) -> Self {
         Self {
             family: invocation.driver.family,
             driver_language: invocation.driver.language,
             folder: invocation.folder,
             files,
-            rest: invocation.words.iter(),
+            rest: invocation.words,
+            count: invocation.words.len(),
+            own,
             words: Vec::with_capacity(invocation.words.len()),
             inputs: Vec::new(),
             output: None,
             assemble: false,
             compile: false,
             language: None,
-            joined_language: None,
+            objective: None,
             dep_wanted: false,
             dep_wanted_by_driver: false,
             dep_named: false,
             dep_target: false,
-            dep_target_to_cpp: false,
+            preprocessor: Preprocessor::default(),
             split_dwarf: false,
             input_charset: false,
             caret: None,
@@ -110,18 +137,29 @@ impl<'a> Scan<'a> {
             extra_files: Vec::new(),
             assembler: Assembler::default(),
             target_given: false,
-            unused_macros: false,
-            pedantic: false,
+            warnings: Warnings::default(),
+            macros: false,
+            shows_ranges: false,
             emit_llvm: false,
+            prefix: None,
+            own_assembler: None,
         }
     }
 
     fn run(&mut self) -> Result<(), Stay> {
-        while let Some(word) = self.rest.next() {
+        while let [word, rest @ ..] = self.rest {
             match word.as_slice() {
                 b"" => return Err(Reason::EmptyArgument.into()),
                 b"-" => return Err(Stay(Reason::StandardInput, word.clone())),
-                [b'-', ..] => self.option(word)?,
+                [b'-', ..] => {
+                    let (place, before) = (self.count - self.rest.len(), self.words.len());
+                    let Some(argument) = self.next_argument() else { break };
+                    self.option(&argument)?;
+                    if !self.own.contains(&place) {
+                        self.hide_from(before);
+                    }
+                    continue;
+                }
                 // What a regular file holds stands among the words already.
                 [b'@', file @ ..] if self.is_special(file) => {
                     return Err(Stay(Reason::ReadOnce, word.clone()));
@@ -129,125 +167,135 @@ impl<'a> Scan<'a> {
                 [b'@', ..] => self.keep(Side::Local, word),
                 _ => self.inputs.push(word),
             }
+            self.rest = rest;
         }
         Ok(())
     }
 
-    fn option(&mut self, word: &'a [u8]) -> Result<(), Stay> {
-        let Some(opt) = options::find(word) else {
-            self.keep(Side::Rest, word);
+    fn next_argument(&mut self) -> Option<Argument<'a>> {
+        let argument = Argument::read(self.family, self.rest)?;
+        self.rest = self.rest.get(argument.words.len()..).unwrap_or_default();
+        Some(argument)
+    }
+
+    fn option(&mut self, argument: &Argument<'a>) -> Result<(), Stay> {
+        let Some(opt) = argument.opt else {
+            self.keep_all(Side::Rest, argument);
             return Ok(());
         };
-        let joined = word.len() > opt.name.len();
-        let value = match opt.value {
-            Value::No => None,
-            Value::Next | Value::NextRest => self.rest.next().map(Vec::as_slice),
-            Value::Must => match self.rest.next() {
-                Some(value) => Some(value.as_slice()),
-                None => return Err(Stay(Reason::ValueMissing, word.to_vec())),
-            },
-        };
+        let stay = |reason| Err(Stay(reason, argument.words.join(&b' ')));
+        if opt.value == Value::Must && argument.value.is_none() {
+            return stay(Reason::ValueMissing);
+        }
+        let value = argument.value.unwrap_or_default();
+        let mut side = Side::Rest;
         match opt.does {
-            Does::Keep(side) if opt.value == Value::NextRest => {
-                self.keep(side, word);
-                value.into_iter().for_each(|value| self.keep(Side::Rest, value));
-            }
-            Does::Keep(side) => self.keep_with(side, word, value),
-            Does::Local(reason) => return Err(Stay(reason, word.to_vec())),
-            Does::Modules(family) if family == self.family => return Err(Stay(Reason::Modules, word.to_vec())),
-            Does::Modules(_) => self.keep_hidden(Side::Local, word),
-            Does::HideFromPreprocessor => self.keep_hidden(Side::Rest, word),
-            Does::Assemble => self.assemble = true,
-            Does::Compile => self.compile = true,
-            Does::Output => {
-                match if joined { word.get(2..) } else { value } {
-                    // The compiler fails; without the name it would succeed.
-                    None | Some(b"") => return Err(Stay(Reason::ValueMissing, word.to_vec())),
-                    Some(b"-") => return Err(Stay(Reason::Output, word.to_vec())),
-                    name => self.output = name,
+            Does::Keep(first) if opt.value == Value::NextRest => {
+                for (word, side) in argument.words.iter().zip([first, Side::Rest]) {
+                    self.keep(side, word);
                 }
+                return Ok(());
             }
-            Does::Language => self.language_option(word, value, joined)?,
-            Does::Native => self.words.push(Word { native: true, ..Word::new(Side::Rest, word) }),
+            Does::Keep(kept) => side = kept,
+            Does::Local(reason) => return stay(reason),
+            Does::HideFromPreprocessor => {
+                self.keep_all(Side::Rest, argument);
+                self.hide_from(self.words.len() - argument.words.len());
+                return Ok(());
+            }
+            Does::Assemble => {
+                self.assemble = true;
+                return Ok(());
+            }
+            Does::Compile => {
+                self.compile = true;
+                return Ok(());
+            }
+            Does::Output => {
+                return match argument.value {
+                    // The compiler fails; without the name it would succeed.
+                    None | Some(b"") => stay(Reason::ValueMissing),
+                    Some(b"-") => stay(Reason::Output),
+                    name => {
+                        self.output = name;
+                        Ok(())
+                    }
+                };
+            }
+            // The compiler takes it for the sources behind it only.
+            Does::Language if !self.inputs.is_empty() => return stay(Reason::LanguageBehindInput),
+            Does::Language => match language::named(value) {
+                Some(language) => self.language = Some(language),
+                None => return stay(Reason::Language),
+            },
+            Does::ObjC(language) if self.family == Family::Clang => {
+                self.objective = Some(language);
+                side = Side::Local;
+            }
+            Does::Native => {
+                self.words
+                    .extend(argument.words.iter().map(|word| Word { native: true, ..Word::new(Side::Rest, word) }));
+                return Ok(());
+            }
             Does::DepWanted(by_driver) => {
                 self.dep_wanted = true;
                 self.dep_wanted_by_driver |= by_driver;
-                self.keep(Side::Local, word);
+                side = Side::Local;
             }
             Does::DepFile => {
                 self.dep_named = true;
-                self.keep_with(Side::Local, word, value);
+                side = Side::Local;
             }
             Does::DepTarget => {
                 self.dep_target = true;
-                self.keep_with(Side::Local, word, value);
+                side = Side::Local;
             }
-            Does::DepTargetToCpp => {
-                self.dep_target_to_cpp = true;
-                self.keep(Side::Local, word);
+            Does::Path if value.starts_with(b"-O") => return stay(Reason::ValueMissing),
+            Does::Path => side = Side::Local,
+            Does::Include | Does::IncludePch | Does::Macros => return self.include_option(opt.does, argument),
+            Does::Preprocessor => return self.preprocessor_option(argument),
+            Does::Assembler => return self.assembler_option(argument),
+            Does::OwnAssembler(own) => self.own_assembler = Some(own),
+            // Where clang assembles by itself, a compile runs no other program, and no library is looked for.
+            Does::Prefix if self.family == Family::Clang => {
+                self.prefix = Some(argument.words.join(&b' '));
+                side = Side::Local;
             }
-            Does::Path => self.path_option(word, value)?,
-            Does::Include | Does::IncludePch | Does::Macros => self.include_option(opt.does, word, value)?,
-            Does::Assembler => match self.assembler.judge(word, self.folder, self.files, &mut self.extra_files) {
-                Some(rewritten) => self.words.push(Word::new(Side::Remote, &rewritten)),
-                None => return Err(Stay(Reason::Assembler, word.to_vec())),
-            },
-            Does::SplitDwarf(on) => {
-                self.split_dwarf = on;
-                self.keep(Side::Rest, word);
+            Does::Prefix => return stay(Reason::ProgramPath),
+            Does::SplitDwarf(on) => self.split_dwarf = on,
+            Does::Caret(shown) => self.caret = Some(shown),
+            Does::Color => self.color_chosen = true,
+            Does::ColorAuto => {
+                self.color_chosen = false;
+                return Ok(());
             }
-            Does::Caret(shown) => {
-                self.caret = Some(shown);
-                self.keep(Side::Rest, word);
-            }
-            Does::Color => {
-                self.color_chosen = true;
-                self.keep(Side::Rest, word);
-            }
-            Does::ColorAuto => self.color_chosen = false,
             Does::InputCharset => {
                 self.input_charset = true;
-                self.keep(Side::Local, word);
+                side = Side::Local;
             }
-            Does::CompilationDir => self.compilation_dir(word, opt.name.len()),
-            Does::ExtraList if self.files.names_sources(word.get(opt.name.len()..).unwrap_or_default()) => {
-                return Err(Stay(Reason::SourceName, word.to_vec()));
+            Does::ExecCharset if !is_utf_8(value) => return stay(Reason::Charset),
+            Does::CompilationDir => {
+                self.compilation_dir(argument);
+                return Ok(());
             }
-            Does::ExtraFile | Does::ExtraList => self.extra_file_option(word, opt.name.len())?,
-            Does::Xclang => self.xclang(word)?,
-            Does::Target => {
-                self.target_given = true;
-                self.keep_with(Side::Rest, word, value);
+            Does::ExtraList if self.names_sources(value) => return stay(Reason::SourceList),
+            Does::ExtraFile | Does::ExtraList => return self.extra_file_option(argument, value, None),
+            Does::Profile if self.family == Family::Clang => {
+                let default = [value, b"/default.profdata"].concat();
+                let is_directory = self.files.kind(value) == FileKind::Folder;
+                return self.extra_file_option(argument, value, is_directory.then_some(default.as_slice()));
             }
-            Does::UnusedMacros(on) => {
-                self.unused_macros = on;
-                self.keep(Side::Rest, word);
-            }
-            Does::Pedantic => {
-                self.pedantic = true;
-                self.keep(Side::Rest, word);
-            }
-            Does::EmitLlvm => {
-                self.emit_llvm = true;
-                self.keep(Side::Rest, word);
-            }
-            Does::HandOn(side) => self.hand_on(side, word)?,
-            Does::HandOnToAssembler => {
-                if self.rest.as_slice().first().is_some_and(|value| assembler::writes_file(value)) {
-                    return Err(Stay(Reason::Assembler, word.to_vec()));
-                }
-                self.hand_on(Side::Rest, word)?;
-            }
+            Does::Profile => return stay(Reason::RemoteInput),
+            Does::Specs if self.family == Family::Gcc => return self.specs_option(argument, value),
+            Does::CommandLine if self.family == Family::Clang => return stay(Reason::CommandLine),
+            Does::ObjC(_) | Does::ExecCharset | Does::Specs | Does::CommandLine => {}
+            Does::Xclang => return self.xclang(argument),
+            Does::Target => self.target_given = true,
+            Does::Warning => self.warnings.option(self.family, &argument.short),
+            Does::Ranges => self.shows_ranges = true,
+            Does::EmitLlvm => self.emit_llvm = true,
         }
-        Ok(())
-    }
-
-    fn hand_on(&mut self, side: Side, word: &[u8]) -> Result<(), Stay> {
-        match self.rest.next() {
-            Some(value) if value.starts_with(b"-") => self.keep_with(side, word, Some(value)),
-            Some(_) => return Err(Stay(Reason::LinkOption, word.to_vec())),
-            None => return Err(Stay(Reason::ValueMissing, word.to_vec())),
-        }
+        self.keep_all(side, argument);
         Ok(())
     }
 
@@ -255,38 +303,18 @@ impl<'a> Scan<'a> {
         self.words.push(Word::new(side, word));
     }
 
-    fn keep_hidden(&mut self, side: Side, word: &[u8]) {
-        self.words.push(Word { hidden: true, ..Word::new(side, word) });
+    fn keep_all(&mut self, side: Side, argument: &Argument<'_>) {
+        self.words.extend(argument.words.iter().map(|word| Word::new(side, word)));
     }
 
-    fn keep_with(&mut self, side: Side, word: &[u8], value: Option<&[u8]>) {
+    fn keep_with(&mut self, side: Side, word: &[u8], value: &[u8]) {
         self.keep(side, word);
-        if let Some(value) = value {
-            self.keep(side, value);
-        }
+        self.keep(side, value);
     }
 
-    /// `-x` decides over the suffix (Improve 14). Of the joined form 1.4 takes no notice; it is only used where no suffix tells.
-    fn language_option(&mut self, word: &[u8], value: Option<&[u8]>, joined: bool) -> Result<(), Stay> {
-        let name = if joined { word.get(2..).unwrap_or_default() } else { value.unwrap_or_default() };
-        let Some(language) = language::named(name) else {
-            return Err(Stay(Reason::Language, name.to_vec()));
-        };
-        if joined {
-            self.joined_language = Some(language);
-        } else {
-            self.language = Some(language);
-        }
-        self.keep_with(Side::Rest, word, value);
-        Ok(())
-    }
-
-    fn path_option(&mut self, word: &[u8], value: Option<&[u8]>) -> Result<(), Stay> {
-        if value.is_some_and(|value| value.starts_with(b"-O")) {
-            return Err(Stay(Reason::ValueMissing, word.to_vec()));
-        }
-        self.keep_with(Side::Local, word, value);
-        Ok(())
+    /// The words from there on are not for the preprocessor.
+    fn hide_from(&mut self, start: usize) {
+        self.words.iter_mut().skip(start).for_each(|word| word.hidden = true);
     }
 
     /// Whether something is there, but no regular file.
@@ -295,27 +323,98 @@ impl<'a> Scan<'a> {
     }
 
     /// The server has no precompiled header, so the preprocessor must not use one either: headers are included as text (C.6).
-    fn include_option(&mut self, does: Does, word: &[u8], value: Option<&[u8]>) -> Result<(), Stay> {
-        let before = self.words.len();
-        self.path_option(word, value)?;
-        let Some(file) = value else { return Ok(()) };
+    fn include_option(&mut self, does: Does, argument: &Argument<'a>) -> Result<(), Stay> {
+        let file = argument.value.unwrap_or_default();
+        let stay = |reason| Err(Stay(reason, argument.words.join(&b' ')));
+        if file.starts_with(b"-O") {
+            return stay(Reason::ValueMissing);
+        }
         if self.files.kind(file) == FileKind::Other {
-            return Err(Stay(Reason::ReadOnce, file.to_vec()));
+            return stay(Reason::ReadOnce);
         }
         let hidden = match does {
-            Does::Macros => false,
+            Does::Macros => {
+                self.macros = true;
+                false
+            }
             Does::IncludePch => self.files.readable(file),
             _ => !self.files.readable(file) && self.files.readable(&[file, b".gch"].concat()),
         };
-        self.words.iter_mut().skip(before).for_each(|word| word.hidden = hidden);
+        let before = self.words.len();
+        self.keep_all(Side::Local, argument);
+        if hidden {
+            self.hide_from(before);
+        }
         Ok(())
     }
 
-    fn extra_file_option(&mut self, word: &[u8], name_len: usize) -> Result<(), Stay> {
-        let (name, file) = word.split_at(name_len.min(word.len()));
-        let whole = self.extra_file(file).ok_or_else(|| Stay(Reason::FileMissing, word.to_vec()))?;
-        self.keep(Side::Rest, &[name, &whole].concat());
+    fn preprocessor_option(&mut self, argument: &Argument<'a>) -> Result<(), Stay> {
+        let value = argument.value.unwrap_or_default();
+        let is_list = argument.short.starts_with(b"-Wp,");
+        let elements: Vec<&[u8]> = if is_list { value.split(|&b| b == b',').collect() } else { vec![value] };
+        let Some(sides) = self.preprocessor.sides(self.family, &elements, self.files) else {
+            return Err(Stay(Reason::Preprocessor, argument.words.join(&b' ')));
+        };
+        if let Some(side) = sides.first().filter(|first| sides.iter().all(|side| side == *first)) {
+            self.keep_all(*side, argument);
+            return Ok(());
+        }
+        for side in [Side::Local, Side::Cpp, Side::Rest] {
+            let own = elements.iter().zip(&sides).filter(|(_, of)| **of == side).map(|(element, _)| *element);
+            let parts: Vec<&[u8]> = std::iter::once(&b"-Wp"[..]).chain(own).collect();
+            if parts.len() > 1 {
+                self.keep(side, &parts.join(&b','));
+            }
+        }
         Ok(())
+    }
+
+    fn assembler_option(&mut self, argument: &Argument<'a>) -> Result<(), Stay> {
+        let value = argument.value.unwrap_or_default();
+        let is_list = argument.short.starts_with(b"-Wa,");
+        let elements: Vec<&[u8]> = if is_list { value.split(|&b| b == b',').collect() } else { vec![value] };
+        let Some(elements) = self.assembler.judge(&elements, self.folder, self.files, &mut self.extra_files) else {
+            return Err(Stay(Reason::Assembler, argument.words.join(&b' ')));
+        };
+        let side = if is_list { Side::Remote } else { Side::Rest };
+        for word in argument.with_value(&elements.join(&b',')) {
+            self.keep(side, &word);
+        }
+        Ok(())
+    }
+
+    fn names_sources(&self, list: &[u8]) -> bool {
+        let is_there = self.files.kind(list) == FileKind::Regular && self.files.readable(list);
+        is_there && self.files.text(list).is_none_or(|text| contents::names_sources(&text))
+    }
+
+    /// `file`, which is the option's value or stands for it, travels in the environment.
+    fn extra_file_option(&mut self, argument: &Argument<'a>, value: &[u8], file: Option<&[u8]>) -> Result<(), Stay> {
+        if self.extra_file(file.unwrap_or(value)).is_none() {
+            return Err(Stay(Reason::FileMissing, argument.words.join(&b' ')));
+        }
+        for word in argument.with_value(&paths::absolute(self.folder, value)) {
+            self.keep(Side::Rest, &word);
+        }
+        Ok(())
+    }
+
+    /// gcc looks for it among its own files first.
+    fn specs_option(&mut self, argument: &Argument<'a>, value: &[u8]) -> Result<(), Stay> {
+        let file = self.files.own_file(value).unwrap_or_else(|| value.to_vec());
+        let stay = |reason| Err(Stay(reason, argument.words.join(&b' ')));
+        match self.files.text(&file) {
+            None => stay(Reason::FileMissing),
+            Some(text) if !contents::specs_can_be_sent(&text) => stay(Reason::Specs),
+            Some(_) => {
+                let Some(whole) = self.extra_file(&file) else { return stay(Reason::FileMissing) };
+                for (word, sent) in argument.words.iter().zip(argument.with_value(&whole)) {
+                    self.keep(Side::Local, word);
+                    self.keep(Side::Remote, &sent);
+                }
+                Ok(())
+            }
+        }
     }
 
     fn extra_file(&mut self, file: &[u8]) -> Option<Vec<u8>> {
@@ -330,194 +429,17 @@ impl<'a> Scan<'a> {
     }
 
     /// Servers name the current folder by `-Xclang`, which wins over the driver's own options: so must the user's.
-    fn compilation_dir(&mut self, word: &[u8], name_len: usize) {
-        self.keep(Side::Rest, word);
+    fn compilation_dir(&mut self, argument: &Argument<'a>) {
+        self.keep_all(Side::Rest, argument);
         if self.family == Family::Clang {
-            let dir = word.get(name_len..).unwrap_or_default();
-            for text in [b"-Xclang", &b"-fdebug-compilation-dir"[..], b"-Xclang", dir] {
-                self.keep(Side::Remote, text);
+            for text in [&b"-fdebug-compilation-dir"[..], argument.value.unwrap_or_default()] {
+                self.keep_with(Side::Remote, b"-Xclang", text);
             }
-        }
-    }
-
-    fn xclang(&mut self, word: &'a [u8]) -> Result<(), Stay> {
-        let Some(value) = self.rest.next().map(Vec::as_slice) else {
-            self.keep(Side::Malformed, word);
-            return Ok(());
-        };
-        match value {
-            b"-building-pch-with-obj" | b"-emit-pch" => Err(Stay(Reason::Modules, value.to_vec())),
-            b"-load" => {
-                let Some(file) = self.xclang_value() else {
-                    self.keep_with(Side::Malformed, word, Some(value));
-                    return Ok(());
-                };
-                let whole = self.extra_file(file).ok_or_else(|| Stay(Reason::FileMissing, file.to_vec()))?;
-                self.keep_with(Side::Rest, word, Some(value));
-                self.keep_with(Side::Rest, word, Some(&whole));
-                Ok(())
-            }
-            // CMake's way to use a precompiled header: the header behind it is included as text, as for `-include-pch`.
-            b"-include" | b"-include-pch" => {
-                let hidden = value == b"-include-pch";
-                let before = self.words.len();
-                self.keep_with(Side::Local, word, Some(value));
-                if let Some(file) = self.xclang_value() {
-                    self.keep_with(Side::Local, word, Some(file));
-                }
-                self.words.iter_mut().skip(before).for_each(|word| word.hidden = hidden);
-                Ok(())
-            }
-            _ => match options::find(value).filter(|_| value.starts_with(b"-f")).map(|opt| opt.does) {
-                // What the driver must not be told elsewhere, the compiler behind it must not either; other words may mean
-                // something else to it.
-                Some(Does::Local(reason)) => Err(Stay(reason, value.to_vec())),
-                Some(Does::Modules(Family::Clang)) => Err(Stay(Reason::Modules, value.to_vec())),
-                _ => {
-                    self.keep_with(Side::Rest, word, Some(value));
-                    Ok(())
-                }
-            },
-        }
-    }
-
-    /// The value of an option handed on by `-Xclang`, if it is handed on too.
-    fn xclang_value(&mut self) -> Option<&'a [u8]> {
-        let [first, second, ..] = self.rest.as_slice() else {
-            if self.rest.as_slice().first().is_some_and(|word| word == b"-Xclang") {
-                self.rest.next();
-            }
-            return None;
-        };
-        if first != b"-Xclang" {
-            return None;
-        }
-        self.rest.next();
-        self.rest.next();
-        Some(second)
-    }
-
-    fn conclude(&mut self, settings: &Settings) -> Result<RemoteJob, Stay> {
-        if !self.compile && !self.assemble {
-            return Err(Reason::NoCompile.into());
-        }
-        let input = match *self.inputs.as_slice() {
-            [input] => input,
-            // 1.4 goes on if there is an output name; the preprocessor then says that there is no input.
-            [] if self.output.is_some() => b"",
-            [] => return Err(Reason::NoOutput.into()),
-            [_, second, ..] => return Err(Stay(Reason::TwoInputs, second.to_vec())),
-        };
-        if is_probe(paths::base_name(input)) {
-            return Err(Stay(Reason::Probe, input.to_vec()));
-        }
-        if !input.is_empty() && self.is_special(input) {
-            return Err(Stay(Reason::ReadOnce, input.to_vec()));
-        }
-        let language = self.input_language(input)?;
-        let output = self.output_name(input)?;
-        let preprocessed = matches!(paths::suffix(input), Some(b"i" | b"ii"));
-        if preprocessed && self.input_charset {
-            // No preprocessor runs that would convert it.
-            return Err(Stay(Reason::Charset, input.to_vec()));
-        }
-        if self.dep_target_to_cpp && !self.dep_wanted {
-            return Err(Reason::DependencyTargetOnly.into());
-        }
-        if self.emit_llvm && self.output.is_none() {
-            return Err(Reason::SideFile.into());
-        }
-        let split_dwarf = self.split_dwarf && self.compile && !self.assemble;
-        if split_dwarf && paths::suffix(&output).is_none() {
-            return Err(Reason::SplitDwarfName.into());
-        }
-        self.add_dependency_words(&output);
-        if settings.color && !self.color_chosen {
-            let flag: &[u8] =
-                if self.family == Family::Clang { b"-fcolor-diagnostics" } else { b"-fdiagnostics-color" };
-            self.keep(Side::Rest, flag);
-        }
-        self.keep(Side::Remote, if self.assemble { b"-S" } else { b"-c" });
-        Ok(RemoteJob {
-            family: self.family,
-            language,
-            mode: if preprocessed { Mode::Verbatim } else { self.mode(settings) },
-            words: std::mem::take(&mut self.words),
-            input: input.to_vec(),
-            output,
-            output_given: self.output.is_some(),
-            split_dwarf,
-            extra_files: std::mem::take(&mut self.extra_files),
-            messages: match self.family {
-                Family::Gcc if settings.caret_redo_off => Messages::Taken,
-                Family::Gcc if self.caret != Some(false) => Messages::Redone,
-                _ => Messages::TakenUnlessExpanded,
-            },
-            target_wanted: self.family == Family::Clang && !self.target_given,
-        })
-    }
-
-    fn input_language(&self, input: &[u8]) -> Result<Language, Stay> {
-        if let Some(language) = self.language {
-            return Ok(language);
-        }
-        let no_input = input.is_empty().then_some(self.driver_language);
-        let by_suffix = language::of_suffix(input, self.driver_language).or(no_input);
-        by_suffix.or(self.joined_language).ok_or_else(|| Stay(Reason::Suffix, input.to_vec()))
-    }
-
-    fn output_name(&self, input: &[u8]) -> Result<Vec<u8>, Stay> {
-        let output = match self.output {
-            Some(output) => output.to_vec(),
-            None => {
-                let base = paths::without_suffix(paths::base_name(input));
-                [base, if self.assemble { b".s" } else { b".o" }].concat()
-            }
-        };
-        if output.ends_with(b"/") || self.is_special(&output) {
-            return Err(Stay(Reason::Output, output));
-        }
-        Ok(output)
-    }
-
-    /// The preprocessor's run has no `-o`, so it must be told the names that the driver would have derived (Improve 15, 16).
-    fn add_dependency_words(&mut self, output: &[u8]) {
-        if !self.dep_wanted {
-            return;
-        }
-        if !self.dep_named {
-            let file = [paths::without_suffix(output), b".d"].concat();
-            self.keep_with(Side::Local, b"-MF", Some(&file));
-        }
-        if self.dep_wanted_by_driver && !self.dep_target && self.output.is_some() {
-            self.keep_with(Side::Local, b"-MQ", Some(output));
-        }
-    }
-
-    fn mode(&self, settings: &Settings) -> Mode {
-        let wanted = match self.family {
-            Family::Gcc => settings.remote_cpp,
-            Family::Clang => settings.remote_cpp.or(settings.clang_remote_cpp),
-        };
-        let in_the_way = self.unused_macros || settings.fixed_date || (self.pedantic && self.family == Family::Gcc);
-        match self.family {
-            _ if in_the_way || wanted == Some(false) => Mode::Full,
-            Family::Gcc => Mode::Directives,
-            Family::Clang => Mode::Includes,
         }
     }
 }
 
-/// Test programs of configure and CMake: small, many, and asked for one after the other.
-fn is_probe(base: &[u8]) -> bool {
-    const PROBES: [&str; 7] = [
-        "conftest.",
-        "tmp.conftest.",
-        "CheckIncludeFile.",
-        "CheckFunctionExists.",
-        "CheckSymbolExists.",
-        "CheckTypeSize.",
-        "CheckPrototypeDefinition.",
-    ];
-    PROBES.iter().any(|probe| base.starts_with(probe.as_bytes()))
+/// As any conversion knows it.
+fn is_utf_8(charset: &[u8]) -> bool {
+    charset.eq_ignore_ascii_case(b"utf-8") || charset.eq_ignore_ascii_case(b"utf8")
 }

@@ -1,30 +1,35 @@
 //! Which language a command line compiles.
 
-use super::options::{self, Does, Value};
-use super::{Invocation, paths};
+use super::options::Does;
+use super::spelling::Argument;
+use super::{Family, Invocation, paths};
 use crate::job::Language;
 
 /// The language of a command line, whether it can go or not: by `-x`, by the first input's suffix, by the driver's name. It
 /// decides between `ICECC_CC` and `ICECC_CXX` (`spec/client.md` A.3).
 pub fn language(invocation: &Invocation<'_>) -> Language {
-    let mut found = None;
-    let mut words = invocation.words.iter();
-    while let Some(word) = words.next() {
-        let known = options::find(word);
-        let value = match known {
-            Some(opt) if opt.value != Value::No && word.len() == opt.name.len() => words.next(),
-            _ => None,
-        };
-        if known.is_some_and(|opt| opt.does == Does::Language) {
-            let joined = word.get(2..).filter(|name| !name.is_empty());
-            if let Some(named) = joined.or(value.map(Vec::as_slice)).and_then(named) {
-                return named;
+    let mut by_suffix = None;
+    let mut by_name = None;
+    let mut words = invocation.words;
+    while let [word, rest @ ..] = words {
+        let here = words;
+        words = rest;
+        if !word.starts_with(b"-") {
+            by_suffix = by_suffix.or_else(|| of_suffix(word, invocation.driver.language));
+        } else if let Some(argument) = Argument::read(invocation.driver.family, here) {
+            words = rest.get(argument.words.len() - 1..).unwrap_or_default();
+            match argument.opt.map(|opt| opt.does) {
+                Some(Does::Language) => {
+                    if let Some(named) = argument.value.and_then(named) {
+                        return named;
+                    }
+                }
+                Some(Does::ObjC(language)) if invocation.driver.family == Family::Clang => by_name = Some(language),
+                _ => {}
             }
-        } else if !word.starts_with(b"-") && found.is_none() {
-            found = of_suffix(word, invocation.driver.language);
         }
     }
-    found.unwrap_or(invocation.driver.language)
+    by_name.or(by_suffix).unwrap_or(invocation.driver.language)
 }
 
 pub(super) fn named(name: &[u8]) -> Option<Language> {

@@ -1,22 +1,26 @@
 //! A compiler command line, understood: can it be compiled elsewhere, and with which words on which side?
 //!
-//! [`options`] is the one table of options, [`classify`](mod@classify) what they mean together, [`RemoteJob`] the answer for a job that can go.
+//! [`spelling`] reads an argument, [`options`] is the one table of options, [`classify`](mod@classify) what they mean together, [`RemoteJob`] the answer for a job that can go.
 //! Files are asked about through [`Files`]; nothing here opens one. `spec/client.md` A.4 and C.
 
 mod assembler;
 pub mod classify;
+mod contents;
 mod job;
 mod language;
 mod options;
 pub mod paths;
+mod preprocessor;
 mod reason;
 pub mod response;
+mod spelling;
 #[cfg(test)]
 mod tests;
+mod warnings;
 
 use crate::job::Language;
 
-pub use classify::{Settings, Verdict, classify};
+pub use classify::{Settings, Verdict, classify, classify_wrapped};
 pub use job::{Messages, Mode, RemoteJob, Word, Writing};
 pub use language::language;
 pub use reason::Reason;
@@ -102,6 +106,8 @@ pub trait Files {
     fn kind(&self, path: &[u8]) -> FileKind;
     /// Whether `path` can be read.
     fn readable(&self, path: &[u8]) -> bool;
-    /// Whether the list at `path`, of what a sanitizer leaves alone, has entries for source files.
-    fn names_sources(&self, path: &[u8]) -> bool;
+    /// What stands in the file at `path`; nothing if it is too long to be looked through.
+    fn text(&self, path: &[u8]) -> Option<Vec<u8>>;
+    /// Where the compiler finds a file of its own that is called `name`.
+    fn own_file(&self, name: &[u8]) -> Option<Vec<u8>>;
 }

@@ -19,22 +19,36 @@ pub enum Reason {
     Report,
     /// A file beside the object would be lost.
     SideFile,
-    /// A file named by an option would be missing on the compile server.
+    /// Names of files beside the object, which a compile server makes up itself.
+    SideFileName,
+    /// Nothing is compiled into an object.
+    NoObject,
+    /// A file that an option makes the compiler read would be missing on the compile server.
     RemoteInput,
-    /// Names of source files are put into the object, which a compile server knows as its standard input.
+    /// Names or text of source files are put into the object, which a compile server knows as its standard input.
     SourceName,
     /// A file named by an option is missing here.
     FileMissing,
     /// Other programs are to be used.
     ProgramPath,
-    /// Options of the linker.
-    LinkOption,
+    /// The preprocessor alone is told something that may change what it writes.
+    Preprocessor,
+    /// Specs that do more than add options.
+    Specs,
+    /// The command line is put into the object, and a compile server's is another one.
+    CommandLine,
+    /// A list for an instrumentation names source files, which a compile server knows as its standard input.
+    SourceList,
+    /// Relative names are taken from another directory.
+    WorkingDirectory,
     /// `--`: what follows may be anything.
     Separator,
     /// Conversions that an environment lacks.
     Charset,
     /// `-x` with a language that is not sent, or without one.
     Language,
+    /// `-x` behind the input, for which it does not count.
+    LanguageBehindInput,
     /// The suffix names a language that is not sent, or none.
     Suffix,
     /// More than one input.
@@ -80,16 +94,23 @@ impl Reason {
             Self::NoCompile => "neither -c nor -S argument, building locally",
             Self::DependenciesOnly => "only dependencies are wanted, building locally",
             Self::DependencyTargetOnly => "dependency target without dependency file, building locally",
-            Self::Report => "argument makes the compiler report, building locally",
+            Self::Report => "argument makes the compiler write a report or dump, building locally",
             Self::SideFile => "argument makes a file beside the object, building locally",
-            Self::RemoteInput => "argument names a file that the remote lacks, building locally",
-            Self::SourceName => "argument puts names of source files into the object, building locally",
+            Self::SideFileName => "argument names files beside the object, building locally",
+            Self::NoObject => "argument makes no object, building locally",
+            Self::RemoteInput => "argument makes the compiler read a file that the remote lacks, building locally",
+            Self::SourceName => "argument puts names or text of source files into the object, building locally",
             Self::FileMissing => "file for argument missing, building locally",
-            Self::ProgramPath => "argument names other programs, building locally",
-            Self::LinkOption => "argument is for the linker, building locally",
+            Self::ProgramPath => "argument may make the compiler run other programs, building locally",
+            Self::Preprocessor => "argument may change what the preprocessor writes, building locally",
+            Self::Specs => "specs do more than add options, building locally",
+            Self::CommandLine => "argument puts the command line into the object, building locally",
+            Self::SourceList => "argument names a list of source files, building locally",
+            Self::WorkingDirectory => "argument changes the working directory, building locally",
             Self::Separator => "argument --, building locally",
             Self::Charset => "argument names a character set, building locally",
             Self::Language => "language of -x is not sent, building locally",
+            Self::LanguageBehindInput => "language of -x stands behind the input, building locally",
             Self::Suffix => "suffix of the input is not sent, building locally",
             Self::TwoInputs => "found another non option on command line. Two input files, building locally",
             Self::StandardInput => "source comes from standard input, building locally",

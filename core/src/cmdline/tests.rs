@@ -20,8 +20,12 @@ impl Files for Fake {
         true
     }
 
-    fn names_sources(&self, path: &[u8]) -> bool {
-        path == b"sources"
+    fn text(&self, path: &[u8]) -> Option<Vec<u8>> {
+        Some(if path == b"sources" { b"src:a.c".to_vec() } else { Vec::new() })
+    }
+
+    fn own_file(&self, name: &[u8]) -> Option<Vec<u8>> {
+        (name == b"nano.specs").then(|| b"/usr/lib/nano.specs".to_vec())
     }
 }
 
@@ -53,14 +57,14 @@ fn what_can_be_read_once_is_left_to_the_compiler() {
     for words in ["-imacros m.h", "-include /dev/null", "-include lib"] {
         assert_eq!(reason(&format!("gcc -c a.c {words}")), None, "{words}");
     }
-    for words in ["-Wa,-I,lib", "-fplugin=lib", "-fplugin="] {
+    for words in ["-Wa,lib", "-fplugin=lib", "-fplugin="] {
         assert!(reason(&format!("gcc -c a.c {words}")).is_some(), "{words}");
     }
 }
 
 #[test]
 fn a_sanitizers_list_travels_unless_it_names_sources() {
-    assert_eq!(reason("clang -c a.c -fsanitize-blacklist=sources"), Some(Reason::SourceName));
+    assert_eq!(reason("clang -c a.c -fsanitize-blacklist=sources"), Some(Reason::SourceList));
     assert_eq!(job("clang -c a.c -fsanitize-blacklist=functions").extra_files, [b"/w/functions".to_vec()]);
 }
 
@@ -157,4 +161,107 @@ fn how_an_output_is_written() {
     }
     assert_eq!(job("gcc -g -gsplit-dwarf -c a.c").dwo_writing(), Writing::Anew);
     assert_eq!(job("clang -g -gsplit-dwarf -c a.c").dwo_writing(), Writing::Into);
+}
+
+#[test]
+fn a_wrapper_gives_the_preprocessor_its_own_arguments() {
+    let words: Vec<Vec<u8>> = ["-include", "a.h", "-DX", "-c", "a.c", "-specs", "nano.specs"]
+        .iter()
+        .map(|word| word.as_bytes().to_vec())
+        .collect();
+    let driver = Driver::from_name(b"gcc").unwrap();
+    let invocation = Invocation { driver, words: &words, folder: b"/w" };
+    let Verdict::Remote(job) = classify_wrapped(&invocation, &(2..5), &Settings::default(), &Fake) else { panic!() };
+    let here = job.preprocessor_words(Mode::Full);
+    assert_eq!(here, [&b"-DX"[..], b"-E", b"a.c"]);
+    let sent: Vec<String> = job.remote_words(Mode::Directives).iter().map(|(_, text)| text.to_string()).collect();
+    assert_eq!(sent, ["-DX", "-specs", "/usr/lib/nano.specs", "-c", "-fdirectives-only"]);
+}
+
+#[test]
+fn values_count_wherever_they_stand() {
+    for line in ["gcc -c a.c -oz.o", "gcc -c a.c --output=z.o", "clang --compile a.c --output z.o"] {
+        assert_eq!((job(line).output, job(line).output_given), (b"z.o".to_vec(), true), "{line}");
+    }
+    let words = |line: &str| job(line).preprocessor_words(Mode::Full).join(&b' ');
+    assert_eq!(words("gcc -c a.c -o k/a.o -MD -MFx.d -MTt"), b"-MD -MFx.d -MTt -E a.c");
+    assert_eq!(words("clang -c a.c -o k/a.o -Wp,-MMD,x.d"), b"-Wp,-MMD,x.d -MQ k/a.o -E a.c");
+    assert_eq!(words("gcc -c a.c -o k/a.o -Wp,-MMD,x.d"), b"-Wp,-MMD,x.d -E a.c");
+    assert_eq!(words("gcc -c a.c -o k/a.o --write-dep"), b"--write-dep -MF k/a.d -MQ k/a.o -E a.c");
+}
+
+#[test]
+fn the_preprocessors_own_options_go_where_the_drivers_would() {
+    let job = job("gcc -c a.c -Wp,-include,b.h,-DX,-Wundef");
+    assert_eq!(job.preprocessor_words(Mode::Full).join(&b' '), b"-Wp,-include,b.h -Wp,-DX -Wp,-Wundef -E a.c");
+    let sent = |mode| job.remote_words(mode).iter().map(|(_, text)| text.to_string()).collect::<Vec<_>>();
+    assert_eq!(sent(Mode::Full), ["-Wp,-Wundef", "-c"]);
+    assert_eq!(sent(Mode::Directives), ["-Wp,-DX", "-Wp,-Wundef", "-c", "-fdirectives-only"]);
+}
+
+#[test]
+fn expanded_text_where_macros_matter() {
+    let mode = |line: &str| job(line).mode;
+    for words in ["-imacros m.h", "--imacros=m.h", "-imacrosm.h", "-Wp,-imacros,m.h", "-Xclang -imacros -Xclang m.h"] {
+        assert_eq!(mode(&format!("clang -c a.c {words}")), Mode::Full, "{words}");
+    }
+    assert_eq!(mode("clang -c a.c -include m.h"), Mode::Includes);
+    assert_eq!(mode("clang -c a.c -Weverything"), Mode::Full);
+    assert_eq!(mode("clang -c a.c -Wp,-Wunused-macros"), Mode::Full);
+}
+
+#[test]
+fn messages_about_places_in_the_text_are_asked_for_here() {
+    for words in
+        ["-fdiagnostics-parseable-fixits", "-fdiagnostics-format=vi", "-Xclang -fdiagnostics-print-source-range-info"]
+    {
+        assert_eq!(job(&format!("clang -c a.c {words}")).messages, Messages::Redone, "{words}");
+    }
+}
+
+#[test]
+fn where_clang_assembles_itself_other_programs_do_not_matter() {
+    for words in ["-Bk", "-B k -S -fno-integrated-as", "--prefix=k --target=x86_64-linux-gnu -fintegrated-as"] {
+        assert_eq!(reason(&format!("clang -c a.c {words}")), None, "{words}");
+    }
+    for words in ["-Bk -no-integrated-as", "-Bk -target m68k-linux-gnu"] {
+        assert_eq!(reason(&format!("clang -c a.c {words}")), Some(Reason::ProgramPath), "{words}");
+    }
+    assert_eq!(reason("gcc -c a.c --prefix=k"), Some(Reason::ProgramPath));
+}
+
+#[test]
+fn each_verdict_names_the_argument_that_decided() {
+    for (line, expected, named) in [
+        ("gcc -c a.c --output=-", Reason::Output, "--output=-"),
+        ("gcc --user-dependencies a.c -c", Reason::DependenciesOnly, "--user-dependencies"),
+        ("clang -MJ x -c a.c", Reason::SideFile, "-MJ x"),
+        ("gcc -c a.c -Xpreprocessor -P", Reason::Preprocessor, "-Xpreprocessor -P"),
+        ("gcc -c a.c -Wp,-MT,t", Reason::DependencyTargetOnly, "t"),
+        ("gcc -c a.c -Wa,-g", Reason::Assembler, "-Wa,-g"),
+        ("gcc -c a.c -x c++", Reason::LanguageBehindInput, "-x c++"),
+        ("gcc -x ada -c a.c", Reason::Language, "-x ada"),
+        ("gcc -c a.c -fmodules-ts", Reason::Modules, "-fmodules-ts"),
+        ("gcc -c a.c -fprofile-use=p", Reason::RemoteInput, "-fprofile-use=p"),
+        ("clang -c a.c -grecord-command-line", Reason::CommandLine, "-grecord-command-line"),
+        ("gcc -c a.c -fexec-charset=latin1", Reason::Charset, "-fexec-charset=latin1"),
+        ("gcc -c a.c -o k/noext -gsplit-dwarf", Reason::SplitDwarfName, "k/noext"),
+        ("gcc -c a.c --stack-usage", Reason::SideFile, "--stack-usage"),
+    ] {
+        let Verdict::Local(reason, word) = judge(line, Settings::default()) else { panic!("{line}") };
+        assert_eq!((reason, String::from_utf8_lossy(&word).as_ref()), (expected, named), "{line}");
+    }
+}
+
+#[test]
+fn the_output_has_the_compilers_own_name() {
+    for (line, output) in [
+        ("clang -c k/a.c", "a.o"),
+        ("clang -S k/a.c", "a.s"),
+        ("clang -emit-llvm -c k/a.c", "a.bc"),
+        ("clang -emit-llvm -S k/a.c", "a.ll"),
+        ("clang -emit-llvm -c k/a.c -o x", "x"),
+    ] {
+        assert_eq!(job(line).output, output.as_bytes(), "{line}");
+    }
 }

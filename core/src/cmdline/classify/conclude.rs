@@ -1,0 +1,155 @@
+//! What all arguments together make of the job: its input, output, language, dependency file and mode.
+
+use super::super::job::{Messages, Mode, RemoteJob};
+use super::super::reason::Reason;
+use super::super::{Family, Side, language, paths};
+use super::{Scan, Settings, Stay};
+use crate::job::Language;
+
+impl Scan<'_> {
+    pub(super) fn conclude(&mut self, settings: &Settings) -> Result<RemoteJob, Stay> {
+        if !self.compile && !self.assemble {
+            return Err(Reason::NoCompile.into());
+        }
+        let input = match *self.inputs.as_slice() {
+            [input] => input,
+            // 1.4 goes on if there is an output name; the preprocessor then says that there is no input.
+            [] if self.output.is_some() => b"",
+            [] => return Err(Reason::NoOutput.into()),
+            [_, second, ..] => return Err(Stay(Reason::TwoInputs, second.to_vec())),
+        };
+        if is_probe(paths::base_name(input)) {
+            return Err(Stay(Reason::Probe, input.to_vec()));
+        }
+        if !input.is_empty() && self.is_special(input) {
+            return Err(Stay(Reason::ReadOnce, input.to_vec()));
+        }
+        let language = self.input_language(input)?;
+        let output = self.output_name(input)?;
+        let is_by_suffix = self.language.or(self.objective).is_none();
+        let preprocessed = is_by_suffix && matches!(paths::suffix(input), Some(b"i" | b"ii"));
+        if preprocessed && self.input_charset {
+            // No preprocessor runs that would convert it.
+            return Err(Stay(Reason::Charset, input.to_vec()));
+        }
+        self.add_dependency_words(&output)?;
+        if let Some(prefix) = self.prefix.take().filter(|_| self.runs_assembler()) {
+            return Err(Stay(Reason::ProgramPath, prefix));
+        }
+        let split_dwarf = self.split_dwarf && self.compile && !self.assemble;
+        if split_dwarf && paths::suffix(&output).is_none() {
+            return Err(Stay(Reason::SplitDwarfName, output));
+        }
+        if settings.color && !self.color_chosen {
+            let flag: &[u8] =
+                if self.family == Family::Clang { b"-fcolor-diagnostics" } else { b"-fdiagnostics-color" };
+            self.keep(Side::Rest, flag);
+        }
+        self.keep(Side::Remote, if self.assemble { b"-S" } else { b"-c" });
+        Ok(RemoteJob {
+            family: self.family,
+            language,
+            mode: if preprocessed { Mode::Verbatim } else { self.mode(settings) },
+            words: std::mem::take(&mut self.words),
+            input: input.to_vec(),
+            output,
+            output_given: self.output.is_some(),
+            split_dwarf,
+            extra_files: std::mem::take(&mut self.extra_files),
+            messages: match self.family {
+                _ if self.shows_ranges => Messages::Redone,
+                Family::Gcc if settings.caret_redo_off => Messages::Taken,
+                Family::Gcc if self.caret != Some(false) => Messages::Redone,
+                _ => Messages::TakenUnlessExpanded,
+            },
+            target_wanted: self.family == Family::Clang && !self.target_given,
+        })
+    }
+
+    fn input_language(&self, input: &[u8]) -> Result<Language, Stay> {
+        if let Some(language) = self.language.or(self.objective) {
+            return Ok(language);
+        }
+        let no_input = input.is_empty().then_some(self.driver_language);
+        let by_suffix = language::of_suffix(input, self.driver_language).or(no_input);
+        by_suffix.ok_or_else(|| Stay(Reason::Suffix, input.to_vec()))
+    }
+
+    fn output_name(&self, input: &[u8]) -> Result<Vec<u8>, Stay> {
+        let output = match self.output {
+            Some(output) => output.to_vec(),
+            None => {
+                let base = paths::without_suffix(paths::base_name(input));
+                let suffix: &[u8] = match (self.assemble, self.emit_llvm) {
+                    (true, false) => b".s",
+                    (false, false) => b".o",
+                    (true, true) => b".ll",
+                    (false, true) => b".bc",
+                };
+                [base, suffix].concat()
+            }
+        };
+        if output.ends_with(b"/") || self.is_special(&output) {
+            return Err(Stay(Reason::Output, output));
+        }
+        Ok(output)
+    }
+
+    /// The preprocessor's run has no `-o`, so it must be told the names that the driver would have derived (Improve 15, 16).
+    fn add_dependency_words(&mut self, output: &[u8]) -> Result<(), Stay> {
+        let handed = &mut self.preprocessor;
+        let by_driver = self.dep_wanted_by_driver || handed.dependencies == Some(true);
+        let named = self.dep_named || handed.dependency_file;
+        let target = handed.dependency_target.take();
+        if !self.dep_wanted && handed.dependencies.is_none() {
+            return target.map_or(Ok(()), |target| Err(Stay(Reason::DependencyTargetOnly, target)));
+        }
+        if !named {
+            let file = [paths::without_suffix(output), b".d"].concat();
+            self.keep_with(Side::Local, b"-MF", &file);
+        }
+        if by_driver && !self.dep_target && self.output.is_some() {
+            self.keep_with(Side::Local, b"-MQ", output);
+        }
+        Ok(())
+    }
+
+    /// Whether another program assembles what clang compiled. For another target it may be the default.
+    fn runs_assembler(&self) -> bool {
+        !self.assemble && !self.own_assembler.unwrap_or(!self.target_given)
+    }
+
+    fn mode(&self, settings: &Settings) -> Mode {
+        let wanted = match self.family {
+            Family::Gcc => settings.remote_cpp,
+            Family::Clang => settings.remote_cpp.or(settings.clang_remote_cpp),
+        };
+        match self.family {
+            _ if self.needs_expanded_text() || settings.fixed_date || wanted == Some(false) => Mode::Full,
+            Family::Gcc => Mode::Directives,
+            Family::Clang => Mode::Includes,
+        }
+    }
+
+    /// Whether an argument asks for something that only expanded text gives. What clang reads by `-imacros` leaves no trace in text
+    /// whose includes alone are expanded.
+    fn needs_expanded_text(&self) -> bool {
+        let macros = self.macros || self.preprocessor.macros;
+        let warnings = [&self.warnings, &self.preprocessor.warnings];
+        (macros && self.family == Family::Clang) || warnings.iter().any(|all| all.need_expanded_text(self.family))
+    }
+}
+
+/// Test programs of configure and CMake: small, many, and asked for one after the other.
+fn is_probe(base: &[u8]) -> bool {
+    const PROBES: [&str; 7] = [
+        "conftest.",
+        "tmp.conftest.",
+        "CheckIncludeFile.",
+        "CheckFunctionExists.",
+        "CheckSymbolExists.",
+        "CheckTypeSize.",
+        "CheckPrototypeDefinition.",
+    ];
+    PROBES.iter().any(|probe| base.starts_with(probe.as_bytes()))
+}

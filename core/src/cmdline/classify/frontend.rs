@@ -1,0 +1,67 @@
+//! `-Xclang`: what clang's driver hands to the compiler behind it.
+
+use super::super::Side;
+use super::super::options::{self, Does};
+use super::super::reason::Reason;
+use super::super::spelling::Argument;
+use super::{Scan, Stay};
+
+impl<'a> Scan<'a> {
+    pub(super) fn xclang(&mut self, argument: &Argument<'a>) -> Result<(), Stay> {
+        let Some(value) = argument.value else {
+            self.keep_all(Side::Malformed, argument);
+            return Ok(());
+        };
+        match value {
+            b"-building-pch-with-obj" | b"-emit-pch" => Err(Stay(Reason::Modules, value.to_vec())),
+            b"-load" => {
+                let Some(file) = self.xclang_value() else {
+                    self.keep_all(Side::Malformed, argument);
+                    return Ok(());
+                };
+                let whole = self.extra_file(file).ok_or_else(|| Stay(Reason::FileMissing, file.to_vec()))?;
+                self.keep_all(Side::Rest, argument);
+                self.keep_with(Side::Rest, b"-Xclang", &whole);
+                Ok(())
+            }
+            // CMake's way to use a precompiled header: the header behind it is included as text, as for `-include-pch`.
+            b"-include" | b"-include-pch" | b"-imacros" | b"-dependency-file" | b"-MT" => {
+                let before = self.words.len();
+                self.keep_all(Side::Local, argument);
+                if let Some(file) = self.xclang_value() {
+                    self.keep_with(Side::Local, b"-Xclang", file);
+                }
+                if value == b"-include-pch" {
+                    self.hide_from(before);
+                }
+                self.macros |= value == b"-imacros";
+                Ok(())
+            }
+            _ => match options::find(value).filter(|_| value.starts_with(b"-f")).map(|opt| opt.does) {
+                // What the driver must not be told elsewhere, the compiler behind it must not either; other words may mean
+                // something else to it.
+                Some(Does::Local(reason)) => Err(Stay(reason, value.to_vec())),
+                does => {
+                    self.shows_ranges |= does == Some(Does::Ranges);
+                    self.keep_all(Side::Rest, argument);
+                    Ok(())
+                }
+            },
+        }
+    }
+
+    /// The value of an option handed on by `-Xclang`, if it is handed on too.
+    fn xclang_value(&mut self) -> Option<&'a [u8]> {
+        match self.rest {
+            [first, value, rest @ ..] if first == b"-Xclang" => {
+                self.rest = rest;
+                Some(value)
+            }
+            [last] if last == b"-Xclang" => {
+                self.rest = &[];
+                None
+            }
+            _ => None,
+        }
+    }
+}
