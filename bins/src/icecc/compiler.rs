@@ -24,6 +24,14 @@ pub(super) fn resolve(program: &Path, job: &mut RemoteJob) -> Result<(), Reason>
         let meaning = remembered::answer(program, &key, || native_meaning(program, job.family, &native));
         job.resolve_native(meaning.as_deref())?;
     }
+    let pragmas: Vec<OsString> = job.pragma_words().into_iter().map(|w| OsString::from_vec(w.to_vec())).collect();
+    if !pragmas.is_empty() {
+        let language = job.language.option();
+        let key = [OsStr::new("macros of"), OsStr::new(language)].into_iter();
+        let key: Vec<&OsStr> = key.chain(pragmas.iter().map(OsString::as_os_str)).collect();
+        let macros = remembered::answer(program, &key, || added_macros(program, language, &pragmas));
+        job.resolve_pragmas(macros);
+    }
     Ok(())
 }
 
@@ -136,6 +144,26 @@ pub(super) fn about(program: &Path) -> Option<CompilerInfo> {
     let [compiler, version, target] = answer.try_into().ok()?;
     let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
     Some(CompilerInfo { compiler: text(compiler), version: text(version), target: text(target) })
+}
+
+/// `-D` arguments for the macros that the compiler defines only with `words`.
+fn added_macros(program: &Path, language: &str, words: &[OsString]) -> Option<Vec<Vec<u8>>> {
+    let without = macros(program, language, &[])?;
+    let with = macros(program, language, words)?;
+    let added = with.into_iter().filter(|line| !without.contains(line));
+    let definition = |line: Vec<u8>| {
+        let rest = line.strip_prefix(b"#define ")?;
+        let (name, value) = rest.split_at(rest.iter().position(|&b| b == b' ')?);
+        Some([b"-D", name, b"=", value.get(1..)?].concat())
+    };
+    added.map(definition).collect()
+}
+
+fn macros(program: &Path, language: &str, words: &[OsString]) -> Option<Vec<Vec<u8>>> {
+    let mut run = Command::new(program);
+    run.args(words).args(["-E", "-dM", "-x", language, "/dev/null"]);
+    let out = run.stdin(Stdio::null()).stderr(Stdio::null()).output().ok()?;
+    out.status.success().then(|| out.stdout.split(|&b| b == b'\n').map(<[u8]>::to_vec).collect())
 }
 
 fn target(program: &Path) -> Option<Vec<Vec<u8>>> {

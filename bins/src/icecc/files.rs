@@ -1,10 +1,11 @@
 //! Answers of the file system to the classifier's questions.
 
 use ice_core::cmdline::{FileKind, Files};
-use std::ffi::OsStr;
+use std::ffi::{OsStr, OsString};
 use std::fs::File;
 use std::io::Read;
 use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
@@ -28,6 +29,13 @@ impl HostFiles {
     pub fn of_compiler(self, compiler: &Path) -> Self {
         Self { compiler: Some(compiler.to_path_buf()), ..self }
     }
+}
+
+/// The value of `PWD`, if it is another name of the current directory than its real path. The rule is that of the compilers.
+pub(super) fn name_in_pwd(folder: &Path) -> Option<OsString> {
+    let name = std::env::var_os("PWD").filter(|name| name != folder && Path::new(name).is_absolute())?;
+    let (named, real) = (std::fs::metadata(&name).ok()?, std::fs::metadata(folder).ok()?);
+    ((named.dev(), named.ino()) == (real.dev(), real.ino())).then_some(name)
 }
 
 impl Files for HostFiles {

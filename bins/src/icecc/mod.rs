@@ -11,6 +11,7 @@ mod ccache;
 mod compiler;
 mod configuration;
 mod daemon;
+mod dates;
 mod elf;
 mod environment;
 pub mod files;
@@ -21,6 +22,7 @@ mod locks;
 mod log;
 mod output;
 mod owner;
+mod pragmas;
 mod preprocess;
 mod probe;
 mod remembered;
@@ -28,6 +30,7 @@ mod remote;
 pub mod response;
 mod signals;
 mod spool;
+mod unit;
 mod usage;
 mod variables;
 
@@ -207,7 +210,7 @@ fn compile(task: &Task, driver: Option<Driver>, words: &[Vec<u8>], variables: &V
     let Some(job) = job else { return local::run(task, daemon) };
     let Some(mut daemon) = daemon else { return compile_here(task, variables, &NO_DAEMON, || None) };
     let mut mode = job.mode;
-    if mode.leaves_macros() && remembered::had_dates(&input_path(task, &job)) {
+    if mode.leaves_macros() && remembered::is_expanded_here(&input_path(task, &job)) {
         mode = Mode::Full;
     }
     loop {
@@ -224,9 +227,8 @@ fn compile(task: &Task, driver: Option<Driver>, words: &[Vec<u8>], variables: &V
                 daemon::finish(daemon);
                 return status;
             }
-            remote::Outcome::DatesSeen => {
-                debug!("source shows dates, expanding macros here");
-                remembered::note_dates(&input_path(task, &job));
+            remote::Outcome::ExpandHere => {
+                remembered::note_expansion(&input_path(task, &job));
                 mode = Mode::Full;
                 drop(daemon);
                 daemon = match daemon::connect(variables.test_socket.as_deref()) {
@@ -284,6 +286,9 @@ fn judge(task: &Task, driver: Driver, words: &[Vec<u8>], variables: &Variables) 
     if let Err(reason) = configured.and_then(|()| compiler::resolve(&task.program, &mut job)) {
         log_reason(reason, b"");
         return None;
+    }
+    if let Some(dir) = files::name_in_pwd(&task.folder) {
+        job.set_compilation_dir(dir.as_bytes());
     }
     if let Err(reason) = output::check(&job) {
         log_reason(reason, &job.output);

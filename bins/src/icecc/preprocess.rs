@@ -3,6 +3,7 @@
 use super::locks::{self, CpuLock};
 use super::remote::readable;
 use super::spool::Spool;
+use super::unit::{ExpandHere, Watch};
 use super::{Task, log as log_words};
 use ice_core::cmdline::{Mode, RemoteJob};
 use nix::poll::PollTimeout;
@@ -26,7 +27,7 @@ pub(super) struct Preprocessor {
     messages: Option<ChildStderr>,
     lock: Option<CpuLock>,
     ended_well: Option<bool>,
-    scan: Option<Scan>,
+    watch: Option<Watch>,
     /// For reading into.
     room: Vec<u8>,
     /// Text that waits to be sent.
@@ -48,7 +49,7 @@ impl Preprocessor {
             messages: None,
             lock: None,
             ended_well: None,
-            scan: (mode == Mode::Directives || mode == Mode::Includes).then(Scan::default),
+            watch: Watch::new(task, job, mode),
             room: Vec::new(),
             spool: Spool::default(),
             said: Vec::new(),
@@ -113,8 +114,8 @@ impl Preprocessor {
             let n = read_once(pipe, room)?;
             let bytes = room.get(..n).unwrap_or_default();
             self.spool.push(bytes)?;
-            if let Some(scan) = &mut self.scan {
-                scan.look(bytes);
+            if let Some(watch) = &mut self.watch {
+                if n > 0 { watch.look(bytes) } else { watch.end() }
             }
             if n == 0 {
                 self.text = None;
@@ -138,13 +139,11 @@ impl Preprocessor {
         self.ended_well
     }
 
-    /// The text holds dates that only this host can expand (decisions.md 35).
-    pub(super) fn shows_dates(&self) -> bool {
-        self.scan.as_ref().is_some_and(|scan| scan.found)
+    /// Why the text must not leave its macros to a compile server, as far as it was seen.
+    pub(super) fn expand_here(&self) -> Option<&ExpandHere> {
+        self.watch.as_ref().and_then(Watch::verdict)
     }
-}
 
-impl Preprocessor {
     /// Ends it: its text is not wanted.
     pub(super) fn stop(&mut self) {
         if let Some(mut child) = self.child.take() {
@@ -170,90 +169,5 @@ fn read_once(from: &mut dyn Read, room: &mut [u8]) -> io::Result<usize> {
             Err(err) if err.kind() == io::ErrorKind::Interrupted => {}
             other => return other,
         }
-    }
-}
-
-/// Looks for macros whose value depends on where they are expanded.
-#[derive(Debug, Default)]
-struct Scan {
-    /// The end of what was looked at, in case a name is cut.
-    tail: Vec<u8>,
-    found: bool,
-}
-
-impl Scan {
-    const NAMES: [&[u8]; 4] = [b"__DATE__", b"__TIME__", b"__TIMESTAMP__", b"__BASE_FILE__"];
-    const LONGEST: usize = 13;
-
-    fn look(&mut self, bytes: &[u8]) {
-        if self.found {
-            return;
-        }
-        let seam: Vec<u8> = self.tail.iter().chain(bytes.iter().take(Self::LONGEST)).copied().collect();
-        self.found = shows(&seam) || shows(bytes);
-        let whole = if bytes.len() >= Self::LONGEST { bytes } else { &seam };
-        self.tail = whole.get(whole.len().saturating_sub(Self::LONGEST - 1)..).unwrap_or_default().to_vec();
-    }
-}
-
-/// Looks at every eighth byte of text that has none of the letters of a name (Horspool), at more where it has.
-fn shows(text: &[u8]) -> bool {
-    let mut end = START - 1;
-    while let Some(last) = text.get(end) {
-        let step = usize::from(STEPS[usize::from(*last)]);
-        if step == 0 {
-            let here = text.get(end + 1 - START..).unwrap_or_default();
-            // Most that end like a name do not begin like one.
-            if here.starts_with(b"__") && Scan::NAMES.iter().any(|name| here.starts_with(name)) {
-                return true;
-            }
-        }
-        end += step.max(1);
-    }
-    false
-}
-
-/// Length of the shortest name.
-const START: usize = 8;
-
-/// For each byte how far the next look may be from one at which it stands (Horspool): as far as the byte is from the end of the
-/// first [`START`] bytes of any name; 0 where a name may end here.
-const STEPS: [u8; 256] = {
-    let mut steps = [START as u8; 256];
-    let mut name = 0;
-    while name < Scan::NAMES.len() {
-        let mut at = 0;
-        while at < START {
-            let byte = Scan::NAMES[name][at] as usize;
-            let step = (START - 1 - at) as u8;
-            if step < steps[byte] {
-                steps[byte] = step;
-            }
-            at += 1;
-        }
-        name += 1;
-    }
-    steps
-};
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn dates_are_seen_even_when_cut() {
-        assert!(shows(b"int x; char *d = __DATE__;"));
-        assert!(shows(b"____TIMESTAMP__"));
-        assert!(!shows(b"__DATE_ __TIMER__ __BASE__"));
-        let text = b"static const char d[] = __BASE_FILE__;";
-        for cut in 0..text.len() {
-            let mut scan = Scan::default();
-            scan.look(&text[..cut]);
-            scan.look(&text[cut..]);
-            assert!(scan.found, "cut at {cut}");
-        }
-        let mut bytewise = Scan::default();
-        text.iter().for_each(|b| bytewise.look(&[*b]));
-        assert!(bytewise.found);
     }
 }

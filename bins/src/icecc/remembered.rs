@@ -1,5 +1,5 @@
 //! What was found out about a file that costs something to find out, kept in this user's own folder: a compiler's answers
-//! (Improve 18), an archive's content, dates in a source, and what the user was told.
+//! (Improve 18), an archive's content, sources whose macros must be expanded here, and what the user was told.
 //!
 //! A file is known by its path, size, time and inode. Nothing here must work: what is not remembered is asked again.
 
@@ -63,23 +63,23 @@ pub(super) fn is_news(file: &Path, text: &str) -> bool {
     place("said", file, &[OsStr::new(text)]).is_some_and(|(mark, _)| File::create_new(mark).is_ok())
 }
 
-/// Whether dates were seen in this version of `input` before (decisions.md 35).
-pub(super) fn had_dates(input: &Path) -> bool {
-    dates_mark(input).is_some_and(|mark| mark.exists())
+/// Whether the macros of this version of `input` had to be expanded here before.
+pub(super) fn is_expanded_here(input: &Path) -> bool {
+    expansion_mark(input).is_some_and(|mark| mark.exists())
 }
 
-/// Remembers that there are dates in this version of `input`.
-pub(super) fn note_dates(input: &Path) {
-    if let Some(mark) = dates_mark(input) {
+/// Remembers that the macros of this version of `input` must be expanded here.
+pub(super) fn note_expansion(input: &Path) {
+    if let Some(mark) = expansion_mark(input) {
         let _ = mark.parent().map(fs::create_dir_all);
         let _ = fs::write(mark, b"");
     }
 }
 
-fn dates_mark(input: &Path) -> Option<PathBuf> {
+fn expansion_mark(input: &Path) -> Option<PathBuf> {
     let meta = fs::metadata(input).ok()?;
     let key = (meta.dev(), meta.ino(), meta.mtime(), meta.mtime_nsec(), meta.size());
-    Some(own_folder()?.join("dates").join(hash(&key)))
+    Some(own_folder()?.join("expanded").join(hash(&key)))
 }
 
 /// File and key of a question.

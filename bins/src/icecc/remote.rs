@@ -41,8 +41,8 @@ pub(super) enum Outcome {
     Done(i32),
     /// It must be compiled here.
     Local(Trouble, Text),
-    /// The text shows dates: once more, with all macros expanded here.
-    DatesSeen,
+    /// The text with macros left in it is not right for a compile server: once more, with all macros expanded here.
+    ExpandHere,
 }
 
 /// Tries to have `job` compiled elsewhere. The daemon's connection stays with the caller, to be ended or closed.
@@ -121,8 +121,9 @@ impl Flow<'_> {
                     return outcome;
                 }
             }
-            if self.preprocessor.shows_dates() {
-                return Outcome::DatesSeen;
+            if let Some(why) = self.preprocessor.expand_here() {
+                log::debug!("{why}: expanding macros here");
+                return Outcome::ExpandHere;
             }
             if let Err(err) = self.step() {
                 log::warn!("cannot read the preprocessor: {err}");

@@ -34,11 +34,13 @@
 #![allow(clippy::expect_used, clippy::unwrap_used)]
 
 mod basics;
+mod clang_text;
 #[path = "../e2e/cluster.rs"]
 #[allow(dead_code, reason = "what another test binary needs of it")]
 mod cluster;
 mod compare;
 mod dependencies;
+mod gcc_text;
 mod host;
 mod needless;
 mod output;

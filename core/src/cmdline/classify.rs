@@ -7,7 +7,7 @@ mod conclude;
 mod frontend;
 
 use super::assembler::Assembler;
-use super::job::{RemoteJob, Word};
+use super::job::{self, RemoteJob, Word};
 use super::options::{Does, Value};
 use super::preprocessor::Preprocessor;
 use super::reason::Reason;
@@ -106,6 +106,9 @@ struct Scan<'a> {
     /// The last `-B`.
     prefix: Option<Vec<u8>>,
     own_assembler: Option<bool>,
+    plugin: bool,
+    objc_runtime: Option<&'a [u8]>,
+    compilation_dir_given: bool,
 }
 
 impl<'a> Scan<'a> {
@@ -143,6 +146,9 @@ impl<'a> Scan<'a> {
             emit_llvm: false,
             prefix: None,
             own_assembler: None,
+            plugin: false,
+            objc_runtime: None,
+            compilation_dir_given: false,
         }
     }
 
@@ -279,6 +285,10 @@ impl<'a> Scan<'a> {
                 return Ok(());
             }
             Does::ExtraList if self.names_sources(value) => return stay(Reason::SourceList),
+            Does::Plugin => {
+                self.plugin = true;
+                return self.extra_file_option(argument, value, None);
+            }
             Does::ExtraFile | Does::ExtraList => return self.extra_file_option(argument, value, None),
             Does::Profile if self.family == Family::Clang => {
                 let default = [value, b"/default.profdata"].concat();
@@ -288,7 +298,13 @@ impl<'a> Scan<'a> {
             Does::Profile => return stay(Reason::RemoteInput),
             Does::Specs if self.family == Family::Gcc => return self.specs_option(argument, value),
             Does::CommandLine if self.family == Family::Clang => return stay(Reason::CommandLine),
-            Does::ObjC(_) | Does::ExecCharset | Does::Specs | Does::CommandLine => {}
+            Does::Pragmas if self.family == Family::Gcc => {
+                self.words
+                    .extend(argument.words.iter().map(|word| Word { pragmas: true, ..Word::new(Side::Rest, word) }));
+                return Ok(());
+            }
+            Does::ObjcRuntime => self.objc_runtime = Some(value),
+            Does::Pragmas | Does::ObjC(_) | Does::ExecCharset | Does::Specs | Does::CommandLine => {}
             Does::Xclang => return self.xclang(argument),
             Does::Target => self.target_given = true,
             Does::Warning => self.warnings.option(self.family, &argument.short),
@@ -432,9 +448,8 @@ impl<'a> Scan<'a> {
     fn compilation_dir(&mut self, argument: &Argument<'a>) {
         self.keep_all(Side::Rest, argument);
         if self.family == Family::Clang {
-            for text in [&b"-fdebug-compilation-dir"[..], argument.value.unwrap_or_default()] {
-                self.keep_with(Side::Remote, b"-Xclang", text);
-            }
+            self.compilation_dir_given = true;
+            self.words.extend(job::compilation_dir(argument.value.unwrap_or_default()));
         }
     }
 }

@@ -60,11 +60,14 @@ pub struct Word {
     pub hidden: bool,
     /// `-march=native` and its like, until [`RemoteJob::resolve_native`].
     pub native: bool,
+    /// `-fopenmp` and its like, until [`RemoteJob::resolve_pragmas`]: by such an option gcc knows pragmas, and its text of directives
+    /// loses those that it knows.
+    pub pragmas: bool,
 }
 
 impl Word {
     pub(super) fn new(side: Side, text: &[u8]) -> Self {
-        Self { side, text: text.to_vec(), hidden: false, native: false }
+        Self { side, text: text.to_vec(), hidden: false, native: false, pragmas: false }
     }
 }
 
@@ -91,8 +94,18 @@ pub struct RemoteJob {
     pub extra_files: Vec<Vec<u8>>,
     /// Whether what the remote compiler says is shown.
     pub messages: Messages,
+    /// `-D` arguments that stand for the options of [`Word::pragmas`] where the preprocessor is not told these.
+    pub pragma_macros: Vec<Vec<u8>>,
     /// The server must be told the target: [`RemoteJob::resolve_target`] with the compiler's answer.
     pub target_wanted: bool,
+    /// The server does not know the user's name for the current directory: [`RemoteJob::set_compilation_dir`] tells it.
+    pub compilation_dir_wanted: bool,
+}
+
+/// Words that tell clang's inner compiler the directory that debug information names. Servers name the current one in this way,
+/// which wins over the driver's own options.
+pub(super) fn compilation_dir(dir: &[u8]) -> [Word; 4] {
+    [&b"-Xclang"[..], b"-fdebug-compilation-dir", b"-Xclang", dir].map(|text| Word::new(Side::Remote, text))
 }
 
 impl RemoteJob {
@@ -155,14 +168,36 @@ impl RemoteJob {
         Ok(())
     }
 
+    /// Sets the name by which the user knows the current directory, if that is not its real path: compilers write it into debug
+    /// information. gcc's preprocessor tells it in the text.
+    pub fn set_compilation_dir(&mut self, dir: &[u8]) {
+        if self.compilation_dir_wanted {
+            self.words.extend(compilation_dir(dir));
+        }
+    }
+
+    /// The options by which gcc knows other pragmas, for the question what it defines for them.
+    pub fn pragma_words(&self) -> Vec<&[u8]> {
+        self.words.iter().filter(|word| word.pragmas).map(|word| word.text.as_slice()).collect()
+    }
+
+    /// Sets what the compiler defines for [`RemoteJob::pragma_words`]. Without an answer macros are expanded here: then the
+    /// preprocessor keeps pragmas that it knows.
+    pub fn resolve_pragmas(&mut self, macros: Option<Vec<Vec<u8>>>) {
+        match macros {
+            Some(macros) => self.pragma_macros = macros,
+            None if self.mode == Mode::Directives => self.mode = Mode::Full,
+            None => {}
+        }
+    }
+
     /// The words for the preprocessor's run, behind the compiler's name; in the user's order (Improve 13).
     pub fn preprocessor_words(&self, mode: Mode) -> Vec<Vec<u8>> {
-        let mut list: Vec<Vec<u8>> = self
-            .words
-            .iter()
-            .filter(|word| word.side != Side::Remote && !word.hidden)
-            .map(|word| word.text.clone())
-            .collect();
+        let is_directives = mode == Mode::Directives;
+        // First, as if the compiler had defined them, so that the user's own definitions win.
+        let mut list = if is_directives { self.pragma_macros.clone() } else { Vec::new() };
+        let shown = |word: &&Word| word.side != Side::Remote && !word.hidden && !(word.pragmas && is_directives);
+        list.extend(self.words.iter().filter(shown).map(|word| word.text.clone()));
         list.push(b"-E".to_vec());
         if !self.input.is_empty() {
             list.push(self.input.clone());

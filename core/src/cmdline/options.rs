@@ -56,7 +56,9 @@ pub(super) enum Does {
     Color,
     /// `-fdiagnostics-color=auto`: as if never given.
     ColorAuto,
-    /// `-fplugin=FILE` and its like: the file travels in the environment.
+    /// `-fplugin=FILE`: as [`Self::ExtraFile`]. A plugin of gcc may know pragmas of its own.
+    Plugin,
+    /// `-fpass-plugin=FILE` and its like: the file travels in the environment.
     ExtraFile,
     /// `-fsanitize-ignorelist=FILE`: likewise, unless it names source files, by which a server does not know what it compiles.
     ExtraList,
@@ -78,6 +80,10 @@ pub(super) enum Does {
     EmitLlvm,
     /// Not given to the preprocessor, else an ordinary option.
     HideFromPreprocessor,
+    /// `-f[no-]openmp` and its like, by which gcc knows other pragmas.
+    Pragmas,
+    /// `-fobjc-runtime=`
+    ObjcRuntime,
     /// `-finput-charset=`: the preprocessor makes UTF-8 of it.
     InputCharset,
     /// `-fexec-charset=`: UTF-8 is the default, for which nothing is converted.
@@ -238,7 +244,13 @@ const EXACT: &[Opt] = &[
     o("-fno-diagnostics-color", No, Color),
     o("-fno-diagnostics-show-caret", No, Does::Caret(false)),
     o("-fno-integrated-as", No, Does::OwnAssembler(false)),
+    o("-fno-openacc", No, Does::Pragmas),
+    o("-fno-openmp", No, Does::Pragmas),
+    o("-fno-openmp-simd", No, Does::Pragmas),
     o("-fno-working-directory", No, Does::HideFromPreprocessor),
+    o("-fopenacc", No, Does::Pragmas),
+    o("-fopenmp", No, Does::Pragmas),
+    o("-fopenmp-simd", No, Does::Pragmas),
     o("-force_load", Next, REST),
     o("-fpch-preprocess", No, Does::HideFromPreprocessor), // C.6
     o("-fprebuilt-implicit-modules", No, MODULES),
@@ -377,11 +389,12 @@ const JOINED: &[Opt] = &[
     o("-fmodule-mapper=", Joined, MODULES),
     o("-fmodule-output=", Joined, MODULES),
     o("-fmodules-cache-path=", Joined, MODULES),
+    o("-fobjc-runtime=", Joined, Does::ObjcRuntime),
     o("-fopenmp-targets=", Joined, Local(Reason::ProgramPath)), // other tools, and libraries of other machines
     o("-fopt-info", Joined, REPORT),
     o("-foptimization-record-", Joined, LOST),
     o("-fpass-plugin=", Joined, Does::ExtraFile),
-    o("-fplugin=", Joined, Does::ExtraFile), // 30
+    o("-fplugin=", Joined, Does::Plugin), // 30
     o("-fprebuilt-module-path=", Joined, MODULES),
     o("-fproc-stat-report", Joined, REPORT),
     o("-fprofile-dir=", Joined, LOST),

@@ -25,6 +25,9 @@ impl Scan<'_> {
             return Err(Stay(Reason::ReadOnce, input.to_vec()));
         }
         let language = self.input_language(input)?;
+        if self.names_objc_source(language) {
+            return Err(Stay(Reason::SourceName, input.to_vec()));
+        }
         let output = self.output_name(input)?;
         let is_by_suffix = self.language.or(self.objective).is_none();
         let preprocessed = is_by_suffix && matches!(paths::suffix(input), Some(b"i" | b"ii"));
@@ -62,7 +65,9 @@ impl Scan<'_> {
                 Family::Gcc if self.caret != Some(false) => Messages::Redone,
                 _ => Messages::TakenUnlessExpanded,
             },
+            pragma_macros: Vec::new(),
             target_wanted: self.family == Family::Clang && !self.target_given,
+            compilation_dir_wanted: self.family == Family::Clang && !self.compilation_dir_given,
         })
     }
 
@@ -73,6 +78,17 @@ impl Scan<'_> {
         let no_input = input.is_empty().then_some(self.driver_language);
         let by_suffix = language::of_suffix(input, self.driver_language).or(no_input);
         by_suffix.ok_or_else(|| Stay(Reason::Suffix, input.to_vec()))
+    }
+
+    /// Whether an object of Objective-C holds its source's path: where clang's runtime is GCC's, or an early one of GNUstep.
+    fn names_objc_source(&self, language: Language) -> bool {
+        let with_path = |runtime: &[u8]| {
+            [&b"gcc"[..], b"objfw"].iter().any(|name| runtime.starts_with(name))
+                || (runtime.starts_with(b"gnustep") && !runtime.starts_with(b"gnustep-2"))
+        };
+        self.family == Family::Clang
+            && matches!(language, Language::ObjC | Language::ObjCxx)
+            && self.objc_runtime.is_none_or(with_path)
     }
 
     fn output_name(&self, input: &[u8]) -> Result<Vec<u8>, Stay> {
@@ -132,11 +148,14 @@ impl Scan<'_> {
     }
 
     /// Whether an argument asks for something that only expanded text gives. What clang reads by `-imacros` leaves no trace in text
-    /// whose includes alone are expanded.
+    /// whose includes alone are expanded; of pragmas that a plugin of gcc knows the text of directives would lose some.
     fn needs_expanded_text(&self) -> bool {
-        let macros = self.macros || self.preprocessor.macros;
         let warnings = [&self.warnings, &self.preprocessor.warnings];
-        (macros && self.family == Family::Clang) || warnings.iter().any(|all| all.need_expanded_text(self.family))
+        let in_the_way = match self.family {
+            Family::Gcc => self.plugin,
+            Family::Clang => self.macros || self.preprocessor.macros,
+        };
+        in_the_way || warnings.iter().any(|all| all.need_expanded_text(self.family))
     }
 }
 

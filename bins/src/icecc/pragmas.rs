@@ -1,0 +1,303 @@
+//! What a source or header holds that is lost or wrong in a text whose macros are still to be expanded.
+//!
+//! gcc's `-fdirectives-only` makes such a text. Some gcc drop pragmas from it: `#pragma message` with its line,
+//! so that the lines behind it have wrong numbers, `#pragma push_macro` with what it does. Which ones depends on the compiler, so
+//! each compiler is asked, once for each name.
+
+use super::remembered;
+use memchr::memmem;
+use std::borrow::Cow;
+use std::collections::HashMap;
+use std::ffi::OsStr;
+use std::fmt;
+use std::io::Write;
+use std::os::unix::ffi::OsStrExt;
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+
+/// Pragmas whose effect the text tells by its line markers, so that it need not keep them.
+const TOLD_OTHERWISE: [&[u8]; 2] = [b"once", b"GCC system_header"];
+
+/// Pragmas that stand in many headers: one question to the compiler for all of them.
+const COMMON: [&str; 40] = [
+    "GCC diagnostic",
+    "GCC visibility",
+    "GCC push_options",
+    "GCC pop_options",
+    "GCC reset_options",
+    "GCC optimize",
+    "GCC target",
+    "GCC unroll",
+    "GCC ivdep",
+    "GCC poison",
+    "GCC warning",
+    "GCC error",
+    "GCC dependency",
+    "GCC pch_preprocess",
+    "STDC FP_CONTRACT",
+    "STDC FENV_ACCESS",
+    "STDC CX_LIMITED_RANGE",
+    "STDC FLOAT_CONST_DECIMAL64",
+    "acc",
+    "clang",
+    "comment",
+    "deprecated",
+    "error_messages",
+    "extern_prefix",
+    "ident",
+    "intrinsic",
+    "map",
+    "message",
+    "ms_struct",
+    "omp",
+    "pack",
+    "pop_macro",
+    "push_macro",
+    "redefine_extname",
+    "region",
+    "endregion",
+    "scalar_storage_order",
+    "simd",
+    "warning",
+    "weak",
+];
+
+/// Pragmas that change what a macro means.
+const MACRO_STACK: [&[u8]; 2] = [b"push_macro", b"pop_macro"];
+
+/// What of a file is not in the text, or not right there.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Loss {
+    /// This pragma.
+    Pragma(Vec<u8>),
+    /// `__COUNTER__` in a directive: what was counted here, the compile server would count again.
+    Counter,
+}
+
+impl fmt::Display for Loss {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Pragma(name) => write!(f, "#pragma {} is lost where macros are left", String::from_utf8_lossy(name)),
+            Self::Counter => f.write_str("__COUNTER__ in a directive"),
+        }
+    }
+}
+
+/// The pragmas that one compiler keeps.
+#[derive(Debug)]
+pub(super) struct Kept {
+    program: PathBuf,
+    /// The language's name for `-x`: a compiler has other pragmas for each.
+    language: &'static str,
+    known: HashMap<Vec<u8>, bool>,
+}
+
+impl Kept {
+    pub(super) fn new(program: PathBuf, language: &'static str) -> Self {
+        let common = COMMON.map(OsStr::new);
+        let mut new = Self { program, language, known: HashMap::new() };
+        new.ask(&common, OsStr::new("common ones"));
+        new
+    }
+
+    /// Whether the text keeps the pragma of this name.
+    fn has(&mut self, name: &[u8]) -> bool {
+        if TOLD_OTHERWISE.contains(&name) {
+            return true;
+        }
+        if !self.known.contains_key(name) {
+            self.ask(&[OsStr::from_bytes(name)], OsStr::from_bytes(name));
+        }
+        self.known.get(name).copied().unwrap_or(false)
+    }
+
+    fn ask(&mut self, names: &[&OsStr], question: &OsStr) {
+        let question = [OsStr::new("pragmas kept by -fdirectives-only"), OsStr::new(self.language), question];
+        let kept = remembered::answer(&self.program, &question, || self.probe(names)).unwrap_or_default();
+        for name in names.iter().map(|name| name.as_bytes()) {
+            self.known.insert(name.to_vec(), kept.iter().any(|word| word == name));
+        }
+    }
+
+    /// Those of `names` that the compiler repeats in its text; without what belongs behind a name they do nothing.
+    fn probe(&self, names: &[&OsStr]) -> Option<Vec<Vec<u8>>> {
+        let mut run = Command::new(&self.program);
+        run.args(["-E", "-fdirectives-only", "-x", self.language, "-"]);
+        let mut child = run.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().ok()?;
+        let line = |name: &&OsStr| [b"#pragma ", name.as_bytes(), b"\n"].concat();
+        child.stdin.take()?.write_all(&names.iter().map(line).collect::<Vec<_>>().concat()).ok()?;
+        let out = child.wait_with_output().ok()?;
+        let lines: Vec<&[u8]> = out.stdout.split(|&b| b == b'\n').filter_map(|l| l.strip_prefix(b"#pragma ")).collect();
+        let kept = names.iter().map(|name| name.as_bytes()).filter(|name| lines.contains(name));
+        Some(kept.map(<[u8]>::to_vec).collect())
+    }
+}
+
+/// The first thing in the text of a file that is not kept.
+pub(super) fn loss(text: &[u8], kept: &mut Kept) -> Option<Loss> {
+    first_loss(text, &mut |name| kept.has(name))
+}
+
+fn first_loss(text: &[u8], is_kept: &mut dyn FnMut(&[u8]) -> bool) -> Option<Loss> {
+    let text = &*unspliced(text);
+    // Not only as a directive: a macro can make a `_Pragma` of it, which here would change the macros of no directive.
+    for name in MACRO_STACK {
+        if memmem::find(text, name).is_some() && !is_kept(name) {
+            return Some(Loss::Pragma(name.to_vec()));
+        }
+    }
+    for at in memmem::find_iter(text, b"ragma") {
+        let (before, after) = (text.get(..at).unwrap_or_default(), text.get(at + b"ragma".len()..).unwrap_or_default());
+        let name = match before.split_last() {
+            Some((b'p', before)) if is_in_directive(before) => name(after),
+            Some((b'P', _)) => operand(after).map(name).unwrap_or_default(),
+            _ => continue,
+        };
+        if !name.is_empty() && !is_kept(&name) {
+            return Some(Loss::Pragma(name));
+        }
+    }
+    has_counter_in_directive(text).then_some(Loss::Counter)
+}
+
+/// What clang's `-frewrite-includes` gets wrong, at the beginning of `text`: it evaluates conditions without having expanded what
+/// stands between directives.
+pub(super) fn loss_of_clang(text: &[u8]) -> Option<Loss> {
+    let text = &*unspliced(text);
+    let changes_macros =
+        |name: &&&[u8]| memmem::find_iter(text, name).any(|at| !is_in_pragma(text.get(..at).unwrap_or_default()));
+    if let Some(name) = MACRO_STACK.iter().find(changes_macros) {
+        return Some(Loss::Pragma(name.to_vec()));
+    }
+    has_counter_in_directive(text).then_some(Loss::Counter)
+}
+
+/// Whether what follows `text` is the name in a `#pragma`.
+fn is_in_pragma(text: &[u8]) -> bool {
+    is_in_directive(text) && text.trim_ascii_end().ends_with(b"pragma")
+}
+
+/// Whether `__COUNTER__` stands in a directive of `text`. Also in a definition, which a condition may use.
+fn has_counter_in_directive(text: &[u8]) -> bool {
+    memmem::find_iter(text, b"__COUNTER__").any(|at| is_in_directive(text.get(..at).unwrap_or_default()))
+}
+
+/// Whether what follows `text` stands on the line of a directive, which comments may precede. Splices do not count:
+/// see [`unspliced`].
+fn is_in_directive(text: &[u8]) -> bool {
+    let line = text.get(memchr::memrchr(b'\n', text).map_or(0, |at| at + 1)..).unwrap_or_default();
+    let starts = |part: &[u8]| [&b"#"[..], b"%:", b"??="].iter().any(|hash| part.trim_ascii_start().starts_with(hash));
+    let mut ends_of_comments = memmem::find_iter(line, b"*/");
+    starts(line) || ends_of_comments.any(|at| starts(line.get(at + 2..).unwrap_or_default()))
+}
+
+/// `text` without the line ends that a backslash takes away. The text itself where there are none, as in most files.
+fn unspliced(text: &[u8]) -> Cow<'_, [u8]> {
+    let mut whole = Vec::new();
+    let mut from = 0;
+    let trigraphs = memmem::find_iter(text, b"??/").map(|at| at + 2);
+    let mut places: Vec<usize> = memchr::memchr_iter(b'\\', text).chain(trigraphs).collect();
+    places.sort_unstable();
+    for at in places {
+        let rest = text.get(at + 1..).unwrap_or_default();
+        let blanks = rest.iter().take_while(|b| matches!(b, b' ' | b'\t' | b'\r' | 0x0b | 0x0c)).count();
+        if rest.get(blanks) == Some(&b'\n') {
+            let end = if text.get(at) == Some(&b'/') { at - 2 } else { at };
+            whole.extend_from_slice(text.get(from..end).unwrap_or_default());
+            from = at + 1 + blanks + 1;
+        }
+    }
+    if from == 0 {
+        return Cow::Borrowed(text);
+    }
+    whole.extend_from_slice(text.get(from..).unwrap_or_default());
+    Cow::Owned(whole)
+}
+
+/// The name of a pragma, at the beginning of what follows `#pragma`: one word, or two where the first is the name of a group.
+fn name(text: &[u8]) -> Vec<u8> {
+    let (first, rest) = word(text);
+    if !matches!(first, b"GCC" | b"STDC") {
+        return first.to_vec();
+    }
+    [first, word(rest).0].join(&b' ')
+}
+
+/// The next word on the line, behind blanks and comments, and what follows it.
+fn word(mut text: &[u8]) -> (&[u8], &[u8]) {
+    loop {
+        let blanks = text.iter().take_while(|b| matches!(b, b' ' | b'\t' | 0x0b | 0x0c)).count();
+        text = text.get(blanks..).unwrap_or_default();
+        let Some(comment) = text.strip_prefix(b"/*") else { break };
+        let Some(end) = memmem::find(comment, b"*/") else { break };
+        text = comment.get(end + 2..).unwrap_or_default();
+    }
+    text.split_at(text.iter().take_while(|b| b.is_ascii_alphanumeric() || **b == b'_').count())
+}
+
+/// The text in `("…")`, which follows `_Pragma`. Nothing where a macro makes it of its argument.
+fn operand(text: &[u8]) -> Option<&[u8]> {
+    let text = text.trim_ascii_start().strip_prefix(b"(")?.trim_ascii_start();
+    text.strip_prefix(b"L").unwrap_or(text).strip_prefix(b"\"")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn lost(text: &str) -> Option<String> {
+        let mut is_kept = |name: &[u8]| [&b"pack"[..], b"GCC diagnostic", b"omp"].contains(&name);
+        first_loss(text.as_bytes(), &mut is_kept).map(|loss| match loss {
+            Loss::Pragma(name) => String::from_utf8(name).unwrap(),
+            Loss::Counter => "counter".into(),
+        })
+    }
+
+    #[test]
+    fn what_is_lost_is_found_however_it_is_written() {
+        for text in [
+            "int a;\n#pragma message \"x\"\n",
+            " #  pragma\tmessage(\"x\")",
+            "%:pragma message",
+            "??=pragma message",
+            "/* a */ # /* b */ pragma /* c */ message",
+            "/* two\nlines */ #pragma message",
+            "#pra\\\ngma mes\\\r\nsage \"x\"",
+            "#??/\npragma message",
+            "#pragma \\  \nmessage",
+            "int a; _Pragma(\"message(\\\"x\\\")\") int b;",
+            "#define M _Pragma ( L\"message(1)\" )\n",
+        ] {
+            assert_eq!(lost(text).as_deref(), Some("message"), "{text}");
+        }
+        assert_eq!(lost("#pragma GCC poison x").as_deref(), Some("GCC poison"));
+        assert_eq!(lost("#define PUSH(x) DO(push_macro(#x))").as_deref(), Some("push_macro"));
+    }
+
+    #[test]
+    fn what_is_kept_is_no_loss() {
+        for text in [
+            "#pragma pack(push, 1)\n#pragma omp parallel\n#pragma GCC diagnostic push\n",
+            "// a pragma message\nchar pragma_message[] = \"#pragma\";",
+            "#define DO(x) _Pragma(#x)\n",
+            "#pragma\nmessage\n",
+            "",
+        ] {
+            assert_eq!(lost(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_counter_matters_in_directives() {
+        for text in ["#if __COUNTER__ > 1\n", "#define N \\\n  __COUNTER__\n", "a */ #elif __COUNTER__\n"] {
+            assert_eq!(lost(text).as_deref(), Some("counter"), "{text}");
+        }
+        assert_eq!(lost("int a = __COUNTER__; // # \n"), None);
+    }
+
+    #[test]
+    fn splices_go_and_nothing_else() {
+        assert_eq!(&*unspliced(b"a\\\nb \\n c??/\r\nd\\"), b"ab \\n cd\\");
+        assert!(matches!(unspliced(b"no \\ splice"), Cow::Borrowed(_)));
+    }
+}

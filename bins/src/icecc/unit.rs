@@ -1,0 +1,250 @@
+//! Whether the text of a unit may leave its macros to the compile server.
+//!
+//! A text with all macros expanded is always right, but it costs twice the time and shows other columns. So the preprocessor leaves
+//! them in, and [`Watch`] looks at the text as it comes, and at the files that it is made of: what would become something else on
+//! the server ends that, and the unit is preprocessed again with all macros expanded here.
+
+use super::pragmas::{self, Kept, Loss};
+use super::{Task, dates};
+use ice_core::cmdline::{Mode, RemoteJob};
+use std::collections::HashSet;
+use std::ffi::OsStr;
+use std::fmt;
+use std::fs::{File, OpenOptions};
+use std::io::Read;
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+/// Largest file that is looked through; of a larger one the worst is assumed.
+const FILE_MAX: u64 = 64 << 20;
+
+/// Why macros are expanded here.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum ExpandHere {
+    /// Dates, or the name of the source: another host has others.
+    Dates,
+    /// The text does not say, or says wrongly, what stands in the source.
+    Loss(Loss),
+    /// The same, seen in this file of the unit.
+    LossIn(Loss, PathBuf),
+    /// A file of the unit cannot be looked at.
+    Unreadable(PathBuf),
+    /// A file of the unit was changed meanwhile: what was looked at may not be what was preprocessed.
+    Changed(PathBuf),
+}
+
+impl fmt::Display for ExpandHere {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Dates => f.write_str("source shows dates"),
+            Self::Loss(loss) => write!(f, "{loss}"),
+            Self::LossIn(loss, file) => write!(f, "{loss} ({})", file.display()),
+            Self::Unreadable(file) => write!(f, "{} cannot be looked at", file.display()),
+            Self::Changed(file) => write!(f, "{} has just been changed", file.display()),
+        }
+    }
+}
+
+/// Looks at a text in which macros were left, while it comes.
+#[derive(Debug)]
+pub(super) struct Watch {
+    dates: dates::Scan,
+    /// The beginning of a line whose end has not come yet.
+    begun: Vec<u8>,
+    /// The files of a unit of gcc; clang's text has all directives in it.
+    files: Option<Files>,
+    verdict: Option<ExpandHere>,
+}
+
+impl Watch {
+    /// Before the preprocessor starts. `None` if all macros are expanded here anyhow.
+    pub(super) fn new(task: &Task, job: &RemoteJob, mode: Mode) -> Option<Self> {
+        let files = match mode {
+            Mode::Full | Mode::Verbatim => return None,
+            Mode::Includes => None,
+            Mode::Directives => Some(Files::new(task, job)),
+        };
+        let mut new = Self { dates: dates::Scan::default(), begun: Vec::new(), files, verdict: None };
+        new.verdict = new.files.as_mut().and_then(|files| files.enter(&job.input));
+        Some(new)
+    }
+
+    /// Looks at the next piece.
+    pub(super) fn look(&mut self, bytes: &[u8]) {
+        if self.verdict.is_some() {
+            return;
+        }
+        self.dates.look(bytes);
+        if self.dates.found {
+            self.verdict = Some(ExpandHere::Dates);
+            return;
+        }
+        self.begun.extend_from_slice(bytes);
+        if let Some(end) = end_of_lines(&self.begun) {
+            let mut lines = std::mem::take(&mut self.begun);
+            self.begun.extend(lines.drain(end..));
+            self.look_at_lines(&lines);
+        }
+    }
+
+    /// All has come.
+    pub(super) fn end(&mut self) {
+        let begun = std::mem::take(&mut self.begun);
+        self.look_at_lines(&begun);
+    }
+
+    /// Why macros must be expanded here, if they must.
+    pub(super) fn verdict(&self) -> Option<&ExpandHere> {
+        self.verdict.as_ref()
+    }
+
+    fn look_at_lines(&mut self, lines: &[u8]) {
+        if self.verdict.is_some() {
+            return;
+        }
+        self.verdict = match &mut self.files {
+            Some(files) => entered(lines).find_map(|name| files.enter(&name)),
+            None => pragmas::loss_of_clang(lines).map(ExpandHere::Loss),
+        };
+    }
+}
+
+/// Where the last line ends that does not go on behind its end.
+fn end_of_lines(bytes: &[u8]) -> Option<usize> {
+    let mut ends = memchr::memrchr_iter(b'\n', bytes);
+    ends.find(|&at| !bytes.get(..at).unwrap_or_default().trim_ascii_end().ends_with(b"\\")).map(|at| at + 1)
+}
+
+/// Names of the files that are entered by the line markers among `lines`: `# 1 "NAME" 1`, then other flags.
+fn entered(lines: &[u8]) -> impl Iterator<Item = Vec<u8>> + '_ {
+    let starts = memchr::memmem::find_iter(lines, b"\n# ").map(|at| at + 1);
+    std::iter::once(0).chain(starts).filter_map(|at| {
+        let marker = lines.get(at..)?.strip_prefix(b"# ")?;
+        let quote = marker.iter().position(|b| !b.is_ascii_digit() && *b != b' ')?;
+        let (name, flags) = quoted(marker.get(quote..)?)?;
+        let is_file = !(name.starts_with(b"<") && name.ends_with(b">"));
+        (flags.starts_with(b" 1") && is_file).then_some(name)
+    })
+}
+
+/// A string in quotes as gcc writes it, and what follows it.
+fn quoted(text: &[u8]) -> Option<(Vec<u8>, &[u8])> {
+    let mut rest = text.strip_prefix(b"\"")?;
+    let mut name = Vec::new();
+    loop {
+        match rest {
+            [b'"', rest @ ..] => return Some((name, rest)),
+            [b'\\', a @ b'0'..=b'3', b @ b'0'..=b'7', c @ b'0'..=b'7', after @ ..] => {
+                name.push((a - b'0') * 64 + (b - b'0') * 8 + (c - b'0'));
+                rest = after;
+            }
+            [b'\\', byte, after @ ..] => {
+                name.push(*byte);
+                rest = after;
+            }
+            [b'\n', ..] | [] => return None,
+            [byte, after @ ..] => {
+                name.push(*byte);
+                rest = after;
+            }
+        }
+    }
+}
+
+/// The files that a unit is made of; each is looked at once, when the text first enters it.
+#[derive(Debug)]
+struct Files {
+    folder: PathBuf,
+    kept: Kept,
+    /// When the preprocessor had not begun yet, in seconds and nanoseconds.
+    start: (i64, i64),
+    seen: HashSet<Vec<u8>>,
+    /// For reading into.
+    room: Vec<u8>,
+}
+
+impl Files {
+    fn new(task: &Task, job: &RemoteJob) -> Self {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        Self {
+            folder: task.folder.clone(),
+            kept: Kept::new(task.program.clone(), job.language.option()),
+            start: (i64::try_from(now.as_secs()).unwrap_or(i64::MAX), now.subsec_nanos().into()),
+            seen: HashSet::new(),
+            room: Vec::new(),
+        }
+    }
+
+    fn enter(&mut self, name: &[u8]) -> Option<ExpandHere> {
+        if self.seen.contains(name) {
+            return None;
+        }
+        self.seen.insert(name.to_vec());
+        let path = self.folder.join(OsStr::from_bytes(name));
+        let Some(changed) = read(&path, &mut self.room) else { return Some(ExpandHere::Unreadable(path)) };
+        if changed > self.start {
+            return Some(ExpandHere::Changed(path));
+        }
+        pragmas::loss(&self.room, &mut self.kept).map(|loss| ExpandHere::LossIn(loss, path))
+    }
+}
+
+/// Reads a whole regular file into `room`, without waiting for what may never come. Returns when it was changed last.
+fn read(path: &Path, room: &mut Vec<u8>) -> Option<(i64, i64)> {
+    room.clear();
+    let file: File = OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK).open(path).ok()?;
+    let meta = file.metadata().ok().filter(|meta| meta.is_file() && meta.len() <= FILE_MAX)?;
+    file.take(FILE_MAX).read_to_end(room).ok()?;
+    Some((meta.ctime(), meta.ctime_nsec()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn watch() -> Watch {
+        Watch { dates: dates::Scan::default(), begun: Vec::new(), files: None, verdict: None }
+    }
+
+    #[test]
+    fn line_markers_name_the_files() {
+        let text = b"# 0 \"a.c\"\n# 1 \"/usr/include/x.h\" 1 3 4\nint a;\n# 2 \"a.c\" 2\n# 5 \"gen.y\"\n# 1 \"a\\\"b\\\\\\012.h\" 1\n# 0 \"<built-in>\" 1\n # 1 \"no.h\" 1\n# 1 \"cut.h";
+        assert_eq!(entered(text).collect::<Vec<_>>(), [b"/usr/include/x.h".to_vec(), b"a\"b\\\n.h".to_vec()]);
+    }
+
+    #[test]
+    fn a_counter_in_a_directive_is_seen_even_when_cut() {
+        for (text, expected) in [
+            (&b"int a;\n#if __COUNTER__ == 0\nint b;\n"[..], true),
+            (b"#define N \\\n  __COUNTER__\nint a;\n", true),
+            (b"#define N 1\nint a = __COUNTER__;\n#if N\n", false),
+            (b"#if __COUNTER__", true),
+        ] {
+            for cut in 0..text.len() {
+                let mut watch = watch();
+                watch.look(&text[..cut]);
+                watch.look(&text[cut..]);
+                watch.end();
+                let seen = watch.verdict() == Some(&ExpandHere::Loss(Loss::Counter));
+                assert_eq!(seen, expected, "{} cut at {cut}", String::from_utf8_lossy(text));
+            }
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_looked_at_is_said() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut room = Vec::new();
+        assert_eq!(read(&folder.path().join("none"), &mut room), None);
+        assert_eq!(read(folder.path(), &mut room), None);
+        let pipe = folder.path().join("pipe");
+        nix::unistd::mkfifo(&pipe, nix::sys::stat::Mode::S_IRUSR).unwrap();
+        assert_eq!(read(&pipe, &mut room), None);
+        let file = folder.path().join("file");
+        std::fs::write(&file, "text").unwrap();
+        assert!(read(&file, &mut room).is_some_and(|(seconds, _)| seconds > 0));
+        assert_eq!(room, b"text");
+    }
+}
