@@ -280,9 +280,11 @@ impl Daemon {
         self.stats.own_work(report.stats.user_ms, report.stats.sys_ms);
         self.envs.touch(&env, self.unix(now));
         if report.broken {
-            self.env_broken(now, &env);
+            self.env_broken(&env);
         }
         self.sweep_broken();
+        // Before the job's end: its slot shall not be filled by one that believes in the environment.
+        self.announce_changes(now);
         if job.session.is_some() && job.session == self.session.current() {
             self.job_done(JobDone {
                 job: job.job.0,

@@ -216,8 +216,8 @@ impl Daemon {
                 self.note(Note::NotInstalled(env.clone(), reason));
             }
         }
-        // 1.4 announces after every attempt: the scheduler's "busy installing" ends with it.
-        self.reannounce(now);
+        // After every attempt, as in 1.4, whose scheduler takes the host for "busy installing" until then.
+        self.announce_anyway();
         self.stats.force();
         self.measure_if_due(now);
     }
@@ -314,20 +314,16 @@ impl Daemon {
             }
         }
         if broken {
-            self.env_broken(now, env);
+            self.env_broken(env);
         }
     }
 
-    /// It does not work: away with it, and the scheduler is told.
-    pub(super) fn env_broken(&mut self, now: Instant, env: &EnvId) {
-        if !self.envs.is_installed(env) {
-            return;
-        }
+    /// It does not work: away with it, once no job runs in it.
+    pub(super) fn env_broken(&mut self, env: &EnvId) {
         if let Some(Env { state: EnvState::Installed { check, .. }, .. }) = self.envs.known.get_mut(env) {
             *check = Check::Broken;
         }
         self.sweep_broken();
-        self.reannounce(now);
     }
 
     /// Removes broken environments in which no job runs any more.
@@ -381,8 +377,7 @@ impl Daemon {
     }
 
     fn is_in_use(&self, env: &EnvId) -> bool {
-        self.envs.is_undecided(env)
-            || self.peers.values().any(|p| p.pinned.as_ref() == Some(env) || job_env(&p.state) == Some(env))
+        self.envs.is_undecided(env) || self.peers.values().any(|p| p.pinned.as_ref() == Some(env))
     }
 
     /// A connection ended: it gets no answer any more.

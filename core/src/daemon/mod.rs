@@ -328,7 +328,8 @@ impl Daemon {
     /// The first broken invariant, if any. For tests and simulations.
     pub fn check(&self) -> Result<(), String> {
         self.check_slots()?;
-        self.check_envs()
+        self.check_envs()?;
+        self.check_announced()
     }
 
     fn send(&mut self, peer: PeerId, message: Message) {
@@ -353,8 +354,9 @@ impl Daemon {
         self.config.unix_start.wrapping_add(u32::try_from(passed).unwrap_or(u32::MAX))
     }
 
-    /// What follows from any event: slots are given out, leaving is noticed.
+    /// What follows from any event: the scheduler learns which environments there are, slots are given out, leaving is noticed.
     fn settle(&mut self, now: Instant) {
+        self.announce_changes(now);
         self.answer_locally_if_due(now);
         self.grant(now);
         self.leave_if_done(now);

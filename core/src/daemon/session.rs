@@ -2,7 +2,7 @@
 
 use super::peer::{Peer, SessionJob, State, Work};
 use super::{Daemon, Note, Output};
-use crate::env::EnvRef;
+use crate::env::{EnvId, EnvRef};
 use crate::ids::JobId;
 use crate::limits::STATUS_TEXT_MAX;
 use crate::message::{JobDone, JobLocalBegin, Login, Message, done_flags};
@@ -32,6 +32,8 @@ pub(super) struct Session {
     test_reconnect: bool,
     /// Until when requests wait for a scheduler that was there a moment ago.
     pub(super) expected_until: Option<Instant>,
+    /// The environments that the last LOGIN named; `None`: the scheduler shall be told anew, whatever there is.
+    announced: Option<Vec<EnvId>>,
 }
 
 #[derive(Debug)]
@@ -55,7 +57,15 @@ struct Hold {
 
 impl Session {
     pub fn new(now: Instant, seed: u64, test_reconnect: bool) -> Self {
-        Self { link: Link::Absent(now), number: 0, failures: 0, chance: seed | 1, test_reconnect, expected_until: None }
+        Self {
+            link: Link::Absent(now),
+            number: 0,
+            failures: 0,
+            chance: seed | 1,
+            test_reconnect,
+            expected_until: None,
+            announced: None,
+        }
     }
 
     /// Number of the session, if there is one.
@@ -169,9 +179,17 @@ impl Daemon {
         }
     }
 
-    /// LOGIN again: the environments changed.
-    pub(super) fn reannounce(&mut self, now: Instant) {
-        if self.session.current().is_none() {
+    /// The scheduler is told of the environments after this event even if it knows them.
+    pub(super) fn announce_anyway(&mut self) {
+        self.session.announced = None;
+    }
+
+    /// LOGIN again, if the environments are others than the scheduler was told of. This is the only place that does it, and it
+    /// runs after each event: whatever changes them need not think of it.
+    pub(super) fn announce_changes(&mut self, now: Instant) {
+        let announced = self.session.announced.as_ref();
+        let is_known = announced.is_some_and(|announced| self.envs.installed().eq(announced));
+        if is_known || self.session.current().is_none() {
             return;
         }
         let login = Login {
@@ -189,7 +207,17 @@ impl Daemon {
         self.log_in(now, login);
     }
 
+    /// Whether the scheduler knows which environments there are.
+    pub(super) fn check_announced(&self) -> Result<(), String> {
+        let announced = self.session.announced.iter().flatten();
+        if self.session.current().is_some() && !self.envs.installed().eq(announced) {
+            return Err("the scheduler was told of other environments".to_owned());
+        }
+        Ok(())
+    }
+
     fn log_in(&mut self, now: Instant, login: Login) {
+        self.session.announced = Some(self.envs.installed().cloned().collect());
         self.outputs.push_back(Output::ToScheduler(Message::Login(login)));
         if let Link::Up { version, hold, .. } = &mut self.session.link {
             if version.has_cs_conf() {

@@ -36,6 +36,7 @@ impl Daemon {
         if self.terminate_at.is_some() {
             return;
         }
+        self.refuse_without_environment();
         loop {
             let used = self.slots_used();
             if let Some(peer) = self.next_own().filter(|_| used.saturating_sub(self.uploads()) < self.slots()) {
@@ -52,6 +53,22 @@ impl Daemon {
     /// what is built here for as long as anybody likes.
     fn uploads(&self) -> u32 {
         self.peers.values().map(|p| u32::from(matches!(p.state, State::ToInstall(_)))).sum()
+    }
+
+    /// Jobs whose environment is not here, or is broken, are told so at once: no slot changes it, and their clients can ask the
+    /// scheduler anew.
+    fn refuse_without_environment(&mut self) {
+        let hopeless = self.peers.iter().filter_map(|(id, p)| match &p.state {
+            State::ToCompile { job, env, .. } if !self.envs.is_undecided(env) && !self.envs.is_installed(env) => {
+                Some((*id, job.job, env.clone()))
+            }
+            _ => None,
+        });
+        for (peer, job, env) in hopeless.collect::<Vec<_>>() {
+            let text = format!("environment {env} is not installed, removed?");
+            self.note(Note::NoEnvironment(env, job.0));
+            self.refuse(peer, &text, CloseReason::NoEnvironment);
+        }
     }
 
     fn next_own(&self) -> Option<PeerId> {
@@ -100,12 +117,6 @@ impl Daemon {
         let Some(slot) = self.free_slot() else { return };
         let Some(entry) = self.peers.get_mut(&peer) else { return };
         let State::ToCompile { job, env, file } = std::mem::replace(&mut entry.state, State::Unknown) else { return };
-        if !self.envs.is_installed(&env) {
-            entry.state = State::ToCompile { job, env: env.clone(), file };
-            self.note(Note::NoEnvironment(env.clone(), job.job.0));
-            let text = format!("environment {env} is not installed, removed?");
-            return self.refuse(peer, &text, CloseReason::NoEnvironment);
-        }
         entry.state = State::WaitForChild { job, env: env.clone(), slot, since: now };
         self.envs.touch(&env, self.unix(now));
         let memory_mib = self.stats.memory_limit(self.config.slots);

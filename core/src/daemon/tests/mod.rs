@@ -3,6 +3,7 @@
 mod bounds;
 mod compile_server;
 mod environments;
+mod eviction;
 mod hostile;
 mod scheduler;
 mod submitter;
