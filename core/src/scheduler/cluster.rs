@@ -16,7 +16,7 @@ use std::collections::{BTreeMap, BTreeSet};
 /// Where a host stands among those that could take a job now: the least is best.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Rank {
-    /// 0: known to be reachable; 1: not probed yet.
+    /// 0: known to be reachable; 1: not probed yet, or resting after failures. Those count only where no other could do the job.
     pub tier: u8,
     /// Milliseconds until a job of mean weight would be done there.
     cost: u64,
@@ -169,6 +169,16 @@ impl Cluster {
         left_out
     }
 
+    /// A host turned out not to have an environment.
+    pub fn lacks(&mut self, id: HostId, key: EnvKey) {
+        let (Some(host), Some(owners)) = (self.hosts.get(&id), self.owners.get(&key)) else { return };
+        let is_other = |env: &&EnvRef| **env != owners.environment;
+        let others: Vec<EnvRef> = host.environments.iter().filter(is_other).cloned().collect();
+        if others.len() < host.environments.len() {
+            self.set_environments(id, others);
+        }
+    }
+
     /// A host learned something about its speed.
     pub fn set_pace(&mut self, id: HostId, pace: Pace) {
         let Some(host) = self.hosts.get_mut(&id) else { return };
@@ -260,6 +270,12 @@ impl Cluster {
     /// What the environments of all hosts take.
     pub fn shares(&self) -> &Shares {
         &self.shares
+    }
+
+    /// Hosts of the second tier that could take a job now.
+    pub fn second_choice(&self) -> impl Iterator<Item = HostId> {
+        let open = self.classes.values().flat_map(|class| class.open[1].iter().copied());
+        open.filter(|id| self.hosts.get(id).is_some_and(|host| host.rank.is_some()))
     }
 
     /// Hosts with this node name or address, in login order.

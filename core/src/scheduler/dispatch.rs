@@ -154,6 +154,7 @@ impl Scheduler {
         let since = self.now;
         if let Some(job) = self.jobs.get_mut(&id) {
             job.state = State::Waiting { server: choice.host, since };
+            job.environment = key.filter(|_| !home);
         }
         if let Some(known) = self.cluster.needs.known_mut(asker.need) {
             known.waiting -= 1;
@@ -214,6 +215,8 @@ impl Scheduler {
         if self.shrunk {
             self.shrunk = false;
             self.refuse_hopeless();
+            // Where the better hosts are gone those count that were passed over for them.
+            self.freed.extend(self.cluster.second_choice());
         }
         while let Some(id) = self.freed.pop_first() {
             let mut tried = BTreeSet::new();

@@ -5,6 +5,7 @@
 use super::cluster::Rank;
 use super::need::{ClassId, EnvKey, NeedId};
 use super::speed::{Pace, Shown};
+use super::trust::Trust;
 use crate::env::EnvRef;
 use crate::ids::{HostId, JobId, PeerId};
 use crate::message::{Login, Stats};
@@ -103,6 +104,7 @@ pub(super) struct Host {
     /// Its last jobs as submitter.
     pub history: VecDeque<JobId>,
     pub pace: Pace,
+    pub trust: Trust,
     pub class: ClassId,
     pub keys: Vec<EnvKey>,
     pub key_set: BTreeSet<EnvKey>,
@@ -171,6 +173,7 @@ impl Host {
             shown: Shown::default(),
             history: VecDeque::new(),
             pace: Pace::default(),
+            trust: Trust::default(),
             class: ClassId(0),
             keys: Vec::new(),
             key_set: BTreeSet::new(),
@@ -199,6 +202,9 @@ impl Host {
 
     /// At most so many slots may be taken: all, and 1.4's preload, so that a host need not wait for its next job.
     pub fn capacity(&self) -> u32 {
+        if self.trust.is_on_trial() {
+            return self.slots.min(self.local_slots() + 1);
+        }
         let next_slot_ms = self.pace.job_ms() / f64::from(self.slots.max(1));
         if self.local_slots() >= self.slots || next_slot_ms > PRELOAD_MS {
             self.slots
@@ -224,7 +230,7 @@ impl Host {
             return None;
         }
         match self.accepting {
-            Accepting::Yes => Some(0),
+            Accepting::Yes => Some(u8::from(self.trust.rests_until().is_some())),
             Accepting::Unknown => Some(1),
             Accepting::No => None,
         }

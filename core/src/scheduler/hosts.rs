@@ -5,6 +5,7 @@
 use super::host::{Accepting, Ban, Host, NewHost};
 use super::jobs::State;
 use super::monitor::{environment_list, feature_names, host_stats, offline};
+use super::need::EnvKey;
 use super::{CloseReason, Note, Output, Peer, Scheduler, Timer};
 use crate::env::EnvRef;
 use crate::ids::{HostId, JobId, PeerId};
@@ -14,6 +15,7 @@ use crate::message::{BlacklistHostEnv, CsConf, Login, Message, Stats};
 use crate::text::Text;
 use crate::time::{Duration, Instant};
 use crate::version::Version;
+use std::collections::BTreeSet;
 
 /// Silence after which a host below 27 is asked for a sign of life, and how long it then has (`spec/scheduler.md` 3.6).
 const PING_AFTER: Duration = Duration::from_secs(36);
@@ -107,7 +109,9 @@ impl Scheduler {
         });
         let left_out = self.cluster.set_environments(id, login.environments);
         self.note_left_out(id, left_out);
-        self.end_installs(id, |_| true);
+        // 1.4 takes any LOGIN for the end of all; but it may only tell that another environment went.
+        let has: BTreeSet<EnvKey> = self.cluster.host(id).map(|host| host.key_set.clone()).unwrap_or_default();
+        self.end_installs(id, |key, _| has.contains(&key));
         self.send_conf(peer, version);
         self.probe(id);
         self.freed(id);
@@ -206,7 +210,7 @@ impl Scheduler {
                 let asked_by_us = |j: &JobId| jobs.get(j).is_some_and(|j| j.submitter == submitter);
                 h.installing.values().map(|i| i.job).filter(asked_by_us).collect()
             });
-            self.end_installs(id, |install| ours.contains(&install.job));
+            self.end_installs(id, |_, install| ours.contains(&install.job));
             self.freed(id);
             self.shrunk = true;
         }
@@ -305,6 +309,7 @@ impl Scheduler {
         self.tick_bans(id);
         self.tick_probes(id);
         self.tick_dormant(id);
+        self.tick_trust(id);
         self.arm(id);
     }
 
@@ -317,7 +322,7 @@ impl Scheduler {
         let environment = self.cluster.needs.known(install.need).and_then(|k| k.need.environments.first());
         let environment = environment.map(|e| e.name.clone()).unwrap_or_default();
         self.note(Level::Debug, || Note::InstallTooLong { name, environment });
-        self.end_installs(id, |i| late(i.since));
+        self.end_installs(id, |_, i| late(i.since));
         self.freed(id);
     }
 
@@ -444,7 +449,7 @@ impl Scheduler {
         let watch = (!host.jobs.is_empty()).then(|| now + WATCH);
         let install = host.installing.values().map(|i| i.since + INSTALL_MAX).min();
         let ban = host.bans.values().flatten().map(|b| b.until).min();
-        [ping, probe, watch, install, ban].into_iter().flatten().min()
+        [ping, probe, watch, install, ban, host.trust.rests_until()].into_iter().flatten().min()
     }
 }
 

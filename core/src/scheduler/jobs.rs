@@ -8,7 +8,7 @@
 
 use super::host::{Host, Installing};
 use super::monitor::{asked, environment_list, last_three, lost};
-use super::need::{Asker, Need, NeedId};
+use super::need::{Asker, EnvKey, Need, NeedId};
 use super::queue::Lane;
 use super::speed::adjusted_size;
 use super::{Note, Scheduler};
@@ -38,6 +38,8 @@ pub(super) struct Job {
     /// Jobs after it that came with the same request; only the first of a request knows.
     pub siblings: u8,
     pub state: State,
+    /// What it was given to its server with: what that one has, or is to be sent. None where its submitter builds it.
+    pub environment: Option<EnvKey>,
     /// It did not begin in its time ([`Host::dormant`]).
     pub dormant: bool,
     /// When it becomes more urgent.
@@ -112,6 +114,7 @@ impl Scheduler {
                     level,
                     siblings,
                     state: State::Pending,
+                    environment: None,
                     dormant: false,
                     age_at: None,
                 },
@@ -233,6 +236,9 @@ impl Scheduler {
         }
         let server_name = self.cluster.host(server).map(|h| h.name.clone()).unwrap_or_default();
         self.note(Level::Debug, || Note::End { done, server: server_name });
+        if !by_submitter {
+            self.host_answered(server, id, done.exit_code);
+        }
         self.learn(id, server, submitter, &done);
         self.drop_job(id);
         self.counts.ended(done.exit_code);
@@ -307,19 +313,20 @@ impl Scheduler {
             host.running -= u32::from(begun);
             host.dormant -= u32::from(job.dormant && !begun);
         }
-        self.end_installs(server, |install| install.job == id);
+        self.end_installs(server, |_, install| install.job == id);
         self.freed(server);
     }
 
     /// Environments are no longer on their way to a host.
-    pub(super) fn end_installs(&mut self, server: HostId, ended: impl Fn(&Installing) -> bool) {
+    pub(super) fn end_installs(&mut self, server: HostId, ended: impl Fn(EnvKey, &Installing) -> bool) {
         let Some(host) = self.cluster.host_mut(server) else { return };
         let mut needs = Vec::new();
-        host.installing.retain(|_, install| {
-            if ended(install) {
+        host.installing.retain(|key, install| {
+            let is_over = ended(*key, install);
+            if is_over {
                 needs.push(install.need);
             }
-            !ended(install)
+            !is_over
         });
         for need in needs {
             if let Some(known) = self.cluster.needs.known_mut(need) {

@@ -27,7 +27,7 @@ impl Scheduler {
         let local: Vec<JobId> = host.local.values().map(|l| l.job).collect();
         self.note(Level::Info, || Note::RemoveDaemon { host: id, name });
         self.tell_monitors(&Message::MonStats(offline(id)));
-        self.end_installs(id, |_| true);
+        self.end_installs(id, |_, _| true);
         if let Some(at) = tick {
             self.timers.remove(&(at, Timer::Host(id)));
         }

@@ -20,6 +20,7 @@ mod shares;
 mod speed;
 #[cfg(test)]
 mod tests;
+mod trust;
 
 pub use note::Note;
 use note::letter;

@@ -37,8 +37,15 @@ pub(super) struct Need {
 
 impl Need {
     pub fn of(request: &GetCs) -> Self {
+        let mut environments: Vec<EnvRef> = Vec::new();
+        for env in &request.environments {
+            // A client is told a platform, and uses its first environment for that.
+            if environments.iter().all(|known| known.platform != env.platform) {
+                environments.push(env.clone());
+            }
+        }
         Self {
-            environments: request.environments.clone(),
+            environments,
             target: request.target.clone(),
             minimal_version: request.minimal_version,
             features: request.required_features,

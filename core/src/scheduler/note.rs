@@ -90,6 +90,8 @@ pub enum Note {
     AcceptingAgain { name: Text, address: Text, port: u32 },
     /// A host with jobs has been silent for long; nothing new goes there until it shows life.
     Silent { name: Text, silent_s: u64 },
+    /// The jobs of a host fail in a row: it gets fewer until one succeeds, and none for so long if others can do them.
+    Failing { name: Text, pause_s: u64 },
     /// A better scheduler is there.
     ElectionLost { address: Text, port: u16, version: Version },
 }
@@ -105,7 +107,8 @@ impl Note {
             | Self::RequestRefused { .. }
             | Self::JobLost { .. }
             | Self::Dormant { .. }
-            | Self::Silent { .. } => Level::Warning,
+            | Self::Silent { .. }
+            | Self::Failing { .. } => Level::Warning,
             Self::RemoveDaemon { .. }
             | Self::InvalidFirstMessage { .. }
             | Self::InvalidMessage { .. }
@@ -194,6 +197,9 @@ impl fmt::Display for Note {
             }
             Self::Silent { name, silent_s } => {
                 write!(f, "host with jobs gives no sign of life, avoiding it host={name} silent_s={silent_s}")
+            }
+            Self::Failing { name, pause_s } => {
+                write!(f, "jobs on a host fail in a row, avoiding it for a while host={name} pause_s={pause_s}")
             }
             Self::ElectionLost { address, port, version } => write!(
                 f,

@@ -65,7 +65,10 @@ fn a_broken_environment_is_announced_before_the_end_of_its_job() {
     s.install("e", 1);
     let runs = s.foreign_job(1, "e");
     s.told();
-    s.handle(Input::JobEnded { peer: runs, report: JobReport { exit_code: 110, broken: true, ..JobReport::default() } });
+    s.handle(Input::JobEnded {
+        peer: runs,
+        report: JobReport { exit_code: 110, broken: true, ..JobReport::default() },
+    });
     s.conf();
     let told = s.told();
     assert!(matches!(&told[..], [Message::Login(l), Message::JobDone(d)] if l.environments.is_empty() && d.job == 1));

@@ -5,6 +5,7 @@ mod hosts;
 mod jobs;
 mod limits;
 mod selection;
+mod trust;
 mod watchers;
 
 use super::*;

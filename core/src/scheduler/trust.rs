@@ -1,0 +1,100 @@
+//! What a host's answers say of it: which environments it has after all, and whether its jobs succeed.
+//!
+//! A host that fails is free again at once, so that it would get the next job, and the next: one broken machine could take a whole
+//! build. So a host whose jobs fail in a row has one at a time, with growing pauses, until one succeeds. Nobody starves by it:
+//! where no other host could do a job, a resting one gets it all the same.
+
+use super::{Note, Scheduler};
+use crate::ids::{HostId, JobId};
+use crate::level::Level;
+use crate::time::{Duration, Instant};
+
+/// Failures in a row after which a host gets fewer jobs: one or two may be the job's.
+const FAILURES: u32 = 3;
+/// The first pause; each further failure doubles it.
+const REST: Duration = Duration::from_secs(1);
+/// The longest one.
+const REST_MAX: Duration = Duration::from_secs(60);
+
+/// How the jobs of one host have ended lately.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Trust {
+    /// In a row, without what failed during a pause: those had begun before it.
+    failures: u32,
+    rests_until: Option<Instant>,
+}
+
+impl Trust {
+    /// Whether it gets one job at a time.
+    pub fn is_on_trial(&self) -> bool {
+        self.failures >= FAILURES
+    }
+
+    /// When its pause is over, if it has one.
+    pub fn rests_until(&self) -> Option<Instant> {
+        self.rests_until
+    }
+
+    /// One of its jobs did what jobs shall do.
+    fn succeeded(&mut self) {
+        *self = Self::default();
+    }
+
+    /// One of its jobs failed by the host's fault. Returns its pause if one begins.
+    fn failed(&mut self, now: Instant) -> Option<Duration> {
+        if self.rests_until.is_some() {
+            return None;
+        }
+        self.failures = self.failures.saturating_add(1);
+        let doubled = self.failures.checked_sub(FAILURES)?;
+        let pause = REST.saturating_mul(1u32.checked_shl(doubled).unwrap_or(u32::MAX)).min(REST_MAX);
+        self.rests_until = Some(now + pause);
+        Some(pause)
+    }
+}
+
+impl Scheduler {
+    /// A host says how a job ended that it was given.
+    pub(super) fn host_answered(&mut self, id: HostId, job: JobId, exit_code: i32) {
+        if exit_code == NO_ENVIRONMENT {
+            if let Some(key) = self.jobs.get(&job).and_then(|job| job.environment) {
+                self.cluster.lacks(id, key);
+            }
+        }
+        let now = self.now;
+        let Some(host) = self.cluster.host_mut(id) else { return };
+        if exit_code == 0 {
+            host.trust.succeeded();
+        } else if is_hosts_fault(exit_code) {
+            let Some(pause) = host.trust.failed(now) else { return };
+            let name = host.name.clone();
+            self.note(Level::Warning, || Note::Failing { name, pause_s: pause.as_secs() });
+            // Jobs that waited for it are to be compared with the others.
+            self.shrunk = true;
+            self.arm(id);
+        }
+    }
+
+    /// A pause may be over.
+    pub(super) fn tick_trust(&mut self, id: HostId) {
+        let now = self.now;
+        let Some(host) = self.cluster.host_mut(id) else { return };
+        if host.trust.rests_until.is_some_and(|until| until <= now) {
+            host.trust.rests_until = None;
+            self.freed(id);
+        }
+    }
+}
+
+/// The environment of the job is not there, or its compiler does not start: the host has removed it.
+const NO_ENVIRONMENT: i32 = 110;
+
+/// Whether an exit code tells that the host itself could not do what it was given (`spec/daemon.md` 5.6, 6.9). Numbers below 100 are
+/// the compiler's, which speaks of the source; others of ours speak of the client, or that the host stops.
+fn is_hosts_fault(exit_code: i32) -> bool {
+    const GENERAL: i32 = 100;
+    const OUT_OF_MEMORY: i32 = 105;
+    const NO_FORK: i32 = 117;
+    const NO_REPORT: i32 = 151;
+    exit_code < 0 || [GENERAL, OUT_OF_MEMORY, NO_ENVIRONMENT, NO_FORK, NO_REPORT].contains(&exit_code)
+}
