@@ -166,12 +166,11 @@ impl Flow<'_> {
                 };
                 let messages: Vec<Message> = self.last_piece.take().into_iter().chain([message]).collect();
                 if self.tell_source(&messages).is_err() {
-                    // Why it does not read may stand in its last words.
-                    self.hear_server();
-                    self.handle(Input::Failed(trouble));
+                    self.server_failed(trouble);
                 }
             }
             Output::SendSource(header) => self.begin_source(*header),
+            Output::Leave(words) => self.leave_server(&words),
             Output::Receive(file) => {
                 let target = match file {
                     File::Object => Target::object(self.job),
@@ -286,7 +285,34 @@ impl Flow<'_> {
         }
         self.streaming = true;
         if self.tell_source(&messages).is_err() {
-            self.handle(Input::Failed(Trouble::HeaderNotSent));
+            self.server_failed(Trouble::HeaderNotSent);
+        }
+    }
+
+    /// The server does not read. Why may stand in its last words.
+    fn server_failed(&mut self, trouble: Trouble) {
+        self.hear_server();
+        if self.submission.is_at_server() {
+            self.handle(Input::Failed(trouble));
+        }
+    }
+
+    /// The source was sent to nobody: it is made again for the next server.
+    fn leave_server(&mut self, words: &Text) {
+        log::info!("leaving the compile server, asking for another: {words}");
+        self.server = None;
+        self.probe = None;
+        self.streaming = false;
+        self.piece = PIECE_FIRST;
+        self.last_piece = None;
+        self.source_time = Budget::new(Submission::source_patience());
+        self.preprocessor.stop();
+        match Preprocessor::start(self.task, self.job, self.mode) {
+            Ok(preprocessor) => self.preprocessor = preprocessor,
+            Err(err) => {
+                log::warn!("cannot start the preprocessor: {err}");
+                self.handle(Input::Failed(Trouble::NoPreprocessor));
+            }
         }
     }
 
@@ -314,9 +340,7 @@ impl Flow<'_> {
         self.piece = (self.piece * 2).min(PIECE_MAX);
         let sent = self.chunk(&bytes).is_some_and(|chunk| self.tell_source(&[chunk]).is_ok());
         if !sent {
-            // Why it does not read may stand in its last words.
-            self.hear_server();
-            self.handle(Input::Failed(Trouble::SourceNotSent));
+            self.server_failed(Trouble::SourceNotSent);
         }
         // The preprocessor shall not wait while the network is slow.
         self.look_at_preprocessor()

@@ -118,6 +118,8 @@ pub enum Output {
     Server(Message),
     /// Send the job's header with the first chunk of the source, then all of the source.
     SendSource(Box<CompileFile>),
+    /// Leave the server, which said this. Another [`Output::Dial`] may follow, and all of the source is then sent again.
+    Leave(Text),
     /// Receive a file until END.
     Receive(File),
     /// Ask on a second connection whether the server is there.

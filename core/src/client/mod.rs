@@ -3,6 +3,7 @@
 //! ```text
 //! Fresh ─► AwaitNative ─► AwaitServer ─► Dialling ─► [AwaitVerify] ─► Sending ─► AwaitResult ─► [AwaitObject ─► [AwaitDwo]] ─► Over
 //!                              └────────► SelfBuild ──────────────────────────────────────────────────────────────────────────► Over
+//! Sending, AwaitResult ─► AwaitServer, where the server has lost the environment that the scheduler believed in
 //! every state, on any trouble ─► Over, with `End::Local(Trouble)`
 //! ```
 //!
@@ -30,11 +31,17 @@ use std::collections::VecDeque;
 pub use exchange::{End, Environments, File, Input, Output, Packing, Request};
 pub use trouble::Trouble;
 
+/// Times that one job asks for a server.
+const ASKED_MAX: u32 = 3;
+/// How the words of a server end that lacks the environment, also those of 1.4.
+const MISSING_ENVIRONMENT: &[u8] = b" removed?";
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum State {
     Fresh,
     AwaitNative,
     AwaitServer,
+    Pausing,
     Dialling,
     SendingEnv,
     AwaitVerify,
@@ -52,6 +59,8 @@ pub struct Submission {
     state: State,
     deadline: Option<Instant>,
     environments: Vec<EnvRef>,
+    /// How often a server was asked for.
+    asked: u32,
     server: UseCs,
     version: Version,
     offer: Version,
@@ -76,6 +85,7 @@ impl Submission {
             state: State::Fresh,
             deadline: None,
             environments: Vec::new(),
+            asked: 0,
             server: UseCs::default(),
             version: Version::LOWEST,
             offer: Version::LOWEST,
@@ -127,6 +137,16 @@ impl Submission {
                 self.watch(State::AwaitResult, now, wait::RESULT);
             }
             (_, Input::SourceEnd { ok: false }) => self.give_up(Trouble::Preprocessing),
+            (State::Sending | State::AwaitResult, Input::Server(Message::StatusText { text }))
+                if self.may_ask_again(&text) =>
+            {
+                self.outputs.push_back(Output::Leave(text));
+                if self.is_1_4() {
+                    self.enter(State::Pausing, now, wait::ASK_AGAIN_1_4);
+                } else {
+                    self.ask_again(now);
+                }
+            }
             (_, Input::Server(Message::StatusText { text })) => {
                 self.give_up(Trouble::ServerSays(text.to_string()));
             }
@@ -161,6 +181,7 @@ impl Submission {
         match self.state {
             State::AwaitNative => self.give_up(Trouble::NoNativeEnv),
             State::AwaitServer => self.give_up(Trouble::NoServer),
+            State::Pausing => self.ask_again(now),
             State::Dialling => self.give_up(Trouble::Unreachable),
             State::AwaitFile(_) => self.give_up(Trouble::ObjectCut),
             State::AwaitVerify if now >= self.due => self.give_up_silent(),
@@ -185,6 +206,14 @@ impl Submission {
     /// The server's answer, for the log; meaningful once there is one.
     pub fn server(&self) -> &UseCs {
         &self.server
+    }
+
+    /// Whether it deals with a server now: with one that was left what fails no more matters.
+    pub fn is_at_server(&self) -> bool {
+        matches!(
+            self.state,
+            State::SendingEnv | State::AwaitVerify | State::Sending | State::AwaitResult | State::AwaitFile(_)
+        )
     }
 
     /// Name of the environment that the server uses.
@@ -245,6 +274,7 @@ impl Submission {
     }
 
     fn ask_for_server(&mut self, now: Instant, environments: Vec<EnvRef>) {
+        self.asked += 1;
         self.environments.clone_from(&environments);
         let ask = GetCs { environments, ..self.request.get_cs.clone() };
         // A nice job stands behind all others (D.2).
@@ -256,6 +286,17 @@ impl Submission {
             (false, false) => wait::USE_CS,
         };
         self.enter(State::AwaitServer, now, limit);
+    }
+
+    fn ask_again(&mut self, now: Instant) {
+        self.ask_for_server(now, self.environments.clone());
+    }
+
+    /// Whether the server only lacks the environment that it was said to have: it may have been removed while the job was on its
+    /// way. The server has told the scheduler too, which will choose another, or have the environment sent.
+    fn may_ask_again(&self, words: &Text) -> bool {
+        let is_missing = words.as_bytes().ends_with(MISSING_ENVIRONMENT);
+        is_missing && self.server.env_present != 0 && self.asked < ASKED_MAX
     }
 
     fn use_server(&mut self, now: Instant, server: UseCs) {

@@ -366,6 +366,56 @@ fn a_remote_failure_is_not_the_last_word() {
     }
 }
 
+/// The scheduler believed in an environment that was removed meanwhile: no reason to compile here.
+#[test]
+fn a_server_that_lost_the_environment_is_left_for_another() {
+    let ours = "environment env(x86_64) is not installed, removed?";
+    let of_1_4 = "/var/cache/icecc/target=x86_64/env/usr/bin/as is not executable, installed environment removed?";
+    let status = |text: &str| Input::Server(Message::StatusText { text: text.into() });
+    for (sending, version, words) in [(true, 44, ours), (false, 44, ours), (true, 43, of_1_4), (false, 43, of_1_4)] {
+        let mut scenario = Scenario::new(request());
+        assert!(matches!(&scenario.use_server_of(1, version)[..], [Output::SendSource(_)]));
+        if !sending {
+            scenario.say(Input::SourceEnd { ok: true });
+            scenario.pass_time();
+        }
+        for _ in 0..2 {
+            assert!(scenario.submission.is_at_server());
+            let begun = scenario.now;
+            let mut outputs = scenario.say(status(words));
+            if version == 43 {
+                // It tells the scheduler a moment after its client.
+                outputs.extend(scenario.pass_time());
+                assert_eq!(scenario.now.since(begun), Duration::from_secs(2));
+            }
+            assert!(
+                matches!(&outputs[..], [Output::Leave(_), Output::Daemon(Message::GetCs(ask))] if ask.environments[0].name == "env"),
+                "{outputs:?}"
+            );
+            assert!(!scenario.submission.is_at_server());
+            assert!(scenario.say(Input::Probed { alive: false }).is_empty(), "of the server that was left");
+            assert!(matches!(&scenario.use_server_of(1, version)[..], [Output::SendSource(_)]));
+        }
+        assert_eq!(local(&scenario.say(status(ours))), Some(&Trouble::ServerSays(ours.into())), "not for ever");
+    }
+
+    // It sends the environment if it is told to.
+    let mut scenario = Scenario::until_result(request());
+    scenario.say(status(ours));
+    scenario.pass_time();
+    assert!(matches!(&scenario.use_server(0)[..], [Output::SendEnvironment { .. }]));
+    scenario.say(Input::EnvironmentSent);
+    scenario.say(Input::Server(Message::VerifyEnvResult { ok: 1 }));
+    assert_eq!(
+        local(&scenario.say(status(ours))),
+        Some(&Trouble::ServerSays(ours.into())),
+        "it was just verified there"
+    );
+
+    let mut scenario = Scenario::until_result(request());
+    assert_eq!(local(&scenario.say(status("chroot failed"))), Some(&Trouble::ServerSays("chroot failed".into())));
+}
+
 #[test]
 fn a_failed_preprocessor_and_a_talking_server_end_it() {
     let mut scenario = Scenario::new(request());

@@ -12,6 +12,9 @@ pub(super) const ENVIRONMENT: Duration = Duration::from_secs(600);
 pub(super) const SOURCE: Duration = Duration::from_secs(120);
 pub(super) const VERIFY: Duration = Duration::from_secs(60);
 pub(super) const OBJECT_MESSAGE: Duration = Duration::from_secs(40);
+/// Before another server is asked for in place of one of 1.4 that lacks the environment: it removes what is left of it, and only then
+/// tells the scheduler. Ours tell first.
+pub(super) const ASK_AGAIN_1_4: Duration = Duration::from_secs(2);
 /// A server that shows life but never a result: twice the wall limit of a job there, as it may wait for a slot first.
 pub(super) const RESULT: Duration = Duration::from_secs(2 * 3600);
 
