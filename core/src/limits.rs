@@ -37,6 +37,15 @@ pub const HOST_ENVIRONMENTS_MAX: usize = 4096;
 pub const ENVIRONMENTS_MAX: usize = 512;
 /// Bytes that environments leave free on their disk, however many arrive at once.
 pub const DISK_KEPT: u64 = 256 << 20;
+/// What a daemon's environments and native archives may take of the disk where nobody says: a tenth of what would be free without
+/// them. Several compilers have room then, of 80 to 250 MB each: with fewer a network that uses two of them in turn removes and
+/// brings them all day.
+pub fn default_cache_limit(free: u64) -> u64 {
+    (free / 10).clamp(1 << 30, 8 << 30)
+}
+/// Seconds for which an environment is kept after its last use where that does not double the disk limit, as in 1.4: users who
+/// build in turns would bring theirs again and again.
+pub const CACHE_KEPT: u32 = 200;
 /// What the environments of all hosts may take in a scheduler's memory: 5,000 hosts with fifty of them each take half of it.
 pub const HELD_ENVIRONMENTS_MAX: usize = 256 << 20;
 /// The same for the hosts of one address: a cluster behind a router that translates addresses.
@@ -76,3 +85,16 @@ pub const DESCRIPTORS: u64 = 65_536;
 pub const TEXT_IDLE: Duration = Duration::from_secs(36);
 /// Longest command line of a text peer.
 pub const TEXT_LINE_MAX: usize = 4096;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_cache_takes_a_tenth_of_the_disk_within_bounds() {
+        const GIB: u64 = 1 << 30;
+        for (free, limit) in [(0, GIB), (9 * GIB, GIB), (30 * GIB, 3 * GIB), (80 * GIB, 8 * GIB), (u64::MAX, 8 * GIB)] {
+            assert_eq!(default_cache_limit(free), limit, "{free}");
+        }
+    }
+}

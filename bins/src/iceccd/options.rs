@@ -29,7 +29,12 @@ const TABLE: &[Opt] = &[
     opt(Some('s'), "scheduler-host", Some("HOST[:PORT]"), "Use this scheduler instead of looking for one."),
     opt(Some('b'), "env-basedir", Some("DIR"), "Folder of the environments (default /var/tmp/icecc-envs)."),
     opt(Some('u'), "user-uid", Some("USER"), "User to become when started as root (default icecc)."),
-    opt(None, "cache-limit", Some("MB"), "Size of the environments on disk (default 256)."),
+    opt(
+        None,
+        "cache-limit",
+        Some("MB"),
+        "Size of the environments on disk (default: a tenth of what is free there, from 1024 to 8192).",
+    ),
     opt(None, "no-remote", None, "Take no jobs of other hosts."),
     opt(Some('i'), "interface", Some("DEVICE"), "Accept connections only on this device and on lo."),
     opt(Some('p'), "port", Some("PORT"), "TCP port (default 10245)."),
@@ -68,8 +73,8 @@ pub struct Options {
     pub account: Account,
     /// Whether `-u` was given.
     pub account_given: bool,
-    /// `--cache-limit` in bytes.
-    pub cache_limit: u64,
+    /// `--cache-limit` in bytes, if it was given.
+    pub cache_limit: Option<u64>,
     /// `--no-remote`
     pub no_remote: bool,
     /// `-i`
@@ -143,7 +148,7 @@ impl Options {
                 "nice" => o.nice = cli::atoi(&value),
                 "name" => o.node_name = Some(value),
                 "cache-limit" => {
-                    o.cache_limit = u64::try_from(cli::number(&value)).unwrap_or(0).saturating_mul(1 << 20)
+                    o.cache_limit = Some(u64::try_from(cli::number(&value)).unwrap_or(0).saturating_mul(1 << 20));
                 }
                 "interface" => o.interface = Some(text),
                 "port" => o.port = port(&value).ok_or_else(|| usage("Error: Invalid port specified"))?,
@@ -175,7 +180,7 @@ impl Default for Options {
             base: PathBuf::from("/var/tmp/icecc-envs"),
             account: Account { uid: 0, gid: 0 },
             account_given: false,
-            cache_limit: 256 << 20,
+            cache_limit: None,
             no_remote: false,
             interface: None,
             port: 10245,
@@ -264,7 +269,8 @@ mod tests {
         }
         let o = parse(&["-vvv", "operand", "--no-remote", "-d", "--nice", "7", "--cache-limit=4096"]).unwrap();
         assert_eq!((o.level, o.no_remote, o.detach, o.nice), (LevelFilter::Debug, true, true, 7));
-        assert_eq!(o.cache_limit, 4096 << 20);
+        assert_eq!(o.cache_limit, Some(4096 << 20));
+        assert_eq!(parse(&[]).unwrap().cache_limit, None);
         assert_eq!(parse(&["-m", "-1"]).unwrap().slots, None);
         assert_eq!(parse(&["-m", "junk"]).unwrap().slots, Some(0));
         assert_eq!(parse(&["-b", ""]).unwrap().base, PathBuf::from("/var/tmp/icecc-envs"));

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use ice_core::daemon::{Config, Daemon, EnvOnDisk, feature_names};
 use ice_core::env::EnvName;
-use ice_core::limits::DISK_KEPT;
+use ice_core::limits::{CACHE_KEPT, DISK_KEPT, default_cache_limit};
 use ice_core::message::features;
 use ice_core::text::Text;
 use ice_core::version::Version;
@@ -88,7 +88,8 @@ pub fn run(options: Options) -> Result<u8, Failure> {
     let no_remote = options.no_remote || accepts.is_err();
     let lock = lock(&base)?;
     let (store, natives) = open_stores(&base, tool)?;
-    let config = config(&options, slots, no_remote, accepts.is_ok(), &store, &natives);
+    let config = config(&options, slots, no_remote, accepts.is_ok(), &base, &store, &natives);
+    info!("environments may take {} MiB", config.cache_limit >> 20);
     info!("{} CPU(s) online on this server", config.cpus);
     info!("allowing up to {} active jobs", config.slots);
     info!("supported features: {}", feature_names(config.features));
@@ -196,6 +197,13 @@ fn start_launcher(options: &Options, root: bool, base: &Path, slots: u32) -> Res
 fn disk_kept(folder: &Path) -> u64 {
     let size = nix::sys::statvfs::statvfs(folder).map(|disk| disk.blocks().saturating_mul(disk.fragment_size()));
     size.map_or(DISK_KEPT, |size| DISK_KEPT.min(size / 8))
+}
+
+/// What is free of the disk that `folder` is on; nothing if that cannot be told.
+fn disk_free(folder: &Path) -> u64 {
+    let free =
+        nix::sys::statvfs::statvfs(folder).map(|disk| disk.blocks_available().saturating_mul(disk.fragment_size()));
+    free.unwrap_or(0)
 }
 
 /// Runs in a process of its own.
@@ -320,14 +328,23 @@ fn config(
     slots: u32,
     no_remote: bool,
     chroot_possible: bool,
+    base: &Path,
     store: &Store,
     natives: &Natives,
 ) -> Config {
     let tests = std::env::var_os("ICECC_TESTS").is_some();
+    let kept = std::env::var("ICECC_TEST_CACHE_KEPT").ok();
     let (host_name, platform) = machine();
     let node_name = options.node_name.clone().unwrap_or(host_name);
     // A daemon of that name plays an old one in tests.
     let features = if tests && node_name == *"remoteice2" { 0 } else { features::ENV_XZ | features::ENV_ZSTD };
+    let environments: Vec<EnvOnDisk> = store
+        .entries()
+        .map(|(id, r)| EnvOnDisk { id: id.clone(), size: r.bytes, last_use: u32::try_from(r.last_use).unwrap_or(0) })
+        .collect();
+    let natives = natives.on_disk();
+    let cached = environments.iter().map(|e| e.size).chain(natives.iter().map(|n| n.archive.size));
+    let cached = cached.fold(0, u64::saturating_add);
     let since_1970 = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     Config {
         port: if no_remote { 0 } else { options.port.into() },
@@ -337,20 +354,14 @@ fn config(
         node_name: text(node_name),
         platform: text(platform),
         features,
-        cache_limit: options.cache_limit,
+        cache_limit: options.cache_limit.unwrap_or_else(|| default_cache_limit(disk_free(base).saturating_add(cached))),
+        cache_kept: kept.and_then(|seconds| seconds.parse().ok()).unwrap_or(CACHE_KEPT),
         cpus: processors(),
         unix_start: u32::try_from(since_1970.as_secs()).unwrap_or(u32::MAX),
         test_reconnect: tests,
         seed: u64::from(std::process::id()) << 32 ^ u64::from(since_1970.subsec_nanos()),
-        environments: store
-            .entries()
-            .map(|(id, r)| EnvOnDisk {
-                id: id.clone(),
-                size: r.bytes,
-                last_use: u32::try_from(r.last_use).unwrap_or(0),
-            })
-            .collect(),
-        natives: natives.on_disk(),
+        environments,
+        natives,
     }
 }
 

@@ -88,9 +88,6 @@ const ARRIVING_MAX: usize = 16;
 
 // The limits are passed by a factor of 2 at most, while environments are in use; then LOGIN still leaves room for the rest.
 const _: () = assert!(2 * ENVIRONMENTS_MAX * 2 * (NAME_MAX + 8) < FRAME_MAX / 4 * 3);
-/// Seconds for which an environment is kept after its last use where that does not double the disk limit, as in 1.4: users who
-/// build in turns would bring theirs again and again.
-const KEPT: u32 = 200;
 /// A check that is not done in time counts against the environment if it was late so long ago already: a host may be busy for a
 /// while, and that is not the environment's.
 const LATE_AGAIN: Duration = Duration::from_secs(60);
@@ -349,7 +346,8 @@ impl Daemon {
         let unix = self.unix(now);
         while let Some(excess) = self.excess(1) {
             let spares = self.excess(2).is_none();
-            let unused = self.envs.unused_since(if spares { unix.saturating_sub(KEPT) } else { u32::MAX });
+            let unused =
+                self.envs.unused_since(if spares { unix.saturating_sub(self.config.cache_kept) } else { u32::MAX });
             let idle = unused.filter(|(id, _)| Some(*id) != just_came && !self.is_in_use(id));
             let oldest = idle.min_by_key(|(_, last_use)| *last_use).map(|(id, _)| id.clone());
             let native = if excess == Excess::Bytes { self.natives.evict(now) } else { None };

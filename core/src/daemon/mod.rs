@@ -64,8 +64,10 @@ pub struct Config {
     pub platform: Text,
     /// [`crate::message::features`].
     pub features: u32,
-    /// `--cache-limit` in bytes.
+    /// `--cache-limit` in bytes, or [`crate::limits::default_cache_limit`].
     pub cache_limit: u64,
+    /// [`crate::limits::CACHE_KEPT`], less in tests.
+    pub cache_kept: u32,
     /// Number of processors, at least 1.
     pub cpus: u32,
     /// Unix seconds at [`Instant::ZERO`]: what start times in messages count from.

@@ -307,7 +307,8 @@ impl Daemon {
         self.job_failed(SessionJob { job, session }, 107, done_flags::FROM_SUBMITTER);
     }
 
-    fn environments(&self) -> Vec<EnvRef> {
+    /// The environments that can be used, as LOGIN names them.
+    pub fn environments(&self) -> Vec<EnvRef> {
         self.envs
             .installed()
             .map(|id| EnvRef { platform: id.platform.as_str().into(), name: id.name.as_str().into() })

@@ -84,7 +84,7 @@ impl Host {
     }
 }
 
-/// Bytes of each environment here: three fill a cache, so that eviction happens.
+/// Bytes of each environment here. Caches hold one, two or three of them, so that they are evicted all the time.
 const ENV_SIZE: u64 = 80 << 20;
 
 /// Size that an environment is reported with when it has arrived.
@@ -125,7 +125,8 @@ fn config(index: usize, slots: u32, platform: &str, seed: u64, environments: Vec
         node_name: format!("h{index}").as_str().into(),
         platform: platform.into(),
         features: 3,
-        cache_limit: 256 << 20,
+        cache_limit: ENV_SIZE * (1 + seed % 3) + (1 << 20),
+        cache_kept: 3,
         cpus: slots.max(1),
         unix_start: 1_700_000_000,
         test_reconnect: false,

@@ -36,6 +36,7 @@ fn config(slots: u32) -> Config {
         platform: "x86_64".into(),
         features: 3,
         cache_limit: 1000,
+        cache_kept: crate::limits::CACHE_KEPT,
         cpus: 2,
         unix_start: 1_000_000,
         test_reconnect: false,
