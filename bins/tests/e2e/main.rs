@@ -20,4 +20,5 @@ mod received;
 mod restart;
 mod special;
 mod strangers;
+mod turns;
 mod user;

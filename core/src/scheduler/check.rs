@@ -5,6 +5,7 @@ use super::host::Host;
 use super::jobs::{Job, State};
 use super::shares::Shares;
 use super::{Peer, Scheduler, Timer};
+use crate::env::EnvRef;
 use crate::ids::{HostId, JobId};
 
 impl Scheduler {
@@ -81,6 +82,11 @@ impl Scheduler {
             Some(at) if !self.timers.contains(&(at, Timer::Host(id))) => Err(format!("host {id}: its timer is lost")),
             _ => Ok(()),
         }
+    }
+
+    /// The environments that a host is believed to have, in the order of its LOGIN.
+    pub fn environments_of(&self, id: HostId) -> Option<&[EnvRef]> {
+        self.cluster.host(id).map(|host| host.environments.as_slice())
     }
 
     /// The same for one job.

@@ -18,6 +18,10 @@ pub struct Checkers {
     pub trace: u64,
     pub ends: BTreeMap<End, u64>,
     pub remote_begins: u64,
+    /// Environments removed; jobs that asked again since theirs was; jobs lost to that.
+    pub removed: u64,
+    pub asked_again: u64,
+    pub lost: u64,
 }
 
 impl Checkers {

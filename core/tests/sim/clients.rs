@@ -17,6 +17,9 @@ use ice_core::version::Version;
 /// How often a client looks whether its server is alive (decisions.md 12).
 const WATCH: Duration = Duration::from_secs(5);
 
+/// How often a client asks for a server.
+const ASKED_MAX: u32 = 3;
+
 /// A client's connection to a daemon.
 pub struct Conn {
     pub host: usize,
@@ -28,7 +31,8 @@ pub struct Conn {
     next: Option<Message>,
     /// Way from the server back to the client.
     lane: Lane,
-    running: bool,
+    /// The environment that its job runs in.
+    running: Option<EnvId>,
 }
 
 /// What happens in a client process.
@@ -80,7 +84,13 @@ impl World {
                     if conn.remote { self.network.arrival(&mut self.rng, self.now, &mut conn.lane) } else { self.now };
                 self.schedule_on(submitter, at, What::Hears { peer, message });
             }
-            Output::Close(peer, _) | Output::Kill(peer) => self.hang_up(peer),
+            Output::Close(peer, _) => {
+                // What was said before arrives before.
+                let Some(conn) = self.conns.get_mut(&peer) else { return };
+                let at = self.network.arrival(&mut self.rng, self.now, &mut conn.lane);
+                self.schedule_on(host, at, What::PeerClosed(peer));
+            }
+            Output::Kill(peer) => self.hang_up(peer),
             Output::Grant(grant) => self.granted(host, grant),
             Output::Receive(peer, env) => {
                 let at = self.now + Duration::from_millis(self.rng.between(100, 3_000));
@@ -94,6 +104,9 @@ impl World {
                 self.schedule_on(host, at, What::Verified { env, ok });
             }
             Output::Remove(env) => {
+                let used = self.conns.values().any(|c| c.host == host && c.running.as_ref() == Some(&env));
+                assert!(!used, "host {host} removes {env} while a job runs in it");
+                self.checkers.removed += 1;
                 self.hosts[host].disk.remove(&env);
             }
             other => panic!("nobody asked for {other:?}"),
@@ -116,7 +129,7 @@ impl World {
     fn open(&mut self, host: usize, build: usize, remote: bool) -> PeerId {
         let peer = self.peer();
         let attempt = self.builds[build].attempt;
-        let conn = Conn { host, build, attempt, remote, next: None, lane: Lane::default(), running: false };
+        let conn = Conn { host, build, attempt, remote, next: None, lane: Lane::default(), running: None };
         self.conns.insert(peer, conn);
         let address = if remote { hosts::address(self.builds[build].submitter) } else { "local".into() };
         self.tell(host, Input::Opened { peer, version: Version::TO_CLIENT, address, of_this_host: !remote });
@@ -231,7 +244,7 @@ impl World {
         let Some(conn) = self.conns.get_mut(&grant.peer) else {
             return; // gone in the same moment: `Closed` is on its way
         };
-        conn.running = true;
+        conn.running = Some(grant.env.clone());
         let work = self.builds[conn.build].work;
         assert!(
             self.hosts[host].disk.contains(&grant.env),
@@ -244,7 +257,10 @@ impl World {
     }
 
     fn compiled(&mut self, host: usize, peer: PeerId) {
-        let Some(conn) = self.conns.get(&peer).filter(|c| c.running) else { return };
+        let Some(conn) = self.conns.get_mut(&peer) else { return };
+        if conn.running.take().is_none() {
+            return;
+        }
         let (build, attempt) = (conn.build, conn.attempt);
         let submitter = self.builds[build].submitter;
         self.checkers.stops(host, peer.0);
@@ -283,8 +299,34 @@ impl World {
                     _ => self.fall_back(build),
                 }
             }
+            Message::StatusText { text } if remote && text.as_bytes().ends_with(b" removed?") => self.ask_again(build),
             _ => {}
         }
+    }
+
+    /// The server has lost the environment that it was believed to have.
+    fn ask_again(&mut self, build: usize) {
+        let believed = self.builds[build].assigned.as_ref().is_some_and(|(use_cs, _)| use_cs.env_present != 0);
+        let Some(local) = self.builds[build].local.filter(|_| believed) else { return };
+        self.builds[build].asked += 1;
+        if self.builds[build].asked >= ASKED_MAX {
+            self.checkers.lost += 1;
+            return; // the connection's end follows
+        }
+        self.checkers.asked_again += 1;
+        self.builds[build].attempt += 1;
+        self.builds[build].misses = 0;
+        self.builds[build].state = BuildState::WaitCs;
+        let attempt = self.builds[build].attempt;
+        if let Some(remote) = self.builds[build].remote.take() {
+            self.hang_up(remote);
+        }
+        if let Some(conn) = self.conns.get_mut(&local) {
+            conn.attempt = attempt;
+        }
+        let platform = self.hosts[self.builds[build].submitter].platform.clone();
+        let request = self.builds[build].request(&platform);
+        self.say(local, Message::GetCs(request));
     }
 
     fn verdict(&mut self, peer: PeerId, build: usize, use_cs: UseCs) {
@@ -305,7 +347,9 @@ impl World {
         self.builds[build].assigned = Some((use_cs, name));
         self.builds[build].state = BuildState::Remote { server };
         let (attempt, submitter) = (self.builds[build].attempt, self.builds[build].submitter);
-        let at = self.later();
+        // Some wait for a processor to preprocess on; meanwhile an environment may go.
+        let busy = if self.rng.per_mille(100) { self.rng.below(5_000) } else { 0 };
+        let at = self.later() + Duration::from_millis(busy);
         self.schedule(at, world::Event::Arrive { server, build, attempt });
         self.schedule_on(submitter, self.now + WATCH * 2, What::Build { build, attempt, event: Event::Watch });
     }

@@ -28,6 +28,8 @@ pub struct Build {
     pub assigned: Option<(UseCs, Text)>,
     /// Missed signs of life of the server.
     pub misses: u32,
+    /// How often its server had lost the environment.
+    pub asked: u32,
 }
 
 /// Where a build stands.
@@ -123,6 +125,7 @@ pub fn draw(rng: &mut Rng, submitters: &[(usize, Text)], jobs: usize) -> Vec<Bui
                 remote: None,
                 assigned: None,
                 misses: 0,
+                asked: 0,
             }
         })
         .collect()

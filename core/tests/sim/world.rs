@@ -148,6 +148,8 @@ pub struct World {
     console: String,
     /// Which machine a connection of the scheduler leads to.
     links: BTreeMap<PeerId, usize>,
+    /// LOGINs on their way to the scheduler.
+    logins: BTreeMap<PeerId, u32>,
     pub hosts: Vec<Host>,
     deferred: Vec<VecDeque<What>>,
     pub conns: BTreeMap<PeerId, Conn>,
@@ -189,6 +191,7 @@ impl World {
             monitor: PeerId(0),
             console: String::new(),
             links: BTreeMap::new(),
+            logins: BTreeMap::new(),
             deferred: hosts.iter().map(|_| VecDeque::new()).collect(),
             hosts,
             conns: BTreeMap::new(),
@@ -233,6 +236,9 @@ impl World {
             makespan,
             ends: self.checkers.ends,
             remote_begins: self.checkers.remote_begins,
+            removed: self.checkers.removed,
+            asked_again: self.checkers.asked_again,
+            lost: self.checkers.lost,
             trace: self.checkers.trace,
         }
     }
@@ -403,7 +409,11 @@ impl World {
             _ => None,
         };
         self.checkers.mix(host as u64);
+        if let (Message::Login(_), Some(out)) = (&message, self.logins.get_mut(&peer)) {
+            *out -= 1;
+        }
         self.tell_scheduler(scheduler::Input::Said { peer, message });
+        self.check_belief(host);
         if let Some(job) = job {
             self.expect(self.scheduler.check_job(job));
         }
@@ -415,7 +425,24 @@ impl World {
 
     fn scheduler_closed(&mut self, peer: PeerId) {
         if self.links.remove(&peer).is_some() {
+            self.logins.remove(&peer);
             self.tell_scheduler(scheduler::Input::Closed { peer });
+        }
+    }
+
+    /// What the scheduler believes of a machine's environments is true, but for a report that is on its way.
+    fn check_belief(&self, host: usize) {
+        let machine = &self.hosts[host];
+        let Some(link) = machine.link.filter(|link| machine.alive && self.links.get(&link.peer) == Some(&host)) else {
+            return;
+        };
+        if self.logins.get(&link.peer).is_some_and(|out| *out > 0) {
+            return;
+        }
+        let id = self.checkers.hosts.iter().find(|(_, index)| **index == host).map(|(id, _)| *id);
+        if let Some(believed) = id.and_then(|id| self.scheduler.environments_of(id)) {
+            let is = machine.daemon.environments();
+            assert_eq!(believed, is, "host {host} is believed to have other environments at {}", self.now);
         }
     }
 
@@ -532,6 +559,7 @@ impl World {
         while let Some(output) = self.hosts[host].daemon.poll_output() {
             self.daemon_output(host, output);
         }
+        self.check_belief(host);
         self.arm(host);
     }
 
@@ -551,6 +579,9 @@ impl World {
                 let (rng, now) = (&mut self.rng, self.now);
                 if let Some(link) = &mut self.hosts[host].link {
                     let (peer, at) = (link.peer, self.network.arrival(rng, now, &mut link.up));
+                    if let Message::Login(_) = message {
+                        *self.logins.entry(peer).or_default() += 1;
+                    }
                     self.schedule(at, Event::ToScheduler { peer, message });
                 }
             }
@@ -631,6 +662,7 @@ impl World {
     fn restart_scheduler(&mut self) {
         self.epoch += 1;
         let links = std::mem::take(&mut self.links);
+        self.logins.clear();
         for (peer, host) in links {
             let at = self.later();
             self.schedule_on(host, at, What::LinkLost { peer });
@@ -656,12 +688,18 @@ pub struct Report {
     makespan: Instant,
     ends: BTreeMap<End, u64>,
     remote_begins: u64,
+    /// Environments that were removed.
+    pub removed: u64,
+    /// Jobs that asked for a server again, as theirs had lost the environment.
+    pub asked_again: u64,
+    /// Jobs that were built at home for that reason.
+    pub lost: u64,
     pub trace: u64,
 }
 
 impl Report {
     pub fn head() -> &'static str {
-        "  seed     events  virtual s   remote      own fallback    alone cancelled    gone  granted  digest"
+        "  seed     events  virtual s   remote      own fallback    alone cancelled    gone  granted  removed   again  lost  digest"
     }
 }
 
@@ -670,7 +708,7 @@ impl fmt::Display for Report {
         let of = |end| self.ends.get(&end).copied().unwrap_or(0);
         write!(
             f,
-            "{:6} {:10} {:10.1} {:8} {:8} {:8} {:8} {:9} {:7} {:8}  {:016x}",
+            "{:6} {:10} {:10.1} {:8} {:8} {:8} {:8} {:9} {:7} {:8} {:8} {:7} {:5}  {:016x}",
             self.seed,
             self.events,
             self.makespan.as_micros() as f64 / 1e6,
@@ -681,6 +719,9 @@ impl fmt::Display for Report {
             of(End::Cancelled),
             of(End::SubmitterGone),
             self.remote_begins,
+            self.removed,
+            self.asked_again,
+            self.lost,
             self.trace
         )
     }

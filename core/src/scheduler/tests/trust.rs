@@ -96,8 +96,8 @@ fn a_host_whose_jobs_fail_in_a_row_rests_then_gets_one_at_a_time_until_one_succe
         assert_eq!(early, vec![s.address(good); 3], "still, after {} s", pause - 1);
         s.wait(1);
         // Then it is tried, with one job.
-        let (trial, address) = s.ask(a, prefer(8)).unwrap();
-        assert_eq!(address, s.address(bad));
+        let (trial, address) = s.ask(a, request("e", "f", 8)).unwrap();
+        assert_eq!(address, s.address(bad), "after {pause} s");
         assert_eq!(s.ask(a, prefer(9)), None, "one at a time");
         s.begin(bad, trial);
         s.finish(bad, trial, 0, 100, 0);
@@ -172,4 +172,22 @@ fn a_resting_host_takes_over_when_the_others_are_gone() {
     assert_eq!(s.ask(a, request("e", "f", 3)), None, "waits for the good one");
     s.input(Input::Closed { peer: good.peer });
     assert_eq!(s.answers(a).pop().unwrap().1, s.address(bad));
+}
+
+#[test]
+fn where_all_rest_all_serve() {
+    let mut s = Scenario::new();
+    let a = s.host("a", 0, &[]);
+    let first = s.host("first", 4, &["e"]);
+    let second = s.host("second", 1, &["e"]);
+    jobs_end(&mut s, a, first, &[100, 100, 100]);
+    jobs_end(&mut s, a, second, &[100, 100]);
+    let (last, address) = s.ask(a, request("e", "f", 1)).unwrap();
+    assert_eq!(address, s.address(second));
+    assert!(s.ask(a, request("e", "f", 2)).is_some(), "beside its slot");
+    for client in 3..=5 {
+        assert_eq!(s.ask(a, request("e", "f", client)), None, "waits for it");
+    }
+    s.finish(second, last, 0, 100, 0);
+    assert_eq!(s.answers(a), [(8, s.address(first))], "none is better any more");
 }
