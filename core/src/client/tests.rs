@@ -1,5 +1,7 @@
 //! Dialogues of one compile with a clock of our own.
 
+mod bounds;
+
 use super::*;
 use crate::cmdline::{Messages, Mode};
 use crate::message::{Chunk, GetNativeEnv};

@@ -1,6 +1,7 @@
 //! Scenarios of `spec/scheduler.md` 11, by their number, on a small stage: hosts, monitors and text peers played by hand.
 
 mod bounds;
+mod choice;
 mod hosts;
 mod jobs;
 mod limits;

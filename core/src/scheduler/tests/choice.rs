@@ -1,0 +1,162 @@
+//! How much it takes to choose another host: hosts that are measured, one a little too slow and one just fast enough.
+
+use super::*;
+
+/// A submitter without slots and hosts that have compiled `f` in so many milliseconds often enough to be known. They have the
+/// environment `e`.
+struct Trained {
+    s: Scenario,
+    submitter: Actor,
+    hosts: Vec<Actor>,
+}
+
+impl Trained {
+    fn new(hosts: &[(&str, u32, u32)]) -> Self {
+        let mut s = Scenario::new();
+        let submitter = s.host("submitter", 0, &[]);
+        let actors = hosts.iter().map(|(name, slots, _)| s.host(name, *slots, &["e"])).collect();
+        let mut trained = Self { s, submitter, hosts: actors };
+        trained.train(hosts, 40);
+        trained
+    }
+
+    /// The first host is the submitter itself.
+    fn at_home(hosts: &[(&str, u32, u32)]) -> Self {
+        let mut trained = Self::new(hosts);
+        trained.submitter = trained.hosts[0];
+        trained
+    }
+
+    fn train(&mut self, hosts: &[(&str, u32, u32)], times: u32) {
+        for client in 1..=times {
+            for ((name, _, ms), actor) in hosts.iter().zip(&self.hosts.clone()) {
+                let asks = GetCs { preferred_host: (*name).into(), ..request("e", "f", client) };
+                let (job, _) = self.s.ask(self.submitter, asks).unwrap();
+                self.s.finish(*actor, job, 0, 0, *ms);
+            }
+        }
+    }
+
+    fn name(&self, address: &str) -> String {
+        if address.is_empty() {
+            return "home".into();
+        }
+        let host = self.hosts.iter().find(|h| self.s.address(**h) == address).unwrap();
+        self.s.scheduler.cluster.host(host.host).unwrap().name.to_string()
+    }
+
+    /// Where the first job of a request goes.
+    fn goes(&mut self, request: GetCs) -> String {
+        self.s.heard(self.submitter.peer);
+        self.s.say(self.submitter.peer, Message::GetCs(request));
+        let address = self.s.answers(self.submitter).first().unwrap().1.clone();
+        self.name(&address)
+    }
+
+    /// A job that stays there.
+    fn occupy(&mut self, host: &str) {
+        let asks = GetCs { preferred_host: host.into(), ..request("e", "f", 1000) };
+        assert_eq!(self.goes(asks), host);
+    }
+}
+
+#[test]
+fn sending_an_environment_is_worth_half_a_second_or_less_for_many_jobs() {
+    for (slow_ms, jobs, chosen) in [
+        (585, 1, "slow"),
+        (615, 1, "fast"),
+        (585, 8, "slow"),
+        (615, 8, "fast"),
+        (530, 9, "slow"),
+        (560, 9, "fast"),
+        (295, 20, "slow"),
+        (305, 20, "fast"),
+        (295, 30, "slow"),
+    ] {
+        let mut t = Trained::new(&[("slow", 64, slow_ms), ("fast", 64, 100)]);
+        t.s.say(t.hosts[0].peer, Message::Login(login("", 0, &["e", "other"])));
+        assert_eq!(t.goes(GetCs { count: jobs, ..request("other", "f", 1) }), chosen, "{slow_ms} ms, {jobs} jobs");
+    }
+}
+
+#[test]
+fn sending_an_environment_to_one_more_host_is_worth_twice_as_much() {
+    for (slow_ms, stays) in [(1080, true), (1120, false)] {
+        let mut t = Trained::new(&[("slow", 64, slow_ms), ("fast", 64, 100), ("third", 64, 100)]);
+        t.s.say(t.hosts[0].peer, Message::Login(login("", 0, &["e", "other"])));
+        // The first is sent it; the second finds the third host, as fast, without it.
+        t.goes(request("other", "f", 1));
+        assert_eq!(t.goes(request("other", "f", 2)) == "slow", stays, "{slow_ms} ms");
+    }
+}
+
+#[test]
+fn a_loaded_host_is_as_much_slower() {
+    for (load, chosen) in [(480, "fast"), (520, "slow")] {
+        let mut t = Trained::new(&[("slow", 64, 200), ("fast", 64, 100)]);
+        t.s.load(t.hosts[1], load);
+        assert_eq!(t.goes(request("e", "f", 1)), chosen, "{load}");
+    }
+    // However loaded: a twentieth of its speed is left.
+    for (slow_ms, chosen) in [(1950, "slow"), (2050, "fast")] {
+        let mut t = Trained::new(&[("slow", 64, slow_ms), ("fast", 64, 100)]);
+        t.s.load(t.hosts[1], 999);
+        assert_eq!(t.goes(request("e", "f", 1)), chosen, "{slow_ms}");
+    }
+}
+
+#[test]
+fn jobs_on_a_host_slow_it_down_by_thirty_percent_at_most() {
+    // Half of the slots are taken: 15 %.
+    for (slow_ms, chosen) in [(115, "slow"), (120, "fast")] {
+        let mut t = Trained::new(&[("slow", 8, slow_ms), ("fast", 8, 100)]);
+        (0..4).for_each(|_| t.occupy("fast"));
+        assert_eq!(t.goes(request("e", "f", 1)), chosen, "{slow_ms}");
+    }
+}
+
+#[test]
+fn a_job_beside_full_slots_waits_for_one_and_a_half_jobs() {
+    for (slow_ms, chosen) in [(240, "slow"), (262, "fast")] {
+        let hosts = [("slow", 64, slow_ms), ("fast", 4, 100)];
+        let mut t = Trained::new(&hosts);
+        t.train(&hosts, 200);
+        (0..4).for_each(|_| t.occupy("fast"));
+        assert_eq!(t.goes(request("e", "f", 1)), chosen, "{slow_ms}");
+    }
+}
+
+#[test]
+fn the_first_job_stays_with_a_submitter_of_seventy_percent() {
+    for (home_ms, first) in [(141, "home"), (145, "other")] {
+        let mut t = Trained::at_home(&[("home", 4, home_ms), ("other", 64, 100)]);
+        assert_eq!(t.goes(GetCs { client_count: 1, ..request("e", "f", 1) }), first, "{home_ms}");
+    }
+    // Its load counts, and so does the other's.
+    for (home_load, other_load, first) in [(290, 0, "home"), (310, 0, "other"), (645, 500, "home"), (655, 500, "other")]
+    {
+        let mut t = Trained::at_home(&[("home", 4, 100), ("other", 64, 100)]);
+        t.s.load(t.hosts[0], home_load);
+        t.s.load(t.hosts[1], other_load);
+        // So many clients that it would not be chosen otherwise.
+        assert_eq!(t.goes(GetCs { client_count: 9, ..request("e", "f", 1) }), first, "{home_load} {other_load}");
+    }
+    // Only one that does nothing.
+    let mut t = Trained::at_home(&[("home", 4, 100), ("other", 64, 100)]);
+    t.s.say(t.submitter.peer, Message::JobLocalBegin(JobLocalBegin { id: 1, ..JobLocalBegin::default() }));
+    assert_eq!(t.goes(GetCs { client_count: 9, ..request("e", "f", 1) }), "other");
+}
+
+/// Its slots preprocess for its clients.
+#[test]
+fn a_submitter_is_as_much_slower_as_it_has_clients() {
+    for (clients, stays, leaves) in [(2, 108, 113), (3, 98, 103), (4, 78, 83), (5, 9, 11)] {
+        for (home_ms, chosen) in [(stays, "home"), (leaves, "other")] {
+            let mut t = Trained::at_home(&[("home", 4, home_ms), ("other", 1000, 100)]);
+            // Not its first job.
+            t.occupy("other");
+            let asks = GetCs { client_count: clients, ..request("e", "f", 1) };
+            assert_eq!(t.goes(asks), chosen, "{clients} clients, {home_ms} ms");
+        }
+    }
+}
