@@ -16,6 +16,8 @@ const TABLE: Table = Table {
         remote("GCC --specs=own.specs -c c.c"),
         remote("GCC -specs own.specs -c c.c"),
         remote("GCC --specs own.specs -O2 -c c.c"),
+        // One of gcc's own.
+        remote("GCC -specs=libgomp.spec -c c.c"),
         remote("ICE musl-gcc -c c.c"),
         remote("ICE musl-gcc -O2 -MD -c m.c -o k/m.o")
             .setup("printf '#include <stdio.h>\nint m(void) { return puts(\"m\"); }\n' >m.c"),
@@ -29,6 +31,15 @@ const TABLE: Table = Table {
         remote("CLANG -fsanitize=address -fsanitize-blacklist=k/list -c c.c"),
         local("CLANG -fsanitize=address -fsanitize-ignorelist=list -c c.c", "argument names a list of source files")
             .setup("printf 'src:c.c\n' >list"),
+        remote("CLANG -fsanitize-coverage=trace-pc-guard -fsanitize-coverage-blocklist=list -c c.c"),
+        local(
+            "CLANG -fsanitize-coverage=trace-pc-guard -fsanitize-coverage-allowlist=list -c c.c",
+            "argument names a list of source files",
+        )
+        .setup("printf 'src:*\\nfun:f\\n' >list"),
+        remote("CLANG -fxray-instrument -fxray-always-instrument=list -c c.c"),
+        remote("CLANG -fprofile-instr-use=p.profdata -O1 -c c.c")
+            .setup("printf 'g\\n0\\n2\\n5\\n3\\n\\n' >p.txt; llvm-profdata-14 merge p.txt -o p.profdata"),
         remote("CLANG -O2 -fprofile-use=p.profdata -c c.c")
             .setup("printf 'f\n0\n2\n5\n3\n\n' >p.txt; llvm-profdata-14 merge p.txt -o p.profdata"),
         remote("CLANG -O2 -fprofile-instr-use=p.profdata -c c.c")

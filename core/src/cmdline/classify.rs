@@ -102,6 +102,7 @@ struct Scan<'a> {
     warnings: Warnings,
     macros: bool,
     shows_ranges: bool,
+    shows_options: bool,
     emit_llvm: bool,
     /// The last `-B`.
     prefix: Option<Vec<u8>>,
@@ -143,6 +144,7 @@ impl<'a> Scan<'a> {
             warnings: Warnings::default(),
             macros: false,
             shows_ranges: false,
+            shows_options: false,
             emit_llvm: false,
             prefix: None,
             own_assembler: None,
@@ -304,7 +306,8 @@ impl<'a> Scan<'a> {
                 return Ok(());
             }
             Does::ObjcRuntime => self.objc_runtime = Some(value),
-            Does::Pragmas | Does::ObjC(_) | Does::ExecCharset | Does::Specs | Does::CommandLine => {}
+            Does::CommandLine | Does::ShowsOptions => self.shows_options = true,
+            Does::Pragmas | Does::ObjC(_) | Does::ExecCharset | Does::Specs => {}
             Does::Xclang => return self.xclang(argument),
             Does::Target => self.target_given = true,
             Does::Warning => self.warnings.option(self.family, &argument.short),

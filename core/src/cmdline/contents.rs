@@ -20,11 +20,15 @@ pub(super) fn specs_can_be_sent(text: &[u8]) -> bool {
     for line in text.split(|&b| b == b'\n').map(<[u8]>::trim_ascii) {
         match line {
             [b'*', section @ ..] => {
-                let name = section.strip_suffix(b":").unwrap_or(section);
+                let end = section.iter().position(|&b| b == b':').unwrap_or(section.len());
+                let (name, content) = section.split_at(end);
                 if RUNS_PROGRAMS.iter().any(|known| name.starts_with(known.as_bytes())) {
                     return false;
                 }
                 is_judged = !OF_LINKS.iter().any(|known| name.starts_with(known.as_bytes()));
+                if is_judged && !adds_plain_options(content) {
+                    return false;
+                }
             }
             // `.c:`, `@c:`: how sources of a suffix or language are compiled.
             [b'.' | b'@', .., b':'] => return false,
@@ -72,7 +76,8 @@ mod tests {
         let nano = "%rename link nano_link\n\n*cpp_unique_options:\n-isystem =/include/newlib-nano %(nano_cpp)\n\n*nano_libc:\n\
                     -lc_nano\n\n*link:\n%(nano_link) %:replace-outfile(-lc -lc_nano)\n";
         let hardened = "*cc1_options:\n+ %{!r:%{!fpie:%{!fPIE:%{!fno-pic:-fPIE}}}}\n";
-        for text in [musl, nano, hardened, ""] {
+        let gomp = "*link_gomp: -lgomp %{static: -ldl }\n";
+        for text in [musl, nano, hardened, gomp, ""] {
             assert!(specs_can_be_sent(text.as_bytes()), "{text}");
         }
     }
@@ -86,6 +91,7 @@ mod tests {
             "*cc1_options:\n+ %{!fno-x:-fplugin=annobin}\n",
             "*cc1:\n+ -march=native\n",
             "*cc1:\n+ -Wunused-macros\n",
+            "*cc1: -fstack-usage\n",
             "*invoke_as:\n%{!S:myas}\n",
             ".c:\nmycc %i\n",
             "@c:\nmycc %i\n",

@@ -74,8 +74,10 @@ pub(super) enum Does {
     Warning,
     /// Messages that show places in the text that the compiler reads.
     Ranges,
-    /// The command line goes into the object: clang's own is another one on the server, gcc leaves out what differs.
+    /// The command line goes into the object: clang's is another one on the server, gcc's as [`Does::ShowsOptions`].
     CommandLine,
+    /// gcc's options for a compile go into the output, also that macros are left to it.
+    ShowsOptions,
     /// `-emit-llvm`
     EmitLlvm,
     /// Not given to the preprocessor, else an ordinary option.
@@ -165,6 +167,8 @@ const EXACT: &[Opt] = &[
     o("-B", Next, Does::Prefix), // 9
     o("-D", Next, CPP),          // 19
     o("-E", No, Local(Reason::PreprocessOnly)),
+    o("-F", Next, Path),
+    o("-G", Next, REST),
     o("-I", Next, Path), // 20
     o("-L", Next, Path),
     o("-M", No, Local(Reason::DependenciesOnly)), // 7
@@ -184,12 +188,19 @@ const EXACT: &[Opt] = &[
     o("-Q", No, REPORT),
     o("-S", No, Does::Assemble), // 11
     o("-T", Next, REST),         // of no use without a link
+    o("-Tbss", Next, REST),
+    o("-Tdata", Next, REST),
+    o("-Ttext", Next, REST),
     o("-U", Next, CPP),
     o("-Werror=missing-include-dirs", No, HERE), // 26
     o("-Wmissing-include-dirs", No, HERE),
+    o("-Xanalyzer", Next, REST),
+    o("-Xarch_device", Next, REST),
+    o("-Xarch_host", Next, REST),
     o("-Xassembler", Must, Does::Assembler),
     o("-Xclang", Next, Does::Xclang), // 31
     o("-Xlinker", Must, REST),
+    o("-Xopenmp-target", Next, REST),
     o("-Xpreprocessor", Must, Does::Preprocessor),
     o("-arch", Next, REST), // 35
     o("-arch_only", Next, REST),
@@ -217,6 +228,7 @@ const EXACT: &[Opt] = &[
     o("-fcolor-diagnostics", No, Color), // 27
     o("-fcoverage-mapping", No, NAMES),
     o("-fcxx-modules", No, MODULES),
+    o("-fdbg-cnt-list", No, REPORT),
     o("-fdiagnostics-color", No, Color),
     o("-fdiagnostics-color=always", No, Color),
     o("-fdiagnostics-color=auto", No, Does::ColorAuto), // 28
@@ -230,6 +242,7 @@ const EXACT: &[Opt] = &[
     o("-fimplicit-module-maps", No, MODULES),
     o("-fintegrated-as", No, Does::OwnAssembler(true)),
     o("-fkeep-system-includes", No, Does::HideFromPreprocessor),
+    o("-flto-report", No, REPORT),
     o("-fmem-report", No, REPORT),
     o("-fmodule-header", No, MODULES),
     o("-fmodule-implementation-of", Next, REST),
@@ -253,14 +266,17 @@ const EXACT: &[Opt] = &[
     o("-fopenmp-simd", No, Does::Pragmas),
     o("-force_load", Next, REST),
     o("-fpch-preprocess", No, Does::HideFromPreprocessor), // C.6
+    o("-fpost-ipa-mem-report", No, REPORT),
+    o("-fpre-ipa-mem-report", No, REPORT),
     o("-fprebuilt-implicit-modules", No, MODULES),
     o("-fprofile-arcs", No, LOST), // 12
-    o("-fprofile-generate", No, LOST),
+    o("-fprofile-generate", No, NAMES),
     o("-fprofile-instr-use", No, ABSENT),
+    o("-fprofile-report", No, REPORT),
     o("-fprofile-use", No, ABSENT),
     o("-framework", Next, REST),
-    o("-frecord-command-line", No, SWITCHES),
-    o("-frecord-gcc-switches", No, SWITCHES),
+    o("-frecord-command-line", No, Does::CommandLine),
+    o("-frecord-gcc-switches", No, Does::CommandLine),
     o("-frepo", No, LOST),
     o("-frewrite-map-file", Next, REST),
     o("-fstats", No, REPORT),
@@ -269,8 +285,10 @@ const EXACT: &[Opt] = &[
     o("-ftime-trace", No, LOST),
     o("-ftrapv-handler", Next, REST),
     o("-fuse-line-directives", No, Does::HideFromPreprocessor),
+    o("-fverbose-asm", No, Does::ShowsOptions),
     o("-gcc-toolchain", Next, REST),
     o("-gembed-source", No, NAMES),
+    o("-gen-decls", No, LOST),
     o("-gno-split-dwarf", No, Does::SplitDwarf(false)),
     o("-grecord-command-line", No, Does::CommandLine),
     o("-grecord-gcc-switches", No, Does::CommandLine),
@@ -317,6 +335,7 @@ const EXACT: &[Opt] = &[
     o("-o", Next, Does::Output),       // 18
     o("-pedantic", No, Does::Warning), // 34
     o("-pedantic-errors", No, Does::Warning),
+    o("-resource-dir", Next, REST),
     o("-rpath", Next, REST),
     o("-s", No, REST),
     o("-save-temps", No, LOST),
@@ -327,10 +346,12 @@ const EXACT: &[Opt] = &[
     o("-serialize-diagnostics", Next, LOST),
     o("-specs", Next, Does::Specs),
     o("-std", Next, REST),
+    o("-stdlib++-isystem", Next, Path),
     o("-target", Next, Does::Target), // 32
     o("-u", Next, REST),              // of no use without a link
     o("-umbrella", Next, REST),
     o("-undef", No, CPP), // 24
+    o("-undefined", Next, REST),
     o("-unexported_symbols_list", Next, REST),
     o("-v", No, REPORT),
     o("-w", No, Does::Warning),
@@ -347,7 +368,8 @@ const JOINED: &[Opt] = &[
     o("--config", Joined, ABSENT),
     o("-A", Joined, CPP),
     o("-B", Joined, Does::Prefix),
-    o("-D", Joined, CPP),  // 22
+    o("-D", Joined, CPP), // 22
+    o("-F", Joined, HERE),
     o("-I", Joined, HERE), // 23
     o("-L", Joined, HERE),
     o("-MF", Joined, DepFile),
@@ -359,6 +381,7 @@ const JOINED: &[Opt] = &[
     o("-W", Joined, Does::Warning),
     o("-Wa,", Joined, Does::Assembler), // 10
     o("-Wp,", Joined, Does::Preprocessor),
+    o("-aux-info=", Joined, LOST),
     o("-c-isystem", Joined, HERE),
     o("-cxx-isystem", Joined, HERE),
     o("-d", Joined, REPORT), // -da and its like
@@ -366,7 +389,7 @@ const JOINED: &[Opt] = &[
     o("-fbasic-block-sections=list=", Joined, ABSENT),
     o("-fbuild-session-file=", Joined, ABSENT),
     o("-fcallgraph-info=", Joined, LOST),
-    o("-fcs-profile-generate", Joined, LOST),
+    o("-fcs-profile-generate", Joined, NAMES),
     o("-fdebug-compilation-dir=", Joined, Does::CompilationDir),
     o("-fdeps-", Joined, HERE), // as -M…: modules that a file needs, for the build system
     o("-fdiagnostics-add-output=", Joined, LOST),
@@ -380,7 +403,7 @@ const JOINED: &[Opt] = &[
     o("-fembed-offload-object=", Joined, ABSENT),
     o("-fexec-charset", Joined, Local(Reason::Charset)), // 16
     o("-fexec-charset=", Joined, Does::ExecCharset),     // 16
-    o("-fexperimental-sanitize-metadata-ignorelist=", Joined, ABSENT),
+    o("-fexperimental-sanitize-metadata-ignorelist=", Joined, Does::ExtraList),
     o("-ffile-compilation-dir=", Joined, Does::CompilationDir),
     o("-finput-charset=", Joined, Does::InputCharset),
     o("-fmodule-file=", Joined, MODULES),
@@ -397,21 +420,21 @@ const JOINED: &[Opt] = &[
     o("-fplugin=", Joined, Does::Plugin), // 30
     o("-fprebuilt-module-path=", Joined, MODULES),
     o("-fproc-stat-report", Joined, REPORT),
-    o("-fprofile-dir=", Joined, LOST),
-    o("-fprofile-generate=", Joined, LOST),
+    o("-fprofile-dir=", Joined, NAMES),
+    o("-fprofile-generate=", Joined, NAMES),
     o("-fprofile-instr-generate", Joined, NAMES),
     o("-fprofile-instr-use=", Joined, Does::Profile),
-    o("-fprofile-list=", Joined, ABSENT),
+    o("-fprofile-list=", Joined, Does::ExtraList),
     o("-fprofile-note=", Joined, LOST),
     o("-fprofile-remapping-file=", Joined, ABSENT),
     o("-fprofile-sample-use=", Joined, Does::ExtraFile),
     o("-fprofile-use=", Joined, Does::Profile),
     o("-fsanitize-blacklist=", Joined, Does::ExtraList),
-    o("-fsanitize-coverage-allowlist=", Joined, ABSENT),
-    o("-fsanitize-coverage-blacklist=", Joined, ABSENT),
-    o("-fsanitize-coverage-blocklist=", Joined, ABSENT),
-    o("-fsanitize-coverage-ignorelist=", Joined, ABSENT),
-    o("-fsanitize-coverage-whitelist=", Joined, ABSENT),
+    o("-fsanitize-coverage-allowlist=", Joined, Does::ExtraList),
+    o("-fsanitize-coverage-blacklist=", Joined, Does::ExtraList),
+    o("-fsanitize-coverage-blocklist=", Joined, Does::ExtraList),
+    o("-fsanitize-coverage-ignorelist=", Joined, Does::ExtraList),
+    o("-fsanitize-coverage-whitelist=", Joined, Does::ExtraList),
     o("-fsanitize-ignorelist=", Joined, Does::ExtraList),
     o("-fsave-optimization-record", Joined, LOST),
     o("-fstack-usage", Joined, LOST),
@@ -419,9 +442,9 @@ const JOINED: &[Opt] = &[
     o("-ftime-report", Joined, Local(Reason::Report)),
     o("-ftime-trace=", Joined, LOST),
     o("-fwide-exec-charset", Joined, Local(Reason::Charset)),
-    o("-fxray-always-instrument=", Joined, ABSENT),
-    o("-fxray-attr-list=", Joined, ABSENT),
-    o("-fxray-never-instrument=", Joined, ABSENT),
+    o("-fxray-always-instrument=", Joined, Does::ExtraList),
+    o("-fxray-attr-list=", Joined, Does::ExtraList),
+    o("-fxray-never-instrument=", Joined, Does::ExtraList),
     o("-idirafter", Joined, HERE),
     o("-iframework", Joined, HERE),
     o("-iframeworkwithsysroot", Joined, HERE),
@@ -444,6 +467,7 @@ const JOINED: &[Opt] = &[
     o("-save-temps=", Joined, LOST),
     o("-serialize-diagnostics=", Joined, LOST),
     o("-specs=", Joined, Does::Specs),
+    o("-stdlib++-isystem", Joined, HERE),
     o("-time", Joined, REPORT),
     o("-working-directory", Joined, Local(Reason::WorkingDirectory)),
     o("-x", Joined, Does::Language),

@@ -25,7 +25,8 @@ pub enum Reason {
     NoObject,
     /// A file that an option makes the compiler read would be missing on the compile server.
     RemoteInput,
-    /// Names or text of source files are put into the object, which a compile server knows as its standard input.
+    /// Names or text of files are put into the object: a compile server knows the source as its standard input, and the output by a
+    /// name of its own.
     SourceName,
     /// A file named by an option is missing here.
     FileMissing,
@@ -99,7 +100,7 @@ impl Reason {
             Self::SideFileName => "argument names files beside the object, building locally",
             Self::NoObject => "argument makes no object, building locally",
             Self::RemoteInput => "argument makes the compiler read a file that the remote lacks, building locally",
-            Self::SourceName => "argument puts names or text of source files into the object, building locally",
+            Self::SourceName => "argument puts names or text of files into the object, building locally",
             Self::FileMissing => "file for argument missing, building locally",
             Self::ProgramPath => "argument may make the compiler run other programs, building locally",
             Self::Preprocessor => "argument may change what the preprocessor writes, building locally",

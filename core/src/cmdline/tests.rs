@@ -205,6 +205,10 @@ fn expanded_text_where_macros_matter() {
     for words in ["-imacros m.h", "--imacros=m.h", "-imacrosm.h", "-Wp,-imacros,m.h", "-Xclang -imacros -Xclang m.h"] {
         assert_eq!(mode(&format!("clang -c a.c {words}")), Mode::Full, "{words}");
     }
+    for words in ["-S -fverbose-asm", "-frecord-gcc-switches", "-g -grecord-gcc-switches"] {
+        assert_eq!(mode(&format!("gcc -c a.c {words}")), Mode::Full, "{words}");
+    }
+    assert_eq!(mode("clang -c a.c -fverbose-asm"), Mode::Includes);
     assert_eq!(mode("clang -c a.c -include m.h"), Mode::Includes);
     assert_eq!(mode("clang -c a.c -Weverything"), Mode::Full);
     assert_eq!(mode("clang -c a.c -Wp,-Wunused-macros"), Mode::Full);
