@@ -33,7 +33,7 @@ if [ "$(id -u)" = 0 ] && [ "${BENCH_PRIORITY:-yes}" = yes ] && chrt -r 10 true 2
     say "both sides run at real-time priority"
 fi
 # The labs end with the program that made them, however that ends.
-$first timeout -k 30 "${BENCH_LIMIT:-1500}" "$(bench_of whole)" --programs "$folder" "$@" || say "the table is not complete"
+$first timeout -k 30 "${BENCH_LIMIT:-1500}" "$(bench_of whole)" --programs "$folder" "$@" || { say "the table is not complete" >&2; exit 1; }
 for option in "$@"; do
     case $option in
         --rounds | [0-9]*) ;;

@@ -4,7 +4,8 @@ set -eu
 
 # Debian's package of each program.
 PACKAGES_DEMO="gcc:gcc g++:g++ make:make ip:iproute2 nsenter:util-linux"
-PACKAGES_TEST="$PACKAGES_DEMO clang:clang musl-gcc:musl-tools ccache:ccache /usr/sbin/iceccd:icecc /usr/sbin/logrotate:logrotate"
+PACKAGES_TEST="$PACKAGES_DEMO clang:clang musl-gcc:musl-tools ccache:ccache /usr/sbin/iceccd:icecc /usr/sbin/logrotate:logrotate
+cmake:cmake ninja:ninja-build arm-linux-gnueabihf-gcc:gcc-arm-linux-gnueabihf groff:groff-base man:man-db unshare:util-linux"
 PACKAGES_CROSS="arm-linux-gnueabihf-gcc:gcc-arm-linux-gnueabihf arm-linux-gnueabihf-g++:g++-arm-linux-gnueabihf
 aarch64-linux-gnu-g++:g++-aarch64-linux-gnu qemu-arm-static:qemu-user-static"
 MSRV_MINOR=85
@@ -71,6 +72,19 @@ need_cargo() {
         say "cargo 1.$MSRV_MINOR or later is needed (Debian 12: rustc-web and cargo-web; else https://rustup.rs)" >&2
         exit 1
     fi
+}
+
+# show ARGUMENT...: `cargo test` with these arguments, whose tests show what they find. That no test is run, or one is skipped, is a
+# failure: then nothing was shown.
+show() {
+    show_said=$(mktemp)
+    show_result=0
+    { cargo test -q "$@" 2>&1 || echo "cargo test: FAILED"; } | tee "$show_said"
+    ! grep -q '^cargo test: FAILED$' "$show_said" || show_result=1
+    grep -q '^test result: ok\. [1-9]' "$show_said" || { say "no test was run: $*" >&2; show_result=1; }
+    ! grep -q '^skipped: ' "$show_said" || { say "something was skipped: $*" >&2; show_result=1; }
+    rm -f "$show_said"
+    return $show_result
 }
 
 # Seconds from a time given by `date +%s` until now.

@@ -194,12 +194,15 @@ fn what_aborts_1_4_is_left_to_the_compiler() {
 }
 
 #[test]
-fn unit_level_conformance() {
+fn g1_g2_g3_unit_level() {
     let files = tempfile::tempdir().unwrap();
     let argv = |line: &str| line.split(' ').map(str::to_owned).collect::<Vec<_>>();
     let job = judge(&argv("gcc -D TEST=1 -c main.cpp -o main.o"), files.path(), ONE_FOUR).unwrap();
     assert_eq!((arguments(&job, &[Side::Cpp]), arguments(&job, &[Side::Remote])), (argv("-D TEST=1"), argv("-c")));
     assert_eq!((job.language.to_string().as_str(), job.wire_compiler()), ("C++", "g++"));
+    let joined = judge(&argv("gcc -DTEST=1 -c main.cpp -o main.o"), files.path(), ONE_FOUR).unwrap();
+    assert_eq!((arguments(&joined, &[Side::Cpp]), arguments(&joined, &[Side::Remote])), (argv("-DTEST=1"), argv("-c")));
+    assert_eq!(common(&joined), common(&job));
     let line = "clang -D TEST1=1 -I. -c make1.cpp -o make.o -target x86_64-unknown-linux-gnu";
     let job = judge(&argv(line), files.path(), ONE_FOUR).unwrap();
     assert_eq!((arguments(&job, &[Side::Cpp]), arguments(&job, &[Side::Local])), (argv("-D TEST1=1"), argv("-I.")));

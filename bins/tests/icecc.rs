@@ -270,6 +270,34 @@ fn own_options_and_what_is_none() {
 }
 
 #[test]
+fn g16_commands_that_are_no_compilers() {
+    for (command, status) in [("/bin/true", 0), ("/bin/false", 1), ("/nonexistent", 127)] {
+        let bench = Bench::new();
+        let daemon = bench.daemon(1, 1);
+        let output = bench.icecc_with_daemon(&[command]).output().unwrap();
+        assert_eq!(output.status.code(), Some(status), "{command}: {output:?}");
+        // It takes a local slot, and asks for no server.
+        let said = daemon.join().unwrap();
+        assert!(matches!(said[..], [Message::JobLocalBegin(_), ..]), "{command}: {said:?}");
+    }
+}
+
+#[test]
+fn g39_icerun_takes_no_command_of_the_current_folder() {
+    let bench = Bench::new();
+    bench.script("only-here", "#!/bin/sh\necho ran >ran\n");
+    let icerun = |command: &str| {
+        let mut run = bench.command(Path::new(env!("CARGO_BIN_EXE_icerun")));
+        run.arg(command).env("ICECC", "disable").output().unwrap()
+    };
+    let output = icerun("only-here");
+    assert_eq!(output.status.code(), Some(115));
+    assert!(log_has(&output, "could not find only-here in PATH."), "{output:?}");
+    assert!(!bench.path("ran").exists(), "it was run");
+    assert!(icerun("./only-here").status.success() && bench.path("ran").exists());
+}
+
+#[test]
 fn a_link_with_a_compilers_name_runs_the_next_one_in_path() {
     let bench = Bench::new();
     std::fs::create_dir(bench.path("links")).unwrap();
@@ -283,15 +311,23 @@ fn a_link_with_a_compilers_name_runs_the_next_one_in_path() {
 }
 
 #[test]
-fn nesting_is_limited() {
+fn g41_a_script_that_calls_us_again_is_refused() {
     let bench = Bench::new();
     bench.script("wrapped-gcc", &format!("#!/bin/sh\nexec {} gcc \"$@\"\n", env!("CARGO_BIN_EXE_icecc")));
     let output = bench.icecc(&["./wrapped-gcc", "-c", "a.c"]).output().unwrap();
     assert_eq!(output.status.code(), Some(111));
     assert!(log_has(&output, "icecream seems to have invoked itself recursively!"));
+    assert!(!bench.path("a.o").exists());
+}
+
+#[test]
+fn g42_icecc_inside_icerun_says_so_once() {
+    let bench = Bench::new();
     let mut run = bench.command(Path::new(env!("CARGO_BIN_EXE_icerun")));
     run.args([env!("CARGO_BIN_EXE_icecc"), "gcc", "-c", "a.c", "-o", "n.o"]).env("ICECC", "disable");
-    assert!(run.status().unwrap().success());
+    let output = run.env("ICECC_DEBUG", "info").output().unwrap();
+    assert!(output.status.success());
+    assert_eq!(text(&output.stderr).matches("recursive invocation from icerun").count(), 1, "{output:?}");
     assert_eq!(bench.read("n.o"), "object:int x;\n");
 }
 

@@ -33,12 +33,18 @@ const USER: u32 = 41_000;
 const LONG: Duration = Duration::from_secs(60);
 
 fn main() -> ExitCode {
-    // Asked by cargo for a list, or filtered out.
-    if std::env::args().any(|a| a == "--list") {
+    let asked = |option: &str| std::env::args().any(|argument| argument == option);
+    if asked("--list") {
+        if !asked("--ignored") {
+            println!("launcher: test");
+        }
         return ExitCode::SUCCESS;
     }
     match run() {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(()) => {
+            println!("test result: ok. 1 passed;");
+            ExitCode::SUCCESS
+        }
         Err(e) => {
             eprintln!("launcher: FAILED: {e}");
             ExitCode::FAILURE
@@ -55,7 +61,7 @@ fn run() -> Try {
     fs::create_dir(&base)?;
     let me = fs::metadata(&base)?.uid();
     if let Err(reason) = plant(&base) {
-        println!("launcher: all: skipped: {reason}");
+        println!("skipped: launcher: {reason}");
         return Ok(());
     }
     // Uncompressed, for speed.
@@ -143,7 +149,7 @@ fn all(base: &Path, who: &str) -> Try {
     let launcher = Launcher::start(config(base, root))?;
     println!("launcher as {who}:\n{}", launcher.guarantees());
     if let Err(reason) = launcher.guarantees().accepts_jobs() {
-        println!("launcher as {who}: all: skipped: {reason}");
+        println!("skipped: launcher as {who}: {reason}");
         return Ok(());
     }
     let env = EnvId::new(b"x86_64", b"planted")?;
@@ -157,20 +163,20 @@ fn all(base: &Path, who: &str) -> Try {
         ("refusals", refusals),
         ("unpack", unpack),
         ("archive of 1.4", real_archive),
-        ("cost", cost),
+        ("many", many),
     ];
     for (name, step) in steps {
         step(&launcher, &env, base).map_err(|e| format!("{name} as {who}: {e}"))?;
-        println!("launcher as {who}: {name}: ok");
+        println!("row: launcher as {who}: {name}: ok");
     }
     if launcher.wait_gone(Duration::ZERO) {
         return Err("the launcher died".into());
     }
     launcher_dies(&launcher, &env).map_err(|e| format!("death of the launcher as {who}: {e}"))?;
-    println!("launcher as {who}: its death ends its jobs: ok");
+    println!("row: launcher as {who}: its death ends its jobs: ok");
     drop(launcher);
     daemon_dies(config(base, root), &env).map_err(|e| format!("death of the daemon as {who}: {e}"))?;
-    println!("launcher as {who}: the daemon's death ends its jobs: ok");
+    println!("row: launcher as {who}: the daemon's death ends its jobs: ok");
     Ok(())
 }
 
@@ -455,7 +461,7 @@ fn real_archive(launcher: &Launcher, _: &EnvId, base: &Path) -> Try {
     let folder = base.parent().ok_or("no parent")?.join("archive");
     let found = fs::read_dir(&folder).into_iter().flatten().flatten().map(|e| e.path()).next();
     let Some(file) = found else {
-        println!("archive of 1.4: skipped: no icecc-create-env that works here");
+        println!("skipped: launcher: archive of 1.4: no icecc-create-env that works here");
         return Ok(());
     };
     let name = file.file_stem().ok_or("no name")?;
@@ -472,8 +478,10 @@ fn real_archive(launcher: &Launcher, _: &EnvId, base: &Path) -> Try {
     Ok(launcher.remove(&env)?)
 }
 
-/// Prints what a box costs: request to end of /bin/true.
-fn cost(launcher: &Launcher, env: &EnvId, _: &Path) -> Try {
+/// Many jobs one after the other: each ends well, and none leaves a descriptor open. Prints what a box costs.
+fn many(launcher: &Launcher, env: &EnvId, _: &Path) -> Try {
+    let open = || fs::read_dir("/proc/self/fd").map(Iterator::count);
+    let before = open()?;
     let mut times = Vec::new();
     for _ in 0..100 {
         let mut job = request(env, &[], "", "")?;
@@ -481,6 +489,12 @@ fn cost(launcher: &Launcher, env: &EnvId, _: &Path) -> Try {
         let start = Instant::now();
         let ended = end(&launcher.run(job)?)?;
         times.push((start.elapsed(), start.elapsed().saturating_sub(ended.usage.real)));
+        if ended.how != How::Exited(0) {
+            return Err(format!("{ended:?}").into());
+        }
+    }
+    if open()? != before {
+        return Err(format!("{} descriptors, {before} before", open()?).into());
     }
     times.sort_unstable();
     let (whole, box_only) = times[50];

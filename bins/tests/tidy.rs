@@ -84,6 +84,26 @@ fn todos_name_an_issue() {
     none(&wrong);
 }
 
+/// A test that the tests leave out is one of a line that is run for itself, and by `scripts/prove.sh all`.
+#[test]
+fn ignored_tests_belong_to_a_line_of_prove() {
+    let main = fs::read_to_string(root().join("scripts/prove.sh")).expect("scripts/prove.sh");
+    let mut wrong = Vec::new();
+    // The runner's own tests have one that nobody runs.
+    for file in sources().iter().filter(|file| !file.path.starts_with(root().join("bins/testrun"))) {
+        for line in file.text.lines().map(str::trim_start).filter(|line| line.starts_with("#[ignore")) {
+            let named = line.split("scripts/prove.sh ").nth(1).map_or("", |rest| rest.trim_end_matches("\"]"));
+            let path = root().join("scripts/prove.d").join(named);
+            let text =
+                if named.starts_with("main.") { main.clone() } else { fs::read_to_string(path).unwrap_or_default() };
+            if !text.contains("ignored") || !text.contains(named) && named.starts_with("main.") {
+                wrong.push(format!("{}: {line}: no such line, or it leaves such tests out too", file.shown()));
+            }
+        }
+    }
+    none(&wrong);
+}
+
 #[test]
 fn packages_use_only_what_the_arrows_allow() {
     let names: BTreeSet<&str> = ["ice_core", "ice_net", "ice_sandbox", "ice_toolchain", "ice_bins"].into();

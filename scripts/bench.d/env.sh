@@ -36,6 +36,7 @@ middle() {
 printf 'machine: %s x %s; load before %s; %s rounds, medians; the sides take turns\n\n' "$(nproc)" \
     "$(sed -n 's/^model name[^:]*: //p' /proc/cpuinfo | head -n 1)" "$(cut -d ' ' -f 1 /proc/loadavg)" "$rounds"
 printf '%-14s %8s %8s %7s %8s | %8s %8s %9s %9s %7s\n' 'environment' 'ours s' '1.4 s' 'ratio' 'target' 'CPU ours' 'CPU 1.4' 'MB ours' 'MB 1.4' 'ratio'
+missed=
 for compiler in gcc clang; do
     for pair in none:0.5 zstd:0.5 gzip:0.7 bzip2:1.0 xz:1.0; do
         type=${pair%:*}
@@ -52,7 +53,8 @@ for compiler in gcc clang; do
         # shellcheck disable=SC2046
         set -- $(middle o) $(middle t) $(stat -c %s eo/*.tar* et/*.tar*)
         echo "$compiler-$type" "$1" "$3" "${pair#*:}" "$2" "$4" "$5" "$6" | awk '{
-            printf "%-14s %8.2f %8.2f %7.2f %8s | %8.2f %8.2f %9.1f %9.1f %7.2f\n", $1, $2, $3, $2 / $3, "<= " $4, $5, $6, $7 / 1e6, $8 / 1e6, $7 / $8 }'
+            printf "%-14s %8.2f %8.2f %7.2f %8s | %8.2f %8.2f %9.1f %9.1f %7.2f\n", $1, $2, $3, $2 / $3, "<= " $4, $5, $6, $7 / 1e6, $8 / 1e6, $7 / $8
+            exit $2 > $4 * $3 }' || missed="$missed $compiler-$type"
         if [ $compiler-$type = gcc-none ]; then mv eo/*.tar plain.tar; fi
         if [ $compiler-$type = gcc-zstd ]; then ours_zstd=$2; fi
     done
@@ -66,7 +68,8 @@ while [ $n -lt "$rounds" ]; do
 done
 # shellcheck disable=SC2046
 set -- $(middle z)
-echo "$ours_zstd" "$2" | awk '{ printf "\ngcc-zstd: CPU beyond the compressor alone (%.2f s): %.2f s (target <= 0.3; with the trial of its compilers)\n", $2, $1 - $2 }'
+echo "$ours_zstd" "$2" | awk '{ printf "\ngcc-zstd: CPU beyond the compressor alone (%.2f s): %.2f s (target <= 0.3; with the trial of its compilers)\n", $2, $1 - $2
+    exit $1 - $2 > 0.3 }' || missed="$missed CPU"
 
 # The first job: nothing made, nothing sent yet; h2 does the work.
 echo 'int main(void) { return 0; }' >first.c
@@ -75,7 +78,7 @@ cold() {
     clock "$1" "$ours/icelab" exec --name "bench-env-$$" h1 env ICECC_PREFERRED_HOST=h2 icecc gcc -c first.c -o first.o
     jobs=$("$ours/icelab" logs --name "bench-env-$$" | grep -c 'Remote compilation completed with exit code 0' || true)
     "$ours/icelab" down --name "bench-env-$$"
-    [ "$jobs" = 1 ] || echo "(first job of $2 was not remote)"
+    [ "$jobs" = 1 ] || { echo "first job of $2 was not remote" >&2; exit 1; }
 }
 rm -f o t
 n=0
@@ -86,4 +89,6 @@ while [ $n -lt "$rounds" ]; do
 done
 # shellcheck disable=SC2046
 set -- $(middle o) $(middle t)
-echo "$1" "$3" | awk '{ printf "first job on a cold farm: ours %.2f s, 1.4 %.2f s, ratio %.2f (target <= 0.6)\n", $1, $2, $1 / $2 }'
+echo "$1" "$3" | awk '{ printf "first job on a cold farm: ours %.2f s, 1.4 %.2f s, ratio %.2f (target <= 0.6)\n", $1, $2, $1 / $2
+    exit $1 > 0.6 * $2 }' || missed="$missed first-job"
+[ -z "$missed" ] || { echo "beyond the target:$missed"; exit 1; }

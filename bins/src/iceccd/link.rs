@@ -85,7 +85,7 @@ impl Finder {
                 return None;
             }
         };
-        log_ignored(&found);
+        log_answers(&found);
         let Some(best) = found.best else {
             warn!("scheduler not yet found/selected.");
             return None;
@@ -95,7 +95,10 @@ impl Finder {
     }
 }
 
-fn log_ignored(found: &Found) {
+fn log_answers(found: &Found) {
+    for answer in &found.answers {
+        debug!("scheduler at {} answered (version {}, net {})", answer.from, answer.version, answer.netname);
+    }
     for ignored in &found.ignored {
         let from = ignored.from;
         match &ignored.why {

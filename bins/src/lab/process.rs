@@ -241,8 +241,18 @@ mod tests {
 
     #[test]
     fn a_program_that_hangs_is_killed_with_its_children() {
-        let error = run(Command::new("sh").args(["-c", "sleep 1000 & wait"]), Duration::from_millis(200)).unwrap_err();
+        let folder = tempfile::tempdir().unwrap();
+        let number = folder.path().join("number");
+        // Renamed when it is whole: the bound may be over at any moment.
+        let script = "sleep 1000 & echo $! >new; mv new number; wait";
+        let mut hanging = Command::new("sh");
+        let error = run(hanging.args(["-c", script]).current_dir(folder.path()), Duration::from_secs(3)).unwrap_err();
         assert!(matches!(error, Error::Timeout { .. }), "{error}");
+        let child = std::fs::read_to_string(number).unwrap().trim().parse().unwrap();
+        until("the end of the child", Duration::from_secs(20), || {
+            Process::by_pid(child).is_none_or(|process| !process.alive())
+        })
+        .unwrap();
     }
 
     #[test]

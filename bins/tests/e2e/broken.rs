@@ -182,7 +182,7 @@ fn make_and_compile(cluster: &Cluster, n: usize, case: &Case) -> Option<(i32, St
     let top = format!("case{n}/tc");
     let broken = cluster.sh("h1", &[], &format!("mkdir -p {top} && cd {top} && {TOOLS}\n{COPY}\n{damage}"));
     if !broken.status.success() {
-        println!("{name:<40} skipped: {}", broken.error_text().trim_end());
+        println!("skipped: {name}: {}", broken.error_text().trim_end());
         return None;
     }
     let files = || cluster.ok("h1", &[], "ls -A . case*/tc; ls -Ad /tmp/icecc* /tmp/.icecc* 2>/dev/null; :").text();

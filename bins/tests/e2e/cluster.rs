@@ -1,6 +1,6 @@
 //! A lab for one test, and what tests do with it.
 
-use std::fs;
+use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -8,17 +8,14 @@ use std::time::Duration;
 
 use ice_bins::lab::process::{self, Process};
 use ice_bins::lab::{Config, Error, Lab, Output, Programs, own_programs};
+use nix::fcntl::{Flock, FlockArg};
 use nix::sys::signal::Signal;
-use parking_lot::{Mutex, MutexGuard};
 
 /// How long one compile on a lab may take before the test fails.
 pub const COMPILE: Duration = Duration::from_secs(120);
 /// How long a wait for what should be there at once may take on a busy machine.
 pub const SOON: Duration = Duration::from_secs(30);
 
-/// One lab at a time: a loaded machine makes 1.4's daemons refuse jobs, and each test shall say the same alone and in
-/// the suite.
-static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
 static COUNT: AtomicU32 = AtomicU32::new(0);
 
 /// Whose programs.
@@ -72,7 +69,17 @@ pub struct Cluster {
     /// The hosts.
     pub lab: Lab,
     folder: tempfile::TempDir,
-    _turn: Option<MutexGuard<'static, ()>>,
+    _turn: Option<Turn>,
+}
+
+/// The right to have a lab. One lab at a time, whichever process has it: a loaded machine makes 1.4's daemons refuse jobs,
+/// and each test shall say the same alone and in the suite.
+type Turn = Flock<File>;
+
+/// Waits for its turn: the runner of the tests bounds that.
+fn turn() -> Turn {
+    let file = File::create(Path::new(env!("CARGO_TARGET_TMPDIR")).join("one-lab")).expect("a file to lock");
+    Flock::lock(file, FlockArg::LockExclusive).unwrap_or_else(|(_, error)| panic!("turn: {error}"))
 }
 
 impl Cluster {
@@ -83,7 +90,7 @@ impl Cluster {
 
     /// As configured, but for the name.
     pub fn with(config: &Config) -> Option<Cluster> {
-        Cluster::make(config, Some(ONE_AT_A_TIME.lock()))
+        Cluster::make(config, Some(turn()))
     }
 
     /// A second lab beside this one, for comparisons in turn.
@@ -91,10 +98,12 @@ impl Cluster {
         Cluster::make(&Config::new("", &Whose::Ours.programs(), slots), None)
     }
 
-    fn make(config: &Config, turn: Option<MutexGuard<'static, ()>>) -> Option<Cluster> {
+    fn make(config: &Config, turn: Option<Turn>) -> Option<Cluster> {
         let all = config.hosts.iter().flat_map(|h| [Some(&h.programs), h.daemon_programs.as_ref()]);
         for programs in all.chain([config.scheduler.as_ref()]).flatten() {
             if !programs.complete() {
+                // Our own were built with this test.
+                assert_ne!(*programs, Whose::Ours.programs(), "programs of ours are missing");
                 return skip(&format!("{programs:?}: programs are missing"));
             }
         }

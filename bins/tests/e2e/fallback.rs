@@ -1,7 +1,7 @@
 //! A failure of the cluster is never a failure of the build.
 
 use std::os::unix::process::ExitStatusExt;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use nix::sys::signal::Signal;
 
@@ -20,10 +20,10 @@ fn without_scheduler_or_daemon_it_is_compiled_here() {
     cluster.ok("h1", &ON_H2, COMPILE);
     assert_eq!(cluster.count_in_log("h2", "iceccd.log", "completed with exit code 0"), 1);
     cluster.check(cluster.lab.stop("h1", "icecc-scheduler", Signal::SIGKILL));
-    let begun = Instant::now();
     let output = cluster.ok("h1", &[], COMPILE);
     assert!(output.text().contains(" x") && output.stderr.is_empty(), "{output:?}");
-    assert!(begun.elapsed() < Duration::from_secs(30), "{:?} without a scheduler", begun.elapsed());
+    // The daemon says so; the client does not find out by waiting in vain.
+    assert_eq!(cluster.count_in_log("h1", "iceccd.log", "no scheduler, request built here"), 1);
     cluster.stop_daemon("h1");
     let output = cluster.ok("h1", &[], COMPILE);
     assert!(output.text().contains(" x") && output.stderr.is_empty(), "{output:?}");
@@ -53,10 +53,9 @@ fn servers_that_die_or_freeze_or_have_no_room_do_not_matter() {
     let mut held = Held::start(&cluster, "frozen", "h1", "h2");
     cluster.check(cluster.lab.freeze_host("h2"));
     held.release();
-    let frozen = Instant::now();
     let log = held.finish(Duration::from_secs(90));
-    assert!(frozen.elapsed() < Duration::from_secs(60), "{:?} on a frozen host", frozen.elapsed());
-    assert!(log.contains("got exception Error ") && log.matches("<building_local>").count() == 1, "{log}");
+    // Given up for its silence: the connection itself holds.
+    assert!(log.contains("got exception Error 14 ") && log.matches("<building_local>").count() == 1, "{log}");
     cluster.check(cluster.lab.thaw_host("h2"));
     cluster.until("end of the given up job", SOON, || cluster.called("h2", "cc1").is_empty());
     assert_eq!(cluster.ok("h1", &[], "ls | grep -v -e '^[a-z]*\\.[choa]$' -e log$ || :").text(), "");

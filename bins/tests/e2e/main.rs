@@ -18,6 +18,7 @@ mod messages;
 mod prove;
 mod received;
 mod restart;
+mod schedulers;
 mod special;
 mod strangers;
 mod turns;

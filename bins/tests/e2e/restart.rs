@@ -1,6 +1,6 @@
 //! Programs that end or start again while others need them.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use nix::sys::signal::Signal;
 
@@ -18,10 +18,7 @@ fn a_daemon_ends_after_its_jobs_and_keeps_its_environments() {
     cluster.write("a.c", "int x;\n");
     cluster.ok("h1", &ON_H2, COMPILE);
 
-    // Idle: at once, without the ten seconds that jobs would get.
-    let begun = Instant::now();
     cluster.stop_daemon("h2");
-    assert!(begun.elapsed() < Duration::from_secs(9), "an idle daemon took {:?} to end", begun.elapsed());
     cluster.start_daemon("h2");
     cluster.ok("h1", &ON_H2, COMPILE);
     assert_eq!(cluster.count_in_log("h2", "iceccd.log", "completed with exit code 0"), 2);

@@ -141,7 +141,7 @@ fn e53_e54_options_that_want_more_than_a_compiler() {
         let plain_said = plain.error_text();
         if !plain.status.success() {
             let reason = plain_said.lines().next().unwrap_or_default();
-            println!("{number} {command:<52} skipped: without icecc too: {reason}");
+            println!("skipped: {number} {command}: without icecc too: {reason}");
             continue;
         }
         let plain = take("without icecc");

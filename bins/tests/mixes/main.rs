@@ -14,3 +14,4 @@ mod farm;
 mod matrix;
 mod others;
 mod rolling;
+mod shown;

@@ -7,7 +7,7 @@ use nix::sys::signal::Signal;
 
 use crate::check::{Distributable, Scenario, Trial, try_all};
 
-const SCENARIOS: &[Scenario] = &[
+pub const SCENARIOS: &[Scenario] = &[
     ("g34_g35_native_environments", g34_g35_native_environments),
     ("g36_an_environment_that_is_none", g36_an_environment_that_is_none),
     ("g37_zstd_environments", g37_zstd_environments),

@@ -42,9 +42,14 @@ pub struct Trial {
 /// A scenario and its name.
 pub type Scenario = (&'static str, fn(&Trial));
 
-/// Tries them all on one lab, then fails if one did.
+/// Tries them all on one lab of ours, then fails if one did.
 pub fn try_all(scenarios: &[Scenario]) {
-    let mut config = Config::new("", &Whose::Ours.programs(), &[2, 2, 2]);
+    try_on(scenarios, &Config::new("", &Whose::Ours.programs(), &[2, 2, 2]));
+}
+
+/// Tries them all on one lab, then fails if one did.
+pub fn try_on(scenarios: &[Scenario], config: &Config) {
+    let mut config = config.clone();
     config.hosts[0].daemon_options = vec!["--no-remote".to_string()];
     let Some(cluster) = Cluster::with(&config) else { return };
     let trial = Trial { cluster };

@@ -6,7 +6,7 @@ const C: &str = "#include <stdio.h>\nint twice(int n) { printf(\"%d\\n\", n); re
 const CXX: &str =
     "#include <map>\n#include <string>\nint size(const std::map<std::string, int>& m) { return (int)m.size(); }\n";
 
-const SCENARIOS: &[Scenario] = &[
+pub const SCENARIOS: &[Scenario] = &[
     ("g4_cxx", g4_cxx),
     ("g5_c", g5_c),
     ("g6_option_behind_the_input", g6_option_behind_the_input),

@@ -2,7 +2,7 @@
 
 use crate::check::{Distributable, Redo, Scenario, Trial, try_all};
 
-const SCENARIOS: &[Scenario] = &[
+pub const SCENARIOS: &[Scenario] = &[
     ("g17_innocent_macros", g17_innocent_macros),
     ("g18_unused_macros", g18_unused_macros),
     ("g27_clang_is_taken_at_its_word", g27_clang_is_taken_at_its_word),

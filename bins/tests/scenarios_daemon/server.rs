@@ -90,7 +90,7 @@ impl Bench {
 }
 
 #[test]
-#[ignore = "takes a minute; run by prove.sh"]
+#[ignore = "a minute: scripts/prove.sh dropin.4-GDEO"]
 fn d50_a_client_that_falls_silent() {
     let Some(mut bench) = Bench::start("1") else { return };
     bench.install();

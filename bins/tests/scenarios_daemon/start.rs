@@ -12,7 +12,7 @@ use ice_core::version::Version;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::{Pid, User, getsid};
 
-use crate::fake::{LIMIT, SchedulerDouble, processes_with, run, until};
+use crate::fake::{LIMIT, SchedulerDouble, free_ports, processes_with, run, until};
 use crate::place::{Place, at, device, give, has_own_mounts, is_root, mode, own_mounts, serves, skip};
 
 /// A daemon as somebody else than who may: 41001 is neither the tests' user nor the service's.
@@ -290,6 +290,32 @@ fn d09_a_relative_log_path() {
     serves(&place.socket());
     until("lines in it", || fs::read_to_string(&log).is_ok_and(|text| text.contains("local unix domain socket")));
     assert_eq!(daemon.log(), "", "nothing on standard error");
+}
+
+/// Both programs, each with the log that is its own.
+#[test]
+fn g52_programs_open_their_logs_anew_and_end_with_0() {
+    let place = Place::new();
+    let mark = place.path("mark");
+    fs::write(&mark, "the mark\n").unwrap();
+    let built = env!("CARGO_BIN_EXE_icecc-scheduler");
+    assert!(Command::new("cp").args([Path::new(built), &place.path("icecc-scheduler")]).status().unwrap().success());
+    let mut scheduler = place.as_user(place.path("icecc-scheduler"));
+    scheduler.args(["-vvv", "-p", &free_ports().to_string(), "-n", "g52"]);
+    for (mut command, ready) in [(place.daemon(), "Netnames:"), (scheduler, "scheduler ready")] {
+        let (log, old) = (place.path("program.log"), place.path("program.log.1"));
+        command.arg("-l").arg(&log).env("ICECC_TEST_FLUSH_LOG_MARK", &mark);
+        let mut program = place.launch(command);
+        let read = |path: &Path| fs::read_to_string(path).unwrap_or_default();
+        until(ready, || read(&log).contains(ready));
+        fs::rename(&log, &old).unwrap();
+        program.signal(Signal::SIGHUP);
+        until("the mark in a new log", || read(&log).contains("flush log mark: the mark\n"));
+        program.signal(Signal::SIGTERM);
+        assert_eq!(program.ended_within(LIMIT).and_then(|status| status.code()), Some(0), "{ready}");
+        assert!(!read(&old).contains("the mark"));
+        fs::remove_file(&log).unwrap();
+    }
 }
 
 #[test]

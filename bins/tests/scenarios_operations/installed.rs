@@ -3,9 +3,10 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::sync::OnceLock;
+use std::time::Duration;
 
 use ice_bins::background::{Account, DEFAULT_USER};
+use ice_bins::lab::process::run_ok;
 use ice_bins::lab::{Config, Output};
 
 use crate::cluster::{Cluster, Whose, skip};
@@ -28,7 +29,7 @@ impl Site {
         let mut config = Config::new("", &Whose::Ours.programs(), &vec![2; hosts]);
         config.bare = true;
         let site = Site { cluster: Cluster::with(&config)? };
-        let Some(folder) = installation() else { return skip("scripts/install.sh failed") };
+        let folder = installation();
         let lay = format!(
             "set -e; cd /run; mkdir -p above/etc above/work
              mount -t overlay -o lowerdir={0}/etc:/etc,upperdir=/run/above/etc,workdir=/run/above/work installed /etc
@@ -36,10 +37,7 @@ impl Site {
             folder.display()
         );
         for host in site.cluster.lab.hosts() {
-            let done = site.cluster.sh(&host.name, &[], &lay);
-            if !done.status.success() {
-                return skip(&format!("no overlay: {}", done.error_text()));
-            }
+            site.cluster.ok(&host.name, &[], &lay);
         }
         Some(site)
     }
@@ -92,17 +90,15 @@ impl Site {
     }
 }
 
-/// What the script installs, once for all tests.
-fn installation() -> Option<&'static Path> {
-    static FOLDER: OnceLock<Option<PathBuf>> = OnceLock::new();
-    let make = || {
-        let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("installed");
-        let _ = fs::remove_dir_all(&folder);
-        let programs = Path::new(env!("CARGO_BIN_EXE_iceccd")).parent()?;
-        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../scripts/install.sh");
-        let mut command = Command::new(script);
-        command.args(["--prefix", "/usr", "--debian", "--destdir"]).arg(&folder).arg("--programs").arg(programs);
-        command.status().ok()?.success().then_some(folder)
-    };
-    FOLDER.get_or_init(make).as_deref()
+/// What the script installs.
+fn installation() -> PathBuf {
+    // The lab that is up keeps others from making it meanwhile.
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("installed");
+    let _ = fs::remove_dir_all(&folder);
+    let programs = Path::new(env!("CARGO_BIN_EXE_iceccd")).parent().expect("where the programs were built");
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../scripts/install.sh");
+    let mut command = Command::new(script);
+    command.args(["--prefix", "/usr", "--debian", "--destdir"]).arg(&folder).arg("--programs").arg(programs);
+    run_ok(&mut command, Duration::from_secs(60)).expect("scripts/install.sh");
+    folder
 }

@@ -238,7 +238,7 @@ fn s62_a_command_without_its_end_waits() {
 }
 
 #[test]
-#[ignore = "takes 40 s; run by prove.sh"]
+#[ignore = "40 s: scripts/prove.sh dropin.4-S"]
 fn s62_idle_text_peers() {
     both(|scheduler| {
         let mut text = scheduler.text();

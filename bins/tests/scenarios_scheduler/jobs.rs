@@ -328,7 +328,7 @@ fn s39_an_environment_on_its_way() {
 }
 
 #[test]
-#[ignore = "takes two minutes; run by prove.sh"]
+#[ignore = "two minutes: scripts/prove.sh dropin.4-S"]
 fn s40_an_environment_that_never_arrives() {
     both(|scheduler| {
         let mut host = scheduler.host(Setup::new("h").slots(4).env("Other"));

@@ -1,6 +1,6 @@
 //! S12 to S27: peers, logins, leaving, silence, reachability.
 
-use std::io::{Read, Write};
+use std::io::{ErrorKind, Read, Write};
 use std::net::Ipv4Addr;
 use std::time::Duration;
 
@@ -268,7 +268,7 @@ fn s20_nobody_is_left() {
 }
 
 #[test]
-#[ignore = "takes a minute and a half; run by prove.sh"]
+#[ignore = "a minute and a half: scripts/prove.sh dropin.4-S"]
 fn s21_silence_of_old_versions() {
     both(|scheduler| {
         let mut silent =
@@ -320,14 +320,11 @@ fn s23_a_length_beyond_all_bounds() {
         let mut host = scheduler.host(Setup::new("h"));
         let mut stream = raw(scheduler.port, 43);
         stream.write_all(&2_000_000u32.to_be_bytes()).unwrap();
-        let began = std::time::Instant::now();
         host.fence();
-        if scheduler.is_ours() {
-            println!("another host waited {:?}", began.elapsed());
-        }
-        let mut rest = Vec::new();
-        let _ = stream.read_to_end(&mut rest);
-        assert!(began.elapsed() < LIMIT, "not closed");
+        // What is closed with bytes unread is reset.
+        stream.set_read_timeout(Some(LIMIT)).unwrap();
+        let end = stream.read_to_end(&mut Vec::new());
+        assert!(end.as_ref().map_or_else(|e| e.kind() == ErrorKind::ConnectionReset, |_| true), "not closed: {end:?}");
     });
 }
 

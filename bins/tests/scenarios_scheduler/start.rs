@@ -342,7 +342,7 @@ fn s09_two_schedulers() {
 }
 
 #[test]
-#[ignore = "takes two minutes; run by prove.sh"]
+#[ignore = "two minutes: scripts/prove.sh dropin.4-S"]
 fn s10_announcements_come_again() {
     both_kinds(|kind| {
         let (port, twin) = (free_ports(), free_ports());
