@@ -45,7 +45,7 @@ format() {
 
 lint() {
     if ! cargo clippy --version >/dev/null 2>&1; then
-        say "no clippy here (Debian has none for this Rust): no lints but the compiler's"
+        say "no clippy here: no lints but the compiler's"
         return $SKIPPED
     fi
     cargo clippy -q --workspace --all-targets -- -D warnings
@@ -97,8 +97,8 @@ build() {
     return $result
 }
 
-# What runs the tests is a program of its own, which needs nothing of the others: see bins/testrun.
-run_tests() { cargo run -q -p ice-testrun -- --totals "$out"; }
+# What runs the tests is a program of its own, built with the others: see bins/testrun.
+run_tests() { "${CARGO_TARGET_DIR:-target}/debug/testrun" --totals "$out"; }
 
 # shellcheck disable=SC2086
 need $PACKAGES_TEST
