@@ -223,9 +223,10 @@ fn log_result(result: &CompileResult) {
     match (result.status, result.out_of_memory) {
         (0, _) => info!("Remote compilation completed with exit code 0"),
         (status, 0) => warn!("Remote compilation exited with exit code {status}"),
-        (status, _) => {
+        (status @ code::OUT_OF_MEMORY, _) => {
             warn!("Remote compilation failed, presumably because of running out of memory or disk (exit code {status})")
         }
+        (status, _) => warn!("Remote compilation aborted with exit code {status}: it was killed"),
     }
 }
 

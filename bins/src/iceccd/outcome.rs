@@ -11,7 +11,7 @@ const OVERHEAD: usize = 1024;
 pub const TEXT_MAX: usize = FRAME_MAX;
 
 /// What memory that ran out looks like.
-const OUT_OF_MEMORY: [&str; 8] = [
+const OUT_OF_MEMORY: [&str; 7] = [
     "memory exhausted",
     "out of memory",
     "annot allocate memory",
@@ -19,9 +19,9 @@ const OUT_OF_MEMORY: [&str; 8] = [
     "Assertion `NewElts && \"Out of memory\"' failed",
     "terminate called after throwing an instance of 'std::bad_alloc'",
     "llvm::MallocSlabAllocator::Allocate",
-    // The driver lives, but the kernel killed what it had started.
-    "Killed signal terminated program",
 ];
+/// The driver lives, but somebody killed what it had started: the kernel for want of memory, or a person.
+const KILLED: &str = "Killed signal terminated program";
 /// What it looks like when the driver could not start a program, for want of processes or descriptors: the host's fault.
 const CANNOT_START: [&str; 2] = ["Resource temporarily unavailable", "Too many open files"];
 const DISK_FULL: &str = "o space left on device";
@@ -95,9 +95,12 @@ pub fn judge(ended: &Ended, stdout: Collected, stderr: Collected) -> Outcome {
             return Outcome::None(code::GENERAL, "this host could not start its programs");
         }
         How::Exited(status) => status,
-        // 1.4 sends status 105 here, and the user's build fails.
-        How::Signalled(_) => return Outcome::None(code::OUT_OF_MEMORY, "it was killed"),
+        How::Signalled(signal) => 128 + signal,
     };
+    // Any client builds it locally then; 1.4's server sends status 105 of what was killed, and the user's build fails.
+    let is_hosts_fault = status == code::OUT_OF_MEMORY
+        || matches!(ended.how, How::Signalled(_))
+        || (status != 0 && stderr.contains(KILLED));
     // A string of the protocol ends at its first NUL: cut there, the user would miss the rest.
     if stdout.bytes.contains(&0) || stderr.bytes.contains(&0) {
         return Outcome::None(code::GENERAL, "its output holds a NUL byte");
@@ -107,7 +110,7 @@ pub fn judge(ended: &Ended, stdout: Collected, stderr: Collected) -> Outcome {
         stderr: stderr.into(),
         stdout: stdout.into(),
         status,
-        out_of_memory: u32::from(status == code::OUT_OF_MEMORY),
+        out_of_memory: u32::from(is_hosts_fault),
         has_dwo: u32::from(status == 0 && ended.dwo.is_some()),
     }))
 }
@@ -153,11 +156,7 @@ mod tests {
 
     #[test]
     fn d53_d54_memory_and_disk() {
-        for text in [
-            "cc1plus: out of memory allocating 65536 bytes",
-            "No space left on device",
-            "Killed signal terminated program cc1plus",
-        ] {
+        for text in ["cc1plus: out of memory allocating 65536 bytes", "No space left on device"] {
             let result = result(&ended(How::Exited(1)), text);
             assert_eq!((result.status, result.out_of_memory), (105, 1), "{text}");
         }
@@ -168,7 +167,17 @@ mod tests {
     #[test]
     fn a_killed_compiler_is_built_locally() {
         let judged = |e: &Ended| judge(e, Collected::default(), Collected::default());
-        assert!(matches!(judged(&ended(How::Signalled(9))), Outcome::None(..)));
+        let killed = "g++: fatal error: Killed signal terminated program cc1plus\ncompilation terminated.\n";
+        for (how, stderr, status) in
+            [(How::Signalled(9), "", 137), (How::Signalled(11), "", 139), (How::Exited(1), killed, 1)]
+        {
+            let result = result(&ended(how), stderr);
+            assert_eq!(
+                (result.status, result.out_of_memory),
+                (status, 1),
+                "only a host that knows it speaks of memory"
+            );
+        }
         assert!(matches!(judged(&Ended { timed_out: true, ..ended(How::Signalled(9)) }), Outcome::None(..)));
         assert!(matches!(judged(&Ended { object: None, ..ended(How::Exited(0)) }), Outcome::None(..)));
         assert!(matches!(judge(&ended(How::Exited(1)), said("a\0b"), said("")), Outcome::None(..)));

@@ -9,6 +9,13 @@ use crate::message::CompileResult;
 const MISSING_FILE: [&[u8]; 5] =
     [b"No such file or directory", b"Could not find", b"cannot find", b"error opening", b"could not open"];
 
+/// Status of a compiler that ran out of memory or disk.
+const OUT_OF_ROOM: i32 = 105;
+/// Statuses of compilers that somebody ended: 128 and the signal's number.
+const KILLED: i32 = 128 + 9;
+const TERMINATED: i32 = 128 + 15;
+const DISK_FULL: &[u8] = b"o space left on device";
+
 /// clang's words for a place that it can only tell by the source file.
 const NO_PLACE: &[u8] = b"could not determine the original source location";
 
@@ -19,7 +26,7 @@ pub(super) fn objection(request: &Request, result: &CompileResult) -> Option<Tro
     }
     let silent = result.stderr.is_empty() && result.stdout.is_empty();
     if result.status != 0 && result.out_of_memory != 0 {
-        return Some(Trouble::OutOfMemory);
+        return Some(hosts_fault(result));
     }
     if result.has_dwo != 0 && request.compile.split_dwarf == 0 {
         return Some(Trouble::NotAResult); // a file that nobody asked for would be put beside the object
@@ -48,6 +55,17 @@ pub(super) fn objection(request: &Request, result: &CompileResult) -> Option<Tro
         return Some(Trouble::Doubtful);
     }
     None
+}
+
+/// What befell a compiler whose host says that it is not to blame. Its status says more where the host is ours.
+fn hosts_fault(result: &CompileResult) -> Trouble {
+    match result.status {
+        OUT_OF_ROOM if contains(result.stderr.as_bytes(), DISK_FULL) => Trouble::OutOfDisk,
+        OUT_OF_ROOM => Trouble::OutOfMemory,
+        KILLED | TERMINATED => Trouble::Killed,
+        130.. => Trouble::Crash,
+        _ => Trouble::Killed,
+    }
 }
 
 /// Whether an error is not of the form `file:line: error:`, but the driver's, assembler's or linker's.

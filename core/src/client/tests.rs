@@ -347,7 +347,16 @@ fn a_remote_failure_is_not_the_last_word() {
     assert_eq!(judge(&request(), fail(0, "a.c:1:2: warning: x")), Some(102));
     assert_eq!(judge(&request(), fail(1, "")), Some(106));
     assert_eq!(judge(&clang, fail(105, "")), Some(105));
-    assert_eq!(judge(&clang, CompileResult { out_of_memory: 1, ..fail(1, "oom") }), Some(101));
+    for (status, stderr, trouble) in [
+        (105, "cc1plus: out of memory allocating 65536 bytes", Trouble::OutOfMemory),
+        (105, "a.s: No space left on device", Trouble::OutOfDisk),
+        (1, "g++: fatal error: Killed signal terminated program cc1plus", Trouble::Killed),
+        (137, "", Trouble::Killed),
+        (139, "", Trouble::Crash),
+    ] {
+        let result = CompileResult { out_of_memory: 1, ..fail(status, stderr) };
+        assert_eq!(local(&Scenario::until_result(clang.clone()).result(result)), Some(&trouble));
+    }
     assert_eq!(judge(&clang, fail(1, "a.c:1:1: fatal error: 'x.h' file not found")), Some(104));
     assert_eq!(judge(&clang, fail(1, "a.c:1:1: error: x\n1 error generated.\n")), None);
     assert_eq!(judge(&clang, fail(1, "clang: error: unable to execute command\n")), Some(106));

@@ -53,8 +53,12 @@ pub enum Trouble {
     CannotVerify,
     /// 29: the daemon went while the job was to be compiled here.
     SelfBuildLost,
-    /// 101: memory or disk ran out on the server.
+    /// 101: memory ran out on the server.
     OutOfMemory,
+    /// 101: its disk was full.
+    OutOfDisk,
+    /// 101: the remote compiler was killed, nobody knows why.
+    Killed,
     /// 102: messages of gcc without source lines.
     Messages,
     /// 103: preprocessing failed; the compiler's own run shows it best.
@@ -93,7 +97,7 @@ impl Trouble {
             Self::CannotVerify => 26,
             Self::SelfBuildLost => 29,
             Self::NoTemporary => 31,
-            Self::OutOfMemory => 101,
+            Self::OutOfMemory | Self::OutOfDisk | Self::Killed => 101,
             Self::Messages => 102,
             Self::Preprocessing => 103,
             Self::FileNotFound => 104,
@@ -147,6 +151,8 @@ impl fmt::Display for Trouble {
             Self::CannotVerify => "environment cannot be verified on remote",
             Self::SelfBuildLost => "local daemon gone before local compile",
             Self::OutOfMemory => "the server ran out of memory, recompiling locally",
+            Self::OutOfDisk => "the server's disk was full, recompiling locally",
+            Self::Killed => "remote compiler was killed, recompiling locally",
             Self::Messages => "command needs stdout/stderr workaround, recompiling locally",
             Self::Preprocessing => "local cpp invocation failed, trying to recompile locally",
             Self::FileNotFound => "missing file on the remote, recompiling locally",
