@@ -120,8 +120,8 @@ impl Account {
     }
 }
 
-/// Variables that would make a driver look elsewhere than it does in an environment.
-const MISLEADING: [&str; 8] = [
+/// Variables that would make a driver look elsewhere than it does in an environment, or write files of the user's.
+const MISLEADING: [&str; 13] = [
     "GCC_EXEC_PREFIX",
     "COMPILER_PATH",
     "LIBRARY_PATH",
@@ -130,6 +130,11 @@ const MISLEADING: [&str; 8] = [
     "CPLUS_INCLUDE_PATH",
     "DEPENDENCIES_OUTPUT",
     "SUNPRO_DEPENDENCIES",
+    "CCC_OVERRIDE_OPTIONS",
+    "CC_PRINT_OPTIONS",
+    "CC_PRINT_HEADERS",
+    "CC_LOG_DIAGNOSTICS",
+    "CC_PRINT_PROC_STAT",
 ];
 
 impl Driver {

@@ -12,8 +12,9 @@ use std::process::{Command, Stdio};
 /// Longest text that is looked through.
 const TEXT_MAX: u64 = 1 << 20;
 
-/// The files as a process sees them whose current folder is `folder`.
-#[derive(Debug)]
+/// The files as a process sees them whose current folder is `folder`. By default it is our own, whose name is not needed: it may be
+/// too long, or lead through a folder that we may not search.
+#[derive(Debug, Default)]
 pub struct HostFiles {
     folder: PathBuf,
     compiler: Option<PathBuf>,

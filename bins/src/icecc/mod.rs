@@ -9,6 +9,7 @@ mod budget;
 mod build_native;
 mod ccache;
 mod compiler;
+mod compiler_variables;
 mod configuration;
 mod daemon;
 mod dates;
@@ -30,6 +31,7 @@ mod remote;
 pub mod response;
 mod signals;
 mod spool;
+mod tools;
 mod unit;
 mod usage;
 mod variables;
@@ -37,7 +39,7 @@ mod variables;
 use crate::exit::Failure;
 use ::log::{debug, error, info, warn};
 use ice_core::client::{Request, Trouble};
-use ice_core::cmdline::{self, Driver, Family, Invocation, Mode, Reason, RemoteJob, Settings, Verdict, paths};
+use ice_core::cmdline::{self, Driver, Family, Invocation, Mode, Reason, RemoteJob, Settings, Verdict, Writing, paths};
 use ice_core::job::Language;
 use ice_core::message::{CompileFile, GetCs};
 use ice_core::text::Text;
@@ -76,7 +78,7 @@ struct Task {
     program: PathBuf,
     /// The user's words, untouched.
     words: Vec<OsString>,
-    /// Current folder.
+    /// Current folder; empty if it has no name.
     folder: PathBuf,
     /// Level of nesting that we were started at.
     level: u32,
@@ -132,6 +134,7 @@ fn run(argv: Vec<OsString>) -> Result<i32, Failure> {
     let mut argv = argv.into_iter();
     let called = argv.next().unwrap_or_default();
     let mut words: Vec<OsString> = argv.collect();
+    signals::survive_file_limit();
     let own_exe = env::current_exe().unwrap_or_else(|_| PathBuf::from(&called));
     let role = role(&called);
     log::start();
@@ -153,7 +156,8 @@ fn run(argv: Vec<OsString>) -> Result<i32, Failure> {
         Role::Icecc | Role::Icerun => words.remove(0),
         Role::Masquerade | Role::IcerunLink => Path::new(&called).file_name().unwrap_or(&called).to_os_string(),
     };
-    let folder = env::current_dir().map_err(|err| Failure::new(format!("cannot find the current folder: {err}")))?;
+    // One that was removed, or that cannot be reached from our root, has no name; the compiler may do without.
+    let folder = env::current_dir().unwrap_or_default();
     let driver = match role {
         Role::Icecc | Role::Masquerade => Driver::from_name(name.as_bytes()),
         Role::Icerun | Role::IcerunLink => None,
@@ -210,7 +214,7 @@ fn compile(task: &Task, driver: Option<Driver>, words: &[Vec<u8>], variables: &V
     let Some(job) = job else { return local::run(task, daemon) };
     let Some(mut daemon) = daemon else { return compile_here(task, variables, &NO_DAEMON, || None) };
     let mut mode = job.mode;
-    if mode.leaves_macros() && remembered::is_expanded_here(&input_path(task, &job)) {
+    if mode.leaves_macros() && remembered::is_expanded_here(input_path(&job)) {
         mode = Mode::Full;
     }
     loop {
@@ -228,7 +232,7 @@ fn compile(task: &Task, driver: Option<Driver>, words: &[Vec<u8>], variables: &V
                 return status;
             }
             remote::Outcome::ExpandHere => {
-                remembered::note_expansion(&input_path(task, &job));
+                remembered::note_expansion(input_path(&job));
                 mode = Mode::Full;
                 drop(daemon);
                 daemon = match daemon::connect(variables.test_socket.as_deref()) {
@@ -244,22 +248,27 @@ fn compile(task: &Task, driver: Option<Driver>, words: &[Vec<u8>], variables: &V
     }
 }
 
-fn input_path(task: &Task, job: &RemoteJob) -> PathBuf {
-    task.folder.join(OsStr::from_bytes(&job.input))
+fn input_path(job: &RemoteJob) -> &Path {
+    Path::new(OsStr::from_bytes(&job.input))
 }
 
 /// The job, if the command line can be compiled elsewhere; otherwise the log says why not.
 fn judge(task: &Task, driver: Driver, words: &[Vec<u8>], variables: &Variables) -> Option<RemoteJob> {
-    if let Some(name) = variables::of_the_compiler() {
-        debug!("{name} is set, building locally");
+    let driver = Driver { family: family(task, driver), ..driver };
+    let is_heeded = |name: &str| debug!("{name} is set, building locally");
+    if !task.folder.is_absolute() {
+        log_reason(Reason::NoDirectory, b"");
         return None;
     }
-    let driver = Driver { family: family(task, driver), ..driver };
+    if let Some(name) = compiler_variables::only_heeded_here(driver.family, false) {
+        is_heeded(name);
+        return None;
+    }
     let mut settings = variables.settings();
     settings.color = settings.color && compiler::takes_color(&task.program, driver.family);
     let classify = |words: &[Vec<u8>], own: &Range<usize>| {
         let invocation = Invocation { driver, words, folder: task.folder.as_os_str().as_bytes() };
-        let files = files::HostFiles::new(&task.folder).of_compiler(&task.program);
+        let files = files::HostFiles::default().of_compiler(&task.program);
         match cmdline::classify_wrapped(&invocation, own, &settings, &files) {
             Verdict::Remote(job) => Some(job),
             Verdict::Local(reason, word) => {
@@ -290,6 +299,16 @@ fn judge(task: &Task, driver: Driver, words: &[Vec<u8>], variables: &Variables) 
     if let Some(dir) = files::name_in_pwd(&task.folder) {
         job.set_compilation_dir(dir.as_bytes());
     }
+    if let Some(name) = compiler_variables::only_heeded_here(driver.family, job.object_writing() == Writing::Anew) {
+        is_heeded(name);
+        return None;
+    }
+    // What is in an environment of the user's is the user's word.
+    let other = variables.version.is_none().then(|| tools::other_than_packed(&task.program, &job)).flatten();
+    if let Some(other) = other {
+        log_reason(Reason::OtherProgram, other.as_os_str().as_bytes());
+        return None;
+    }
     if let Err(reason) = output::check(&job) {
         log_reason(reason, &job.output);
         return None;
@@ -313,7 +332,7 @@ fn configure(
     }
     words.extend([b"-c".to_vec(), b"configured.c".to_vec()]);
     let invocation = Invocation { driver, words: &words, folder: task.folder.as_os_str().as_bytes() };
-    match cmdline::classify(&invocation, settings, &files::HostFiles::new(&task.folder).of_compiler(&task.program)) {
+    match cmdline::classify(&invocation, settings, &files::HostFiles::default().of_compiler(&task.program)) {
         Verdict::Remote(configured) => job.configure(*configured),
         Verdict::Local(reason, _) => Err(reason),
     }

@@ -4,7 +4,7 @@
 //! the client, which closes its connections and so ends the remote job.
 
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
-use signal_hook::consts::{SIGCHLD, SIGHUP, SIGINT, SIGQUIT, SIGTERM};
+use signal_hook::consts::{SIGCHLD, SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGXFSZ};
 use signal_hook::low_level;
 use std::io::{self, Read};
 use std::os::fd::AsFd;
@@ -71,6 +71,12 @@ impl Drop for Caught {
             low_level::unregister(handler);
         }
     }
+}
+
+/// From now on a file that would become larger than `ulimit -f` allows is an error as any other, not the end: it is the compiler's
+/// to die of. What we start has the signal's own meaning again.
+pub(super) fn survive_file_limit() {
+    let _ = signal_hook::flag::register(SIGXFSZ, Arc::default());
 }
 
 /// Dies of `signal`, so that make and shells see what happened.

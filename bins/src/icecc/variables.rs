@@ -88,6 +88,7 @@ impl Variables {
             fixed_date: env::var_os("SOURCE_DATE_EPOCH").is_some(),
             color: color_wanted(),
             caret_redo_off: env::var_os("ICECC_CARET_WORKAROUND").is_some_and(|v| !v.as_bytes().starts_with(b"1")),
+            own_messages: super::compiler_variables::word_messages(),
         }
     }
 
@@ -99,22 +100,6 @@ impl Variables {
             _ => 0,
         }
     }
-}
-
-/// A variable by which a compiler does more than its words say, or other things: the server's does not have it.
-pub(super) fn of_the_compiler() -> Option<&'static str> {
-    const NAMES: [&str; 8] = [
-        "CCC_OVERRIDE_OPTIONS",
-        "CC_LOG_DIAGNOSTICS",
-        "CC_PRINT_HEADERS",
-        "CC_PRINT_OPTIONS",
-        "CC_PRINT_PROC_STAT",
-        // Each run of the preprocessor appends to the files that these two name, also one that did not count.
-        "DEPENDENCIES_OUTPUT",
-        "SUNPRO_DEPENDENCIES",
-        "GCC_COMPARE_DEBUG",
-    ];
-    NAMES.into_iter().find(|name| env::var_os(name).is_some())
 }
 
 /// zstd level of what is sent (`ICECC_COMPRESSION`).

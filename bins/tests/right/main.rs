@@ -46,5 +46,7 @@ mod needless;
 mod output;
 mod run;
 mod spellings;
+mod surroundings;
 mod sweep;
 mod sweep_rows;
+mod variables;

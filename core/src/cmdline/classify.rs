@@ -30,6 +30,8 @@ pub struct Settings {
     pub color: bool,
     /// `ICECC_CARET_WORKAROUND` switched the second, local compile of gcc jobs with messages off, whatever the mode.
     pub caret_redo_off: bool,
+    /// gcc's messages depend on variables of the user, which a server does not have: language, colours, links.
+    pub own_messages: bool,
 }
 
 /// What becomes of a command line.

@@ -32,6 +32,8 @@ pub enum Reason {
     FileMissing,
     /// Other programs are to be used.
     ProgramPath,
+    /// PATH leads the compiler to another program than the one in its environment.
+    OtherProgram,
     /// The preprocessor alone is told something that may change what it writes.
     Preprocessor,
     /// Specs that do more than add options.
@@ -70,6 +72,8 @@ pub enum Reason {
     OutputUnwritable,
     /// The output is the input, or two outputs are one.
     OutputTwice,
+    /// The current directory was removed, or lies outside of our root.
+    NoDirectory,
     /// No output name, and none can be derived.
     NoOutput,
     /// `-Wa,` with a listing, an option file or a file that is not there.
@@ -103,6 +107,7 @@ impl Reason {
             Self::SourceName => "argument puts names or text of files into the object, building locally",
             Self::FileMissing => "file for argument missing, building locally",
             Self::ProgramPath => "argument may make the compiler run other programs, building locally",
+            Self::OtherProgram => "PATH leads to another program than the environment has, building locally",
             Self::Preprocessor => "argument may change what the preprocessor writes, building locally",
             Self::Specs => "specs do more than add options, building locally",
             Self::CommandLine => "argument puts the command line into the object, building locally",
@@ -122,6 +127,7 @@ impl Reason {
             Self::Output => "output is no regular file, building locally",
             Self::OutputUnwritable => "output cannot be written, building locally",
             Self::OutputTwice => "output is the input or another output, building locally",
+            Self::NoDirectory => "current directory has no name, building locally",
             Self::NoOutput => "no output file, building locally",
             Self::Assembler => "argument of the assembler cannot be sent, building locally",
             Self::Modules => "precompiled headers or modules, building locally",

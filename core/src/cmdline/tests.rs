@@ -92,6 +92,12 @@ fn whose_messages_are_shown() {
     assert_eq!(of("gcc -fno-diagnostics-show-caret -c a.c", false), Messages::TakenUnlessExpanded);
     assert_eq!(of("gcc -pedantic -c a.c", true), Messages::Taken);
     assert_eq!(of("clang -c a.c", true), Messages::TakenUnlessExpanded);
+    let own_messages = |line: &str| match judge(line, Settings { own_messages: true, ..Settings::default() }) {
+        Verdict::Remote(job) => job.messages,
+        Verdict::Local(reason, _) => panic!("{reason}"),
+    };
+    assert_eq!(own_messages("gcc -fno-diagnostics-show-caret -c a.c"), Messages::Redone);
+    assert_eq!(own_messages("clang -c a.c"), Messages::TakenUnlessExpanded);
 }
 
 #[test]

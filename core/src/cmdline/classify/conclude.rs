@@ -62,7 +62,7 @@ impl Scan<'_> {
             messages: match self.family {
                 _ if self.shows_ranges => Messages::Redone,
                 Family::Gcc if settings.caret_redo_off => Messages::Taken,
-                Family::Gcc if self.caret != Some(false) => Messages::Redone,
+                Family::Gcc if self.caret != Some(false) || settings.own_messages => Messages::Redone,
                 _ => Messages::TakenUnlessExpanded,
             },
             pragma_macros: Vec::new(),
