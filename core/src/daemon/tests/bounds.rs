@@ -245,6 +245,8 @@ fn jobs_may_end_for_ten_seconds_after_term() {
 fn clients_of_others_may_be_idle_for_two_minutes_or_twenty_with_an_environment() {
     let mut s = Scenario::new(config(2));
     s.install("e", 1);
+    // Not in step with the looks at the load.
+    s.pass(millis(500));
     let idle = s.stranger(OTHER_ADDRESS);
     let brought = s.stranger(OTHER_ADDRESS);
     s.say(brought, Message::TransferEnv(target("e")));

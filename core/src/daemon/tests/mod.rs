@@ -6,6 +6,7 @@ mod environments;
 mod eviction;
 mod hostile;
 mod scheduler;
+mod shown;
 mod submitter;
 
 use super::*;

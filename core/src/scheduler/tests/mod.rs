@@ -6,6 +6,7 @@ mod hosts;
 mod jobs;
 mod limits;
 mod selection;
+mod shown;
 mod trust;
 mod watchers;
 

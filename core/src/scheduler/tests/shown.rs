@@ -1,0 +1,223 @@
+//! What the text port shows, to the letter, and the figures in it.
+
+use super::*;
+
+fn field(json: &str, name: &str) -> String {
+    let rest = json.split(&format!("\"{name}\":")).nth(1).unwrap();
+    rest.split(',').next().unwrap().trim_matches('"').to_owned()
+}
+
+#[test]
+fn statistics_count_what_became_of_jobs() {
+    let mut s = Scenario::new();
+    let (a, h) = (s.host("a", 0, &[]), s.host("h", 4, &["e"]));
+    s.monitor();
+    for client in 1..=5 {
+        s.ask(a, request("e", "f", client)).unwrap();
+    }
+    for (job, code) in [(1, 0), (2, 0), (3, 1)] {
+        s.begin(h, job);
+        s.finish(h, job, 0, code, 10);
+    }
+    s.say(a.peer, Message::JobDone(JobDone { job: 4, flags: 3, ..JobDone::default() }));
+    s.ask(a, request("e", "f", 6)).unwrap();
+    s.begin(h, 6);
+    let full = s.host("full", 1, &["q"]);
+    s.load(full, 1000);
+    for client in 7..=9 {
+        s.ask(a, GetCs { preferred_host: "full".into(), ..request("q", "f", client) });
+    }
+    let shown = s.text(&["stats"]);
+    let expected = " uptime_s=0\n hosts=3\n monitors=1\n slots=5\n jobs_queued=3\n jobs_waiting=1\n jobs_compiling=1\n \
+                    jobs_total=9\n jobs_placed=6\n jobs_succeeded=2\n jobs_failed=1\n jobs_cancelled=1\n jobs_lost=0\n200 done\n";
+    assert_eq!(shown, expected);
+    s.input(Input::Closed { peer: h.peer });
+    assert!(s.text(&["stats"]).contains(" jobs_lost=2\n"));
+    s.say(a.peer, Message::JobDone(JobDone { job: 99, flags: 3, ..JobDone::default() }));
+    assert!(s.text(&["stats"]).contains(" jobs_cancelled=1\n"), "nobody's");
+}
+
+#[test]
+fn a_hosts_state_is_a_word() {
+    let mut s = Scenario::new();
+    let a = s.host("a", 0, &[]);
+    let state = |s: &mut Scenario, name: &str| {
+        let json = s.text(&["listcs --json"]);
+        let line = json.lines().find(|line| line.contains(&format!("\"name\":\"{name}\""))).unwrap().to_owned();
+        field(&line, "state")
+    };
+    let h = s.host("h", 1, &["e"]);
+    assert_eq!(state(&mut s, "h"), "ready");
+    s.load(h, 999);
+    assert_eq!(state(&mut s, "h"), "ready");
+    s.load(h, 1000);
+    assert_eq!(state(&mut s, "h"), "loaded");
+    s.load(h, 0);
+    for client in 1..=2 {
+        assert_eq!(state(&mut s, "h"), "ready");
+        s.ask(a, request("e", "f", client)).unwrap();
+    }
+    assert_eq!(state(&mut s, "h"), "full");
+    s.reachable = None;
+    let new = s.host("new", 1, &["e"]);
+    assert_eq!(state(&mut s, "new"), "unknown");
+    s.input(Input::Probed { host: new.host, reachable: false });
+    assert_eq!(state(&mut s, "new"), "unreachable");
+    s.wait(10);
+    assert_eq!(state(&mut s, "h"), "silent");
+    // One of old that is asked for a sign of life.
+    let mut s = Scenario::new();
+    s.log_in("10.0.0.1", 26, login("old", 1, &[]));
+    s.wait(36);
+    assert_eq!(state(&mut s, "old"), "silent");
+}
+
+#[test]
+fn what_peers_choose_is_escaped() {
+    let mut s = Scenario::new();
+    let a = s.host("a", 0, &[]);
+    let full = s.host("full", 1, &["e"]);
+    s.load(full, 1000);
+    s.ask(a, request("e", "a\u{1f} b\"c\\d\u{7f}\n", 1));
+    let json = s.text(&["listjobs --json"]);
+    assert!(json.contains(r#""file":"a\u001f b\"c\\d"#) && json.contains("\u{7f}\\u000a\"}"), "{json}");
+    assert!(json.contains("\"state\":\"PEND\",\"submitter\":\"a\",\"server\":null,\"niceness\":0,"), "{json}");
+}
+
+#[test]
+fn hosts_and_jobs_as_json() {
+    let mut s = Scenario::new();
+    let a = s.host("a", 0, &[]);
+    let h = s.host("h", 4, &["e", "g"]);
+    s.say(h.peer, Message::JobLocalBegin(JobLocalBegin { id: 1, ..JobLocalBegin::default() }));
+    for client in 1..=2 {
+        s.ask(a, request("e", "f", client)).unwrap();
+    }
+    s.begin(h, 2);
+    let json = s.text(&["listcs --json"]);
+    let line = json.lines().find(|line| line.contains("\"name\":\"h\"")).unwrap().to_owned();
+    let expected = "{\"id\":2,\"name\":\"h\",\"address\":\"10.0.0.2\",\"port\":10245,\"platform\":\"x86_64\",\"version\":43,\"speed\":0.00,\"pace\":0.0000,\
+                    \"jobs\":2,\"running\":1,\"local\":1,\"slots\":4,\"load\":0,\"no_remote\":false,\"state\":\"ready\",\"environments\":\
+                    [{\"target\":\"x86_64\",\"name\":\"e\"},{\"target\":\"x86_64\",\"name\":\"g\"}]}";
+    assert_eq!(line, expected);
+    let json = s.text(&["listjobs --json"]);
+    let expected = "[\n{\"id\":2,\"state\":\"COMP\",\"submitter\":\"a\",\"server\":\"h\",\"niceness\":0,\"file\":\"f\"},\n\
+                    {\"id\":3,\"state\":\"WAIT\",\"submitter\":\"a\",\"server\":\"h\",\"niceness\":0,\"file\":\"f\"}\n]\n200 done\n";
+    assert_eq!(json, expected);
+}
+
+#[test]
+fn hosts_are_removed_and_asked_by_name_or_address() {
+    for by in ["h", "10.0.0.2"] {
+        let mut s = Scenario::new();
+        let (a, h) = (s.host("a", 1, &[]), s.host("h", 1, &[]));
+        s.said.clear();
+        s.text(&[&format!("internals {by}")]);
+        assert_eq!(s.heard(h.peer), [Message::GetInternals], "{by}");
+        assert!(s.heard(a.peer).is_empty(), "{by}");
+        s.say(h.peer, Message::StatusText { text: "h".into() });
+        assert_eq!(s.text(&[&format!("removecs nobody {by}")]), format!("removing host {by}\n200 done\n"));
+        assert_eq!(s.closed, [(h.peer, CloseReason::Removed)]);
+        s.closed.clear();
+        s.log_in("10.0.0.2", 43, login("h", 1, &[]));
+        assert!(s.closed.is_empty(), "it may come again");
+        s.text(&[&format!("blockcs {by}")]);
+        s.closed.clear();
+        s.log_in("10.0.0.2", 43, login("h", 1, &[]));
+        assert_eq!(s.closed.len(), 1, "{by}: it may not");
+    }
+}
+
+/// 1.4's: bytes of object per millisecond, more for who has few jobs, none 20 % away from what is known already.
+#[test]
+fn the_speed_of_a_host() {
+    let mut s = Scenario::new();
+    let (a, h) = (s.host("a", 0, &[]), s.host("h", 4, &["e"]));
+    let after = |s: &mut Scenario, out: u32, user_ms: u32, arg_flags: u32| {
+        let (job, _) = s.ask(a, GetCs { arg_flags, ..request("e", "f", 1) }).unwrap();
+        let stats = JobStats { real_ms: user_ms, user_ms, out_uncompressed: out, ..JobStats::default() };
+        s.say(h.peer, Message::JobDone(JobDone { job, stats, ..JobDone::default() }));
+        let json = s.text(&["listcs --json"]);
+        field(json.lines().find(|line| line.contains("\"name\":\"h\"")).unwrap(), "speed")
+    };
+    assert_eq!(after(&mut s, 4095, 100, 0), "0.00", "too small to count");
+    assert_eq!(after(&mut s, 4096, 100, 0), "163.84");
+    assert_eq!(after(&mut s, 5904, 100, 0), "175.00");
+    (0..4).for_each(|_| _ = after(&mut s, 5000, 100, 0));
+    assert_eq!(after(&mut s, 5000, 100, 0), "50.00");
+    assert_eq!(after(&mut s, 40_000, 100, 0), "51.25", "counts as 60 a millisecond");
+    assert_eq!(after(&mut s, 4096, 400, 0), "48.40", "as 42.7");
+    // How it was compiled makes objects larger or smaller: debug information, optimisation.
+    for (flags, size) in [(0, 10_000), (1, 2777), (2, 2222), (4, 16_571), (8, 16_571), (16, 16_571), (5, 4601)] {
+        let mut s = Scenario::new();
+        let (a, h) = (s.host("a", 0, &[]), s.host("h", 4, &["e"]));
+        let (job, _) = s.ask(a, GetCs { arg_flags: flags, ..request("e", "f", 1) }).unwrap();
+        s.finish(h, job, 0, 0, 100);
+        let json = s.text(&["listcs --json"]);
+        let shown = field(json.lines().find(|line| line.contains("\"name\":\"h\"")).unwrap(), "speed");
+        assert_eq!(shown, format!("{:.2}", f64::from(size) / 100.0 * 4.0), "{flags}");
+    }
+}
+
+#[test]
+fn an_earlier_job_on_the_same_host_is_named() {
+    let mut s = Scenario::new();
+    let (a, h) = (s.host("a", 0, &[]), s.host("h", 4, &["e"]));
+    let (b, other) = (s.host("b", 0, &[]), s.host("other", 4, &["q"]));
+    let mut matched = |who: Actor, env: &str, server: Actor| {
+        s.heard(who.peer);
+        s.say(who.peer, Message::GetCs(request(env, "f", 1)));
+        let told = s.heard(who.peer);
+        let [Message::UseCs(answer)] = told.as_slice() else { panic!("{told:?}") };
+        s.finish(server, answer.job.0, 0, 0, 100);
+        (answer.job.0, answer.matched_job.0)
+    };
+    assert_eq!(matched(b, "e", h), (1, 0));
+    assert_eq!(matched(a, "q", other), (2, 0));
+    assert_eq!(matched(a, "e", h), (3, 0));
+    assert_eq!(matched(a, "e", h), (4, 3));
+    assert_eq!(matched(b, "e", h), (5, 1));
+}
+
+/// Below 25 a report of the load is a sign of life; 25 and 26 must answer the question itself.
+#[test]
+fn what_counts_as_a_sign_of_life() {
+    for (version, asked) in [(24, false), (25, true), (26, true), (27, false)] {
+        let mut s = Scenario::new();
+        let h = s.log_in("10.0.0.1", version, login("h", 1, &[]));
+        s.wait(20);
+        s.load(h, 0);
+        s.heard(h.peer);
+        s.wait(30);
+        assert_eq!(s.heard(h.peer).contains(&Message::Ping), asked, "{version}");
+    }
+}
+
+#[test]
+fn of_several_daemons_at_an_address_the_one_that_had_the_job_is_avoided() {
+    let mut s = Scenario::new();
+    let a = s.host("a", 0, &[]);
+    let two = ["one", "two"].map(|name| {
+        let host = s.log_in("10.0.7.7", 43, login(name, 4, &["e"]));
+        s.load(host, 0);
+        host
+    });
+    let prefer = |name: &str, client| GetCs { preferred_host: name.into(), ..request("e", "f", client) };
+    let (job, _) = s.ask(a, prefer("two", 1)).unwrap();
+    let black = BlacklistHostEnv { environment: "e".into(), target: "x86_64".into(), host: "10.0.7.7".into() };
+    s.say(a.peer, Message::BlacklistHostEnv(black.clone()));
+    s.finish(two[1], job, 0, 0, 10);
+    assert_eq!(s.ask(a, prefer("two", 2)).unwrap().1, "");
+    assert_eq!(s.ask(a, prefer("one", 3)).unwrap().1, "10.0.7.7");
+    // Where that can't be told, all of them are.
+    let mut s = Scenario::new();
+    let a = s.host("a", 0, &[]);
+    for name in ["one", "two"] {
+        let host = s.log_in("10.0.7.7", 43, login(name, 4, &["e"]));
+        s.load(host, 0);
+    }
+    s.say(a.peer, Message::BlacklistHostEnv(black));
+    for name in ["one", "two"] {
+        assert_eq!(s.ask(a, prefer(name, 1)).unwrap().1, "");
+    }
+}
