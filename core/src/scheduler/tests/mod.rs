@@ -4,6 +4,7 @@ mod bounds;
 mod choice;
 mod hosts;
 mod jobs;
+mod learning;
 mod limits;
 mod selection;
 mod shown;

@@ -1,0 +1,74 @@
+//! How fast hosts are believed to be, as `listcs --json` shows it: what a file took elsewhere is the measure.
+
+use super::*;
+
+/// The paces of `one` and `two` after jobs of (host, file, milliseconds, bytes of object).
+fn paces(jobs: &[(&str, &str, u32, u32)]) -> [String; 2] {
+    let mut s = Scenario::new();
+    let a = s.host("a", 0, &[]);
+    let (one, two) = (s.host("one", 4, &["e"]), s.host("two", 4, &["e"]));
+    for (host, file, ms, bytes) in jobs {
+        let asks = GetCs { preferred_host: (*host).into(), ..request("e", file, 1) };
+        let (job, _) = s.ask(a, asks).unwrap();
+        let actor = if *host == "one" { one } else { two };
+        let stats = JobStats { real_ms: *ms, out_uncompressed: *bytes, ..JobStats::default() };
+        s.say(actor.peer, Message::JobDone(JobDone { job, stats, ..JobDone::default() }));
+    }
+    let json = s.text(&["listcs --json"]);
+    ["one", "two"].map(|name| {
+        let line = json.lines().find(|line| line.contains(&format!("\"name\":\"{name}\""))).unwrap();
+        line.split("\"pace\":").nth(1).unwrap().split(',').next().unwrap().to_owned()
+    })
+}
+
+#[test]
+fn a_host_that_takes_half_the_time_is_twice_as_fast() {
+    assert_eq!(paces(&[]), ["0.0000", "0.0000"]);
+    assert_eq!(paces(&[("one", "f", 100, 0)]), ["1.0000", "0.0000"]);
+    assert_eq!(paces(&[("one", "f", 100, 0), ("two", "f", 50, 0)]), ["1.0000", "2.0000"]);
+    assert_eq!(paces(&[("one", "f", 0, 0)]), ["0.0000", "0.0000"], "nothing is learned of no time");
+}
+
+/// What is kept of a file and a host moves by a part with each job.
+#[test]
+fn a_pace_moves_with_each_job() {
+    let mut jobs = vec![("one", "f", 100, 0), ("two", "f", 50, 0)];
+    let mut shown = Vec::new();
+    for ms in [60, 200, 80, 40, 100, 100, 100] {
+        jobs.push(("two", "f", ms, 0));
+        shown.push(paces(&jobs)[1].clone());
+    }
+    // One out of line, of a pace that is settled, counts as three times as slow or fast at most.
+    for ms in [100_000, 1] {
+        jobs.push(("two", "f", ms, 0));
+        shown.push(paces(&jobs)[1].clone());
+    }
+    let expected = ["1.8156", "0.9628", "1.0916", "1.2704", "1.2145", "1.1860", "1.1706", "0.9303", "2.6117"];
+    assert_eq!(shown, expected);
+}
+
+/// A file that is not known yet is expected to weigh as much as the others by the size of its object.
+#[test]
+fn a_new_file_is_weighed_by_its_object() {
+    let mut jobs = vec![("one", "f", 100, 10_000), ("one", "g", 300, 30_000)];
+    let mut shown = vec![paces(&jobs)];
+    for (file, ms, bytes) in [("h", 100, 20_000), ("i", 50, 10_000), ("j", 100, 10_000), ("k", 100, 0)] {
+        jobs.push(("two", file, ms, bytes));
+        shown.push(paces(&jobs));
+    }
+    jobs.push(("one", "h", 200, 20_000));
+    shown.push(paces(&jobs));
+    let two = ["0.0000", "2.0000", "2.0000", "1.5873", "1.5873", "1.5873"];
+    assert_eq!(shown, two.map(|two| ["1.0000", two]));
+}
+
+/// Whatever hosts claim, a pace stays between a ten thousandth and ten thousand.
+#[test]
+fn a_pace_has_bounds() {
+    let claims = |first: u32, then: u32| {
+        let mut jobs = vec![("one", "f", first, 0)];
+        jobs.extend([("two", "f", then, 0); 3]);
+        paces(&jobs)[1].clone()
+    };
+    assert_eq!([claims(1, 100_000), claims(4_000_000_000, 1)], ["0.0001", "10000.0000"]);
+}
