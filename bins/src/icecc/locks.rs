@@ -73,9 +73,12 @@ pub(super) fn own_folder() -> Option<PathBuf> {
     let base = set("XDG_RUNTIME_DIR")
         .filter(|path| is_private(path))
         .or_else(|| set("XDG_CACHE_HOME"))
-        .or_else(|| set("HOME").map(|home| home.join(".cache")));
+        // A home that is not there is nobody's to make.
+        .or_else(|| set("HOME").filter(|home| home.is_dir()).map(|home| home.join(".cache")));
     let lasting = base.map(|base| base.join("icecream-rs"));
-    let temporary = env::temp_dir().join(format!("icecream-rs-{}", rustix::process::geteuid().as_raw()));
+    // Compilers do without a folder that TMPDIR names and that is not there, too.
+    let temporary = Some(env::temp_dir()).filter(|folder| folder.is_dir()).unwrap_or_else(|| "/tmp".into());
+    let temporary = temporary.join(format!("icecream-rs-{}", rustix::process::geteuid().as_raw()));
     lasting.into_iter().chain([temporary]).find(|folder| make_private(folder))
 }
 

@@ -16,7 +16,7 @@ const REMOVED: Table = Table {
         any("mkdir k; cd k; rmdir ../k; GCC -c a.c"),
         any("mkdir k; cd k; rmdir ../k; CLANG -c a.c"),
         any("mkdir k; cd k; rmdir ../k; ICE /bin/pwd -P"),
-        any("w=$PWD; mkdir k; cd k; rmdir $w/k; GCC @/nowhere -c $w/a.c -o $w/a.o"),
+        any("w=$PWD; mkdir k; cd k; rmdir $w/k; GCC @nowhere -c $w/a.c -o $w/a.o"),
     ],
 };
 
@@ -104,8 +104,8 @@ const STARTS: Table = Table {
         remote("env -u HOME GCC -c a.c"),
         remote("HOME=/proc GCC -c a.c"),
         remote("HOME=relative XDG_CACHE_HOME=relative CLANG -c a.c"),
-        remote("HOME=/nowhere XDG_CACHE_HOME=/proc XDG_RUNTIME_DIR=/nowhere TMPDIR=/nowhere GCC -c a.c"),
-        remote("HOME=/nowhere TMPDIR=/nowhere CLANG -c a.c"),
+        remote("HOME=$PWD/k XDG_CACHE_HOME=/proc XDG_RUNTIME_DIR=$PWD/k TMPDIR=$PWD/k GCC -c a.c"),
+        remote("HOME=$PWD/k TMPDIR=$PWD/k CLANG -c a.c"),
         remote("nice -n 5 GCC -c a.c"),
         remote(
             "env -i PATH=$PATH ICECC_DEBUG=$ICECC_DEBUG ICECC_LOGFILE=$ICECC_LOGFILE ICECC_PREFERRED_HOST=h2 GCC -c a.c",
