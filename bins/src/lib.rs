@@ -7,6 +7,7 @@ pub mod exit;
 pub mod icecc;
 pub mod iceccd;
 pub mod icedump;
+pub mod interrupt;
 pub mod lab;
 pub mod logging;
 pub mod scheduler;

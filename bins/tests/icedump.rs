@@ -4,7 +4,7 @@
 
 use serde_json::{Value, json};
 use std::fs;
-use std::io::Write;
+use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
@@ -101,6 +101,27 @@ fn one_direction_comes_from_standard_input() {
     assert_eq!(first, want);
     assert_eq!(second, r#"{"dir": "b", "offset": 15, "error": "ends within a frame, of which 6 bytes are there"}"#);
     assert_eq!(output.status.code(), Some(1));
+}
+
+/// What a capture goes on writing is shown as it comes, until Ctrl-C.
+#[test]
+fn a_stream_is_watched_until_it_is_enough() {
+    let mut child = Command::new(env!("CARGO_BIN_EXE_icedump"))
+        .args(["--protocol=43", "--dir", "b", "-"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut stream = child.stdin.take().unwrap();
+    stream.write_all(b"\0\0\0\x0a\0\0\0\x5a\0\0\0\x02a\0").unwrap();
+    let mut shown = String::new();
+    let mut output = BufReader::new(child.stdout.take().unwrap());
+    output.read_line(&mut shown).unwrap();
+    assert!(shown.contains("STATUS_TEXT") && shown.ends_with("}\n"), "{shown}");
+    let pid = nix::unistd::Pid::from_raw(i32::try_from(child.id()).unwrap());
+    nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGINT).unwrap();
+    assert_eq!(child.wait().unwrap().code(), Some(130));
+    drop(stream);
 }
 
 #[test]

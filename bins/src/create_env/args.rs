@@ -1,5 +1,9 @@
 //! The command line of icecc-create-env, every form of 1.4's (`spec/environments.md` 1.1).
+//!
+//! pico-args reads the options. It has none with two values, as `--gcc GCC GXX`, and no operand that is one only behind a certain
+//! option or if it names a file: what names the compilers is read here.
 
+use crate::cli::words::{Words, WordsError};
 use ice_toolchain::archive::Compression;
 use ice_toolchain::driver::Kind;
 use ice_toolchain::native::Wanted;
@@ -91,38 +95,35 @@ pub fn parse(args: &[OsString], is_file: &dyn Fn(&Path) -> bool) -> Result<Task,
             making.compilers.push(wanted(compiler, cxx, None));
         }
     }
-    while let Some(option) = rest.next() {
-        let (name, joined) = split(option);
-        match name {
-            b"--addfile" => {
-                let file = joined.or_else(|| rest.next()).filter(|f| !f.is_empty()).ok_or(ArgError::AddFile)?;
-                making.extra.push(file.into());
-            }
-            b"--compression" => {
-                let word = joined.or_else(|| rest.next()).unwrap_or_default();
-                let known = Compression::parse(word.as_bytes());
-                making.compression = known.ok_or_else(|| ArgError::Compression(word.into()))?;
-            }
-            b"--no-check" if joined.is_none() => making.unchecked = true,
-            b"--help" | b"-h" if joined.is_none() => return Ok(Task::Help),
-            b"--version" if joined.is_none() => return Ok(Task::Version),
-            _ => return Err(ArgError::Unknown(option.into())),
-        }
+    options(rest.map(OsStr::to_os_string), making)
+}
+
+/// What stands behind the compilers.
+fn options(rest: impl Iterator<Item = OsString>, mut making: Making) -> Result<Task, ArgError> {
+    let mut rest = Words::new(rest, &["--addfile", "--compression"]);
+    for file in rest.values("--addfile").map_err(|_| ArgError::AddFile)? {
+        making.extra.push(if file.is_empty() { return Err(ArgError::AddFile) } else { file.into() });
     }
-    Ok(Task::Make(making))
+    for word in rest.values("--compression").map_err(|_| ArgError::Compression(OsString::new()))? {
+        let known = Compression::parse(word.as_bytes());
+        making.compression = known.ok_or(ArgError::Compression(word))?;
+    }
+    making.unchecked = rest.flag("--no-check");
+    if rest.flag(["-h", "--help"]) {
+        return Ok(Task::Help);
+    }
+    if rest.flag("--version") {
+        return Ok(Task::Version);
+    }
+    match rest.operands() {
+        Ok(operands) => operands.into_iter().next().map_or(Ok(Task::Make(making)), |more| Err(ArgError::Unknown(more))),
+        Err(WordsError::Unknown(option)) => Err(ArgError::Unknown(option)),
+        Err(WordsError::NoValue(option)) => Err(ArgError::Unknown(option.into())),
+    }
 }
 
 fn wanted(compiler: &OsStr, cxx: Option<&OsStr>, kind: Option<Kind>) -> Wanted {
     Wanted { compiler: compiler.into(), cxx: cxx.map(OsStr::to_os_string), kind }
-}
-
-/// `--name=value` split.
-fn split(option: &OsStr) -> (&[u8], Option<&OsStr>) {
-    let bytes = option.as_bytes();
-    match bytes.iter().position(|b| *b == b'=').filter(|_| bytes.starts_with(b"--")) {
-        Some(at) => (&bytes[..at], Some(OsStr::from_bytes(&bytes[at + 1..]))),
-        None => (bytes, None),
-    }
 }
 
 #[cfg(test)]

@@ -16,8 +16,10 @@ use ice_core::version::Version;
 use ice_net::compress::Unpacker;
 use ice_net::wire::Reading;
 
+use crate::cli::words::Words;
 use crate::cli::{self, Opt};
 use crate::exit::{self, Failure};
+use crate::interrupt;
 use stream::{Handshake, Records, Side, StreamError};
 
 const OPTIONS: &[Opt] = &[
@@ -44,6 +46,9 @@ const OPTIONS: &[Opt] = &[
     Opt { short: None, long: "version", value: None, help: "the version" },
 ];
 
+/// The name of a file that stands for standard input.
+const STDIN: &str = "-";
+
 const USAGE: &str = "\
 usage: icedump [--reencode DIR] A.bin B.bin
        icedump --udp FILE...
@@ -69,19 +74,19 @@ pub fn main() -> ExitCode {
 }
 
 fn command_line(args: impl IntoIterator<Item = OsString>) -> Result<Task, Failure> {
-    let parsed = cli::parse(OPTIONS, args).map_err(|e| wrong(e.to_string()))?;
-    let (mut reencode, mut udp, mut protocol, mut dir) = (None, false, None, None);
-    for option in parsed.options {
-        match option.name.as_str() {
-            "help" => return Ok(Task::Help),
-            "version" => return Ok(Task::Version),
-            "udp" => udp = true,
-            "reencode" => reencode = Some(PathBuf::from(option.value)),
-            "protocol" => protocol = Some(option.value),
-            _ => dir = Some(option.value),
-        }
+    let mut words = Words::new(args, &["--reencode", "--protocol", "--dir"]);
+    let mut value = |option| words.value(option).map_err(|e| wrong(e.to_string()));
+    let reencode = value("--reencode")?.map(PathBuf::from);
+    let (protocol, dir) = (value("--protocol")?, value("--dir")?);
+    if words.flag(["-h", "--help"]) {
+        return Ok(Task::Help);
     }
-    let files: Vec<PathBuf> = parsed.operands.into_iter().map(PathBuf::from).collect();
+    if words.flag("--version") {
+        return Ok(Task::Version);
+    }
+    let udp = words.flag("--udp");
+    let operands = words.operands().map_err(|e| wrong(e.to_string()))?;
+    let files: Vec<PathBuf> = operands.into_iter().map(PathBuf::from).collect();
     match (udp, protocol, dir, reencode) {
         (true, None, None, None) => Ok(Task::Datagrams(files)),
         (false, Some(protocol), Some(dir), None) => {
@@ -110,7 +115,13 @@ fn run(task: Task) -> Result<u8, Failure> {
             // Only a monitor is told things under the numbers of GET_CS and JOB_DONE by whom it connected to.
             let reading = if side == Side::B { Reading::Monitor } else { Reading::Peer };
             let records = Records::new(open(&input)?, side, version, reading);
-            direction(Ok(records), side, version, out).map(|end| end.understood)
+            if input.as_os_str() == STDIN {
+                // Watched while it goes on, until it is enough: each line at once and whole.
+                interrupt::on(|| std::process::exit(interrupt::STATUS.into()));
+                direction(Ok(records), side, version, &mut io::stdout()).map(|end| end.understood)
+            } else {
+                direction(Ok(records), side, version, out).map(|end| end.understood)
+            }
         }
     };
     let understood = understood?;
@@ -209,7 +220,7 @@ fn read(path: &Path) -> Result<Vec<u8>, Failure> {
 }
 
 fn open(path: &Path) -> Result<Box<dyn Read>, Failure> {
-    if path.as_os_str() == "-" {
+    if path.as_os_str() == STDIN {
         return Ok(Box::new(io::stdin().lock()));
     }
     Ok(Box::new(fs::File::open(path).map_err(|e| unreadable(path, &e))?))

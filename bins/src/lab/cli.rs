@@ -11,6 +11,7 @@ use pico_args::Arguments;
 
 use super::{Config, Delayer, Error, Holding, HostConfig, Lab, Programs, hold, own_programs, relay};
 use crate::exit::{self, Failure};
+use crate::interrupt::{self, Interrupt};
 
 const HELP: &str = "\
 icelab: hosts as network namespaces, each with its own daemon, cache and socket; h1 has the scheduler
@@ -116,7 +117,14 @@ fn up(name: &str, mut args: Arguments) -> Result<u8, Failure> {
     config.broadcast = broadcast;
     config.bare = bare;
     config.real_load = real_load;
-    let lab = Lab::up(&config).map_err(failure)?;
+    // Half a lab is of no use to anybody.
+    let interrupt = Interrupt::noted();
+    let lab = Lab::up(&config);
+    if interrupt.is_pressed() {
+        lab.and_then(Lab::down).map_err(failure)?;
+        return Ok(interrupt::STATUS);
+    }
+    let lab = lab.map_err(failure)?;
     match lab.delayer() {
         Delayer::Relay => println!("lab {name}: {count} hosts up (this kernel has no netem: delay by packet relay)"),
         _ => println!("lab {name}: {count} hosts up"),
@@ -137,6 +145,8 @@ fn exec(args: Arguments) -> Result<u8, Failure> {
     }
     let lab = Lab::find(&name).map_err(failure)?;
     let mut inside = lab.enter(lab.host(&host).map_err(failure)?);
+    // The command gets it too, and decides.
+    let _ = Interrupt::noted();
     let status = inside.args(&command).status().map_err(|e| Failure::new(format!("cannot run nsenter: {e}")))?;
     Ok(status.code().and_then(|code| u8::try_from(code).ok()).unwrap_or(255))
 }

@@ -2,9 +2,11 @@
 //!
 //! As 1.4's, every failure is exit code 2; 1 means that nothing could be checked here.
 
+use crate::cli::words::{Words, WordsError};
 use crate::create_env::Scratch;
 use crate::create_env::trial::{self, Trial};
 use crate::exit::{Failure, chain, finish};
+use crate::interrupt::{self, Interrupt};
 use ice_toolchain::archive::{UnpackLimits, unpack};
 use std::ffi::OsString;
 use std::fs::File;
@@ -33,27 +35,31 @@ pub fn main() -> ExitCode {
 }
 
 fn test(args: &[OsString]) -> Result<u8, Failure> {
-    let mut is_quiet = false;
-    let mut archive: Option<PathBuf> = None;
-    for arg in args {
-        match arg.to_str() {
-            Some("-h" | "--help") => {
-                print!("{USAGE}");
-                return Ok(0);
-            }
-            Some("--version") => {
-                println!("icecc-test-env {} (icecream-rs)", env!("CARGO_PKG_VERSION"));
-                return Ok(0);
-            }
-            Some("-q" | "--quiet") => is_quiet = true,
-            Some(option) if option.starts_with('-') && option.len() > 1 => {
-                return Err(Failure::new(format!("Unknown option '{option}'")).code(2));
-            }
-            _ => archive = Some(arg.into()),
-        }
+    let mut args = Words::new(args.iter().cloned(), &[]);
+    if args.flag(["-h", "--help"]) {
+        print!("{USAGE}");
+        return Ok(0);
     }
+    if args.flag("--version") {
+        println!("icecc-test-env {} (icecream-rs)", env!("CARGO_PKG_VERSION"));
+        return Ok(0);
+    }
+    let is_quiet = args.flag(["-q", "--quiet"]);
+    let archive = match args.operands() {
+        Ok(mut archives) => archives.pop().map(PathBuf::from),
+        Err(WordsError::Unknown(option)) => {
+            return Err(Failure::new(format!("Unknown option '{}'", option.to_string_lossy())).code(2));
+        }
+        Err(other) => return Err(Failure::from_error(&other).code(2)),
+    };
     let archive = archive.ok_or_else(|| Failure::new("Toolchain argument is required").code(2))?;
-    let words = try_archive(&archive)?;
+    // What was unpacked is removed first.
+    let interrupt = Interrupt::noted();
+    let tried = try_archive(&archive);
+    if interrupt.is_pressed() {
+        return Ok(interrupt::STATUS);
+    }
+    let words = tried?;
     if !is_quiet {
         print!("{words}");
         println!("OK");
