@@ -9,6 +9,8 @@
 mod archives;
 #[path = "icecc/ccache.rs"]
 mod ccache;
+#[path = "icecc/here.rs"]
+mod here;
 #[path = "icecc/lies.rs"]
 mod lies;
 #[path = "icecc/wrappers.rs"]
@@ -109,12 +111,17 @@ impl Bench {
 
     /// The same, where the server has the environment or not.
     fn daemon_of(&self, port: u16, env_present: u32, connections: usize) -> JoinHandle<Vec<Message>> {
+        let server =
+            UseCs { job: JobId(5), port: port.into(), host: "127.0.0.1".into(), env_present, ..UseCs::default() };
+        self.daemon_that_says(server, connections)
+    }
+
+    /// The same with any answer.
+    fn daemon_that_says(&self, server: UseCs, connections: usize) -> JoinHandle<Vec<Message>> {
         let listener = UnixListener::bind(self.path("socket")).unwrap();
         for packing in ["gz", "zst"] {
             std::fs::write(self.path(&format!("0123456789abcdef.tar.{packing}")), packing).unwrap();
         }
-        let server =
-            UseCs { job: JobId(5), port: port.into(), host: "127.0.0.1".into(), env_present, ..UseCs::default() };
         let (folder, version) = (self.folder.path().to_path_buf(), self.version);
         std::thread::spawn(move || {
             let accepted = (0..connections).map(|_| listener.accept().unwrap().0);
@@ -316,7 +323,10 @@ fn g41_a_script_that_calls_us_again_is_refused() {
     bench.script("wrapped-gcc", &format!("#!/bin/sh\nexec {} gcc \"$@\"\n", env!("CARGO_BIN_EXE_icecc")));
     let output = bench.icecc(&["./wrapped-gcc", "-c", "a.c"]).output().unwrap();
     assert_eq!(output.status.code(), Some(111));
-    assert!(log_has(&output, "icecream seems to have invoked itself recursively!"));
+    assert!(log_has(
+        &output,
+        "icecream seems to have invoked itself recursively! ./wrapped-gcc, run by icecc, runs icecc again"
+    ));
     assert!(!bench.path("a.o").exists());
 }
 

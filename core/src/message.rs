@@ -128,7 +128,13 @@ pub mod features {
     pub const ENV_XZ: u32 = 1;
     /// The host unpacks zstd archives.
     pub const ENV_ZSTD: u32 = 2;
+    /// Ours: the host's daemon is told apart from "build it on the submitter" that no host can take a job, by USE_CS of
+    /// 127.0.0.1 without platform and environment. Nobody else asks for this bit, which is far from those of icecream.
+    pub const TELLS_NO_HOST: u32 = 1 << 24;
 }
+
+/// The host of [`UseCs`] that means the client's own.
+pub const LOCALHOST: &str = "127.0.0.1";
 
 /// S→L→C: "this host compiles it."
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -42,7 +42,7 @@ Environment variables:
   ICECC_COMPRESSION        compression level of what is sent
   ICECC_ENV_COMPRESSION    compression of environments: none, gzip, bzip2, zstd or xz
   ICECC_SLOW_NETWORK       taken notice of; writes follow the network's speed by themselves
-  ICECC_FALLBACK           warn: say when a job could not be compiled elsewhere; never: fail then
+  ICECC_FALLBACK           warn: say when the network could not compile a job; never: fail then
 ";
 
 /// Help of `icerun`.

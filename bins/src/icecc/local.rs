@@ -57,7 +57,7 @@ pub(super) fn run_child(task: &Task) -> (i32, Duration) {
 fn command(task: &Task) -> Command {
     let mut command = Command::new(&task.program);
     command.args(&task.words);
-    command.env(super::SAFEGUARD, task.safeguard());
+    command.envs(task.marks());
     command
 }
 

@@ -7,14 +7,18 @@ use std::env;
 use std::ffi::OsStr;
 use std::path::PathBuf;
 
-/// Sets the log up. Nothing that fails here keeps a compile from running.
-pub(super) fn start() {
+/// Sets the log up. Nothing that fails here keeps a compile from running; the user's file that cannot be written is what is
+/// returned, as text.
+pub(super) fn start() -> Option<String> {
     let level = env::var_os("ICECC_DEBUG").map_or(LevelFilter::Error, |value| level(&value));
     let file = env::var_os("ICECC_LOGFILE").filter(|file| !file.is_empty());
     if let Some(file) = file {
-        // A file that cannot be opened means no log, as in 1.4.
-        let _ = logging::start(Target::File(PathBuf::from(file)), level, Prefix::Client);
-        return;
+        let opened = logging::start(Target::File(PathBuf::from(file)), level, Prefix::Client);
+        return opened.err().map(|err| {
+            // Errors are told as if no file was named; the rest is lost, as in 1.4.
+            let _ = logging::start(Target::Stderr, LevelFilter::Error, Prefix::Client);
+            format!("ICECC_LOGFILE: {}", crate::exit::chain(&err))
+        });
     }
     let target = match env::var_os("UNCACHED_ERR_FD") {
         None => Target::Stderr,
@@ -29,6 +33,7 @@ pub(super) fn start() {
     if logging::start(target, level, Prefix::Client).is_err() {
         let _ = logging::start(Target::Stderr, level, Prefix::Client);
     }
+    None
 }
 
 /// `error` means errors (Improve 10); what 1.4 does not know, it takes for `debug`.

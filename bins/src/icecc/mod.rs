@@ -17,6 +17,7 @@ mod elf;
 mod environment;
 pub mod files;
 mod help;
+mod here;
 mod links;
 mod local;
 mod locks;
@@ -36,18 +37,18 @@ mod unit;
 mod usage;
 mod variables;
 
+use crate::cli::words::Words;
 use crate::exit::Failure;
 use ::log::{debug, error, info, warn};
-use ice_core::client::{Request, Trouble};
+use ice_core::client::{Here, Request};
 use ice_core::cmdline::{self, Driver, Family, Invocation, Mode, Reason, RemoteJob, Settings, Verdict, Writing, paths};
 use ice_core::job::Language;
 use ice_core::message::{CompileFile, GetCs};
 use ice_core::text::Text;
 use ice_net::conn::Conn;
-use ice_toolchain::find;
+use ice_toolchain::{find, installed};
 use std::env;
 use std::ffi::{OsStr, OsString};
-use std::fmt;
 use std::ops::Range;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
@@ -56,9 +57,8 @@ use variables::{Fallback, Use, Variables};
 
 /// Level of nesting, from client to client (`spec/client.md` A.5).
 const SAFEGUARD: &str = "_ICECC_SAFEGUARD";
-
-/// Why a job stays here where no daemon answers.
-const NO_DAEMON: &str = "no local daemon found";
+/// The program that the outer client runs, for the message about too much nesting.
+const RUN_BY_US: &str = "_ICECC_RUNS";
 
 /// Exit codes of our own (D.11).
 mod exit_code {
@@ -84,6 +84,8 @@ struct Task {
     level: u32,
     /// What is run is a compiler: it may call icecc no more.
     is_compiler: bool,
+    /// We are icerun, which only runs things here.
+    is_by_icerun: bool,
     /// The output named on the command line.
     output: Vec<u8>,
     /// A link with parallel LTO uses all CPUs.
@@ -91,9 +93,10 @@ struct Task {
 }
 
 impl Task {
-    /// The level that a child is started at.
-    fn safeguard(&self) -> String {
-        format!("0{}", self.level + if self.is_compiler { 2 } else { 1 })
+    /// What a child finds in its environment: the level it is started at, and who it is.
+    fn marks(&self) -> [(&'static str, OsString); 2] {
+        let level = format!("0{}", self.level + if self.is_compiler { 2 } else { 1 });
+        [(SAFEGUARD, level.into()), (RUN_BY_US, self.program.clone().into_os_string())]
     }
 
     /// What monitors are shown of a local job: the absolute output.
@@ -137,16 +140,23 @@ fn run(argv: Vec<OsString>) -> Result<i32, Failure> {
     signals::survive_file_limit();
     let own_exe = env::current_exe().unwrap_or_else(|_| PathBuf::from(&called));
     let role = role(&called);
-    log::start();
+    let unusable_log = log::start();
     let variables = Variables::read();
     if matches!(role, Role::Icecc | Role::Icerun) {
         if let Some(status) = own_option(role, &words, &variables, &own_exe)? {
             return Ok(status);
         }
     }
+    for problem in unusable_log.into_iter().chain(variables.problems.iter().cloned()) {
+        if remembered::is_news_now(&problem) {
+            error!("{problem}");
+        }
+    }
     let level = level();
     if level >= 2 {
-        error!("icecream seems to have invoked itself recursively!");
+        let outer = env::var_os(RUN_BY_US).unwrap_or_else(|| "what icecc runs".into());
+        let outer = Path::new(&outer).display();
+        error!("icecream seems to have invoked itself recursively! {outer}, run by icecc, runs icecc again");
         return Ok(exit_code::RECURSION);
     }
     if level == 1 {
@@ -159,7 +169,7 @@ fn run(argv: Vec<OsString>) -> Result<i32, Failure> {
     // One that was removed, or that cannot be reached from our root, has no name; the compiler may do without.
     let folder = env::current_dir().unwrap_or_default();
     let driver = match role {
-        Role::Icecc | Role::Masquerade => Driver::from_name(name.as_bytes()),
+        Role::Icecc | Role::Masquerade => driver(&name, &variables.path, &own_exe),
         Role::Icerun | Role::IcerunLink => None,
     };
     let plain: Vec<Vec<u8>> = words.iter().map(|word| word.as_bytes().to_vec()).collect();
@@ -200,6 +210,7 @@ fn run(argv: Vec<OsString>) -> Result<i32, Failure> {
         folder,
         level,
         is_compiler: driver.is_some(),
+        is_by_icerun: matches!(role, Role::Icerun | Role::IcerunLink),
     };
     Ok(compile(&task, driver, &expanded, &variables, daemon))
 }
@@ -211,8 +222,11 @@ fn compile(task: &Task, driver: Option<Driver>, words: &[Vec<u8>], variables: &V
         Some(driver) if is_judged && variables.usage == Use::Cluster => judge(task, driver, words, variables),
         _ => None,
     };
-    let Some(job) = job else { return local::run(task, daemon) };
-    let Some(mut daemon) = daemon else { return compile_here(task, variables, &NO_DAEMON, || None) };
+    let Some(job) = job else {
+        let here = if driver.is_some() || task.is_by_icerun { Here::Meant } else { Here::Unknown };
+        return here::run(task, variables, &here, || daemon);
+    };
+    let Some(mut daemon) = daemon else { return here::run(task, variables, &Here::NoDaemon, || None) };
     let mut mode = job.mode;
     if mode.leaves_macros() && remembered::is_expanded_here(input_path(&job)) {
         mode = Mode::Full;
@@ -220,10 +234,7 @@ fn compile(task: &Task, driver: Option<Driver>, words: &[Vec<u8>], variables: &V
     loop {
         let (request, mut archives) = match request(task, &job, mode, variables, &daemon) {
             Ok(request) => request,
-            Err(err) => {
-                warn!("{err}, building locally");
-                return compile_here(task, variables, &err, || Some(daemon));
-            }
+            Err(err) => return here::run(task, variables, &Here::NoEnvironment(err.to_string()), || Some(daemon)),
         };
         let test_socket = variables.test_socket.as_deref();
         match remote::run(task, &job, mode, request, &mut archives, &mut daemon, test_socket) {
@@ -237,12 +248,13 @@ fn compile(task: &Task, driver: Option<Driver>, words: &[Vec<u8>], variables: &V
                 drop(daemon);
                 daemon = match daemon::connect(variables.test_socket.as_deref()) {
                     Ok(daemon) => daemon,
-                    Err(_) => return compile_here(task, variables, &NO_DAEMON, || None),
+                    Err(_) => return here::run(task, variables, &Here::NoDaemon, || None),
                 };
             }
             remote::Outcome::Local(trouble, host) => {
                 drop(daemon);
-                return fall_back(task, variables, &trouble, &host);
+                let connect = || daemon::connect(variables.test_socket.as_deref()).ok();
+                return here::run(task, variables, &Here::Trouble { trouble, host }, connect);
             }
         }
     }
@@ -416,48 +428,10 @@ fn request(
         verified_only: variables.verified_only,
         zstd_by_default: archives.is_zstd_by_default(),
         loopback_is_remote: variables.test_remote_build,
+        wants_other_host: variables.fallback != Fallback::Silent,
         is_nested: task.level > 0,
     };
     Ok((request, archives))
-}
-
-/// The cluster did not do it: once here, in a new slot.
-fn fall_back(task: &Task, variables: &Variables, trouble: &Trouble, host: &Text) -> i32 {
-    let number = trouble.number();
-    if matches!(trouble, Trouble::NativeFailed(_)) {
-        // As long as nobody does anything about it, no job of this compiler goes anywhere.
-        let text = format!("{trouble}: jobs of {} are compiled here", task.program.display());
-        if remembered::is_news(&task.program, &text) { error!("{text}") } else { warn!("{trouble}") }
-    } else if *trouble == Trouble::NoNativeEnv {
-        warn!("{trouble}");
-    } else if trouble.is_about_result() {
-        warn!("local build forced by remote exception: Error {number} - {trouble}");
-    } else {
-        warn!("got exception Error {number} - {trouble} ({host})");
-    }
-    let connect = || daemon::connect(variables.test_socket.as_deref()).ok();
-    if !trouble.is_clusters_fault() {
-        return local::run(task, connect());
-    }
-    compile_here(task, variables, &format_args!("{trouble} (error {number})"), connect)
-}
-
-/// Compiles here what could have gone elsewhere, if ICECC_FALLBACK allows it (decisions.md 33).
-fn compile_here(
-    task: &Task,
-    variables: &Variables,
-    why: &dyn fmt::Display,
-    daemon: impl FnOnce() -> Option<Conn>,
-) -> i32 {
-    match variables.fallback {
-        Fallback::Silent => {}
-        Fallback::Warn => eprintln!("icecc: compiling here: {why}"),
-        Fallback::Never => {
-            eprintln!("icecc: not compiled, as ICECC_FALLBACK=never: {why}");
-            return exit_code::FALLBACK_REFUSED;
-        }
-    }
-    local::run(task, daemon())
 }
 
 /// `--help` and its like, and what is no command at all.
@@ -466,39 +440,39 @@ fn own_option(role: Role, words: &[OsString], variables: &Variables, own_exe: &P
         Role::Icerun => ("ICERUN", help::ICERUN),
         _ => ("ICECC", help::ICECC),
     };
-    match words.first().map(|word| word.as_bytes()) {
-        None => {
-            eprint!("{usage}");
-            Ok(Some(1))
-        }
-        Some(b"--help") => {
-            print!("{usage}");
-            Ok(Some(0))
-        }
-        Some(b"--version") => {
-            print!("{}", help::version(program));
-            Ok(Some(0))
-        }
-        Some(b"--build-native") if role == Role::Icecc => {
-            Err(build_native::run(words.get(1..).unwrap_or_default(), variables, own_exe))
-        }
-        Some(b"--inspect-env") if role == Role::Icecc => inspect_env(words.get(1..).unwrap_or_default()),
-        Some(b"--update-links") if role == Role::Icecc => {
-            links::run(words.get(1..).unwrap_or_default(), &variables.path, own_exe).map(|()| Some(0))
-        }
-        Some([b'-', ..]) => {
-            let word = words.first().map(|word| word.to_string_lossy().into_owned()).unwrap_or_default();
-            Err(Failure::new(format!("unknown option {word}")).hint("--help lists the options"))
-        }
-        Some(_) => Ok(None),
+    let Some((first, rest)) = words.split_first() else {
+        eprint!("{usage}");
+        return Ok(Some(1));
+    };
+    if !first.as_bytes().starts_with(b"-") {
+        return Ok(None);
+    }
+    // As in 1.4, only the first argument is an option of ours: the others are the compiler's, or of what it asks for.
+    let mut option = Words::new([first.clone()], &[]);
+    let is_icecc = role == Role::Icecc;
+    if option.flag("--help") {
+        print!("{usage}");
+        Ok(Some(0))
+    } else if option.flag("--version") {
+        print!("{}", help::version(program));
+        Ok(Some(0))
+    } else if is_icecc && option.flag("--build-native") {
+        Err(build_native::run(rest, variables, own_exe))
+    } else if is_icecc && option.flag("--inspect-env") {
+        inspect_env(rest)
+    } else if is_icecc && option.flag("--update-links") {
+        links::run(rest, &variables.path, own_exe).map(|()| Some(0))
+    } else {
+        Err(Failure::new(format!("unknown option {}", first.to_string_lossy())).hint("--help lists the options"))
     }
 }
 
 /// `--inspect-env FILE [--json]`, in either order.
 fn inspect_env(words: &[OsString]) -> Result<Option<i32>, Failure> {
-    let (options, files): (Vec<_>, Vec<_>) = words.iter().partition(|word| *word == "--json");
-    match files[..] {
-        [file] => crate::create_env::inspect(Path::new(file), !options.is_empty()).map(|code| Some(code.into())),
+    let mut words = Words::new(words.iter().cloned(), &[]);
+    let as_json = words.flag("--json");
+    match &words.operands().map_err(|err| Failure::from_error(&err))?[..] {
+        [file] => crate::create_env::inspect(Path::new(file), as_json).map(|code| Some(code.into())),
         _ => Err(Failure::new("--inspect-env needs the name of one archive")),
     }
 }
@@ -516,6 +490,16 @@ fn role(called: &OsStr) -> Role {
 fn level() -> u32 {
     let Some(value) = env::var_os(SAFEGUARD) else { return 0 };
     value.to_str().and_then(|value| value.trim().parse().ok()).filter(|level| *level > 0).unwrap_or(1)
+}
+
+/// Which compiler a name means: by itself or, as `mycc`, by the file that it leads to.
+fn driver(name: &OsStr, path: &OsStr, own_exe: &Path) -> Option<Driver> {
+    let by_link = || {
+        let file = find::compiler(name, path, own_exe).ok()?.canonicalize().ok()?;
+        let name = file.file_name().filter(|name| installed::is_compiler_name(name))?;
+        Driver::from_name(name.as_bytes())
+    };
+    Driver::from_name(name.as_bytes()).or_else(by_link)
 }
 
 fn find_program(

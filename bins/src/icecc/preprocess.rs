@@ -69,7 +69,7 @@ impl Preprocessor {
         log::info!("preparing source to send: {}", log_words::words(task.program.as_os_str(), &words));
         let mut child = Command::new(&task.program)
             .args(&words)
-            .env(super::SAFEGUARD, task.safeguard())
+            .envs(task.marks())
             // The source may be named `/dev/stdin`: a file there can be read as often as it is opened.
             .stdin(Stdio::inherit())
             .stdout(Stdio::piped())

@@ -10,6 +10,10 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// How long what was said in a session counts as said there.
+const SAID_FOR: Duration = Duration::from_secs(3600);
 
 /// How a yes is kept.
 const YES: &[u8] = b"yes";
@@ -61,6 +65,20 @@ pub(super) fn warn_once(file: &Path, text: &str) {
 /// is news: better never than with each job.
 pub(super) fn is_news(file: &Path, text: &str) -> bool {
     place("said", file, &[OsStr::new(text)]).is_some_and(|(mark, _)| File::create_new(mark).is_ok())
+}
+
+/// Whether `text` was not said yet in this session (of a terminal, or of a service) within the last hour; it counts as said from
+/// now on. For what is no property of a file: a build says it once, and the next one says it again.
+pub(super) fn is_news_now(text: &str) -> bool {
+    let Some(directory) = own_folder().map(|own| own.join("said")) else { return false };
+    let _ = fs::create_dir_all(&directory);
+    let session = nix::unistd::getsid(None).map_or(0, |session| session.as_raw());
+    let mark = directory.join(hash(&(session, text)));
+    let is_old = |meta: Metadata| meta.modified().is_ok_and(|at| at.elapsed().is_ok_and(|age| age > SAID_FOR));
+    if fs::metadata(&mark).is_ok_and(is_old) {
+        let _ = fs::remove_file(&mark);
+    }
+    File::create_new(mark).is_ok()
 }
 
 /// Whether the macros of this version of `input` had to be expanded here before.

@@ -45,26 +45,21 @@ pub(super) struct Variables {
     pub(super) cc: Option<OsString>,
     pub(super) cxx: Option<OsString>,
     pub(super) repeat_rate: bool,
+    /// Values that mean nothing, as the user is told.
+    pub(super) problems: Vec<String>,
 }
 
 impl Variables {
     pub(super) fn read() -> Self {
-        let usage = match env::var_os("ICECC") {
-            Some(v) if v.eq_ignore_ascii_case("no") => Use::LocalSlots,
-            Some(v) if v.eq_ignore_ascii_case("disable") => Use::NoDaemon,
-            _ => Use::Cluster,
-        };
-        let fallback = match env::var_os("ICECC_FALLBACK") {
-            Some(v) if v.eq_ignore_ascii_case("warn") => Fallback::Warn,
-            Some(v) if v.eq_ignore_ascii_case("never") => Fallback::Never,
-            _ => Fallback::Silent,
-        };
+        let mut problems = Vec::new();
+        let usage = word("ICECC", &[("no", Use::LocalSlots), ("disable", Use::NoDaemon)], &mut problems);
+        let fallback = word("ICECC_FALLBACK", &[("warn", Fallback::Warn), ("never", Fallback::Never)], &mut problems);
         // An empty value or element names no file (Improve 9).
         let extra_files = env::var_os("ICECC_EXTRAFILES").unwrap_or_default();
         let extra_files = extra_files.as_bytes().split(|&b| b == b':').filter(|file| !file.is_empty());
         Self {
-            usage,
-            fallback,
+            usage: usage.unwrap_or(Use::Cluster),
+            fallback: fallback.unwrap_or(Fallback::Silent),
             version: env::var_os("ICECC_VERSION"),
             preferred_host: env::var_os("ICECC_PREFERRED_HOST").unwrap_or_default(),
             verified_only: env::var_os("ICECC_IGNORE_UNVERIFIED").is_some(),
@@ -76,6 +71,7 @@ impl Variables {
             cc: env::var_os("ICECC_CC").filter(|v| !v.is_empty()),
             cxx: env::var_os("ICECC_CXX").filter(|v| !v.is_empty()),
             repeat_rate: env::var_os("ICECC_REPEAT_RATE").is_some_and(|v| number(&v).is_some_and(|n| n > 0)),
+            problems,
         }
     }
 
@@ -105,6 +101,17 @@ impl Variables {
 /// zstd level of what is sent (`ICECC_COMPRESSION`).
 pub(super) fn compression_level() -> i32 {
     env::var_os("ICECC_COMPRESSION").and_then(|v| number(&v)).unwrap_or(ice_net::compress::LEVEL_DEFAULT)
+}
+
+/// What a variable says by one of some words, in any case. Another value counts as none, and is a problem.
+fn word<T: Copy>(name: &str, words: &[(&str, T)], problems: &mut Vec<String>) -> Option<T> {
+    let value = env::var_os(name).filter(|value| !value.is_empty())?;
+    let known = words.iter().find(|(word, _)| value.eq_ignore_ascii_case(word));
+    if known.is_none() {
+        let words: Vec<&str> = words.iter().map(|(word, _)| *word).collect();
+        problems.push(format!("{name}={} is none of {}: ignored", value.to_string_lossy(), words.join(", ")));
+    }
+    known.map(|(_, meaning)| *meaning)
 }
 
 fn number(text: &OsStr) -> Option<i32> {

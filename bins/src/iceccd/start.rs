@@ -337,7 +337,8 @@ fn config(
     let (host_name, platform) = machine();
     let node_name = options.node_name.clone().unwrap_or(host_name);
     // A daemon of that name plays an old one in tests.
-    let features = if tests && node_name == *"remoteice2" { 0 } else { features::ENV_XZ | features::ENV_ZSTD };
+    let unpacks = if tests && node_name == *"remoteice2" { 0 } else { features::ENV_XZ | features::ENV_ZSTD };
+    let features = unpacks | features::TELLS_NO_HOST;
     let environments: Vec<EnvOnDisk> = store
         .entries()
         .map(|(id, r)| EnvOnDisk { id: id.clone(), size: r.bytes, last_use: u32::try_from(r.last_use).unwrap_or(0) })

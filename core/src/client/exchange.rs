@@ -42,6 +42,8 @@ pub struct Request {
     pub zstd_by_default: bool,
     /// `ICECC_TEST_REMOTEBUILD`: a server at 127.0.0.1 with a port is a remote one.
     pub loopback_is_remote: bool,
+    /// The user wants to know when no other host can take the job (`ICECC_FALLBACK`).
+    pub wants_other_host: bool,
     /// A command that holds a slot of this host waits for this compile.
     pub is_nested: bool,
 }

@@ -11,6 +11,7 @@
 //! data (archive, source, object) never pass through here.
 
 mod exchange;
+mod here;
 mod judge;
 mod trouble;
 mod wait;
@@ -21,7 +22,7 @@ use crate::ids::JobId;
 use crate::job::JobStats;
 use crate::limits::NESTED_SERVER;
 use crate::message::{
-    BlacklistHostEnv, CompileFile, CompileResult, EnvTarget, GetCs, JobDone, Message, UseCs, done_flags,
+    BlacklistHostEnv, CompileFile, CompileResult, EnvTarget, GetCs, JobDone, LOCALHOST, Message, UseCs, done_flags,
 };
 use crate::text::Text;
 use crate::time::{Duration, Instant};
@@ -29,6 +30,7 @@ use crate::version::Version;
 use std::collections::VecDeque;
 
 pub use exchange::{End, Environments, File, Input, Output, Packing, Request};
+pub use here::Here;
 pub use trouble::Trouble;
 
 /// Times that one job asks for a server.
@@ -301,8 +303,11 @@ impl Submission {
 
     fn use_server(&mut self, now: Instant, server: UseCs) {
         self.server = server;
-        let here = self.server.host == "127.0.0.1" && !(self.request.loopback_is_remote && self.server.port != 0);
+        let here = self.server.host == LOCALHOST && !(self.request.loopback_is_remote && self.server.port != 0);
         if here {
+            if let Some(trouble) = self.refusal() {
+                return self.give_up(trouble);
+            }
             self.environment = Text::from("__client");
             let job = self.compile_file();
             self.outputs.push_back(Output::Daemon(Message::CompileFile(job)));
@@ -318,6 +323,16 @@ impl Submission {
         let Ok(port) = u16::try_from(self.server.port) else { return self.give_up(Trouble::Unreachable) };
         self.outputs.push_back(Output::Dial { host: self.server.host.clone(), port });
         self.enter(State::Dialling, now, wait::DIAL);
+    }
+
+    /// Why nobody else compiles what this host is told to compile, if that matters to the user.
+    fn refusal(&self) -> Option<Trouble> {
+        match (self.request.wants_other_host, self.server.host_platform.is_empty(), self.server.env_present) {
+            // A scheduler names no platform then, a daemon that has none does.
+            (true, false, _) => Some(Trouble::NoScheduler),
+            (true, true, 0) => Some(Trouble::NoHost),
+            _ => None,
+        }
     }
 
     fn connected(&mut self, _now: Instant, version: Version, offer: Version) {

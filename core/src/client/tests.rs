@@ -23,6 +23,7 @@ fn request() -> Request {
         verified_only: false,
         zstd_by_default: false,
         loopback_is_remote: false,
+        wants_other_host: false,
         is_nested: false,
     }
 }
@@ -161,6 +162,23 @@ fn the_submitter_may_be_chosen() {
     let mut test = Scenario::new(Request { loopback_is_remote: true, ..request() });
     test.outputs();
     assert!(matches!(&test.say(Input::Daemon(Message::UseCs(here)))[..], [Output::Dial { port: 10245, .. }]));
+}
+
+/// Chosen by the scheduler, this host is one of the network; told so for want of others, it is not.
+#[test]
+fn who_wants_another_host_is_told_when_there_is_none() {
+    let answer = |wants_other_host, platform: &str, env_present| {
+        let mut scenario = Scenario::new(Request { wants_other_host, ..request() });
+        scenario.outputs();
+        let server = UseCs { host: LOCALHOST.into(), host_platform: platform.into(), env_present, ..UseCs::default() };
+        let outputs = scenario.say(Input::Daemon(Message::UseCs(server)));
+        (local(&outputs).cloned(), outputs.contains(&Output::CompileHere))
+    };
+    assert_eq!(answer(true, "x86_64", 1), (Some(Trouble::NoScheduler), false));
+    assert_eq!(answer(true, "", 0), (Some(Trouble::NoHost), false));
+    for (wants_other_host, platform, env_present) in [(true, "", 1), (false, "x86_64", 1), (false, "", 0)] {
+        assert_eq!(answer(wants_other_host, platform, env_present), (None, true), "{wants_other_host} {platform}");
+    }
 }
 
 #[test]

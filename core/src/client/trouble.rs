@@ -11,6 +11,10 @@ pub enum Trouble {
     NativeFailed(String),
     /// 1: no compile server in time, or another answer.
     NoServer,
+    /// 1: the daemon has no scheduler.
+    NoScheduler,
+    /// 1: the scheduler knows no host that could take the job.
+    NoHost,
     /// 2: the server cannot be reached.
     Unreachable,
     /// 4, 5: the archive cannot be read.
@@ -77,7 +81,7 @@ impl Trouble {
     /// 1.4's number.
     pub const fn number(&self) -> u32 {
         match self {
-            Self::NoServer => 1,
+            Self::NoServer | Self::NoScheduler | Self::NoHost => 1,
             Self::Unreachable => 2,
             Self::Archive => 4,
             Self::EnvNotSent => 6,
@@ -129,6 +133,8 @@ impl fmt::Display for Trouble {
                 "daemon can't determine native environment. Set $ICECC_VERSION to an icecc environment."
             }
             Self::NoServer => "expected use_cs reply, but got something else",
+            Self::NoScheduler => "the daemon has no scheduler",
+            Self::NoHost => "no host of the network can take the job",
             Self::Unreachable => "no server found at given hostname",
             Self::Archive => "unable to open environment archive",
             Self::EnvNotSent => "write environment to remote failed",

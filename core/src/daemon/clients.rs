@@ -7,7 +7,7 @@ use crate::env::EnvId;
 use crate::ids::{ClientId, JobId, PeerId};
 use crate::job::Language;
 use crate::limits::{ARGUMENT_BYTES_MAX, ARGUMENTS_MAX, FILE_NAME_MAX, NAME_MAX, PATH_MAX, REQUEST_MAX};
-use crate::message::{CompileFile, GetCs, JobDone, JobLocalBegin, Message, UseCs, done_flags};
+use crate::message::{CompileFile, GetCs, JobDone, JobLocalBegin, LOCALHOST, Message, UseCs, done_flags};
 use crate::text::Text;
 use crate::time::Instant;
 use crate::version::Version;
@@ -152,13 +152,14 @@ impl Daemon {
 
     pub(super) fn use_cs(&mut self, use_cs: UseCs) {
         let session = self.session.current();
-        let here = self.session.known_as() == Some(&use_cs.host) && use_cs.port == self.config.port;
+        let nobody = use_cs.host == LOCALHOST && use_cs.host_platform.is_empty() && use_cs.env_present == 0;
+        let here = nobody || self.session.known_as() == Some(&use_cs.host) && use_cs.port == self.config.port;
         let Some(peer) = self.asker(use_cs.client) else {
             return self.nobody_wants(use_cs.job);
         };
         let job = SessionJob { job: use_cs.job, session };
         if here {
-            return self.build_here(peer, job, use_cs.host_platform);
+            return self.build_here(peer, job, use_cs.host_platform, nobody);
         }
         let Some(entry) = self.peers.get_mut(&peer) else { return };
         entry.jobs.push(job);
@@ -172,7 +173,7 @@ impl Daemon {
     pub(super) fn no_cs(&mut self, job: JobId, client: ClientId) {
         let session = self.session.current();
         match self.asker(client) {
-            Some(peer) => self.build_here(peer, SessionJob { job, session }, Text::new()),
+            Some(peer) => self.build_here(peer, SessionJob { job, session }, Text::new(), false),
             None => self.nobody_wants(job),
         }
     }
@@ -182,7 +183,7 @@ impl Daemon {
         self.peers.iter().find(|(_, p)| p.client == client && p.awaited > 0).map(|(id, _)| *id)
     }
 
-    fn build_here(&mut self, peer: PeerId, job: SessionJob, platform: Text) {
+    fn build_here(&mut self, peer: PeerId, job: SessionJob, platform: Text, nobody: bool) {
         let Some(entry) = self.peers.get_mut(&peer) else { return };
         entry.jobs.push(job);
         entry.awaited -= 1;
@@ -190,7 +191,7 @@ impl Daemon {
             State::PendingUseCs { jobs, .. } => jobs.push(job.job),
             // A further copy of a job that has its slot already.
             State::ClientWork(Work::Own) => {
-                let told = self.own_use_cs(job.job, platform);
+                let told = self.own_use_cs(job.job, platform, nobody);
                 self.send(peer, told);
             }
             state => {
@@ -198,19 +199,20 @@ impl Daemon {
                     State::WaitForCs { request, .. } => clamp_niceness(request.niceness),
                     _ => 0,
                 };
-                *state = State::PendingUseCs { jobs: vec![job.job], platform, niceness };
+                *state = State::PendingUseCs { jobs: vec![job.job], platform, nobody, niceness };
             }
         }
     }
 
-    /// "Build it yourself."
-    fn own_use_cs(&self, job: JobId, host_platform: Text) -> Message {
+    /// "Build it yourself." That no host could take the job is told by an environment that is not there, which 1.4's client
+    /// does not look at.
+    fn own_use_cs(&self, job: JobId, host_platform: Text, nobody: bool) -> Message {
         Message::UseCs(UseCs {
             job,
             port: self.config.port,
-            host: "127.0.0.1".into(),
+            host: LOCALHOST.into(),
             host_platform,
-            env_present: 1,
+            env_present: u32::from(!nobody),
             client: ClientId(1),
             matched_job: JobId(0),
         })
@@ -332,10 +334,10 @@ impl Daemon {
         let announced = self.session.current();
         let Some(entry) = self.peers.get_mut(&peer) else { return };
         match std::mem::replace(&mut entry.state, State::Unknown) {
-            State::PendingUseCs { jobs, platform, .. } => {
+            State::PendingUseCs { jobs, platform, nobody, .. } => {
                 entry.state = State::ClientWork(Work::Own);
                 for job in jobs {
-                    let told = self.own_use_cs(job, platform.clone());
+                    let told = self.own_use_cs(job, platform.clone(), nobody);
                     self.send(peer, told);
                 }
             }
@@ -447,6 +449,7 @@ fn answer_here(peer: &mut Peer, request: &GetCs) {
     peer.state = State::PendingUseCs {
         jobs: vec![job.job; copies],
         platform: request.target.clone(),
+        nobody: false,
         niceness: clamp_niceness(request.niceness),
     };
 }

@@ -66,7 +66,10 @@ pub(super) enum State {
     PendingUseCs {
         /// More than one only in repeat mode.
         jobs: Vec<JobId>,
+        /// The scheduler's or, without one, what was asked for; what the client is told.
         platform: Text,
+        /// No host could take it.
+        nobody: bool,
         niceness: u32,
     },
     /// Has been sent to another host.

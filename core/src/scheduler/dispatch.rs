@@ -4,7 +4,7 @@
 //! a host that became free only with the queue; nothing walks over hosts × jobs.
 
 use super::host::{Host, Installing};
-use super::jobs::{Job, State, home_message};
+use super::jobs::{Home, Job, State, home_message};
 use super::need::{Asker, Need};
 use super::policy::{self, Ask, Choice, Why};
 use super::queue::{Lane, Place};
@@ -131,7 +131,7 @@ impl Scheduler {
         let matched = matched_job(submitter, server);
         let peer = submitter.peer;
         let message = if home && submitter.version.has_no_cs() {
-            home_message(submitter, id, client)
+            home_message(submitter, id, client, self.home(asker, choice.why))
         } else {
             Message::UseCs(UseCs {
                 job: id,
@@ -172,6 +172,12 @@ impl Scheduler {
         if siblings > 0 && literal {
             self.cut_siblings(id, siblings, &server_platform);
         }
+    }
+
+    /// Why a job goes to its submitter: a user who prefers that host needs no other.
+    fn home(&self, asker: Asker, why: Why) -> Home {
+        let has_others = self.cluster.ever(asker, 0) || self.cluster.ever(asker, 1);
+        if why == Why::Preferred || has_others { Home::Chosen } else { Home::Last }
     }
 
     /// All jobs of a request shall run the same compiler: once the first has a server, the others are bound to its platform.

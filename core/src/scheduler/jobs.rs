@@ -20,7 +20,8 @@ use crate::limits::{
     REQUEST_ENVIRONMENTS_MAX,
 };
 use crate::message::{
-    GetCs, JobBegin, JobDone, JobLocalBegin, Message, MonJobBegin, MonLocalJobBegin, UseCs, done_flags,
+    GetCs, JobBegin, JobDone, JobLocalBegin, LOCALHOST, Message, MonJobBegin, MonLocalJobBegin, UseCs, done_flags,
+    features,
 };
 use crate::text::Text;
 use crate::time::Instant;
@@ -140,7 +141,7 @@ impl Scheduler {
         for _ in 0..request.count {
             let job = JobId(self.next_number());
             let Some(host) = self.cluster.host(submitter) else { return };
-            let (peer, message) = (host.peer, home_message(host, job, request.client));
+            let (peer, message) = (host.peer, home_message(host, job, request.client, Home::Last));
             self.note(Level::Info, || Note::AssigningSubmitter);
             self.send(peer, message);
         }
@@ -387,8 +388,20 @@ fn bound(request: &mut GetCs) {
     request.environments.truncate(REQUEST_ENVIRONMENTS_MAX);
 }
 
+/// Why a job goes to its submitter.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Home {
+    /// Other hosts could take it as well.
+    Chosen,
+    /// No other host can take it.
+    Last,
+}
+
 /// "Build it yourself."
-pub(super) fn home_message(host: &Host, job: JobId, client: ClientId) -> Message {
+pub(super) fn home_message(host: &Host, job: JobId, client: ClientId, why: Home) -> Message {
+    if why == Home::Last && host.features & features::TELLS_NO_HOST != 0 {
+        return Message::UseCs(UseCs { job, host: LOCALHOST.into(), port: host.port, client, ..UseCs::default() });
+    }
     if host.version.has_no_cs() {
         return Message::NoCs { job, client };
     }

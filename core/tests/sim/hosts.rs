@@ -4,6 +4,7 @@ use crate::network::Lane;
 use ice_core::daemon::{Config, CpuTicks, Daemon, EnvOnDisk, Measurement, Memory};
 use ice_core::env::EnvId;
 use ice_core::ids::PeerId;
+use ice_core::message::features;
 use ice_core::text::Text;
 use ice_core::time::Instant;
 use std::collections::BTreeSet;
@@ -124,7 +125,7 @@ fn config(index: usize, slots: u32, platform: &str, seed: u64, environments: Vec
         chroot_possible: true,
         node_name: format!("h{index}").as_str().into(),
         platform: platform.into(),
-        features: 3,
+        features: features::ENV_XZ | features::ENV_ZSTD | features::TELLS_NO_HOST,
         cache_limit: ENV_SIZE * (1 + seed % 3) + (1 << 20),
         cache_kept: 3,
         cpus: slots.max(1),

@@ -11,7 +11,9 @@ mod submitter;
 
 use super::*;
 use crate::ids::{ClientId, JobId};
-use crate::message::{CompileFile, CsConf, EnvTarget, GetCs, JobDone, JobLocalBegin, Message, UseCs, done_flags};
+use crate::message::{
+    CompileFile, CsConf, EnvTarget, GetCs, JobDone, JobLocalBegin, LOCALHOST, Message, UseCs, done_flags,
+};
 use std::collections::BTreeMap;
 
 /// A daemon with its world: a clock, what it said to whom, and a machine that is always idle.

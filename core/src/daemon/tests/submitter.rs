@@ -103,6 +103,23 @@ fn d30_nobody_suitable_is_built_here_with_an_empty_platform() {
 }
 
 #[test]
+fn d30_that_no_host_could_take_it_is_passed_on_when_a_slot_is_free() {
+    let mut s = Scenario::new(config(1));
+    let local = s.local_job();
+    let peer = s.asking();
+    let nobody = UseCs { job: JobId(12), host: LOCALHOST.into(), client: ClientId(2), ..UseCs::default() };
+    s.scheduler(Message::UseCs(nobody));
+    assert!(s.heard(peer).is_empty());
+    s.hang_up(local);
+    let heard = s.heard(peer);
+    let [Message::UseCs(answer)] = heard.as_slice() else { panic!("{heard:?}") };
+    assert_eq!((answer.host.to_string(), answer.job, answer.env_present), (LOCALHOST.to_owned(), JobId(12), 0));
+    assert!(answer.host_platform.is_empty());
+    s.say(peer, compile_file(12, "__client"));
+    assert!(s.told().iter().any(|told| matches!(told, Message::JobBegin(begin) if begin.job == JobId(12))));
+}
+
+#[test]
 fn d31_a_client_that_dies_before_the_answer() {
     let mut s = Scenario::new(config(1));
     let peer = s.asking();

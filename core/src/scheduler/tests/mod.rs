@@ -15,7 +15,9 @@ use super::*;
 use crate::env::EnvRef;
 use crate::ids::ClientId;
 use crate::job::JobStats;
-use crate::message::{BlacklistHostEnv, GetCs, JobBegin, JobDone, JobLocalBegin, Login, Stats, UseCs};
+use crate::message::{
+    BlacklistHostEnv, GetCs, JobBegin, JobDone, JobLocalBegin, LOCALHOST, Login, Stats, UseCs, features,
+};
 
 /// The stage: a scheduler, a clock, and what it said and to whom.
 struct Scenario {

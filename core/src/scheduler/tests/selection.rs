@@ -12,6 +12,25 @@ fn s38_below_37_home_is_named_by_its_address() {
     assert!(matches!(told.as_slice(), [Message::UseCs(u)] if u.host == "10.0.0.1" && u.env_present == 1), "{told:?}");
 }
 
+/// A daemon that can tell it apart learns why the job comes back.
+#[test]
+fn s36_a_host_is_told_that_nobody_else_could_ever_take_its_job() {
+    let mut s = Scenario::new();
+    let ours = |name: &str| Login { features: features::TELLS_NO_HOST, ..login(name, 8, &["e"]) };
+    let a = s.log_in("10.0.0.1", 43, ours("a"));
+    s.load(a, 0);
+    let old = s.host("old", 0, &[]);
+    assert_eq!(s.ask(a, request("e", "f", 1)).unwrap().1, LOCALHOST, "its own slots are nobody else's");
+    let prefer = |host: &str, client| GetCs { preferred_host: host.into(), ..request("e", "f", client) };
+    assert_eq!(s.ask(a, prefer("nobody", 2)).unwrap().1, LOCALHOST);
+    assert_eq!(s.ask(a, prefer("a", 3)).unwrap().1, "", "it was asked for");
+    assert_eq!(s.ask(old, prefer("nobody", 4)).unwrap().1, "");
+    s.finish(a, 1, 1, 0, 5);
+    s.log_in("10.0.0.9", 43, ours("b"));
+    let (_, host) = s.ask(a, request("e", "f", 5)).unwrap();
+    assert_ne!(host, LOCALHOST, "another host could take it");
+}
+
 #[test]
 fn s39_s40_s41_installing_blocks_one_environment_only() {
     let mut s = Scenario::new();
