@@ -13,6 +13,8 @@ mod ccache;
 mod here;
 #[path = "icecc/lies.rs"]
 mod lies;
+#[path = "icecc/silence.rs"]
+mod silence;
 #[path = "icecc/wrappers.rs"]
 mod wrappers;
 
