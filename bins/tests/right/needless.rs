@@ -31,7 +31,7 @@ const TABLE: Table = Table {
         remote("CLANG -fsanitize=address -fsanitize-blacklist=k/list -c c.c"),
         local("CLANG -fsanitize=address -fsanitize-ignorelist=list -c c.c", "argument names a list of source files")
             .setup("printf 'src:c.c\n' >list"),
-        remote("CLANG -fsanitize-coverage=trace-pc-guard -fsanitize-coverage-blocklist=list -c c.c"),
+        remote("CLANG -fsanitize-coverage=trace-pc-guard -fsanitize-coverage-ignorelist=list -c c.c"),
         local(
             "CLANG -fsanitize-coverage=trace-pc-guard -fsanitize-coverage-allowlist=list -c c.c",
             "argument names a list of source files",

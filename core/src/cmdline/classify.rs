@@ -105,6 +105,7 @@ struct Scan<'a> {
     macros: bool,
     shows_ranges: bool,
     shows_options: bool,
+    debug: bool,
     emit_llvm: bool,
     /// The last `-B`.
     prefix: Option<Vec<u8>>,
@@ -147,6 +148,7 @@ impl<'a> Scan<'a> {
             macros: false,
             shows_ranges: false,
             shows_options: false,
+            debug: false,
             emit_llvm: false,
             prefix: None,
             own_assembler: None,
@@ -309,6 +311,13 @@ impl<'a> Scan<'a> {
             }
             Does::ObjcRuntime => self.objc_runtime = Some(value),
             Does::CommandLine | Does::ShowsOptions => self.shows_options = true,
+            // Of the kind and level the last one counts; a feature that is switched off leaves them.
+            Does::Debug if value.starts_with(b"no-") => {}
+            // Macros are named with their files, of which text that was preprocessed tells other ones.
+            Does::Debug if self.family == Family::Gcc && matches!(value, b"3" | b"gdb3" | b"stabs3" | b"stabs+3") => {
+                return stay(Reason::SourceName);
+            }
+            Does::Debug => self.debug = !matches!(value, [.., b'0']),
             Does::Pragmas | Does::ObjC(_) | Does::ExecCharset | Does::Specs => {}
             Does::Xclang => return self.xclang(argument),
             Does::Target => self.target_given = true,

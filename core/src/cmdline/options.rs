@@ -78,6 +78,8 @@ pub(super) enum Does {
     CommandLine,
     /// gcc's options for a compile go into the output, also that macros are left to it.
     ShowsOptions,
+    /// `-g…`: in debug information, as [`Does::ShowsOptions`].
+    Debug,
     /// `-emit-llvm`
     EmitLlvm,
     /// Not given to the preprocessor, else an ordinary option.
@@ -445,6 +447,7 @@ const JOINED: &[Opt] = &[
     o("-fxray-always-instrument=", Joined, Does::ExtraList),
     o("-fxray-attr-list=", Joined, Does::ExtraList),
     o("-fxray-never-instrument=", Joined, Does::ExtraList),
+    o("-g", Joined, Does::Debug),
     o("-idirafter", Joined, HERE),
     o("-iframework", Joined, HERE),
     o("-iframeworkwithsysroot", Joined, HERE),

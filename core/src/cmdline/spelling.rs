@@ -223,7 +223,7 @@ mod tests {
             ("--write-user-dependencies a.c", "-MMD|none|1"),
             ("--std c99 a.c", "-std=|c99|2"),
             ("--std=c99 a.c", "-std=|c99|1"),
-            ("--debug=3 a.c", "-g3|none|1"),
+            ("--debug=3 a.c", "-g3|3|1"),
             ("--warn-unused-macros a.c", "-Wunused-macros|unused-macros|1"),
             ("--coverage a.c", "-coverage|none|1"),
             ("--param x=1", "--param|x=1|2"),

@@ -211,9 +211,15 @@ fn expanded_text_where_macros_matter() {
     for words in ["-imacros m.h", "--imacros=m.h", "-imacrosm.h", "-Wp,-imacros,m.h", "-Xclang -imacros -Xclang m.h"] {
         assert_eq!(mode(&format!("clang -c a.c {words}")), Mode::Full, "{words}");
     }
-    for words in ["-S -fverbose-asm", "-frecord-gcc-switches", "-g -grecord-gcc-switches"] {
+    for words in
+        ["-S -fverbose-asm", "-frecord-gcc-switches", "-g", "-g0 -ggdb2", "-gdwarf-3", "-gdwarf-4 -gno-column-info"]
+    {
         assert_eq!(mode(&format!("gcc -c a.c {words}")), Mode::Full, "{words}");
     }
+    for words in ["-g0", "-g -g0", "-ggdb2 -ggdb0", "-gno-column-info"] {
+        assert_eq!(mode(&format!("gcc -c a.c {words}")), Mode::Directives, "{words}");
+    }
+    assert_eq!(mode("clang -c a.c -g"), Mode::Includes);
     assert_eq!(mode("clang -c a.c -fverbose-asm"), Mode::Includes);
     assert_eq!(mode("clang -c a.c -include m.h"), Mode::Includes);
     assert_eq!(mode("clang -c a.c -Weverything"), Mode::Full);
@@ -257,6 +263,7 @@ fn each_verdict_names_the_argument_that_decided() {
         ("gcc -c a.c -fexec-charset=latin1", Reason::Charset, "-fexec-charset=latin1"),
         ("gcc -c a.c -o k/noext -gsplit-dwarf", Reason::SplitDwarfName, "k/noext"),
         ("gcc -c a.c --stack-usage", Reason::SideFile, "--stack-usage"),
+        ("gcc -c a.c --debug=3", Reason::SourceName, "--debug=3"),
     ] {
         let Verdict::Local(reason, word) = judge(line, Settings::default()) else { panic!("{line}") };
         assert_eq!((reason, String::from_utf8_lossy(&word).as_ref()), (expected, named), "{line}");

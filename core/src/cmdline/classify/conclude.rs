@@ -152,7 +152,7 @@ impl Scan<'_> {
     fn needs_expanded_text(&self) -> bool {
         let warnings = [&self.warnings, &self.preprocessor.warnings];
         let in_the_way = match self.family {
-            Family::Gcc => self.plugin || self.shows_options,
+            Family::Gcc => self.plugin || self.shows_options || self.debug,
             Family::Clang => self.macros || self.preprocessor.macros,
         };
         in_the_way || warnings.iter().any(|all| all.need_expanded_text(self.family))
