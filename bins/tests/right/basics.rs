@@ -36,3 +36,28 @@ const TABLE: Table = Table {
 fn basics() {
     TABLE.try_all();
 }
+
+/// Options that make the driver do something else than compile, or more.
+const OTHER_WORK: Table = Table {
+    setup: "printf 'int x;\\n' >a.c; printf 'int y;\\n' >a.m; mkdir k",
+    rows: &[
+        local("GCC -c -print-search-dirs a.c", "makes no object"),
+        local("GCC -c --print-libgcc-file-name a.c", "makes no object"),
+        local("GCC -c --version a.c", "makes no object"),
+        local("GCC -c --help=params a.c", "makes no object"),
+        local("CLANG -c -print-file-name=x a.c", "makes no object"),
+        local("CLANG -rewrite-objc a.m", "makes no object"),
+        local("CLANG -c -extract-api a.c", "makes no object"),
+        local("GCC -S -fverbose-asm a.c", "text of source files"),
+        remote("GCC -c -fverbose-asm a.c"),
+        remote("GCC -S -fverbose-asm -fno-verbose-asm a.c"),
+        remote("CLANG -S -fverbose-asm a.c"),
+        local("CLANG -c -ccc-print-phases a.c", "makes no object"),
+        local("CLANG -c -objcmt-migrate-subscripting a.c", "makes a file beside the object"),
+    ],
+};
+
+#[test]
+fn other_work() {
+    OTHER_WORK.try_all();
+}

@@ -106,6 +106,7 @@ struct Scan<'a> {
     shows_ranges: bool,
     shows_options: bool,
     debug: bool,
+    verbose_asm: bool,
     emit_llvm: bool,
     /// The last `-B`.
     prefix: Option<Vec<u8>>,
@@ -149,6 +150,7 @@ impl<'a> Scan<'a> {
             shows_ranges: false,
             shows_options: false,
             debug: false,
+            verbose_asm: false,
             emit_llvm: false,
             prefix: None,
             own_assembler: None,
@@ -310,7 +312,7 @@ impl<'a> Scan<'a> {
                 return Ok(());
             }
             Does::ObjcRuntime => self.objc_runtime = Some(value),
-            Does::CommandLine | Does::ShowsOptions => self.shows_options = true,
+            Does::CommandLine => self.shows_options = true,
             // Of the kind and level the last one counts; a feature that is switched off leaves them.
             Does::Debug if value.starts_with(b"no-") => {}
             // Macros are named with their files, of which text that was preprocessed tells other ones.
@@ -323,6 +325,7 @@ impl<'a> Scan<'a> {
             Does::Target => self.target_given = true,
             Does::Warning => self.warnings.option(self.family, &argument.short),
             Does::Ranges => self.shows_ranges = true,
+            Does::VerboseAsm(verbose) => self.verbose_asm = verbose,
             Does::EmitLlvm => self.emit_llvm = true,
         }
         self.keep_all(side, argument);

@@ -50,6 +50,8 @@ pub(super) enum Does {
     Prefix,
     /// `-gsplit-dwarf` and its like: whether a `.dwo` is written.
     SplitDwarf(bool),
+    /// `-f[no-]verbose-asm`: gcc's assembler text then shows lines that it reads from the source files.
+    VerboseAsm(bool),
     /// `-f[no-]diagnostics-show-caret`
     Caret(bool),
     /// The user chose colours.
@@ -74,11 +76,9 @@ pub(super) enum Does {
     Warning,
     /// Messages that show places in the text that the compiler reads.
     Ranges,
-    /// The command line goes into the object: clang's is another one on the server, gcc's as [`Does::ShowsOptions`].
+    /// The command line goes into the object: clang's is another one on the server, gcc's its options.
     CommandLine,
-    /// gcc's options for a compile go into the output, also that macros are left to it.
-    ShowsOptions,
-    /// `-g…`: in debug information, as [`Does::ShowsOptions`].
+    /// `-g…`: gcc's debug information shows its options.
     Debug,
     /// `-emit-llvm`
     EmitLlvm,
@@ -139,6 +139,7 @@ const ABSENT: Does = Local(Reason::RemoteInput);
 const MODULES: Does = Local(Reason::Modules);
 const NAMES: Does = Local(Reason::SourceName);
 const REPORT: Does = Local(Reason::Report);
+const NO_OBJECT: Does = Local(Reason::NoObject);
 const NAMING: Does = Local(Reason::SideFileName);
 const SWITCHES: Does = Local(Reason::CommandLine);
 const REST: Does = Does::Keep(Side::Rest);
@@ -153,7 +154,7 @@ const EXACT: &[Opt] = &[
     o("--", No, Local(Reason::Separator)), // 12, by 1.4's accident; the words behind it may be anything
     o("--CLASSPATH", Next, REST),
     o("--allowable_client", Next, REST),
-    o("--analyze", No, Local(Reason::NoObject)),
+    o("--analyze", No, NO_OBJECT),
     o("--bootclasspath", Next, REST),
     o("--classpath", Next, REST),
     o("--encoding", Next, REST),
@@ -262,6 +263,7 @@ const EXACT: &[Opt] = &[
     o("-fno-openacc", No, Does::Pragmas),
     o("-fno-openmp", No, Does::Pragmas),
     o("-fno-openmp-simd", No, Does::Pragmas),
+    o("-fno-verbose-asm", No, Does::VerboseAsm(false)),
     o("-fno-working-directory", No, Does::HideFromPreprocessor),
     o("-fopenacc", No, Does::Pragmas),
     o("-fopenmp", No, Does::Pragmas),
@@ -287,9 +289,10 @@ const EXACT: &[Opt] = &[
     o("-ftime-trace", No, LOST),
     o("-ftrapv-handler", Next, REST),
     o("-fuse-line-directives", No, Does::HideFromPreprocessor),
-    o("-fverbose-asm", No, Does::ShowsOptions),
+    o("-fverbose-asm", No, Does::VerboseAsm(true)),
     o("-gcc-toolchain", Next, REST),
     o("-gembed-source", No, NAMES),
+    o("-gen-cdb-fragment-path", Next, LOST),
     o("-gen-decls", No, LOST),
     o("-gno-split-dwarf", No, Does::SplitDwarf(false)),
     o("-grecord-command-line", No, Does::CommandLine),
@@ -368,6 +371,11 @@ const EXACT: &[Opt] = &[
 /// Arguments by how they begin; the longest fitting one counts.
 const JOINED: &[Opt] = &[
     o("--config", Joined, ABSENT),
+    o("--help", Joined, NO_OBJECT),
+    o("--migrate", Joined, NO_OBJECT),
+    o("--print-", Joined, NO_OBJECT),
+    o("--target-help", Joined, NO_OBJECT),
+    o("--version", Joined, NO_OBJECT),
     o("-A", Joined, CPP),
     o("-B", Joined, Does::Prefix),
     o("-D", Joined, CPP), // 22
@@ -386,7 +394,12 @@ const JOINED: &[Opt] = &[
     o("-aux-info=", Joined, LOST),
     o("-c-isystem", Joined, HERE),
     o("-cxx-isystem", Joined, HERE),
+    o("-ccc-", Joined, NO_OBJECT),
     o("-d", Joined, REPORT), // -da and its like
+    o("-emit-ast", Joined, NO_OBJECT),
+    o("-emit-interface-stubs", Joined, NO_OBJECT),
+    o("-emit-merged-ifs", Joined, NO_OBJECT),
+    o("-extract-api", Joined, NO_OBJECT),
     o("-fauto-profile", Joined, ABSENT),
     o("-fbasic-block-sections=list=", Joined, ABSENT),
     o("-fbuild-session-file=", Joined, ABSENT),
@@ -439,6 +452,7 @@ const JOINED: &[Opt] = &[
     o("-fsanitize-coverage-whitelist=", Joined, Does::ExtraList),
     o("-fsanitize-ignorelist=", Joined, Does::ExtraList),
     o("-fsave-optimization-record", Joined, LOST),
+    o("-fself-test", Joined, NO_OBJECT),
     o("-fstack-usage", Joined, LOST),
     o("-fthin-link-bitcode=", Joined, LOST),
     o("-ftime-report", Joined, Local(Reason::Report)),
@@ -447,7 +461,10 @@ const JOINED: &[Opt] = &[
     o("-fxray-always-instrument=", Joined, Does::ExtraList),
     o("-fxray-attr-list=", Joined, Does::ExtraList),
     o("-fxray-never-instrument=", Joined, Does::ExtraList),
+    o("-fwpa", Joined, NO_OBJECT),
     o("-g", Joined, Does::Debug),
+    o("-gen-reproducer", Joined, NO_OBJECT),
+    o("-help", Joined, NO_OBJECT),
     o("-idirafter", Joined, HERE),
     o("-iframework", Joined, HERE),
     o("-iframeworkwithsysroot", Joined, HERE),
@@ -464,14 +481,18 @@ const JOINED: &[Opt] = &[
     o("-iwithprefixbefore", Joined, HERE),
     o("-iwithsysroot", Joined, HERE),
     o("-l", Joined, HERE),
+    o("-module-file-info", Joined, NO_OBJECT),
     o("-o", Joined, Does::Output),
-    o("-objcmt-", Joined, REST), // clang's; not an output name
+    o("-objcmt-", Joined, LOST), // clang's
+    o("-print-", Joined, NO_OBJECT),
+    o("-rewrite-", Joined, NO_OBJECT),
     o("-save-stats", Joined, LOST),
     o("-save-temps=", Joined, LOST),
     o("-serialize-diagnostics=", Joined, LOST),
     o("-specs=", Joined, Does::Specs),
     o("-stdlib++-isystem", Joined, HERE),
     o("-time", Joined, REPORT),
+    o("-verify-pch", Joined, NO_OBJECT),
     o("-working-directory", Joined, Local(Reason::WorkingDirectory)),
     o("-x", Joined, Does::Language),
 ];

@@ -28,6 +28,9 @@ impl Scan<'_> {
         if self.names_objc_source(language) {
             return Err(Stay(Reason::SourceName, input.to_vec()));
         }
+        if self.assemble && self.verbose_asm && self.family == Family::Gcc {
+            return Err(Stay(Reason::SourceName, b"-fverbose-asm".to_vec()));
+        }
         let output = self.output_name(input)?;
         let is_by_suffix = self.language.or(self.objective).is_none();
         let preprocessed = is_by_suffix && matches!(paths::suffix(input), Some(b"i" | b"ii"));
