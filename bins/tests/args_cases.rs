@@ -64,6 +64,7 @@ const ONE_FOUR: Settings = Settings {
     fixed_date: false,
     color: false,
     caret_redo_off: false,
+    own_messages: false,
 };
 
 /// `value` with the directory's name as the rows write it.
