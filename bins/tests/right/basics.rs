@@ -48,7 +48,7 @@ const OTHER_WORK: Table = Table {
         local("CLANG -c -print-file-name=x a.c", "makes no object"),
         local("CLANG -rewrite-objc a.m", "makes no object"),
         local("CLANG -c -extract-api a.c", "makes no object"),
-        local("GCC -S -fverbose-asm a.c", "text of source files"),
+        local("GCC -S -fverbose-asm a.c", "names or text of files"),
         remote("GCC -c -fverbose-asm a.c"),
         remote("GCC -S -fverbose-asm -fno-verbose-asm a.c"),
         remote("CLANG -S -fverbose-asm a.c"),
