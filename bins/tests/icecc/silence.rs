@@ -38,7 +38,7 @@ fn a_silent_server_of_1_4_that_refuses_connections_is_given_up_at_once() {
 }
 
 #[test]
-#[ignore = "long: 50 s of silence"]
+#[ignore = "long: scripts/prove.sh right.1"]
 fn a_silent_server_of_1_4_that_takes_connections_is_asked_once() {
     let log = silent_server(false);
     assert_eq!(log.matches("compile server shows no life").count(), 1, "{log}");

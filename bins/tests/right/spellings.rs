@@ -138,10 +138,10 @@ const TABLE: Table = Table {
         any("CLANGXX -std=c++20 -c m.cc").setup("printf 'export module m;\nexport int g() { return 1; }\n' >m.cc"),
         // What the object says of the command line.
         remote("GCC -frecord-gcc-switches -c c.c"),
-        remote("GCC -g -c c.c"),
-        remote("GCC --debug=2 --optimize=2 -c c.c"),
+        remote("GCC -g -gno-record-gcc-switches -c c.c"),
+        remote("GCC --debug=2 --optimize=2 -gno-record-gcc-switches -c c.c"),
         local("GCC --debug=3 -c c.c", "argument puts names or text of files into the object"),
-        remote("GXX -ggdb -c c.cc"),
+        remote("GXX -ggdb -gno-record-gcc-switches -c c.cc"),
         local("CLANG -frecord-gcc-switches -c c.c", "argument puts the command line into the object"),
         local("CLANG -g -grecord-gcc-switches -c c.c", "argument puts the command line into the object"),
         local("CLANG -g -grecord-command-line -c c.c", "argument puts the command line into the object"),

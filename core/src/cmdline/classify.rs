@@ -105,12 +105,14 @@ struct Scan<'a> {
     macros: bool,
     shows_ranges: bool,
     shows_options: bool,
-    debug: bool,
     verbose_asm: bool,
     emit_llvm: bool,
     /// The last `-B`.
     prefix: Option<Vec<u8>>,
     own_assembler: Option<bool>,
+    /// Precompiled headers that the preprocessor is not told of, and headers that it includes by an option.
+    precompiled: Vec<&'a [u8]>,
+    included: Vec<&'a [u8]>,
     plugin: bool,
     objc_runtime: Option<&'a [u8]>,
     compilation_dir_given: bool,
@@ -149,11 +151,12 @@ impl<'a> Scan<'a> {
             macros: false,
             shows_ranges: false,
             shows_options: false,
-            debug: false,
             verbose_asm: false,
             emit_llvm: false,
             prefix: None,
             own_assembler: None,
+            precompiled: Vec::new(),
+            included: Vec::new(),
             plugin: false,
             objc_runtime: None,
             compilation_dir_given: false,
@@ -313,14 +316,11 @@ impl<'a> Scan<'a> {
             }
             Does::ObjcRuntime => self.objc_runtime = Some(value),
             Does::CommandLine => self.shows_options = true,
-            // Of the kind and level the last one counts; a feature that is switched off leaves them.
-            Does::Debug if value.starts_with(b"no-") => {}
             // Macros are named with their files, of which text that was preprocessed tells other ones.
             Does::Debug if self.family == Family::Gcc && matches!(value, b"3" | b"gdb3" | b"stabs3" | b"stabs+3") => {
                 return stay(Reason::SourceName);
             }
-            Does::Debug => self.debug = !matches!(value, [.., b'0']),
-            Does::Pragmas | Does::ObjC(_) | Does::ExecCharset | Does::Specs => {}
+            Does::Debug | Does::Pragmas | Does::ObjC(_) | Does::ExecCharset | Does::Specs => {}
             Does::Xclang => return self.xclang(argument),
             Does::Target => self.target_given = true,
             Does::Warning => self.warnings.option(self.family, &argument.short),
@@ -355,7 +355,8 @@ impl<'a> Scan<'a> {
         !matches!(self.files.kind(path), FileKind::Absent | FileKind::Regular)
     }
 
-    /// The server has no precompiled header, so the preprocessor must not use one either: headers are included as text (C.6).
+    /// The server has no precompiled header, so the preprocessor must not use one either: headers are included as text (C.6). See
+    /// [`Self::lost_header`].
     fn include_option(&mut self, does: Does, argument: &Argument<'a>) -> Result<(), Stay> {
         let file = argument.value.unwrap_or_default();
         let stay = |reason| Err(Stay(reason, argument.words.join(&b' ')));
@@ -365,18 +366,20 @@ impl<'a> Scan<'a> {
         if self.files.kind(file) == FileKind::Other {
             return stay(Reason::ReadOnce);
         }
-        let hidden = match does {
-            Does::Macros => {
-                self.macros = true;
-                false
-            }
-            Does::IncludePch => self.files.readable(file),
-            _ => !self.files.readable(file) && self.files.readable(&[file, b".gch"].concat()),
-        };
         let before = self.words.len();
         self.keep_all(Side::Local, argument);
-        if hidden {
-            self.hide_from(before);
+        match does {
+            Does::Macros => self.macros = true,
+            Does::IncludePch if self.files.readable(file) => {
+                self.precompiled.push(file);
+                self.hide_from(before);
+            }
+            Does::IncludePch => {}
+            // What is precompiled may be there without its header.
+            _ if !self.files.readable(file) && self.files.readable(&[file, b".gch"].concat()) => {
+                return stay(Reason::Modules);
+            }
+            _ => self.included.push(file),
         }
         Ok(())
     }

@@ -132,8 +132,8 @@ fn a_status_is_one_of_256_and_from_a_hundred_on_silence_is_a_crash() {
 }
 
 #[test]
-fn out_of_memory_counts_where_the_compile_failed() {
-    for (status, trouble) in [(0, None), (1, Some(Trouble::OutOfMemory))] {
+fn want_of_the_server_counts_where_the_compile_failed() {
+    for (status, trouble) in [(0, None), (1, Some(Trouble::Killed)), (105, Some(Trouble::OutOfMemory))] {
         let mut scenario = Scenario::until_result(request());
         let outputs = scenario.result(CompileResult { status, out_of_memory: 1, ..CompileResult::default() });
         assert_eq!(local(&outputs).cloned(), trouble);

@@ -24,6 +24,9 @@ impl Scan<'_> {
         if !input.is_empty() && self.is_special(input) {
             return Err(Stay(Reason::ReadOnce, input.to_vec()));
         }
+        if let Some(lost) = self.lost_header() {
+            return Err(Stay(Reason::Modules, lost.to_vec()));
+        }
         let language = self.input_language(input)?;
         if self.names_objc_source(language) {
             return Err(Stay(Reason::SourceName, input.to_vec()));
@@ -81,6 +84,16 @@ impl Scan<'_> {
         let no_input = input.is_empty().then_some(self.driver_language);
         let by_suffix = language::of_suffix(input, self.driver_language).or(no_input);
         by_suffix.ok_or_else(|| Stay(Reason::Suffix, input.to_vec()))
+    }
+
+    /// A precompiled header of which the text would show nothing, as no option includes the header that it is made of.
+    fn lost_header(&self) -> Option<&[u8]> {
+        let is_of = |precompiled: &[u8], header: &[u8]| {
+            let name = paths::without_suffix(precompiled);
+            name == header || name == paths::without_suffix(header)
+        };
+        let is_lost = |precompiled: &&[u8]| !self.included.iter().any(|header| is_of(precompiled, header));
+        self.precompiled.iter().copied().find(is_lost)
     }
 
     /// Whether an object of Objective-C holds its source's path: where clang's runtime is GCC's, or an early one of GNUstep.
@@ -155,7 +168,7 @@ impl Scan<'_> {
     fn needs_expanded_text(&self) -> bool {
         let warnings = [&self.warnings, &self.preprocessor.warnings];
         let in_the_way = match self.family {
-            Family::Gcc => self.plugin || self.shows_options || self.debug,
+            Family::Gcc => self.plugin || self.shows_options,
             Family::Clang => self.macros || self.preprocessor.macros,
         };
         in_the_way || warnings.iter().any(|all| all.need_expanded_text(self.family))

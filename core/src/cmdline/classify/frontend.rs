@@ -30,6 +30,11 @@ impl<'a> Scan<'a> {
                 self.keep_all(Side::Local, argument);
                 if let Some(file) = self.xclang_value() {
                     self.keep_with(Side::Local, b"-Xclang", file);
+                    match value {
+                        b"-include-pch" => self.precompiled.push(file),
+                        b"-include" => self.included.push(file),
+                        _ => {}
+                    }
                 }
                 if value == b"-include-pch" {
                     self.hide_from(before);
