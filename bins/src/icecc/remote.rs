@@ -433,7 +433,7 @@ impl Flow<'_> {
         }
     }
 
-    /// Takes messages until one starts a file: what follows that belongs to [`Flow::receive`].
+    /// Takes messages until one starts a file: what follows that belongs to [`Arrivals`].
     fn hear_server(&mut self) {
         let Some(server) = &mut self.server else { return };
         match server.try_recv() {
