@@ -373,9 +373,9 @@ fn what_a_variable_changes_is_compiled_here() {
     let bench = Bench::new();
     let daemon = bench.daemon(1, 1);
     let mut command = bench.icecc_with_daemon(&["gcc", "-c", "a.c", "-o", "x.o"]);
-    let output = command.env("CCC_OVERRIDE_OPTIONS", "+-g").output().unwrap();
+    let output = command.env("GCC_COMPARE_DEBUG", "1").output().unwrap();
     assert!(output.status.success() && bench.read("x.o") == "object:int x;\n", "{}", text(&output.stderr));
-    assert!(log_has(&output, "CCC_OVERRIDE_OPTIONS is set, building locally"));
+    assert!(log_has(&output, "GCC_COMPARE_DEBUG is set, building locally"));
     assert!(!daemon.join().unwrap().iter().any(|said| matches!(said, Message::GetCs(_))));
 }
 

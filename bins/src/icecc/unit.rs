@@ -11,7 +11,7 @@ use std::collections::HashSet;
 use std::ffi::OsStr;
 use std::fmt;
 use std::fs::{File, OpenOptions};
-use std::io::Read;
+use std::io::{self, Read};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
@@ -183,21 +183,30 @@ impl Files {
         }
         self.seen.insert(name.to_vec());
         let path = self.folder.join(OsStr::from_bytes(name));
-        let Some(changed) = read(&path, &mut self.room) else { return Some(ExpandHere::Unreadable(path)) };
-        if changed > self.start {
-            return Some(ExpandHere::Changed(path));
+        match read(&path, &mut self.room) {
+            Ok(Some(changed)) if changed > self.start => Some(ExpandHere::Changed(path)),
+            Ok(Some(_)) => pragmas::loss(&self.room, &mut self.kept).map(|loss| ExpandHere::LossIn(loss, path)),
+            // A pipe has been read, and cannot be read a second time.
+            Ok(None) => None,
+            Err(_) => Some(ExpandHere::Unreadable(path)),
         }
-        pragmas::loss(&self.room, &mut self.kept).map(|loss| ExpandHere::LossIn(loss, path))
     }
 }
 
-/// Reads a whole regular file into `room`, without waiting for what may never come. Returns when it was changed last.
-fn read(path: &Path, room: &mut Vec<u8>) -> Option<(i64, i64)> {
+/// Reads a whole regular file into `room`, and tells when it was changed last. `None` for anything else, which is not read.
+fn read(path: &Path, room: &mut Vec<u8>) -> io::Result<Option<(i64, i64)>> {
     room.clear();
-    let file: File = OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK).open(path).ok()?;
-    let meta = file.metadata().ok().filter(|meta| meta.is_file() && meta.len() <= FILE_MAX)?;
-    file.take(FILE_MAX).read_to_end(room).ok()?;
-    Some((meta.ctime(), meta.ctime_nsec()))
+    // To open a pipe may take for ever.
+    let file: File = OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK).open(path)?;
+    let meta = file.metadata()?;
+    if !meta.is_file() {
+        return Ok(None);
+    }
+    if meta.len() > FILE_MAX {
+        return Err(io::ErrorKind::FileTooLarge.into());
+    }
+    file.take(FILE_MAX).read_to_end(room)?;
+    Ok(Some((meta.ctime(), meta.ctime_nsec())))
 }
 
 #[cfg(test)]
@@ -237,14 +246,14 @@ mod tests {
     fn what_cannot_be_looked_at_is_said() {
         let folder = tempfile::tempdir().unwrap();
         let mut room = Vec::new();
-        assert_eq!(read(&folder.path().join("none"), &mut room), None);
-        assert_eq!(read(folder.path(), &mut room), None);
+        assert!(read(&folder.path().join("none"), &mut room).is_err());
+        assert_eq!(read(folder.path(), &mut room).unwrap(), None);
         let pipe = folder.path().join("pipe");
         nix::unistd::mkfifo(&pipe, nix::sys::stat::Mode::S_IRUSR).unwrap();
-        assert_eq!(read(&pipe, &mut room), None);
+        assert_eq!(read(&pipe, &mut room).unwrap(), None);
         let file = folder.path().join("file");
         std::fs::write(&file, "text").unwrap();
-        assert!(read(&file, &mut room).is_some_and(|(seconds, _)| seconds > 0));
+        assert!(read(&file, &mut room).unwrap().is_some_and(|(seconds, _)| seconds > 0));
         assert_eq!(room, b"text");
     }
 }

@@ -70,6 +70,8 @@ const TABLE: Table = Table {
         remote("GXX -x c++ -c counter.c"),
         remote("GCC -c made_counter.c"),
         remote("GCC -c plain_counter.c"),
+        // What can be read once is read once.
+        remote("mkfifo pipe.h; cat f.c >pipe.h & GCC -c piped.c; wait").setup("echo '#include \"pipe.h\"' >piped.c"),
         // The compiler is asked once; then the unit's own mark says what it needs.
         twice("GCC -c message.c; rm message.o; GCC -c message.c"),
         twice("GCC -c message.c -o a.o; sed -i 2s/$/int\\ more=__LINE__\\;/ message.c; GCC -c message.c"),
