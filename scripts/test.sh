@@ -97,8 +97,9 @@ build() {
     return $result
 }
 
-# What runs the tests is a program of its own, built with the others: see bins/testrun.
-run_tests() { "${CARGO_TARGET_DIR:-target}/debug/testrun" --totals "$out"; }
+# What runs the tests is a program of its own, built with the others: see bins/testrun. A shell in the background ignores interrupts,
+# and what it starts would ignore them too.
+run_tests() { env --default-signal=INT,QUIT "${CARGO_TARGET_DIR:-target}/debug/testrun" --totals "$out"; }
 
 # shellcheck disable=SC2086
 need $PACKAGES_TEST
