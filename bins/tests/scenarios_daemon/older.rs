@@ -167,7 +167,10 @@ fn d64_older_schedulers() {
         let login = link.login.clone();
         assert_eq!((login.port, login.slots, login.environments), (0, 2, Vec::new()));
         assert_eq!(login.no_remote, u32::from(version.has_no_remote()));
-        assert_eq!(login.features, if version.has_features() { features::ENV_XZ | features::ENV_ZSTD } else { 0 });
+        assert_eq!(
+            login.features,
+            if version.has_features() { features::ENV_XZ | features::ENV_ZSTD | features::TELLS_NO_HOST } else { 0 }
+        );
         submits(&place.socket(), 44, &mut link);
         link.send(&Message::Ping);
         let pings = if version.has_keepalive() { vec![] } else { vec![Message::Ping] };
