@@ -13,6 +13,7 @@ mod compiler_variables;
 mod configuration;
 mod daemon;
 mod dates;
+mod dependencies;
 mod elf;
 mod environment;
 pub mod files;

@@ -1,5 +1,6 @@
 //! The preprocessor's run: started early, its text spooled, its messages held back until it is known whether the run counts.
 
+use super::dependencies::Before;
 use super::locks::{self, CpuLock};
 use super::remote::readable;
 use super::spool::Spool;
@@ -28,6 +29,8 @@ pub(super) struct Preprocessor {
     lock: Option<CpuLock>,
     ended_well: Option<bool>,
     watch: Option<Watch>,
+    /// What its run overwrites, until it counts.
+    before: Before,
     /// For reading into.
     room: Vec<u8>,
     /// Text that waits to be sent.
@@ -50,6 +53,7 @@ impl Preprocessor {
             lock: None,
             ended_well: None,
             watch: Watch::new(task, job, mode),
+            before: if mode == Mode::Verbatim { Before::default() } else { Before::of(&job.dependency_files) },
             room: Vec::new(),
             spool: Spool::default(),
             said: Vec::new(),
@@ -144,7 +148,12 @@ impl Preprocessor {
         self.watch.as_ref().and_then(Watch::verdict)
     }
 
-    /// Ends it: its text is not wanted.
+    /// The object is in place: the dependency files stay as this run wrote them.
+    pub(super) fn keep_dependencies(&mut self) {
+        self.before = Before::default();
+    }
+
+    /// Ends it: its text is not wanted, and its dependency files are not those of the compiler that runs instead.
     pub(super) fn stop(&mut self) {
         if let Some(mut child) = self.child.take() {
             let _ = child.kill();
@@ -154,6 +163,7 @@ impl Preprocessor {
         self.messages = None;
         self.lock = None;
         self.spool = Spool::default();
+        std::mem::take(&mut self.before).restore();
     }
 }
 

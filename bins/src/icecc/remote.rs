@@ -482,6 +482,7 @@ impl Flow<'_> {
                 if let Err(trouble) = self.arrivals.put_in_place(self.job, result.status) {
                     return Outcome::Local(trouble, host);
                 }
+                self.preprocessor.keep_dependencies();
                 print(io::stderr(), &said);
                 print(io::stdout(), result.stdout.as_bytes());
                 print(io::stderr(), result.stderr.as_bytes());

@@ -62,6 +62,20 @@ const TABLE: Table = Table {
         remote("CLANG -MD -emit-llvm -c a.c"),
         remote("CLANG -MD -MV -c a.c"),
         remote("CLANG -Xclang -dependency-file -Xclang k/x.d -Xclang -MT -Xclang t -c a.c"),
+        // After an error: what the compiler itself would not have written is not there, and what was there is.
+        twice("GCC -MMD -c b.c -o k/x.o").setup("printf 'int f(void) { return x; }\n' >b.c; echo old >k/x.d"),
+        any("CLANG -MMD -c b.c -o k/x.o").setup("printf 'int f(void) { return x; }\n' >b.c; echo old >k/x.d"),
+        any("GCC -MMD -c a.c --param asan-use-after-return=2 -o k/x.o"),
+        any("GCC -MMD -c a.c --param asan-use-after-return=2 -o k/x.o")
+            .setup("echo old >k/x.d; touch -d 2020-01-01 k/x.d"),
+        any("GCC -MMD -c a.c -Wa,--bogus -o k/x.o").setup("echo old >k/x.d"),
+        any("CLANG -MMD -c a.c -Wa,-D -o k/x.o"),
+        any("CLANG -MMD -c a.c -Wa,-malign-branch -o k/x.o").setup("echo old >k/x.d; touch -d 2020-01-01 k/x.d"),
+        any("CLANG -Wp,-MMD,x.d -c a.c -Wa,-D").setup("echo old >x.d"),
+        any("CLANG -Xclang -dependency-file -Xclang k/x.d -Xclang -MT -Xclang t -c a.c -Wa,-D")
+            .setup("echo old >k/x.d"),
+        any("GCC -MMD -c b.c -o k/x.o").setup("printf '#include \"gone.h\"\n' >b.c; echo old >k/x.d"),
+        any("CLANG -MMD -c b.c -o k/x.o").setup("printf '#include \"gone.h\"\n' >b.c; echo old >k/x.d"),
         // Otherwise.
         any("GCC -MD -MF - -c a.c"),
         any("CLANG -MD -MF /dev/null -c a.c"),

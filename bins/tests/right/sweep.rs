@@ -38,7 +38,6 @@ struct Varies {
 }
 
 #[test]
-#[ignore = "not all is right yet"]
 fn a_sample_of_all_options() {
     let all = rows(0);
     println!("{} rows", all.len());

@@ -93,6 +93,7 @@ struct Scan<'a> {
     dep_wanted_by_driver: bool,
     dep_named: bool,
     dep_target: bool,
+    dependency_files: Vec<Vec<u8>>,
     preprocessor: Preprocessor,
     split_dwarf: bool,
     input_charset: bool,
@@ -139,6 +140,7 @@ impl<'a> Scan<'a> {
             dep_wanted_by_driver: false,
             dep_named: false,
             dep_target: false,
+            dependency_files: Vec::new(),
             preprocessor: Preprocessor::default(),
             split_dwarf: false,
             input_charset: false,
@@ -261,6 +263,7 @@ impl<'a> Scan<'a> {
             }
             Does::DepFile => {
                 self.dep_named = true;
+                self.dependency_files.push(value.to_vec());
                 side = Side::Local;
             }
             Does::DepTarget => {

@@ -92,6 +92,8 @@ pub struct RemoteJob {
     pub split_dwarf: bool,
     /// Files that must travel in the environment, absolute.
     pub extra_files: Vec<Vec<u8>>,
+    /// The dependency files that the preprocessor's run writes, as the user or the driver names them.
+    pub dependency_files: Vec<Vec<u8>>,
     /// Whether what the remote compiler says is shown.
     pub messages: Messages,
     /// `-D` arguments that stand for the options of [`Word::pragmas`] where the preprocessor is not told these.
@@ -121,6 +123,7 @@ impl RemoteJob {
         let all = all.chain(std::iter::once(quiet(b"--end-no-unused-arguments")));
         self.words.splice(..0, all.map(|word| Word { hidden: true, ..word }));
         self.extra_files.extend(configured.extra_files);
+        self.dependency_files.extend(configured.dependency_files);
         Ok(())
     }
 

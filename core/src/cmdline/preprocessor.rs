@@ -14,8 +14,8 @@ pub(super) struct Preprocessor {
     waits_for_value: Option<&'static Opt>,
     /// A dependency file is wanted, by an option of the driver's own.
     pub(super) dependencies: Option<bool>,
-    /// A dependency file was named.
-    pub(super) dependency_file: bool,
+    /// The dependency files that were named.
+    pub(super) dependency_files: Vec<Vec<u8>>,
     /// A target of the dependency file.
     pub(super) dependency_target: Option<Vec<u8>>,
     /// Warnings that were asked for.
@@ -62,7 +62,7 @@ impl Preprocessor {
     /// Takes notice of an option's value, which is empty until it is known.
     fn value(&mut self, opt: &Opt, value: &[u8], files: &dyn Files) -> Option<Side> {
         match opt.does {
-            Does::DepFile => self.dependency_file = true,
+            Does::DepFile if !value.is_empty() => self.dependency_files.push(value.to_vec()),
             Does::DepTarget => self.dependency_target = Some(value.to_vec()),
             // A precompiled header in its place would be used here and missing there.
             Does::Include | Does::Macros if !value.is_empty() && !files.readable(value) => return None,
@@ -151,7 +151,7 @@ mod tests {
     fn the_dependency_file() {
         let mut preprocessor = Preprocessor::default();
         preprocessor.sides(Family::Clang, &[b"-MD", b"x.d"], &AllThere).unwrap();
-        assert_eq!((preprocessor.dependencies, preprocessor.dependency_file), (Some(true), true));
+        assert_eq!((preprocessor.dependencies, preprocessor.dependency_files.len()), (Some(true), 1));
         let mut preprocessor = Preprocessor::default();
         preprocessor.sides(Family::Gcc, &[b"-MD", b"x.d", b"-MT", b"t"], &AllThere).unwrap();
         assert_eq!(preprocessor.dependencies, Some(false));

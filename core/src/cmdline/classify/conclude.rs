@@ -65,6 +65,7 @@ impl Scan<'_> {
             output_given: self.output.is_some(),
             split_dwarf,
             extra_files: std::mem::take(&mut self.extra_files),
+            dependency_files: std::mem::take(&mut self.dependency_files),
             messages: match self.family {
                 _ if self.shows_ranges => Messages::Redone,
                 Family::Gcc if settings.caret_redo_off => Messages::Taken,
@@ -131,7 +132,8 @@ impl Scan<'_> {
     fn add_dependency_words(&mut self, output: &[u8]) -> Result<(), Stay> {
         let handed = &mut self.preprocessor;
         let by_driver = self.dep_wanted_by_driver || handed.dependencies == Some(true);
-        let named = self.dep_named || handed.dependency_file;
+        let named = self.dep_named || !handed.dependency_files.is_empty();
+        self.dependency_files.append(&mut handed.dependency_files);
         let target = handed.dependency_target.take();
         if !self.dep_wanted && handed.dependencies.is_none() {
             return target.map_or(Ok(()), |target| Err(Stay(Reason::DependencyTargetOnly, target)));
@@ -139,6 +141,7 @@ impl Scan<'_> {
         if !named {
             let file = [paths::without_suffix(output), b".d"].concat();
             self.keep_with(Side::Local, b"-MF", &file);
+            self.dependency_files.push(file);
         }
         if by_driver && !self.dep_target && self.output.is_some() {
             self.keep_with(Side::Local, b"-MQ", output);

@@ -33,6 +33,7 @@ impl<'a> Scan<'a> {
                     match value {
                         b"-include-pch" => self.precompiled.push(file),
                         b"-include" => self.included.push(file),
+                        b"-dependency-file" => self.dependency_files.push(file.to_vec()),
                         _ => {}
                     }
                 }
