@@ -1,8 +1,9 @@
 //! 500 scripted daemons and 20,000 queued requests over real sockets, against our scheduler and 1.4's, one after the other.
 //!
 //! It prints decisions per second, how long the control port takes to answer meanwhile, memory and CPU, and what a submitter that stops
-//! reading costs another one; then whether that is what we promise (issue "Drop-in", line 6). Hosts end each job at once. It fails if
-//! a promise is not kept. `--hosts N`, `--jobs N`, `--seconds N`, `--watch N` (seconds of the frozen submitter) make it smaller;
+//! reading costs another one; then whether that is what we promise (`scripts/prove.sh dropin.6`). Hosts end each job at
+//! once. It fails if a promise is not kept. `--hosts N`, `--jobs N`, `--seconds N`, `--watch N` (seconds of the frozen
+//! submitter) make it smaller;
 //! `--ours` leaves 1.4 out, `--program PATH` measures another build of ours.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a measurement ends where its peer fails")]

@@ -160,8 +160,8 @@ impl Log {
         Ok(())
     }
 
-    /// What HUP asks of daemon and scheduler: [`Log::reopen`], then the marks that tests ask for
-    /// (`spec/log-lines.md`, hooks). The level does not matter for marks.
+    /// What HUP asks of daemon and scheduler: [`Log::reopen`], then the marks that tests ask for, by
+    /// the variables that 1.4 knows too. The level does not matter for marks.
     pub fn hang_up(&self) {
         if let Err(error) = self.reopen() {
             log::error!("{}", crate::exit::chain(&error));

@@ -115,7 +115,7 @@ fn ours(judged: &Result<RemoteJob, String>) -> Value {
 fn as_1_4(argv: &[String], judged: &Result<RemoteJob, String>) -> Value {
     let Ok(job) = judged else { return json!({ "local": true }) };
     let mut here = arguments(job, &[Side::Local, Side::Cpp]);
-    // Improve 16 adds the target of the dependency file.
+    // Ours adds the target of the dependency file: the preprocessor's run has no `-o` to take it from.
     if here.ends_with(&["-MQ".to_owned(), text(&job.output)]) {
         here.truncate(here.len() - 2);
     }

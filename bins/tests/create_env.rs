@@ -1,5 +1,5 @@
 //! icecc-create-env and icecc-test-env as programs, on this machine's compilers and on broken copies of them
-//! (`spec/environments.md` 11, E…). What needs a compiler that is not installed says so and is skipped.
+//! (scenarios E…). What needs a compiler that is not installed says so and is skipped.
 
 #![allow(clippy::unwrap_used)] // tests are made of them
 

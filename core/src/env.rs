@@ -5,7 +5,7 @@ use crate::text::Text;
 use std::fmt;
 use thiserror::Error;
 
-/// A name that may become a folder: an environment's name or a platform's (decisions.md 3).
+/// A name that may become a folder: an environment's name or a platform's (decision: plain-names).
 ///
 /// 1 to 255 bytes of printable ASCII without blank and `/`, and not `.` or `..`.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -51,7 +51,7 @@ impl EnvName {
         &self.0
     }
 
-    /// Whether it is one of our content names: 64 lower-case hex digits (decisions.md 4).
+    /// Whether it is one of our content names: 64 lower-case hex digits (decision: content-names).
     pub fn is_content_name(&self) -> bool {
         self.0.len() == 64 && self.0.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b))
     }
@@ -63,10 +63,10 @@ impl fmt::Display for EnvName {
     }
 }
 
-/// An installed or installable environment, fit to be a path: `target=PLATFORM/NAME` (`spec/daemon.md` 7.1).
+/// An installed or installable environment, fit to be a path: `target=PLATFORM/NAME`.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct EnvId {
-    /// The *target* platform of the messages: the submitter's own (`spec/environments.md` 6).
+    /// The *target* platform of the messages: the submitter's own.
     pub platform: EnvName,
     /// The environment's name.
     pub name: EnvName,

@@ -21,11 +21,11 @@ id! {
     PeerId(u64)
 }
 id! {
-    /// A host logged in to a scheduler: counted from 1, never reused (`spec/scheduler.md` 3.2).
+    /// A host logged in to a scheduler: counted from 1, never reused.
     HostId(u32)
 }
 id! {
-    /// A job as its scheduler counts it. Only meaningful within one scheduler session (decisions.md 9).
+    /// A job as its scheduler counts it. Only meaningful within one scheduler session (decision: job-ids).
     JobId(u32)
 }
 id! {

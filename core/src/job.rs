@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-/// The language of a source, as GET_CS and COMPILE_FILE carry it (`spec/wire.md` 5).
+/// The language of a source, as GET_CS and COMPILE_FILE carry it (`net/PROTOCOL.md`, Messages).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Language {
     /// C, number 0.

@@ -4,15 +4,15 @@ use std::time::Duration;
 
 /// Longest environment, platform or node name in bytes: what a file system takes as one name.
 pub const NAME_MAX: usize = 255;
-/// Longest body of a frame (`spec/wire.md` 3).
+/// Longest body of a frame (`net/PROTOCOL.md`, Frames).
 pub const FRAME_MAX: usize = 1 << 20;
-/// Longest plain text of one chunk (`spec/wire.md` 4).
+/// Longest plain text of one chunk (`net/PROTOCOL.md`, Primitives).
 pub const CHUNK_PLAIN_MAX: usize = 1 << 20;
 /// How much plain data a sender puts into one chunk, as 1.4 does.
 pub const CHUNK_PLAIN: usize = 100_000;
-/// One step of the opening handshake (`spec/wire.md` 8).
+/// One step of the opening handshake (`net/PROTOCOL.md`, Waiting times).
 pub const HANDSHAKE: Duration = Duration::from_secs(15);
-/// A blocked send (`spec/wire.md` 8).
+/// A blocked send (`net/PROTOCOL.md`, Waiting times).
 pub const SEND: Duration = Duration::from_secs(30);
 /// The rest of a frame once its first byte is there: a mebibyte at a seventh of a Mbit/s.
 pub const FRAME: Duration = Duration::from_secs(60);
@@ -21,9 +21,9 @@ pub const FRAME: Duration = Duration::from_secs(60);
 pub const HELD_MAX: usize = 256 << 20;
 /// The same for all peers of one address.
 pub const HELD_PER_ADDRESS_MAX: usize = HELD_MAX / 4;
-/// Jobs one request may ask for: a client asks for 1, or 3 to compare them (decisions.md 17).
+/// Jobs one request may ask for: a client asks for 1, or 3 to compare them (decision: queue-full).
 pub const JOBS_PER_REQUEST_MAX: u32 = 64;
-/// Jobs a scheduler lets wait; what comes on top is built by its submitter (decisions.md 17).
+/// Jobs a scheduler lets wait; what comes on top is built by its submitter (decision: queue-full).
 pub const QUEUED_MAX: usize = 100_000;
 /// Local jobs of one host that a scheduler keeps in mind: far more than any machine runs.
 pub const LOCAL_JOBS_MAX: usize = 4096;

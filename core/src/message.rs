@@ -1,8 +1,8 @@
-//! Everything peers say, free of wire detail (`spec/wire.md` 5).
+//! Everything peers say, free of wire detail (`net/PROTOCOL.md`, Messages).
 //!
 //! Numbers are kept raw, as they came, so that every recorded byte can be written again; core clamps them where it uses them
-//! (decisions.md 36). Fields that do not exist at the version of a connection are left out when written and have the value of
-//! `Default` when read. Data of a chunk stay compressed: only the end of their way unpacks them.
+//! (decision: bytes-not-text). Fields that do not exist at the version of a connection are left out when written and
+//! have the value of `Default` when read. Data of a chunk stay compressed: only the end of their way unpacks them.
 
 use crate::env::EnvRef;
 use crate::ids::{ClientId, HostId, JobId};
@@ -11,7 +11,10 @@ use crate::text::Text;
 
 /// One message.
 #[derive(Clone, Debug, PartialEq, Eq)]
-#[allow(missing_docs, reason = "each variant is the message of that name in spec/wire.md 5; its fields are documented")]
+#[allow(
+    missing_docs,
+    reason = "each variant is the message of that name in net/PROTOCOL.md; its fields are documented"
+)]
 pub enum Message {
     Ping,
     /// End of a file, of a request, or of the connection.
@@ -155,7 +158,7 @@ pub struct UseCs {
     pub matched_job: JobId,
 }
 
-/// Where an argument of a job came from; only peers below 41 are told (`spec/wire.md` 5, COMPILE_FILE).
+/// Where an argument of a job came from; only peers below 41 are told (`net/PROTOCOL.md`, COMPILE_FILE).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ArgSide {
     /// For the compile server alone.
@@ -364,7 +367,7 @@ pub struct MonLocalJobBegin {
     pub file: Text,
 }
 
-/// S→M: what is known of a host, as `Key:value` lines (`spec/wire.md` 10).
+/// S→M: what is known of a host, as `Key:value` lines (`net/PROTOCOL.md`, Monitors).
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct MonStats {
     /// The host.

@@ -1,6 +1,6 @@
 //! Host platforms, and which can run which.
 
-/// Platform chains in which every member runs the programs of those before it (`spec/scheduler.md` 5.2).
+/// Platform chains in which every member runs the programs of those before it.
 const CHAINS: [&[&str]; 3] = [&["i386", "i486", "i586", "i686", "x86_64"], &["ppc", "ppc64"], &["s390", "s390x"]];
 
 /// Whether a host of platform `host` runs programs made for `program`. Names are compared as they are (`amd64` is not `x86_64`).

@@ -3,8 +3,9 @@
 use std::borrow::Cow;
 use std::fmt;
 
-/// A string of a message: any bytes but NUL, not promised to be UTF-8 (`spec/wire.md` 4). It prints lossily and in one line:
-/// peers choose the bytes, and shall neither forge lines of a log nor reach the terminal of its reader.
+/// A string of a message: any bytes but NUL, not promised to be UTF-8 (`net/PROTOCOL.md`, Primitives). It prints
+/// lossily and in one line: peers choose the bytes, and shall neither forge lines of a log nor reach the terminal of
+/// its reader.
 #[derive(Clone, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Text(Vec<u8>);
 

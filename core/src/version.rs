@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-/// A protocol version between two peers: 21 to 44 once agreed (`spec/wire.md` 2 and 11). An *offer* may be higher.
+/// A protocol version between two peers: 21 to 44 once agreed (`net/PROTOCOL.md`, Versions). An *offer* may be higher.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Version(u32);
 
@@ -15,9 +15,9 @@ macro_rules! since {
 impl Version {
     /// Lowest version still spoken.
     pub const LOWEST: Self = Self(21);
-    /// What we offer on links with a scheduler and in UDP (decisions.md 1).
+    /// What we offer on links with a scheduler and in UDP (decision: versions-offered).
     pub const TO_SCHEDULER: Self = Self(43);
-    /// What we offer between clients and daemons (decisions.md 1).
+    /// What we offer between clients and daemons (decision: versions-offered).
     pub const TO_CLIENT: Self = Self(44);
     /// Highest offer that is not refused.
     pub const HIGHEST_OFFER: Self = Self(1 << 20);
@@ -32,7 +32,7 @@ impl Version {
         self.0
     }
 
-    /// What two peers speak, or `None` if an offer is out of bounds (`spec/wire.md` 2).
+    /// What two peers speak, or `None` if an offer is out of bounds (`net/PROTOCOL.md`, Handshake).
     pub fn agree(own: Self, other: Self) -> Option<Self> {
         (other >= Self::LOWEST && other <= Self::HIGHEST_OFFER).then(|| own.min(other))
     }

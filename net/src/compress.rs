@@ -1,4 +1,5 @@
-//! Chunk payloads packed and unpacked: LZO1X and zstd, never more than the announced size (`spec/wire.md` 4).
+//! Chunk payloads packed and unpacked: LZO1X and zstd, never more than the announced size
+//! (`net/PROTOCOL.md`, Primitives).
 //!
 //! One packer or unpacker per worker thread, not per connection: their contexts are large (zstd 0.4 MB to pack, 0.1 MB to
 //! unpack) and are made at the first use of their codec.

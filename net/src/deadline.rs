@@ -82,7 +82,8 @@ impl Deadline {
         Self { step, end: begun.checked_add(limit).map(|at| (limit, at)) }
     }
 
-    /// No limit: for idle links alone, which end by keepalive or by a [`crate::conn::Closer`] (decisions.md 32).
+    /// No limit: for idle links alone, which end by keepalive or by a [`crate::conn::Closer`]
+    /// (decision: bounded-waits).
     pub fn never(step: Step) -> Self {
         Self { step, end: None }
     }

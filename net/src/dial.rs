@@ -124,7 +124,8 @@ pub fn unix(path: &Path, offer: Version, deadline: Deadline) -> Result<Conn, Dia
     establish(stream, offer, deadline, || path.display().to_string())
 }
 
-/// Connects, reads the peer's offer and closes: proof that a daemon lives behind the port, not only its host's kernel (decisions.md 12).
+/// Connects, reads the peer's offer and closes: proof that a daemon lives behind the port, not only its host's kernel
+/// (decision: silent-server).
 pub fn probe(host: &str, port: u16, deadline: Deadline) -> Result<Version, DialError> {
     let stream = connect_tcp(host, port, deadline)?;
     let failed = |source| DialError::Handshake { target: host_port_text(host, port), source };
@@ -138,7 +139,7 @@ pub fn probe(host: &str, port: u16, deadline: Deadline) -> Result<Version, DialE
 }
 
 /// Takes `host`, `host:port`, `:port`, `[v6]` and `[v6]:port` apart, at the last colon; a bare IPv6 address has no port. The port's text is the
-/// caller's to judge (`spec/daemon.md` 1.1).
+/// caller's to judge.
 pub fn split_host_port(text: &str) -> (&str, Option<&str>) {
     if let Some((host, rest)) = text.strip_prefix('[').and_then(|t| t.split_once(']')) {
         return (host, rest.strip_prefix(':'));

@@ -1,4 +1,4 @@
-//! Finding a scheduler by netname, and the election between schedulers (`spec/wire.md` 7, `spec/scheduler.md` 2).
+//! Finding a scheduler by netname, and the election between schedulers (`net/PROTOCOL.md`, Discovery and election).
 //!
 //! Asking ([`find`]) and announcing ([`announce`]) are calls with a bound; answering is a thread of a scheduler ([`Responder`]) that sleeps until a
 //! datagram comes. Choice and election are plain functions.
@@ -188,7 +188,7 @@ pub fn better<'a>(a: &'a Answer, b: &'a Answer) -> &'a Answer {
     if rank(b) < rank(a) { b } else { a }
 }
 
-/// Whether a scheduler that hears `other` announced has to drop its peers in favour of it (`spec/scheduler.md` 2.3).
+/// Whether a scheduler that hears `other` announced has to drop its peers in favour of it.
 pub fn defeats(other: &Identity, own: &Identity) -> bool {
     other.version >= FIRST_IN_ELECTION
         && other.netname == own.netname
@@ -436,7 +436,7 @@ mod tests {
         Query { netname: netname.into(), port, version: Version::TO_SCHEDULER, reach }
     }
 
-    /// The table of `spec/scheduler.md` 2.3.
+    /// The rules of the election (`net/PROTOCOL.md`, Discovery and election), row by row.
     #[test]
     fn election() {
         const T: u64 = 1_795_446_593;

@@ -1,4 +1,4 @@
-//! Version agreement, as a state machine over words (`spec/wire.md` 2).
+//! Version agreement, as a state machine over words (`net/PROTOCOL.md`, Handshake).
 //!
 //! ```text
 //!  send offer ──► Handshake ──other's offer, send confirm──► Confirming ──the same number──► Agreed
@@ -94,7 +94,7 @@ mod tests {
         n.to_le_bytes()
     }
 
-    /// The table of `spec/wire.md` 2, for a side that offers 43 as 1.4 does.
+    /// The table of `net/PROTOCOL.md`, Handshake, for a side that offers 43 as 1.4 does.
     #[test]
     fn table() {
         for (offer, confirm) in [(21, 21), (43, 43), (44, 43), (1000, 43), (1 << 20, 43)] {

@@ -1,4 +1,5 @@
-//! LZO1X, written from the description of its format (design/dependencies.md 3 says why it is our own).
+//! LZO1X, written from the description of its format (our own: the usual library is under the GPL, and those in Rust
+//! refuse valid input or panic).
 //!
 //! A block is a row of instructions, each a byte that says how long a match is and, with the bytes behind it, how far back it
 //! lies. What the low values mean depends on how many literals came right before:

@@ -19,7 +19,7 @@ use crate::allow::Allow;
 use crate::deadline::Deadline;
 use crate::error::ConnError;
 
-/// Keepalive as 1.4 sets it (`spec/wire.md` 1): a peer that vanished is noticed after 36 s of silence…
+/// Keepalive as 1.4 sets it (`net/PROTOCOL.md`, Transports): a peer that vanished is noticed after 36 s of silence…
 const KEEPALIVE: TcpKeepalive =
     TcpKeepalive::new().with_time(Duration::from_secs(27)).with_interval(Duration::from_secs(3)).with_retries(3);
 /// …and after 9 s if it leaves data unacknowledged.
@@ -192,7 +192,7 @@ impl Stream {
     }
 }
 
-/// An address as messages and logs show it: a v4-mapped one dotted, as 1.4 peers write and compare it (decisions.md 22).
+/// An address as messages and logs show it: a v4-mapped one dotted, as 1.4 peers write and compare it (decision: ipv6).
 pub fn address_text(address: IpAddr) -> String {
     address.to_canonical().to_string()
 }

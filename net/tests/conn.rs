@@ -1,4 +1,5 @@
-//! Connections on real sockets: the handshake table of `spec/wire.md` 2, deadlines against slow peers, faults on the way.
+//! Connections on real sockets: the handshake table of `net/PROTOCOL.md`, deadlines against slow peers, faults on the
+//! way.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "tests")]
 

@@ -8,7 +8,7 @@ use std::fmt;
 use std::fs::File;
 use std::io::{Read, Write};
 
-/// A promise about every job. Each is on or off by itself (decisions.md 29).
+/// A promise about every job. Each is on or off by itself (decision: separate-guarantees).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Guarantee {
     /// The job sees its environment as `/` and no other file of the host.

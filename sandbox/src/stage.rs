@@ -2,7 +2,8 @@
 //!
 //! With mounts the launcher lives in a small tmpfs: `/base` (the environments), `/dev` (a few devices), `/box` (where a
 //! box is put together). The host's files are gone for it, so that no name in a request can lead to them. The user
-//! namespace (rootless) and the empty network namespace are made here too, once for all boxes (decisions.md 27).
+//! namespace (rootless) and the empty network namespace are made here too, once for all boxes
+//! (decision: namespaces-once).
 
 use crate::apply::{SingleThread, has, perform};
 use crate::error::Error;

@@ -1,4 +1,4 @@
-//! The loader and libraries that ELF programs need, read from the files themselves (`spec/environments.md` 10.3).
+//! The loader and libraries that ELF programs need, read from the files themselves.
 //!
 //! Works for any architecture and below any root, as nothing is run. The same walk looks at this machine and at a planned
 //! environment: [`View`] is what differs.
@@ -399,7 +399,7 @@ impl View for Planned<'_> {
         Ok(Some(Seen { folder: [&b"/"[..], folder].concat(), program }))
     }
 
-    /// Environments have neither file: no cache, no configuration (improvement 19).
+    /// Environments have neither file: no cache, no configuration.
     fn configured(&self, _is_musl: bool, _machine: Machine) -> Vec<Vec<u8>> {
         Vec::new()
     }

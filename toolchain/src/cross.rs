@@ -1,7 +1,7 @@
 //! What is different for a compiler that makes code for another machine: above all, whose assembler it is.
 //!
 //! A wrong assembler gives objects for the wrong machine without any error; so one that cannot be shown to be the target's
-//! is not taken (`spec/environments.md` 2.1, 7.4).
+//! is not taken.
 
 use crate::find;
 use std::ffi::{OsStr, OsString};

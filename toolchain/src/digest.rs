@@ -5,12 +5,12 @@ use ice_core::limits;
 use std::collections::BTreeMap;
 use std::fmt::Write;
 
-/// Our name of an environment: 64 hex digits of the BLAKE3 digest of its uncompressed tar (decisions.md 4).
+/// Our name of an environment: 64 hex digits of the BLAKE3 digest of its uncompressed tar (decision: content-names).
 pub fn content_name(digest: &[u8; 32]) -> String {
     hex(digest)
 }
 
-/// What comparing a name with the content it arrived with gave (improvement 3).
+/// What comparing a name with the content it arrived with gave.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum NameCheck {
     /// The name is the content's.
@@ -41,7 +41,7 @@ pub fn check_name(name: &EnvName, digest: &[u8; 32], md5_name: Option<&[u8; 16]>
 }
 
 /// The name by which hosts know a user's archive: a name of its content as it is, any other word with a mark of the content.
-/// Hosts keep what they have under a name, so that another content must have another name (`spec/client.md`, Improve 11).
+/// Hosts keep what they have under a name, so that another content must have another name.
 ///
 /// `digest` is the file's, in hex digits. Every version takes a `+` in a name.
 pub fn marked_name(name: &EnvName, digest: &str) -> Result<EnvName, NameError> {
@@ -59,7 +59,7 @@ pub fn is_md5_name(name: &EnvName) -> bool {
     name.as_str().len() == 32 && name.as_str().bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'))
 }
 
-/// 1.4's name of an environment, file by file in the archive's order (`spec/environments.md` 3).
+/// 1.4's name of an environment, file by file in the archive's order.
 #[derive(Clone, Default)]
 pub struct Md5Name {
     lines: Vec<u8>,

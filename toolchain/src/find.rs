@@ -1,6 +1,6 @@
 //! The real compiler behind a name or a link; ICECC_CC and ICECC_CXX; what a compiler's name tells.
 //!
-//! Rules: `spec/client.md` A.3 and A.4. It looks at files, but starts none.
+//! It looks at files, but starts none.
 
 use std::ffi::{OsStr, OsString};
 use std::fs;
@@ -27,7 +27,7 @@ pub enum FindError {
     OnlyOurselves(OsString, PathBuf),
 }
 
-/// Finds the program that shall be run for `name` (`spec/client.md` A.3, 2 and 3; improvements 2, 3 and 6).
+/// Finds the program that shall be run for `name`: never ourselves, whatever link leads to us.
 ///
 /// For the values of ICECC_CC and ICECC_CXX as well: the whole value is one name, a bare word is searched in PATH.
 /// A name with a `/` is taken as it is, unless it is ourselves: then its last component is searched in `path` (the value of
@@ -180,7 +180,7 @@ pub enum Driver {
     Cxx,
 }
 
-/// Whether a program of this base name is a compiler, and which (`spec/client.md` A.4). `None`: a custom command.
+/// Whether a program of this base name is a compiler, and which. `None`: a custom command.
 pub fn driver(base: &OsStr) -> Option<Driver> {
     let name = base.as_bytes();
     if contains(name, b"g++") || contains(name, b"clang++") || name == b"c++" {
@@ -215,7 +215,7 @@ pub fn c_partner(base: &OsStr) -> OsString {
         .unwrap_or_else(|| base.to_os_string())
 }
 
-/// The prefix of a compiler's name that `=target` of ICECC_VERSION is compared with (`spec/client.md` B.3, improvement 12).
+/// The prefix of a compiler's name that `=target` of ICECC_VERSION is compared with.
 ///
 /// What stands before the last `-`, after a version (`-12`, `-12.2`) was taken off. The triple of `machine` (as `uname -m`
 /// says) itself counts as no prefix.

@@ -1,4 +1,4 @@
-//! What an environment says of itself: the text `usr/share/icecream/env` (improvement 10).
+//! What an environment says of itself: the text `usr/share/icecream/env`.
 //!
 //! ```text
 //! icecream environment 1

@@ -40,7 +40,7 @@ pub struct Wanted {
 pub struct Request {
     /// gcc, clang, or one of each.
     pub compilers: Vec<Wanted>,
-    /// 1.4's compilerwrapper, for servers below protocol 30 (`spec/environments.md` 2.3).
+    /// 1.4's compilerwrapper, for servers below protocol 30.
     pub wrapper: Option<PathBuf>,
     /// Files and folders of `--addfile`.
     pub extra: Vec<PathBuf>,
@@ -288,7 +288,7 @@ impl Making<'_> {
         Ok(info)
     }
 
-    /// The lists that sanitizers want, where clang looks for them in the environment (improvement 9).
+    /// The lists that sanitizers want, where clang looks for them in the environment.
     fn clang_lists(&mut self, driver: &Driver) -> Result<(), PlanError> {
         let Some(folder) = driver.resource_folder() else { return Ok(()) };
         let (share, version) = (folder.join("share"), folder.file_name().unwrap_or_default().to_os_string());

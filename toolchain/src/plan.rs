@@ -12,7 +12,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use thiserror::Error;
 
-/// Where the text stands that says what an environment is (improvement 10).
+/// Where the text stands that says what an environment is.
 pub const INFO_NAME: &[u8] = b"usr/share/icecream/env";
 
 /// The content of one name.
@@ -53,7 +53,7 @@ pub enum AddError {
     /// A device, pipe or socket.
     #[error("{} is neither a file nor a folder", .0.display())]
     NotAFile(PathBuf),
-    /// Two different contents for one name (improvement 5).
+    /// Two different contents for one name.
     #[error("two different files for /{name}: {} and {}", .first.display(), .second.display())]
     Conflict {
         /// The name.

@@ -1,4 +1,4 @@
-//! The grammar of ICECC_VERSION: `[platform:]file[=target]`, separated by commas (`spec/client.md` B.3).
+//! The grammar of ICECC_VERSION: `[platform:]file[=target]`, separated by commas.
 //!
 //! It names each piece that is malformed or missing; what is left is what the job may use. It doesn't look into archives.
 
@@ -62,7 +62,7 @@ pub enum SpecError {
         /// The one that is ignored.
         file: PathBuf,
     },
-    /// No such file. The text is 1.4's (`spec/log-lines.md`).
+    /// No such file. The text is 1.4's.
     #[error("$ICECC_VERSION has to point to an existing file to be installed {}", .given.display())]
     Missing {
         /// The file as given.
@@ -131,7 +131,7 @@ pub struct Spec {
 /// Reads ICECC_VERSION's `value` for a compiler of `prefix` (as [`crate::find::prefix`] gives it).
 ///
 /// `own_platform` is taken where an entry names none; relative files are relative to `cwd`. A colon or an equals sign that
-/// has a `/` on the wrong side belongs to the file's name, and links are followed (improvement 12).
+/// has a `/` on the wrong side belongs to the file's name, and links are followed.
 pub fn parse(value: &OsStr, own_platform: &EnvName, prefix: &OsStr, cwd: &Path) -> Spec {
     let mut spec = Spec::default();
     let mut pieces = Vec::new();

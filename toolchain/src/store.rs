@@ -1,4 +1,4 @@
-//! The environments of a daemon on disk: each is whole or not there (`spec/daemon.md` 7.1, decisions.md 37).
+//! The environments of a daemon on disk: each is whole or not there (decision: store).
 //!
 //! ```text
 //! BASE/target=P/NAME/      an installed environment, as 1.4 has them
@@ -263,7 +263,7 @@ impl Store {
     }
 }
 
-/// Removes a folder with all in it, follows no link, and needs no write permission on the folders below (improvement 18).
+/// Removes a folder with all in it, follows no link, and needs no write permission on the folders below.
 /// Nothing there is no error.
 pub fn remove_tree(path: &Path) -> io::Result<()> {
     match fs::symlink_metadata(path) {

@@ -1,4 +1,4 @@
-//! Wrappers around a compiler: what they add to a command line (`spec/environments.md` 10.1 no. 12).
+//! Wrappers around a compiler: what they add to a command line.
 //!
 //! Servers run the compiler, not the wrapper. So its options must be told, or the job stays here; what is told is compared with
 //! the wrapper's own account before it is believed.
@@ -100,7 +100,7 @@ pub fn is_wrapper(compiler: &Path, path: &OsStr) -> Option<bool> {
     Some(!find::is_ccache(compiler, path) && !is_same_file(&real, compiler))
 }
 
-/// The options that a wrapper adds to those of the compiler it runs (improvement 12): `-m32` of `exec gcc -m32 "$@"`. Servers
+/// The options that a wrapper adds to those of the compiler it runs: `-m32` of `exec gcc -m32 "$@"`. Servers
 /// run the compiler, not the wrapper, so they must be part of the job.
 ///
 /// Costs three to five runs. `path` is the value of PATH, `kind` what the wrapper is taken for, `words` the user's, for which the

@@ -1,5 +1,5 @@
 //! Libraries found by reading ELF files, in roots made of tiny ones: foreign machines, RPATH, RUNPATH, musl
-//! (`spec/environments.md` 10.3; E19).
+//! (scenario E19).
 
 #![allow(clippy::unwrap_used)] // tests are made of them
 

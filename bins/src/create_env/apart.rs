@@ -2,7 +2,8 @@
 //!
 //! A local user may ask for an environment of any program, which is then run to be asked for its parts, and with the daemon's user.
 //! It must not reach what that user has: the daemon names these folders ([`HIDES`]), and here they are empty; what the program
-//! leaves running ends with us. Where a user may not have namespaces everything is as it was without: an ordinary child (decisions.md 26).
+//! leaves running ends with us. Where a user may not have namespaces everything is as it was without: an ordinary child
+//! (decision: identities).
 
 use ice_sandbox::apply::{SingleThread, perform, reap};
 use ice_sandbox::plan::{Step, c};

@@ -1,4 +1,4 @@
-//! The command line of icecc-create-env, every form of 1.4's (`spec/environments.md` 1.1).
+//! The command line of icecc-create-env, every form of 1.4's.
 //!
 //! pico-args reads the options. It has none with two values, as `--gcc GCC GXX`, and no operand that is one only behind a certain
 //! option or if it names a file: what names the compilers is read here.

@@ -1,4 +1,4 @@
-//! Making an environment: the program icecc-create-env (`spec/environments.md` 1).
+//! Making an environment: the program icecc-create-env.
 //!
 //! Its lines, its exit codes and the name on descriptor 5 are what 1.4's daemon and users' scripts read; errors go to
 //! standard error instead of standard output, in the words 1.4 has for them.

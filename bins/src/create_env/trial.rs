@@ -1,4 +1,4 @@
-//! An environment tried before it is given out: its compilers run in it, each on a small unit (improvement 8).
+//! An environment tried before it is given out: its compilers run in it, each on a small unit.
 //!
 //! The program starts itself again, and that copy leaves for a file tree of its own: for a planned environment a mount
 //! namespace, in which each file is mounted over an empty one, so that nothing is copied; for an unpacked one its folder.

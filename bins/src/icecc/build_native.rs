@@ -1,4 +1,4 @@
-//! `icecc --build-native`: becomes `icecc-create-env` (`spec/client.md` A.2).
+//! `icecc --build-native`: becomes `icecc-create-env`.
 
 use super::variables::Variables;
 use crate::exit::Failure;

@@ -1,4 +1,4 @@
-//! ccache behind our own link in PATH: it is run in our place, and runs us for what it does not have (Improve 6).
+//! ccache behind our own link in PATH: it is run in our place, and runs us for what it does not have.
 //!
 //! A shell would have met ccache if we were not there, so its user wants it; and in front of us a hit costs the cluster nothing.
 

@@ -1,4 +1,4 @@
-//! Questions to the compiler that cost a run each: asked once per compiler, and remembered (Improve 18).
+//! Questions to the compiler that cost a run each: asked once per compiler and remembered.
 
 use super::remembered;
 use ice_core::cmdline::{Family, Reason, RemoteJob, response};
@@ -44,8 +44,7 @@ pub(super) struct Unwrapped {
     pub(super) own: Range<usize>,
 }
 
-/// `words` with what a wrapper that stands for the compiler puts around them (`spec/environments.md` 10.1 no. 12): servers run
-/// the compiler behind it.
+/// `words` with what a wrapper that stands for the compiler puts around them: servers run the compiler behind it.
 pub(super) fn unwrapped(
     program: &Path,
     family: Family,
@@ -172,7 +171,7 @@ fn target(program: &Path) -> Option<Vec<Vec<u8>>> {
     (out.status.success() && !triple.is_empty()).then(|| vec![triple])
 }
 
-/// What the compiler's inner program is told with `native` and not without: the middle part that differs (C.7).
+/// What the compiler's inner program is told with `native` and not without: the middle part that differs.
 fn native_meaning(program: &Path, family: Family, native: &[OsString]) -> Option<Vec<Vec<u8>>> {
     let without = inner_words(program, family, &[])?;
     let with = inner_words(program, family, native)?;

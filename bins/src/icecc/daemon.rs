@@ -1,4 +1,4 @@
-//! The connection to the daemon of this host (`spec/client.md` D.0).
+//! The connection to the daemon of this host.
 
 use super::owner;
 use ice_core::limits;
@@ -11,7 +11,8 @@ use std::env;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-/// How long a good end waits for the daemon to close: then the scheduler knows that the job is over (decisions.md 8).
+/// How long a good end waits for the daemon to close: then the scheduler knows that the job is over
+/// (decision: end-of-job).
 const CLOSE_WAIT: Duration = Duration::from_millis(50);
 /// Port of a daemon without unix socket.
 const PORT: u16 = 10245;

@@ -94,7 +94,7 @@ pub(super) enum NoEnvironment {
     /// The archives of ICECC_VERSION are for other compilers; each was named before.
     #[error("no environment of ICECC_VERSION fits the compiler")]
     Fitting,
-    /// A file of the job is not in the user's own archive, and cannot be added to it (Improve 9).
+    /// A file of the job is not in the user's own archive, and cannot be added to it: a server would not find it.
     #[error("{} is not in the environment of ICECC_VERSION", .0.display())]
     NotInVersion(PathBuf),
     /// Daemons before 32 do not pack extra files.
@@ -167,8 +167,8 @@ fn given(
     Ok((Environments::Given(refs), Archives { files, gzip: None }))
 }
 
-/// Whether an archive is for the compiler that would run here (`spec/environments.md` 10.1 no. 10): with another one the
-/// object would be another too, and nobody would be told.
+/// Whether an archive is for the compiler that would run here: with another one the object would be another too, and
+/// nobody would be told.
 fn fits(entry: &spec::Entry, look: &Look, task: &Task, prefix: &OsStr, platform: &str) -> bool {
     // One that does not answer cannot be compared.
     let Some(own) = compiler::about(&task.program) else { return true };
@@ -215,8 +215,8 @@ fn is_triple(prefix: &OsStr, target: &str) -> bool {
     prefix.to_str().is_some_and(|prefix| cross::is_same_target(prefix, target))
 }
 
-/// Says if the hosts that an archive would go to cannot run it (`spec/environments.md` 10.1 no. 16). They find out themselves and
-/// refuse it, so that nothing but the user's time is lost.
+/// Says if the hosts that an archive would go to cannot run it. They find out themselves and refuse it, so that nothing
+/// but the user's time is lost.
 fn report_platform(entry: &spec::Entry, look: &Look) {
     let Some(is) = look.platform.as_deref().or(look.info.as_ref().map(|info| info.platform.as_str())) else { return };
     let wanted = entry.platform.as_str();

@@ -1,6 +1,6 @@
 //! What `--help` and `--version` print.
 
-/// As scripts read it: the first number is the release of icecream that we stand for (decisions.md 2).
+/// As scripts read it: the first number is the release of icecream that we stand for (decision: version-texts).
 pub(super) fn version(program: &str) -> String {
     format!("{program} 1.4.0 (icecream-rs {})\n", env!("CARGO_PKG_VERSION"))
 }

@@ -1,4 +1,5 @@
-//! A command is run on this host: the log says why, and `ICECC_FALLBACK` decides where the cluster is at fault (decisions.md 33).
+//! A command is run on this host: the log says why, and `ICECC_FALLBACK` decides where the cluster is at fault
+//! (decision: fallbacks-shown).
 //!
 //! Nothing else runs the user's command because it was not compiled elsewhere.
 

@@ -1,4 +1,5 @@
-//! `icecc --update-links`: a directory has a link to icecc for each compiler that is installed (`spec/operations.md` Improve 8).
+//! `icecc --update-links`: a directory has a link to icecc for each compiler that is installed: the package alone
+//! cannot know them.
 //!
 //! It changes nothing but links to icecc: another file of a compiler's name is somebody's own.
 

@@ -1,4 +1,4 @@
-//! The user's own command, run here: in a slot of the daemon, or under a CPU lock without one (`spec/client.md` E).
+//! The user's own command, run here: in a slot of the daemon, or under a CPU lock without one.
 
 use super::locks::CpuLock;
 use super::signals::{Caught, die_of};
@@ -13,8 +13,8 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 /// Longest wait for a slot: other jobs of this host must end first.
 const SLOT_WAIT: Duration = Duration::from_secs(40 * 60);
-/// The same below icerun: the outer command holds a slot, and as many of them as slots would wait for each other for ever
-/// (Improve 5).
+/// The same below icerun: the outer command holds a slot, and as many of them as slots would wait for each other for
+/// ever.
 const SLOT_WAIT_NESTED: Duration = Duration::from_secs(5);
 
 /// Runs the task in a slot of `daemon`, or without daemon. Returns the exit status.
@@ -90,10 +90,10 @@ fn wait_for_slot(task: &Task, mut daemon: Conn) -> Option<Conn> {
     }
 }
 
-/// Becomes the command, holding a CPU's lock for as long as it runs (Improve 31).
+/// Becomes the command, holding a CPU's lock for as long as it runs: the descriptor stays open in it.
 fn run_without_daemon(task: &Task) -> i32 {
     if task.level == 0 {
-        // The wait ends with other compiles of this user; those have no bound (decisions.md 32).
+        // The wait ends with other compiles of this user; those have no bound (decision: bounded-waits).
         if let Some(lock) = CpuLock::take(None) {
             lock.survive_exec();
             log::info!("invoking: {}", log_words::words(task.program.as_os_str(), &task.words));

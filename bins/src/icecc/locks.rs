@@ -1,7 +1,8 @@
-//! At most one preprocessor, or local compiler without daemon, per CPU and user: one `flock` per CPU (decisions.md 34).
+//! At most one preprocessor, or local compiler without daemon, per CPU and user: one `flock` per CPU
+//! (decision: cpu-locks).
 //!
 //! The kernel gives a lock back when its holder dies. Any trouble with the folder means going on without a lock: a slow
-//! machine is better than a failed build (Improve 23).
+//! machine is better than a failed build.
 
 use rustix::fs::{FlockOperation, Mode, OFlags, flock, open};
 use rustix::io::Errno;

@@ -1,4 +1,4 @@
-//! Where log lines go: `ICECC_LOGFILE`, else ccache's descriptor, else standard error (`spec/client.md` A.9).
+//! Where log lines go: `ICECC_LOGFILE`, else ccache's descriptor, else standard error.
 
 use crate::logging::{self, Prefix, Target};
 use log::LevelFilter;
@@ -36,7 +36,7 @@ pub(super) fn start() -> Option<String> {
     None
 }
 
-/// `error` means errors (Improve 10); what 1.4 does not know, it takes for `debug`.
+/// `error` means errors, as the manual has it; 1.4 takes it, and all it does not know, for `debug`.
 fn level(value: &OsStr) -> LevelFilter {
     match value.to_string_lossy().to_ascii_lowercase().as_str() {
         "error" | "errors" => LevelFilter::Error,

@@ -56,12 +56,12 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use variables::{Fallback, Use, Variables};
 
-/// Level of nesting, from client to client (`spec/client.md` A.5).
+/// Level of nesting, from client to client.
 const SAFEGUARD: &str = "_ICECC_SAFEGUARD";
 /// The program that the outer client runs, for the message about too much nesting.
 const RUN_BY_US: &str = "_ICECC_RUNS";
 
-/// Exit codes of our own (D.11).
+/// Exit codes of our own, as 1.4 has them.
 mod exit_code {
     pub(super) const RESPONSE_FILE: i32 = 1;
     pub(super) const FALLBACK_REFUSED: i32 = 1;
@@ -361,7 +361,7 @@ fn log_reason(reason: Reason, word: &[u8]) {
     }
 }
 
-/// clang under another name is known by the file that its links lead to, or by asking it (Improve 4).
+/// clang under another name is known by the file that its links lead to, or by asking it.
 fn family(task: &Task, driver: Driver) -> Family {
     let real = std::fs::canonicalize(&task.program).unwrap_or_default();
     let named = |path: &Path| path.file_name().and_then(|name| Driver::from_name(name.as_bytes()));
@@ -391,7 +391,7 @@ fn request(
         (0, true, _) => 35,
         _ => 42,
     };
-    // Negative values travel wrapped, as in 1.4 (decisions.md 36).
+    // Negative values travel wrapped, as in 1.4 (decision: bytes-not-text).
     let niceness = rustix::process::getpriority_process(None).unwrap_or(0);
     let get_cs = GetCs {
         environments: Vec::new(),
@@ -536,7 +536,7 @@ fn output_of(words: &[Vec<u8>]) -> Vec<u8> {
     separate.and_then(|pair| pair.get(1)).cloned().unwrap_or_default()
 }
 
-/// A link whose LTO uses all CPUs (`spec/client.md` E.2).
+/// A link whose LTO uses all CPUs.
 fn is_parallel_link(driver: Driver, words: &[Vec<u8>]) -> bool {
     let no_link = words.iter().any(|word| matches!(word.as_slice(), b"-c" | b"-S" | b"-E" | b"-r" | b"-fsyntax-only"));
     let lto = words.iter().rev().find(|word| word.starts_with(b"-flto")).map(Vec::as_slice);

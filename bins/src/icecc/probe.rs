@@ -1,4 +1,5 @@
-//! Is the compile server still there? A second connection to its port must bring the first word of the handshake (decisions.md 12).
+//! Is the compile server still there? A second connection to its port must bring the first word of the handshake
+//! (decision: silent-server).
 
 use std::io::{self, Read};
 use std::net::{TcpStream, ToSocketAddrs};

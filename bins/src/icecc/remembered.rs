@@ -1,5 +1,5 @@
-//! What was found out about a file that costs something to find out, kept in this user's own folder: a compiler's answers
-//! (Improve 18), an archive's content, sources whose macros must be expanded here, and what the user was told.
+//! What was found out about a file that costs something to find out, kept in this user's own folder: a compiler's
+//! answers, an archive's content, sources whose macros must be expanded here, and what the user was told.
 //!
 //! A file is known by its path, size, time and inode. Nothing here must work: what is not remembered is asked again.
 

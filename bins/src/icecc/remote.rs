@@ -32,7 +32,7 @@ const FAILED_PREPROCESSOR_WAIT: Duration = Duration::from_millis(300);
 /// larger than 1.4's 100,000 bytes, for the ratio.
 const PIECE_FIRST: usize = limits::CHUNK_PLAIN / 4;
 const PIECE_MAX: usize = limits::CHUNK_PLAIN * 2;
-/// Patience of a connection to a compile server (D.4).
+/// Patience of a connection to a compile server.
 const DIAL: Duration = Duration::from_secs(10);
 
 /// How the attempt ended.

@@ -1,6 +1,6 @@
 //! Response files: `@FILE` words replaced by the words of FILE, for looking only.
 //!
-//! What is executed keeps the user's `@FILE`s: the expanded form of a large link would not fit into an `execve` (Improve 7).
+//! What is executed keeps the user's `@FILE`s: the expanded form of a large link would not fit into an `execve`.
 
 use ice_core::cmdline::response;
 use std::ffi::OsStr;

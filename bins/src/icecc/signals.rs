@@ -1,4 +1,4 @@
-//! Signals by flags and a self-pipe, without a thread (decisions.md 41).
+//! Signals by flags and a self-pipe, without a thread (decision: small-builds).
 //!
 //! Handlers exist only while there is something to clean up or a child to care for; at all other times a signal simply ends
 //! the client, which closes its connections and so ends the remote job.

@@ -1,4 +1,4 @@
-//! The environment variables of `spec/client.md` B, read once.
+//! The environment variables of the client, read once.
 
 use ice_core::cmdline::Settings;
 use std::env;
@@ -18,7 +18,7 @@ pub(super) enum Use {
     NoDaemon,
 }
 
-/// `ICECC_FALLBACK` (decisions.md 33).
+/// `ICECC_FALLBACK` (decision: fallbacks-shown).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Fallback {
     /// Compile locally without a word.
@@ -54,7 +54,7 @@ impl Variables {
         let mut problems = Vec::new();
         let usage = word("ICECC", &[("no", Use::LocalSlots), ("disable", Use::NoDaemon)], &mut problems);
         let fallback = word("ICECC_FALLBACK", &[("warn", Fallback::Warn), ("never", Fallback::Never)], &mut problems);
-        // An empty value or element names no file (Improve 9).
+        // An empty value or element names no file; 1.4 takes it for a missing one.
         let extra_files = env::var_os("ICECC_EXTRAFILES").unwrap_or_default();
         let extra_files = extra_files.as_bytes().split(|&b| b == b':').filter(|file| !file.is_empty());
         Self {
@@ -88,7 +88,8 @@ impl Variables {
         }
     }
 
-    /// Features that a server must have: only for a compression that the user asked for (decisions.md 19).
+    /// Features that a server must have: only for a compression that the user asked for (decision:
+    /// environment-compression).
     pub(super) fn required_features(&self) -> u32 {
         match self.env_compression.as_bytes() {
             b"xz" => ice_core::message::features::ENV_XZ,
@@ -118,7 +119,7 @@ fn number(text: &OsStr) -> Option<i32> {
     text.to_str()?.trim().parse().ok()
 }
 
-/// The compiler's messages will be shown on a terminal that knows colours (D.8, Improve 27).
+/// The compiler's messages will be shown on a terminal that knows colours.
 fn color_wanted() -> bool {
     let capable = env::var_os("TERM").is_some_and(|term| !term.eq_ignore_ascii_case("dumb"));
     let refused = env::var_os("ICECC_COLOR_DIAGNOSTICS").is_some_and(|v| !v.as_bytes().starts_with(b"1"));

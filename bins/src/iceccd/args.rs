@@ -1,4 +1,4 @@
-//! A remote job's command line, and where it runs and writes in its box (`spec/daemon.md` 6.3, 6.5; decisions.md 14).
+//! A remote job's command line, and where it runs and writes in its box (decision: no-ggc-parameters).
 
 use std::path::{Component, Path, PathBuf};
 

@@ -1,4 +1,4 @@
-//! One remote job, from COMPILE_FILE to the object's last byte (`spec/daemon.md` 6), on its client's own thread.
+//! One remote job, from COMPILE_FILE to the object's last byte, on its client's own thread.
 //!
 //! Until the loop grants a slot the client's input is only kept ([`spool`](super::spool)). Then the source is unpacked into the compiler's
 //! standard input while it arrives, and the result goes back.

@@ -1,4 +1,4 @@
-//! Finding the scheduler, on a thread of its own where that takes time (`spec/daemon.md` 4.1).
+//! Finding the scheduler, on a thread of its own where that takes time.
 
 use std::io;
 use std::thread;

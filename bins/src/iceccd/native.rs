@@ -1,4 +1,4 @@
-//! Archives of this host's compilers, made by `icecc-create-env` and kept under `BASE/native` (`spec/daemon.md` 7.2).
+//! Archives of this host's compilers, made by `icecc-create-env` and kept under `BASE/native`.
 //!
 //! Which archive belongs to which compiler stands in an index beside them, so that they survive a restart. When one is
 //! wanted, made or deleted is decided by the daemon's machine.

@@ -1,4 +1,4 @@
-//! The daemon's command line and environment variables (`spec/daemon.md` 1.1, 1.3).
+//! The daemon's command line and environment variables.
 
 use std::ffi::{OsStr, OsString};
 use std::path::PathBuf;

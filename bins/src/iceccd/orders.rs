@@ -1,4 +1,4 @@
-//! What the loop tells a connection's own thread while that thread leads a dialogue (decisions.md 23).
+//! What the loop tells a connection's own thread while that thread leads a dialogue (decision: peer-thread).
 
 use std::collections::BTreeMap;
 use std::io;

@@ -1,4 +1,4 @@
-//! What a compiler's end means: a result for the client, or none so that it builds locally (`spec/daemon.md` 6.7).
+//! What a compiler's end means: a result for the client, or none so that it builds locally.
 
 use ice_core::limits::FRAME_MAX;
 use ice_core::message::CompileResult;
@@ -26,7 +26,7 @@ const KILLED: &str = "Killed signal terminated program";
 const CANNOT_START: [&str; 2] = ["Resource temporarily unavailable", "Too many open files"];
 const DISK_FULL: &str = "o space left on device";
 
-/// Numbers of our own (`spec/daemon.md` 6.9).
+/// Exit codes of JOB_DONE that are not a compiler's (`net/PROTOCOL.md`, JOB_DONE).
 pub mod code {
     /// Something could not be read or sent.
     pub const GENERAL: i32 = 100;

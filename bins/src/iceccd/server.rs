@@ -25,7 +25,7 @@ use crate::exit::{Failure, chain};
 use crate::logging::{self, Log};
 use crate::signals::Signal;
 
-/// Connecting to a scheduler: 1.4's handshake may take that long (decisions.md 11).
+/// Connecting to a scheduler: 1.4's handshake may take that long (decision: login-again).
 const CONNECT: Duration = Duration::from_secs(40);
 /// What may wait for a scheduler to read it: many jobs start at once.
 const SCHEDULER_OUTBOX: usize = 16 << 20;

@@ -1,4 +1,5 @@
-//! Input of a job that waits for its slot (decisions.md 7): kept as it came, first in memory, then in a file without a name.
+//! Input of a job that waits for its slot (decision: spooled-input): kept as it came, first in memory, then in a file
+//! without a name.
 
 use std::collections::{HashMap, VecDeque};
 use std::fs::{self, File, OpenOptions};

@@ -1,4 +1,5 @@
-//! From a command line to a running daemon, in the order of `spec/daemon.md` 2; differences are explained where they stand.
+//! From a command line to a running daemon, in the order in which 1.4's starts; differences are explained where they
+//! stand.
 
 use std::ffi::OsString;
 use std::fs::{DirBuilder, File, OpenOptions, Permissions};
@@ -424,7 +425,7 @@ fn bind_tcp(options: &Options) -> Result<Vec<Listener>, Failure> {
     }
 }
 
-/// Where local clients look for us (`spec/daemon.md` 3.2), and who may connect.
+/// Where local clients look for us (`net/PROTOCOL.md`, Transports), and who may connect.
 fn socket_path(root: bool) -> Result<(PathBuf, u32), Failure> {
     if let Some(path) = std::env::var_os("ICECC_TEST_SOCKET") {
         return Ok((path.into(), 0o777));

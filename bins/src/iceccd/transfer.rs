@@ -1,4 +1,4 @@
-//! Environments that clients bring (`spec/daemon.md` 7.3): unpacked while they arrive, installed whole or not at all.
+//! Environments that clients bring: unpacked while they arrive, installed whole or not at all.
 
 use std::fs::File;
 use std::io::{self, Write};
@@ -184,7 +184,7 @@ fn wait(mut unpacking: Unpacking, client: &Client) -> Result<Unpacked, Trouble> 
 fn install(shared: &Shared, env: &EnvId, unpacked: Unpacked) -> Result<u64, Trouble> {
     let contents = unpacked.contents;
     if contents.renamed {
-        // Its users rename (decisions.md 4).
+        // Its users rename (decision: content-names).
         warn!("environment {env} has other content than its name says; it is taken all the same");
     }
     let last_use = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_secs());

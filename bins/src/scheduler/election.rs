@@ -1,7 +1,7 @@
 //! Showing ourselves to other schedulers, and checking those that claim to be better.
 //!
 //! An announcement is one datagram that anybody can forge. So it only counts if a scheduler on that address also answers a query and
-//! is better by its answer (`spec/scheduler.md` 10, 15 and 16).
+//! is better by its answer: anybody can forge an announcement, and work that runs is worth a question.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -18,7 +18,7 @@ const ANSWER: Duration = Duration::from_millis(300);
 pub const FAKE_AGE: Duration = Duration::from_secs(1000);
 const STACK: usize = 128 << 10;
 
-/// What tests set in the environment (`spec/log-lines.md`, hooks).
+/// What tests set in the environment.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Hooks {
     /// Where broadcasts go.

@@ -33,7 +33,7 @@ use election::{Hooks, Winner};
 use options::{Options, UsageError};
 use prober::{Probed, Prober};
 
-/// What we call ourselves: scripts compare the first number (decisions.md 2).
+/// What we call ourselves: scripts compare the first number (decision: version-texts).
 const VERSION: &str = concat!("1.4.0 (icecream-rs ", env!("CARGO_PKG_VERSION"), ")");
 /// Time between announcements.
 const ANNOUNCE: Duration = Duration::from_secs(120);

@@ -1,4 +1,4 @@
-//! The scheduler's command line, read as 1.4 reads it (`spec/scheduler.md` 1.1).
+//! The scheduler's command line, read as 1.4 reads it.
 
 use std::ffi::OsString;
 use std::path::PathBuf;

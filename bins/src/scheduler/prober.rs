@@ -13,7 +13,7 @@ use ice_net::dial;
 
 /// Probes at once: most take a millisecond; those that hang take 5 s and are rare.
 const AT_ONCE_MAX: usize = 64;
-/// How long a host may take (`spec/scheduler.md` 3.7).
+/// How long a host may take.
 const LIMIT: Duration = Duration::from_secs(5);
 const STACK: usize = 64 << 10;
 

@@ -1,4 +1,4 @@
-//! Checking an environment: the program icecc-test-env (`spec/environments.md` 1.4).
+//! Checking an environment: the program icecc-test-env.
 //!
 //! As 1.4's, every failure is exit code 2; 1 means that nothing could be checked here.
 

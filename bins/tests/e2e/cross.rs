@@ -6,8 +6,8 @@ use ice_bins::lab::{Config, HostConfig};
 
 const CC: &str = "arm-linux-gnueabihf-gcc";
 
-/// The manual's recipe (M12) with an archive of 1.4's own tool, which says nothing of itself and is named by its user: on hosts
-/// with 1.4 and with ours. Repacked under its name it is another environment.
+/// The manual's recipe for cross compilers with an archive of 1.4's own tool, which says nothing of itself and is named
+/// by its user: on hosts with 1.4 and with ours. Repacked under its name it is another environment.
 #[test]
 fn m12_an_archive_of_1_4_for_arm_is_used_and_known_by_its_content() {
     let mut config = Config::new("", &Whose::Ours.programs(), &[1, 4, 4]);
@@ -56,7 +56,7 @@ fn toolchain_5_lua_for_arm_and_through_ccache() {
     let folder = cluster.folder().display().to_string();
     cluster.ok("h1", &[], &format!("cp -r '{sources}'/* . && mkdir cross links && icecc=$(command -v icecc) && for l in gcc g++; do ln -s $icecc cross/arm-linux-gnueabihf-$l; ln -s $(command -v ccache) links/arm-linux-gnueabihf-$l; done"));
 
-    // The manual (M12): an archive, links named as the cross compilers, the compilers by name.
+    // The manual: an archive, links named as the cross compilers, the compilers by name.
     let made = cluster.ok("h1", &[], &format!("icecc --build-native {CC} | sed -n 's/^creating //p'"));
     let archive = format!("{folder}/{}", made.text().trim());
     let recipe = format!(
@@ -90,7 +90,7 @@ fn toolchain_5_lua_for_arm_and_through_ccache() {
             format!("CCACHE_PREFIX=$(command -v icecc) PATH={folder}/links:$PATH"),
             CC.to_string(),
         ),
-        ("the manual's wrapper (M13)", "A=a".to_string(), wrapper.display().to_string()),
+        ("the manual's wrapper", "A=a".to_string(), wrapper.display().to_string()),
         ("links: ccache, icecc", format!("PATH={folder}/links:{folder}/cross:$PATH"), CC.to_string()),
         ("links: icecc, ccache", format!("PATH={folder}/cross:{folder}/links:$PATH"), CC.to_string()),
         (

@@ -101,7 +101,7 @@ struct Archive {
     both: bool,
 }
 
-/// The archive forms of `spec/environments.md` 5 and both kinds of daemons and clients.
+/// The archive forms that are in use and both kinds of daemons and clients.
 #[test]
 #[ignore = "long: scripts/prove.sh toolchain.4"]
 fn toolchain_4_archives_of_ours_and_of_1_4_everywhere() {

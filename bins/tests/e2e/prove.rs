@@ -65,8 +65,8 @@ fn main_3_make_j200_also_with_hosts_that_die() {
 #[ignore = "long: scripts/prove.sh main.4"]
 fn main_4_a_frozen_host_costs_others_little() {
     const ROUNDS: usize = 5;
-    // The queue's look-ahead may have put a job of the build itself on that host; it is given up after 13 s (decisions.md
-    // 12). A build has to be longer than that, or it measures nothing else.
+    // The queue's look-ahead may have put a job of the build itself on that host; it is given up after 13 s
+    // (decision: silent-server). A build has to be longer than that, or it measures nothing else.
     const FILES: usize = 160;
     let Some(without) = Cluster::up(Whose::Ours, &[2, 2, 4]) else {
         return;

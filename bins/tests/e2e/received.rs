@@ -1,5 +1,5 @@
 //! What a daemon makes of environments that come: whole ones in odd forms, broken ones, many, and recorded ones
-//! (`spec/environments.md` 11); run by `scripts/prove.sh toolchain.8`.
+//! (scenarios E…); run by `scripts/prove.sh toolchain.8`.
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::io::{Read, Write};

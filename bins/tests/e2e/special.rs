@@ -1,4 +1,4 @@
-//! Compilers in unusual places and options that want more than a compiler (`spec/environments.md` 11); run by
+//! Compilers in unusual places and options that want more than a compiler (scenarios E…); run by
 //! `scripts/prove.sh toolchain.8`.
 
 use ice_bins::lab::{Config, HostConfig};

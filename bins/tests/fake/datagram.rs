@@ -21,7 +21,7 @@ pub fn query(port: u16, version: u8) -> Option<Vec<u8>> {
     None
 }
 
-/// An announcement (`spec/wire.md` 7).
+/// An announcement (`net/PROTOCOL.md`, Discovery and election).
 pub fn announcement(version: u8, start: u64, netname: &str) -> Vec<u8> {
     let mut bytes = b"ICF".to_vec();
     bytes.push(version);

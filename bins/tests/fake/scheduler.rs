@@ -173,7 +173,7 @@ impl DerefMut for Scheduler {
     }
 }
 
-/// 1.4 looks for new connections only when something else wakes it (`spec/scheduler.md` 2.1): a datagram it ignores does.
+/// 1.4 looks for new connections only when something else wakes it: a datagram it ignores does.
 #[derive(Debug)]
 struct Nudge {
     stop: Arc<AtomicBool>,

@@ -1,4 +1,4 @@
-//! The client's scenarios (`spec/client.md` G) on a cluster of our programs: a submitter that takes no jobs of others, and two
+//! The client's scenarios (G…) on a cluster of our programs: a submitter that takes no jobs of others, and two
 //! compile servers, two slots each.
 //!
 //! One lab serves all scenarios of a file, as starting one takes longer than most of them: each is a function named by its number,

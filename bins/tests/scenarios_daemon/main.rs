@@ -1,4 +1,4 @@
-//! Scenarios of the daemon (`spec/daemon.md` 12) for which the program itself has to run: each is a function named by its number, with
+//! Scenarios of the daemon (D…) for which the program itself has to run: each is a function named by its number, with
 //! scripted peers at its sockets. `testdata/scenarios/daemon.md` says where the others are.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]

@@ -1,4 +1,4 @@
-//! The scenarios of `spec/operations.md` (O): what is installed as on Debian, on hosts of a lab, by its own service scripts.
+//! The scenarios of operation (O…): what is installed as on Debian, on hosts of a lab, by its own service scripts.
 //!
 //! Each is a function of its number; `testdata/scenarios/operations.md` says which are tried elsewhere and which not at all.
 

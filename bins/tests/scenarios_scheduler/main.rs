@@ -1,4 +1,4 @@
-//! The scheduler's numbered scenarios (`spec/scheduler.md` 11) over real sockets, and its event feed beside 1.4's.
+//! The scheduler's numbered scenarios (S…) over real sockets, and its event feed beside 1.4's.
 //!
 //! One test for each scenario, named by its number. Where 1.4 is described too, the same test runs against 1.4's program: that checks the test.
 

@@ -225,7 +225,7 @@ fn s50_speeds_as_shown() {
     });
 }
 
-/// `spec/scheduler.md` 5.4 and 5.5 once more, in the plainest words.
+/// 1.4's speed of a host and its submitter's share once more, in the plainest words.
 fn speeds_by_the_page(script: &[(u32, i32, u32, u32)]) -> Vec<String> {
     let (mut sizes, mut times, mut samples) = (0u64, 0u64, 0u32);
     let mut shown = Vec::new();

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-/// The scenarios of `spec/scheduler.md` 11.
+/// How many scenarios of the scheduler there are.
 const LAST: u32 = 68;
 
 const SOURCES: &[&str] = &[

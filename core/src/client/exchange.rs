@@ -38,7 +38,7 @@ pub struct Request {
     /// `ICECC_IGNORE_UNVERIFIED`: servers that cannot verify are not taken.
     pub verified_only: bool,
     /// The daemon was asked for zstd because that is quickest, not because the user wants it: a server that cannot read it
-    /// gets the same environment as gzip (decisions.md 19).
+    /// gets the same environment as gzip (decision: environment-compression).
     pub zstd_by_default: bool,
     /// `ICECC_TEST_REMOTEBUILD`: a server at 127.0.0.1 with a port is a remote one.
     pub loopback_is_remote: bool,

@@ -1,5 +1,5 @@
-//! Whether the result of a compile server is taken. A remote failure is never the last word, unless it is plainly the source's
-//! (`spec/client.md` D.6 and H).
+//! Whether the result of a compile server is taken. A remote failure is never the last word, unless it is plainly the
+//! source's: what a compile server did wrong must not end a build.
 
 use super::{Request, Trouble};
 use crate::cmdline::{Messages, Mode};
@@ -32,7 +32,7 @@ pub(super) fn objection(request: &Request, result: &CompileResult) -> Option<Tro
         return Some(Trouble::NotAResult); // a file that nobody asked for would be put beside the object
     }
     if result.status >= 100 && silent {
-        // 1.4 ends the build with that status (Improve 25).
+        // 1.4 ends the build with that status.
         return Some(Trouble::Crash);
     }
     let expanded = request.mode == Mode::Full;

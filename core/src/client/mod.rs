@@ -279,7 +279,7 @@ impl Submission {
         self.asked += 1;
         self.environments.clone_from(&environments);
         let ask = GetCs { environments, ..self.request.get_cs.clone() };
-        // A nice job stands behind all others (D.2).
+        // A nice job stands behind all others.
         let nice = (1..=19).contains(&ask.niceness);
         self.outputs.push_back(Output::Daemon(Message::GetCs(ask)));
         let limit = match (self.request.is_nested, nice) {
@@ -378,8 +378,8 @@ impl Submission {
 
     fn verified(&mut self, answer: Message) {
         match answer {
-            // Why it is not installed (decisions.md 6). The answer follows, or the connection's end: then the host has no
-            // opinion of the environment, it only cannot tell now.
+            // Why it is not installed (decision: verify-answers). The answer follows, or the connection's end: then the
+            // host has no opinion of the environment, it only cannot tell now.
             Message::StatusText { text } => self.env_words = Some(text.to_string()),
             Message::VerifyEnvResult { ok: 0 } if self.may_send_gzip() => self.send_environment(Packing::Gzip),
             Message::VerifyEnvResult { ok: 0 } => {
@@ -398,7 +398,7 @@ impl Submission {
     fn send_source(&mut self) {
         let mut job = self.compile_file();
         if self.request.family == Family::Clang && !self.version.has_compiler_name() {
-            // The environment's wrapper sorts it out (A.8).
+            // The environment's wrapper sorts it out.
             job.arguments.insert(0, (crate::message::ArgSide::Remote, Text::from("clang")));
         }
         if !self.version.has_objc_language() {
@@ -445,7 +445,7 @@ impl Submission {
         self.offer <= Version::TO_SCHEDULER
     }
 
-    /// A remote failure is never the last word, unless it is plainly the source's (`spec/client.md` H).
+    /// A remote failure is never the last word, unless it is plainly the source's.
     fn judge(&mut self, now: Instant, result: CompileResult) {
         if let Some(trouble) = judge::objection(&self.request, &result) {
             return self.give_up(trouble);

@@ -1,4 +1,5 @@
-//! What can go wrong on the way to a remote object, with the numbers that 1.4 gives it (`spec/client.md` D.10).
+//! What can go wrong on the way to a remote object, with the numbers that 1.4 gives it (its log lines and its users
+//! know them).
 
 use std::fmt;
 

@@ -1,4 +1,5 @@
-//! How long a client waits for what (`spec/wire.md` 8), and how it tells a server that is gone from one that only takes its time.
+//! How long a client waits for what (`net/PROTOCOL.md`, Waiting times), and how it tells a server that is gone from one
+//! that only takes its time.
 
 use crate::time::Duration;
 

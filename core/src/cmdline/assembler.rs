@@ -1,4 +1,4 @@
-//! `-Wa,…` and `-Xassembler`: which arguments of the assembler can be sent (`spec/client.md` C.3).
+//! `-Wa,…` and `-Xassembler`: which arguments of the assembler can be sent.
 
 use super::{FileKind, Files, paths};
 
@@ -9,7 +9,7 @@ pub(super) struct Assembler {
 }
 
 impl Assembler {
-    /// The elements to send, with files made absolute and added to `extra_files`; `None` if the job must stay (Improve 20): the
+    /// The elements to send, with files made absolute and added to `extra_files`; `None` if the job must stay: the
     /// assembler would write a file, read one that is not there, or note its own directory.
     pub(super) fn judge(
         &mut self,

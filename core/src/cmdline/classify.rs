@@ -1,4 +1,4 @@
-//! From words to a verdict: may this compile go elsewhere, and what becomes of each word (`spec/client.md` C).
+//! From words to a verdict: may this compile go elsewhere, and what becomes of each word.
 //!
 //! A local compile is always run with the user's own words, so only jobs that can go get lists of words. Scanning stops at the
 //! first reason to stay.
@@ -24,7 +24,7 @@ pub struct Settings {
     pub remote_cpp: Option<bool>,
     /// `ICECC_CLANG_REMOTE_CPP`, the older name for clang alone.
     pub clang_remote_cpp: Option<bool>,
-    /// `SOURCE_DATE_EPOCH` is set: dates must be expanded here (decisions.md 35).
+    /// `SOURCE_DATE_EPOCH` is set: dates must be expanded here (decision: dates).
     pub fixed_date: bool,
     /// Messages end up on a terminal that shows colours.
     pub color: bool,
@@ -85,7 +85,7 @@ struct Scan<'a> {
     output: Option<&'a [u8]>,
     assemble: bool,
     compile: bool,
-    /// The last `-x`, which decides over the suffix (Improve 14).
+    /// The last `-x`, which decides over the suffix.
     language: Option<Language>,
     /// Decides over the suffix if there is no `-x`.
     objective: Option<Language>,
@@ -358,8 +358,8 @@ impl<'a> Scan<'a> {
         !matches!(self.files.kind(path), FileKind::Absent | FileKind::Regular)
     }
 
-    /// The server has no precompiled header, so the preprocessor must not use one either: headers are included as text (C.6). See
-    /// [`Self::lost_header`].
+    /// The server has no precompiled header, so the preprocessor must not use one either: headers are included as text.
+    /// See [`Self::lost_header`].
     fn include_option(&mut self, does: Does, argument: &Argument<'a>) -> Result<(), Stay> {
         let file = argument.value.unwrap_or_default();
         let stay = |reason| Err(Stay(reason, argument.words.join(&b' ')));

@@ -6,7 +6,7 @@ use crate::job::Language;
 use crate::message::{ArgSide, arg_flags};
 use crate::text::Text;
 
-/// How much the preprocessor does here (`spec/client.md` D.5).
+/// How much the preprocessor does here.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mode {
     /// gcc expands includes only: `-fdirectives-only`.
@@ -34,7 +34,7 @@ pub enum Messages {
     /// They are the plain compiler's where macros are expanded remotely. Of expanded text compilers warn about what they would
     /// forgive in a macro, and show lines that nobody wrote.
     TakenUnlessExpanded,
-    /// gcc: source lines are missing (D.8).
+    /// gcc: source lines are missing.
     Redone,
 }
 
@@ -56,7 +56,7 @@ pub struct Word {
     pub side: Side,
     /// The word.
     pub text: Vec<u8>,
-    /// Not for the preprocessor, whatever the side (C.6).
+    /// Not for the preprocessor, whatever the side.
     pub hidden: bool,
     /// `-march=native` and its like, until [`RemoteJob::resolve_native`].
     pub native: bool,
@@ -144,7 +144,7 @@ impl RemoteJob {
         self.words.iter().filter(|word| word.native).map(|word| word.text.as_slice()).collect()
     }
 
-    /// Replaces the first native word by what the compiler makes of all of them, and removes the others (C.7).
+    /// Replaces the first native word by what the compiler makes of all of them, and removes the others.
     pub fn resolve_native(&mut self, meaning: Option<&[Vec<u8>]>) -> Result<(), Reason> {
         let Some(first) = self.words.iter().position(|word| word.native) else { return Ok(()) };
         let meaning = match (meaning, self.family) {
@@ -194,7 +194,7 @@ impl RemoteJob {
         }
     }
 
-    /// The words for the preprocessor's run, behind the compiler's name; in the user's order (Improve 13).
+    /// The words for the preprocessor's run, behind the compiler's name; in the user's order.
     pub fn preprocessor_words(&self, mode: Mode) -> Vec<Vec<u8>> {
         let is_directives = mode == Mode::Directives;
         // First, as if the compiler had defined them, so that the user's own definitions win.
@@ -231,7 +231,7 @@ impl RemoteJob {
         list
     }
 
-    /// The compiler's name inside an environment (A.4).
+    /// The compiler's name inside an environment.
     pub const fn wire_compiler(&self) -> &'static str {
         match (self.family, self.language) {
             (Family::Clang, _) => "clang",
@@ -267,7 +267,7 @@ impl RemoteJob {
         [paths::without_suffix(&self.output), b".dwo"].concat()
     }
 
-    /// What monitors are shown: the last three components of all sent words and the absolute input (D.2).
+    /// What monitors are shown: the last three components of all sent words and the absolute input.
     pub fn display_name(&self, folder: &[u8]) -> Text {
         let mut path = Vec::new();
         for word in self.words.iter().filter(|word| matches!(word.side, Side::Remote | Side::Rest)) {
@@ -279,7 +279,7 @@ impl RemoteJob {
         Text::from(path.get(start..).unwrap_or_default())
     }
 
-    /// Summary of the options for the scheduler's statistics (C.7).
+    /// Summary of the options for the scheduler's statistics.
     pub fn arg_flags(&self) -> u32 {
         let mut debug = 0;
         let mut optimization = 0;

@@ -6,7 +6,7 @@ use super::{Family, Invocation, paths};
 use crate::job::Language;
 
 /// The language of a command line, whether it can go or not: by `-x`, by the first input's suffix, by the driver's name. It
-/// decides between `ICECC_CC` and `ICECC_CXX` (`spec/client.md` A.3).
+/// decides between `ICECC_CC` and `ICECC_CXX`.
 pub fn language(invocation: &Invocation<'_>) -> Language {
     let mut by_suffix = None;
     let mut by_name = None;

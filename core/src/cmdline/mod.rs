@@ -1,7 +1,7 @@
 //! A compiler command line, understood: can it be compiled elsewhere, and with which words on which side?
 //!
 //! [`spelling`] reads an argument, [`options`] is the one table of options, [`classify`](mod@classify) what they mean together, [`RemoteJob`] the answer for a job that can go.
-//! Files are asked about through [`Files`]; nothing here opens one. `spec/client.md` A.4 and C.
+//! Files are asked about through [`Files`]; nothing here opens one.
 
 mod assembler;
 pub mod classify;
@@ -49,7 +49,7 @@ pub enum Side {
     Malformed,
 }
 
-/// A compiler as its name tells (`spec/client.md` A.4).
+/// A compiler as its name tells.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Driver {
     /// Its options.

@@ -1,7 +1,7 @@
 //! The one table of compiler options: whether a value follows, and what the option means for sending a job away.
 //!
-//! Numbers in comments are rows of `spec/client.md` C.2; "lost" marks options whose side files or inputs would be lost (C.8).
-//! It knows options one by one; what they mean together is `classify.rs`'s.
+//! "Lost" marks options whose side files or inputs would be lost on the way. It knows options one by one; what they
+//! mean together is `classify.rs`'s.
 
 use super::Side;
 use super::reason::Reason;
@@ -151,7 +151,7 @@ use Value::{Joined, Must, Next, NextRest, No};
 /// Whole arguments, sorted by bytes.
 const EXACT: &[Opt] = &[
     o("-###", No, REPORT),
-    o("--", No, Local(Reason::Separator)), // 12, by 1.4's accident; the words behind it may be anything
+    o("--", No, Local(Reason::Separator)), // by 1.4's accident; the words behind it may be anything
     o("--CLASSPATH", Next, REST),
     o("--allowable_client", Next, REST),
     o("--analyze", No, NO_OBJECT),
@@ -160,57 +160,57 @@ const EXACT: &[Opt] = &[
     o("--encoding", Next, REST),
     o("--extdirs", Next, REST),
     o("--output-class-directory", Next, REST),
-    o("--param", Next, Does::Keep(Side::Remote)), // 8
+    o("--param", Next, Does::Keep(Side::Remote)),
     o("--precompile", No, MODULES),
     o("--resource", Next, REST),
     o("--rtlib", Next, REST),
     o("--serialize-diagnostics", Next, LOST),
     o("--system-header-prefix", Next, REST),
     o("-A", Next, CPP),
-    o("-B", Next, Does::Prefix), // 9
-    o("-D", Next, CPP),          // 19
+    o("-B", Next, Does::Prefix),
+    o("-D", Next, CPP),
     o("-E", No, Local(Reason::PreprocessOnly)),
     o("-F", Next, Path),
     o("-G", Next, REST),
-    o("-I", Next, Path), // 20
+    o("-I", Next, Path),
     o("-L", Next, Path),
-    o("-M", No, Local(Reason::DependenciesOnly)), // 7
-    o("-MD", No, DepWanted(true)),                // 3
-    o("-MF", Must, DepFile),                      // 5
-    o("-MG", No, HERE),                           // 4
+    o("-M", No, Local(Reason::DependenciesOnly)),
+    o("-MD", No, DepWanted(true)),
+    o("-MF", Must, DepFile),
+    o("-MG", No, HERE),
     o("-MJ", Next, LOST),
     o("-MM", No, Local(Reason::DependenciesOnly)),
     o("-MMD", No, DepWanted(true)),
     o("-MP", No, HERE),
-    o("-MQ", Must, DepTarget), // 6
+    o("-MQ", Must, DepTarget),
     o("-MT", Must, DepTarget),
     o("-MV", No, HERE),
     o("-ObjC", No, Does::ObjC(Language::ObjC)),
     o("-ObjC++", No, Does::ObjC(Language::ObjCxx)),
     o("-P", No, Does::HideFromPreprocessor), // its text must tell files, lines and folder, whatever a plain -E would print
     o("-Q", No, REPORT),
-    o("-S", No, Does::Assemble), // 11
-    o("-T", Next, REST),         // of no use without a link
+    o("-S", No, Does::Assemble),
+    o("-T", Next, REST), // of no use without a link
     o("-Tbss", Next, REST),
     o("-Tdata", Next, REST),
     o("-Ttext", Next, REST),
     o("-U", Next, CPP),
-    o("-Werror=missing-include-dirs", No, HERE), // 26
+    o("-Werror=missing-include-dirs", No, HERE),
     o("-Wmissing-include-dirs", No, HERE),
     o("-Xanalyzer", Next, REST),
     o("-Xarch_device", Next, REST),
     o("-Xarch_host", Next, REST),
     o("-Xassembler", Must, Does::Assembler),
-    o("-Xclang", Next, Does::Xclang), // 31
+    o("-Xclang", Next, Does::Xclang),
     o("-Xlinker", Must, REST),
     o("-Xopenmp-target", Next, REST),
     o("-Xpreprocessor", Must, Does::Preprocessor),
-    o("-arch", Next, REST), // 35
+    o("-arch", Next, REST),
     o("-arch_only", Next, REST),
     o("-arcmt-migrate-report-output", Next, REST),
     o("-aux-info", Next, LOST),
     o("-bundle_loader", Next, REST),
-    o("-c", No, Does::Compile), // 17
+    o("-c", No, Does::Compile),
     o("-c-isystem", Next, Path),
     o("-coverage", No, LOST),
     o("-cxx-isystem", Next, Path),
@@ -225,21 +225,21 @@ const EXACT: &[Opt] = &[
     o("-e", Next, REST), // of no use without a link
     o("-emit-llvm", No, Does::EmitLlvm),
     o("-exported_symbols_list", Next, REST),
-    o("-fbranch-probabilities", No, ABSENT), // 12
+    o("-fbranch-probabilities", No, ABSENT),
     o("-fbuiltin-module-map", No, MODULES),
     o("-fcallgraph-info", No, LOST),
-    o("-fcolor-diagnostics", No, Color), // 27
+    o("-fcolor-diagnostics", No, Color),
     o("-fcoverage-mapping", No, NAMES),
     o("-fcxx-modules", No, MODULES),
     o("-fdbg-cnt-list", No, REPORT),
     o("-fdiagnostics-color", No, Color),
     o("-fdiagnostics-color=always", No, Color),
-    o("-fdiagnostics-color=auto", No, Does::ColorAuto), // 28
+    o("-fdiagnostics-color=auto", No, Does::ColorAuto),
     o("-fdiagnostics-color=never", No, Color),
     o("-fdiagnostics-format=text", No, REST),
     o("-fdiagnostics-parseable-fixits", No, Does::Ranges),
     o("-fdiagnostics-print-source-range-info", No, Does::Ranges),
-    o("-fdiagnostics-show-caret", No, Does::Caret(true)), // 29
+    o("-fdiagnostics-show-caret", No, Does::Caret(true)),
     o("-fembed-bitcode-marker", No, SWITCHES),
     o("-filelist", Next, REST),
     o("-fimplicit-module-maps", No, MODULES),
@@ -269,11 +269,11 @@ const EXACT: &[Opt] = &[
     o("-fopenmp", No, Does::Pragmas),
     o("-fopenmp-simd", No, Does::Pragmas),
     o("-force_load", Next, REST),
-    o("-fpch-preprocess", No, Does::HideFromPreprocessor), // C.6
+    o("-fpch-preprocess", No, Does::HideFromPreprocessor), // it needs a precompiled header, which servers lack
     o("-fpost-ipa-mem-report", No, REPORT),
     o("-fpre-ipa-mem-report", No, REPORT),
     o("-fprebuilt-implicit-modules", No, MODULES),
-    o("-fprofile-arcs", No, LOST), // 12
+    o("-fprofile-arcs", No, LOST),
     o("-fprofile-generate", No, NAMES),
     o("-fprofile-instr-use", No, ABSENT),
     o("-fprofile-report", No, REPORT),
@@ -284,7 +284,7 @@ const EXACT: &[Opt] = &[
     o("-frepo", No, LOST),
     o("-frewrite-map-file", Next, REST),
     o("-fstats", No, REPORT),
-    o("-fsyntax-only", No, Local(Reason::NoObject)), // 2
+    o("-fsyntax-only", No, Local(Reason::NoObject)),
     o("-ftest-coverage", No, LOST),
     o("-ftime-trace", No, LOST),
     o("-ftrapv-handler", Next, REST),
@@ -297,7 +297,7 @@ const EXACT: &[Opt] = &[
     o("-gno-split-dwarf", No, Does::SplitDwarf(false)),
     o("-grecord-command-line", No, Does::CommandLine),
     o("-grecord-gcc-switches", No, Does::CommandLine),
-    o("-gsplit-dwarf", No, Does::SplitDwarf(true)), // 13
+    o("-gsplit-dwarf", No, Does::SplitDwarf(true)),
     o("-gsplit-dwarf=single", No, Does::SplitDwarf(false)),
     o("-gsplit-dwarf=split", No, Does::SplitDwarf(true)),
     o("-i", Next, Path),
@@ -322,9 +322,9 @@ const EXACT: &[Opt] = &[
     o("-iwithprefixbefore", Next, Path),
     o("-iwithsysroot", Next, Path),
     o("-l", Next, Path),
-    o("-lazy_framework", NextRest, HERE), // 23
+    o("-lazy_framework", NextRest, HERE),
     o("-lazy_library", NextRest, HERE),
-    o("-march=native", No, Native), // 15
+    o("-march=native", No, Native),
     o("-mcpu=native", No, Native),
     o("-meabi", Next, REST),
     o("-mhwdiv", Next, REST),
@@ -335,10 +335,10 @@ const EXACT: &[Opt] = &[
     o("-multiply_defined", Next, REST),
     o("-multiply_defined_unused", Next, REST),
     o("-no-integrated-as", No, Does::OwnAssembler(false)),
-    o("-nostdinc", No, HERE), // 25
+    o("-nostdinc", No, HERE),
     o("-nostdinc++", No, HERE),
-    o("-o", Next, Does::Output),       // 18
-    o("-pedantic", No, Does::Warning), // 34
+    o("-o", Next, Does::Output),
+    o("-pedantic", No, Does::Warning),
     o("-pedantic-errors", No, Does::Warning),
     o("-resource-dir", Next, REST),
     o("-rpath", Next, REST),
@@ -352,10 +352,10 @@ const EXACT: &[Opt] = &[
     o("-specs", Next, Does::Specs),
     o("-std", Next, REST),
     o("-stdlib++-isystem", Next, Path),
-    o("-target", Next, Does::Target), // 32
-    o("-u", Next, REST),              // of no use without a link
+    o("-target", Next, Does::Target),
+    o("-u", Next, REST), // of no use without a link
     o("-umbrella", Next, REST),
-    o("-undef", No, CPP), // 24
+    o("-undef", No, CPP),
     o("-undefined", Next, REST),
     o("-unexported_symbols_list", Next, REST),
     o("-v", No, REPORT),
@@ -364,8 +364,8 @@ const EXACT: &[Opt] = &[
     o("-weak_reference_mismatches", Next, REST),
     o("-working-directory", Next, Local(Reason::WorkingDirectory)),
     o("-wrapper", Next, Local(Reason::ProgramPath)),
-    o("-x", Next, Does::Language), // 14
-    o("-z", Next, REST),           // of no use without a link
+    o("-x", Next, Does::Language),
+    o("-z", Next, REST), // of no use without a link
 ];
 
 /// Arguments by how they begin; the longest fitting one counts.
@@ -378,9 +378,9 @@ const JOINED: &[Opt] = &[
     o("--version", Joined, NO_OBJECT),
     o("-A", Joined, CPP),
     o("-B", Joined, Does::Prefix),
-    o("-D", Joined, CPP), // 22
+    o("-D", Joined, CPP),
     o("-F", Joined, HERE),
-    o("-I", Joined, HERE), // 23
+    o("-I", Joined, HERE),
     o("-L", Joined, HERE),
     o("-MF", Joined, DepFile),
     o("-MJ", Joined, LOST),
@@ -389,7 +389,7 @@ const JOINED: &[Opt] = &[
     o("-Rpass", Joined, REPORT),
     o("-U", Joined, CPP),
     o("-W", Joined, Does::Warning),
-    o("-Wa,", Joined, Does::Assembler), // 10
+    o("-Wa,", Joined, Does::Assembler),
     o("-Wp,", Joined, Does::Preprocessor),
     o("-aux-info=", Joined, LOST),
     o("-c-isystem", Joined, HERE),
@@ -414,10 +414,10 @@ const JOINED: &[Opt] = &[
     o("-fdiagnostics-format=sarif", Joined, REPORT),
     o("-fdiagnostics-format=sarif-file", Joined, LOST),
     o("-fdiagnostics-set-output=", Joined, LOST),
-    o("-fdump", Joined, Local(Reason::Report)), // 2
+    o("-fdump", Joined, Local(Reason::Report)),
     o("-fembed-offload-object=", Joined, ABSENT),
-    o("-fexec-charset", Joined, Local(Reason::Charset)), // 16
-    o("-fexec-charset=", Joined, Does::ExecCharset),     // 16
+    o("-fexec-charset", Joined, Local(Reason::Charset)),
+    o("-fexec-charset=", Joined, Does::ExecCharset),
     o("-fexperimental-sanitize-metadata-ignorelist=", Joined, Does::ExtraList),
     o("-ffile-compilation-dir=", Joined, Does::CompilationDir),
     o("-finput-charset=", Joined, Does::InputCharset),
@@ -432,7 +432,7 @@ const JOINED: &[Opt] = &[
     o("-fopt-info", Joined, REPORT),
     o("-foptimization-record-", Joined, LOST),
     o("-fpass-plugin=", Joined, Does::ExtraFile),
-    o("-fplugin=", Joined, Does::Plugin), // 30
+    o("-fplugin=", Joined, Does::Plugin),
     o("-fprebuilt-module-path=", Joined, MODULES),
     o("-fproc-stat-report", Joined, REPORT),
     o("-fprofile-dir=", Joined, NAMES),

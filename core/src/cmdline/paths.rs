@@ -24,7 +24,7 @@ pub fn without_suffix(path: &[u8]) -> &[u8] {
     }
 }
 
-/// `path` made absolute from `folder`, with `//`, `/./` and `/../` removed by their text alone (`spec/client.md` A.3).
+/// `path` made absolute from `folder`, with `//`, `/./` and `/../` removed by their text alone.
 pub fn absolute(folder: &[u8], path: &[u8]) -> Vec<u8> {
     let mut parts: Vec<&[u8]> = Vec::new();
     let start: &[u8] = if path.starts_with(b"/") { b"" } else { folder };

@@ -1,4 +1,4 @@
-//! Words of a response file (`spec/client.md` A.7). Which files to read, and in what order, is the caller's.
+//! Words of a response file. Which files to read, and in what order, is the caller's.
 
 /// Splits the text of a response file at white space. `'…'` and `"…"` group; a backslash makes the next byte literal
 /// everywhere, as 1.4 and the compilers' own reader do.

@@ -1,4 +1,4 @@
-//! What clients say, and how their connections end (`spec/daemon.md` 5.2, 5.3, 5.6).
+//! What clients say, and how their connections end.
 
 use super::peer::{Peer, SessionJob, State, Work};
 use super::session::local_begin;
@@ -375,7 +375,7 @@ impl Daemon {
         self.close(peer, reason);
     }
 
-    /// Removes a connection, then tells the scheduler (`spec/daemon.md` 5.6).
+    /// Removes a connection, then tells the scheduler.
     pub(super) fn forget(&mut self, peer: PeerId, reason: CloseReason) {
         let Some(entry) = self.peers.remove(&peer) else { return };
         self.note(Note::Ends(entry.client.0, entry.address.clone(), reason));

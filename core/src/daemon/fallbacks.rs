@@ -1,4 +1,4 @@
-//! How often this host's own clients gave up another host and compiled here (decisions.md 33).
+//! How often this host's own clients gave up another host and compiled here (decision: fallbacks-shown).
 //!
 //! A client that gives up drops its connection without END and asks for a local slot on a new one. Nothing says that both
 //! are the same compile; that the second comes at once is what tells it from any other local job.

@@ -8,9 +8,9 @@
 //!            └─ COMPILE_FILE ─► tocompile ─ a slot is free ─► waitforchild ─ ended ─► sending ─► closed
 //! ```
 //!
-//! Names and numbers are those of `spec/daemon.md` 5. The machine does not know sockets, files, processes or clocks: what
-//! happened comes in as [`Input`], what shall happen goes out as [`Output`]. Source and objects never pass through it: the
-//! connection's own thread carries them once it has been granted a slot (decisions.md 23).
+//! Message names and numbers are those of `net/PROTOCOL.md`. The machine does not know sockets, files, processes or
+//! clocks: what happened comes in as [`Input`], what shall happen goes out as [`Output`]. Source and objects never pass
+//! through it: the connection's own thread carries them once it has been granted a slot (decision: peer-thread).
 
 mod clients;
 mod envs;
@@ -342,7 +342,7 @@ impl Daemon {
         self.outputs.push_back(Output::Note(note));
     }
 
-    /// Ends a connection and tells the scheduler what it must know (`spec/daemon.md` 5.6). `Closed` will find it gone.
+    /// Ends a connection and tells the scheduler what it must know. `Closed` will find it gone.
     fn close(&mut self, peer: PeerId, reason: CloseReason) {
         if self.peers.contains_key(&peer) {
             self.outputs.push_back(Output::Close(peer, reason));
@@ -365,7 +365,7 @@ impl Daemon {
     }
 }
 
-/// How long a request waits for a scheduler that has just been lost (decisions.md 10).
+/// How long a request waits for a scheduler that has just been lost (decision: scheduler-lost).
 pub(crate) const LOCAL_ANSWER_AFTER: Duration = Duration::from_secs(5);
-/// How long running jobs may go on after TERM (decisions.md 13).
+/// How long running jobs may go on after TERM (decision: orderly-stop).
 const TERM_GRACE: Duration = Duration::from_secs(10);

@@ -1,4 +1,4 @@
-//! Archives of this host's own compilers, made once per compiler and given to clients by path (`spec/daemon.md` 7.2).
+//! Archives of this host's own compilers, made once per compiler and given to clients by path.
 
 use super::peer::State;
 use super::{CloseReason, Daemon, Note, Output};

@@ -1,4 +1,4 @@
-//! What is worth telling a person; the shell writes it to the log (`spec/log-lines.md`, `spec/daemon.md` 8).
+//! What is worth telling a person; the shell writes it to the log.
 
 use super::CloseReason;
 use crate::env::EnvId;

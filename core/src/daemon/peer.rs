@@ -9,7 +9,7 @@ use crate::time::Instant;
 use crate::version::Version;
 use std::fmt;
 
-/// A job's number together with the scheduler session that gave it out (decisions.md 9).
+/// A job's number together with the scheduler session that gave it out (decision: job-ids).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct SessionJob {
     pub job: JobId,
@@ -47,7 +47,7 @@ impl Peer {
     }
 }
 
-/// Where a connection stands (`spec/daemon.md` 5.1).
+/// Where a connection stands.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum State {
     /// New, or an environment transfer is over.
@@ -125,7 +125,7 @@ impl State {
     }
 }
 
-/// Why a connection is ended; its code goes to the scheduler with the job (`spec/daemon.md` 5.6).
+/// Why a connection is ended; its code goes to the scheduler with the job (`net/PROTOCOL.md`, JOB_DONE).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum CloseReason {
     /// The daemon stops.

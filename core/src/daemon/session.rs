@@ -16,7 +16,7 @@ const BACKOFF_FIRST: Duration = Duration::from_millis(500);
 const BACKOFF_MAX: Duration = Duration::from_secs(20);
 /// Fixed wait of 1.4's tests.
 const BACKOFF_TEST: Duration = Duration::from_secs(3);
-/// How long a scheduler may take to answer LOGIN before it is spoken to all the same (decisions.md 11).
+/// How long a scheduler may take to answer LOGIN before it is spoken to all the same (decision: login-again).
 const HOLD: Duration = Duration::from_secs(1);
 /// Messages kept for a scheduler that has not answered LOGIN yet; past that they are sent at once.
 const HELD_MAX: usize = 1000;

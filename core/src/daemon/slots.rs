@@ -1,4 +1,4 @@
-//! Slots: how many are used follows from the states of the connections, so that none can get lost (`spec/daemon.md` 5.4).
+//! Slots: how many are used follows from the states of the connections, so that none can get lost.
 
 use super::peer::{Peer, State, Work};
 use super::{CloseReason, Daemon, Grant, Note, Output, TERM_GRACE};
@@ -132,7 +132,7 @@ impl Daemon {
         (0..u16::MAX).find(|n| !taken.contains(n))
     }
 
-    /// TERM: nothing new is taken; what runs may end within a while (decisions.md 13).
+    /// TERM: nothing new is taken; what runs may end within a while (decision: orderly-stop).
     pub(super) fn terminate(&mut self, now: Instant) {
         if self.terminate_at.is_some() {
             self.terminate_at = Some(now);

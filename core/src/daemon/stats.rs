@@ -1,4 +1,4 @@
-//! How busy this host is, from raw numbers of its kernel (`spec/daemon.md` 4.4).
+//! How busy this host is, from raw numbers of its kernel.
 
 use super::{Daemon, Note, Output};
 use crate::message::{Message, Stats as Report};
@@ -6,7 +6,7 @@ use crate::time::{Duration, Instant};
 
 /// How often the load is looked at, unless the scheduler says otherwise.
 const INTERVAL: Duration = Duration::from_secs(3);
-/// Longest interval while nothing happens (decisions.md 31).
+/// Longest interval while nothing happens (decision: idle-wake-ups).
 const INTERVAL_IDLE: Duration = Duration::from_secs(15);
 /// A change below this is not reported.
 const REPORT_STEP: u32 = 100;
@@ -45,7 +45,7 @@ pub struct Memory {
     pub total_kb: u64,
     /// MemAvailable: what may be taken without hurting anybody.
     pub available_kb: u64,
-    /// What jobs may take: less than what is available where a control group above us has a limit (decisions.md 30).
+    /// What jobs may take: less than what is available where a control group above us has a limit (decision: headroom).
     pub headroom_kb: u64,
 }
 

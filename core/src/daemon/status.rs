@@ -1,4 +1,4 @@
-//! The daemon's state as text, for the scheduler's `internals` command (`spec/daemon.md` 9).
+//! The daemon's state as text, for the scheduler's `internals` command.
 
 use super::Daemon;
 use super::peer::{Peer, State, Work};

@@ -294,7 +294,7 @@ impl Cluster {
         self.owners.get(&key).into_iter().flat_map(|o| o.ready.iter().copied())
     }
 
-    /// The first environment of the need that this host could run for this submitter (`spec/scheduler.md` 5.2).
+    /// The first environment of the need that this host could run for this submitter.
     pub fn environment(&self, asker: Asker, host: &Host) -> Option<usize> {
         let known = self.needs.known(asker.need)?;
         let first = (*known.fits.get(&host.class)?)?;

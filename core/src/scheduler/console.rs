@@ -1,4 +1,4 @@
-//! The text port: command in, text out (`spec/scheduler.md` 7).
+//! The text port: command in, text out (`net/PROTOCOL.md`, Text console).
 //!
 //! `internals` asks all hosts at once and answers when all have answered, or after 2 s; lines that come meanwhile wait, so that
 //! answers keep the order of the questions.

@@ -106,7 +106,7 @@ impl Scheduler {
         self.place(id, Choice { host, why: Why::NobodyElse });
     }
 
-    /// Gives a pending job to a host and tells its submitter (`spec/scheduler.md` 4.4).
+    /// Gives a pending job to a host and tells its submitter.
     fn place(&mut self, id: JobId, choice: Choice) {
         self.dequeue(id);
         let Some(job) = self.jobs.get(&id) else { return };

@@ -17,7 +17,7 @@ use crate::time::{Duration, Instant};
 use crate::version::Version;
 use std::collections::BTreeSet;
 
-/// Silence after which a host below 27 is asked for a sign of life, and how long it then has (`spec/scheduler.md` 3.6).
+/// Silence after which a host below 27 is asked for a sign of life, and how long it then has.
 const PING_AFTER: Duration = Duration::from_secs(36);
 const PING_WAIT: Duration = Duration::from_secs(6);
 /// A reachable host is probed again after this time.

@@ -194,7 +194,7 @@ impl Scheduler {
         self.note(Level::Debug, || Note::Begin { job: begin.job, submitter, target, server, platform });
     }
 
-    /// JOB_DONE (`spec/scheduler.md` 4.5).
+    /// JOB_DONE.
     pub(super) fn done(&mut self, sender: HostId, mut done: JobDone) {
         let Some(host) = self.cluster.host_mut(sender) else { return };
         let old = !host.version.has_client_count();

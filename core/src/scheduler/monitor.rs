@@ -1,4 +1,4 @@
-//! What monitors are told (`spec/scheduler.md` 6), built from what the scheduler knows.
+//! What monitors are told (`net/PROTOCOL.md`, Monitors), built from what the scheduler knows.
 //!
 //! It does not know who the monitors are nor when they are told.
 

@@ -1,4 +1,4 @@
-//! What the scheduler tells people: every line of its log, with 1.4's words and level (`spec/scheduler.md` 8).
+//! What the scheduler tells people: every line of its log, with 1.4's words and level.
 //!
 //! The texts stand here and nowhere else. It does not know where they go.
 

@@ -36,7 +36,7 @@ pub(super) enum Why {
     Preferred,
     /// It will be done there first.
     Soonest,
-    /// The submitter is nearly as fast as the best, and it is its first job (manual M16).
+    /// The submitter is nearly as fast as the best, and it is its first job.
     FirstAtHome,
     /// Nobody else can now.
     LastResort,
@@ -70,7 +70,7 @@ const INSTALL_MS: f64 = 4000.0;
 const SHARE: (usize, usize) = (8, 20);
 /// A submitter nobody has measured is taken for half as fast as the others: its cores preprocess.
 const HOME_UNKNOWN: f64 = 0.5;
-/// M16: the submitter keeps its first job if it is at least so fast compared with the best.
+/// The submitter keeps its first job if it is at least so fast compared with the best.
 const HOME_SHARE: f64 = 0.7;
 
 /// The host for a job now, or nobody. `hint` is a host that has just become free: it is looked at in any case.
@@ -105,7 +105,7 @@ pub(super) fn choose(cluster: &Cluster, ask: &Ask, hint: Option<HostId>) -> Opti
     best.choice().or(Some(Choice { host: home.id, why: Why::LastResort }))
 }
 
-/// Whether a host could take this job now, all considered (`spec/scheduler.md` 5.1, 5.6).
+/// Whether a host could take this job now, all considered.
 pub(super) fn usable_now(cluster: &Cluster, asker: Asker, host: &Host) -> bool {
     let itself = host.id == asker.submitter;
     let open = if itself { cluster.ever_itself(asker) && host.own_free() } else { host.rank.is_some() };
@@ -173,8 +173,8 @@ impl Best {
     }
 }
 
-/// M16: "the scheduler prefers the submitter's own machine when it is free and has at least 70 % of the speed of the fastest one
-/// available; that holds for the first job". Nothing is promised of a machine nobody has measured.
+/// 1.4's manual: "the scheduler prefers the submitter's own machine when it is free and has at least 70 % of the speed
+/// of the fastest one available; that holds for the first job". Nothing is promised of a machine nobody has measured.
 fn stays_home(cluster: &Cluster, ask: &Ask, home: &Host, best: Option<&Host>) -> bool {
     let Some(pace) = home.pace.value() else { return false };
     let free = |host: &Host| f64::from(1000 - host.load.min(1000));
@@ -182,7 +182,7 @@ fn stays_home(cluster: &Cluster, ask: &Ask, home: &Host, best: Option<&Host>) ->
     idle && best.is_none_or(|best| pace * free(home) >= HOME_SHARE * cluster.pace(best) * free(best))
 }
 
-/// How much of its speed the submitter has left beside preprocessing for its clients (`spec/scheduler.md` 5.5).
+/// How much of its speed the submitter has left beside preprocessing for its clients.
 fn home_factor(home: &Host) -> f64 {
     let clients = match home.client_count {
         0 => u32::try_from(home.asked.len()).unwrap_or(u32::MAX),

@@ -1,6 +1,6 @@
 //! How fast a host is and how heavy a file is, learned from finished jobs.
 //!
-//! Two figures that do not know each other: [`Shown`] is 1.4's speed, which `listcs` and monitors print (`spec/scheduler.md` 5.4);
+//! Two figures that do not know each other: [`Shown`] is 1.4's speed, which `listcs` and monitors print;
 //! [`Pace`] and [`Files`] are ours, which choose. Ours measures wall time against what the same file took elsewhere, so
 //! that debug builds and templates do not make a host look fast.
 

@@ -89,8 +89,9 @@ impl Scheduler {
 /// The environment of the job is not there, or its compiler does not start: the host has removed it.
 const NO_ENVIRONMENT: i32 = 110;
 
-/// Whether an exit code tells that the host itself could not do what it was given (`spec/daemon.md` 5.6, 6.9). Numbers below 100 are
-/// the compiler's, which speaks of the source; others of ours speak of the client, or that the host stops.
+/// Whether an exit code tells that the host itself could not do what it was given (`net/PROTOCOL.md`, JOB_DONE).
+/// Numbers below 100 are the compiler's, which speaks of the source; others of ours speak of the client, or that the
+/// host stops.
 fn is_hosts_fault(exit_code: i32) -> bool {
     const GENERAL: i32 = 100;
     const OUT_OF_MEMORY: i32 = 105;

@@ -14,7 +14,7 @@ use ice_core::text::Text;
 use ice_core::time::Duration;
 use ice_core::version::Version;
 
-/// How often a client looks whether its server is alive (decisions.md 12).
+/// How often a client looks whether its server is alive (decision: silent-server).
 const WATCH: Duration = Duration::from_secs(5);
 
 /// How often a client asks for a server.

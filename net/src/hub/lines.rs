@@ -1,4 +1,4 @@
-//! Lines of a text peer out of a byte stream (`spec/wire.md` 9).
+//! Lines of a text peer out of a byte stream (`net/PROTOCOL.md`, Text console).
 
 use std::collections::VecDeque;
 

@@ -63,7 +63,7 @@ const CUT_TIME: Duration = Duration::from_secs(1);
 pub struct HubConfig {
     /// Events that wait for the loop; beyond that readers wait. Room for all is there from the start, also in an idle process.
     pub events_max: usize,
-    /// Messages of one peer on their way to the loop (decisions.md 24).
+    /// Messages of one peer on their way to the loop (decision: credits).
     pub credits: u32,
     /// Bytes that may wait to be written to a peer; more closes it. See [`Hub::limit_outbox`].
     pub outbox_max: usize,

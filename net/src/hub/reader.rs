@@ -48,7 +48,7 @@ pub(super) fn start_accepted<N: Send + 'static>(
             let mut receiver = Receiver::new(Arc::clone(&stream));
             match conn::shake_hands(&mut receiver, offer, deadline) {
                 Ok(agreed) => thread.serve(receiver, &stream, agreed, false, &handlers),
-                // Who connects only to see whether we are there (`spec/wire.md` 1) is not worth a line.
+                // Who connects only to see whether we are there (`net/PROTOCOL.md`, Transports) is not worth a line.
                 Err(ConnError::Closed) => debug!("{} went before the handshake was over", stream.peer_text()),
                 Err(error) => info!("refused {}: {error}", stream.peer_text()),
             }

@@ -1,4 +1,4 @@
-//! Frames out of a byte stream, incrementally: a length word, then so many bytes (`spec/wire.md` 3).
+//! Frames out of a byte stream, incrementally: a length word, then so many bytes (`net/PROTOCOL.md`, Frames).
 //!
 //! It does not read: whoever does asks for [`Frames::space`], fills it and says how much with [`Frames::filled`]. The buffer
 //! grows with what has arrived, not with what a length word announces.

@@ -1,4 +1,4 @@
-//! Bytes ↔ [`Message`], without any I/O (`spec/wire.md` 3 to 5).
+//! Bytes ↔ [`Message`], without any I/O (`net/PROTOCOL.md`).
 //!
 //! [`frame`] cuts a byte stream into bodies, [`decode`] reads one body, [`encode`] writes one whole frame, [`print`](mod@print) shows a
 //! message to people, [`udp`] does the datagrams of discovery. Nothing here knows what a message is for: values are kept as
@@ -135,7 +135,8 @@ pub fn encode(message: &Message, v: Version, out: &mut Vec<u8>) -> Result<(), En
     w.finish()
 }
 
-/// Reads the body of one frame, without its length word. A string of length word 0 counts as empty (decisions.md 5).
+/// Reads the body of one frame, without its length word. A string of length word 0 counts as empty
+/// (decision: empty-strings).
 ///
 /// # Errors
 /// If the bytes are not exactly one message of version `v`.

@@ -1,4 +1,4 @@
-//! The numbers and names of the messages (`spec/wire.md` 5).
+//! The numbers and names of the messages (`net/PROTOCOL.md`, Messages).
 
 use ice_core::message::Message;
 use std::fmt;
@@ -7,7 +7,7 @@ macro_rules! numbers {
     ($($name:ident = $n:literal;)*) => {
         $(pub(crate) const $name: u32 = $n;)*
 
-        /// The name of a message number, as the specification writes it; `None` if it is unknown or never sent.
+        /// The name of a message number, as `net/PROTOCOL.md` writes it; `None` if it is unknown or never sent.
         pub const fn name(number: u32) -> Option<&'static str> {
             match number {
                 $($n => Some(stringify!($name)),)*

@@ -1,5 +1,5 @@
-//! The datagrams of discovery and election (`spec/wire.md` 7), as bytes and as values. Whom to ask, answer and choose is decided
-//! elsewhere.
+//! The datagrams of discovery and election (`net/PROTOCOL.md`, Discovery and election), as bytes and as values. Whom to
+//! ask, answer and choose is decided elsewhere.
 
 use ice_core::text::Text;
 

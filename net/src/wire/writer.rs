@@ -6,8 +6,8 @@ use ice_core::text::Text;
 
 use super::EncodeError;
 
-/// Remembers the first thing that could not be written, so that the writers of messages read like the tables of the
-/// specification; [`Writer::finish`] then takes everything back.
+/// Remembers the first thing that could not be written, so that the writers of messages read like the tables of
+/// `net/PROTOCOL.md`; [`Writer::finish`] then takes everything back.
 pub(super) struct Writer<'a> {
     out: &'a mut Vec<u8>,
     start: usize,

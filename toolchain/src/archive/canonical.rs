@@ -1,4 +1,4 @@
-//! A plan as the bytes of its canonical tar (`spec/environments.md` 10.2): the same for the same contents, always.
+//! A plan as the bytes of its canonical tar: the same for the same contents, always.
 //!
 //! The bytes are made while they are read, from the sources themselves; nothing is copied before.
 

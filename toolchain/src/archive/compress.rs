@@ -9,7 +9,8 @@ use std::num::NonZeroU64;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread;
 
-/// zstd's window, as a power of two: the largest that every receiver takes, small ones too (decisions.md 19).
+/// zstd's window, as a power of two: the largest that every receiver takes, small ones too
+/// (decision: environment-compression).
 const ZSTD_WINDOW_LOG: u32 = 23;
 const ZSTD_LEVEL: i32 = 3;
 /// What one core packs at once; it may repeat the end of the job before it.

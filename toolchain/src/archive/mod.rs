@@ -34,7 +34,7 @@ pub enum Compression {
 }
 
 impl Compression {
-    /// Reads a word of `--compression` or ICECC_ENV_COMPRESSION (`spec/environments.md` 1.1).
+    /// Reads a word of `--compression` or ICECC_ENV_COMPRESSION.
     pub fn parse(word: &[u8]) -> Option<Self> {
         Some(match word {
             b"none" => Self::None,

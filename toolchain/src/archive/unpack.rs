@@ -1,4 +1,4 @@
-//! Safe unpack: an archive of a stranger into a folder of ours (design: sandbox.md, "Safe unpack").
+//! Safe unpack: an archive of a stranger into a folder of ours (`sandbox/SECURITY.md`).
 //!
 //! Only files, folders, symbolic links and hard links are made; nothing is written through a link, nothing outside the
 //! folder, and every size, count and length has a limit. Whatever else an archive holds, it is refused as a whole by a named
@@ -35,7 +35,8 @@ pub struct UnpackLimits {
     pub name: usize,
     /// Components of a name.
     pub depth: usize,
-    /// Largest zstd window, as a power of two: 27 is what 1.4 takes; the small profile sets 23 (decisions.md 19).
+    /// Largest zstd window, as a power of two: 27 is what 1.4 takes; the small profile sets 23
+    /// (decision: environment-compression).
     pub zstd_window_log: u32,
     /// Memory of the xz decoder in KiB: its dictionary, mostly.
     pub xz_memory_kib: u32,
@@ -67,7 +68,8 @@ impl Default for UnpackLimits {
 /// What was unpacked.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Unpacked {
-    /// BLAKE3 of the uncompressed tar, every byte of it: our content name (decisions.md 4), see [`crate::digest`].
+    /// BLAKE3 of the uncompressed tar, every byte of it: our content name (decision: content-names), see
+    /// [`crate::digest`].
     pub digest: [u8; 32],
     /// 1.4's name of it, if [`UnpackLimits::md5_name`] asked for it.
     pub md5_name: Option<[u8; 16]>,

@@ -1,4 +1,5 @@
-//! E27: the forms of archives that people and tools make and that must be taken (`spec/environments.md` 5).
+//! E27: the forms of archives that people and tools make and that must be taken (`testdata/scenarios/environments.md`
+//! explains the number).
 
 use super::build::{Head, Place, Tar, bzip2, gzip, lz4, xz, zstd};
 use std::fs;

@@ -7,7 +7,7 @@
 //!   RunningJob ◄──── answer socket of this request ◄──────────────────────────┘  watches it: closed = the job ends
 //! ```
 //! Each request brings the socket for its own answer along, so that answers need no sequence numbers and no thread
-//! that sorts them (decisions.md 25 had numbers; a socket of its own is the number, and the control pipe as well).
+//! that sorts them (decision: launcher; a socket of its own is the request's number, and the control pipe as well).
 //! This half trusts no answer's length or kind; the other one trusts no request at all.
 
 mod request;
@@ -46,7 +46,7 @@ pub type UnpackFn = fn(input: File, name: &EnvName, into: &Path, bytes_max: u64)
 /// What an unpacked archive held.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Contents {
-    /// BLAKE3 of the uncompressed archive (decisions.md 4).
+    /// BLAKE3 of the uncompressed archive (decision: content-names).
     pub digest: [u8; 32],
     /// What it takes of the disk.
     pub bytes: u64,
@@ -89,7 +89,8 @@ pub enum LaunchError {
     /// The launcher said no: a request out of bounds, or a box that could not be made.
     #[error("{0}")]
     Refused(String),
-    /// The box was made, but the program in it did not start: missing, or for another machine (`spec/daemon.md` 110).
+    /// The box was made, but the program in it did not start: missing, or for another machine (exit code 110 of
+    /// JOB_DONE).
     #[error("{text}")]
     NotStarted {
         /// The program and the kernel's reason.

@@ -47,7 +47,7 @@ impl Program {
         }
     }
 
-    /// The program for the compiler's name of COMPILE_FILE (`spec/daemon.md` 6.5); `None` for any other text.
+    /// The program for the compiler's name of COMPILE_FILE; `None` for any other text.
     pub fn from_compiler_name(name: &[u8]) -> Option<Self> {
         match name {
             b"gcc" => Some(Self::Gcc),
@@ -73,7 +73,7 @@ pub struct JobLimits {
 }
 
 impl Default for JobLimits {
-    /// 4 GiB of memory, an hour (decisions.md 12), 1 GiB of output.
+    /// 4 GiB of memory, an hour (decision: silent-server), 1 GiB of output.
     fn default() -> Self {
         Self { memory: 4 << 30, wall: Duration::from_secs(3600), file: 1 << 30, tmp: 2 << 30 }
     }
@@ -93,7 +93,7 @@ impl JobLimits {
 /// Files and folders of a job, all relative to `/tmp` of its box, without `.`, `..` and doubled `/`.
 ///
 /// The plain job has no folders and runs in `/tmp`; one with split DWARF rebuilds the submitter's tree below a folder
-/// of its choosing (`spec/daemon.md` 6.3).
+/// of its choosing.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Layout {
     /// Folders to make, parents first or not: missing parents are made.

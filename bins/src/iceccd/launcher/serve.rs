@@ -532,7 +532,7 @@ impl Serve<'_> {
     }
 }
 
-/// The folder of a platform, below the base (`spec/daemon.md` 7.1).
+/// The folder of a platform, below the base.
 fn target(env: &EnvId) -> String {
     format!("target={}", env.platform)
 }

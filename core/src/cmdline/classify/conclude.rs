@@ -128,7 +128,7 @@ impl Scan<'_> {
         Ok(output)
     }
 
-    /// The preprocessor's run has no `-o`, so it must be told the names that the driver would have derived (Improve 15, 16).
+    /// The preprocessor's run has no `-o`, so it must be told the names that the driver would have derived.
     fn add_dependency_words(&mut self, output: &[u8]) -> Result<(), Stay> {
         let handed = &mut self.preprocessor;
         let by_driver = self.dep_wanted_by_driver || handed.dependencies == Some(true);

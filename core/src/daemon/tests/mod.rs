@@ -1,4 +1,4 @@
-//! Scenarios of `spec/daemon.md` 12, by their numbers.
+//! Scenarios of the daemon (D…), by their numbers.
 
 mod bounds;
 mod compile_server;

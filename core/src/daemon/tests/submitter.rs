@@ -131,7 +131,8 @@ fn d31_a_client_that_dies_before_the_answer() {
     assert_eq!(s.told(), [job_done(5, 107, FROM_SUBMITTER, 0)]);
 }
 
-/// One row of `spec/daemon.md` 5.6: how to get there, and what the scheduler hears when the client closes or says END.
+/// One way in which a connection ends: how to get there, and what the scheduler hears when the client closes or says
+/// END.
 type Row = (&'static str, fn(&mut Scenario) -> PeerId, Vec<Message>, Vec<Message>);
 
 #[test]

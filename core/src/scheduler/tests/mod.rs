@@ -1,4 +1,4 @@
-//! Scenarios of `spec/scheduler.md` 11, by their number, on a small stage: hosts, monitors and text peers played by hand.
+//! Scenarios of the scheduler (S…), by their number, on a small stage: hosts, monitors and text peers played by hand.
 
 mod bounds;
 mod choice;

@@ -1,4 +1,4 @@
-//! The other columns: 1.4's queue, and over it 1.4's walk or a simple rule (`spec/scheduler.md` 4.3 and 5).
+//! The other columns: 1.4's queue, and over it 1.4's walk or a simple rule.
 //!
 //! As submitters have no slots here, what 1.4 does for a submitter that competes with the servers is left out.
 
