@@ -1,4 +1,4 @@
-//! The numbered scenarios of the pages G (client), D (daemon), E (environments) and O (operations): each is a function of its number
+//! The numbered scenarios G (client), D (daemon), E (environments) and O (operations): each is a function of its number
 //! somewhere in the tests, or a row of `testdata/scenarios` that names another test, a line of `scripts/prove.sh` that names the
 //! scenario, or the reason why there is none. (The
 //! scheduler's, S, are checked beside their tests.)
@@ -9,8 +9,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
-const PAGES: [(char, u32, &str); 4] =
-    [('g', 71, "client.md"), ('d', 65, "daemon.md"), ('e', 55, "environments.md"), ('o', 20, "operations.md")];
+const PAGES: [(char, u32, &str); 4] = [
+    ('g', 71, "testdata/scenarios/client.md"),
+    ('d', 65, "testdata/scenarios/daemon.md"),
+    ('e', 55, "testdata/scenarios/environments.md"),
+    ('o', 20, "testdata/scenarios/operations.md"),
+];
 
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
@@ -53,7 +57,7 @@ fn no_scenario_is_missing() {
         .flat_map(numbers)
         .collect();
     for (letter, last, page) in PAGES {
-        let table = fs::read_to_string(root().join("testdata/scenarios").join(page)).unwrap();
+        let table = fs::read_to_string(root().join(page)).unwrap();
         let rows: BTreeMap<u32, &str> = table
             .lines()
             .filter_map(|line| line.strip_prefix("| ")?.strip_prefix(letter.to_ascii_uppercase())?.split_once(" | "))

@@ -1,4 +1,4 @@
-//! Connections on real sockets: the handshake table of `net/PROTOCOL.md`, deadlines against slow peers, faults on the
+//! Connections on real sockets: the handshake of `net/PROTOCOL.md`; deadlines against slow peers, faults on the
 //! way.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "tests")]

@@ -88,8 +88,8 @@ impl Variables {
         }
     }
 
-    /// Features that a server must have: only for a compression that the user asked for (decision:
-    /// environment-compression).
+    /// Features that a server must have: only for a compression that the user asked for
+    /// (decision: environment-compression).
     pub(super) fn required_features(&self) -> u32 {
         match self.env_compression.as_bytes() {
             b"xz" => ice_core::message::features::ENV_XZ,

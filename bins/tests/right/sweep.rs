@@ -152,7 +152,7 @@ fn report(results: &[Result], is_whole: bool) -> usize {
     );
     if is_whole {
         for (number, line) in list.iter().enumerate().filter(|(number, _)| !used.contains(number)) {
-            println!("not needed: line {} of varies.md: {}", number + 1, line.pattern);
+            println!("not needed: line {} of testdata/cmdline/varies.md: {}", number + 1, line.pattern);
         }
     }
     differing.len()
@@ -165,8 +165,8 @@ fn varies() -> Vec<Varies> {
     let rows = text.lines().filter(|line| line.starts_with("| `"));
     let line = |row: &str| {
         let cells: Vec<&str> = row.trim_matches('|').split(" | ").map(str::trim).collect();
-        let [pattern, what, reason] = cells[..] else { panic!("varies.md: not three cells: {row}") };
-        assert!(!reason.is_empty(), "varies.md: no reason: {row}");
+        let [pattern, what, reason] = cells[..] else { panic!("testdata/cmdline/varies.md: not three cells: {row}") };
+        assert!(!reason.is_empty(), "testdata/cmdline/varies.md: no reason: {row}");
         let plain = |cell: &str| cell.trim_matches('`').to_string();
         Varies { pattern: plain(pattern), what: what.split(", ").map(plain).collect() }
     };

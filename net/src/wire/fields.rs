@@ -1,4 +1,4 @@
-//! The fields of a message by the names of `net/PROTOCOL.md`, in wire order: for logs and for `icedump`.
+//! The fields of a message by their names in `net/PROTOCOL.md` and in wire order: for logs and for `icedump`.
 
 use ice_core::env::EnvRef;
 use ice_core::message::{ArgSide, Chunk, Codec, CompileFile, GetCs, JobDone, Message};

@@ -3,6 +3,8 @@
 // A rule that cannot be checked has failed.
 #![allow(clippy::expect_used)]
 
+mod references;
+
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
