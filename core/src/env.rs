@@ -99,6 +99,17 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_content_name_is_64_lower_case_hex_digits() {
+        let name = |text: &str| EnvName::new(text.as_bytes()).unwrap().is_content_name();
+        let digits = "0123456789abcdef".repeat(4);
+        assert!(name(&digits));
+        assert!(!name(&digits[1..]) && !name(&format!("0{digits}")));
+        for other in ["g", "A", "-", "`", ":"] {
+            assert!(!name(&format!("{other}{}", &digits[1..])), "{other}");
+        }
+    }
+
+    #[test]
     fn names_are_checked() {
         for good in ["a", ".hidden", "x86_64", "8b59cf5c35b2033fe114a01a619d2eea", "a=b+c"] {
             assert!(EnvName::new(good.as_bytes()).is_ok(), "{good}");

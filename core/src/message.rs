@@ -409,7 +409,35 @@ pub struct BlacklistHostEnv {
 
 #[cfg(test)]
 mod tests {
-    use super::short_file_name;
+    use super::*;
+
+    #[test]
+    fn bits_are_those_of_the_wire() {
+        use arg_flags::{DEBUG, DEBUG3, OPT_OTHER, OPT1, OPT2};
+        assert_eq!([DEBUG, DEBUG3, OPT1, OPT2, OPT_OTHER], [1, 2, 4, 8, 16]);
+        assert_eq!([features::ENV_XZ, features::ENV_ZSTD], [1, 2]);
+        assert_eq!(features::TELLS_NO_HOST, 1 << 24);
+        assert_eq!([done_flags::FROM_SUBMITTER, done_flags::UNKNOWN_JOB], [1, 2]);
+    }
+
+    #[test]
+    fn all_texts_of_a_job_count() {
+        let empty = CompileFile::default();
+        assert_eq!(empty.text_bytes(), 0);
+        let job = CompileFile {
+            environment: "1".into(),
+            target: "22".into(),
+            compiler: "4444".into(),
+            input_file: "88888888".into(),
+            working_directory: "x".repeat(16).into(),
+            output_file: "x".repeat(32).into(),
+            ..empty
+        };
+        assert_eq!(job.text_bytes(), 63);
+        let each = size_of::<(ArgSide, Text)>();
+        let arguments = vec![(ArgSide::Rest, "-O2".into()), (ArgSide::Remote, Text::new())];
+        assert_eq!(CompileFile { arguments, ..job }.text_bytes(), 63 + 3 + 2 * each);
+    }
 
     #[test]
     fn file_names_keep_three_components() {

@@ -132,6 +132,15 @@ mod tests {
     }
 
     #[test]
+    fn bytes_go_in_and_out() {
+        let bytes = b"a\xff\x00b".to_vec();
+        assert_eq!(Text::from(bytes.clone()).into_bytes(), bytes);
+        assert_eq!(Text::without_nul(bytes).as_bytes(), b"a\xff?b");
+        assert_eq!((Text::from("ab").len(), Text::from("ab").is_empty(), Text::new().is_empty()), (2, false, true));
+        assert_eq!((Text::from("ab").as_str(), Text::from(&b"\xff"[..]).as_str()), (Some("ab"), None));
+    }
+
+    #[test]
     fn it_is_shortened_from_either_end() {
         let (mut start, mut end) = (Text::from("abcdef"), Text::from("abcdef"));
         start.keep_start(2);

@@ -49,3 +49,24 @@ impl fmt::Display for Instant {
         write!(f, "{}.{:06}s", self.0 / 1_000_000, self.0 % 1_000_000)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn it_neither_passes_its_ends_nor_goes_back() {
+        let at = Instant::from_micros;
+        let micros = Duration::from_micros;
+        assert_eq!(
+            [at(5) + micros(7), at(u64::MAX) + micros(1), at(5) + Duration::MAX],
+            [at(12), at(u64::MAX), at(u64::MAX)]
+        );
+        assert_eq!(
+            [at(7) - micros(5), at(5) - micros(7), at(5) - Duration::MAX],
+            [at(2), Instant::ZERO, Instant::ZERO]
+        );
+        assert_eq!([at(7).since(at(5)), at(5).since(at(7))], [micros(2), Duration::ZERO]);
+        assert_eq!([at(1_234_567).to_string(), at(999).to_string()], ["1.234567s", "0.000999s"]);
+    }
+}

@@ -55,6 +55,17 @@ mod tests {
     use super::*;
 
     #[test]
+    fn it_is_told_in_words() {
+        let trouble = |trouble| Here::Trouble { trouble, host: Text::new() }.to_string();
+        assert_eq!(Here::Meant.to_string(), "it is for this host");
+        assert_eq!(Here::NoDaemon.to_string(), "no local daemon found");
+        assert_eq!(Here::NoEnvironment("no archive".into()).to_string(), "no archive");
+        assert_eq!(trouble(Trouble::NoHost), "no host of the network can take the job (error 1)");
+        assert_eq!(trouble(Trouble::ServerSays("no".into())), "remote status: no (error 23)");
+        assert_eq!(trouble(Trouble::Crash), "remote compiler crashed, recompiling locally (error 105)");
+    }
+
+    #[test]
     fn a_failure_of_the_cluster_is_told_from_what_only_this_host_can_do() {
         let trouble = |trouble| Here::Trouble { trouble, host: Text::new() };
         let clusters = [Trouble::NoScheduler, Trouble::NoHost, Trouble::NoNativeEnv, Trouble::Crash, Trouble::NoResult];

@@ -3,7 +3,7 @@
 use super::reason::Reason;
 use super::{Family, Side, paths};
 use crate::job::Language;
-use crate::message::{ArgSide, arg_flags};
+use crate::message::{ArgSide, arg_flags, short_file_name};
 use crate::text::Text;
 
 /// How much the preprocessor does here.
@@ -153,7 +153,7 @@ impl RemoteJob {
             (None, Family::Clang) => &[],
             (None, Family::Gcc) => return Err(Reason::NativeUnknown),
         };
-        let mut words = Vec::with_capacity(self.words.len() + 2 * meaning.len());
+        let mut words = Vec::new();
         for (place, word) in std::mem::take(&mut self.words).into_iter().enumerate() {
             if place == first {
                 for text in meaning {
@@ -215,7 +215,7 @@ impl RemoteJob {
 
     /// The words to send.
     pub fn remote_words(&self, mode: Mode) -> Vec<(ArgSide, Text)> {
-        let mut list: Vec<(ArgSide, Text)> = Vec::with_capacity(self.words.len() + 1);
+        let mut list: Vec<(ArgSide, Text)> = Vec::new();
         for word in &self.words {
             let side = match word.side {
                 Side::Remote => ArgSide::Remote,
@@ -275,8 +275,7 @@ impl RemoteJob {
             path.extend_from_slice(&word.text);
         }
         path.extend(paths::absolute(folder, &self.input));
-        let start = path.iter().enumerate().rev().filter(|(_, b)| **b == b'/').nth(2).map_or(0, |(at, _)| at + 1);
-        Text::from(path.get(start..).unwrap_or_default())
+        Text::from(short_file_name(&path))
     }
 
     /// Summary of the options for the scheduler's statistics.

@@ -37,7 +37,7 @@ pub fn absolute(folder: &[u8], path: &[u8]) -> Vec<u8> {
             _ => parts.push(part),
         }
     }
-    let mut whole = Vec::with_capacity(start.len() + path.len() + 1);
+    let mut whole = Vec::new();
     for part in parts {
         whole.push(b'/');
         whole.extend_from_slice(part);

@@ -47,15 +47,16 @@ impl Preprocessor {
             return Some(Side::Rest);
         }
         match opt.value {
-            Value::Next | Value::Must if is_the_drivers(opt.does) => {
-                self.waits_for_value = Some(opt);
-                self.value(opt, b"", files)
-            }
-            Value::Joined if is_the_drivers(opt.does) => self.value(opt, element.get(opt.name.len()..)?, files),
             Value::No if matches!(element, b"-MG" | b"-MP" | b"-nostdinc" | b"-nostdinc++" | b"-undef") => {
                 side(opt.does)
             }
-            _ => None,
+            Value::No | Value::NextRest => None,
+            _ if !is_the_drivers(opt.does) => None,
+            Value::Joined => self.value(opt, element.get(opt.name.len()..)?, files),
+            Value::Next | Value::Must => {
+                self.waits_for_value = Some(opt);
+                self.value(opt, b"", files)
+            }
         }
     }
 

@@ -21,7 +21,7 @@ impl Warnings {
         }
         let name = option.strip_prefix(b"-W").unwrap_or_default();
         let (name, on) = match name.strip_prefix(b"no-") {
-            Some(name) if name.starts_with(b"error=") => return,
+            // `-Wno-error=…` names no warning then, and changes none.
             Some(name) => (name, false),
             None => (name.strip_prefix(b"error=").unwrap_or(name), true),
         };

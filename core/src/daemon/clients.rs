@@ -287,7 +287,7 @@ impl Daemon {
         self.sweep_broken();
         // Before the job's end: its slot shall not be filled by one that believes in the environment.
         self.announce_changes(now);
-        if job.session.is_some() && job.session == self.session.current() {
+        if self.session.is_of_now(job.session) {
             self.job_done(JobDone {
                 job: job.job.0,
                 exit_code: report.exit_code,
@@ -314,14 +314,14 @@ impl Daemon {
         if entry.jobs.is_empty() {
             entry.state = State::JobDone;
         }
-        if job.session.is_some() && job.session == self.session.current() {
+        if self.session.is_of_now(job.session) {
             self.job_done(*done);
         }
     }
 
     /// Begin of a job that counts for the scheduler.
     pub(super) fn job_begin(&mut self, now: Instant, job: SessionJob) {
-        if job.session.is_some() && job.session == self.session.current() {
+        if self.session.is_of_now(job.session) {
             let begin =
                 crate::message::JobBegin { job: job.job, start_time: self.unix(now), client_count: self.connections() };
             self.tell_scheduler(Message::JobBegin(begin));
@@ -406,13 +406,13 @@ impl Daemon {
             | State::ToInstall(_)
             | State::Sending => {}
             State::WaitForCs { asked, .. } => {
-                if asked.is_some() && asked == self.session.current() {
+                if self.session.is_of_now(asked) {
                     let flags = done_flags::FROM_SUBMITTER | done_flags::UNKNOWN_JOB;
                     self.job_done(JobDone { job: client.0, exit_code: code, flags, ..JobDone::default() });
                 }
             }
             State::ClientWork(Work::Local { announced, .. }) => {
-                if announced.is_some() && announced == self.session.current() {
+                if self.session.is_of_now(announced) {
                     self.tell_scheduler(Message::JobLocalDone { id: client.0 });
                 }
             }

@@ -73,6 +73,11 @@ impl Session {
         matches!(self.link, Link::Up { .. }).then_some(self.number)
     }
 
+    /// Whether a number that was given out in that session, if in one, means something to the scheduler that there is.
+    pub fn is_of_now(&self, session: Option<u32>) -> bool {
+        session.is_some() && session == self.current()
+    }
+
     pub fn version(&self) -> Option<Version> {
         match &self.link {
             Link::Up { version, .. } => Some(*version),
@@ -289,7 +294,7 @@ impl Daemon {
 
     /// Reports the end of a job that this side has to report, if the present scheduler gave it out.
     pub(super) fn job_failed(&mut self, job: SessionJob, code: i32, flags: u32) {
-        if job.session.is_some() && job.session == self.session.current() {
+        if self.session.is_of_now(job.session) {
             let done = JobDone { job: job.job.0, exit_code: code, flags, ..JobDone::default() };
             self.job_done(done);
         }

@@ -89,7 +89,7 @@ impl Daemon {
             return None;
         }
         let mut unread: BTreeMap<&Text, u64> = BTreeMap::new();
-        for peer in self.peers.values().filter(|p| p.sending > 0) {
+        for peer in self.peers.values() {
             *unread.entry(&peer.address).or_default() += peer.sending;
         }
         let reads = |p: &Peer| unread.get(&p.address).is_none_or(|bytes| *bytes <= UNREAD_PER_ADDRESS_MAX);

@@ -199,3 +199,33 @@ fn an_error_is_believed_where_it_names_a_place_of_the_source() {
     let not_found = judged(Messages::Taken, Mode::Directives, 1, "x.c:1:1: fatal error: 'y.h' file not found\n");
     assert_eq!(not_found, Some(Trouble::FileNotFound));
 }
+
+#[test]
+fn a_server_that_cannot_verify_is_taken_unless_the_user_ruled_it_out() {
+    for (version, verified_only, trouble) in
+        [(30, true, Some(Trouble::CannotVerify)), (30, false, None), (31, true, None), (31, false, None)]
+    {
+        for env_present in [0, 1] {
+            let mut scenario = Scenario::new(Request { verified_only, ..request() });
+            let outputs = scenario.use_server_of(env_present, version);
+            assert_eq!(local(&outputs).cloned(), trouble, "{version} {verified_only}");
+        }
+    }
+    // Below 31 nothing tells whether it is installed: the source follows at once.
+    let mut scenario = Scenario::new(request());
+    scenario.use_server_of(0, 30);
+    assert!(matches!(&scenario.say(Input::EnvironmentSent)[..], [Output::SendSource(_)]));
+}
+
+#[test]
+fn the_environment_of_the_servers_platform_is_used() {
+    let env = |platform: &str, name: &str| EnvRef { platform: platform.into(), name: name.into() };
+    let environments = vec![env("aarch64", "arm"), env("x86_64", "intel"), env("x86_64", "other")];
+    for (platform, name) in [("aarch64", "arm"), ("x86_64", "intel"), ("riscv64", "arm")] {
+        let mut scenario =
+            Scenario::new(Request { environments: Environments::Given(environments.clone()), ..request() });
+        let server = UseCs { host: "10.0.0.3".into(), host_platform: platform.into(), ..UseCs::default() };
+        scenario.say(Input::Daemon(Message::UseCs(server)));
+        assert_eq!(*scenario.submission.environment(), *name, "{platform}");
+    }
+}

@@ -1,10 +1,13 @@
 //! Scenarios of the daemon (D…), by their numbers.
 
+mod answers;
 mod bounds;
 mod compile_server;
 mod environments;
 mod eviction;
 mod hostile;
+mod invariants;
+mod natives;
 mod scheduler;
 mod shown;
 mod submitter;
