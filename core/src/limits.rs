@@ -90,6 +90,15 @@ pub const TEXT_LINE_MAX: usize = 4096;
 mod tests {
     use super::*;
 
+    /// Peers see them, or the manual and the service files tell them.
+    #[test]
+    fn bounds_that_others_know() {
+        assert_eq!([HANDSHAKE, SEND, FRAME].map(|time| time.as_secs()), [15, 30, 60]);
+        assert_eq!((CHUNK_PLAIN, CHUNK_PLAIN_MAX, FRAME_MAX), (100_000, 1_048_576, 1_048_576));
+        assert_eq!((DISK_KEPT, CACHE_KEPT, DESCRIPTORS), (268_435_456, 200, 65_536));
+        assert_eq!((NAME_MAX, PATH_MAX), (255, 4096));
+    }
+
     #[test]
     fn the_cache_takes_a_tenth_of_the_disk_within_bounds() {
         const GIB: u64 = 1 << 30;
