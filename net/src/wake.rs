@@ -49,3 +49,35 @@ impl AsFd for Wakeup {
         self.0.as_fd()
     }
 }
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use std::time::Duration;
+
+    use nix::poll::{PollFd, PollTimeout, poll};
+
+    use super::*;
+    use crate::deadline::Step;
+
+    /// Whether a sleep would end at once.
+    pub(crate) fn is_woken(wakeup: &Wakeup) -> bool {
+        poll(&mut [PollFd::new(wakeup.as_fd(), PollFlags::POLLIN)], PollTimeout::ZERO).unwrap() > 0
+    }
+
+    #[test]
+    fn wake_ups_are_there_until_they_are_forgotten() {
+        let (waker, wakeup) = pair().unwrap();
+        assert!(!is_woken(&wakeup));
+        let soon = Deadline::after(Step::Message, Duration::from_millis(1));
+        assert!(matches!(wakeup.wait(&soon), Err(ConnError::TimedOut { .. })));
+        for times in [1, 64, 65, 1000] {
+            (0..times).for_each(|_| waker.wake());
+            assert!(is_woken(&wakeup));
+            wakeup.wait(&Deadline::never(Step::Message)).unwrap();
+            wakeup.clear();
+            assert!(!is_woken(&wakeup), "{times}");
+        }
+        drop(waker);
+        assert!(is_woken(&wakeup));
+    }
+}

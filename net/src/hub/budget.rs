@@ -75,3 +75,35 @@ impl Drop for Account {
         self.set(0);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sums_are_what_all_peers_hold() {
+        let config = HubConfig { held_max: 100, held_per_address_max: 50, ..HubConfig::default() };
+        let (total, here, there) = (Sum::default(), Sum::default(), Sum::default());
+        let sums = || [&total, &here, &there].map(|sum| sum.load(Ordering::Relaxed));
+        let mut one = Account::new(&total, &here);
+        let mut two = Account::new(&total, &here);
+        let mut other = Account::new(&total, &there);
+        one.set(30);
+        two.set(20);
+        other.set(50);
+        assert_eq!((sums(), one.held(), two.held(), other.held()), ([100, 50, 50], 30, 20, 50));
+        assert_eq!([one.excess(&config), other.excess(&config)], [None, None], "at the limits, not past them");
+        two.set(21);
+        assert_eq!(sums(), [101, 51, 50]);
+        assert_eq!([one.excess(&config), other.excess(&config)], [Some(Excess::Address), Some(Excess::Total)]);
+        one.set(10);
+        assert_eq!(sums(), [81, 31, 50]);
+        other.set(51);
+        assert_eq!([one.excess(&config), other.excess(&config)], [None, Some(Excess::Address)]);
+        assert!(one.is_beside(&here) && one.is_beside(two.address()) && !one.is_beside(other.address()));
+        drop(one);
+        assert_eq!(sums(), [72, 21, 51]);
+        drop((two, other));
+        assert_eq!(sums(), [0; 3]);
+    }
+}

@@ -380,3 +380,6 @@ impl State {
         stalled.then(|| ConnError::TimedOut { step: Step::Send, limit: config.send_stall }.into())
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,88 @@
+//! How connections end: with their last words, in time, or with the hub.
+
+use super::*;
+
+/// What was sent before a close is read by the peer, even one that goes on talking.
+#[test]
+fn last_words_arrive() {
+    let _alone = alone();
+    let config = HubConfig { linger: LONG, outbox_max: 64 << 20, ..HubConfig::default() };
+    let bench = Bench::<()>::new(config, no_handlers());
+    let mut conn = bench.dial();
+    let (peer, _) = bench.opened();
+    for _ in 0..20 {
+        bench.hub.send(peer, &chunk(500_000));
+    }
+    bench.hub.send(peer, &text(1));
+    bench.hub.close(peer, "enough");
+    bench.hub.send(peer, &text(2));
+    let _ = conn.send(&text(3), long(Step::Send));
+    for _ in 0..20 {
+        assert_eq!(conn.recv(long(Step::Chunk)).unwrap(), chunk(500_000));
+    }
+    let _ = conn.send(&text(3), long(Step::Send));
+    assert_eq!(conn.recv(long(Step::Message)).unwrap(), text(1));
+    assert!(matches!(conn.recv(long(Step::Message)), Err(ConnError::Closed)));
+    drop(conn);
+    match bench.closed() {
+        (p, CloseReason::Asked(reason)) => assert_eq!((p, reason.as_str()), (peer, "enough")),
+        (_, other) => panic!("{other}"),
+    }
+    // One that never goes is cut when its time is over.
+    let bench =
+        Bench::<()>::new(HubConfig { linger: Duration::from_millis(50), ..HubConfig::default() }, no_handlers());
+    let _conn = bench.dial();
+    let (peer, _) = bench.opened();
+    bench.hub.close(peer, "enough");
+    assert_eq!(bench.closed().0, peer);
+    bench.hub.shutdown(LONG);
+}
+
+/// A close is not put off until the peer, which reads nothing, would have been given up anyway.
+#[test]
+fn a_stalled_peer_is_given_no_longer_than_others() {
+    let _alone = alone();
+    let config = HubConfig { linger: Duration::from_millis(50), send_stall: 10 * LONG, ..HubConfig::default() };
+    let bench = Bench::<()>::new(config, no_handlers());
+    // TCP may find some more room later.
+    let path = std::env::temp_dir().join(format!("ice-net-{}-stalled", std::process::id()));
+    bench.hub.listen(Listener::unix(&path, 0o777).unwrap(), Version::TO_CLIENT, no_handlers()).unwrap();
+    let _conn = dial::unix(&path, Version::TO_CLIENT, long(Step::Connect)).unwrap();
+    let (peer, _) = bench.opened();
+    for _ in 0..4 {
+        bench.hub.send(peer, &chunk(500_000));
+    }
+    // Until the thread that writes has seen that there is no room, and sleeps.
+    thread::sleep(Duration::from_millis(200));
+    bench.hub.close(peer, "enough");
+    assert_eq!(bench.closed().0, peer);
+    bench.hub.shutdown(LONG);
+}
+
+/// Readers that wait for the loop, for credits, for the handshake; a peer that does not read: all go.
+#[test]
+fn shutdown_while_everything_waits() {
+    let _alone = alone();
+    let config = HubConfig { events_max: 2, credits: 8, ..HubConfig::default() };
+    let bench = Bench::<()>::new(config, no_handlers());
+    let mut conns: Vec<_> = (0..4).map(|_| bench.dial()).collect();
+    let silent = TcpStream::connect((Ipv4Addr::LOCALHOST, bench.port)).unwrap();
+    let peers: Vec<_> = (0..4).map(|_| bench.opened().0).collect();
+    for conn in &mut conns {
+        conn.send_all(&vec![Message::Ping; 100], long(Step::Send)).unwrap();
+    }
+    bench.hub.send(peers[0], &chunk(1_000_000));
+    bench.hub.shutdown(Duration::from_millis(100));
+    assert_eq!(bench.hub.peer_count(), 0);
+    drop(silent);
+}
+
+#[test]
+fn a_hub_that_is_dropped_ends() {
+    let _alone = alone();
+    let bench = Bench::<()>::new(HubConfig::default(), no_handlers());
+    let mut conn = bench.dial();
+    bench.opened();
+    drop(bench);
+    assert!(conn.recv(long(Step::Message)).is_err());
+}
