@@ -148,6 +148,27 @@ impl Farm {
         (output, std::fs::read_to_string(&log).unwrap_or_default())
     }
 
+    /// As [`Farm::shell`]. The scheduler may have found 1.4's server silent for some seconds of other work: a job that wants it goes
+    /// home, and where it is `wanted` elsewhere it is tried again half a minute later.
+    pub fn shell_elsewhere(
+        &self,
+        host: &str,
+        client: Whose,
+        variables: &[(&str, &str)],
+        command: &str,
+        wanted: bool,
+    ) -> (Output, String) {
+        let (mut output, mut log) = self.shell(host, client, variables, command);
+        for _ in 0..2 {
+            if !wanted || log.contains("Have to use host 10.77.0.") || !output.status.success() {
+                break;
+            }
+            std::thread::sleep(UNREACHABLE);
+            (output, log) = self.shell(host, client, variables, command);
+        }
+        (output, log)
+    }
+
     /// One compile from a host to another: proven by the server's log, its object compared with the plain compiler's.
     pub fn compile(
         &self,
@@ -161,16 +182,7 @@ impl Farm {
         let mut all = vec![("ICECC_PREFERRED_HOST", mix.server())];
         all.extend_from_slice(variables);
         let command = format!("rm -f out.o; CLIENT {program} -O2 -c {source} -o out.o");
-        let (mut output, mut log) = self.shell(from, mix.client, &all, &command);
-        // The scheduler may have found 1.4's server silent for some seconds of other work: a job that wants it goes home, and it
-        // is tried again half a minute later.
-        for _ in 0..2 {
-            if log.contains("Have to use host 10.77.0.") || !output.status.success() {
-                break;
-            }
-            std::thread::sleep(UNREACHABLE);
-            (output, log) = self.shell(from, mix.client, &all, &command);
-        }
+        let (output, log) = self.shell_elsewhere(from, mix.client, &all, &command, true);
         if !output.status.success() || !output.stderr.is_empty() {
             return Err(format!("{}: {}\n{log}", output.status, output.error_text()));
         }

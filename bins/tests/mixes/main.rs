@@ -12,6 +12,7 @@
 mod cluster;
 mod farm;
 mod matrix;
+mod newcomer;
 mod others;
 mod rolling;
 mod shown;
