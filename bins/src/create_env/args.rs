@@ -53,6 +53,8 @@ pub struct Making {
     pub compression: Compression,
     /// The archive is not tried before it is given out (ours).
     pub unchecked: bool,
+    /// No archive is made: only its name is told (ours).
+    pub name_only: bool,
 }
 
 /// Reads the arguments behind the program's name. `is_file` tells whether a file exists: 1.4 takes the argument behind
@@ -109,6 +111,7 @@ fn options(rest: impl Iterator<Item = OsString>, mut making: Making) -> Result<T
         making.compression = known.ok_or(ArgError::Compression(word))?;
     }
     making.unchecked = rest.flag("--no-check");
+    making.name_only = rest.flag("--name-only");
     if rest.flag(["-h", "--help"]) {
         return Ok(Task::Help);
     }

@@ -42,6 +42,7 @@ The archive appears in the current folder, named for its content.
   --addfile FILE        add a file with its libraries, or a folder with all below it; may be repeated
   --compression TYPE    none, gzip (default), bzip2, xz, zstd; lz4 for servers of icecream-rs only
   --no-check            don't try the compilers before the archive is given out
+  --name-only           make no archive: print its files and, as the last line, the environment's name
   -h, --help            show this
   --version             show the version
 ";
@@ -96,6 +97,10 @@ fn make(making: &Making, name_out: Option<&File>) -> Result<(), Failure> {
     };
     let planning = plan(&request).map_err(|e| failure(&e))?;
     tell_files(&planning);
+    if making.name_only {
+        say(&Sealed::new(&planning.plan).map_err(|e| failure(&e).code(2))?.name());
+        return Ok(());
+    }
     // The trial is other programs' work, most of it; meanwhile the files are read for the archive's name.
     let (checked, sealed) = thread::scope(|scope| {
         let trial = scope.spawn(|| if making.unchecked { Ok(()) } else { check(&planning) });

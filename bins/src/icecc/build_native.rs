@@ -63,7 +63,7 @@ fn c_driver(compiler: &OsStr) -> OsString {
 }
 
 /// Beside our own program, in `../libexec/icecc` of it, else where packages put it.
-fn tool(own_exe: &Path) -> PathBuf {
+pub(super) fn tool(own_exe: &Path) -> PathBuf {
     let own_folder = own_exe.parent().unwrap_or(Path::new("/usr/bin"));
     [own_folder.join(TOOL), own_folder.join("../libexec/icecc").join(TOOL)]
         .into_iter()

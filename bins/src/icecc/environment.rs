@@ -1,7 +1,7 @@
 //! Which archives a job can be compiled with, as files on this host.
 
 use super::variables::Variables;
-use super::{Task, archive, compiler, daemon, remembered};
+use super::{Task, archive, compiler, daemon, own_name, remembered};
 use ice_core::client::{Environments, Trouble};
 use ice_core::cmdline::{Family, paths};
 use ice_core::env::{EnvName, EnvRef};
@@ -28,17 +28,24 @@ pub(super) struct Archives {
     files: Vec<(Text, PathBuf)>,
     /// What the daemon is asked for when a server cannot read the archive that it gave.
     gzip: Option<GetNativeEnv>,
+    /// What the daemon is asked for; none where the user gave the archives.
+    asked: Option<GetNativeEnv>,
 }
 
 impl Archives {
     /// Takes the archive that the daemon named as the only one. `None`: it cannot be read, or has no archive's name.
     pub(super) fn take_native(&mut self, path: &Text) -> Option<Text> {
         let path = Path::new(OsStr::from_bytes(path.as_bytes()));
-        if let Err(err) = File::open(path) {
-            log::warn!("cannot read environment {}: {err}", path.display());
-            return None;
-        }
         let name = spec::name_of(path)?;
+        if let Err(err) = File::open(path) {
+            // In a chroot or a container the daemon's files are not seen, and its compiler may be another one. Servers that have
+            // the environment need no archive.
+            if self.asked.as_ref().and_then(own_name::of).as_deref() != Some(name) {
+                log::warn!("cannot read environment {}: {err}", path.display());
+                return None;
+            }
+            log::info!("environment {} cannot be read here, but it is this compiler's: {err}", path.display());
+        }
         self.files = vec![(Text::new(), path.to_path_buf())];
         Some(Text::from(name.as_bytes()))
     }
@@ -164,7 +171,7 @@ fn given(
             );
         }
     }
-    Ok((Environments::Given(refs), Archives { files, gzip: None }))
+    Ok((Environments::Given(refs), Archives { files, gzip: None, asked: None }))
 }
 
 /// Whether an archive is for the compiler that would run here: with another one the object would be another too, and
@@ -265,5 +272,6 @@ fn native(
         archives.gzip = Some(ask.clone());
         ask.compression = "zstd".into();
     }
+    archives.asked = Some(ask.clone());
     Ok((Environments::Native(ask), archives))
 }

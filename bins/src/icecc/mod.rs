@@ -24,6 +24,7 @@ mod local;
 mod locks;
 mod log;
 mod output;
+mod own_name;
 mod owner;
 mod pragmas;
 mod preprocess;

@@ -48,6 +48,18 @@ pub(super) fn answer(
     Some(answer)
 }
 
+/// What is remembered of this question is not true any more.
+pub(super) fn forget(file: &Path, question: &[&OsStr]) {
+    if let Some((place, _)) = place("compilers", file, question) {
+        let _ = fs::remove_file(place);
+    }
+}
+
+/// Differs after each change of a file; `None` where it cannot be looked at.
+pub(super) fn mark(file: &Path) -> Option<Vec<u8>> {
+    fs::metadata(file).ok().map(|meta| facts(&meta).into_bytes())
+}
+
 /// As [`answer`], of a question that is answered by yes or no; no also where there is no answer.
 pub(super) fn is_so(file: &Path, question: &[&OsStr], ask: impl FnOnce() -> Option<bool>) -> bool {
     let words = |is_so| if is_so { vec![YES.to_vec()] } else { Vec::new() };

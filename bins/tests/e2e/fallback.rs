@@ -24,9 +24,35 @@ fn without_scheduler_or_daemon_it_is_compiled_here() {
     assert!(output.text().contains(" x") && output.stderr.is_empty(), "{output:?}");
     // The daemon says so; the client does not find out by waiting in vain.
     assert_eq!(cluster.count_in_log("h1", "iceccd.log", "no scheduler, request built here"), 1);
+    fallback_is_told_and_refused(&cluster);
     cluster.stop_daemon("h1");
     let output = cluster.ok("h1", &[], COMPILE);
     assert!(output.text().contains(" x") && output.stderr.is_empty(), "{output:?}");
+    fallback_is_told_and_refused(&cluster);
+}
+
+#[test]
+fn a_host_without_others_tells_it_or_refuses() {
+    let Some(cluster) = Cluster::up(Whose::Ours, &[2]) else {
+        return;
+    };
+    cluster.write("a.c", "int x;\n");
+    assert!(cluster.ok("h1", &[], COMPILE).stderr.is_empty());
+    fallback_is_told_and_refused(&cluster);
+}
+
+/// What `ICECC_FALLBACK` does where the cluster takes no job; what is no compile is run in any case.
+fn fallback_is_told_and_refused(cluster: &Cluster) {
+    let output = cluster.ok("h1", &[("ICECC_FALLBACK", "warn")], COMPILE);
+    let said = output.error_text();
+    assert!(said.starts_with("icecc: compiling here: ") && said.lines().count() == 1, "{output:?}");
+    let never = [("ICECC_FALLBACK", "never")];
+    let output = cluster.sh("h1", &never, COMPILE);
+    let said = output.error_text();
+    assert!(!output.status.success() && !cluster.folder().join("a.o").exists(), "{output:?}");
+    assert!(said.starts_with("icecc: not compiled, as ICECC_FALLBACK=never: ") && said.lines().count() == 1, "{said}");
+    let output = cluster.ok("h1", &never, "icecc gcc -E a.c");
+    assert!(output.stderr.is_empty(), "{output:?}");
 }
 
 #[test]

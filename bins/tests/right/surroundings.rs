@@ -112,6 +112,13 @@ const STARTS: Table = Table {
         ),
         remote("umask 027; GCC -c a.c -MD; umask 0; CLANG -c a.c -MD -o b.o"),
         any("(umask 777; GCC -c a.c; CLANG -c a.c -o b.o)"),
+        // As in a chroot: the daemon's archive is not seen. The compiler behind the same name may be another one there.
+        remote("GCC -c a.c && unshare -m bash -c 'mount -t tmpfs none /var/cache; GCC -O1 -c a.c -o b.o'"),
+        local(
+            "unshare -m bash -c 'mount -t tmpfs none /var/cache; mount --bind cc1 $(gcc -print-prog-name=cc1); GCC -c a.c'",
+            "cannot read environment",
+        )
+        .setup("cp $(gcc -print-prog-name=cc1) cc1; echo >>cc1"),
     ],
 };
 
