@@ -32,7 +32,6 @@ pub(super) fn specs_can_be_sent(text: &[u8]) -> bool {
             }
             // `.c:`, `@c:`: how sources of a suffix or language are compiled.
             [b'.' | b'@', .., b':'] => return false,
-            _ if line.starts_with(b"%rename") => {}
             _ if line.starts_with(b"%include") => return false,
             _ if is_judged && !adds_plain_options(line) => return false,
             _ => {}

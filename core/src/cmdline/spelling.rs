@@ -74,7 +74,7 @@ enum Rest<'a> {
 
 /// What a long option means.
 fn long(family: Family, word: &[u8]) -> Option<Long<'_>> {
-    if !word.starts_with(b"--") || word == b"--" {
+    if !word.starts_with(b"--") {
         return None;
     }
     let equals = word.iter().position(|&b| b == b'=');

@@ -25,7 +25,12 @@ impl Files for Fake {
 
     fn text(&self, path: &[u8]) -> Option<Vec<u8>> {
         assert_eq!(self.kind(path), FileKind::Regular, "what was read from a pipe is gone");
-        self.readable(path).then(|| if path == b"sources" { b"src:a.c".to_vec() } else { Vec::new() })
+        let text: &[u8] = match path {
+            b"sources" => b"src:a.c",
+            b"more.specs" => b"*cc1:\n-include x.h",
+            _ => b"",
+        };
+        self.readable(path).then(|| text.to_vec())
     }
 
     fn own_file(&self, name: &[u8]) -> Option<Vec<u8>> {

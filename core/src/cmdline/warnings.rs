@@ -2,14 +2,12 @@
 
 use super::Family;
 
-/// clang's warnings that depend on how macros are used.
-const CLANG: &[&str] = &["unused-macros"];
-
 /// Which of them are wanted so far.
 #[derive(Debug, Default)]
 pub(super) struct Warnings {
-    /// By their place in [`CLANG`].
-    wanted: u32,
+    unused_macros: bool,
+    /// clang's `-Weverything`: what it brings beside those that are known here.
+    everything: bool,
     pedantic: bool,
 }
 
@@ -25,18 +23,16 @@ impl Warnings {
             Some(name) => (name, false),
             None => (name.strip_prefix(b"error=").unwrap_or(name), true),
         };
-        let group = if family == Family::Clang && name == b"everything" { u32::MAX } else { 0 };
-        let one = CLANG.iter().position(|known| known.as_bytes() == name).map_or(0, |place| 1 << place);
-        if on {
-            self.wanted |= group | one;
-        } else {
-            self.wanted &= !(group | one);
+        match name {
+            b"unused-macros" => self.unused_macros = on,
+            b"everything" if family == Family::Clang => (self.everything, self.unused_macros) = (on, on),
+            _ => {}
         }
     }
 
     /// Whether the compiler must see expanded text. gcc, too, is pedantic about what it reads.
     pub(super) fn need_expanded_text(&self, family: Family) -> bool {
-        self.wanted != 0 || (self.pedantic && family == Family::Gcc)
+        self.unused_macros || self.everything || (self.pedantic && family == Family::Gcc)
     }
 }
 
@@ -57,7 +53,10 @@ mod tests {
             ("-Weverything -Wno-unused-macros", false, true),
             ("-Wno-unused-macros -Weverything", false, true),
             ("-Wno-everything -Wunused-macros", true, true),
+            ("-Wunused-macros -Weverything -Wno-everything", true, false),
             ("-pedantic", true, false),
+            ("-pedantic-errors", true, false),
+            ("-Werror=pedantic", true, false),
             ("-Wpedantic", true, false),
         ] {
             for (family, wanted) in [(Family::Gcc, gcc), (Family::Clang, clang)] {

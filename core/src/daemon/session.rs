@@ -30,7 +30,7 @@ pub(super) struct Session {
     /// xorshift state for the jitter.
     chance: u64,
     test_reconnect: bool,
-    /// Until when requests wait for a scheduler that was there a moment ago.
+    /// Until when requests wait for a scheduler that was there a moment ago, and is not there now.
     pub(super) expected_until: Option<Instant>,
     /// The environments that the last LOGIN named; `None`: the scheduler shall be told anew, whatever there is.
     announced: Option<Vec<EnvId>>,
@@ -323,7 +323,7 @@ impl Daemon {
     /// When the oldest request gives up on the scheduler.
     pub(super) fn local_answer_due(&self) -> Option<Instant> {
         let waits = |p: &Peer| matches!(p.state, State::WaitForCs { .. });
-        self.session.expected_until.filter(|_| self.session.current().is_none() && self.peers.values().any(waits))
+        self.session.expected_until.filter(|_| self.peers.values().any(waits))
     }
 }
 

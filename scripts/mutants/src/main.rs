@@ -207,8 +207,12 @@ fn lay_out(tree: &Path) -> Outcome<()> {
             }
         }
         fs::create_dir_all(&directory)?;
-        if package != "core" {
-            write_changed(&directory.join("Cargo.toml"), &fs::read_to_string(Path::new(package).join("Cargo.toml"))?)?;
+        // Texts that tests read, and the manifest; core's is [`command_lines`]'s.
+        for entry in fs::read_dir(package)? {
+            let path = entry?.path();
+            if path.is_file() && path != Path::new("core/Cargo.toml") {
+                write_changed(&tree.join(&path), &fs::read_to_string(&path)?)?;
+            }
         }
     }
     let manifest = fs::read_to_string("Cargo.toml")?;

@@ -178,6 +178,8 @@ fn an_error_is_believed_where_it_names_a_place_of_the_source() {
         // Colours stand between.
         ("x.c:1:1: error: y\n\u{1b}[1mx.c:1:1: \u{1b}[31merror: y\n", true),
         ("x.c: error: y\n", false),
+        ("x.c:1a: error: y\n", false),
+        ("x.c:a1: error: y\n", false),
         ("x.c:: error: y\n", false),
         ("x.c:1:1: error: y\ngcc: error: z\n", false),
         ("gcc: fatal error: y\n", false),
@@ -215,6 +217,25 @@ fn a_server_that_cannot_verify_is_taken_unless_the_user_ruled_it_out() {
     let mut scenario = Scenario::new(request());
     scenario.use_server_of(0, 30);
     assert!(matches!(&scenario.say(Input::EnvironmentSent)[..], [Output::SendSource(_)]));
+}
+
+#[test]
+fn a_timeout_that_is_called_early_does_nothing_and_a_late_one_counts() {
+    let mut scenario = Scenario::new(request());
+    scenario.outputs();
+    scenario.submission.handle_timeout(scenario.now + secs(239));
+    assert!(scenario.outputs().is_empty());
+    assert_eq!(scenario.submission.poll_timeout(), Some(scenario.now + secs(240)));
+    scenario.submission.handle_timeout(scenario.now + secs(300));
+    assert_eq!(local(&scenario.outputs()), Some(&Trouble::NoServer));
+    assert_eq!(scenario.submission.poll_timeout(), None);
+}
+
+#[test]
+fn without_an_environment_nobody_is_asked() {
+    let mut scenario = Scenario::new(Request { environments: Environments::Given(Vec::new()), ..request() });
+    let outputs = scenario.outputs();
+    assert_eq!((outputs.len(), local(&outputs)), (1, Some(&Trouble::NoEnvironment)));
 }
 
 #[test]

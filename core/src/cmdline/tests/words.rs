@@ -170,6 +170,7 @@ fn options_that_only_one_family_means() {
         ("-ggdb2", None, None),
         ("-fprofile-use=p", Some(Reason::RemoteInput), None),
         ("-specs=lost", Some(Reason::FileMissing), None),
+        ("-specs=more.specs", Some(Reason::Specs), None),
         ("-grecord-gcc-switches", None, Some(Reason::CommandLine)),
         ("-fverbose-asm", None, None),
         ("-S -fverbose-asm", Some(Reason::SourceName), None),
@@ -194,6 +195,13 @@ fn a_profile_travels_and_a_folder_stands_for_a_file_in_it() {
 }
 
 #[test]
+fn a_command_without_a_source_goes_on_if_it_names_its_output() {
+    assert_eq!(reason("gcc -c -O2"), Some(Reason::NoOutput));
+    assert_eq!(reason("gcc -c -o a.o"), None);
+    assert_eq!(reason("gcc a.c -o a.o"), Some(Reason::NoCompile));
+}
+
+#[test]
 fn lists_that_cannot_be_read_are_not_looked_into() {
     for list in ["lib", "lost", "pipe"] {
         assert_eq!(reason(&format!("clang -c a.c -fsanitize-ignorelist={list}")), Some(Reason::FileMissing), "{list}");
@@ -206,6 +214,7 @@ fn the_preprocessors_options_are_split_by_side_and_no_more() {
     assert_eq!(job.preprocessor_words(Mode::Full).join(&b' '), b"-Wp,-include,b.h -Wp,-Wundef -E a.c");
     let sent: Vec<String> = job.remote_words(Mode::Full).iter().map(|(_, text)| text.to_string()).collect();
     assert_eq!(sent, ["-Wp,-Wundef", "-c"]);
+    assert_eq!(super::job("gcc -c a.c -MD -Wp,-MF,x.d").dependency_files, [b"x.d".to_vec()]);
     // Options that mean nothing, or something else, to the preprocessor alone.
     for list in ["-G,8", "-s", "-MV", "-lazy_library,x", "-dynamic"] {
         assert_eq!(reason(&format!("gcc -c a.c -Wp,{list}")), Some(Reason::Preprocessor), "{list}");

@@ -272,3 +272,133 @@ fn a_note_is_as_important_as_what_it_tells() {
         assert_eq!((note.level(), note.to_string().as_str()), (level, words));
     }
 }
+
+/// A number that somebody else has here already is not reported by a second one, but a client may have its own job served.
+#[test]
+fn whose_job_is_reported() {
+    let mut s = Scenario::new(config(4));
+    s.install("e", 1);
+    s.own_job(5);
+    s.told();
+    let begins = |s: &mut Scenario, peer: PeerId, job: u32| {
+        s.say(peer, compile_file(job, "e"));
+        assert_eq!(s.grants().len(), 1);
+        !s.told().is_empty()
+    };
+    let stranger = s.stranger(OTHER_ADDRESS);
+    assert!(begins(&mut s, stranger, 6), "another number");
+    let own = s.client();
+    assert!(begins(&mut s, own, 5));
+    let stranger = s.stranger(OTHER_ADDRESS);
+    assert!(!begins(&mut s, stranger, 5));
+}
+
+#[test]
+fn each_scheduler_is_told_the_load() {
+    let mut s = Scenario::new(config(2));
+    s.handle(Input::SchedulerLost);
+    s.log_in();
+    s.pass(Duration::ZERO);
+    assert!(matches!(&s.told()[..], [Message::Login(_), Message::Stats(stats)] if stats.load == 0));
+}
+
+#[test]
+fn who_is_gone_gets_no_answer() {
+    let mut s = Scenario::new(config(2));
+    s.install("e", 1);
+    let (gone, waits) = (s.client(), s.client());
+    for peer in [gone, waits] {
+        s.say(peer, Message::VerifyEnv(target("e")));
+    }
+    s.hang_up(gone);
+    s.handle(Input::Verified { env: env("e"), outcome: Ok(()) });
+    assert!(s.heard(gone).is_empty());
+    assert_eq!(s.heard(waits), [Message::VerifyEnvResult { ok: 1 }]);
+}
+
+#[test]
+fn a_job_without_a_platform_is_of_this_hosts() {
+    for (platform, starts) in [("", true), ("x86_64", true), ("i686", false)] {
+        let mut s = Scenario::new(config(2));
+        s.install("e", 1);
+        let peer = s.stranger(OTHER_ADDRESS);
+        let Message::CompileFile(job) = compile_file(1, "e") else { unreachable!() };
+        s.say(peer, Message::CompileFile(CompileFile { target: platform.into(), ..job }));
+        assert_eq!(s.grants().len(), usize::from(starts), "{platform}");
+    }
+}
+
+#[test]
+fn a_scheduler_that_was_left_is_expected_back_for_five_seconds() {
+    let mut s = Scenario::new(config(2));
+    s.scheduler(Message::MonLogin);
+    s.handle(Input::SchedulerLost);
+    let peer = s.asking();
+    s.pass(Duration::from_millis(4999));
+    assert!(s.heard(peer).is_empty());
+    s.pass(Duration::from_millis(1));
+    assert_eq!(s.heard(peer).len(), 1);
+}
+
+/// The load is looked at more often than a scheduler is looked for.
+#[test]
+fn a_scheduler_is_looked_for_whatever_else_is_due() {
+    let mut s = Scenario::alone(config(2));
+    s.client();
+    for _ in 0..6 {
+        s.others.clear();
+        s.handle(Input::SchedulerNotFound);
+        s.pass(Duration::from_secs(20));
+        assert_eq!(s.others, [Output::Connect]);
+    }
+}
+
+#[test]
+fn the_load_is_looked_at_when_somebody_wants_to_know_and_once_at_a_time() {
+    let mut daemon = Daemon::new(Instant::ZERO, config(2));
+    let outputs = |daemon: &mut Daemon| std::iter::from_fn(|| daemon.poll_output()).collect::<Vec<_>>();
+    daemon.handle_timeout(Instant::ZERO);
+    assert_eq!(outputs(&mut daemon), [Output::Connect]);
+    assert_eq!(daemon.poll_timeout(), None, "nobody is there");
+    let opened = Input::Opened {
+        peer: PeerId(1),
+        version: Version::TO_CLIENT,
+        address: PEER_ADDRESS.into(),
+        of_this_host: true,
+    };
+    daemon.handle(Instant::ZERO, opened);
+    assert_eq!(daemon.poll_timeout(), Some(Instant::ZERO));
+    daemon.handle_timeout(Instant::ZERO);
+    assert!(outputs(&mut daemon).contains(&Output::Measure));
+    assert_eq!(daemon.poll_timeout(), None, "the answer is still to come");
+    daemon.handle(Instant::ZERO, Input::Measured(Measurement::default()));
+    assert_eq!(daemon.poll_timeout(), Some(Instant::ZERO + Duration::from_secs(3)));
+}
+
+#[test]
+fn the_load_is_looked_at_when_an_environment_has_come() {
+    let mut s = Scenario::new(config(2));
+    let peer = s.client();
+    s.pass(Duration::from_millis(500));
+    s.say(peer, Message::TransferEnv(target("e")));
+    s.told();
+    s.measurement.disk_free = 0;
+    s.handle(Input::Received { peer, env: env("e"), outcome: Ok(1) });
+    s.conf();
+    assert!(s.told().iter().any(|m| matches!(m, Message::Stats(stats) if stats.load == 1000)));
+}
+
+#[test]
+fn a_client_is_told_why_it_is_refused_if_there_is_a_reason_and_it_understands() {
+    for (version, told) in [(22, false), (23, true)] {
+        let mut s = Scenario::new(config(2));
+        let peer = s.client_as(version);
+        s.say(peer, Message::GetCs(GetCs { file: "x".repeat(1 << 20).into(), ..GetCs::default() }));
+        let expected = told.then(|| Message::StatusText { text: "request too long".into() });
+        assert_eq!(s.heard(peer), Vec::from_iter(expected), "{version}");
+        let peer = s.client_as(version);
+        s.say(peer, job_done(5, 0, FROM_SUBMITTER, 0));
+        assert!(s.heard(peer).is_empty(), "{version}");
+        assert_eq!(s.closed.get(&peer), Some(&CloseReason::ForeignJob));
+    }
+}

@@ -283,7 +283,11 @@ fn texts_and_arguments_of_a_job_have_bounds() {
     assert_eq!(closed(&|j| j.arguments = arguments(4096, 1)), None);
     assert_eq!(closed(&|j| j.arguments = arguments(4097, 1)), Some(CloseReason::BadJob));
     assert_eq!(closed(&|j| j.arguments = arguments(512, 1024)), None);
-    assert_eq!(closed(&|j| j.arguments = arguments(513, 1023)), Some(CloseReason::BadJob));
+    let more = |j: &mut CompileFile| {
+        j.arguments = arguments(512, 1024);
+        j.arguments.push((ArgSide::Rest, text(1)));
+    };
+    assert_eq!(closed(&more), Some(CloseReason::BadJob));
 }
 
 #[test]
