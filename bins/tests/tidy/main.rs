@@ -141,6 +141,23 @@ fn paths_in_the_architecture_exist() {
     none(&wrong);
 }
 
+/// A function is written `name()` there, in the pictures too.
+#[test]
+fn functions_in_the_architecture_exist() {
+    let text = fs::read_to_string(root().join("ARCHITECTURE.md")).expect("ARCHITECTURE.md");
+    let sources = sources();
+    let is_defined = |name: &str| {
+        let (plain, generic) = (format!("fn {name}("), format!("fn {name}<"));
+        sources.iter().any(|file| file.text.contains(&plain) || file.text.contains(&generic))
+    };
+    let names = text.split("()").map(|before| before.rsplit(|c: char| !(c.is_ascii_alphanumeric() || c == '_')).next());
+    let mut names: BTreeSet<&str> = names.flatten().filter(|name| !name.is_empty()).collect();
+    // Behind the last one stands the end of the page.
+    names.retain(|name| text.contains(&format!("{name}()")));
+    assert!(names.len() > 20, "the functions were not found");
+    none(&names.iter().filter(|name| !is_defined(name)).map(|name| format!("no fn {name}")).collect::<Vec<_>>());
+}
+
 #[test]
 fn scripts_are_posix_strict_and_say_what_they_are() {
     let mut wrong = Vec::new();
