@@ -1,5 +1,5 @@
 #!/bin/sh
-# Runs one line of a *Must show* list by itself and prints what it found.
+# Runs one line of what is promised (CONTRIBUTING.md) by itself and prints what it found.
 #
 #   scripts/prove.sh main.N      N: 1 to 9
 #   scripts/prove.sh LINE        a program of that name in scripts/prove.d, as dropin.2
