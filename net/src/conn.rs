@@ -378,33 +378,4 @@ pub(crate) fn encode_all(messages: &[Message], version: Version, out: &mut Vec<u
 }
 
 #[cfg(test)]
-mod tests {
-    use std::os::unix::net::UnixStream;
-
-    use super::*;
-
-    #[test]
-    fn half_a_frame_is_waited_for_only_so_long_also_by_who_does_not_wait() {
-        let (ours, theirs) = UnixStream::pair().unwrap();
-        let (stream, peer) = (Arc::new(Stream::from(ours)), Stream::from(theirs));
-        let long = Deadline::after(Step::Send, Duration::from_secs(60));
-        let mut receiver = Receiver::new(stream);
-        receiver.version = Version::TO_CLIENT;
-        receiver.limit_rest(Duration::from_millis(100));
-        assert!(matches!(receiver.try_recv(), Ok(None)));
-        std::thread::sleep(Duration::from_millis(150));
-        assert!(matches!(receiver.try_recv(), Ok(None)), "nothing has begun");
-        let mut frame = Vec::new();
-        encode_all(&[Message::Ping], receiver.version, &mut frame).unwrap();
-        peer.write_all(&frame, &long).unwrap();
-        peer.write_all(&frame[..5], &long).unwrap();
-        assert!(matches!(receiver.try_recv(), Ok(Some(Message::Ping))));
-        assert!(matches!(receiver.try_recv(), Ok(None)) && !receiver.is_late());
-        std::thread::sleep(Duration::from_millis(150));
-        assert!(receiver.is_late());
-        receiver.resume();
-        assert!(matches!(receiver.try_recv(), Ok(None)), "we did not read");
-        std::thread::sleep(Duration::from_millis(150));
-        assert!(matches!(receiver.try_recv(), Err(ConnError::TimedOut { step: Step::Rest, .. })));
-    }
-}
+mod tests;

@@ -167,8 +167,15 @@ fn establish(
 }
 
 fn connect_tcp(host: &str, port: u16, deadline: Deadline) -> Result<Stream, DialError> {
-    let addresses = resolve(host, port, deadline)?;
-    let deadline = deadline.for_step(Step::Connect);
+    connect_any(&resolve(host, port, deadline)?, deadline.for_step(Step::Connect), || host_port_text(host, port))
+}
+
+/// Connects to the first address that takes it; each may take its share of the time that is left.
+fn connect_any(
+    addresses: &[SocketAddr],
+    deadline: Deadline,
+    target: impl FnOnce() -> String,
+) -> Result<Stream, DialError> {
     let mut last = None;
     for (i, address) in addresses.iter().enumerate() {
         let tried = match deadline.share(addresses.len() - i).left() {
@@ -189,7 +196,7 @@ fn connect_tcp(host: &str, port: u16, deadline: Deadline) -> Result<Stream, Dial
         Some((address, source)) if source.kind() != io::ErrorKind::TimedOut => {
             DialError::Connect { target: address.to_string(), source }
         }
-        _ => timed_out(host_port_text(host, port), deadline),
+        _ => timed_out(target(), deadline),
     })
 }
 
@@ -248,24 +255,4 @@ fn timed_out(target: String, deadline: Deadline) -> DialError {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn hosts_and_ports() {
-        for (text, host, port) in [
-            ("host", "host", None),
-            ("host:8765", "host", Some("8765")),
-            (":8767", "", Some("8767")),
-            ("10.0.0.1:1", "10.0.0.1", Some("1")),
-            ("[fe80::1]:2", "fe80::1", Some("2")),
-            ("[::1]", "::1", None),
-            ("fe80::1", "fe80::1", None),
-            ("a:b:3", "a:b", Some("3")),
-            ("host:", "host", Some("")),
-        ] {
-            assert_eq!(split_host_port(text), (host, port), "{text}");
-        }
-        assert_eq!(host_port_text("::1", 5), "[::1]:5");
-    }
-}
+mod tests;

@@ -14,7 +14,7 @@ use crossbeam::channel::Sender;
 use ice_core::text::Text;
 use ice_core::version::Version;
 use log::{debug, warn};
-use nix::ifaddrs::getifaddrs;
+use nix::ifaddrs::{InterfaceAddress, getifaddrs};
 use nix::net::if_::InterfaceFlags;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use socket2::{Domain, Protocol, Socket, Type};
@@ -372,8 +372,11 @@ fn broadcast(socket: &UdpSocket, bytes: &[u8], targets: &[SocketAddr]) {
 
 /// Broadcast addresses of all devices, or of the one wanted, that are up, neither loopback nor point-to-point; and both ports if there are twins.
 fn targets(port: u16, reach: &Reach) -> Vec<SocketAddr> {
-    let addresses =
-        if reach.loopback_only { vec![Ipv4Addr::LOCALHOST] } else { broadcast_addresses(reach.device.as_deref()) };
+    let addresses = if reach.loopback_only {
+        vec![Ipv4Addr::LOCALHOST]
+    } else {
+        broadcast_addresses(getifaddrs().into_iter().flatten(), reach.device.as_deref())
+    };
     let twin = match reach.twin_ports {
         Some((a, b)) if a == port => Some(b),
         Some((a, b)) if b == port => Some(a),
@@ -383,10 +386,9 @@ fn targets(port: u16, reach: &Reach) -> Vec<SocketAddr> {
     addresses.into_iter().flat_map(|address| ports().map(move |port| (address, port).into())).collect()
 }
 
-fn broadcast_addresses(device: Option<&str>) -> Vec<Ipv4Addr> {
+fn broadcast_addresses(entries: impl Iterator<Item = InterfaceAddress>, device: Option<&str>) -> Vec<Ipv4Addr> {
     let unwanted = InterfaceFlags::IFF_LOOPBACK | InterfaceFlags::IFF_POINTOPOINT;
     let wanted = InterfaceFlags::IFF_UP | InterfaceFlags::IFF_BROADCAST;
-    let Ok(entries) = getifaddrs() else { return Vec::new() };
     let mut addresses: Vec<Ipv4Addr> = entries
         // A further address of a device may have a label of its own, `eth0:1`.
         .filter(|entry| device.is_none_or(|device| entry.interface_name.split(':').next() == Some(device)))
@@ -400,131 +402,4 @@ fn broadcast_addresses(device: Option<&str>) -> Vec<Ipv4Addr> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crossbeam::channel::{Receiver, bounded};
-
-    fn identity(version: u32, start_time: u64, netname: &str) -> Identity {
-        Identity { version: Version::new(version), start_time, netname: netname.into() }
-    }
-
-    fn responder(own: Identity) -> (Responder, u16, Receiver<Heard>) {
-        let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
-        let port = socket.local_addr().unwrap().port();
-        let (tell, heard) = bounded(16);
-        (Responder::start(socket, own, tell).unwrap(), port, heard)
-    }
-
-    #[test]
-    fn one_device_has_its_own_broadcasts_alone() {
-        let reach = |device: &str| Reach { device: Some(device.to_owned()), ..Reach::default() };
-        let all = targets(1, &Reach::default());
-        let by_device: Vec<SocketAddr> = getifaddrs()
-            .unwrap()
-            .map(|entry| entry.interface_name)
-            .collect::<std::collections::BTreeSet<_>>()
-            .iter()
-            .flat_map(|device| targets(1, &reach(device)))
-            .collect();
-        assert!(all.iter().all(|target| by_device.contains(target)));
-        assert_eq!(targets(1, &reach("no-such-device")), []);
-        assert_eq!(targets(1, &reach("lo")), []);
-    }
-
-    fn query(netname: &str, port: u16, twin: u16) -> Query {
-        let reach = Reach { loopback_only: true, twin_ports: Some((port, twin)), ..Reach::default() };
-        Query { netname: netname.into(), port, version: Version::TO_SCHEDULER, reach }
-    }
-
-    /// The rules of the election (`net/PROTOCOL.md`, Discovery and election), row by row.
-    #[test]
-    fn election() {
-        const T: u64 = 1_795_446_593;
-        let own = identity(43, T, "NETA");
-        for (other, lost) in [
-            (identity(42, 1, "NETA"), false),
-            (identity(43, T + 10, "NETA"), false),
-            (identity(43, T, "NETA"), false),
-            (identity(43, 1, "NETB"), false),
-            (identity(43, 1, "neta"), false),
-            (identity(43, 1, "NETA"), true),
-            (identity(44, T + 10, "NETA"), true),
-            (identity(200, T + 10, "NETA"), true),
-        ] {
-            assert_eq!(defeats(&other, &own), lost, "{other:?}");
-        }
-        assert!(!defeats(&identity(35, 1, "NETA"), &identity(35, 2, "NETA")));
-    }
-
-    #[test]
-    fn the_best_answer_is_chosen_and_the_others_are_told() {
-        let query = query("neta", 8765, 0);
-        let from = |n: u16| SocketAddr::from((Ipv4Addr::LOCALHOST, n));
-        let mut found = Found::default();
-        let mut answer = |port, version, start, netname: &str| {
-            let reply = Reply::to(43, version, start, netname.into()).unwrap();
-            found.take(&query, 43, from(port), &Datagram::Reply(reply).to_bytes());
-        };
-        answer(1, 43, 10, "NETB");
-        answer(2, 42, 1, "NETA");
-        answer(3, 43, 20, "NETA");
-        answer(4, 43, 10, "NetA");
-        answer(5, 43, 30, "NETA");
-        answer(6, 0, 1, "NETA");
-        answer(7, 200, 1, "NETA");
-        answer(9, 43, 1, "x\n[1] forged");
-        found.take(&query, 43, from(8), b"xyz");
-        assert_eq!(found.best.map(|best| best.from.port()), Some(4));
-        assert_eq!(found.answers.iter().map(|a| a.from.port()).collect::<Vec<_>>(), [1, 2, 3, 4, 5, 9]);
-        // A stranger chose these bytes: as text for people they are one line.
-        assert_eq!(found.answers.last().map(|a| a.netname.to_string()), Some("x [1] forged".into()));
-        let why: Vec<_> = found.ignored.into_iter().map(|i| i.why).collect();
-        assert_eq!(
-            why,
-            [
-                WhyIgnored::Netname("NETB".into()),
-                WhyIgnored::BogusVersion(0),
-                WhyIgnored::BogusVersion(200),
-                WhyIgnored::Netname("x\n[1] forged".into()),
-                WhyIgnored::Unreadable { length: 3, first: Some(b'x') },
-            ]
-        );
-    }
-
-    #[test]
-    fn short_answers_of_old_schedulers_count() {
-        let mut found = Found::default();
-        let mut bytes = vec![44];
-        bytes.extend_from_slice(b"ICECREAM");
-        bytes.resize(16, 0);
-        found.take(&query("ICECREAM", 1, 0), 43, (Ipv4Addr::LOCALHOST, 1).into(), &bytes);
-        assert_eq!(found.best.map(|best| best.version), Some(32));
-    }
-
-    #[test]
-    fn asked_and_answered() {
-        let (one, port, heard) = responder(identity(43, 7, "NETA"));
-        let (two, twin, _) = responder(identity(43, 9, "NETB"));
-        let found = find(&query("neta", port, twin), Duration::from_secs(20)).unwrap();
-        let best = found.best.unwrap();
-        assert_eq!((best.from.port(), best.version, best.start_time), (port, 43, 7));
-        assert!(matches!(heard.recv().unwrap(), Heard::Query { version: 43, .. }));
-        let own = identity(43, 1, "NETA");
-        announce(&own, port, &Reach { loopback_only: true, ..Reach::default() }).unwrap();
-        match heard.recv().unwrap() {
-            Heard::Announcement { identity, defeats_us, .. } => assert_eq!((identity, defeats_us), (own, true)),
-            other => panic!("{other:?}"),
-        }
-        one.stop();
-        two.stop();
-        // Nobody answers any more.
-        let found = survey(&query("NETA", port, twin), Duration::from_millis(50)).unwrap();
-        assert_eq!(found, Found::default());
-    }
-
-    #[test]
-    fn device_without_address() {
-        assert!(matches!(bind(Some("no-such-device"), 0), Err(ListenError::NoAddress(_))));
-        bind(None, 0).unwrap();
-    }
-}
+mod tests;

@@ -110,6 +110,7 @@ fn pump(mut from: UnixStream, to: UnixStream, plan: Plan) -> io::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::deadline::{Deadline, Step};
 
     fn spoil(plan: Plan, bytes: &[u8]) -> (Vec<u8>, bool) {
         let mut faulty = Faulty::new(Vec::new(), plan);
@@ -123,5 +124,22 @@ mod tests {
         assert_eq!(spoil(Plan { cut_after: Some(3), ..Plan::default() }, b"abcde"), (b"abc".to_vec(), false));
         let garble = Plan { piece: 1, garble_at: Some(2), ..Plan::default() };
         assert_eq!(spoil(garble, b"abc"), (vec![b'a', b'b', !b'c'], true));
+    }
+
+    /// Who says no more may still be told something.
+    #[test]
+    fn one_direction_may_end_before_the_other() {
+        let (near, far) = link(Plan::default(), Plan::default()).unwrap();
+        let long = Deadline::after(Step::Message, Duration::from_secs(3600));
+        let mut heard = [0; 10];
+        near.write_all(b"words", &long).unwrap();
+        assert_eq!(far.read(&mut heard, &long).unwrap(), 5);
+        near.shutdown_write();
+        assert_eq!(far.read(&mut heard, &long).unwrap(), 0);
+        far.write_all(b"answer", &long).unwrap();
+        assert_eq!(near.read(&mut heard, &long).unwrap(), 6);
+        assert!(heard.starts_with(b"answer"));
+        far.shutdown_write();
+        assert_eq!(near.read(&mut heard, &long).unwrap(), 0);
     }
 }

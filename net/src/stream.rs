@@ -235,7 +235,26 @@ mod tests {
         stream
             .wait(PollFlags::POLLIN, &Deadline::after(crate::deadline::Step::Offer, Duration::from_secs(10)))
             .unwrap();
-        assert_eq!(stream.peer_text(), "127.0.0.1");
+        assert_eq!((stream.peer_text().as_str(), stream.peer_port()), ("127.0.0.1", peer.port()));
+        // A reset is an end like any other.
+        assert!(matches!(stream.read_now(&mut [0]), Err(ConnError::Closed)));
+        assert!(matches!(stream.write_now(&[0]), Err(ConnError::Closed)));
+    }
+
+    #[test]
+    fn time_is_rounded_up_for_poll() {
+        let ms = |ms: i32| PollTimeout::try_from(ms).unwrap();
+        for (left, timeout) in [
+            (None, PollTimeout::NONE),
+            (Some(Duration::ZERO), PollTimeout::ZERO),
+            (Some(Duration::from_nanos(1)), ms(1)),
+            (Some(Duration::from_micros(1999)), ms(2)),
+            (Some(Duration::from_millis(2)), ms(3)),
+            (Some(Duration::from_secs(60)), ms(60_001)),
+            (Some(Duration::MAX), PollTimeout::MAX),
+        ] {
+            assert_eq!(poll_timeout(left), timeout, "{left:?}");
+        }
     }
 
     #[test]

@@ -2,11 +2,12 @@
 
 #![allow(clippy::unwrap_used, reason = "a test")]
 
-use ice_core::message::{Chunk, Codec, CompileFile, Message};
+use ice_core::message::{Chunk, Codec, CompileFile, GetCs, Message, MonGetCs};
+use ice_core::version::Version;
 use ice_net::compress::{Packer, Unpacker};
 use ice_net::deadline::{Deadline, Step};
 use ice_net::lzo;
-use ice_net::wire::print;
+use ice_net::wire::{self, Malformed, Reading, fields, print};
 use std::time::Duration;
 
 /// A run of 4,000 literals, as it is packed and as it is.
@@ -67,6 +68,28 @@ fn a_chunk_is_of_a_mebibyte() {
         let chunk = Chunk { plain_len: (1 << 20) + 1, ..chunk };
         assert!(Unpacker::new().unpack(&chunk, &mut Vec::new()).unwrap_err().to_string().contains("1048577 bytes"));
     }
+}
+
+#[test]
+fn a_chunk_that_announces_more_is_not_read() {
+    let read = |plain_len: u32| {
+        let words = [74, plain_len, 1, 1].map(u32::to_be_bytes).concat();
+        wire::decode(&[&words[..], &[7]].concat(), Version::new(43), Reading::Peer)
+    };
+    match read(1 << 20) {
+        Ok(Message::FileChunk(chunk)) => assert_eq!((chunk.plain_len, chunk.data), (1 << 20, vec![7])),
+        other => panic!("{other:?}"),
+    }
+    assert_eq!(read((1 << 20) + 1).unwrap_err().what, Malformed::ChunkTooLong((1 << 20) + 1));
+}
+
+#[test]
+fn a_monitor_is_shown_the_whole_request_below_29_alone() {
+    let request = GetCs { count: 3, ..GetCs::default() };
+    let event = Message::MonGetCs(MonGetCs { request: Some(Box::new(request)), ..MonGetCs::default() });
+    let names = |v: u32| fields::of(&event, Version::new(v)).into_iter().map(|(name, _)| name).collect::<Vec<_>>();
+    assert_eq!(names(29), ["filename", "language", "job_id", "host_id"]);
+    assert!(names(28).len() > 8 && names(28).contains(&"count") && names(28).ends_with(&["job_id", "host_id"]));
 }
 
 #[test]

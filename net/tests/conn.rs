@@ -6,6 +6,7 @@
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use std::os::unix::net::UnixStream;
+use std::sync::mpsc::channel;
 use std::thread;
 use std::time::Duration;
 
@@ -115,15 +116,32 @@ fn messages_of_all_sizes_arrive_in_order() {
 /// A byte now and then is no life: the deadline is the message's.
 #[test]
 fn a_slow_peer_hits_the_deadline() {
-    let slow = Plan { piece: 1, delay: Duration::from_secs(1), ..Plan::default() };
-    let (a, b) = link(slow, Plan::default()).unwrap();
-    let (mut a, mut b) = shake(a, b, Version::TO_CLIENT);
-    a.send(&Message::End, long(Step::Send)).unwrap();
-    let error = b.recv(soon(Step::Chunk)).unwrap_err();
+    let (ours, mut theirs) = UnixStream::pair().unwrap();
+    let (enough, go_on) = channel();
+    let peer = thread::spawn(move || {
+        theirs.write_all(&[44, 0, 0, 0, 44, 0, 0, 0]).unwrap();
+        let frame = [&2004u32.to_be_bytes()[..], &90u32.to_be_bytes(), &1996u32.to_be_bytes(), &[b'x'; 1995], &[0]];
+        let frame = frame.concat();
+        // The last byte does not come before we have given up.
+        let mut sent = 0;
+        while go_on.try_recv().is_err() {
+            if sent < frame.len() - 1 {
+                theirs.write_all(&frame[sent..=sent]).unwrap();
+                sent += 1;
+            }
+            thread::sleep(Duration::from_millis(5));
+        }
+        theirs.write_all(&frame[sent..]).unwrap();
+        theirs
+    });
+    let mut conn = Conn::establish(ours, Version::TO_CLIENT, long(Step::Offer)).unwrap();
+    let error = conn.recv(soon(Step::Chunk)).unwrap_err();
     assert!(matches!(error, ConnError::TimedOut { step: Step::Chunk, .. }), "{error}");
     assert_eq!(error.to_string(), "a piece of the file did not come within 0.3 s");
     // And nothing is lost by having asked too early.
-    assert_eq!(b.recv(long(Step::Chunk)).unwrap(), Message::End);
+    enough.send(()).unwrap();
+    assert_eq!(conn.recv(long(Step::Message)).unwrap(), Message::StatusText { text: "x".repeat(1995).into() });
+    peer.join().unwrap();
 }
 
 #[test]

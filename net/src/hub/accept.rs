@@ -101,12 +101,44 @@ impl<N: Send + 'static> Acceptor<N> {
             Ok(peer) => reader::start_accepted(&self.shared, &peer, stream, self.speech.clone()),
             Err(refusal) => {
                 self.refused += 1;
-                // A flood of connections shall not become a flood of lines.
-                if self.told.is_none_or(|told| told.elapsed() >= TELL_AGAIN) {
-                    self.told = Some(Instant::now());
+                let now = Instant::now();
+                if is_to_tell(self.told, now) {
+                    self.told = Some(now);
                     warn!("refused {}: {refusal} refused={}", stream.peer_text(), self.refused);
                 }
             }
         }
+    }
+}
+
+/// Whether the log is told of a refusal now. A flood of connections shall not become a flood of lines.
+fn is_to_tell(told: Option<Instant>, now: Instant) -> bool {
+    told.is_none_or(|told| now >= told + TELL_AGAIN)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::hub::{Hub, HubConfig};
+
+    #[test]
+    fn refusals_are_told_once_a_minute() {
+        let now = Instant::now();
+        let minute = Duration::from_secs(60);
+        assert!(is_to_tell(None, now));
+        assert!(!is_to_tell(Some(now), now));
+        assert!(!is_to_tell(Some(now), now + minute - Duration::from_nanos(1)));
+        assert!(is_to_tell(Some(now), now + minute));
+    }
+
+    #[test]
+    fn who_has_nothing_to_accept_on_any_more_ends() {
+        let (hub, _events) = Hub::<()>::new(HubConfig::default()).unwrap();
+        let door = open(hub.shared(), Listener::tcp(0).unwrap(), Speech::Text).unwrap();
+        door.listener.shutdown();
+        while !door.thread.is_finished() {
+            thread::yield_now();
+        }
+        door.close();
     }
 }

@@ -2,8 +2,7 @@
 //!
 //! [`frame`] cuts a byte stream into bodies, [`decode`] reads one body, [`encode`] writes one whole frame, [`print`](mod@print) shows a
 //! message to people, [`udp`] does the datagrams of discovery. Nothing here knows what a message is for: values are kept as
-//! they came, and only what breaks the layout is refused. A reader never allocates more than
-//! [`DECODE_GROWTH`] times what has arrived.
+//! they came, and only what breaks the layout is refused. A reader never allocates more than 16 times what has arrived.
 
 mod env;
 pub mod fields;
@@ -28,10 +27,6 @@ use thiserror::Error;
 use number::Named;
 use reader::Reader;
 use writer::Writer;
-
-/// Decoding a body allocates at most this many times its length (and a few hundred bytes). It is that much because a list of
-/// empty strings takes four bytes each on the wire.
-pub const DECODE_GROWTH: usize = 16;
 
 /// Who reads: two numbers mean something else to a monitor.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

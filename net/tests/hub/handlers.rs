@@ -129,3 +129,77 @@ fn handler_and_loop_send_in_order() {
     bench.closed();
     bench.hub.shutdown(LONG);
 }
+
+/// Keeps more and more of what its peer sends.
+struct Keeper;
+
+impl PeerHandler<(PeerId, Vec<bool>)> for Keeper {
+    fn said(&mut self, message: Message, conn: &mut PeerConn<(PeerId, Vec<bool>)>) -> Verdict {
+        assert_eq!(message, Message::Ping);
+        assert_eq!((conn.version(), conn.info().address.as_str()), (OFFER, "127.0.0.1"));
+        let closing = [20_000, 900_000, 1000, 1 << 20].map(|bytes| {
+            conn.keeps(bytes);
+            conn.is_closing()
+        });
+        conn.note((conn.peer(), closing.into()));
+        assert!(matches!(conn.try_recv(), Err(ConnError::Closed)));
+        assert!(matches!(conn.recv(long(Step::Message)), Err(ConnError::Closed)));
+        assert!(matches!(conn.send(&Message::Ping, long(Step::Send)), Err(ConnError::Closed)));
+        Verdict::Kept
+    }
+}
+
+/// What a handler keeps counts for its peer, beside what the connection itself holds.
+#[test]
+fn what_a_handler_keeps_counts() {
+    let _alone = alone();
+    let config = HubConfig { held_per_address_max: 1 << 20, ..HubConfig::default() };
+    let bench = Bench::new(config, Arc::new(|_, _| Some(Box::new(Keeper))));
+    let mut conn = bench.dial();
+    let (peer, _) = bench.opened();
+    conn.send(&Message::Ping, long(Step::Send)).unwrap();
+    match bench.event() {
+        HubEvent::Noted { peer: noted, note } => {
+            assert_eq!((noted, note), (peer, (peer, vec![false, false, false, true])));
+        }
+        other => panic!("{other:?}"),
+    }
+    let (gone, reason) = bench.closed();
+    assert_eq!(gone, peer);
+    assert!(matches!(reason, CloseReason::Hoarding { address: true, held } if held >= 1 << 20), "{reason}");
+    bench.hub.shutdown(LONG);
+}
+
+/// Takes two messages without waiting.
+struct Hasty;
+
+impl PeerHandler<Vec<Message>> for Hasty {
+    fn said(&mut self, _: Message, conn: &mut PeerConn<Vec<Message>>) -> Verdict {
+        let mut said = Vec::new();
+        while said.len() < 2 {
+            match conn.try_recv() {
+                Ok(message) => said.extend(message),
+                Err(error) => return Verdict::Close(error.to_string()),
+            }
+            thread::yield_now();
+        }
+        assert!(!conn.has_buffered());
+        assert!(matches!(conn.try_recv(), Ok(None)));
+        conn.note(said);
+        Verdict::Kept
+    }
+}
+
+#[test]
+fn a_handler_need_not_wait() {
+    let _alone = alone();
+    let bench = Bench::new(HubConfig::default(), Arc::new(|_, _| Some(Box::new(Hasty))));
+    let mut conn = bench.dial();
+    let (peer, _) = bench.opened();
+    conn.send_all(&[Message::Ping, text(1), text(2)], long(Step::Send)).unwrap();
+    match bench.event() {
+        HubEvent::Noted { peer: noted, note } => assert_eq!((noted, note), (peer, vec![text(1), text(2)])),
+        other => panic!("{other:?}"),
+    }
+    bench.hub.shutdown(LONG);
+}

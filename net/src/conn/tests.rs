@@ -1,0 +1,161 @@
+//! The two halves of a connection: what has begun, what is late, what is there without waiting.
+
+use std::net::{Ipv4Addr, TcpListener, TcpStream};
+use std::os::unix::net::UnixStream;
+use std::thread;
+
+use super::*;
+
+const HOUR: Duration = Duration::from_secs(3600);
+const PING: [u8; 8] = [0, 0, 0, 4, 0, 0, 0, 66];
+
+fn long() -> Deadline {
+    Deadline::after(Step::Send, HOUR)
+}
+
+fn receiver() -> (Receiver, Stream) {
+    let (ours, theirs) = UnixStream::pair().unwrap();
+    let mut receiver = Receiver::new(Arc::new(ours.into()));
+    receiver.version = Version::TO_CLIENT;
+    (receiver, theirs.into())
+}
+
+/// Puts the beginning of what has begun so far back.
+fn age(receiver: &mut Receiver, time: Duration) {
+    receiver.begun = Instant::now() - time;
+}
+
+#[test]
+fn half_a_frame_is_waited_for_only_so_long_also_by_who_does_not_wait() {
+    let (mut receiver, peer) = receiver();
+    receiver.limit_rest(HOUR);
+    age(&mut receiver, 2 * HOUR);
+    assert!(matches!(receiver.try_recv(), Ok(None)), "nothing has begun");
+    // However long nothing came before: it begins with its first bytes, whether a whole one came before it or not.
+    for bytes in [&PING[..5], &[&PING[5..], &PING, &PING[..5]].concat()] {
+        age(&mut receiver, 2 * HOUR);
+        peer.write_all(bytes, &long()).unwrap();
+        while receiver.try_recv().unwrap().is_some() {}
+        assert!(!receiver.is_late());
+    }
+    // What comes of it later does not make it younger.
+    age(&mut receiver, HOUR);
+    peer.write_all(&PING[5..6], &long()).unwrap();
+    match receiver.try_recv() {
+        Err(ConnError::TimedOut { step: Step::Rest, limit }) => assert_eq!(limit, HOUR),
+        other => panic!("{other:?}"),
+    }
+    assert!(receiver.is_late());
+    receiver.resume();
+    assert!(matches!(receiver.try_recv(), Ok(None)), "we did not read");
+    assert!(!receiver.is_late());
+    peer.write_all(&PING[6..], &long()).unwrap();
+    assert!(matches!(receiver.try_recv(), Ok(Some(Message::Ping))));
+    age(&mut receiver, 2 * HOUR);
+    assert!(!receiver.is_late());
+}
+
+#[test]
+fn who_waits_for_ever_waits_for_a_frame_that_has_begun_only_so_long() {
+    let (mut receiver, peer) = receiver();
+    receiver.limit_rest(Duration::ZERO);
+    peer.write_all(&PING[..5], &long()).unwrap();
+    match receiver.recv(Deadline::never(Step::Message)) {
+        Err(ConnError::TimedOut { step: Step::Rest, limit: Duration::ZERO }) => {}
+        other => panic!("{other:?}"),
+    }
+    receiver.limit_rest(HOUR);
+    peer.write_all(&PING[5..], &long()).unwrap();
+    assert!(matches!(receiver.recv(Deadline::never(Step::Message)), Ok(Message::Ping)));
+}
+
+#[test]
+fn what_is_held_and_what_was_taken() {
+    let (mut receiver, peer) = receiver();
+    assert_eq!((receiver.held(), receiver.taken()), (0, 0));
+    let text = Message::StatusText { text: "x".repeat(10_000).into() };
+    let mut bytes = Vec::new();
+    encode_all(&[text], receiver.version, &mut bytes).unwrap();
+    peer.write_all(&bytes[..9000], &long()).unwrap();
+    assert!(matches!(receiver.try_recv(), Ok(None)));
+    assert!((9000..100_000).contains(&receiver.held()), "{}", receiver.held());
+    receiver.release();
+    assert!(receiver.held() >= 9000, "it is not empty");
+    peer.write_all(&bytes[9000..], &long()).unwrap();
+    assert!(matches!(receiver.try_recv(), Ok(Some(_))));
+    assert_eq!(receiver.taken(), bytes.len() - 4);
+    receiver.release();
+    assert_eq!(receiver.held(), 0);
+}
+
+fn pair() -> (Conn, Stream) {
+    let (ours, theirs) = UnixStream::pair().unwrap();
+    let theirs = Stream::from(theirs);
+    theirs.write_all(&[43, 0, 0, 0, 43, 0, 0, 0], &long()).unwrap();
+    let conn = Conn::establish(ours, Version::new(43), long()).unwrap();
+    assert_eq!([read_word(&theirs, &long()).unwrap(), read_word(&theirs, &long()).unwrap()], [[43, 0, 0, 0]; 2]);
+    (conn, theirs)
+}
+
+#[test]
+fn what_is_there_is_had_without_waiting() {
+    let (mut conn, peer) = pair();
+    assert!(matches!(conn.try_recv(), Ok(None)));
+    assert!(!conn.has_buffered());
+    peer.write_all(&[PING, PING].concat(), &long()).unwrap();
+    assert!(!conn.has_buffered(), "it was not read yet");
+    assert!(matches!(conn.try_recv(), Ok(Some(Message::Ping))));
+    assert!(conn.has_buffered());
+    assert!(matches!(conn.recv(long()), Ok(Message::Ping)));
+    assert!(!conn.has_buffered());
+    peer.write_all(&PING[..6], &long()).unwrap();
+    assert!(matches!(conn.try_recv(), Ok(None)));
+    assert!(!conn.has_buffered() && !conn.is_late());
+    age(&mut conn.receiver, limits::FRAME);
+    assert!(conn.is_late());
+    conn.resume();
+    assert!(!conn.is_late());
+    conn.send_all(&[Message::Ping, Message::End], long()).unwrap();
+    let mut heard = [0; 20];
+    assert_eq!(peer.read_now(&mut heard).unwrap(), Some(16));
+    assert_eq!(heard[..16], [PING, [0, 0, 0, 4, 0, 0, 0, 67]].concat());
+    peer.shutdown();
+    assert!(matches!(conn.recv(long()), Err(ConnError::Cut)));
+}
+
+#[test]
+fn connections_know_their_ends() {
+    let (local, _peer) = pair();
+    assert!(local.is_unix());
+    assert_eq!((local.peer_address(), local.peer_port(), local.own_address()), (String::new(), 0, String::new()));
+
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    let address = listener.local_addr().unwrap();
+    let other = thread::spawn(move || {
+        Conn::establish(listener.accept().unwrap().0, Version::new(43), long()).unwrap().peer_port()
+    });
+    let stream = TcpStream::connect(address).unwrap();
+    let own_port = stream.local_addr().unwrap().port();
+    let conn = Conn::establish(stream, Version::new(43), long()).unwrap();
+    assert!(!conn.is_unix());
+    assert_eq!((conn.peer_address().as_str(), conn.peer_port()), ("127.0.0.1", address.port()));
+    assert_eq!(other.join().unwrap(), own_port);
+    assert_eq!(conn.own_address(), "127.0.0.1");
+}
+
+#[test]
+fn a_monitor_reads_two_numbers_its_own_way() {
+    let (mut conn, peer) = pair();
+    let event = Message::MonGetCs(ice_core::message::MonGetCs { file: "a.c".into(), ..Default::default() });
+    let mut bytes = Vec::new();
+    encode_all(std::slice::from_ref(&event), Version::new(43), &mut bytes).unwrap();
+    // MON_GET_CS has the number of GET_CS there.
+    assert_eq!(bytes[7], 83);
+    bytes[7] = 71;
+    conn.read_as(Reading::Monitor);
+    peer.write_all(&bytes, &long()).unwrap();
+    assert_eq!(conn.recv(long()).unwrap(), event);
+    conn.read_as(Reading::Peer);
+    peer.write_all(&bytes, &long()).unwrap();
+    assert!(matches!(conn.recv(long()), Err(ConnError::Decode(_))));
+}
