@@ -7,6 +7,7 @@ use super::shares::Shares;
 use super::{Peer, Scheduler, Timer};
 use crate::env::EnvRef;
 use crate::ids::{HostId, JobId};
+use std::collections::BTreeSet;
 
 impl Scheduler {
     /// Whether all that must be true is; says what is not. Its cost grows with hosts and jobs.
@@ -171,7 +172,29 @@ impl Cluster {
         if members != self.len() {
             return Err(format!("cluster: {} hosts, {members} in classes", self.len()));
         }
+        let paces: Vec<f64> = self.hosts().filter_map(|h| h.pace.value()).collect();
+        let sum: f64 = paces.iter().sum();
+        if paces.len() != self.pace_known as usize || (sum - self.pace_sum).abs() > 1e-6 {
+            return Err(format!("cluster: {} paces of {sum}, {} of {}", paces.len(), self.pace_known, self.pace_sum));
+        }
+        let names: BTreeSet<_> = self.hosts().flat_map(|h| [(&h.name, h.id), (&h.address, h.id)]).collect();
+        let named = self.named.iter().flat_map(|(name, ids)| ids.iter().map(move |id| (name, *id)));
+        if !named.eq(names) || self.named.values().any(BTreeSet::is_empty) {
+            return Err("cluster: hosts are found by other names than theirs".into());
+        }
+        for (id, known) in self.needs.all() {
+            let fits = self.classes.iter().map(|(id, class)| (*id, class.fits(&known.need)));
+            if !known.fits.iter().map(|(id, fits)| (*id, *fits)).eq(fits) {
+                return Err(format!("need {id:?}: fits other classes than it says"));
+            }
+        }
+        if self.env_keys.len() != self.owners.len() {
+            return Err(format!("cluster: {} environments, {} owners", self.env_keys.len(), self.owners.len()));
+        }
         for (key, owners) in &self.owners {
+            if owners.asked == 0 && owners.hosts.is_empty() {
+                return Err(format!("cluster: nobody has or asks for {:?}", owners.environment));
+            }
             let asked = self.needs.all().flat_map(|(_, k)| &k.keys).filter(|k| *k == key).count();
             if asked != owners.asked || owners.ready.len() > owners.hosts.len() {
                 return Err(format!("cluster: {:?} asked {} times, {asked} known", owners.environment, owners.asked));

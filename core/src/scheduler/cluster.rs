@@ -39,7 +39,7 @@ pub(super) struct Class {
 }
 
 impl Class {
-    fn fits(&self, need: &Need) -> Option<usize> {
+    pub fn fits(&self, need: &Need) -> Option<usize> {
         if need.minimal_version > self.offer || need.features & !self.features != 0 {
             return None;
         }
@@ -64,10 +64,10 @@ pub(super) struct Cluster {
     seed: u64,
     hosts: BTreeMap<HostId, Host>,
     /// By node name and by address text.
-    named: BTreeMap<Text, BTreeSet<HostId>>,
+    pub named: BTreeMap<Text, BTreeSet<HostId>>,
     pub classes: BTreeMap<ClassId, Class>,
     class_ids: BTreeMap<(Text, u32, u32), ClassId>,
-    env_keys: BTreeMap<EnvRef, EnvKey>,
+    pub env_keys: BTreeMap<EnvRef, EnvKey>,
     pub owners: BTreeMap<EnvKey, Owners>,
     shares: Shares,
     next_class: u32,
@@ -75,8 +75,8 @@ pub(super) struct Cluster {
     /// Mean weight of files; the caller keeps it fresh.
     pub mean_weight: f64,
     /// Sum and number of known paces, for hosts nothing is known of.
-    pace_sum: f64,
-    pace_known: u32,
+    pub pace_sum: f64,
+    pub pace_known: u32,
     pub needs: Needs,
 }
 
@@ -174,9 +174,7 @@ impl Cluster {
         let (Some(host), Some(owners)) = (self.hosts.get(&id), self.owners.get(&key)) else { return };
         let is_other = |env: &&EnvRef| **env != owners.environment;
         let others: Vec<EnvRef> = host.environments.iter().filter(is_other).cloned().collect();
-        if others.len() < host.environments.len() {
-            self.set_environments(id, others);
-        }
+        self.set_environments(id, others);
     }
 
     /// A host learned something about its speed.

@@ -186,16 +186,17 @@ impl Scheduler {
 
     fn list_hosts(&self, out: &mut String) {
         for host in self.cluster.hosts() {
-            let slots = i64::from(host.slots) * if host.ping_out.is_some() { -1 } else { 1 };
+            let silent = if host.ping_out.is_some() { "-" } else { "" };
             let _ = write!(
                 out,
-                " {} ({}:{}) [{}] speed={:.2} jobs={}/{slots} load={}",
+                " {} ({}:{}) [{}] speed={:.2} jobs={}/{silent}{} load={}",
                 host.name,
                 host.address,
                 host.port,
                 host.platform,
                 host.shown.value(),
                 host.jobs.len(),
+                host.slots,
                 host.load
             );
             if let Some(since) = host.installing.values().map(|i| i.since).min() {

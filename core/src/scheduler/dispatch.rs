@@ -126,7 +126,6 @@ impl Scheduler {
             _ => server.platform.clone(),
         };
         let (port, address, server_name) = (server.port, server.address.clone(), server.name.clone());
-        let literal = known.is_some_and(|k| k.need.environments.iter().any(|e| e.platform == server.platform));
         let server_platform = server.platform.clone();
         let matched = matched_job(submitter, server);
         let peer = submitter.peer;
@@ -169,7 +168,7 @@ impl Scheduler {
         }
         self.cluster.rerank(choice.host);
         self.verify_life(choice.host, home);
-        if siblings > 0 && literal {
+        if siblings > 0 {
             self.cut_siblings(id, siblings, &server_platform);
         }
     }
@@ -226,11 +225,8 @@ impl Scheduler {
         }
         while let Some(id) = self.freed.pop_first() {
             let mut tried = BTreeSet::new();
-            while self.queue.len() > 0 && tried.len() < LANES_MAX {
+            while tried.len() < LANES_MAX {
                 let Some(host) = self.cluster.host(id) else { break };
-                if host.rank.is_none() && !host.own_free() && !host.has_room() {
-                    break;
-                }
                 let Some(place) = self.next_for(host, &tried) else { break };
                 if !self.place_or_refuse(place.job, Some(id)) {
                     tried.insert(place.lane);
@@ -244,8 +240,7 @@ impl Scheduler {
         let fresh = |place: &Place| !tried.contains(&place.lane);
         let own = |place: &Place| {
             let asker = Asker { need: place.lane.need, submitter: host.id };
-            let last_resort = host.own_free() && self.cluster.own_environment(asker).is_some();
-            last_resort || policy::usable_now(&self.cluster, asker, host)
+            host.own_free() && self.cluster.own_environment(asker).is_some()
         };
         let mut best = self.queue.own_places(host.id).filter(fresh).filter(own).min();
         if host.rank.is_none() {

@@ -153,8 +153,6 @@ impl Scheduler {
         }
         if woke {
             self.probe(id);
-        }
-        if pinged || woke {
             self.arm(id);
         }
     }
@@ -179,17 +177,14 @@ impl Scheduler {
         let until = self.now + BAN;
         let mut meant: Vec<HostId> =
             self.cluster.named(&black.host).filter(|h| h.address == black.host).map(|h| h.id).collect();
-        if meant.len() > 1 {
-            // Several daemons on one address: the one that had a job of this submitter lately, if that can be told.
-            let busy = |id: &HostId| {
-                let server = self.cluster.host(*id);
-                server
-                    .is_some_and(|h| h.jobs.iter().any(|j| self.jobs.get(j).is_some_and(|j| j.submitter == submitter)))
-            };
-            let narrowed: Vec<HostId> = meant.iter().copied().filter(busy).collect();
-            if !narrowed.is_empty() {
-                meant = narrowed;
-            }
+        // Of several daemons on one address: the one that had a job of this submitter lately, if that can be told.
+        let busy = |id: &HostId| {
+            let server = self.cluster.host(*id);
+            server.is_some_and(|h| h.jobs.iter().any(|j| self.jobs.get(j).is_some_and(|j| j.submitter == submitter)))
+        };
+        let narrowed: Vec<HostId> = meant.iter().copied().filter(busy).collect();
+        if !narrowed.is_empty() {
+            meant = narrowed;
         }
         self.note(Level::Debug, || Note::Blacklisting {
             address: black.host.clone(),

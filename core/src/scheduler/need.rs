@@ -113,11 +113,11 @@ impl Needs {
 
     /// Forgets needs without jobs if there are too many; tells whose environments are no longer asked for.
     pub fn evict(&mut self) -> Vec<EnvKey> {
-        if self.known.len() <= IDLE_MAX || self.known.values().filter(|k| k.jobs == 0).count() <= IDLE_MAX {
+        let mut idle: Vec<NeedId> = self.known.iter().filter(|(_, k)| k.jobs == 0).map(|(id, _)| *id).collect();
+        if idle.len() <= IDLE_MAX {
             return Vec::new();
         }
-        let idle: Vec<NeedId> =
-            self.known.iter().filter(|(_, k)| k.jobs == 0).map(|(id, _)| *id).take(IDLE_MAX / 2).collect();
+        idle.truncate(IDLE_MAX / 2);
         let mut keys = Vec::new();
         for id in idle {
             if let Some(known) = self.known.remove(&id) {
@@ -159,4 +159,45 @@ impl Needs {
 pub(super) struct Asker {
     pub need: NeedId,
     pub submitter: HostId,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn need(n: usize) -> Need {
+        Need { preferred: format!("h{n}").into(), ..Need::default() }
+    }
+
+    /// So many needs, the first of them without jobs. Each has a key of its own number.
+    fn needs(all: usize, idle: usize) -> Needs {
+        let mut needs = Needs::default();
+        for n in 0..all {
+            let id = needs.add(need(n), vec![EnvKey(n as u32)]);
+            needs.known_mut(id).unwrap().jobs = usize::from(n >= idle);
+        }
+        needs
+    }
+
+    #[test]
+    fn of_1024_needs_that_have_jobs_no_more_are_learned() {
+        for (all, idle, refused) in
+            [(1023, 0, false), (1024, 0, true), (1025, 0, true), (1024, 256, true), (1024, 257, false), (0, 0, false)]
+        {
+            let needs = needs(all, idle);
+            assert_eq!(needs.refuses(&need(9999)), refused, "{idle} of {all}");
+            assert!(all == 0 || !needs.refuses(&need(all - 1)), "one that is known");
+        }
+    }
+
+    #[test]
+    fn of_more_than_256_needs_without_jobs_the_128_oldest_are_forgotten() {
+        for (all, idle, forgotten) in [(256, 256, 0), (900, 256, 0), (257, 257, 128), (900, 300, 128)] {
+            let mut needs = needs(all, idle);
+            let keys: Vec<u32> = needs.evict().into_iter().map(|key| key.0).collect();
+            assert_eq!(keys, (0..forgotten).collect::<Vec<u32>>(), "{idle} of {all}");
+            assert_eq!(needs.all().count(), all - keys.len());
+            assert!((0..all).all(|n| needs.find(&need(n)).is_none() == (n < keys.len())));
+        }
+    }
 }

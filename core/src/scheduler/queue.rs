@@ -260,4 +260,57 @@ mod tests {
         assert_eq!(drain(&mut queue), [1, 7, 2, 8, 3, 9, 4, 10, 6, 5]);
         assert_eq!(queue.len(), 0);
     }
+
+    #[test]
+    fn a_job_is_there_once_and_goes_once() {
+        let mut queue = Queue::default();
+        for job in [2, 1, 2] {
+            queue.push(lane(1, 0), JobId(job));
+            queue.check().unwrap();
+        }
+        queue.push(lane(2, 0), JobId(3));
+        assert_eq!((queue.len(), queue.lanes_len(), queue.jobs_in(lane(1, 0))), (3, 2, 2));
+        assert_eq!((queue.jobs_in(lane(1, 1)), queue.jobs_in(lane(2, 0))), (0, 1));
+        let there: Vec<JobId> = queue.jobs(lane(1, 0)).collect();
+        assert_eq!(there, [JobId(1), JobId(2)]);
+        assert!(queue.remove(lane(1, 0), JobId(2)) && !queue.remove(lane(1, 0), JobId(2)));
+        assert!(!queue.remove(lane(2, 0), JobId(2)) && !queue.remove(lane(3, 0), JobId(2)));
+        queue.check().unwrap();
+        assert_eq!(drain(&mut queue), [1, 3]);
+    }
+
+    #[test]
+    fn who_leaves_takes_all_its_jobs_and_nobody_elses() {
+        let mut queue = Queue::default();
+        for (submitter, level, job) in [(1, 0, 1), (2, 0, 2), (2, 255, 3), (2, 0, 4), (3, 0, 5)] {
+            queue.push(lane(submitter, level), JobId(job));
+        }
+        let removed = queue.remove_submitter(HostId(2));
+        let jobs: Vec<u32> = removed.into_iter().flat_map(|(_, jobs)| jobs).map(|job| job.0).collect();
+        assert_eq!(jobs, [2, 4, 3]);
+        queue.check().unwrap();
+        assert_eq!(drain(&mut queue), [1, 5]);
+    }
+
+    #[test]
+    fn the_check_finds_what_does_not_agree() {
+        let breakages: [fn(&mut Queue); 7] = [
+            |q| q.len += 1,
+            |q| q.groups.get_mut(&(HostId(1), 0)).unwrap().jobs += 1,
+            |q| _ = q.lanes.get_mut(&lane(1, 0)).unwrap().insert(JobId(9)),
+            |q| _ = q.firsts.pop_first(),
+            |q| _ = q.places.get_mut(&NeedId::MIN).unwrap().pop_last(),
+            |q| _ = q.places.clear(),
+            |q| q.groups.get_mut(&(HostId(1), 0)).unwrap().turn += 7,
+        ];
+        for (n, breakage) in breakages.iter().enumerate() {
+            let mut queue = Queue::default();
+            for (submitter, job) in [(1, 1), (1, 2), (2, 3)] {
+                queue.push(lane(submitter, 0), JobId(job));
+            }
+            queue.check().unwrap();
+            breakage(&mut queue);
+            assert!(queue.check().is_err(), "{n}");
+        }
+    }
 }

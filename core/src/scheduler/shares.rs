@@ -58,3 +58,32 @@ impl Shares {
 fn cost(env: &EnvRef) -> usize {
     ENTRY + COPIES * (env.platform.len() + env.name.len())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn environments(count: usize) -> Vec<EnvRef> {
+        vec![EnvRef { platform: "x86_64".into(), name: "n".repeat(250).into() }; count]
+    }
+
+    #[test]
+    fn of_long_names_65536_fit_at_an_address_and_four_times_as_many_in_all() {
+        let mut shares = Shares::default();
+        let mut take = |address: &str, count: usize| {
+            let mut environments = environments(count);
+            let left_out = shares.take(&address.into(), &mut environments);
+            assert_eq!(environments.len() + left_out, count);
+            left_out
+        };
+        assert_eq!([take("a", 65_535), take("a", 1), take("a", 1)], [0, 0, 1]);
+        assert_eq!([take("b", 65_537), take("c", 65_536), take("d", 65_535)], [1, 0, 0]);
+        assert_eq!([take("e", 2), take("f", 1)], [1, 1]);
+        shares.give_back(&"a".into(), &environments(10));
+        for (address, left_out) in [("f", 90), ("a", 100)] {
+            assert_eq!(shares.take(&address.into(), &mut environments(100)), left_out);
+        }
+        shares.give_back(&"a".into(), &environments(65_526));
+        assert!(!shares.by_address.contains_key(&Text::from("a")));
+    }
+}

@@ -38,16 +38,11 @@ impl Shown {
         }
         let user_ms = stats.user_ms;
         let mut size = adjusted_size(stats.out_uncompressed, arg_flags);
-        if self.samples.len() >= 7 && user_ms > 0 && self.user_ms > 0 {
-            let known = self.size as f64 / self.user_ms as f64;
-            let this = f64::from(size) / f64::from(user_ms);
-            if this / 1.2 > known {
-                size = (known * 1.2 * f64::from(user_ms)) as u32;
-            } else if this * 1.2 < known {
-                size = (known / 1.2 * f64::from(user_ms)) as u32;
-            }
-        } else if self.samples.len() >= 7 {
-            size = 0;
+        if self.samples.len() >= 7 {
+            // A job counts as a fifth faster or slower than what is known at most, and for nothing where no time is known.
+            let known = if self.user_ms == 0 { 0.0 } else { self.size as f64 / self.user_ms as f64 };
+            let usual = known * f64::from(user_ms);
+            size = f64::from(size).clamp(usual / 1.2, usual * 1.2) as u32;
         }
         self.samples.push_back(Sample { job, size, user_ms });
         self.size += u64::from(size);
@@ -113,13 +108,7 @@ const BYTES_PER_WEIGHT: (f64, f64) = (1e-3, 1e7);
 
 /// Infinities and what is no number become a bound.
 fn within(n: f64, (least, most): (f64, f64)) -> f64 {
-    if n >= most {
-        most
-    } else if n > least {
-        n
-    } else {
-        least
-    }
+    n.max(least).min(most)
 }
 
 impl Pace {
@@ -142,7 +131,7 @@ impl Pace {
 
     /// The pace, if anything is known.
     pub fn value(&self) -> Option<f64> {
-        (self.samples > 0 && self.wall_ms > 0.0 && self.weight > 0.0).then(|| within(self.weight / self.wall_ms, PACES))
+        (self.samples > 0).then(|| within(self.weight / self.wall_ms, PACES))
     }
 }
 
@@ -194,7 +183,6 @@ impl Files {
         let expected = match known {
             Some(w) => f64::from(w.weight),
             None if size > 0 && self.bytes_samples > 0 => f64::from(size) / self.bytes_per_weight,
-            None if pace.value().is_none() => wall,
             None => wall * pace.value().unwrap_or(1.0),
         };
         pace.learn(within(expected, WEIGHTS), wall);
@@ -221,68 +209,4 @@ impl Files {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn stats(out: u32, user_ms: u32) -> JobStats {
-        JobStats { out_uncompressed: out, user_ms, ..JobStats::default() }
-    }
-
-    #[test]
-    fn s50_shown_speed_is_that_of_1_4() {
-        let mut shown = Shown::default();
-        assert!(!shown.learn(JobId(1), 0, &stats(4095, 1), 0));
-        assert!(!shown.learn(JobId(1), 1, &stats(9000, 1), 0));
-        assert_eq!(shown.value(), 0.0);
-        assert!(shown.learn(JobId(1), 0, &stats(100_000, 100), 0));
-        assert_eq!(shown.value(), 4000.0);
-        for job in 2..=7 {
-            shown.learn(JobId(job), 0, &stats(100_000, 100), 0);
-        }
-        assert_eq!(shown.value(), 1000.0);
-        shown.learn(JobId(8), 0, &stats(1_000_000, 100), 0);
-        assert_eq!(shown.value(), 820_000.0 / 800.0);
-    }
-
-    #[test]
-    fn s50_debug_and_optimised_objects_count_less_and_more() {
-        assert_eq!(adjusted_size(36_000, 1), 10_000);
-        assert_eq!(adjusted_size(45_000, 2), 10_000);
-        assert_eq!(adjusted_size(35_000, 8), 58_000);
-        assert_eq!(adjusted_size(36_000, 1 | 16), 16_571);
-    }
-
-    #[test]
-    fn lies_stay_finite() {
-        // Hosts come and go, as only the first samples of one are believed.
-        let mut files = Files::default();
-        for round in 0..200u32 {
-            let (mut slow, mut fast) = (Pace::default(), Pace::default());
-            for n in 0..40u32 {
-                let file = Text::from(format!("{}.c", (round * 40 + n) % 97));
-                files.learn(&file, 1, u32::MAX, &mut slow);
-                files.learn(&file, u32::MAX, 1, &mut fast);
-                let new = Text::from(format!("{round}-{n}.c"));
-                files.learn(&new, if n % 2 == 0 { u32::MAX } else { 0 }, 1 + n % 2 * (u32::MAX - 1), &mut fast);
-                files.learn(&new, 1, u32::MAX, &mut slow);
-                for pace in [slow, fast] {
-                    let value = pace.value().unwrap();
-                    assert!((PACES.0..=PACES.1).contains(&value), "{value}");
-                }
-                assert!((0.0..=WEIGHTS.1).contains(&files.mean()), "{}", files.mean());
-                assert!((0.0..=WEIGHTS.1).contains(&files.weight(&new)));
-            }
-        }
-    }
-
-    #[test]
-    fn a_slow_host_is_found_by_the_files_it_shares_with_a_fast_one() {
-        let mut files = Files::default();
-        let (mut fast, mut slow) = (Pace::default(), Pace::default());
-        let file = Text::from("a.c");
-        files.learn(&file, 0, 100, &mut fast);
-        files.learn(&file, 0, 400, &mut slow);
-        let ratio = fast.value().unwrap() / slow.value().unwrap();
-        assert!(ratio > 3.9 && ratio < 4.1, "{ratio}");
-    }
-}
+mod tests;

@@ -99,3 +99,15 @@ fn is_hosts_fault(exit_code: i32) -> bool {
     const NO_REPORT: i32 = 151;
     exit_code < 0 || [GENERAL, OUT_OF_MEMORY, NO_ENVIRONMENT, NO_FORK, NO_REPORT].contains(&exit_code)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::is_hosts_fault;
+
+    #[test]
+    fn some_exit_codes_are_the_hosts_fault() {
+        let faults: Vec<i32> = (-300..1000).filter(|code| is_hosts_fault(*code)).collect();
+        let expected: Vec<i32> = (-300..0).chain([100, 105, 110, 117, 151]).collect();
+        assert_eq!(faults, expected);
+    }
+}

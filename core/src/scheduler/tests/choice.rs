@@ -133,7 +133,8 @@ fn the_first_job_stays_with_a_submitter_of_seventy_percent() {
         assert_eq!(t.goes(GetCs { client_count: 1, ..request("e", "f", 1) }), first, "{home_ms}");
     }
     // Its load counts, and so does the other's.
-    for (home_load, other_load, first) in [(290, 0, "home"), (310, 0, "other"), (645, 500, "home"), (655, 500, "other")]
+    for (home_load, other_load, first) in
+        [(290, 0, "home"), (300, 0, "home"), (310, 0, "other"), (645, 500, "home"), (655, 500, "other")]
     {
         let mut t = Trained::at_home(&[("home", 4, 100), ("other", 64, 100)]);
         t.s.load(t.hosts[0], home_load);
@@ -159,4 +160,117 @@ fn a_submitter_is_as_much_slower_as_it_has_clients() {
             assert_eq!(t.goes(asks), chosen, "{clients} clients, {home_ms} ms");
         }
     }
+}
+
+#[test]
+fn a_host_that_is_not_measured_is_believed_to_be_a_tenth_faster_than_the_mean() {
+    for (load, chosen) in [(165, "fast"), (185, "new")] {
+        // Of paces 1 and 2.
+        let mut t = Trained::new(&[("slow", 64, 200), ("fast", 64, 100)]);
+        let new = t.s.host("new", 64, &["e"]);
+        t.hosts.push(new);
+        t.s.load(t.hosts[1], load);
+        assert_eq!(t.goes(request("e", "f", 1)), chosen, "{load}");
+    }
+}
+
+#[test]
+fn a_submitter_that_is_not_measured_is_taken_for_half_as_fast() {
+    for (load, chosen) in [(385, "other"), (405, "home")] {
+        let mut t = Trained::new(&[("other", 1000, 100)]);
+        t.submitter = t.s.host("home", 4, &[]);
+        t.hosts.push(t.submitter);
+        // Not its first job, which it would keep; and its clients take nothing from it.
+        t.occupy("other");
+        t.s.load(t.hosts[0], load);
+        assert_eq!(t.goes(GetCs { client_count: 2, ..request("e", "f", 1) }), chosen, "{load}");
+    }
+}
+
+#[test]
+fn the_last_slot_of_a_host_needs_no_wait() {
+    let mut t = Trained::new(&[("slow", 64, 130), ("fast", 1, 100)]);
+    assert_eq!(t.goes(request("e", "f", 1)), "fast");
+}
+
+/// Behind full slots it would be done a little sooner by what is expected; but what runs there may be as heavy.
+#[test]
+fn a_heavy_job_goes_where_a_slot_is_free() {
+    let mut t = Trained::new(&[("slow", 8, 170), ("fast", 8, 100)]);
+    let heavy = |host: &str| GetCs { preferred_host: host.into(), ..request("e", "heavy", 1) };
+    t.s.heard(t.submitter.peer);
+    t.s.say(t.submitter.peer, Message::GetCs(heavy("slow")));
+    let (job, _) = t.s.answers(t.submitter).pop().unwrap();
+    t.s.finish(t.hosts[0], job, 0, 0, 17_000);
+    (0..8).for_each(|_| t.occupy("fast"));
+    assert_eq!(t.goes(request("e", "f", 1)), "slow");
+    assert_eq!(t.goes(heavy("")), "slow");
+}
+
+#[test]
+fn a_host_has_jobs_beside_its_slots_if_one_is_free_within_a_second() {
+    for (slots, ms, beside) in [(1, 1000, true), (1, 1001, false), (4, 4000, true), (4, 4001, false)] {
+        let mut s = Scenario::new();
+        let a = s.host("a", 0, &[]);
+        let h = s.host("h", slots, &["e"]);
+        let (job, _) = s.ask(a, request("e", "f", 1)).unwrap();
+        s.finish(h, job, 0, 0, ms);
+        for client in 0..slots {
+            s.ask(a, request("e", "f", client)).unwrap();
+        }
+        assert_eq!(s.ask(a, request("e", "f", 9)).is_some(), beside, "{slots} slots, {ms} ms");
+    }
+}
+
+/// A link, say, that is known to use all the machine.
+#[test]
+fn a_local_job_that_takes_all_leaves_no_slot() {
+    for (full, goes) in [(0, true), (1, false)] {
+        let mut s = Scenario::new();
+        let a = s.host("a", 0, &[]);
+        let h = s.host("h", 4, &["e"]);
+        s.say(h.peer, Message::JobLocalBegin(JobLocalBegin { id: 1, full, ..JobLocalBegin::default() }));
+        assert_eq!(s.ask(a, request("e", "f", 1)).is_some(), goes);
+    }
+}
+
+/// Names of 255 bytes are names like others; longer ones are nobody's, however they begin.
+#[test]
+fn names_of_a_request_have_255_bytes() {
+    let long = |bytes: usize| Text::from("n".repeat(bytes));
+    let mut s = Scenario::new();
+    let a = s.host("a", 0, &[]);
+    let name = "n".repeat(255);
+    let mut host = login(&name, 8, &[&name, "e"]);
+    host.environments[1].platform = long(255);
+    host.environments.push(EnvRef { platform: "x86_64".into(), name: "e".into() });
+    let h = s.log_in("10.0.0.9", 43, host);
+    s.load(h, 0);
+    let mut present = |change: fn(&mut GetCs, Text), bytes: usize| {
+        let mut asks = request("e", "f", 1);
+        change(&mut asks, long(bytes));
+        s.heard(a.peer);
+        s.say(a.peer, Message::GetCs(asks));
+        match s.heard(a.peer).as_slice() {
+            [Message::UseCs(answer)] => Some(answer.env_present == 1),
+            [Message::NoCs { .. }] => None,
+            other => panic!("{other:?}"),
+        }
+    };
+    let changes: [(fn(&mut GetCs, Text), Option<bool>); 3] = [
+        (|r, text| r.preferred_host = text, None),
+        (|r, text| r.target = text, Some(false)),
+        (|r, text| r.environments[0].name = text, None),
+    ];
+    for (change, longer) in changes {
+        assert_eq!((present(change, 255), present(change, 256)), (Some(true), longer));
+    }
+    // A platform that long is one as well.
+    let mut s = Scenario::new();
+    let a = s.host("a", 0, &[]);
+    let h = s.log_in("10.0.0.9", 43, Login { platform: long(255), ..login("h", 8, &["e"]) });
+    s.load(h, 0);
+    let mut asks = request("e", "f", 1);
+    asks.environments[0].platform = long(255);
+    assert_eq!(s.ask(a, asks).unwrap().1, "10.0.0.9");
 }

@@ -6,9 +6,12 @@ mod hosts;
 mod jobs;
 mod learning;
 mod limits;
+mod order;
 mod selection;
 mod shown;
+mod told;
 mod trust;
+mod watch;
 mod watchers;
 
 use super::*;

@@ -12,6 +12,19 @@ fn s38_below_37_home_is_named_by_its_address() {
     assert!(matches!(told.as_slice(), [Message::UseCs(u)] if u.host == "10.0.0.1" && u.env_present == 1), "{told:?}");
 }
 
+/// What it is told of the platform is its own, whatever the environment's.
+#[test]
+fn s38_below_37_home_has_its_own_platform() {
+    let mut s = Scenario::new();
+    let a = s.log_in("10.0.0.1", 36, login("a", 1, &[]));
+    s.heard(a.peer);
+    let mut asks = request("e", "f", 3);
+    asks.environments[0].platform = "i686".into();
+    s.say(a.peer, Message::GetCs(asks));
+    let told = s.heard(a.peer);
+    assert!(matches!(told.as_slice(), [Message::UseCs(u)] if u.host_platform == "x86_64"), "{told:?}");
+}
+
 /// A daemon that can tell it apart learns why the job comes back.
 #[test]
 fn s36_a_host_is_told_that_nobody_else_could_ever_take_its_job() {
@@ -107,7 +120,7 @@ fn s43_who_is_not_eligible_gets_nothing() {
         change(&mut l);
         let h = s.log_in("10.0.0.2", 43, l);
         s.load(h, 0);
-        let r = GetCs { required_features: 2, minimal_version: 42, ..request("e", "f", 1) };
+        let r = GetCs { required_features: 2, minimal_version: 43, ..request("e", "f", 1) };
         let used = s.ask(a, r).unwrap().1 == "10.0.0.2";
         assert_eq!(used, what == "fine", "{what}");
         let r = GetCs { minimal_version: 44, ..request("e", "f", 1) };
