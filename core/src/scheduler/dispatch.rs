@@ -168,9 +168,7 @@ impl Scheduler {
         }
         self.cluster.rerank(choice.host);
         self.verify_life(choice.host, home);
-        if siblings > 0 {
-            self.cut_siblings(id, siblings, &server_platform);
-        }
+        self.cut_siblings(id, siblings, &server_platform);
     }
 
     /// Why a job goes to its submitter: a user who prefers that host needs no other.
@@ -183,21 +181,23 @@ impl Scheduler {
     fn cut_siblings(&mut self, first: JobId, siblings: u8, platform: &Text) {
         let Some(job) = self.jobs.get(&first) else { return };
         let Some(known) = self.cluster.needs.known(job.need) else { return };
-        let mut need = Need::clone(&known.need);
-        let Some(env) = need.environments.iter().find(|e| e.platform == *platform).cloned() else { return };
-        if need.environments.len() == 1 {
+        if known.need.environments.len() == 1 {
             return;
         }
-        need.environments = vec![env];
+        let Some(env) = known.need.environments.iter().find(|e| e.platform == *platform).cloned() else { return };
+        let sibling = |j: &Job| j.state == State::Pending && j.submitter == job.submitter && j.need == job.need;
+        let ids = (1..=u32::from(siblings)).map(|n| JobId(first.0.wrapping_add(n)));
+        let ids: Vec<JobId> = ids.filter(|id| self.jobs.get(id).is_some_and(sibling)).collect();
+        if ids.is_empty() {
+            return;
+        }
+        let need = Need { environments: vec![env], ..Need::clone(&known.need) };
         if self.cluster.needs.refuses(&need) {
             return;
         }
-        let (submitter, old) = (job.submitter, job.need);
         let new = self.cluster.need(need);
-        for n in 1..=u32::from(siblings) {
-            let id = JobId(first.0.wrapping_add(n));
-            let sibling = |j: &&mut Job| j.state == State::Pending && j.submitter == submitter && j.need == old;
-            let Some(job) = self.jobs.get_mut(&id).filter(sibling) else { continue };
+        for id in ids {
+            let Some(job) = self.jobs.get_mut(&id) else { continue };
             let lane = job.lane();
             job.need = new;
             let new_lane = job.lane();

@@ -238,7 +238,7 @@ impl Host {
 
     /// The tests of "now" that are the same for all jobs.
     pub fn has_room(&self) -> bool {
-        self.slots > 0 && self.ping_out.is_none() && !self.suspect && self.load < 1000 && self.busy() < self.capacity()
+        self.ping_out.is_none() && !self.suspect && self.load < 1000 && self.busy() < self.capacity()
     }
 
     /// Whether it has an environment.

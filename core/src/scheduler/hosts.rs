@@ -354,7 +354,7 @@ impl Scheduler {
         }
         let Some(host) = self.cluster.host_mut(id) else { return };
         let silent = now.since(host.last_heard);
-        let watched = !host.jobs.is_empty() && !host.no_remote;
+        let watched = !host.jobs.is_empty();
         match host.probing.out_since {
             Some(since) if now >= since + PROBE_SLOW => {
                 if host.accepting == Accepting::Unknown {

@@ -8,7 +8,6 @@ use super::host::Host;
 use super::need::{Asker, Known};
 use crate::ids::HostId;
 use crate::time::Instant;
-use std::fmt;
 
 /// A job to be placed.
 #[derive(Clone, Copy, Debug)]
@@ -53,12 +52,6 @@ impl Why {
             Self::LastResort => "last-resort",
             Self::NobodyElse => "nobody-else",
         }
-    }
-}
-
-impl fmt::Display for Why {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.word())
     }
 }
 

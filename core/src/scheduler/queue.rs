@@ -300,7 +300,7 @@ mod tests {
             |q| _ = q.lanes.get_mut(&lane(1, 0)).unwrap().insert(JobId(9)),
             |q| _ = q.firsts.pop_first(),
             |q| _ = q.places.get_mut(&NeedId::MIN).unwrap().pop_last(),
-            |q| _ = q.places.clear(),
+            |q| q.places.clear(),
             |q| q.groups.get_mut(&(HostId(1), 0)).unwrap().turn += 7,
         ];
         for (n, breakage) in breakages.iter().enumerate() {

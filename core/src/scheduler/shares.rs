@@ -64,7 +64,11 @@ mod tests {
     use super::*;
 
     fn environments(count: usize) -> Vec<EnvRef> {
-        vec![EnvRef { platform: "x86_64".into(), name: "n".repeat(250).into() }; count]
+        vec![environment(256); count]
+    }
+
+    fn environment(bytes: usize) -> EnvRef {
+        EnvRef { platform: "x86_64".into(), name: "n".repeat(bytes - 6).into() }
     }
 
     #[test]
@@ -85,5 +89,19 @@ mod tests {
         }
         shares.give_back(&"a".into(), &environments(65_526));
         assert!(!shares.by_address.contains_key(&Text::from("a")));
+    }
+
+    /// Two that take a byte more than one of them.
+    #[test]
+    fn a_byte_too_many_is_left_out() {
+        let mut shares = Shares::default();
+        let mut take = |address: &str, long: usize, others: [usize; 2]| {
+            let mut environments = environments(long);
+            environments.extend(others.map(environment));
+            shares.take(&address.into(), &mut environments)
+        };
+        // At an address, then in all.
+        assert_eq!(["a", "b", "c"].map(|address| take(address, 65_535, [85, 86])), [1, 1, 1]);
+        assert_eq!([take("d", 65_533, [85, 86]), take("e", 0, [512, 513])], [0, 1]);
     }
 }

@@ -198,13 +198,23 @@ fn the_last_slot_of_a_host_needs_no_wait() {
 fn a_heavy_job_goes_where_a_slot_is_free() {
     let mut t = Trained::new(&[("slow", 8, 170), ("fast", 8, 100)]);
     let heavy = |host: &str| GetCs { preferred_host: host.into(), ..request("e", "heavy", 1) };
-    t.s.heard(t.submitter.peer);
-    t.s.say(t.submitter.peer, Message::GetCs(heavy("slow")));
-    let (job, _) = t.s.answers(t.submitter).pop().unwrap();
+    let job = t.s.ask(t.submitter, heavy("slow")).unwrap().0;
     t.s.finish(t.hosts[0], job, 0, 0, 17_000);
     (0..8).for_each(|_| t.occupy("fast"));
     assert_eq!(t.goes(request("e", "f", 1)), "slow");
     assert_eq!(t.goes(heavy("")), "slow");
+}
+
+/// Which host is best is known for jobs of mean weight: for others the first free one is looked at too.
+#[test]
+fn a_light_job_does_not_wait_behind_full_slots() {
+    let mut t = Trained::new(&[("slow", 8, 250), ("fast", 8, 100)]);
+    let light = |host: &str| GetCs { preferred_host: host.into(), ..request("e", "light", 1) };
+    let job = t.s.ask(t.submitter, light("slow")).unwrap().0;
+    t.s.finish(t.hosts[0], job, 0, 0, 1);
+    (0..8).for_each(|_| t.occupy("fast"));
+    assert_eq!(t.goes(request("e", "f", 1)), "fast");
+    assert_eq!(t.goes(light("")), "slow");
 }
 
 #[test]
@@ -257,7 +267,8 @@ fn names_of_a_request_have_255_bytes() {
             other => panic!("{other:?}"),
         }
     };
-    let changes: [(fn(&mut GetCs, Text), Option<bool>); 3] = [
+    type Change = fn(&mut GetCs, Text);
+    let changes: [(Change, Option<bool>); 3] = [
         (|r, text| r.preferred_host = text, None),
         (|r, text| r.target = text, Some(false)),
         (|r, text| r.environments[0].name = text, None),

@@ -155,6 +155,19 @@ fn s26_long_names_are_refused() {
 }
 
 #[test]
+fn s26_names_of_control_characters_are_refused() {
+    for name in ["a\nb", "\u{1}", "ab\u{7f}"] {
+        for platform in [false, true] {
+            let mut s = Scenario::new();
+            let mut l = login("h", 1, &[]);
+            *(if platform { &mut l.platform } else { &mut l.node_name }) = name.into();
+            s.log_in("10.0.0.1", 43, l);
+            assert_eq!(s.closed.len(), 1, "{name:?}");
+        }
+    }
+}
+
+#[test]
 fn a_frozen_host_gets_no_more_jobs() {
     let mut s = Scenario::new();
     let a = s.host("a", 0, &[]);

@@ -1,6 +1,7 @@
 //! Scenarios of the scheduler (S…), by their number, on a small stage: hosts, monitors and text peers played by hand.
 
 mod bounds;
+mod broken;
 mod choice;
 mod hosts;
 mod jobs;

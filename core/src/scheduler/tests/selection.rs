@@ -329,3 +329,77 @@ fn a_host_not_probed_yet_is_used_only_where_nobody_else_could() {
     s.wait(1);
     assert_eq!(s.ask(a, request("e", "f", 3)).unwrap().1, "10.0.0.2", "after a second it counts as reachable");
 }
+
+/// A submitter that is preferred by its own user: it builds what it has room for, whatever is on its way to it.
+#[test]
+fn a_host_that_prefers_itself_builds_what_it_has_room_for() {
+    let mut s = Scenario::new();
+    let (h, a) = (s.host("h", 2, &[]), s.host("a", 0, &[]));
+    let own = |client| GetCs { preferred_host: "h".into(), ..request("e", "f", client) };
+    let (first, _) = s.ask(a, request("e", "f", 1)).unwrap();
+    assert_eq!(s.ask(h, own(2)).unwrap().1, "", "what another job brings is none of its business");
+    assert_eq!(s.ask(h, own(3)), None, "no slot of its own, though there is room beside them");
+    s.load(h, 1000);
+    s.finish(h, first, 0, 0, 10);
+    assert_eq!(s.answers(h), [], "it is loaded");
+    s.load(h, 999);
+    assert_eq!(s.answers(h).len(), 1);
+}
+
+#[test]
+fn a_preferred_host_that_takes_no_jobs_is_no_host() {
+    type Change = fn(&mut Login);
+    let changes: [(&str, Change, bool); 4] = [
+        ("chroot", |l| l.chroot_possible = 0, false),
+        ("no remote", |l| l.no_remote = 1, false),
+        ("slots", |l| l.slots = 0, false),
+        ("fine", |_| {}, true),
+    ];
+    for (what, change, takes) in changes {
+        let mut s = Scenario::new();
+        let a = s.host("a", 0, &[]);
+        let mut l = login("h", 4, &["e"]);
+        change(&mut l);
+        let h = s.log_in("10.0.0.2", 43, l);
+        s.load(h, 0);
+        let asks = GetCs { preferred_host: "h".into(), ..request("e", "f", 1) };
+        assert_eq!(!s.ask(a, asks).unwrap().1.is_empty(), takes, "{what}");
+    }
+}
+
+/// Needs that nobody has any more are forgotten, a part of them at a time; what hosts have stays known.
+#[test]
+fn needs_come_and_go() {
+    let mut s = Scenario::new();
+    let a = s.host("a", 0, &[]);
+    let names: Vec<String> = (0..150).map(|n| format!("e{n}")).collect();
+    let h = s.host("h", 4, &names.iter().map(String::as_str).collect::<Vec<_>>());
+    let arm = s.log_in("10.0.0.9", 43, Login { platform: "aarch64".into(), ..login("arm", 4, &[]) });
+    // Each environment under three versions, then such as nobody has.
+    for n in 0..900 {
+        let (environment, minimal_version) =
+            if n < 450 { (format!("e{}", n % 150), n / 150) } else { (format!("x{n}"), 0) };
+        let asks = GetCs { minimal_version, ..request(&environment, "f", 1) };
+        s.scheduler.handle(s.now, Input::Said { peer: a.peer, message: Message::GetCs(asks) });
+        let done = JobDone { job: n + 1, exit_code: 1, ..JobDone::default() };
+        s.scheduler.handle(s.now, Input::Said { peer: h.peer, message: Message::JobDone(done) });
+        if n % 30 == 0 {
+            s.drain();
+        }
+        if n == 600 {
+            s.input(Input::Closed { peer: arm.peer });
+        }
+    }
+    s.drain();
+    assert!(s.scheduler.jobs.is_empty());
+    let needs = s.scheduler.cluster.needs.all().count();
+    assert!((129..=257).contains(&needs), "{needs}");
+    assert_eq!(s.scheduler.cluster.owners.len(), 150 + needs, "those of the host, and those that are asked for");
+    s.host("new", 4, &["e3"]);
+    for (environment, present) in [("e3", 1), ("e149", 1), ("x450", 0)] {
+        s.heard(a.peer);
+        s.say(a.peer, Message::GetCs(request(environment, "f", 1)));
+        let told = s.heard(a.peer);
+        assert!(matches!(told.as_slice(), [Message::UseCs(u)] if u.env_present == present), "{told:?}");
+    }
+}

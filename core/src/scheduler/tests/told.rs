@@ -231,3 +231,29 @@ fn environments_of_a_host_are_in_the_order_of_its_login() {
     s.input(Input::Closed { peer: h.peer });
     assert_eq!(names(&s), None);
 }
+
+#[test]
+fn why_a_host_was_chosen_is_a_word() {
+    let mut s = Scenario::new();
+    let (a, h) = (s.host("a", 1, &[]), s.host("h", 4, &["e"]));
+    let goes = |s: &mut Scenario, request: GetCs| {
+        s.notes.clear();
+        let job = s.ask(a, request).unwrap().0;
+        let put = noted(s, "put").pop().unwrap();
+        (job, put.split(" joblist of ").nth(1).unwrap().to_owned())
+    };
+    let prefer = |host: &str| GetCs { preferred_host: host.into(), ..request("e", "f", 1) };
+    for host in ["a", "h"] {
+        let (job, put) = goes(&mut s, prefer(host));
+        assert_eq!(put, format!("{host} why=preferred"));
+        s.finish(if host == "a" { a } else { h }, job, 0, 0, 100);
+    }
+    assert_eq!(goes(&mut s, request("e", "f", 1)).1, "a why=first-at-home");
+    assert_eq!(goes(&mut s, request("new", "f", 1)).1, "h (will install now) why=soonest");
+    assert_eq!(goes(&mut s, prefer("nobody")).1, "a why=nobody-else");
+    s.load(h, 1000);
+    s.finish(a, 3, 0, 0, 100);
+    s.finish(a, 5, 0, 0, 100);
+    s.load(a, 1000);
+    assert_eq!(goes(&mut s, request("e", "f", 1)).1, "a why=last-resort");
+}

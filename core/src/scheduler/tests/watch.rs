@@ -320,3 +320,45 @@ fn since_when_a_host_installs_is_the_first_of_all() {
     pass(&mut s, 10_000);
     assert!(s.text(&["listcs"]).contains(" busy installing since 40 s\n"));
 }
+
+/// A host with jobs is looked at every two seconds, from its last answer to a probe on: here in odd ones.
+#[test]
+fn what_is_due_between_two_looks_is_done_by_the_next() {
+    // An environment on its way has a timer of its own.
+    let odd = |s: &mut Scenario, h: Actor, environments: &[&str]| {
+        pass(s, 1_000);
+        s.say(h.peer, Message::Login(login("", 0, environments)));
+    };
+    let mut s = Scenario::new();
+    let a = quiet(&mut s, "a");
+    let h = s.host("h", 8, &[]);
+    s.ask(a, request("e", "f", 1)).unwrap();
+    assert_eq!(s.ask(a, request("e", "f", 2)), None);
+    odd(&mut s, h, &[]);
+    s.ask(a, request("later", "f", 3)).unwrap();
+    pass(&mut s, 118_999);
+    assert_eq!(s.answers(a), []);
+    pass(&mut s, 1);
+    assert_eq!(s.answers(a).len(), 1);
+    // A job that is lost after an hour.
+    let mut s = Scenario::new();
+    let a = quiet(&mut s, "a");
+    let h = s.host("h", 8, &["e"]);
+    s.ask(a, request("e", "f", 1)).unwrap();
+    odd(&mut s, h, &["e"]);
+    pass(&mut s, 3_599_999);
+    assert!(!s.noted("no end of a job for an hour"));
+    pass(&mut s, 1);
+    assert!(s.noted("no end of a job for an hour"));
+    // One that does not begin, on a host that was first looked at after two seconds.
+    let mut s = Scenario::new();
+    let a = quiet(&mut s, "a");
+    let h = s.host("h", 8, &["e"]);
+    s.ask(a, request("e", "f", 1)).unwrap();
+    pass(&mut s, 30_000);
+    odd(&mut s, h, &["e"]);
+    pass(&mut s, 31_999);
+    assert!(!s.noted("do not begin"));
+    pass(&mut s, 1);
+    assert!(s.noted("do not begin"));
+}
