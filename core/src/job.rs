@@ -75,3 +75,20 @@ pub struct JobStats {
     /// Object unpacked.
     pub out_uncompressed: u32,
 }
+
+#[cfg(test)]
+mod tests {
+    use super::Language;
+
+    #[test]
+    fn each_language_has_a_number_a_word_and_a_name() {
+        for (number, option, name) in
+            [(0, "c", "C"), (1, "c++", "C++"), (2, "objective-c", "ObjC"), (3, "objective-c++", "ObjC++")]
+        {
+            let language = Language::from_number(number).unwrap();
+            assert_eq!((language.number(), language.option(), language.to_string().as_str()), (number, option, name));
+        }
+        assert_eq!([4, 5, u32::MAX].map(Language::from_number), [None; 3]);
+        assert_eq!(Language::default(), Language::C);
+    }
+}

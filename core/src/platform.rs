@@ -24,5 +24,13 @@ mod tests {
         assert!(!runs(b"i686", b"x86_64"));
         assert!(!runs(b"aarch64", b"armv7l"));
         assert!(!runs(b"x86_64", b"amd64"));
+        for chain in [&["i386", "i486", "i586", "i686", "x86_64"][..], &["ppc", "ppc64"], &["s390", "s390x"]] {
+            for (h, host) in chain.iter().enumerate() {
+                for (p, program) in chain.iter().enumerate() {
+                    assert_eq!(runs(host.as_bytes(), program.as_bytes()), p <= h, "{program} on {host}");
+                }
+                assert!(!runs(host.as_bytes(), b"armv7l") && !runs(b"aarch64", host.as_bytes()), "{host}");
+            }
+        }
     }
 }

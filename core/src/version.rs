@@ -86,3 +86,55 @@ impl fmt::Display for Version {
         fmt::Display::fmt(&self.0, f)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_part_of_the_protocol_came_with_its_version() {
+        type Since = (fn(Version) -> bool, u32);
+        let since: [Since; 20] = [
+            (Version::has_preferred_host, 22),
+            (Version::has_status_text, 23),
+            (Version::has_cs_conf, 24),
+            (Version::has_no_remote, 26),
+            (Version::has_keepalive, 27),
+            (Version::has_matched_job, 28),
+            (Version::has_short_mon_get_cs, 29),
+            (Version::has_compiler_name, 30),
+            (Version::has_verify_env, 31),
+            (Version::has_native_env_files, 32),
+            (Version::has_input_file, 34),
+            (Version::has_dwo, 35),
+            (Version::has_no_cs, 37),
+            (Version::has_objc_language, 38),
+            (Version::has_client_count, 39),
+            (Version::has_zstd, 40),
+            (Version::has_ordered_args, 41),
+            (Version::has_features, 42),
+            (Version::has_niceness, 43),
+            (Version::has_full_jobs, 44),
+        ];
+        for (has, number) in since {
+            assert_eq!([number - 1, number].map(|n| has(Version::new(n))), [false, true], "{number}");
+        }
+    }
+
+    #[test]
+    fn peers_speak_the_lower_of_their_offers() {
+        let agreed = |own: Version, other| Version::agree(own, Version::new(other)).map(Version::number);
+        for (other, of_scheduler, of_client) in [
+            (20, None, None),
+            (21, Some(21), Some(21)),
+            (43, Some(43), Some(43)),
+            (44, Some(43), Some(44)),
+            (45, Some(43), Some(44)),
+            (1 << 20, Some(43), Some(44)),
+            ((1 << 20) + 1, None, None),
+        ] {
+            let found = [Version::TO_SCHEDULER, Version::TO_CLIENT].map(|own| agreed(own, other));
+            assert_eq!(found, [of_scheduler, of_client], "{other}");
+        }
+    }
+}

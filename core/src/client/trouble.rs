@@ -171,3 +171,53 @@ impl fmt::Display for Trouble {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::Trouble as T;
+
+    /// Those of 1.4 up to 105, by which its users know them.
+    #[test]
+    fn each_trouble_has_its_number() {
+        let why = || "why".to_owned();
+        let all = [
+            (1, vec![T::NoServer, T::NoScheduler, T::NoHost]),
+            (2, vec![T::Unreachable]),
+            (4, vec![T::Archive]),
+            (6, vec![T::EnvNotSent]),
+            (9, vec![T::HeaderNotSent]),
+            (13, vec![T::NotAResult]),
+            (14, vec![T::NoResult]),
+            (15, vec![T::SourceNotSent]),
+            (16, vec![T::SourceUnreadable]),
+            (18, vec![T::NoPreprocessor]),
+            (19, vec![T::ObjectCut]),
+            (20, vec![T::NotAnObject]),
+            (21, vec![T::ObjectUnwritten]),
+            (22, vec![T::NoNativeEnv, T::NativeFailed(why()), T::NoEnvironment]),
+            (23, vec![T::ServerSays(why())]),
+            (24, vec![T::EnvRefused, T::DaemonGone]),
+            (25, vec![T::EnvUnverified, T::EnvMissing(why())]),
+            (26, vec![T::CannotVerify]),
+            (29, vec![T::SelfBuildLost]),
+            (31, vec![T::NoTemporary]),
+            (101, vec![T::OutOfMemory, T::OutOfDisk, T::Killed]),
+            (102, vec![T::Messages]),
+            (103, vec![T::Preprocessing]),
+            (104, vec![T::FileNotFound]),
+            (105, vec![T::Crash]),
+            (106, vec![T::Doubtful]),
+            (107, vec![T::OutputOfFailure]),
+        ];
+        for (number, troubles) in all {
+            for trouble in troubles {
+                assert_eq!((trouble.number(), trouble.is_about_result()), (number, number > 100), "{trouble}");
+                // What only a run here can show is nobody's fault.
+                let own = [102, 103, 104, 106, 107].contains(&number);
+                assert_eq!(trouble.is_clusters_fault(), !own, "{trouble}");
+                let with_reason = format!("{trouble:?}").contains("why");
+                assert_eq!(trouble.to_string().ends_with(": why"), with_reason, "{trouble}");
+            }
+        }
+    }
+}

@@ -197,3 +197,31 @@ impl fmt::Display for CloseReason {
         write!(f, "{what} ({})", self.code())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::CloseReason as R;
+
+    /// The scheduler shows them, and 1.4's operators know them.
+    #[test]
+    fn each_end_has_its_code() {
+        for (code, reason, words) in [
+            (100, R::BadJob, "job that cannot be run (100)"),
+            (100, R::Unread, "too many objects were not read (100)"),
+            (110, R::NoEnvironment, "environment missing or broken (110)"),
+            (116, R::Stopping, "daemon stops (116)"),
+            (118, R::Closed, "connection closed (118)"),
+            (118, R::Idle, "idle for too long (118)"),
+            (119, R::End, "end (119)"),
+            (120, R::Unexpected, "unexpected message (120)"),
+            (120, R::Stranger, "message for clients of this host only (120)"),
+            (120, R::ForeignJob, "job of somebody else (120)"),
+            (121, R::NativeFailed, "native environment could not be made (121)"),
+            (122, R::NativeMissing, "compiler or extra file missing (122)"),
+            (144, R::BadEnvironment, "bad environment name (144)"),
+            (151, R::NoReport, "job ended without a report (151)"),
+        ] {
+            assert_eq!((reason.code(), reason.to_string().as_str()), (code, words));
+        }
+    }
+}
