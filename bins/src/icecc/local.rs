@@ -8,7 +8,7 @@ use ice_net::conn::Conn;
 use ice_net::deadline::{Deadline, Step};
 use std::io;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
-use std::process::{Child, Command};
+use std::process::{Child, Command, ExitStatus};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 /// Longest wait for a slot: other jobs of this host must end first.
@@ -22,35 +22,60 @@ pub(super) fn run(task: &Task, daemon: Option<Conn>) -> i32 {
     log::debug!("<building_local>");
     let start = Instant::now();
     let slot = daemon.and_then(|daemon| wait_for_slot(task, daemon));
-    let status = match slot {
-        Some(_slot) => run_child(task).0,
-        None => run_without_daemon(task),
-    };
+    let Some(slot) = slot else { return run_without_daemon(task) };
+    let ran = run_child(task);
     log::debug!("</building_local: {}ms>", start.elapsed().as_millis());
-    status
+    drop(slot);
+    ran.end_alike();
+    ran.status
 }
 
-/// Runs the task as a child and waits for it. Returns the exit status as a shell would, and the wall time.
-pub(super) fn run_child(task: &Task) -> (i32, Duration) {
+/// How a child ended.
+#[derive(Debug)]
+pub(super) struct Ran {
+    /// Its exit status, as a shell would tell it.
+    pub(super) status: i32,
+    /// The signal that it died of.
+    signal: Option<i32>,
+    /// The wall time.
+    pub(super) real: Duration,
+}
+
+impl Ran {
+    /// Dies of the signal that the child died of, if there is one: make and shells tell a crash from a status.
+    pub(super) fn end_alike(&self) {
+        if let Some(signal) = self.signal {
+            // One dump is enough, and it is the compiler's.
+            let none = rustix::process::Rlimit { current: Some(0), maximum: Some(0) };
+            let _ = rustix::process::setrlimit(rustix::process::Resource::Core, none);
+            die_of(signal);
+        }
+    }
+}
+
+/// Runs the task as a child and waits for it.
+pub(super) fn run_child(task: &Task) -> Ran {
     let start = Instant::now();
     log::info!("invoking: {}", log_words::words(task.program.as_os_str(), &task.words));
     let mut caught = match Caught::new() {
         Ok(caught) => caught,
         Err(err) => {
             log::warn!("cannot watch signals: {err}");
-            return (exec(task), start.elapsed());
+            return Ran { status: exec(task), signal: None, real: start.elapsed() };
         }
     };
     let status = match command(task).spawn() {
         Ok(child) => attend(child, &mut caught),
-        Err(err) => return (cannot_run(task, &err), start.elapsed()),
+        Err(err) => return Ran { status: cannot_run(task, &err), signal: None, real: start.elapsed() },
     };
-    let (status, signal) = status;
+    let (status, received) = status;
     drop(caught);
-    if let Some(signal) = signal {
+    if let Some(signal) = received {
         die_of(signal);
     }
-    (status, start.elapsed())
+    let signal = status.signal();
+    let status = status.code().or_else(|| signal.map(|signal| 128 + signal)).unwrap_or(1);
+    Ran { status, signal, real: start.elapsed() }
 }
 
 /// The command with what a child must find in its environment.
@@ -114,19 +139,16 @@ fn cannot_run(task: &Task, err: &io::Error) -> i32 {
     if err.kind() == io::ErrorKind::NotFound { 127 } else { 126 }
 }
 
-/// Waits for the child, passing ending signals on to it. Returns its status and the signal to die of.
-fn attend(mut child: Child, caught: &mut Caught) -> (i32, Option<i32>) {
+/// Waits for the child, passing ending signals on to it. Returns its status and the signal that we were sent.
+fn attend(mut child: Child, caught: &mut Caught) -> (ExitStatus, Option<i32>) {
     let mut received = None;
     loop {
         match child.try_wait() {
-            Ok(Some(status)) => {
-                let status = status.code().or_else(|| status.signal().map(|signal| 128 + signal));
-                return (status.unwrap_or(1), received);
-            }
+            Ok(Some(status)) => return (status, received),
             Ok(None) => {}
             Err(err) => {
                 log::error!("lost the compiler: {err}");
-                return (1, received);
+                return (ExitStatus::from_raw(1 << 8), received);
             }
         }
         caught.wait();

@@ -427,6 +427,7 @@ fn request(
         mode,
         messages: job.messages,
         failure_is_doubtful: job.words.iter().any(|word| word.hidden),
+        told_in_full: job.extra_files.clone(),
         verified_only: variables.verified_only,
         zstd_by_default: archives.is_zstd_by_default(),
         loopback_is_remote: variables.test_remote_build,

@@ -83,6 +83,7 @@ pub(super) fn run(
         probe: None,
         arrivals: Arrivals::default(),
         failed_since: None,
+        ran_here: None,
     };
     flow.run()
 }
@@ -111,6 +112,8 @@ struct Flow<'a> {
     probe: Option<Probe>,
     arrivals: Arrivals,
     failed_since: Option<Instant>,
+    /// What the scheduler wanted to be compiled here.
+    ran_here: Option<local::Ran>,
 }
 
 impl Flow<'_> {
@@ -462,15 +465,21 @@ impl Flow<'_> {
     fn compile_here(&mut self) {
         self.preprocessor.stop();
         let before = Usage::of_children();
-        let (status, real) = local::run_child(self.task);
+        let ran = local::run_child(self.task);
         let outputs = [Some(self.job.output.clone()), self.job.split_dwarf.then(|| self.job.dwo())];
-        let stats = Usage::of_children().stats_since(&before, real, outputs.into_iter().flatten());
-        self.handle(Input::Compiled { status, stats });
+        let stats = Usage::of_children().stats_since(&before, ran.real, outputs.into_iter().flatten());
+        self.handle(Input::Compiled { status: ran.status, stats });
+        self.ran_here = Some(ran);
     }
 
     fn finish(&mut self, end: End) -> Outcome {
         match end {
-            End::Own { status } => Outcome::Done(status),
+            End::Own { status } => {
+                if let Some(ran) = &self.ran_here {
+                    ran.end_alike();
+                }
+                Outcome::Done(status)
+            }
             End::Local { trouble, host } => {
                 self.arrivals.heed_signals();
                 Outcome::Local(trouble, host)

@@ -161,6 +161,25 @@ const TABLE: Table = Table {
         remote("CLANG -Wunused-macros -Werror -c u.c")
             .setup("printf '#define U 1\nint u(void);\nint u(void) { return U; }\n' >u.c"),
         any("CLANG -Weverything -c c.c"),
+        // A value that looks like a source.
+        remote("GCC -R k -c c.c"),
+        any("GCC -c -O1 -o k/o.o -MMD -R c.c"),
+        // The compiler is told a path in full; what it says of it is said once more here, as the user named it.
+        twice("CLANG -fsanitize-coverage-ignorelist=k/m.h -c c.c"),
+        twice("CLANG -fxray-attr-list=k/m.h -c c.c"),
+        // What is told to clang's inner compiler, and makes no object or another one.
+        local("CLANG -Xclang -P -c c.c", "argument may change what the preprocessor writes"),
+        local("CLANG -c -Xclang -main-file-name c.c", "argument puts names or text of files into the object"),
+        local("CLANG -Xclang -fixit -c c.c", "argument makes a file beside the object"),
+        local("CLANG -Xclang -objcmt-atomic-property -c c.c", "argument makes a file beside the object"),
+        local("CLANG -Xclang -analyzer-config-help -c c.c", "argument makes no object"),
+        local("GCC -fhelp -c c.c", "argument makes no object"),
+        local("GCC -ftarget-help -c c.c", "argument makes no object"),
+        local("GCC --completion=2 -c c.c", "argument makes no object"),
+        local("GCC -Wa,--target-help -c c.c", "argument of the assembler cannot be sent"),
+        // It dies of a signal.
+        any("CLANG -S -O1 -ftrivial-auto-var-init-stop-after=all c.c"),
+        any("ICE bash -c 'kill -ABRT $$'"),
     ],
 };
 

@@ -35,6 +35,8 @@ pub struct Request {
     pub messages: Messages,
     /// The remote compiler lacks something that the plain one would use (a precompiled header): its failures mean nothing.
     pub failure_is_doubtful: bool,
+    /// Paths that the server is told in full where the user may have named them otherwise: messages with one are not the plain ones.
+    pub told_in_full: Vec<Vec<u8>>,
     /// `ICECC_IGNORE_UNVERIFIED`: servers that cannot verify are not taken.
     pub verified_only: bool,
     /// The daemon was asked for zstd because that is quickest, not because the user wants it: a server that cannot read it

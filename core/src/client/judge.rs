@@ -42,13 +42,14 @@ pub(super) fn objection(request: &Request, result: &CompileResult) -> Option<Tro
         Messages::TakenUnlessExpanded => expanded || contains(result.stderr.as_bytes(), NO_PLACE),
         Messages::Redone => true,
     };
-    if !silent && not_the_plain_ones {
+    let stderr = result.stderr.as_bytes();
+    let told_in_full = request.told_in_full.iter().any(|path| contains(stderr, path));
+    if !silent && (not_the_plain_ones || told_in_full) {
         return Some(Trouble::Messages);
     }
-    if contains(result.stderr.as_bytes(), b"file not found") {
+    if contains(stderr, b"file not found") {
         return Some(Trouble::FileNotFound);
     }
-    let stderr = result.stderr.as_bytes();
     let plain = contains(stderr, b": error: ") || contains(stderr, b": fatal error: ");
     let missing = MISSING_FILE.iter().any(|phrase| contains(stderr, phrase));
     if result.status != 0 && (request.failure_is_doubtful || !plain || missing || names_no_place(stderr)) {

@@ -20,6 +20,7 @@ fn request() -> Request {
         mode: Mode::Directives,
         messages: Messages::Redone,
         failure_is_doubtful: false,
+        told_in_full: Vec::new(),
         verified_only: false,
         zstd_by_default: false,
         loopback_is_remote: false,

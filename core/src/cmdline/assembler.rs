@@ -45,9 +45,11 @@ impl Assembler {
     }
 }
 
-/// Whether an option of the assembler names a file to write: a listing, dependencies, another output.
+/// Whether an option of the assembler makes it write a file beside the object (a listing, dependencies, another output), or text in
+/// place of one.
 fn writes_file(option: &[u8]) -> bool {
-    (option.starts_with(b"-a") && option.contains(&b'=')) || matches!(option, b"--MD" | b"-MD" | b"-o")
+    (option.starts_with(b"-a") && option.contains(&b'='))
+        || matches!(option, b"--MD" | b"-MD" | b"-o" | b"--help" | b"--target-help" | b"--version" | b"--dump-config")
 }
 
 /// Whether the assembler makes debug information of its own, with the directory that it runs in.

@@ -189,6 +189,7 @@ const EXACT: &[Opt] = &[
     o("-ObjC++", No, Does::ObjC(Language::ObjCxx)),
     o("-P", No, Does::HideFromPreprocessor), // its text must tell files, lines and folder, whatever a plain -E would print
     o("-Q", No, REPORT),
+    o("-R", Next, REST), // of no use without a link
     o("-S", No, Does::Assemble),
     o("-T", Next, REST), // of no use without a link
     o("-Tbss", Next, REST),
@@ -370,9 +371,11 @@ const EXACT: &[Opt] = &[
 
 /// Arguments by how they begin; the longest fitting one counts.
 const JOINED: &[Opt] = &[
+    o("--completion=", Joined, NO_OBJECT),
     o("--config", Joined, ABSENT),
     o("--help", Joined, NO_OBJECT),
     o("--migrate", Joined, NO_OBJECT),
+    o("--no-target-help", Joined, NO_OBJECT),
     o("--print-", Joined, NO_OBJECT),
     o("--target-help", Joined, NO_OBJECT),
     o("--version", Joined, NO_OBJECT),
@@ -421,6 +424,7 @@ const JOINED: &[Opt] = &[
     o("-fexperimental-sanitize-metadata-ignorelist=", Joined, Does::ExtraList),
     o("-ffile-compilation-dir=", Joined, Does::CompilationDir),
     o("-finput-charset=", Joined, Does::InputCharset),
+    o("-fhelp", Joined, NO_OBJECT),
     o("-fmodule-file=", Joined, MODULES),
     o("-fmodule-header=", Joined, MODULES),
     o("-fmodule-map-file=", Joined, MODULES),
@@ -454,9 +458,11 @@ const JOINED: &[Opt] = &[
     o("-fsave-optimization-record", Joined, LOST),
     o("-fself-test", Joined, NO_OBJECT),
     o("-fstack-usage", Joined, LOST),
+    o("-ftarget-help", Joined, NO_OBJECT),
     o("-fthin-link-bitcode=", Joined, LOST),
     o("-ftime-report", Joined, Local(Reason::Report)),
     o("-ftime-trace=", Joined, LOST),
+    o("-fversion", Joined, NO_OBJECT),
     o("-fwide-exec-charset", Joined, Local(Reason::Charset)),
     o("-fxray-always-instrument=", Joined, Does::ExtraList),
     o("-fxray-attr-list=", Joined, Does::ExtraList),

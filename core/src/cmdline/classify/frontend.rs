@@ -13,6 +13,15 @@ impl<'a> Scan<'a> {
             return Ok(());
         };
         match value {
+            b"-P" => Err(Stay(Reason::Preprocessor, value.to_vec())),
+            // The word behind it would be taken for the file's name.
+            b"-main-file-name" => Err(Stay(Reason::SourceName, value.to_vec())),
+            // It changes the source.
+            _ if value.starts_with(b"-fixit") => Err(Stay(Reason::SideFile, value.to_vec())),
+            _ if value.starts_with(b"-objcmt-") => Err(Stay(Reason::SideFile, value.to_vec())),
+            b"-analyzer-config-help" | b"-print-dependency-directives-minimized-source" => {
+                Err(Stay(Reason::NoObject, value.to_vec()))
+            }
             b"-building-pch-with-obj" | b"-emit-pch" => Err(Stay(Reason::Modules, value.to_vec())),
             b"-load" => {
                 let Some(file) = self.xclang_value() else {
