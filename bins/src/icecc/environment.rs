@@ -1,7 +1,8 @@
 //! Which archives a job can be compiled with, as files on this host.
 
+use super::task::Task;
 use super::variables::Variables;
-use super::{Task, archive, compiler, daemon, own_name, remembered};
+use super::{archive, compiler, daemon, own_name, remembered};
 use ice_core::client::{Environments, Trouble};
 use ice_core::cmdline::{Family, paths};
 use ice_core::env::{EnvName, EnvRef};

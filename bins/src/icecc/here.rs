@@ -3,8 +3,9 @@
 //!
 //! Nothing else runs the user's command because it was not compiled elsewhere.
 
+use super::task::Task;
 use super::variables::{Fallback, Use, Variables};
-use super::{Task, exit_code, local, remembered};
+use super::{exit_code, local, remembered};
 use ice_core::client::{Here, Trouble};
 use ice_core::text::Text;
 use ice_net::conn::Conn;

@@ -1,8 +1,9 @@
 //! The user's own command, run here: in a slot of the daemon, or under a CPU lock without one.
 
 use super::locks::CpuLock;
+use super::log as log_words;
 use super::signals::{Caught, die_of};
-use super::{Task, log as log_words};
+use super::task::Task;
 use ice_core::message::{JobLocalBegin, Message};
 use ice_net::conn::Conn;
 use ice_net::deadline::{Deadline, Step};

@@ -2,10 +2,11 @@
 
 use super::dependencies::Before;
 use super::locks::{self, CpuLock};
+use super::log as log_words;
 use super::remote::readable;
 use super::spool::Spool;
+use super::task::Task;
 use super::unit::{ExpandHere, Watch};
-use super::{Task, log as log_words};
 use ice_core::cmdline::{Mode, RemoteJob};
 use nix::poll::PollTimeout;
 use std::ffi::{OsStr, OsString};

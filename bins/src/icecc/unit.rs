@@ -4,8 +4,9 @@
 //! them in, and [`Watch`] looks at the text as it comes, and at the files that it is made of: what would become something else on
 //! the server ends that, and the unit is preprocessed again with all macros expanded here.
 
+use super::dates;
 use super::pragmas::{self, Kept, Loss};
-use super::{Task, dates};
+use super::task::Task;
 use ice_core::cmdline::{Mode, RemoteJob};
 use std::collections::HashSet;
 use std::ffi::OsStr;

@@ -9,6 +9,7 @@ mod contents;
 mod job;
 mod language;
 mod options;
+mod overview;
 pub mod paths;
 mod preprocessor;
 mod reason;
@@ -22,7 +23,7 @@ use crate::job::Language;
 
 pub use classify::{Settings, Verdict, classify, classify_wrapped};
 pub use job::{Messages, Mode, RemoteJob, Word, Writing};
-pub use language::language;
+pub use overview::{is_parallel_link, language, output};
 pub use reason::Reason;
 
 /// The two kinds of compilers whose options are known.

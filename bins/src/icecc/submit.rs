@@ -1,0 +1,135 @@
+//! One compile from its command line to its exit status: elsewhere if it can be, else here.
+
+use super::here;
+use super::judge::judge;
+use super::task::Task;
+use super::variables::{Fallback, Use, Variables};
+use super::{daemon, environment, remembered, remote};
+use ice_core::client::{Here, Request};
+use ice_core::cmdline::{Driver, Mode, RemoteJob};
+use ice_core::message::{CompileFile, GetCs};
+use ice_core::text::Text;
+use ice_net::conn::Conn;
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+
+/// Runs the task; the exit status. `words` are the arguments with response files read.
+pub(super) fn compile(
+    task: &Task,
+    driver: Option<Driver>,
+    words: &[Vec<u8>],
+    variables: &Variables,
+    daemon: Option<Conn>,
+) -> i32 {
+    // Without a daemon it only matters if the user wants to know what could not go elsewhere.
+    let is_judged = daemon.is_some() || variables.fallback != Fallback::Silent;
+    let job = match driver {
+        Some(driver) if is_judged && variables.usage == Use::Cluster => judge(task, driver, words, variables),
+        _ => None,
+    };
+    let Some(job) = job else {
+        let here = if driver.is_some() || task.is_by_icerun { Here::Meant } else { Here::Unknown };
+        return here::run(task, variables, &here, || daemon);
+    };
+    let Some(mut daemon) = daemon else { return here::run(task, variables, &Here::NoDaemon, || None) };
+    let mut mode = job.mode;
+    if mode.leaves_macros() && remembered::is_expanded_here(input_path(&job)) {
+        mode = Mode::Full;
+    }
+    loop {
+        let (request, mut archives) = match request(task, &job, mode, variables, &daemon) {
+            Ok(request) => request,
+            Err(err) => return here::run(task, variables, &Here::NoEnvironment(err.to_string()), || Some(daemon)),
+        };
+        let test_socket = variables.test_socket.as_deref();
+        match remote::run(task, &job, mode, request, &mut archives, &mut daemon, test_socket) {
+            remote::Outcome::Done(status) => {
+                daemon::finish(daemon);
+                return status;
+            }
+            remote::Outcome::ExpandHere => {
+                remembered::note_expansion(input_path(&job));
+                mode = Mode::Full;
+                drop(daemon);
+                daemon = match daemon::connect(variables.test_socket.as_deref()) {
+                    Ok(daemon) => daemon,
+                    Err(_) => return here::run(task, variables, &Here::NoDaemon, || None),
+                };
+            }
+            remote::Outcome::Local(trouble, host) => {
+                drop(daemon);
+                let connect = || daemon::connect(variables.test_socket.as_deref()).ok();
+                return here::run(task, variables, &Here::Trouble { trouble, host }, connect);
+            }
+        }
+    }
+}
+
+fn input_path(job: &RemoteJob) -> &Path {
+    Path::new(OsStr::from_bytes(&job.input))
+}
+
+fn request(
+    task: &Task,
+    job: &RemoteJob,
+    mode: Mode,
+    variables: &Variables,
+    daemon: &Conn,
+) -> Result<(Request, environment::Archives), environment::NoEnvironment> {
+    let uname = rustix::system::uname();
+    let platform = uname.machine().to_string_lossy().into_owned();
+    let (environments, archives) =
+        environment::plan(task, job.family, &job.extra_files, variables, &platform, daemon.version())?;
+    let folder = task.folder.as_os_str().as_bytes();
+    let required_features = variables.required_features();
+    let minimal_version = match (required_features, job.split_dwarf, variables.verified_only) {
+        (0, false, false) => 21,
+        (0, false, true) => 31,
+        (0, true, _) => 35,
+        _ => 42,
+    };
+    // Negative values travel wrapped, as in 1.4 (decision: bytes-not-text).
+    let niceness = rustix::process::getpriority_process(None).unwrap_or(0);
+    let get_cs = GetCs {
+        environments: Vec::new(),
+        file: job.display_name(folder),
+        language: job.language.number(),
+        count: 1,
+        target: platform.as_str().into(),
+        arg_flags: job.arg_flags(),
+        preferred_host: Text::from(variables.preferred_host.as_bytes()),
+        needs_31: u32::from(minimal_version >= 31),
+        minimal_version,
+        required_features,
+        niceness: u32::from_ne_bytes(niceness.to_ne_bytes()),
+        ..GetCs::default()
+    };
+    let compile = CompileFile {
+        language: job.language.number(),
+        arguments: job.remote_words(mode),
+        target: platform.as_str().into(),
+        compiler: job.wire_compiler().into(),
+        input_file: Text::from(job.input.as_slice()),
+        working_directory: Text::from(folder),
+        output_file: Text::from(job.output.as_slice()),
+        split_dwarf: u32::from(job.split_dwarf),
+        ..CompileFile::default()
+    };
+    let request = Request {
+        environments,
+        get_cs,
+        compile,
+        family: job.family,
+        mode,
+        messages: job.messages,
+        failure_is_doubtful: job.words.iter().any(|word| word.hidden),
+        told_in_full: job.extra_files.clone(),
+        verified_only: variables.verified_only,
+        zstd_by_default: archives.is_zstd_by_default(),
+        loopback_is_remote: variables.test_remote_build,
+        wants_other_host: variables.fallback != Fallback::Silent,
+        is_nested: task.level > 0,
+    };
+    Ok((request, archives))
+}
