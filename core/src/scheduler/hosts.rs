@@ -272,8 +272,9 @@ impl Scheduler {
         if !home && !probed && now.since(host.last_heard) >= FRESH {
             self.probe(id);
             self.arm(id);
-        } else if host.tick.is_none_or(|at| at > now + WATCH) {
-            self.arm_at(id, Some(now + WATCH));
+        } else {
+            let at = host.tick.map_or(now + WATCH, |at| at.min(now + WATCH));
+            self.arm_at(id, Some(at));
         }
     }
 
@@ -326,11 +327,8 @@ impl Scheduler {
         let Some(host) = self.cluster.host_mut(id) else { return };
         let mut forgiven = Vec::new();
         host.bans.retain(|server, bans| {
-            let before = bans.len();
-            bans.retain(|ban| now < ban.until);
-            if bans.len() < before {
-                forgiven.push(*server);
-            }
+            forgiven.extend(bans.iter().filter(|ban| ban.until <= now).map(|_| *server));
+            bans.retain(|ban| ban.until > now);
             !bans.is_empty()
         });
         for server in forgiven {

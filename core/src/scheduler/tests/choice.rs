@@ -132,7 +132,10 @@ fn the_first_job_stays_with_a_submitter_of_seventy_percent() {
         let mut t = Trained::at_home(&[("home", 4, home_ms), ("other", 64, 100)]);
         assert_eq!(t.goes(GetCs { client_count: 1, ..request("e", "f", 1) }), first, "{home_ms}");
     }
-    // Its load counts, and so does the other's.
+}
+
+#[test]
+fn of_the_first_job_the_loads_count_too() {
     for (home_load, other_load, first) in
         [(290, 0, "home"), (300, 0, "home"), (310, 0, "other"), (645, 500, "home"), (655, 500, "other")]
     {
@@ -213,8 +216,8 @@ fn a_light_job_does_not_wait_behind_full_slots() {
     let job = t.s.ask(t.submitter, light("slow")).unwrap().0;
     t.s.finish(t.hosts[0], job, 0, 0, 1);
     (0..8).for_each(|_| t.occupy("fast"));
-    assert_eq!(t.goes(request("e", "f", 1)), "fast");
     assert_eq!(t.goes(light("")), "slow");
+    assert_eq!(t.goes(request("e", "f", 1)), "fast");
 }
 
 #[test]

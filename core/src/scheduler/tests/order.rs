@@ -224,6 +224,45 @@ fn a_job_of_another_between_those_of_a_request_is_left_alone() {
     assert_eq!(s.answers(b), [(102, s.address(arm))]);
 }
 
+/// Whatever host they were on.
+#[test]
+fn of_a_submitter_the_last_two_hundred_jobs_are_known() {
+    for (others, matched) in [(199, 1), (200, 0)] {
+        let mut s = Scenario::new();
+        let a = s.host("a", 0, &[]);
+        let (h, other) = (s.host("h", 1, &["e"]), s.host("other", 1, &["q"]));
+        for job in 1..=others + 1 {
+            let (environment, server) = if job == 1 { ("e", h) } else { ("q", other) };
+            ask_quietly(&mut s, a, request(environment, "f", 1));
+            let stats = JobStats { real_ms: 10, user_ms: 10, out_uncompressed: 10_000, ..JobStats::default() };
+            let message = Message::JobDone(JobDone { job, stats, ..JobDone::default() });
+            s.scheduler.handle(s.now, Input::Said { peer: server.peer, message });
+        }
+        s.drain();
+        s.said.clear();
+        s.say(a.peer, Message::GetCs(request("e", "f", 1)));
+        let told = s.heard(a.peer);
+        assert!(matches!(told.as_slice(), [Message::UseCs(u)] if u.matched_job == JobId(matched)), "{told:?}");
+    }
+}
+
+/// Of a kind that nobody knew when the job was asked for.
+#[test]
+fn a_host_that_comes_takes_what_waits() {
+    let mut s = Scenario::new();
+    let a = s.host("a", 0, &[]);
+    let full = s.host("full", 1, &["e"]);
+    s.load(full, 1000);
+    let strict = GetCs { minimal_version: 40, ..request("e", "f", 2) };
+    assert_eq!((s.ask(a, request("e", "f", 1)), s.ask(a, strict)), (None, None));
+    let old = s.log_in("10.0.5.5", 39, login("old", 4, &["e"]));
+    s.load(old, 0);
+    assert_eq!(s.answers(a), [(1, "10.0.5.5".into())]);
+    let newer = s.log_in("10.0.6.6", 40, login("newer", 4, &["e"]));
+    s.load(newer, 0);
+    assert_eq!(s.answers(a), [(2, "10.0.6.6".into())]);
+}
+
 #[test]
 fn an_earlier_job_is_looked_for_among_the_last_two_hundred() {
     let mut s = Scenario::new();

@@ -206,6 +206,8 @@ fn each_ban_ends_in_its_own_time() {
     let other = s.host("other", 1, &["e", "q"]);
     s.load(other, 1000);
     let host = s.address(h);
+    // Each minute there is something else to do.
+    pass(&mut s, 500);
     s.say(a.peer, black("e", "x86_64", &host));
     pass(&mut s, 100_000);
     s.say(a.peer, black("q", "x86_64", &host));
