@@ -15,12 +15,6 @@ impl Text {
         Self(Vec::new())
     }
 
-    /// The text of bytes that may hold NUL, as a compiler's output may: each becomes `?`, since no message can carry it.
-    pub fn without_nul(mut bytes: Vec<u8>) -> Self {
-        bytes.iter_mut().filter(|b| **b == 0).for_each(|b| *b = b'?');
-        Self(bytes)
-    }
-
     /// The bytes, without the NUL that ends them on the wire.
     pub fn as_bytes(&self) -> &[u8] {
         &self.0
@@ -135,7 +129,6 @@ mod tests {
     fn bytes_go_in_and_out() {
         let bytes = b"a\xff\x00b".to_vec();
         assert_eq!(Text::from(bytes.clone()).into_bytes(), bytes);
-        assert_eq!(Text::without_nul(bytes).as_bytes(), b"a\xff?b");
         assert_eq!((Text::from("ab").len(), Text::from("ab").is_empty(), Text::new().is_empty()), (2, false, true));
         assert_eq!((Text::from("ab").as_str(), Text::from(&b"\xff"[..]).as_str()), (Some("ab"), None));
     }

@@ -190,11 +190,6 @@ pub fn driver(base: &OsStr) -> Option<Driver> {
     c.then_some(Driver::C)
 }
 
-/// Whether the name says that it is a clang.
-pub fn is_clang(base: &OsStr) -> bool {
-    contains(base.as_bytes(), b"clang")
-}
-
 /// The C++ driver's name beside a C driver: `T-gcc-12` gives `T-g++-12`, `clang-14` `clang++-14`, `cc` `c++`.
 pub fn cxx_partner(base: &OsStr) -> Option<OsString> {
     let name = base.as_bytes();
@@ -377,7 +372,6 @@ mod tests {
         for custom in ["icc", "nvcc", "tcc", "as", "ccache", "ld", "x++", "ccc"] {
             assert_eq!(kind(custom), None, "{custom}");
         }
-        assert!(is_clang(OsStr::new("clang++-14")) && !is_clang(OsStr::new("gcc")));
     }
 
     #[test]

@@ -21,7 +21,7 @@ use ice_net::listen::{ListenError, Listener};
 use ice_sandbox::probe::{Guarantee, Guarantees};
 use ice_toolchain::archive::{UnpackLimits, unpack};
 use ice_toolchain::digest::{self, NameCheck};
-use ice_toolchain::store::Store;
+use ice_toolchain::store::{Store, layout};
 use log::{error, info, warn};
 use nix::fcntl::{Flock, FlockArg, OFlag};
 use nix::unistd::{Gid, Uid};
@@ -318,7 +318,7 @@ fn open_stores(base: &Path, tool: Tool) -> Result<(Store, Natives), Failure> {
     for (path, reason) in &cleaned.stuck {
         error!("cannot remove {}: {reason}", path.display());
     }
-    let folder = store.native_folder();
+    let folder = layout::native(base);
     let natives = Natives::open(folder.clone(), tool)
         .map_err(|e| Failure::new(format!("cannot read {}: {e}", folder.display())))?;
     Ok((store, natives))

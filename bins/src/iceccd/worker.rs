@@ -8,7 +8,7 @@ use ice_core::env::EnvId;
 use ice_core::message::Message;
 use ice_core::text::Text;
 use ice_net::hub::{PeerConn, PeerHandler, PeerInfo, Verdict};
-use ice_toolchain::store::Store;
+use ice_toolchain::store::{Store, layout};
 use parking_lot::Mutex;
 
 use super::launcher::Launcher;
@@ -61,7 +61,7 @@ impl Shared {
 
     /// Where an environment lies.
     pub fn env_path(&self, env: &EnvId) -> PathBuf {
-        self.base.join(format!("target={}", env.platform)).join(env.name.as_str())
+        layout::installed(&self.base, env)
     }
 }
 

@@ -5,11 +5,6 @@ pub fn base_name(path: &[u8]) -> &[u8] {
     path.rsplit(|&b| b == b'/').next().unwrap_or(path)
 }
 
-/// The part up to and including the last `/`; empty without one.
-pub fn folder_part(path: &[u8]) -> &[u8] {
-    path.get(..path.len() - base_name(path).len()).unwrap_or_default()
-}
-
 /// The suffix of the base name, behind its last dot; a leading dot counts, as in `.c`.
 pub fn suffix(path: &[u8]) -> Option<&[u8]> {
     let base = base_name(path);
@@ -56,7 +51,6 @@ mod tests {
         assert_eq!(suffix(b".c"), Some(&b"c"[..]));
         assert_eq!(without_suffix(b"out.x/noext"), b"out.x/noext");
         assert_eq!(without_suffix(b"o/a.b.o"), b"o/a.b");
-        assert_eq!(folder_part(b"o/a.o"), b"o/");
         assert_eq!(base_name(b"/usr/bin/gcc"), b"gcc");
     }
 

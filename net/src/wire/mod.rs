@@ -106,7 +106,7 @@ pub enum EncodeError {
         /// The message's number.
         number: u32,
     },
-    /// NUL cannot stand in a string; see [`Text::without_nul`].
+    /// NUL cannot stand in a string.
     #[error("{} with a NUL inside the string {text:?}", Named(*.number))]
     Nul {
         /// The message's number.

@@ -36,9 +36,6 @@ use thiserror::Error;
 /// How long the answer to install or remove may take: a few renames, behind other requests.
 const ANSWER: Duration = Duration::from_secs(30);
 
-/// Start of the name of a folder being filled. The blank keeps it apart from every environment's name.
-const UNPACKING: &str = "unpacking ";
-
 /// Unpacks an archive, which came under this name, in a process of its own whose root is the folder to fill. The last argument
 /// bounds the unpacked bytes. Errors are texts, as they cross a socket.
 pub type UnpackFn = fn(input: File, name: &EnvName, into: &Path, bytes_max: u64) -> Result<Contents, String>;

@@ -1,7 +1,7 @@
 //! The privileged half: takes requests, makes boxes, reaps them. One thread, one `poll`, no step that can wait.
 
 use super::request::{EXTRA_SLOT, LISTS_MAX, Lists, PACKET_MAX, Program, Request};
-use super::{JobLimits, LauncherConfig, UNPACKING};
+use super::{JobLimits, LauncherConfig};
 use crate::background;
 use ice_core::env::EnvId;
 use ice_sandbox::apply::{SingleThread, block_signals, close_others, reap};
@@ -12,6 +12,7 @@ use ice_sandbox::plan::c;
 use ice_sandbox::probe::Guarantees;
 use ice_sandbox::report::Report;
 use ice_sandbox::stage::{Needs, Setup, Stage};
+use ice_toolchain::store::layout;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::{SigSet, Signal, kill};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
@@ -44,8 +45,6 @@ const HELD_MAX: usize = 32;
 /// How long a request may wait for the box that had its slot, and its user id, to be reaped. Killing takes milliseconds; verifications
 /// share a slot and may take 10 s each.
 const SLOT_WAIT: Duration = Duration::from_secs(12);
-/// Start of the name of a folder being removed; again no environment's.
-const REMOVING: &str = "removing ";
 
 /// Forks the launcher off; returns the caller's end of the socket, its process id and what it found out.
 pub(super) fn start(config: LauncherConfig) -> Result<(OwnedFd, Pid, Guarantees), Error> {
@@ -243,7 +242,7 @@ impl Serve<'_> {
             }
             Ok(Request::Install { env, ticket }) => self.install(&env, ticket).map(|()| true),
             Ok(Request::Discard { env, ticket }) => self.discard(&env, ticket).map(|()| true),
-            Ok(Request::Remove { env }) => self.remove(&target(&env), env.name.as_str()).map(|()| true),
+            Ok(Request::Remove { env }) => self.remove(&layout::platform_name(&env), env.name.as_str()).map(|()| true),
         };
         match done {
             Ok(true) => Report::Done(Vec::new()).send(answer.as_fd()),
@@ -305,7 +304,7 @@ impl Serve<'_> {
         let lists = channel::read_sealed(lists, LISTS_MAX).map_err(|e| e.to_string())?;
         let Lists { args, layout } = Lists::from_bytes(&lists)?;
         let limits = limits.clamped(&self.config.limits);
-        let target = target(&env);
+        let target = layout::platform_name(&env);
         let plan = self.stage.job(&Needs {
             env: [&target, env.name.as_str()],
             slot,
@@ -346,7 +345,7 @@ impl Serve<'_> {
         if self.count(|task| matches!(task, Task::Fill(_))) >= UNPACKED_MAX {
             return Err("too many archives are being unpacked".to_owned());
         }
-        let (target, name) = (target(env), format!("{UNPACKING}{ticket}"));
+        let (target, name) = (layout::platform_name(env), layout::unpacking_name(ticket));
         self.make_folder(&self.base, &target)?;
         let inside = self.open(&target)?;
         self.make_folder(&inside, &name)?;
@@ -370,9 +369,9 @@ impl Serve<'_> {
     }
 
     fn install(&mut self, env: &EnvId, ticket: u64) -> Result<(), Refused> {
-        let target = target(env);
+        let target = layout::platform_name(env);
         let inside = self.open(&target)?;
-        let from = format!("{UNPACKING}{ticket}");
+        let from = layout::unpacking_name(ticket);
         let rename = || rustix::fs::renameat_with(&inside, &from, &inside, env.name.as_str(), RenameFlags::NOREPLACE);
         let renamed = match rename() {
             // The other half installs none that it has: this one it knows no more, its removal has failed.
@@ -386,7 +385,7 @@ impl Serve<'_> {
     }
 
     fn discard(&mut self, env: &EnvId, ticket: u64) -> Result<(), Refused> {
-        let (target, name) = (target(env), format!("{UNPACKING}{ticket}"));
+        let (target, name) = (layout::platform_name(env), layout::unpacking_name(ticket));
         let filling = self.boxes.iter_mut().find_map(|(pid, b)| match &mut b.task {
             Task::Fill(filling) if filling.target == target && filling.name == name => Some((*pid, filling)),
             _ => None,
@@ -406,7 +405,7 @@ impl Serve<'_> {
         let inside = self.open(target)?;
         let to = loop {
             self.removals += 1;
-            let to = format!("{REMOVING}{}", self.removals);
+            let to = layout::removing_name(self.removals);
             match rustix::fs::renameat_with(&inside, name, &inside, &to, RenameFlags::NOREPLACE) {
                 Err(rustix::io::Errno::EXIST) => {}
                 result => break result.map(|()| to),
@@ -447,10 +446,10 @@ impl Serve<'_> {
     /// Removes what an earlier life left half-made.
     fn sweep(&mut self) {
         let Ok(targets) = fs::read_dir(self.stage.base()) else { return };
-        for target in targets.flatten().filter(|e| e.file_name().to_string_lossy().starts_with("target=")) {
+        for target in targets.flatten().filter(|e| layout::platform_of(&e.file_name()).is_some()) {
             let entries = fs::read_dir(target.path()).into_iter().flatten().flatten();
             let names = entries.map(|e| e.file_name().to_string_lossy().into_owned());
-            let left: Vec<String> = names.filter(|n| n.starts_with(UNPACKING) || n.starts_with(REMOVING)).collect();
+            let left: Vec<String> = names.filter(|name| layout::is_partial(name)).collect();
             for name in left {
                 // What cannot be removed now is met again at the next start.
                 // Renamed at once, for the tickets of this life begin at 0 again.
@@ -516,7 +515,7 @@ impl Serve<'_> {
     /// A folder of the owner's; one that exists is fine only for `target=P`, which many environments share.
     fn make_folder(&self, at: &OwnedFd, name: &str) -> Result<(), Refused> {
         match rustix::fs::mkdirat(at, name, Mode::from_raw_mode(0o755)) {
-            Err(rustix::io::Errno::EXIST) if !name.starts_with(UNPACKING) => return Ok(()),
+            Err(rustix::io::Errno::EXIST) if !layout::is_unpacking(name) => return Ok(()),
             result => result.map_err(|e| format!("cannot make folder {name}: {e}"))?,
         }
         let Some((uid, gid)) = self.stage.give_to() else { return Ok(()) };
@@ -530,11 +529,6 @@ impl Serve<'_> {
     fn open(&self, target: &str) -> Result<OwnedFd, Refused> {
         rustix::fs::openat(&self.base, target, FOLDER, Mode::empty()).map_err(|e| format!("cannot open {target}: {e}"))
     }
-}
-
-/// The folder of a platform, below the base.
-fn target(env: &EnvId) -> String {
-    format!("target={}", env.platform)
 }
 
 /// Whether programs of the environment make calls of another machine's form than ours.

@@ -1,15 +1,9 @@
-//! The environments of a daemon on disk: each is whole or not there (decision: store).
+//! The environments of a daemon on disk: each is whole or not there (decision: store). [`layout`] tells where they lie.
 //!
-//! ```text
-//! BASE/target=P/NAME/      an installed environment, as 1.4 has them
-//! BASE/native/             archives made here
-//! BASE/.ours/known/P/NAME  what we know of it: size, last use, digest
-//! BASE/.ours/new/N/        being unpacked
-//! BASE/.ours/gone/N/       being removed
-//! ```
-//!
-//! Plain calls on one thread. It doesn't know which environments are in use, nor when one has to go: the daemon's machine
-//! decides that.
+//! Here is kept what is known of each: size, last use, digest. It is the daemon's launcher that unpacks, installs and removes the
+//! directories, and the daemon's machine that decides which are in use and which one has to go. Plain calls on one thread.
+
+pub mod layout;
 
 use ice_core::env::{EnvId, EnvName};
 use std::collections::BTreeMap;
@@ -37,9 +31,6 @@ pub enum StoreError {
         #[source]
         source: io::Error,
     },
-    /// Another upload was faster; the folder just unpacked may be thrown away.
-    #[error("environment {0} is installed already")]
-    AlreadyThere(EnvId),
 }
 
 /// What is known of an installed environment.
@@ -67,28 +58,22 @@ pub struct Cleaned {
 pub struct Store {
     base: PathBuf,
     known: BTreeMap<EnvId, Record>,
-    serial: u64,
 }
 
 impl Store {
     /// Reads what is installed under `base`, and removes what is only half there. Makes the folders it needs.
     pub fn open(base: &Path) -> Result<(Self, Cleaned), StoreError> {
-        let mut store = Self { base: base.to_path_buf(), known: BTreeMap::new(), serial: 0 };
+        let mut store = Self { base: base.to_path_buf(), known: BTreeMap::new() };
         let mut cleaned = Cleaned::default();
-        for folder in ["native", ".ours/known", ".ours/new", ".ours/gone"] {
-            make_folders(&base.join(folder))?;
-        }
-        for folder in [".ours/new", ".ours/gone"] {
-            for left in list(&base.join(folder))? {
-                clean(&mut cleaned, &left);
-            }
+        for folder in [layout::native(base), layout::records(base)] {
+            make_folders(&folder)?;
         }
         for platform_folder in list(base)? {
-            let Some(platform) = name_of(&platform_folder, b"target=") else { continue };
+            let Some(platform) = platform_folder.file_name().and_then(layout::platform_of) else { continue };
             for folder in list(&platform_folder)? {
-                let record = name_of(&folder, b"").and_then(|name| {
+                let record = name_of(&folder).and_then(|name| {
                     let id = EnvId { platform: platform.clone(), name };
-                    Some((read_record(&store.record_path(&id))?, id))
+                    Some((read_record(&layout::record(base, &id))?, id))
                 });
                 match record {
                     Some((record, id)) if folder.is_dir() => {
@@ -105,48 +90,8 @@ impl Store {
         Ok((store, cleaned))
     }
 
-    /// A new, empty folder to unpack into, on the same file system; [`Store::install`] or [`Store::discard`] it.
-    pub fn new_folder(&mut self) -> Result<PathBuf, StoreError> {
-        loop {
-            self.serial += 1;
-            let path = self.base.join(".ours/new").join(self.serial.to_string());
-            match DirBuilder::new().mode(0o755).create(&path) {
-                Ok(()) => {
-                    set_mode(&path, 0o755)?;
-                    return Ok(path);
-                }
-                Err(e) if e.kind() == io::ErrorKind::AlreadyExists => {}
-                Err(source) => return Err(StoreError::Io { what: "make", path, source }),
-            }
-        }
-    }
-
-    /// Makes the unpacked `folder` the environment `id`, in one step: of two uploads one wins.
-    pub fn install(&mut self, folder: &Path, id: &EnvId, record: Record) -> Result<PathBuf, StoreError> {
-        let path = self.path(id);
-        if let Some(parent) = path.parent() {
-            make_folders(parent)?;
-        }
-        if path.symlink_metadata().is_ok() {
-            return Err(StoreError::AlreadyThere(id.clone()));
-        }
-        // The record first: a record without a folder is forgotten, a folder without a record is removed.
-        self.write_record(id, &record)?;
-        match fs::rename(folder, &path) {
-            Ok(()) => {}
-            Err(e) if matches!(e.kind(), io::ErrorKind::DirectoryNotEmpty | io::ErrorKind::AlreadyExists) => {
-                return Err(StoreError::AlreadyThere(id.clone()));
-            }
-            Err(source) => {
-                let _ = fs::remove_file(self.record_path(id));
-                return Err(StoreError::Io { what: "install", path, source });
-            }
-        }
-        self.known.insert(id.clone(), record);
-        Ok(path)
-    }
-
-    /// Notes that `id` is about to be installed by somebody else (the daemon's launcher does the renaming itself).
+    /// Notes that `id` is about to be installed. The record comes first: one without a directory is forgotten at the next start, a
+    /// directory without a record is removed.
     pub fn enter(&mut self, id: &EnvId, record: Record) -> Result<(), StoreError> {
         self.write_record(id, &record)?;
         self.known.insert(id.clone(), record);
@@ -157,33 +102,7 @@ impl Store {
     pub fn forget(&mut self, id: &EnvId) {
         self.known.remove(id);
         // A record without a folder is forgotten at the next start at the latest.
-        let _ = fs::remove_file(self.record_path(id));
-    }
-
-    /// Removes a folder of [`Store::new_folder`].
-    pub fn discard(&self, folder: &Path) -> Result<(), StoreError> {
-        remove_tree(folder).map_err(|source| StoreError::Io { what: "remove", path: folder.to_path_buf(), source })
-    }
-
-    /// Takes `id` out of the store at once; the folder returned is what remains to be removed by [`remove_tree`], which may
-    /// take its time elsewhere. `None`: it was not there.
-    pub fn take_out(&mut self, id: &EnvId) -> Result<Option<PathBuf>, StoreError> {
-        self.known.remove(id);
-        let path = self.path(id);
-        let gone = loop {
-            self.serial += 1;
-            let gone = self.base.join(".ours/gone").join(self.serial.to_string());
-            if gone.symlink_metadata().is_err() {
-                break gone;
-            }
-        };
-        let moved = fs::rename(&path, &gone);
-        let _ = fs::remove_file(self.record_path(id));
-        match moved {
-            Ok(()) => Ok(Some(gone)),
-            Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(None),
-            Err(source) => Err(StoreError::Io { what: "remove", path, source }),
-        }
+        let _ = fs::remove_file(layout::record(&self.base, id));
     }
 
     /// Notes that `id` was used at `now` (seconds since 1970). Written at most once a minute: eviction needs no more.
@@ -197,44 +116,13 @@ impl Store {
         self.write_record(id, &record)
     }
 
-    /// Where `id` lies or would lie.
-    pub fn path(&self, id: &EnvId) -> PathBuf {
-        self.base.join(format!("target={}", id.platform)).join(id.name.as_str())
-    }
-
-    /// Where archives of compilers of this machine are made.
-    pub fn native_folder(&self) -> PathBuf {
-        self.base.join("native")
-    }
-
     /// All installed environments, by platform and name.
     pub fn entries(&self) -> impl Iterator<Item = (&EnvId, &Record)> {
         self.known.iter()
     }
 
-    /// What is known of `id`, if it is installed.
-    pub fn record(&self, id: &EnvId) -> Option<&Record> {
-        self.known.get(id)
-    }
-
-    /// Bytes of all installed environments and native archives.
-    pub fn total(&self) -> Result<u64, StoreError> {
-        let native: u64 = self.native_archives()?.iter().map(|(_, bytes)| bytes).sum();
-        Ok(native + self.known.values().map(|r| r.bytes).sum::<u64>())
-    }
-
-    /// The archives in `native/` with their sizes.
-    pub fn native_archives(&self) -> Result<Vec<(PathBuf, u64)>, StoreError> {
-        let files = list(&self.native_folder())?.into_iter();
-        Ok(files.filter_map(|f| f.symlink_metadata().ok().filter(|m| m.is_file()).map(|m| (f, m.len()))).collect())
-    }
-
-    fn record_path(&self, id: &EnvId) -> PathBuf {
-        self.base.join(".ours/known").join(id.platform.as_str()).join(id.name.as_str())
-    }
-
     fn write_record(&self, id: &EnvId, record: &Record) -> Result<(), StoreError> {
-        let path = self.record_path(id);
+        let path = layout::record(&self.base, id);
         if let Some(parent) = path.parent() {
             make_folders(parent)?;
         }
@@ -243,16 +131,16 @@ impl Store {
             text += &format!("digest {}\n", crate::digest::hex(digest));
         }
         // Beside and renamed: a crash in mid-write must not make a good environment one without a record.
-        let new = self.base.join(".ours/record.new");
+        let new = layout::new_record(&self.base);
         let failed = |source| StoreError::Io { what: "write", path: path.clone(), source };
         fs::File::create(&new).and_then(|mut f| f.write_all(text.as_bytes())).map_err(failed)?;
         fs::rename(&new, &path).map_err(failed)
     }
 
     fn forget_records_without_folder(&self) -> Result<(), StoreError> {
-        for platform_folder in list(&self.base.join(".ours/known"))? {
+        for platform_folder in list(&layout::records(&self.base))? {
             for file in list(&platform_folder)? {
-                let id = name_of(&platform_folder, b"").zip(name_of(&file, b""));
+                let id = name_of(&platform_folder).zip(name_of(&file));
                 let is_known = id.is_some_and(|(platform, name)| self.known.contains_key(&EnvId { platform, name }));
                 if !is_known {
                     let _ = fs::remove_file(file);
@@ -326,9 +214,9 @@ fn list(folder: &Path) -> Result<Vec<PathBuf>, StoreError> {
     Ok(paths)
 }
 
-/// The last component as a name, after `prefix` is taken off.
-fn name_of(path: &Path, prefix: &[u8]) -> Option<EnvName> {
-    EnvName::new(path.file_name()?.as_bytes().strip_prefix(prefix)?).ok()
+/// The last component as a name.
+fn name_of(path: &Path) -> Option<EnvName> {
+    EnvName::new(path.file_name()?.as_bytes()).ok()
 }
 
 fn read_record(path: &Path) -> Option<Record> {
@@ -360,12 +248,13 @@ mod tests {
         EnvId::new(b"x86_64", name.as_bytes()).unwrap()
     }
 
+    /// As the launcher installs one.
     fn install(store: &mut Store, name: &str, bytes: u64) -> PathBuf {
-        let folder = store.new_folder().unwrap();
-        fs::create_dir_all(folder.join("usr/bin")).unwrap();
-        fs::write(folder.join("usr/bin/as"), "x").unwrap();
-        let record = Record { bytes, last_use: 5, digest: Some([0xab; 32]) };
-        store.install(&folder, &id(name), record).unwrap()
+        let path = layout::installed(&store.base, &id(name));
+        store.enter(&id(name), Record { bytes, last_use: 5, digest: Some([0xab; 32]) }).unwrap();
+        fs::create_dir_all(path.join("usr/bin")).unwrap();
+        fs::write(path.join("usr/bin/as"), "x").unwrap();
+        path
     }
 
     #[test]
@@ -373,10 +262,7 @@ mod tests {
         let base = tempfile::tempdir().unwrap();
         let (mut store, cleaned) = Store::open(base.path()).unwrap();
         assert_eq!(cleaned, Cleaned::default());
-        let path = install(&mut store, "gcc-12", 81);
-        assert_eq!(path, base.path().join("target=x86_64/gcc-12"));
-        fs::write(store.native_folder().join("h.tar.gz"), "12345").unwrap();
-        assert_eq!(store.total().unwrap(), 86);
+        install(&mut store, "gcc-12", 81);
         store.touch(&id("gcc-12"), 1000).unwrap();
 
         let (store, cleaned) = Store::open(base.path()).unwrap();
@@ -390,46 +276,20 @@ mod tests {
         let base = tempfile::tempdir().unwrap();
         let (mut store, _) = Store::open(base.path()).unwrap();
         install(&mut store, "good", 1);
-        install(&mut store, "no-record", 1);
-        fs::remove_file(store.record_path(&id("no-record"))).unwrap();
-        install(&mut store, "no-folder", 1);
-        remove_tree(&store.path(&id("no-folder"))).unwrap();
-        let unfinished = store.new_folder().unwrap();
-        fs::create_dir(unfinished.join("shut")).unwrap();
+        let no_record = install(&mut store, "no-record", 1);
+        fs::remove_file(layout::record(base.path(), &id("no-record"))).unwrap();
+        let no_folder = install(&mut store, "no-folder", 1);
+        remove_tree(&no_folder).unwrap();
+        let unfinished = no_record.with_file_name(layout::unpacking_name(1));
+        fs::create_dir_all(unfinished.join("shut")).unwrap();
         fs::set_permissions(unfinished.join("shut"), Permissions::from_mode(0o555)).unwrap();
 
         let (store, cleaned) = Store::open(base.path()).unwrap();
-        assert_eq!(cleaned.leftovers, [base.path().join("target=x86_64/no-record")]);
+        assert_eq!(cleaned.leftovers, [no_record.clone(), unfinished.clone()]);
         assert_eq!(cleaned.stuck, []);
         assert_eq!(store.entries().map(|(id, _)| id.name.as_str()).collect::<Vec<_>>(), ["good"]);
-        assert!(!unfinished.exists() && !base.path().join("target=x86_64/no-record").exists());
-        assert!(!store.record_path(&id("no-folder")).exists());
-    }
-
-    #[test]
-    fn of_two_uploads_one_wins() {
-        let base = tempfile::tempdir().unwrap();
-        let (mut store, _) = Store::open(base.path()).unwrap();
-        install(&mut store, "e", 1);
-        let second = store.new_folder().unwrap();
-        fs::write(second.join("file"), "x").unwrap();
-        let refused = store.install(&second, &id("e"), Record::default());
-        assert!(matches!(refused, Err(StoreError::AlreadyThere(_))));
-        store.discard(&second).unwrap();
-        assert!(store.path(&id("e")).join("usr/bin/as").exists());
-        assert_eq!(store.record(&id("e")).unwrap().bytes, 1);
-    }
-
-    #[test]
-    fn taking_out_is_one_step() {
-        let base = tempfile::tempdir().unwrap();
-        let (mut store, _) = Store::open(base.path()).unwrap();
-        install(&mut store, "e", 1);
-        let gone = store.take_out(&id("e")).unwrap().unwrap();
-        assert!(!store.path(&id("e")).exists() && store.record(&id("e")).is_none());
-        remove_tree(&gone).unwrap();
-        assert!(!gone.exists());
-        assert_eq!(store.take_out(&id("e")).unwrap(), None);
+        assert!(!unfinished.exists() && !no_record.exists());
+        assert!(!layout::record(base.path(), &id("no-folder")).exists());
     }
 
     #[test]
