@@ -126,6 +126,15 @@ mod tests {
         assert_eq!(spoil(garble, b"abc"), (vec![b'a', b'b', !b'c'], true));
     }
 
+    #[test]
+    fn what_waits_below_is_flushed() {
+        let mut faulty = Faulty::new(io::BufWriter::new(Vec::new()), Plan::default());
+        faulty.write_all(b"words").unwrap();
+        assert_eq!(faulty.inner.get_ref(), b"");
+        faulty.flush().unwrap();
+        assert_eq!(faulty.inner.get_ref(), b"words");
+    }
+
     /// Who says no more may still be told something.
     #[test]
     fn one_direction_may_end_before_the_other() {

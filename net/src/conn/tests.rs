@@ -159,3 +159,18 @@ fn a_monitor_reads_two_numbers_its_own_way() {
     peer.write_all(&bytes, &long()).unwrap();
     assert!(matches!(conn.recv(long()), Err(ConnError::Decode(_))));
 }
+
+#[test]
+fn who_only_looks_whether_we_are_there_is_told_from_who_breaks_off() {
+    for (bytes, looks) in [(0, true), (1, false), (3, false), (4, true), (5, false), (7, false)] {
+        let (ours, theirs) = UnixStream::pair().unwrap();
+        let theirs = Stream::from(theirs);
+        theirs.write_all(&[43, 0, 0, 0, 43, 0, 0, 0][..bytes], &long()).unwrap();
+        theirs.shutdown_write();
+        match Conn::establish(ours, Version::new(43), long()) {
+            Err(ConnError::Closed) => assert!(looks, "{bytes}"),
+            Err(ConnError::Cut) => assert!(!looks, "{bytes}"),
+            other => panic!("{other:?}"),
+        }
+    }
+}

@@ -203,3 +203,36 @@ fn a_handler_need_not_wait() {
     }
     bench.hub.shutdown(LONG);
 }
+
+/// Closes when it is told to.
+struct Closes(Receiver<()>);
+
+impl PeerHandler for Closes {
+    fn said(&mut self, _: Message, _: &mut PeerConn) -> Verdict {
+        self.0.recv_timeout(LONG).unwrap();
+        Verdict::Close("done".into())
+    }
+}
+
+/// What the loop has said to a peer arrives, though the peer's handler wants the end.
+#[test]
+fn who_is_closed_by_its_handler_hears_the_loops_last_words() {
+    let _alone = alone();
+    let (go_on, told) = crossbeam::channel::bounded(1);
+    let config = HubConfig { linger: LONG, outbox_max: 64 << 20, ..HubConfig::default() };
+    let bench = Bench::new(config, Arc::new(move |_, _| Some(Box::new(Closes(told.clone())))));
+    let mut conn = bench.dial();
+    let (peer, _) = bench.opened();
+    conn.send(&Message::Ping, long(Step::Send)).unwrap();
+    for _ in 0..20 {
+        bench.hub.send(peer, &chunk(500_000));
+    }
+    go_on.send(()).unwrap();
+    for _ in 0..20 {
+        assert_eq!(conn.recv(long(Step::Chunk)).unwrap(), chunk(500_000));
+    }
+    assert!(matches!(conn.recv(long(Step::Message)), Err(ConnError::Closed)));
+    drop(conn);
+    assert_eq!(bench.closed().1.to_string(), "done");
+    bench.hub.shutdown(LONG);
+}
