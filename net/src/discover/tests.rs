@@ -117,6 +117,7 @@ fn asked_and_answered() {
     }
     one.stop();
     two.stop();
+    assert!(UdpSocket::bind((Ipv4Addr::LOCALHOST, port)).is_ok(), "nobody has it any more");
     // Nobody answers any more.
     let found = survey(&query("NETA", port, twin), Duration::from_millis(50)).unwrap();
     assert_eq!(found, Found::default());

@@ -106,3 +106,17 @@ impl<'a> Reader<'a> {
         self.body.len() - self.at
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_list_may_take_all_that_is_left_and_no_more() {
+        let bytes = [0, 0, 0, 2, 1, 2, 3, 4, 5, 6];
+        assert_eq!(Reader::new(&bytes, false).count(3), Ok(2));
+        let mut reader = Reader::new(&bytes, false);
+        assert_eq!(reader.count(4), Err(Malformed::Count { count: 2, needed: 8, left: 6 }));
+        assert_eq!(reader.at(), 0, "it is the count that is wrong");
+    }
+}

@@ -38,6 +38,25 @@ fn last_words_arrive() {
     bench.hub.shutdown(LONG);
 }
 
+/// A peer that says no more, and is not closed for it yet, still gets what is left for it.
+#[test]
+fn who_says_no_more_may_still_read() {
+    let _alone = alone();
+    let config = HubConfig { linger: LONG, outbox_max: 64 << 20, ..HubConfig::default() };
+    let bench = Bench::<()>::new(config, no_handlers());
+    let (mut raw, peer) = raw_peer(&bench);
+    for _ in 0..20 {
+        bench.hub.send(peer, &chunk(500_000));
+    }
+    raw.shutdown(Shutdown::Write).unwrap();
+    let mut heard = Vec::new();
+    raw.read_to_end(&mut heard).unwrap();
+    assert!(heard.len() > 20 * 500_000, "{}", heard.len());
+    let (gone, reason) = bench.closed();
+    assert!(gone == peer && matches!(reason, CloseReason::Peer(ConnError::Closed)), "{reason}");
+    bench.hub.shutdown(LONG);
+}
+
 /// A close is not put off until the peer, which reads nothing, would have been given up anyway.
 #[test]
 fn a_stalled_peer_is_given_no_longer_than_others() {

@@ -175,6 +175,8 @@ struct Hasty;
 
 impl PeerHandler<Vec<Message>> for Hasty {
     fn said(&mut self, _: Message, conn: &mut PeerConn<Vec<Message>>) -> Verdict {
+        // What came by one write was read at once.
+        assert!(conn.has_buffered());
         let mut said = Vec::new();
         while said.len() < 2 {
             match conn.try_recv() {

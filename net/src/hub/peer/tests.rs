@@ -89,6 +89,8 @@ impl Bench {
             assert!(!thread.is_finished(), "it does not wait");
             thread::yield_now();
         }
+        // That has woken it: most likely it waits again by now, and so has to be woken by what the test does.
+        thread::sleep(Duration::from_millis(5));
         thread
     }
 }
