@@ -116,8 +116,8 @@ fn asked_and_answered() {
         other => panic!("{other:?}"),
     }
     one.stop();
-    two.stop();
     assert!(UdpSocket::bind((Ipv4Addr::LOCALHOST, port)).is_ok(), "nobody has it any more");
+    two.stop();
     // Nobody answers any more.
     let found = survey(&query("NETA", port, twin), Duration::from_millis(50)).unwrap();
     assert_eq!(found, Found::default());

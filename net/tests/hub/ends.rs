@@ -49,6 +49,8 @@ fn who_says_no_more_may_still_read() {
         bench.hub.send(peer, &chunk(500_000));
     }
     raw.shutdown(Shutdown::Write).unwrap();
+    // Most likely its thread has seen that by now.
+    thread::sleep(Duration::from_millis(50));
     let mut heard = Vec::new();
     raw.read_to_end(&mut heard).unwrap();
     assert!(heard.len() > 20 * 500_000, "{}", heard.len());
