@@ -145,6 +145,10 @@ fn of_the_first_job_the_loads_count_too() {
         // So many clients that it would not be chosen otherwise.
         assert_eq!(t.goes(GetCs { client_count: 9, ..request("e", "f", 1) }), first, "{home_load} {other_load}");
     }
+    // One that is half as fast, whoever was measured first.
+    let mut t = Trained::new(&[("other", 64, 100), ("home", 4, 200)]);
+    t.submitter = t.hosts[1];
+    assert_eq!(t.goes(GetCs { client_count: 1, ..request("e", "f", 1) }), "other");
     // Only one that does nothing.
     let mut t = Trained::at_home(&[("home", 4, 100), ("other", 64, 100)]);
     t.s.say(t.submitter.peer, Message::JobLocalBegin(JobLocalBegin { id: 1, ..JobLocalBegin::default() }));
