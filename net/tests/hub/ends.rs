@@ -80,6 +80,25 @@ fn a_stalled_peer_is_given_no_longer_than_others() {
     bench.hub.shutdown(LONG);
 }
 
+/// A hub that ends gives its peers time to hear what was said.
+#[test]
+fn last_words_of_a_hub_arrive() {
+    let _alone = alone();
+    let bench = Bench::<()>::new(HubConfig { outbox_max: 64 << 20, ..HubConfig::default() }, no_handlers());
+    let mut conn = bench.dial();
+    let (peer, _) = bench.opened();
+    for _ in 0..20 {
+        bench.hub.send(peer, &chunk(500_000));
+    }
+    let reader = thread::spawn(move || {
+        // Most likely the hub is waiting by now.
+        thread::sleep(Duration::from_millis(50));
+        (0..20).all(|_| conn.recv(long(Step::Chunk)).is_ok_and(|message| message == chunk(500_000)))
+    });
+    bench.hub.shutdown(LONG);
+    assert!(reader.join().unwrap());
+}
+
 /// Readers that wait for the loop, for credits, for the handshake; a peer that does not read: all go.
 #[test]
 fn shutdown_while_everything_waits() {
