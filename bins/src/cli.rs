@@ -1,4 +1,4 @@
-//! Options as one table: parsed, and printed as help.
+//! Command lines: options by a table of each program ([`table`]), read as the C library reads them or by [`words`].
 //!
 //! The daemon and the scheduler are called by scripts written for 1.4, which reads its command line with the C library's
 //! `getopt_long`: unambiguous prefixes of long options, `--opt=value` and `--opt value`, `-x value` and `-xvalue`, bundles like
@@ -6,34 +6,15 @@
 //! with its value in a bundle, and not in which order options were given, so these two read their command lines here. Nothing here
 //! knows what an option means.
 
+pub mod table;
+#[cfg(test)]
+pub(crate) mod tests;
 pub mod words;
 
 use std::ffi::{OsStr, OsString};
-use std::fmt::Write as _;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 
-/// One row of a program's option table.
-#[derive(Debug, PartialEq, Eq)]
-pub struct Opt {
-    /// The letter after one dash.
-    pub short: Option<char>,
-    /// The word after two dashes, empty if there is none.
-    pub long: &'static str,
-    /// What its argument is called in the help, if it takes one.
-    pub value: Option<&'static str>,
-    /// What it does; lines after the first are indented in the help.
-    pub help: &'static str,
-}
-
-impl Opt {
-    /// The name a program matches on: the long one, or the letter where there is no long one.
-    pub fn name(&self) -> String {
-        match self.short {
-            Some(letter) if self.long.is_empty() => letter.to_string(),
-            _ => self.long.to_string(),
-        }
-    }
-}
+use table::Opt;
 
 /// An option as it was given. The order is kept, so that a program can let the later one win.
 #[derive(Debug, PartialEq, Eq)]
@@ -102,21 +83,6 @@ pub fn parse(table: &'static [Opt], args: impl IntoIterator<Item = OsString>) ->
         }
     }
     Ok(parsed)
-}
-
-/// The rows of a table as text: one option a line, help texts aligned.
-pub fn help(table: &[Opt]) -> String {
-    let left: Vec<String> = table.iter().map(synopsis).collect();
-    let width = left.iter().map(String::len).max().unwrap_or(0) + 2;
-    let mut text = String::new();
-    for (option, left) in table.iter().zip(&left) {
-        let mut lines = option.help.lines();
-        let _ = writeln!(text, "  {left:width$}{}", lines.next().unwrap_or(""));
-        for line in lines {
-            let _ = writeln!(text, "  {:width$}{line}", "");
-        }
-    }
-    text
 }
 
 /// A number as C's `strtol` reads it: blanks, a sign, digits; anything after them is ignored, nothing is 0.
@@ -195,111 +161,6 @@ fn bundle(
     Ok(())
 }
 
-fn synopsis(option: &Opt) -> String {
-    let mut text = match option.short {
-        Some(letter) if option.long.is_empty() => format!("-{letter}"),
-        Some(letter) => format!("-{letter}, --{}", option.long),
-        None => format!("    --{}", option.long),
-    };
-    if let Some(value) = option.value {
-        let _ = write!(text, " {value}");
-    }
-    text
-}
-
 fn quoted(names: &[&'static str]) -> String {
     names.iter().map(|name| format!(" '--{name}'")).collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    const TABLE: &[Opt] = &[
-        Opt { short: Some('n'), long: "netname", value: Some("NAME"), help: "the network" },
-        Opt { short: None, long: "nice", value: Some("N"), help: "niceness\nof jobs" },
-        Opt { short: None, long: "no-remote", value: None, help: "no jobs of others" },
-        Opt { short: Some('N'), long: "name", value: Some("NODE"), help: "this host" },
-        Opt { short: Some('d'), long: "daemonize", value: None, help: "detach" },
-        Opt { short: Some('v'), long: "", value: None, help: "say more" },
-    ];
-
-    fn read(args: &[&str]) -> Result<Vec<(String, String)>, String> {
-        let parsed = parse(TABLE, args.iter().map(OsString::from)).map_err(|e| e.to_string())?;
-        Ok(parsed.options.into_iter().map(|g| (g.name, g.value.to_string_lossy().into_owned())).collect())
-    }
-
-    fn pairs(list: &[(&str, &str)]) -> Result<Vec<(String, String)>, String> {
-        Ok(list.iter().map(|(a, b)| (a.to_string(), b.to_string())).collect())
-    }
-
-    #[test]
-    fn every_way_to_write_an_option() {
-        assert_eq!(
-            read(&["-n", "a", "-nb", "--netname", "c", "--netname=d", "--net=e", "--netname=", "-n", ""]),
-            pairs(&[
-                ("netname", "a"),
-                ("netname", "b"),
-                ("netname", "c"),
-                ("netname", "d"),
-                ("netname", "e"),
-                ("netname", ""),
-                ("netname", "")
-            ])
-        );
-        assert_eq!(
-            read(&["-vvdv", "-dNhost", "--no"]),
-            pairs(&[
-                ("v", ""),
-                ("v", ""),
-                ("daemonize", ""),
-                ("v", ""),
-                ("daemonize", ""),
-                ("name", "host"),
-                ("no-remote", "")
-            ])
-        );
-    }
-
-    #[test]
-    fn an_argument_may_look_like_an_option() {
-        assert_eq!(read(&["--name", "-v", "-n", "--"]), pairs(&[("name", "-v"), ("netname", "--")]));
-    }
-
-    #[test]
-    fn operands_are_kept_apart_and_options_found_behind_them() {
-        let parsed = parse(TABLE, ["junk", "-v", "-", "--", "-d"].iter().map(OsString::from)).unwrap();
-        assert_eq!(parsed.options.len(), 1);
-        assert_eq!(parsed.operands, ["junk", "-", "-d"]);
-    }
-
-    #[test]
-    fn mistakes_are_told_in_the_c_librarys_words() {
-        let err = |args: &[&str]| read(args).unwrap_err();
-        assert_eq!(err(&["--foo"]), "unrecognized option '--foo'");
-        assert_eq!(err(&["-vx"]), "invalid option -- 'x'");
-        assert_eq!(err(&["-n"]), "option requires an argument -- 'n'");
-        assert_eq!(err(&["--net"]), "option '--netname' requires an argument");
-        assert_eq!(err(&["--daemonize=1"]), "option '--daemonize' doesn't allow an argument");
-        assert_eq!(
-            err(&["--n"]),
-            "option '--n' is ambiguous; possibilities: '--netname' '--nice' '--no-remote' '--name'"
-        );
-    }
-
-    #[test]
-    fn numbers_as_atoi() {
-        let all = ["12", " 7x", "-3", "+4", "x", "", "99999999999999999999", "4294967297"];
-        let read: Vec<i32> = all.iter().map(|t| atoi(OsStr::new(t))).collect();
-        assert_eq!(read, [12, 7, -3, 4, 0, 0, -1, 1]);
-        assert_eq!(number(OsStr::new("4294967297")), 4_294_967_297);
-    }
-
-    #[test]
-    fn help_is_aligned() {
-        let text = help(TABLE);
-        assert!(text.contains("  -n, --netname NAME  the network\n"), "{text}");
-        assert!(text.contains("      --nice N        niceness\n                      of jobs\n"), "{text}");
-        assert!(text.contains("  -v                  say more\n"), "{text}");
-    }
 }

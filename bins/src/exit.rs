@@ -4,6 +4,7 @@
 
 use std::error::Error;
 use std::fmt;
+use std::io::{self, Write};
 use std::process::ExitCode;
 
 /// Why a program ends without having done its work.
@@ -66,6 +67,17 @@ pub fn chain(error: &dyn Error) -> String {
     text
 }
 
+/// Prints a text that was asked for; exit code 0. Who has closed the pipe has read enough.
+pub fn print(text: &str) -> Result<u8, Failure> {
+    let mut out = io::stdout().lock();
+    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+            Err(Failure::new(format!("cannot write to standard output: {error}")))
+        }
+        _ => Ok(0),
+    }
+}
+
 /// Ends `main`: a failure becomes `PROGRAM: what (hint)` on standard error and its code.
 pub fn finish(program: &str, result: Result<u8, Failure>) -> ExitCode {
     match result {
@@ -83,11 +95,11 @@ mod tests {
 
     #[derive(Debug, thiserror::Error)]
     #[error("cannot read environment /x")]
-    struct Outer(#[source] std::io::Error);
+    struct Outer(#[source] io::Error);
 
     #[test]
     fn causes_and_hint_stand_on_one_line() {
-        let error = Outer(std::io::Error::other("disk gone"));
+        let error = Outer(io::Error::other("disk gone"));
         let failure = Failure::from_error(&error).hint("make it again").code(9);
         assert_eq!(failure.to_string(), "cannot read environment /x: disk gone (make it again)");
         assert_eq!(failure.code, 9);

@@ -13,3 +13,14 @@ pub mod logging;
 pub mod scheduler;
 pub mod signals;
 pub mod test_env;
+
+/// Every program that users call, for the manual and for shells.
+pub const PROGRAMS: [&cli::table::Program; 7] = [
+    &icecc::ICECC,
+    &icecc::ICERUN,
+    &iceccd::PROGRAM,
+    &scheduler::PROGRAM,
+    &create_env::PROGRAM,
+    &test_env::PROGRAM,
+    &icedump::PROGRAM,
+];

@@ -6,7 +6,9 @@ use std::convert::Infallible;
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
 
-use pico_args::{Arguments, Keys};
+use pico_args::Arguments;
+
+use super::table::Opt;
 
 /// Why a command line is wrong.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
@@ -21,27 +23,29 @@ pub enum WordsError {
 
 /// What is left of a command line.
 pub struct Words {
+    table: &'static [Opt],
     options: Arguments,
     behind: Vec<OsString>,
 }
 
 impl Words {
-    /// The arguments behind the program's name. `with_value`: the options that have a value.
-    pub fn new(arguments: impl IntoIterator<Item = OsString>, with_value: &[&'static str]) -> Words {
+    /// The arguments behind the program's name, and its options. Asked for others, [`Words`] panics in tests.
+    pub fn new(arguments: impl IntoIterator<Item = OsString>, table: &'static [Opt]) -> Words {
         let mut arguments = arguments.into_iter();
         let before: Vec<OsString> = arguments.by_ref().take_while(|argument| argument != "--").collect();
-        let split = before.into_iter().flat_map(|argument| match joined(&argument, with_value) {
+        let split = before.into_iter().flat_map(|argument| match joined(&argument, table) {
             Some((name, value)) => vec![name.into(), value.to_os_string()],
             None => vec![argument],
         });
-        Words { options: Arguments::from_vec(split.collect()), behind: arguments.collect() }
+        Words { table, options: Arguments::from_vec(split.collect()), behind: arguments.collect() }
     }
 
-    /// Whether an option without value is given, as often as it is. Options with a value must be taken before.
-    pub fn flag(&mut self, keys: impl Into<Keys>) -> bool {
-        let keys = keys.into();
+    /// Whether an option without value is given, as often as it is, in any of its spellings, of which all must be named. Options
+    /// with a value must be taken before.
+    pub fn flag<const N: usize>(&mut self, spellings: [&'static str; N]) -> bool {
+        debug_assert!(self.has(&spellings, false), "{spellings:?}: no row of the table");
         let mut is_given = false;
-        while self.options.contains(keys) {
+        while spellings.iter().any(|spelling| self.options.contains(*spelling)) {
             is_given = true;
         }
         is_given
@@ -49,6 +53,7 @@ impl Words {
 
     /// The values of an option, in order.
     pub fn values(&mut self, key: &'static str) -> Result<Vec<OsString>, WordsError> {
+        debug_assert!(self.has(&[key], true), "{key}: no row of the table");
         let values = self.options.values_from_os_str(key, |value| Ok::<_, Infallible>(value.to_os_string()));
         values.map_err(|_| WordsError::NoValue(key))
     }
@@ -56,6 +61,11 @@ impl Words {
     /// The value of an option; its last one counts.
     pub fn value(&mut self, key: &'static str) -> Result<Option<OsString>, WordsError> {
         Ok(self.values(key)?.pop())
+    }
+
+    /// Whether a row is written so, and has a value or none.
+    fn has(&self, spellings: &[&str], value: bool) -> bool {
+        self.table.iter().any(|row| row.value.is_some() == value && row.written() == spellings)
     }
 
     /// Everything else. An option among it is one that the program does not have.
@@ -73,19 +83,28 @@ impl Words {
 }
 
 /// `--name=value` in two, if the option has a value.
-fn joined<'a>(argument: &'a OsStr, with_value: &[&'static str]) -> Option<(&'static str, &'a OsStr)> {
-    with_value.iter().find_map(|name| {
+fn joined<'a>(argument: &'a OsStr, table: &[Opt]) -> Option<(String, &'a OsStr)> {
+    table.iter().filter(|row| row.value.is_some() && !row.long.is_empty()).find_map(|row| {
+        let name = format!("--{}", row.long);
         let value = argument.as_bytes().strip_prefix(name.as_bytes())?.strip_prefix(b"=")?;
-        Some((*name, OsStr::from_bytes(value)))
+        Some((name, OsStr::from_bytes(value)))
     })
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::table::{Completes, option};
     use super::*;
 
+    const TABLE: &[Opt] = &[
+        option("dir", "").takes("DIR", Completes::Directory),
+        option("file", "").takes("FILE", Completes::File),
+        option("quiet", "").short('q'),
+        option("all", ""),
+    ];
+
     fn words(line: &str) -> Words {
-        Words::new(line.split(' ').map(OsString::from), &["--dir", "--file"])
+        Words::new(line.split(' ').map(OsString::from), TABLE)
     }
 
     #[test]
@@ -93,17 +112,23 @@ mod tests {
         let mut line = words("a --quiet --dir=x=y b --dir --quiet --file ''");
         assert_eq!(line.values("--dir").unwrap(), ["x=y", "--quiet"]);
         assert_eq!(line.value("--file").unwrap().unwrap(), "''");
-        assert!(line.flag(["-q", "--quiet"]) && !line.flag("--all"));
+        assert!(line.flag(["-q", "--quiet"]) && !line.flag(["--all"]));
         assert_eq!(line.operands().unwrap(), ["a", "b"]);
         let name = OsStr::from_bytes(b"--dir=\xff").to_os_string();
-        assert_eq!(Words::new([name], &["--dir"]).value("--dir").unwrap().unwrap().as_bytes(), b"\xff");
+        assert_eq!(Words::new([name], TABLE).value("--dir").unwrap().unwrap().as_bytes(), b"\xff");
     }
 
     #[test]
     fn what_stands_behind_two_dashes_is_no_option() {
         let mut line = words("- -- --quiet --dir=x");
-        assert!(!line.flag("--quiet") && line.value("--dir").unwrap().is_none());
+        assert!(!line.flag(["-q", "--quiet"]) && line.value("--dir").unwrap().is_none());
         assert_eq!(line.operands().unwrap(), ["-", "--quiet", "--dir=x"]);
+    }
+
+    #[test]
+    #[should_panic(expected = "no row of the table")]
+    fn an_option_that_the_table_lacks_is_not_asked_for() {
+        words("a").flag(["--other"]);
     }
 
     #[test]

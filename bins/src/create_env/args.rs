@@ -3,6 +3,7 @@
 //! pico-args reads the options. It has none with two values, as `--gcc GCC GXX`, and no operand that is one only behind a certain
 //! option or if it names a file: what names the compilers is read here.
 
+use crate::cli::table::{Completes, HELP, Opt, Program, SHOW_VERSION, option};
 use crate::cli::words::{Words, WordsError};
 use ice_toolchain::archive::Compression;
 use ice_toolchain::driver::Kind;
@@ -11,6 +12,44 @@ use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use thiserror::Error;
+
+/// The program, for help, manual and shells.
+pub const PROGRAM: Program = Program {
+    name: "icecc-create-env",
+    title: "icecc-create-env",
+    about: "Creates an icecream environment: an archive with a compiler and all that it needs to run elsewhere.",
+    usage: &[
+        "icecc-create-env COMPILER [CXX] [OPTION]...",
+        "icecc-create-env --gcc GCC GXX [--clang CLANG [WRAPPER]] [OPTION]...",
+        "icecc-create-env --clang CLANG [WRAPPER] [--gcc GCC GXX] [OPTION]...",
+    ],
+    above: "\
+COMPILER is gcc, clang, or the name or path of a cross compiler; links and wrapper scripts are looked through.
+The archive appears in the current folder, named for its content.
+",
+    options: TABLE,
+    below: "",
+    operands: Completes::Command,
+};
+
+const TABLE: &[Opt] = &[
+    option("gcc", "pack these two").takes("GCC GXX", Completes::Command),
+    option("clang", "pack this clang; WRAPPER is for servers of old versions")
+        .takes("CLANG [WRAPPER]", Completes::Command)
+        .manual("Pack this clang. *WRAPPER* is the program of 1.4 that is packed for servers of old versions."),
+    option("respect-path", "taken as the first word, as by 1.4; compilers are always found by PATH"),
+    option("addfile", "add a file with its libraries, or a folder with all below it; may be repeated")
+        .takes("FILE", Completes::File)
+        .manual("Add a file with its libraries, or a folder with all below it. May be repeated."),
+    option("compression", "none, gzip (default), bzip2, xz, zstd; lz4 for servers of icecream-rs only")
+        .takes("TYPE", Completes::Word(&["none", "gzip", "bzip2", "xz", "zstd", "lz4"]))
+        .manual("`none`, `gzip` (the default), `bzip2`, `xz` or `zstd`; `lz4` for servers of icecream-rs only."),
+    option("no-check", "do not try the compilers before the archive is given out"),
+    option("name-only", "make no archive: print its files and, as the last line, the environment's name")
+        .manual("Make no archive: print the files that belong to it and, as the last line, the environment's name."),
+    HELP.short('h'),
+    SHOW_VERSION,
+];
 
 /// Why the command line is wrong; the texts are 1.4's.
 #[derive(Debug, Error, PartialEq, Eq)]
@@ -102,7 +141,7 @@ pub fn parse(args: &[OsString], is_file: &dyn Fn(&Path) -> bool) -> Result<Task,
 
 /// What stands behind the compilers.
 fn options(rest: impl Iterator<Item = OsString>, mut making: Making) -> Result<Task, ArgError> {
-    let mut rest = Words::new(rest, &["--addfile", "--compression"]);
+    let mut rest = Words::new(rest, TABLE);
     for file in rest.values("--addfile").map_err(|_| ArgError::AddFile)? {
         making.extra.push(if file.is_empty() { return Err(ArgError::AddFile) } else { file.into() });
     }
@@ -110,12 +149,12 @@ fn options(rest: impl Iterator<Item = OsString>, mut making: Making) -> Result<T
         let known = Compression::parse(word.as_bytes());
         making.compression = known.ok_or(ArgError::Compression(word))?;
     }
-    making.unchecked = rest.flag("--no-check");
-    making.name_only = rest.flag("--name-only");
+    making.unchecked = rest.flag(["--no-check"]);
+    making.name_only = rest.flag(["--name-only"]);
     if rest.flag(["-h", "--help"]) {
         return Ok(Task::Help);
     }
-    if rest.flag("--version") {
+    if rest.flag(["--version"]) {
         return Ok(Task::Version);
     }
     match rest.operands() {
@@ -168,6 +207,29 @@ mod tests {
         assert_eq!(making.extra, [Path::new("a"), Path::new("b=c")]);
         assert_eq!(making.compression, Compression::Zstd);
         assert_eq!(read("gcc").unwrap().compression, Compression::Gzip);
+    }
+
+    #[test]
+    fn every_row_is_taken() {
+        for option in TABLE {
+            for written in option.written() {
+                let line = match option.long {
+                    "gcc" => format!("{written} g gx"),
+                    "clang" => format!("{written} c"),
+                    "respect-path" => format!("{written} gcc"),
+                    _ => format!("gcc {written}"),
+                };
+                let Completes::Word(words) = option.completes else {
+                    let value = if option.long == "addfile" { " a" } else { "" };
+                    let read = read(&format!("{line}{value}"));
+                    assert!(read.as_ref().err().is_none_or(|e| e == "Help" || e == "Version"), "{line}: {read:?}");
+                    continue;
+                };
+                for word in words {
+                    assert!(read(&format!("{line} {word}")).is_ok(), "{line} {word}");
+                }
+            }
+        }
     }
 
     #[test]

@@ -8,10 +8,11 @@ mod args;
 mod inspect;
 pub(crate) mod trial;
 
+pub use args::PROGRAM;
 pub(crate) use inspect::Scratch;
 pub use inspect::inspect;
 
-use crate::exit::Failure;
+use crate::exit::{Failure, print};
 use args::{ArgError, Making, Task};
 use ice_toolchain::archive::{PackError, Sealed};
 use ice_toolchain::native::{Planning, Request, plan};
@@ -29,24 +30,6 @@ use trial::Trial;
 /// Where the daemon reads the archive's name.
 const NAME_DESCRIPTOR: &str = "/proc/self/fd/5";
 
-const USAGE: &str = "\
-Create an icecream environment: an archive with a compiler and all that it needs to run elsewhere.
-
-Usage: icecc-create-env COMPILER [CXX] [OPTION]...
-       icecc-create-env --gcc GCC GXX [--clang CLANG [WRAPPER]] [OPTION]...
-       icecc-create-env --clang CLANG [WRAPPER] [--gcc GCC GXX] [OPTION]...
-
-COMPILER is gcc, clang, or the name or path of a cross compiler; links and wrapper scripts are looked through.
-The archive appears in the current folder, named for its content.
-
-  --addfile FILE        add a file with its libraries, or a folder with all below it; may be repeated
-  --compression TYPE    none, gzip (default), bzip2, xz, zstd; lz4 for servers of icecream-rs only
-  --no-check            don't try the compilers before the archive is given out
-  --name-only           make no archive: print its files and, as the last line, the environment's name
-  -h, --help            show this
-  --version             show the version
-";
-
 /// The whole program.
 pub fn main() -> ExitCode {
     // Before anything else is opened, so that it can only be the caller's.
@@ -62,16 +45,10 @@ pub fn main() -> ExitCode {
 /// Does what the words say; the exit code.
 fn run(args: &[OsString], name_out: Option<&File>) -> u8 {
     let result = match args::parse(args, &Path::is_file) {
-        Ok(Task::Help) => {
-            say(USAGE.trim_end());
-            Ok(())
-        }
-        Ok(Task::Version) => {
-            say(concat!("icecc-create-env ", env!("CARGO_PKG_VERSION"), " (icecream-rs)"));
-            Ok(())
-        }
+        Ok(Task::Help) => print(&PROGRAM.help()).map(|_| ()),
+        Ok(Task::Version) => print(&PROGRAM.version()).map(|_| ()),
         Ok(Task::Make(making)) => make(&making, name_out),
-        Err(ArgError::NoCompiler) => Err(Failure::new(USAGE.trim_end())),
+        Err(ArgError::NoCompiler) => Err(Failure::new(PROGRAM.help().trim_end())),
         Err(e) => Err(Failure::new(e.to_string())),
     };
     match result {

@@ -1,31 +1,22 @@
-//! What `--help` and `--version` print.
+//! The options of `icecc` and `icerun`, and what `--help` says of them.
 
-/// As scripts read it: the first number is the release of icecream that we stand for (decision: version-texts).
-pub(super) fn version(program: &str) -> String {
-    format!("{program} 1.4.0 (icecream-rs {})\n", env!("CARGO_PKG_VERSION"))
-}
+use crate::cli::table::{Completes, HELP, Opt, Program, SHOW_VERSION, option};
 
-/// Help of `icecc`.
-pub(super) const ICECC: &str = "\
-Compiles on other machines of the network, or here if that is not possible.
-
-Usage:
-  icecc COMPILER [OPTIONS] -c SOURCE -o OBJECT
-  icecc --build-native [COMPILER] [FILE...]
-  icecc --inspect-env ARCHIVE [--json]
-  icecc --update-links [--dry-run] [DIRECTORY...]
-  icecc --help | --version
-
-Links to icecc that are named as a compiler and stand first in PATH do the same without being called by name.
-
-Options:
-  --help           show this text
-  --version        show the version
-  --build-native   make an environment (archive) of COMPILER, gcc by default, with FILEs added
-  --inspect-env    tell what an environment is for, what it holds and what it lacks
-  --update-links   make a link to icecc for each compiler in PATH (gcc, g++-12, arm-linux-gnueabihf-gcc, ...), and remove
-                   those of others, in DIRECTORIES or where links were installed; --dry-run only tells
-
+/// The client.
+pub const ICECC: Program = Program {
+    name: "icecc",
+    title: "ICECC",
+    about: "Compiles on other machines of the network, or here if that is not possible.",
+    usage: &[
+        "icecc COMPILER [OPTIONS] -c SOURCE -o OBJECT",
+        "icecc --build-native [COMPILER] [FILE...]",
+        "icecc --inspect-env ARCHIVE [--json]",
+        "icecc --update-links [--dry-run] [DIRECTORY...]",
+        "icecc --help | --version",
+    ],
+    above: "Links to icecc that are named as a compiler and stand first in PATH do the same without being called by name.",
+    options: ICECC_TABLE,
+    below: "\
 Environment variables:
   ICECC                    no: run everything here, in a slot of the daemon; disable: do not use the daemon
   ICECC_VERSION            environments to use instead of the daemon's own: [PLATFORM:]ARCHIVE[=TARGET],...
@@ -43,18 +34,51 @@ Environment variables:
   ICECC_ENV_COMPRESSION    compression of environments: none, gzip, bzip2, zstd or xz
   ICECC_SLOW_NETWORK       taken notice of; writes follow the network's speed by themselves
   ICECC_FALLBACK           warn: say when the network could not compile a job; never: fail then
-";
+",
+    operands: Completes::Command,
+};
 
-/// Help of `icerun`.
-pub(super) const ICERUN: &str = "\
-Runs a command on this machine in a slot of the icecream daemon, so that not too many run at once.
+const ICECC_TABLE: &[Opt] = &[
+    HELP,
+    SHOW_VERSION,
+    option("build-native", "make an environment (archive) of COMPILER, gcc by default, with FILEs added").manual(
+        "Make an environment of *COMPILER*, `gcc` by default: an archive in the current folder with all that the compiler needs to \
+         run on another machine, and the *FILE*s. Its name is printed. It is made anew for every machine's own compiler by itself; \
+         this is for `ICECC_VERSION`.",
+    ),
+    option("inspect-env", "tell what an environment is for, what it holds and what it lacks"),
+    option("json", "with --inspect-env: as JSON"),
+    option(
+        "update-links",
+        "make a link to icecc for each compiler in PATH (gcc, g++-12, arm-linux-gnueabihf-gcc, ...),\n\
+         and remove those of others, in DIRECTORIES or where links were installed",
+    )
+    .manual(
+        "Make a link to `icecc` for each compiler in PATH: gcc, g++, clang, clang++, cc and c++, with a version behind the name \
+         (`g++-12`), with a target before it (`arm-linux-gnueabihf-gcc`), or both. Scripts, and programs that only run a compiler, \
+         get none, but for the six plain names. Links of compilers that are gone are removed. This is done in the *DIRECTORIES*, or \
+         in those where links were installed. A link named `icecc` stands beside them, for ccache. What is done is printed. Files \
+         that are no links to `icecc` are left alone. Debian's package does it by itself when a package brings or removes a program; \
+         it is for compilers that come otherwise, as into */usr/local*.",
+    ),
+    option("dry-run", "with --update-links: only tell what would be done"),
+];
 
-Usage:
-  icerun COMMAND [ARGUMENTS]
-  icerun --help | --version
-
+/// The program that runs any command.
+pub const ICERUN: Program = Program {
+    name: "icerun",
+    title: "ICERUN",
+    about: "Runs a command on this machine in a slot of the icecream daemon, so that not too many run at once.",
+    usage: &["icerun COMMAND [ARGUMENTS]", "icerun --help | --version"],
+    above: "",
+    options: ICERUN_TABLE,
+    below: "\
 Environment variables:
   ICECC          disable: do not use the daemon
   ICECC_DEBUG    what to log: error, warning, info or debug
   ICECC_LOGFILE  where to log to instead of standard error
-";
+",
+    operands: Completes::Command,
+};
+
+const ICERUN_TABLE: &[Opt] = &[HELP, SHOW_VERSION];

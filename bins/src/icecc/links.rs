@@ -3,7 +3,6 @@
 //!
 //! It changes nothing but links to icecc: another file of a compiler's name is somebody's own.
 
-use crate::cli::words::Words;
 use crate::exit::Failure;
 use ice_toolchain::{find, installed};
 use std::collections::BTreeSet;
@@ -35,12 +34,8 @@ enum Change {
     Remove,
 }
 
-/// `--update-links [--dry-run] [DIRECTORY...]`: without a directory, those of the installation that `own_exe` belongs to.
-pub(super) fn run(words: &[OsString], path: &OsStr, own_exe: &Path) -> Result<(), Failure> {
-    let mut words = Words::new(words.iter().cloned(), &[]);
-    let dry_run = words.flag("--dry-run");
-    let operands = words.operands().map_err(|err| Failure::from_error(&err))?;
-    let mut directories: Vec<PathBuf> = operands.into_iter().map(PathBuf::from).collect();
+/// `--update-links`: without a directory, in those of the installation that `own_exe` belongs to.
+pub(super) fn run(mut directories: Vec<PathBuf>, dry_run: bool, path: &OsStr, own_exe: &Path) -> Result<(), Failure> {
     if let Some(wrong) = directories.iter().find(|directory| !directory.is_dir()) {
         return Err(Failure::new(format!("{} is no directory", wrong.display())).hint("nothing was changed"));
     }
@@ -189,7 +184,7 @@ mod tests {
         symlink("/usr/bin/../bin/icecc", links.join("avr-gcc")).unwrap();
         let path = OsString::from(format!("{}:{}", links.display(), root.join("gcc").display()));
         let before = seen(&links);
-        run(&["--dry-run".into()], &path, &icecc).unwrap();
+        run(Vec::new(), true, &path, &icecc).unwrap();
         assert_eq!(seen(&links), before);
         let after = |program: &str| {
             ["avr-gcc /usr/bin/../bin/icecc", "cc /usr/bin/true"]
@@ -200,14 +195,14 @@ mod tests {
                 .collect::<Vec<_>>()
         };
         for _ in 0..2 {
-            run(&[], &path, &icecc).unwrap();
+            run(Vec::new(), false, &path, &icecc).unwrap();
             assert_eq!(seen(&links), after("../../../bin/icecc"));
         }
         // With its second name, for ccache's sake.
         symlink("../../../bin/icecc", links.join("g++-11")).unwrap();
         fs::hard_link(&icecc, root.join("usr/lib/icecc/icecc")).unwrap();
         for _ in 0..2 {
-            run(&[], &path, &icecc).unwrap();
+            run(Vec::new(), false, &path, &icecc).unwrap();
             assert_eq!(seen(&links), after("../../../lib/icecc/icecc"));
         }
     }
@@ -220,14 +215,13 @@ mod tests {
     }
 
     #[test]
-    fn an_unknown_option_and_what_is_no_directory_are_errors() {
+    fn what_is_no_directory_is_an_error() {
         let root = tempfile::tempdir().unwrap();
         let (nowhere, links) = (Path::new("/nonexistent/bin/icecc"), root.path().join("links"));
         fs::create_dir(&links).unwrap();
-        assert!(run(&["--dry".into()], OsStr::new(""), nowhere).unwrap_err().what.contains("--dry"));
-        assert_eq!(run(&[], OsStr::new(""), nowhere).unwrap_err().hint.as_deref(), Some("name one"));
+        assert_eq!(run(Vec::new(), false, OsStr::new(""), nowhere).unwrap_err().hint.as_deref(), Some("name one"));
         for wrong in ["/bin/sh", "/nonexistent/links"] {
-            let refused = run(&[links.clone().into(), wrong.into()], OsStr::new(""), nowhere).unwrap_err();
+            let refused = run(vec![links.clone(), wrong.into()], false, OsStr::new(""), nowhere).unwrap_err();
             assert_eq!(refused.what, format!("{wrong} is no directory"));
         }
         assert!(seen(&links).is_empty());

@@ -45,6 +45,8 @@ mod unit;
 mod usage;
 mod variables;
 
+pub use help::{ICECC, ICERUN};
+
 use crate::exit::Failure;
 use ::log::{error, info};
 use ice_core::cmdline::{self, Driver, Family, Invocation};

@@ -2,11 +2,22 @@
 
 use super::variables::Variables;
 use super::{Role, build_native, help, links};
+use crate::cli::table::Program;
 use crate::cli::words::Words;
-use crate::exit::Failure;
+use crate::exit::{Failure, print};
 use std::ffi::OsString;
 use std::os::unix::ffi::OsStrExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+
+/// What is asked of the client itself.
+#[derive(Debug, PartialEq, Eq)]
+enum Own {
+    Help,
+    Version,
+    BuildNative(Vec<OsString>),
+    InspectEnv { archive: PathBuf, as_json: bool },
+    UpdateLinks { directories: Vec<PathBuf>, dry_run: bool },
+}
 
 /// `--help` and its like, and what is no command at all.
 pub(super) fn own_option(
@@ -15,43 +26,96 @@ pub(super) fn own_option(
     variables: &Variables,
     own_exe: &Path,
 ) -> Result<Option<i32>, Failure> {
-    let (program, usage) = match role {
-        Role::Icerun => ("ICERUN", help::ICERUN),
-        _ => ("ICECC", help::ICECC),
-    };
-    let Some((first, rest)) = words.split_first() else {
-        eprint!("{usage}");
+    let program = if role == Role::Icerun { &help::ICERUN } else { &help::ICECC };
+    if words.is_empty() {
+        eprint!("{}", program.help());
         return Ok(Some(1));
+    }
+    let Some(own) = parse(program, words)? else { return Ok(None) };
+    let code = match own {
+        Own::Help => print(&program.help())?,
+        Own::Version => print(&program.version())?,
+        Own::BuildNative(words) => return Err(build_native::run(&words, variables, own_exe)),
+        Own::InspectEnv { archive, as_json } => crate::create_env::inspect(&archive, as_json)?,
+        Own::UpdateLinks { directories, dry_run } => {
+            links::run(directories, dry_run, &variables.path, own_exe)?;
+            0
+        }
     };
-    if !first.as_bytes().starts_with(b"-") {
+    Ok(Some(code.into()))
+}
+
+/// As in 1.4, only the first argument is an option of ours: the others are the compiler's, or of what it asks for.
+fn parse(program: &Program, words: &[OsString]) -> Result<Option<Own>, Failure> {
+    let Some((first, rest)) = words.split_first().filter(|(first, _)| first.as_bytes().starts_with(b"-")) else {
         return Ok(None);
+    };
+    let mut option = Words::new([first.clone()], program.options);
+    if option.flag(["--help"]) {
+        return Ok(Some(Own::Help));
     }
-    // As in 1.4, only the first argument is an option of ours: the others are the compiler's, or of what it asks for.
-    let mut option = Words::new([first.clone()], &[]);
-    let is_icecc = role == Role::Icecc;
-    if option.flag("--help") {
-        print!("{usage}");
-        Ok(Some(0))
-    } else if option.flag("--version") {
-        print!("{}", help::version(program));
-        Ok(Some(0))
-    } else if is_icecc && option.flag("--build-native") {
-        Err(build_native::run(rest, variables, own_exe))
-    } else if is_icecc && option.flag("--inspect-env") {
-        inspect_env(rest)
-    } else if is_icecc && option.flag("--update-links") {
-        links::run(rest, &variables.path, own_exe).map(|()| Some(0))
-    } else {
-        Err(Failure::new(format!("unknown option {}", first.to_string_lossy())).hint("--help lists the options"))
+    if option.flag(["--version"]) {
+        return Ok(Some(Own::Version));
     }
+    if program.name == help::ICECC.name {
+        if option.flag(["--build-native"]) {
+            return Ok(Some(Own::BuildNative(rest.to_vec())));
+        }
+        if option.flag(["--inspect-env"]) {
+            return inspect_env(rest).map(Some);
+        }
+        if option.flag(["--update-links"]) {
+            return update_links(rest).map(Some);
+        }
+    }
+    Err(Failure::new(format!("unknown option {}", first.to_string_lossy())).hint("--help lists the options"))
 }
 
 /// `--inspect-env FILE [--json]`, in either order.
-fn inspect_env(words: &[OsString]) -> Result<Option<i32>, Failure> {
-    let mut words = Words::new(words.iter().cloned(), &[]);
-    let as_json = words.flag("--json");
+fn inspect_env(words: &[OsString]) -> Result<Own, Failure> {
+    let mut words = Words::new(words.iter().cloned(), help::ICECC.options);
+    let as_json = words.flag(["--json"]);
     match &words.operands().map_err(|err| Failure::from_error(&err))?[..] {
-        [file] => crate::create_env::inspect(Path::new(file), as_json).map(|code| Some(code.into())),
+        [file] => Ok(Own::InspectEnv { archive: file.into(), as_json }),
         _ => Err(Failure::new("--inspect-env needs the name of one archive")),
+    }
+}
+
+/// `--update-links [--dry-run] [DIRECTORY...]`.
+fn update_links(words: &[OsString]) -> Result<Own, Failure> {
+    let mut words = Words::new(words.iter().cloned(), help::ICECC.options);
+    let dry_run = words.flag(["--dry-run"]);
+    let operands = words.operands().map_err(|err| Failure::from_error(&err))?;
+    Ok(Own::UpdateLinks { directories: operands.into_iter().map(PathBuf::from).collect(), dry_run })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(program: &Program, line: &str) -> Result<Option<Own>, String> {
+        let words: Vec<OsString> = line.split(' ').map(OsString::from).collect();
+        parse(program, &words).map_err(|failure| failure.what)
+    }
+
+    #[test]
+    fn every_row_is_taken() {
+        for program in [&help::ICECC, &help::ICERUN] {
+            for option in program.options {
+                let line = match option.long {
+                    "json" => "--inspect-env --json a".into(),
+                    "dry-run" => "--update-links --dry-run".into(),
+                    "inspect-env" => "--inspect-env a".into(),
+                    long => format!("--{long}"),
+                };
+                assert!(matches!(read(program, &line), Ok(Some(_))), "{} {line}", program.name);
+            }
+            assert_eq!(read(program, "--other"), Err("unknown option --other".into()));
+            assert_eq!(read(program, "gcc --help"), Ok(None));
+        }
+        let inspect = Own::InspectEnv { archive: "a".into(), as_json: true };
+        assert_eq!(read(&help::ICECC, "--inspect-env a --json"), Ok(Some(inspect)));
+        assert_eq!(read(&help::ICECC, "--update-links --dry"), Err("unknown option --dry".into()));
+        assert_eq!(read(&help::ICERUN, "--build-native"), Err("unknown option --build-native".into()));
     }
 }

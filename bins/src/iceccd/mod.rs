@@ -28,13 +28,18 @@ mod worker;
 use std::process::ExitCode;
 
 use crate::exit;
+use options::{Options, Stop};
+
+pub use options::PROGRAM;
 
 /// The program.
 pub fn main() -> ExitCode {
-    let options = match options::Options::parse(std::env::args_os().skip(1), |name| std::env::var_os(name)) {
+    let options = match Options::parse(std::env::args_os().skip(1), |name| std::env::var_os(name)) {
         Ok(options) => options,
-        Err(usage) => {
-            eprint!("{}", usage.text());
+        Err(Stop::Help) => return exit::finish("iceccd", exit::print(&PROGRAM.help())),
+        Err(Stop::Version) => return exit::finish("iceccd", exit::print(&PROGRAM.version())),
+        Err(Stop::Usage(reason)) => {
+            eprint!("{reason}\n{}", PROGRAM.help());
             return ExitCode::from(1);
         }
     };

@@ -8,47 +8,89 @@ use ice_sandbox::probe::Guarantee;
 use log::LevelFilter;
 
 use crate::background::Account;
-use crate::cli::{self, Opt};
+use crate::cli;
+use crate::cli::table::{Completes, HELP, Opt, Program, SHOW_VERSION, option};
 use crate::logging;
 
 /// The scheduler's port when none is given.
 const SCHEDULER_PORT: u16 = 8765;
 
-const fn opt(short: Option<char>, long: &'static str, value: Option<&'static str>, help: &'static str) -> Opt {
-    Opt { short, long, value, help }
-}
+/// The daemon, for help, manual and shells.
+pub const PROGRAM: Program = Program {
+    name: "iceccd",
+    title: "ICECREAM daemon",
+    about: "Sends this machine's compile jobs to other machines, and runs theirs.",
+    usage: &["iceccd [OPTION]..."],
+    above: "",
+    options: TABLE,
+    below: "\
+Environment variables:
+  ICECC_SCHEDULER, USE_SCHEDULER  HOST[:PORT] of the scheduler, where -s gives none
+",
+    operands: Completes::Nothing,
+};
 
 const TABLE: &[Opt] = &[
-    opt(Some('n'), "netname", Some("NAME"), "Use only schedulers of this netname (default ICECREAM)."),
-    opt(Some('m'), "max-processes", Some("N"), "Jobs at the same time (default: processors)."),
-    opt(Some('h'), "help", None, "Print this text."),
-    opt(Some('d'), "daemonize", None, "Detach from the terminal."),
-    opt(Some('l'), "log-file", Some("FILE"), "Log there instead of to standard error."),
-    opt(None, "nice", Some("N"), "Niceness added to jobs (default 5)."),
-    opt(Some('N'), "name", Some("NAME"), "Name of this host in scheduler and monitors."),
-    opt(Some('s'), "scheduler-host", Some("HOST[:PORT]"), "Use this scheduler instead of looking for one."),
-    opt(Some('b'), "env-basedir", Some("DIR"), "Folder of the environments (default /var/tmp/icecc-envs)."),
-    opt(Some('u'), "user-uid", Some("USER"), "User to become when started as root (default icecc)."),
-    opt(
-        None,
-        "cache-limit",
-        Some("MB"),
-        "Size of the environments on disk (default: a tenth of what is free there, from 1024 to 8192).",
-    ),
-    opt(None, "no-remote", None, "Take no jobs of other hosts."),
-    opt(Some('i'), "interface", Some("DEVICE"), "Accept connections only on this device and on lo."),
-    opt(Some('p'), "port", Some("PORT"), "TCP port (default 10245)."),
-    opt(Some('v'), "", None, "Log more: -v warnings, -vv info, -vvv debug, -vvvv every message."),
-    opt(None, "job-uid-base", Some("UID"), "First of as many unused user ids as there are jobs (needs root)."),
-    opt(
-        None,
-        "allow",
-        Some("NET,..."),
-        "Take TCP connections of these networks alone (10.0.0.0/8,fd00::/8); the scheduler must be in one.",
-    ),
-    opt(None, "check", None, "Print what jobs of others are promised on this host, and end."),
-    opt(None, "require", Some("FLAG,..."), "Take no jobs of others unless these promises hold."),
+    option("daemonize", "detach from the terminal; returns when the daemon is ready").short('d'),
+    option("scheduler-host", "use this scheduler instead of looking for one by broadcast")
+        .short('s')
+        .takes("HOST[:PORT]", Completes::Nothing),
+    option("netname", "use only schedulers of this netname (default ICECREAM)")
+        .short('n')
+        .takes("NAME", Completes::Nothing),
+    option("name", "name of this host in scheduler and monitors").short('N').takes("NAME", Completes::Nothing),
+    option("max-processes", "jobs at the same time (default: the number of processors)")
+        .short('m')
+        .takes("N", Completes::Nothing),
+    option("no-remote", "take no jobs of other hosts"),
+    option("nice", "niceness added to jobs (default 5)").takes("N", Completes::Nothing),
+    option("env-basedir", "folder of the environments (default /var/tmp/icecc-envs)")
+        .short('b')
+        .takes("DIR", Completes::Directory),
+    option("cache-limit", "size of the environments on disk\n(default: a tenth of what is free there, from 1024 to 8192)")
+        .takes("MB", Completes::Nothing)
+        .manual(
+            "Size of the environments on disk. Without it they may take a tenth of what is free there, but at least 1024 and at \
+             most 8192 MB.",
+        ),
+    option("user-uid", "user to become when started as root (default icecc)")
+        .short('u')
+        .takes("USER", Completes::Nothing),
+    option("job-uid-base", "first of as many unused user ids as there are jobs (needs root)")
+        .takes("UID", Completes::Nothing)
+        .manual(
+            "First of as many unused user ids as there are jobs, and one more: each job gets an id of its own (needs root).",
+        ),
+    option("check", "print what jobs of others are promised on this host, and end"),
+    option("require", "take no jobs of others unless these promises hold")
+        .takes("FLAG,...", Completes::List(&FLAGS))
+        .manual("Take no jobs of others unless these promises hold. The flags are those that `--check` prints."),
+    option("allow", "take TCP connections of these networks alone\n(10.0.0.0/8,fd00::/8); the scheduler must be in one")
+        .takes("NET,...", Completes::Nothing)
+        .manual(
+            "Take TCP connections of hosts of these networks alone, as 10.0.0.0/8,fd00::/8. This host needs no entry; the \
+             scheduler must be in one, or no jobs come. Without it whoever reaches the port may send jobs.",
+        ),
+    option("interface", "accept connections only on this network device and on lo")
+        .short('i')
+        .takes("DEVICE", Completes::Nothing),
+    option("port", "TCP port (default 10245)").short('p').takes("PORT", Completes::Nothing),
+    option("log-file", "log there instead of to standard error").short('l').takes("FILE", Completes::File),
+    option("", "log more: -v warnings, -vv info, -vvv debug, -vvvv every message").short('v'),
+    HELP.short('h'),
+    SHOW_VERSION,
 ];
+
+/// The words of `--require`.
+const FLAGS: [&str; Guarantee::ALL.len()] = {
+    let mut words = [""; Guarantee::ALL.len()];
+    let mut at = 0;
+    while at < words.len() {
+        words[at] = Guarantee::ALL[at].word();
+        at += 1;
+    }
+    words
+};
 
 /// What the user wants.
 #[derive(Debug)]
@@ -93,20 +135,19 @@ pub struct Options {
     pub require: Vec<Guarantee>,
 }
 
-/// A command line that is none: the reason, if there is one to tell, then usage.
+/// Why there is nothing to run.
 #[derive(Debug, PartialEq, Eq)]
-pub struct Usage(pub Option<String>);
-
-impl Usage {
-    /// What goes to standard error.
-    pub fn text(&self) -> String {
-        let reason = self.0.as_ref().map(|r| format!("{r}\n")).unwrap_or_default();
-        format!("{reason}usage: iceccd [options]\n{}", cli::help(TABLE))
-    }
+pub enum Stop {
+    /// `--help`
+    Help,
+    /// `--version`
+    Version,
+    /// A command line that is none, and why.
+    Usage(String),
 }
 
-fn usage(reason: impl Into<String>) -> Usage {
-    Usage(Some(reason.into()))
+fn usage(reason: impl Into<String>) -> Stop {
+    Stop::Usage(reason.into())
 }
 
 impl Options {
@@ -114,7 +155,7 @@ impl Options {
     pub fn parse(
         args: impl IntoIterator<Item = OsString>,
         variable: impl Fn(&str) -> Option<OsString>,
-    ) -> Result<Self, Usage> {
+    ) -> Result<Self, Stop> {
         let parsed = cli::parse(TABLE, args).map_err(|e| usage(format!("iceccd: {e}")))?;
         let mut o = Self::default();
         let mut given_host = None;
@@ -124,7 +165,8 @@ impl Options {
             let value = option.value;
             let text = value.to_string_lossy().into_owned();
             match option.name.as_str() {
-                "help" => return Err(Usage(None)),
+                "help" => return Err(Stop::Help),
+                "version" => return Err(Stop::Version),
                 "daemonize" => o.detach = true,
                 "no-remote" => o.no_remote = true,
                 "v" => verbose += 1,
@@ -153,7 +195,7 @@ impl Options {
                 "interface" => o.interface = Some(text),
                 "port" => o.port = port(&value).ok_or_else(|| usage("Error: Invalid port specified"))?,
                 "job-uid-base" => o.job_uid_base = u32::try_from(cli::number(&value)).ok().filter(|n| *n > 0),
-                _ => {}
+                other => return Err(usage(format!("iceccd: --{other} means nothing"))),
             }
         }
         o.level = logging::level(verbose);
@@ -217,7 +259,7 @@ fn scheduler(given: Option<(String, u16)>, variable: impl Fn(&str) -> Option<OsS
     }
 }
 
-fn host_port(text: &str) -> Result<(String, u16), Usage> {
+fn host_port(text: &str) -> Result<(String, u16), Stop> {
     let (host, port_text) = ice_net::dial::split_host_port(text);
     let number = match port_text {
         None => SCHEDULER_PORT,
@@ -232,7 +274,7 @@ fn port(text: &OsStr) -> Option<u16> {
     u16::try_from(cli::atoi(text)).ok().filter(|p| *p != 0)
 }
 
-fn guarantees(text: &str) -> Result<Vec<Guarantee>, Usage> {
+fn guarantees(text: &str) -> Result<Vec<Guarantee>, Stop> {
     text.split(',')
         .filter(|w| !w.is_empty())
         .map(|word| {
@@ -253,12 +295,15 @@ fn absolute(path: OsString) -> PathBuf {
 mod tests {
     use super::*;
 
-    fn parse(args: &[&str]) -> Result<Options, Usage> {
+    fn parse(args: &[&str]) -> Result<Options, Stop> {
         Options::parse(args.iter().map(OsString::from), |_| None)
     }
 
     fn reason(args: &[&str]) -> String {
-        parse(args).unwrap_err().0.unwrap()
+        match parse(args) {
+            Err(Stop::Usage(reason)) => reason,
+            other => panic!("{args:?}: {other:?}"),
+        }
     }
 
     #[test]
@@ -278,7 +323,9 @@ mod tests {
 
     #[test]
     fn d1_reasons_of_usage_errors() {
-        assert_eq!(parse(&["--help"]).unwrap_err(), Usage(None));
+        assert_eq!(parse(&["--help", "--no-such"]).unwrap_err(), usage("iceccd: unrecognized option '--no-such'"));
+        assert_eq!(parse(&["-dh"]).unwrap_err(), Stop::Help);
+        assert_eq!(parse(&["--version"]).unwrap_err(), Stop::Version);
         assert_eq!(reason(&["--nice", ""]), "Error: --nice requires argument");
         assert_eq!(reason(&["-m", ""]), "Error: -m requires argument");
         assert_eq!(reason(&["-s", ""]), "Error: -s requires hostname argument");
@@ -290,6 +337,23 @@ mod tests {
         assert!(reason(&["--require", "root,sky"]).contains("sky"));
         assert_eq!(reason(&["--allow", ""]), "Error: --allow requires argument");
         assert!(reason(&["--allow", "10.0.0.0/8,all"]).starts_with("Error: --allow: \"all\" is no network"));
+    }
+
+    #[test]
+    fn every_row_means_something_and_nothing_else_does() {
+        let value = |option: &Opt| match option.completes {
+            Completes::List(words) => words.join(","),
+            _ if option.long == "allow" => "10.0.0.0/8".into(),
+            _ if option.long == "user-uid" => "nobody".into(),
+            _ => "7".into(),
+        };
+        cli::tests::check_rows(TABLE, value, |line| {
+            match parse(&line.iter().map(String::as_str).collect::<Vec<_>>()) {
+                Err(Stop::Usage(reason)) => Err(reason),
+                _ => Ok(()),
+            }
+        });
+        cli::tests::check_arms(TABLE, include_str!("options.rs"));
     }
 
     #[test]

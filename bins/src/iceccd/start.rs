@@ -35,6 +35,7 @@ use super::orders::Orders;
 use super::server::{Doors, Server};
 use super::worker::{Shared, Told, Worker, is_executable};
 use crate::background::{self, Dropped, LOG_FOLDER, PidFile, RUN_FOLDER, Start};
+use crate::cli::table::VERSION;
 use crate::exit::Failure;
 use crate::logging::{self, Log, Prefix, Target};
 use crate::signals::{self, Signal};
@@ -65,11 +66,7 @@ pub fn run(options: Options) -> Result<u8, Failure> {
         own_folder(Path::new(RUN_FOLDER), &options);
     }
     let log = open_log(&options, root)?;
-    info!(
-        "ICECREAM daemon 1.4.0 (icecream-rs {}) starting up (nice level {}) ",
-        env!("CARGO_PKG_VERSION"),
-        options.nice
-    );
+    info!("ICECREAM daemon {VERSION} starting up (nice level {}) ", options.nice);
     std::env::set_current_dir("/").map_err(|e| Failure::new(format!("cannot change to /: {e}")).code(100))?;
     let tool = Tool::open(create_env());
     let slots = options.slots.unwrap_or_else(processors);

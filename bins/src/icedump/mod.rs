@@ -16,47 +16,39 @@ use ice_core::version::Version;
 use ice_net::compress::Unpacker;
 use ice_net::wire::Reading;
 
+use crate::cli::table::{Completes, HELP, Opt, Program, SHOW_VERSION, option};
 use crate::cli::words::Words;
-use crate::cli::{self, Opt};
 use crate::exit::{self, Failure};
 use crate::interrupt;
 use stream::{Handshake, Records, Side, StreamError};
 
-const OPTIONS: &[Opt] = &[
-    Opt {
-        short: None,
-        long: "reencode",
-        value: Some("DIR"),
-        help: "write DIR/a.bin and DIR/b.bin anew from what was read",
-    },
-    Opt { short: None, long: "udp", value: None, help: "each FILE is a datagram" },
-    Opt {
-        short: None,
-        long: "protocol",
-        value: Some("N"),
-        help: "one direction of a connection that speaks N, no handshake",
-    },
-    Opt {
-        short: None,
-        long: "dir",
-        value: Some("a|b"),
-        help: "with --protocol: who wrote it, a connected, b accepted",
-    },
-    Opt { short: Some('h'), long: "help", value: None, help: "this text" },
-    Opt { short: None, long: "version", value: None, help: "the version" },
+/// The program, for help, manual and shells.
+pub const PROGRAM: Program = Program {
+    name: "icedump",
+    title: "icedump",
+    about: "Shows recorded icecream traffic as JSON, one message a line.",
+    usage: &["icedump [--reencode DIR] A.bin B.bin", "icedump --udp FILE...", "icedump --protocol N --dir a|b FILE|-"],
+    above: "A.bin and B.bin hold all bytes that the connecting and the accepting side of an icecream connection wrote.",
+    options: TABLE,
+    below: "Exit code: 0 if everything was understood, 1 if not, 2 if the command line is wrong.",
+    operands: Completes::File,
+};
+
+const TABLE: &[Opt] = &[
+    option("reencode", "write DIR/a.bin and DIR/b.bin anew from what was read")
+        .takes("DIR", Completes::Directory)
+        .manual("Write *DIR*/a.bin and *DIR*/b.bin anew from what was read."),
+    option("udp", "each FILE is a datagram").manual("Each *FILE* is a datagram."),
+    option("protocol", "one direction of a connection that speaks N, no handshake")
+        .takes("N", Completes::Nothing)
+        .manual("One direction of a connection that speaks *N*, without a handshake."),
+    option("dir", "with --protocol: who wrote it, a connected, b accepted").takes("a|b", Completes::Word(&["a", "b"])),
+    HELP.short('h'),
+    SHOW_VERSION,
 ];
 
 /// The name of a file that stands for standard input.
 const STDIN: &str = "-";
-
-const USAGE: &str = "\
-usage: icedump [--reencode DIR] A.bin B.bin
-       icedump --udp FILE...
-       icedump --protocol N --dir a|b FILE|-
-
-A.bin and B.bin hold all bytes that the connecting and the accepting side of an icecream connection wrote.
-Exit code: 0 if everything was understood, 1 if not, 2 if the command line is wrong.
-";
 
 /// What to do.
 enum Task {
@@ -74,17 +66,17 @@ pub fn main() -> ExitCode {
 }
 
 fn command_line(args: impl IntoIterator<Item = OsString>) -> Result<Task, Failure> {
-    let mut words = Words::new(args, &["--reencode", "--protocol", "--dir"]);
+    let mut words = Words::new(args, TABLE);
     let mut value = |option| words.value(option).map_err(|e| wrong(e.to_string()));
     let reencode = value("--reencode")?.map(PathBuf::from);
     let (protocol, dir) = (value("--protocol")?, value("--dir")?);
     if words.flag(["-h", "--help"]) {
         return Ok(Task::Help);
     }
-    if words.flag("--version") {
+    if words.flag(["--version"]) {
         return Ok(Task::Version);
     }
-    let udp = words.flag("--udp");
+    let udp = words.flag(["--udp"]);
     let operands = words.operands().map_err(|e| wrong(e.to_string()))?;
     let files: Vec<PathBuf> = operands.into_iter().map(PathBuf::from).collect();
     match (udp, protocol, dir, reencode) {
@@ -104,8 +96,8 @@ fn command_line(args: impl IntoIterator<Item = OsString>) -> Result<Task, Failur
 fn run(task: Task) -> Result<u8, Failure> {
     let out = &mut BufWriter::new(io::stdout().lock());
     let understood = match task {
-        Task::Help => line(out, &format!("{USAGE}\n{}", cli::help(OPTIONS).trim_end())).map(|()| true),
-        Task::Version => line(out, concat!("icedump ", env!("CARGO_PKG_VERSION"))).map(|()| true),
+        Task::Help => return exit::print(&PROGRAM.help()),
+        Task::Version => return exit::print(&PROGRAM.version()),
         Task::Connection { a, b, reencode: None } => connection(&read(&a)?, &read(&b)?, out),
         Task::Connection { a, b, reencode: Some(dir) } => reencode(&read(&a)?, &read(&b)?, &dir).map(|()| true),
         Task::Datagrams(files) => {
@@ -240,4 +232,23 @@ fn unwritten(error: io::Error) -> Failure {
 
 fn wrong(what: String) -> Failure {
     Failure::new(what).hint("see icedump --help").code(2)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_row_is_taken() {
+        let value = |option: &Opt| match option.completes {
+            Completes::Word(words) => words[0].into(),
+            _ => "43".into(),
+        };
+        crate::cli::tests::check_rows(TABLE, value, |line| match command_line(line.iter().map(OsString::from)) {
+            // Some need another one, or files.
+            Err(failure) if failure.what.contains("unknown option") => Err(failure.what),
+            _ => Ok(()),
+        });
+        assert!(command_line(["--other".into()]).is_err_and(|failure| failure.what.contains("unknown option")));
+    }
 }

@@ -26,15 +26,16 @@ use ice_net::listen::{ListenError, Listener};
 use log::{LevelFilter, debug, error, info, warn};
 
 use crate::background::{self, Account, PidFile, Start};
-use crate::exit::{Failure, chain, finish};
+use crate::cli::table::VERSION;
+use crate::exit::{Failure, chain, finish, print};
 use crate::logging::{self, Log, Prefix, Target};
 use crate::signals::{self, Signal};
 use election::{Hooks, Winner};
 use options::{Options, UsageError};
 use prober::{Probed, Prober};
 
-/// What we call ourselves: scripts compare the first number (decision: version-texts).
-const VERSION: &str = concat!("1.4.0 (icecream-rs ", env!("CARGO_PKG_VERSION"), ")");
+pub use options::PROGRAM;
+
 /// Time between announcements.
 const ANNOUNCE: Duration = Duration::from_secs(120);
 /// How long peers may take to read what is left for them when we end.
@@ -54,11 +55,12 @@ pub fn main() -> ExitCode {
 
 fn usage(why: &UsageError) -> ExitCode {
     match why {
-        UsageError::Help => {}
+        UsageError::Help => return finish("icecc-scheduler", print(&PROGRAM.help())),
+        UsageError::Version => return finish("icecc-scheduler", print(&PROGRAM.version())),
         UsageError::Parse(parse) => eprintln!("icecc-scheduler: {parse}"),
         other => eprintln!("{other}"),
     }
-    eprint!("ICECREAM scheduler {VERSION}\nusage: icecc-scheduler [options]\n\n{}", crate::cli::help(options::TABLE));
+    eprint!("{}{}", PROGRAM.version(), PROGRAM.help());
     ExitCode::from(1)
 }
 

@@ -4,47 +4,50 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 
 use crate::background::{Account, AccountError};
-use crate::cli::{self, Opt, ParseError};
+use crate::cli::table::{Completes, HELP, Opt, Program, SHOW_VERSION, option};
+use crate::cli::{self, ParseError};
 use ice_net::allow::{Allow, NotANetwork};
 
-/// The program's options.
-pub const TABLE: &[Opt] = &[
-    Opt { short: Some('n'), long: "netname", value: Some("NAME"), help: "the network to serve (default ICECREAM)" },
-    Opt { short: Some('i'), long: "interface", value: Some("DEVICE"), help: "listen on this network device only" },
-    Opt {
-        short: Some('p'),
-        long: "port",
-        value: Some("PORT"),
-        help: "TCP and UDP port (default 8765); text port is the next",
-    },
-    Opt { short: Some('h'), long: "help", value: None, help: "print this" },
-    Opt { short: Some('l'), long: "log-file", value: Some("FILE"), help: "log to this file instead of standard error" },
-    Opt { short: Some('d'), long: "daemonize", value: None, help: "detach; returns when the ports are open" },
-    Opt {
-        short: Some('u'),
-        long: "user-uid",
-        value: Some("USER"),
-        help: "run as this user when started by root (default icecc)",
-    },
-    Opt { short: Some('v'), long: "", value: None, help: "log more: warnings, -vv info, -vvv debug" },
-    Opt {
-        short: Some('r'),
-        long: "persistent-client-connection",
-        value: None,
-        help: "keep hosts and monitors when a better scheduler appears",
-    },
-    Opt {
-        short: None,
-        long: "allow",
-        value: Some("NET,..."),
-        help: "take TCP connections of these networks alone (10.0.0.0/8,fd00::/8), and of this host",
-    },
-    Opt {
-        short: None,
-        long: "text-interface",
-        value: Some("ADDRESS"),
-        help: "text port on this address or network device alone (lo: for this host only)",
-    },
+/// The scheduler, for help, manual and shells.
+pub const PROGRAM: Program = Program {
+    name: "icecc-scheduler",
+    title: "ICECREAM scheduler",
+    about: "Chooses a machine for each compile job of the network.",
+    usage: &["icecc-scheduler [OPTION]..."],
+    above: "",
+    options: TABLE,
+    below: "",
+    operands: Completes::Nothing,
+};
+
+const TABLE: &[Opt] = &[
+    option("daemonize", "detach; returns when the ports are open").short('d'),
+    option("netname", "the network to serve (default ICECREAM)").short('n').takes("NAME", Completes::Nothing),
+    option("interface", "listen on this network device only")
+        .short('i')
+        .takes("DEVICE", Completes::Nothing)
+        .manual("Listen on this network device only, and announce the scheduler there."),
+    option("allow", "take TCP connections of these networks alone\n(10.0.0.0/8,fd00::/8), and of this host")
+        .takes("NET,...", Completes::Nothing)
+        .manual(
+            "Take TCP connections of hosts of these networks alone, as 10.0.0.0/8,fd00::/8. This host needs no entry.",
+        ),
+    option("text-interface", "text port on this address or network device alone\n(lo: for this host only)")
+        .takes("ADDRESS", Completes::Nothing)
+        .manual(
+            "Text port on this address or network device alone: lo for this host only. Whoever reaches it may remove hosts.",
+        ),
+    option("port", "TCP and UDP port (default 8765); the text port is the next")
+        .short('p')
+        .takes("PORT", Completes::Nothing),
+    option("user-uid", "run as this user when started by root (default icecc)")
+        .short('u')
+        .takes("USER", Completes::Nothing),
+    option("persistent-client-connection", "keep hosts and monitors when a better scheduler appears").short('r'),
+    option("log-file", "log to this file instead of standard error").short('l').takes("FILE", Completes::File),
+    option("", "log more: warnings, -vv info, -vvv debug").short('v'),
+    HELP.short('h'),
+    SHOW_VERSION,
 ];
 
 /// What was asked for.
@@ -78,6 +81,12 @@ pub enum UsageError {
     /// `--help`.
     #[error("")]
     Help,
+    /// `--version`.
+    #[error("")]
+    Version,
+    /// A row of the table that does nothing.
+    #[error("--{0} means nothing")]
+    Meaningless(String),
     /// It does not fit the table; the C library's words.
     #[error("{0}")]
     Parse(#[from] ParseError),
@@ -138,7 +147,9 @@ pub fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Options, UsageE
             "allow" | "text-interface" if text.is_empty() => return Err(UsageError::EmptyLong(given.name)),
             "allow" => options.allow = text.parse()?,
             "text-interface" => options.text_interface = Some(text),
-            _ => return Err(UsageError::Help),
+            "help" => return Err(UsageError::Help),
+            "version" => return Err(UsageError::Version),
+            other => return Err(UsageError::Meaningless(other.to_owned())),
         }
     }
     Ok(options)
@@ -193,6 +204,20 @@ mod tests {
         let reason = read(&["--allow", "10.0.0.0/40"]).unwrap_err().to_string();
         assert!(reason.starts_with("Error: --allow: \"10.0.0.0/40\" is no network"), "{reason}");
         assert_eq!(read(&["-h"]), Err(UsageError::Help));
+        assert_eq!(read(&["--version"]), Err(UsageError::Version));
         assert!(matches!(read(&["-a", "fastest"]), Err(UsageError::Parse(_))), "only the next upstream knows -a");
+    }
+    #[test]
+    fn every_row_means_something_and_nothing_else_does() {
+        let value = |option: &Opt| match option.long {
+            "allow" => "10.0.0.0/8".into(),
+            "user-uid" => "nobody".into(),
+            _ => "7".into(),
+        };
+        cli::tests::check_rows(TABLE, value, |line| match parse(line.iter().map(OsString::from)) {
+            Ok(_) | Err(UsageError::Help | UsageError::Version) => Ok(()),
+            Err(other) => Err(other.to_string()),
+        });
+        cli::tests::check_arms(TABLE, include_str!("options.rs"));
     }
 }

@@ -2,10 +2,11 @@
 //!
 //! As 1.4's, every failure is exit code 2; 1 means that nothing could be checked here.
 
+use crate::cli::table::{Completes, HELP, Opt, Program, SHOW_VERSION, option};
 use crate::cli::words::{Words, WordsError};
 use crate::create_env::Scratch;
 use crate::create_env::trial::{self, Trial};
-use crate::exit::{Failure, chain, finish};
+use crate::exit::{Failure, chain, finish, print};
 use crate::interrupt::{self, Interrupt};
 use ice_toolchain::archive::{UnpackLimits, unpack};
 use std::ffi::OsString;
@@ -13,17 +14,27 @@ use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-const USAGE: &str = "\
-Check an icecream environment by running its compilers in it.
+/// The program, for help, manual and shells.
+pub const PROGRAM: Program = Program {
+    name: "icecc-test-env",
+    title: "icecc-test-env",
+    about: "Checks an icecream environment by running its compilers in it.",
+    usage: &["icecc-test-env [OPTION]... ARCHIVE"],
+    above: "",
+    options: TABLE,
+    below: "Exit code: 0 it works, 2 it does not, 1 it cannot be tried here (neither root nor user namespaces).",
+    operands: Completes::File,
+};
 
-Usage: icecc-test-env [OPTION]... ARCHIVE
+const TABLE: &[Opt] = &[option("quiet", "say nothing if all is well").short('q'), HELP.short('h'), SHOW_VERSION];
 
-  -q, --quiet    say nothing if all is well
-  -h, --help     show this
-  --version      show the version
-
-Exit code: 0 it works, 2 it does not, 1 it cannot be tried here (neither root nor user namespaces).
-";
+/// What shall be done.
+#[derive(Debug, PartialEq, Eq)]
+enum Task {
+    Help,
+    Version,
+    Try { archive: PathBuf, is_quiet: bool },
+}
 
 /// The whole program.
 pub fn main() -> ExitCode {
@@ -34,25 +45,33 @@ pub fn main() -> ExitCode {
     finish("icecc-test-env", test(&args))
 }
 
-fn test(args: &[OsString]) -> Result<u8, Failure> {
-    let mut args = Words::new(args.iter().cloned(), &[]);
-    if args.flag(["-h", "--help"]) {
-        print!("{USAGE}");
-        return Ok(0);
-    }
-    if args.flag("--version") {
-        println!("icecc-test-env {} (icecream-rs)", env!("CARGO_PKG_VERSION"));
-        return Ok(0);
-    }
+fn parse(args: &[OsString]) -> Result<Task, Failure> {
+    let mut args = Words::new(args.iter().cloned(), TABLE);
     let is_quiet = args.flag(["-q", "--quiet"]);
-    let archive = match args.operands() {
-        Ok(mut archives) => archives.pop().map(PathBuf::from),
+    if args.flag(["-h", "--help"]) {
+        return Ok(Task::Help);
+    }
+    if args.flag(["--version"]) {
+        return Ok(Task::Version);
+    }
+    match args.operands() {
+        Ok(mut archives) => match archives.pop() {
+            Some(archive) => Ok(Task::Try { archive: archive.into(), is_quiet }),
+            None => Err(Failure::new("Toolchain argument is required").code(2)),
+        },
         Err(WordsError::Unknown(option)) => {
-            return Err(Failure::new(format!("Unknown option '{}'", option.to_string_lossy())).code(2));
+            Err(Failure::new(format!("Unknown option '{}'", option.to_string_lossy())).code(2))
         }
-        Err(other) => return Err(Failure::from_error(&other).code(2)),
+        Err(other) => Err(Failure::from_error(&other).code(2)),
+    }
+}
+
+fn test(args: &[OsString]) -> Result<u8, Failure> {
+    let (archive, is_quiet) = match parse(args)? {
+        Task::Help => return print(&PROGRAM.help()),
+        Task::Version => return print(&PROGRAM.version()),
+        Task::Try { archive, is_quiet } => (archive, is_quiet),
     };
-    let archive = archive.ok_or_else(|| Failure::new("Toolchain argument is required").code(2))?;
     // What was unpacked is removed first.
     let interrupt = Interrupt::noted();
     let tried = try_archive(&archive);
@@ -76,5 +95,20 @@ fn try_archive(archive: &Path) -> Result<String, Failure> {
         Trial::Passed(words) => Ok(words),
         Trial::Failed(words) => Err(failed(words.trim_end().to_string())),
         Trial::Impossible(why) => Err(failed(format!("not tried: {why}")).code(1)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_row_is_taken() {
+        let taken = |line: &[String]| {
+            let line: Vec<OsString> = line.iter().map(OsString::from).chain(["a.tar.gz".into()]).collect();
+            parse(&line).map(|_| ()).map_err(|failure| failure.to_string())
+        };
+        crate::cli::tests::check_rows(TABLE, |_| String::new(), taken);
+        assert_eq!(taken(&["--loud".into()]), Err("Unknown option '--loud'".into()));
     }
 }

@@ -10,6 +10,7 @@ use crate::{ARROWS, Source, none, root, sources};
 const USED_OTHERWISE: &[(&str, &str)] = &[
     ("environments_of", "the simulation compares it with what hosts have"),
     ("peer_count", "tests of the hub count connections"),
+    ("PROGRAMS", "manual and completions are written from it by a test"),
 ];
 
 /// The code of a file without comments and without the tests at its end; empty for a file of tests.

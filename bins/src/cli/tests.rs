@@ -1,0 +1,107 @@
+//! Command lines as the C library reads them, and what the tests of all parsers check.
+
+use super::table::{Completes, option};
+use super::*;
+
+/// For the tests of a parser: it takes every row of its table, in each spelling.
+pub(crate) fn check_rows(
+    table: &[Opt],
+    value: impl Fn(&Opt) -> String,
+    parses: impl Fn(&[String]) -> Result<(), String>,
+) {
+    for option in table {
+        for written in option.written() {
+            let line: Vec<String> = [written].into_iter().chain(option.value.map(|_| value(option))).collect();
+            assert_eq!(parses(&line), Ok(()), "{line:?}");
+        }
+    }
+}
+
+/// For the tests of a parser that matches on [`Opt::name`]: no arm of its source is for an option that the table lacks.
+pub(crate) fn check_arms(table: &[Opt], source: &str) {
+    let arms =
+        source.split_once(".name.as_str() {").expect("a match").1.split_once("other => ").expect("its last arm").0;
+    let patterns = arms.lines().filter_map(|line| line.split_once(" =>")).map(|(pattern, _)| pattern);
+    let names: Vec<&str> = patterns.flat_map(|pattern| pattern.split('"').skip(1).step_by(2)).collect();
+    assert!(names.len() > 5, "{names:?}");
+    for name in names {
+        assert!(table.iter().any(|option| option.name() == name), "{name}: the parser knows it, the table lacks it");
+    }
+}
+
+const TABLE: &[Opt] = &[
+    option("netname", "the network").short('n').takes("NAME", Completes::Nothing),
+    option("nice", "niceness of jobs").takes("N", Completes::Nothing),
+    option("no-remote", "no jobs of others"),
+    option("name", "this host").short('N').takes("NODE", Completes::Nothing),
+    option("daemonize", "detach").short('d'),
+    option("", "say more").short('v'),
+];
+
+fn read(args: &[&str]) -> Result<Vec<(String, String)>, String> {
+    let parsed = parse(TABLE, args.iter().map(OsString::from)).map_err(|e| e.to_string())?;
+    Ok(parsed.options.into_iter().map(|g| (g.name, g.value.to_string_lossy().into_owned())).collect())
+}
+
+fn pairs(list: &[(&str, &str)]) -> Result<Vec<(String, String)>, String> {
+    Ok(list.iter().map(|(a, b)| (a.to_string(), b.to_string())).collect())
+}
+
+#[test]
+fn every_way_to_write_an_option() {
+    assert_eq!(
+        read(&["-n", "a", "-nb", "--netname", "c", "--netname=d", "--net=e", "--netname=", "-n", ""]),
+        pairs(&[
+            ("netname", "a"),
+            ("netname", "b"),
+            ("netname", "c"),
+            ("netname", "d"),
+            ("netname", "e"),
+            ("netname", ""),
+            ("netname", "")
+        ])
+    );
+    assert_eq!(
+        read(&["-vvdv", "-dNhost", "--no"]),
+        pairs(&[
+            ("v", ""),
+            ("v", ""),
+            ("daemonize", ""),
+            ("v", ""),
+            ("daemonize", ""),
+            ("name", "host"),
+            ("no-remote", "")
+        ])
+    );
+}
+
+#[test]
+fn an_argument_may_look_like_an_option() {
+    assert_eq!(read(&["--name", "-v", "-n", "--"]), pairs(&[("name", "-v"), ("netname", "--")]));
+}
+
+#[test]
+fn operands_are_kept_apart_and_options_found_behind_them() {
+    let parsed = parse(TABLE, ["junk", "-v", "-", "--", "-d"].iter().map(OsString::from)).unwrap();
+    assert_eq!(parsed.options.len(), 1);
+    assert_eq!(parsed.operands, ["junk", "-", "-d"]);
+}
+
+#[test]
+fn mistakes_are_told_in_the_c_librarys_words() {
+    let err = |args: &[&str]| read(args).unwrap_err();
+    assert_eq!(err(&["--foo"]), "unrecognized option '--foo'");
+    assert_eq!(err(&["-vx"]), "invalid option -- 'x'");
+    assert_eq!(err(&["-n"]), "option requires an argument -- 'n'");
+    assert_eq!(err(&["--net"]), "option '--netname' requires an argument");
+    assert_eq!(err(&["--daemonize=1"]), "option '--daemonize' doesn't allow an argument");
+    assert_eq!(err(&["--n"]), "option '--n' is ambiguous; possibilities: '--netname' '--nice' '--no-remote' '--name'");
+}
+
+#[test]
+fn numbers_as_atoi() {
+    let all = ["12", " 7x", "-3", "+4", "x", "", "99999999999999999999", "4294967297"];
+    let read: Vec<i32> = all.iter().map(|t| atoi(OsStr::new(t))).collect();
+    assert_eq!(read, [12, 7, -3, 4, 0, 0, -1, 1]);
+    assert_eq!(number(OsStr::new("4294967297")), 4_294_967_297);
+}
