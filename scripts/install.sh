@@ -5,9 +5,10 @@
 #
 # P/bin: icecc icerun icecc-create-env icecc-test-env icedump; P/sbin: iceccd icecc-scheduler scheduler;
 # P/libexec/icecc/bin: links to icecc, named as compilers; P/lib/icecc/service: starts and ends daemon and scheduler;
-# P/share/man: the manual. In a prefix of its own (not /usr, /usr/local) the compiler links are in P/bin too, so that PATH=P/bin:$PATH
-# is all a user needs; --no-bin-links leaves those out. --debian: the paths of Debian's package icecc (links in P/lib/icecc/bin, no
-# link named scheduler), and its settings, service scripts, units and log rotation in D/etc and P/lib/systemd.
+# P/share/man: the manual; P/share/bash-completion, P/share/zsh, P/share/fish: what shells complete. In a prefix of its own (not /usr,
+# /usr/local) the compiler links are in P/bin too, so that PATH=P/bin:$PATH is all a user needs; --no-bin-links leaves those out.
+# --debian: the paths of Debian's package icecc (links in P/lib/icecc/bin, no link named scheduler), and its settings, service scripts,
+# units and log rotation in D/etc and P/lib/systemd.
 # FOLDER: programs built already.
 set -eu
 root=$(cd "$(dirname "$0")/.." && pwd)
@@ -15,7 +16,7 @@ root=$(cd "$(dirname "$0")/.." && pwd)
 prefix= destdir= bin_links=yes debian=no build=yes target=${CARGO_TARGET_DIR:-$root/target}/release
 
 usage() {
-    sed -n 's/^# \{0,1\}//; 2,11p' "$0"
+    sed -n 's/^# \{0,1\}//; 2,12p' "$0"
     exit "$1"
 }
 while [ $# -gt 0 ]; do
@@ -77,6 +78,15 @@ for page in "$root"/scripts/man/*.[17]; do
     install -m 644 "$page" "$section"
 done
 [ $debian = yes ] || ln -sf icecc-scheduler.1 "$to/share/man/man1/scheduler.1"
+
+# Debian's zsh has a folder of its own for packages.
+zsh=zsh/site-functions
+[ $debian = no ] || zsh=zsh/vendor-completions
+for pair in bash:bash-completion/completions zsh:$zsh fish:fish/vendor_completions.d; do
+    section=$to/share/${pair#*:}
+    mkdir -p "$section"
+    install -m 644 "$root/scripts/completions/${pair%%:*}"/* "$section"
+done
 
 # fill MODE FILE TO: one of scripts/service, which names the prefix.
 fill() {

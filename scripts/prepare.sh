@@ -5,7 +5,7 @@ set -eu
 # Debian's package of each program.
 PACKAGES_DEMO="gcc:gcc g++:g++ make:make ip:iproute2 nsenter:util-linux"
 PACKAGES_TEST="$PACKAGES_DEMO clang:clang musl-gcc:musl-tools ccache:ccache /usr/sbin/iceccd:icecc /usr/sbin/logrotate:logrotate
-cmake:cmake ninja:ninja-build arm-linux-gnueabihf-g++:g++-arm-linux-gnueabihf groff:groff-base man:man-db unshare:util-linux"
+cmake:cmake ninja:ninja-build arm-linux-gnueabihf-g++:g++-arm-linux-gnueabihf groff:groff-base man:man-db unshare:util-linux zsh:zsh fish:fish"
 PACKAGES_CROSS="arm-linux-gnueabihf-gcc:gcc-arm-linux-gnueabihf arm-linux-gnueabihf-g++:g++-arm-linux-gnueabihf
 aarch64-linux-gnu-g++:g++-aarch64-linux-gnu qemu-arm-static:qemu-user-static"
 MSRV_MINOR=85

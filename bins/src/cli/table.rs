@@ -55,8 +55,10 @@ pub enum Completes {
     File,
     /// Directories.
     Directory,
-    /// A command, and after it whatever that command has.
+    /// The name of a command.
     Command,
+    /// A command, and after it whatever that command has.
+    CommandLine,
     /// One of these.
     Word(&'static [&'static str]),
     /// Some of these with commas between.

@@ -35,7 +35,7 @@ Environment variables:
   ICECC_SLOW_NETWORK       taken notice of; writes follow the network's speed by themselves
   ICECC_FALLBACK           warn: say when the network could not compile a job; never: fail then
 ",
-    operands: Completes::Command,
+    operands: Completes::CommandLine,
 };
 
 const ICECC_TABLE: &[Opt] = &[
@@ -78,7 +78,7 @@ Environment variables:
   ICECC_DEBUG    what to log: error, warning, info or debug
   ICECC_LOGFILE  where to log to instead of standard error
 ",
-    operands: Completes::Command,
+    operands: Completes::CommandLine,
 };
 
 const ICERUN_TABLE: &[Opt] = &[HELP, SHOW_VERSION];

@@ -1,11 +1,12 @@
-//! What is written from the programs' tables of options: the lists in the manual pages. The rest of a page is written by hand: it
-//! names no other options, and roff has no complaint.
+//! What is written from the programs' tables of options: the lists in the manual pages, and completions for shells. The rest of a
+//! page is written by hand: it names no other options, and roff has no complaint.
 //!
 //! `ICE_WRITE=1 cargo test -p ice-bins --test manual` writes them.
 
 #![allow(clippy::expect_used)]
 
 mod page;
+mod shells;
 
 use ice_bins::PROGRAMS;
 use ice_bins::cli::table::{Opt, Program};
@@ -39,6 +40,63 @@ fn pages_list_the_options() {
         let is = fs::read_to_string(&path).expect("its page");
         let wanted = page::with_options(&is, program);
         is_written(&path, &wanted.unwrap_or_else(|| panic!("{}: no place for the options", path.display())));
+    }
+}
+
+#[test]
+fn shells_complete_the_options() {
+    for shell in shells::SHELLS {
+        let folder = scripts().join("completions").join(shell.name);
+        for program in PROGRAMS {
+            is_written(&folder.join((shell.file)(program.name)), &(shell.text)(program));
+        }
+        let files = fs::read_dir(&folder).expect("the shell's folder").count();
+        assert_eq!(files, PROGRAMS.len(), "{}: files of no program", folder.display());
+    }
+}
+
+/// What bash offers for the last of these words.
+fn bash_offers(program: &Program, words: &[&str]) -> String {
+    let function = format!("_{}", program.name.replace('-', "_"));
+    let ask = "COMP_WORDS=(\"$@\") COMP_CWORD=$(($# - 1))";
+    let script =
+        format!("{}{ask}; {function} 2>/dev/null; printf '%s\\n' \"${{COMPREPLY[*]}}\"", shells::bash(program));
+    let mut command = Command::new("bash");
+    command.args(["-c", &script, "bash", program.name]).args(words);
+    String::from_utf8(command.output().expect("bash").stdout).expect("text").trim_end().to_owned()
+}
+
+#[test]
+fn bash_offers_options_and_values() {
+    for program in PROGRAMS {
+        for name in program.options.iter().flat_map(Opt::written) {
+            let offered = bash_offers(program, &[&name]);
+            assert!(offered.split(' ').any(|word| word == name), "{}: {name}: {offered}", program.name);
+        }
+    }
+    let program = |name: &str| PROGRAMS.into_iter().find(|program| program.name == name).expect("it");
+    let daemon = program("iceccd");
+    assert_eq!(bash_offers(daemon, &["--require", "root,net"]), "root,network");
+    assert_eq!(bash_offers(daemon, &["--require", "=", "me"]), "memory");
+    assert_eq!(bash_offers(daemon, &["-b", "/us"]), "/usr");
+    assert_eq!(bash_offers(daemon, &["-n", ""]), "");
+    assert_eq!(bash_offers(program("icecc-create-env"), &["gcc", "--compression", "b"]), "bzip2");
+}
+
+#[test]
+fn shells_have_no_complaint() {
+    let folder = tempfile::tempdir().expect("a folder");
+    for shell in shells::SHELLS {
+        for program in PROGRAMS {
+            let file = folder.path().join((shell.file)(program.name));
+            fs::write(&file, (shell.text)(program)).expect("the file");
+            let Ok(output) = Command::new(shell.name).arg("-n").arg(&file).output() else {
+                println!("skipped: no {} here", shell.name);
+                break;
+            };
+            let said = String::from_utf8_lossy(&output.stderr);
+            assert!(output.status.success() && said.is_empty(), "{}: {said}", file.display());
+        }
     }
 }
 
@@ -88,8 +146,12 @@ fn is_written(path: &Path, wanted: &str) {
     assert!(is == wanted, "{} should be as follows (ICE_WRITE=1 writes it):\n{wanted}", path.display());
 }
 
+fn scripts() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../scripts")
+}
+
 fn folder() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../scripts/man")
+    scripts().join("man")
 }
 
 /// A page without fonts and with hyphens as they are typed.

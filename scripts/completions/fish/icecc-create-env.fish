@@ -1,0 +1,11 @@
+# Completion of icecc-create-env, from its table of options, by `ICE_WRITE=1 cargo test -p ice-bins --test manual`.
+complete -c icecc-create-env -x -a '(__fish_complete_command)'
+complete -c icecc-create-env -l gcc -x -a '(__fish_complete_command)' -d 'pack these two'
+complete -c icecc-create-env -l clang -x -a '(__fish_complete_command)' -d 'pack this clang; WRAPPER is for servers of old versions'
+complete -c icecc-create-env -l respect-path -d 'taken as the first word, as by 1.4; compilers are always found by PATH'
+complete -c icecc-create-env -l addfile -r -F -d 'add a file with its libraries, or a folder with all below it; may be repeated'
+complete -c icecc-create-env -l compression -x -a 'none gzip bzip2 xz zstd lz4' -d 'none, gzip (default), bzip2, xz, zstd; lz4 for servers of icecream-rs only'
+complete -c icecc-create-env -l no-check -d 'do not try the compilers before the archive is given out'
+complete -c icecc-create-env -l name-only -d 'make no archive: print its files and, as the last line, the environment\'s name'
+complete -c icecc-create-env -s h -l help -d 'show this text'
+complete -c icecc-create-env -l version -d 'show the version'
