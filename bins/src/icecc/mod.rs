@@ -37,6 +37,7 @@ mod remembered;
 mod remote;
 pub mod response;
 mod signals;
+mod source;
 mod spool;
 mod submit;
 mod task;

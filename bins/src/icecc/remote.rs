@@ -3,19 +3,18 @@
 use super::arrivals::Arrivals;
 use super::budget::Budget;
 use super::output::{Target, print};
-use super::preprocess::Preprocessor;
 use super::probe::Probe;
+use super::source::{Next, Source};
 use super::task::Task;
 use super::usage::Usage;
-use super::{environment::Archives, local, variables};
+use super::{environment::Archives, local};
 use ice_core::client::{End, File, Input, Output, Packing, Request, Submission, Trouble};
-use ice_core::cmdline::{Family, Mode, RemoteJob};
+use ice_core::cmdline::{Mode, RemoteJob};
 use ice_core::limits;
-use ice_core::message::{CompileFile, CompileResult, EnvTarget, Message};
+use ice_core::message::{CompileFile, EnvTarget, Message};
 use ice_core::text::Text;
 use ice_core::time::Instant as CoreInstant;
 use ice_core::version::Version;
-use ice_net::compress::Packer;
 use ice_net::conn::Conn;
 use ice_net::deadline::{Deadline, Step};
 use ice_net::dial;
@@ -29,10 +28,6 @@ use std::time::{Duration, Instant};
 /// After a failed preprocessor a server is waited for only that long. One that comes is told of the job and left at once, as
 /// 1.4's client does and monitors know it.
 const FAILED_PREPROCESSOR_WAIT: Duration = Duration::from_millis(300);
-/// The first pieces of the source are small, so that the compiler begins while the preprocessor still works; later ones are
-/// larger than 1.4's 100,000 bytes, for the ratio.
-const PIECE_FIRST: usize = limits::CHUNK_PLAIN / 4;
-const PIECE_MAX: usize = limits::CHUNK_PLAIN * 2;
 /// Patience of a connection to a compile server.
 const DIAL: Duration = Duration::from_secs(10);
 
@@ -56,8 +51,8 @@ pub(super) fn run(
     daemon: &mut Conn,
     test_socket: Option<&Path>,
 ) -> Outcome {
-    let preprocessor = match Preprocessor::start(task, job, mode) {
-        Ok(preprocessor) => preprocessor,
+    let source = match Source::start(task, job, mode) {
+        Ok(source) => source,
         Err(err) => {
             log::warn!("cannot start the preprocessor: {err}");
             return Outcome::Local(Trouble::NoPreprocessor, Text::new());
@@ -67,20 +62,14 @@ pub(super) fn run(
     let flow = Flow {
         task,
         job,
-        mode,
         archives,
         daemon,
         daemon_open: true,
         test_socket,
         server: None,
-        preprocessor,
-        packer: Packer::new(variables::compression_level()),
+        source,
         submission: Submission::new(CoreInstant::ZERO, request),
         clock,
-        streaming: false,
-        piece: PIECE_FIRST,
-        source_time: Budget::new(Submission::source_patience()),
-        last_piece: None,
         probe: None,
         arrivals: Arrivals::default(),
         failed_since: None,
@@ -92,24 +81,14 @@ pub(super) fn run(
 struct Flow<'a> {
     task: &'a Task,
     job: &'a RemoteJob,
-    mode: Mode,
     archives: &'a mut Archives,
     daemon: &'a mut Conn,
     daemon_open: bool,
     test_socket: Option<&'a Path>,
     server: Option<Conn>,
-    preprocessor: Preprocessor,
-    packer: Packer,
+    source: Source<'a>,
     submission: Submission,
     clock: Instant,
-    /// The job's header is sent, the source is on its way.
-    streaming: bool,
-    /// How much of it makes the next message.
-    piece: usize,
-    /// How long the server may let us wait with it.
-    source_time: Budget,
-    /// The end of it, which leaves together with END.
-    last_piece: Option<Message>,
     probe: Option<Probe>,
     arrivals: Arrivals,
     failed_since: Option<Instant>,
@@ -125,7 +104,7 @@ impl Flow<'_> {
                     return outcome;
                 }
             }
-            if let Some(why) = self.preprocessor.expand_here() {
+            if let Some(why) = self.source.expand_here() {
                 log::debug!("{why}: expanding macros here");
                 return Outcome::ExpandHere;
             }
@@ -168,7 +147,7 @@ impl Flow<'_> {
                     Message::VerifyEnv(_) => Trouble::NoEnvironment,
                     _ => Trouble::SourceNotSent,
                 };
-                let messages: Vec<Message> = self.last_piece.take().into_iter().chain([message]).collect();
+                let messages: Vec<Message> = self.source.last_piece().into_iter().chain([message]).collect();
                 if self.tell_source(&messages).is_err() {
                     self.server_failed(trouble);
                 }
@@ -216,7 +195,7 @@ impl Flow<'_> {
     }
 
     fn tell_source(&mut self, messages: &[Message]) -> Result<(), ConnError> {
-        tell(&mut self.server, messages, &mut self.source_time)
+        tell(&mut self.server, messages, &mut self.source.time)
     }
 
     fn dial(&mut self, host: &Text, port: u16) {
@@ -260,34 +239,25 @@ impl Flow<'_> {
                 messages.push(Message::End);
                 return tell(&mut self.server, &messages, &mut time).map_err(|_| Trouble::EnvNotSent);
             }
-            messages.push(self.chunk(piece.get(..n).unwrap_or_default()).ok_or(Trouble::EnvNotSent)?);
+            let version = self.version().ok_or(Trouble::EnvNotSent)?;
+            let chunk = self.source.pack(piece.get(..n).unwrap_or_default(), version);
+            messages.push(chunk.ok_or(Trouble::EnvNotSent)?);
             tell(&mut self.server, &messages, &mut time).map_err(|_| Trouble::EnvNotSent)?;
             messages.clear();
-            self.look_at_preprocessor().map_err(|_| Trouble::SourceUnreadable)?;
+            self.source.keep_going().map_err(|_| Trouble::SourceUnreadable)?;
         }
     }
 
-    fn chunk(&mut self, plain: &[u8]) -> Option<Message> {
-        let version = self.server.as_ref()?.version();
-        match self.packer.pack(plain, version) {
-            Ok(chunk) => Some(Message::FileChunk(chunk)),
-            Err(err) => {
-                log::warn!("internal error: {}", crate::exit::chain(&err));
-                None
-            }
-        }
+    /// The version spoken with the server, if there is one.
+    fn version(&self) -> Option<Version> {
+        self.server.as_ref().map(Conn::version)
     }
 
-    /// The job's header, with what there is of the source in the same write. Without any the header goes alone: the server
-    /// can start the compiler meanwhile.
     fn begin_source(&mut self, header: CompileFile) {
-        let mut messages = vec![Message::CompileFile(header)];
-        match self.preprocessor.spool.take(PIECE_MAX) {
-            Ok(bytes) if bytes.is_empty() => {}
-            Ok(bytes) => messages.extend(self.chunk(&bytes)),
-            Err(_) => return self.handle(Input::Failed(Trouble::SourceUnreadable)),
-        }
-        self.streaming = true;
+        let Some(version) = self.version() else { return self.server_failed(Trouble::HeaderNotSent) };
+        let Ok(messages) = self.source.begin(header, version) else {
+            return self.handle(Input::Failed(Trouble::SourceUnreadable));
+        };
         if self.tell_source(&messages).is_err() {
             self.server_failed(Trouble::HeaderNotSent);
         }
@@ -306,62 +276,27 @@ impl Flow<'_> {
         log::info!("leaving the compile server, asking for another: {words}");
         self.server = None;
         self.probe = None;
-        self.streaming = false;
-        self.piece = PIECE_FIRST;
-        self.last_piece = None;
-        self.source_time = Budget::new(Submission::source_patience());
-        self.preprocessor.stop();
-        match Preprocessor::start(self.task, self.job, self.mode) {
-            Ok(preprocessor) => self.preprocessor = preprocessor,
-            Err(err) => {
-                log::warn!("cannot start the preprocessor: {err}");
-                self.handle(Input::Failed(Trouble::NoPreprocessor));
-            }
+        if let Err(err) = self.source.start_again() {
+            log::warn!("cannot start the preprocessor: {err}");
+            self.handle(Input::Failed(Trouble::NoPreprocessor));
         }
     }
 
     /// Sends a piece if there is enough for one or the source has ended, else waits for something to happen.
     fn step(&mut self) -> io::Result<()> {
-        if self.streaming {
-            let waiting = self.preprocessor.spool.len();
-            match self.preprocessor.ended() {
-                Some(true) if waiting <= PIECE_MAX as u64 => return self.end_source(),
-                Some(false) => {
-                    self.streaming = false;
-                    self.handle(Input::SourceEnd { ok: false });
-                    return Ok(());
+        let Some(version) = self.version() else { return self.wait() };
+        match self.source.next(version)? {
+            Next::Nothing => return self.wait(),
+            Next::Piece(piece) => {
+                if self.tell_source(&[piece]).is_err() {
+                    self.server_failed(Trouble::SourceNotSent);
                 }
-                Some(true) => return self.send_piece(),
-                None if waiting >= self.piece as u64 => return self.send_piece(),
-                None => {}
+                return self.source.keep_going();
             }
+            Next::End => self.handle(Input::SourceEnd { ok: true }),
+            Next::PreprocessorFailed => self.handle(Input::SourceEnd { ok: false }),
+            Next::Unpackable => self.handle(Input::Failed(Trouble::SourceNotSent)),
         }
-        self.wait()
-    }
-
-    fn send_piece(&mut self) -> io::Result<()> {
-        let bytes = self.preprocessor.spool.take(self.piece)?;
-        self.piece = (self.piece * 2).min(PIECE_MAX);
-        let sent = self.chunk(&bytes).is_some_and(|chunk| self.tell_source(&[chunk]).is_ok());
-        if !sent {
-            self.server_failed(Trouble::SourceNotSent);
-        }
-        // The preprocessor shall not wait while the network is slow.
-        self.look_at_preprocessor()
-    }
-
-    /// What is left leaves together with the END that the machine asks for.
-    fn end_source(&mut self) -> io::Result<()> {
-        self.streaming = false;
-        let bytes = self.preprocessor.spool.take(PIECE_MAX)?;
-        if !bytes.is_empty() {
-            self.last_piece = self.chunk(&bytes);
-            if self.last_piece.is_none() {
-                self.handle(Input::Failed(Trouble::SourceNotSent));
-                return Ok(());
-            }
-        }
-        self.handle(Input::SourceEnd { ok: true });
         Ok(())
     }
 
@@ -369,7 +304,7 @@ impl Flow<'_> {
         let (daemon, server, probe, text, messages) = {
             let heard = self.server.as_ref().is_some_and(|server| server.has_buffered() || server.is_late());
             let timeout = if heard { PollTimeout::ZERO } else { self.timeout() };
-            let (text, messages) = self.preprocessor.sources();
+            let (text, messages) = self.source.descriptors();
             let daemon = self.daemon_open.then(|| self.daemon.as_fd());
             let server = self.server.as_ref().map(AsFd::as_fd);
             let probe = self.probe.as_ref().map(AsFd::as_fd);
@@ -379,7 +314,7 @@ impl Flow<'_> {
             let [daemon, server, probe, text, messages] = all.map(|fd| fd.is_some() && ready.next().unwrap_or(false));
             (daemon, server || heard, probe, text, messages)
         };
-        self.preprocessor.read(text, messages)?;
+        self.source.read(text, messages)?;
         if daemon {
             self.hear_daemon();
         }
@@ -387,7 +322,7 @@ impl Flow<'_> {
             self.hear_server();
         }
         self.look_at_probe(probe);
-        if self.preprocessor.ended() == Some(false) && !self.streaming {
+        if self.source.failed_early() {
             let since = *self.failed_since.get_or_insert_with(Instant::now);
             if since.elapsed() >= FAILED_PREPROCESSOR_WAIT {
                 self.handle(Input::SourceEnd { ok: false });
@@ -402,25 +337,11 @@ impl Flow<'_> {
         let now = self.now();
         let machine = self.submission.poll_timeout().map(|at| at.since(now));
         let probe = self.probe.as_ref().map(Probe::left);
-        let failed = (self.preprocessor.ended() == Some(false)).then_some(FAILED_PREPROCESSOR_WAIT);
+        let failed = self.source.failed_early().then_some(FAILED_PREPROCESSOR_WAIT);
         match machine.into_iter().chain(probe).chain(failed).min() {
             // Rounded up: a millisecond too early would be a useless round.
             Some(left) => PollTimeout::try_from(left + Duration::from_millis(1)).unwrap_or(PollTimeout::MAX),
             None => PollTimeout::NONE,
-        }
-    }
-
-    /// Reads what the preprocessor has, without waiting.
-    fn look_at_preprocessor(&mut self) -> io::Result<()> {
-        loop {
-            let (text, messages) = self.preprocessor.ready();
-            if !text && !messages {
-                return Ok(());
-            }
-            self.preprocessor.read(text, messages)?;
-            if self.streaming && self.preprocessor.spool.len() >= self.piece as u64 {
-                return Ok(());
-            }
         }
     }
 
@@ -464,7 +385,7 @@ impl Flow<'_> {
 
     /// The scheduler chose this host: the user's own command is run, and counted.
     fn compile_here(&mut self) {
-        self.preprocessor.stop();
+        self.source.stop();
         let before = Usage::of_children();
         let ran = local::run_child(self.task);
         let outputs = [Some(self.job.output.clone()), self.job.split_dwarf.then(|| self.job.dwo())];
@@ -487,12 +408,12 @@ impl Flow<'_> {
             }
             End::Remote(result) => {
                 let host = self.submission.server().host.clone();
-                let said = self.said_before(&result);
+                let said = self.source.said_before(&result);
                 let Some(said) = said else { return Outcome::Local(Trouble::Messages, host) };
                 if let Err(trouble) = self.arrivals.put_in_place(self.job, result.status) {
                     return Outcome::Local(trouble, host);
                 }
-                self.preprocessor.keep_dependencies();
+                self.source.keep_dependencies();
                 print(io::stderr(), &said);
                 print(io::stdout(), result.stdout.as_bytes());
                 print(io::stderr(), result.stderr.as_bytes());
@@ -500,18 +421,6 @@ impl Flow<'_> {
                 Outcome::Done(result.status)
             }
         }
-    }
-
-    /// What the preprocessor said and the compiler does not repeat. `None`: only a run of the plain command can put the two
-    /// together as the user would see them.
-    fn said_before(&self, result: &CompileResult) -> Option<Vec<u8>> {
-        let said = &self.preprocessor.said;
-        if self.job.family == Family::Gcc || self.mode == Mode::Full || said.is_empty() {
-            return Some(said.clone());
-        }
-        // clang's text still has the directives, so `#warning` speaks again; only the count at the end differs.
-        let text = without_count(said);
-        result.stderr.as_bytes().windows(text.len().max(1)).any(|part| part == text).then(Vec::new)
     }
 }
 
@@ -522,14 +431,6 @@ fn tell(server: &mut Option<Conn>, messages: &[Message], time: &mut Budget) -> R
     // It may have taken long, and meanwhile nothing was read.
     server.resume();
     sent
-}
-
-/// Messages of clang without the line that counts them.
-fn without_count(said: &[u8]) -> &[u8] {
-    let line = said.strip_suffix(b"\n").unwrap_or(said).rsplit(|&b| b == b'\n').next().unwrap_or_default();
-    let is_count = line.ends_with(b" generated.") && line.first().is_some_and(u8::is_ascii_digit);
-    let rest = if is_count { said.strip_suffix(b"\n").unwrap_or(said).strip_suffix(line) } else { None };
-    rest.unwrap_or(said)
 }
 
 /// Waits until one of `fds` can be read or has ended; a signal ends the wait too.
@@ -553,16 +454,4 @@ fn read_full(from: &mut impl Read, room: &mut [u8]) -> io::Result<usize> {
         }
     }
     Ok(n)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_count_is_left_out() {
-        assert_eq!(without_count(b"a.c:1: warning: x\n1 warning generated.\n"), b"a.c:1: warning: x\n");
-        assert_eq!(without_count(b"a.c:1: warning: x\n"), b"a.c:1: warning: x\n");
-        assert_eq!(without_count(b""), b"");
-    }
 }

@@ -1,0 +1,211 @@
+//! The source on its way to a compile server: made by the preprocessor, and packed piece by piece while it is made.
+
+use super::budget::Budget;
+use super::preprocess::Preprocessor;
+use super::task::Task;
+use super::unit::ExpandHere;
+use super::variables;
+use ice_core::client::Submission;
+use ice_core::cmdline::{Family, Mode, RemoteJob};
+use ice_core::limits;
+use ice_core::message::{CompileFile, CompileResult, Message};
+use ice_core::version::Version;
+use ice_net::compress::Packer;
+use std::io;
+use std::os::fd::BorrowedFd;
+
+/// The first pieces of the source are small, so that the compiler begins while the preprocessor still works; later ones are
+/// larger than 1.4's 100,000 bytes, for the ratio.
+const PIECE_FIRST: usize = limits::CHUNK_PLAIN / 4;
+const PIECE_MAX: usize = limits::CHUNK_PLAIN * 2;
+
+/// The source of one job.
+pub(super) struct Source<'a> {
+    task: &'a Task,
+    job: &'a RemoteJob,
+    mode: Mode,
+    preprocessor: Preprocessor,
+    packer: Packer,
+    /// The job's header is sent, and not yet all of the source.
+    is_on_its_way: bool,
+    /// How much of it makes the next message.
+    piece: usize,
+    /// How long the server may let us wait with it.
+    pub(super) time: Budget,
+    /// The end of it, which leaves together with END.
+    last_piece: Option<Message>,
+}
+
+/// What there is to be sent.
+pub(super) enum Next {
+    /// Nothing yet, or nothing any more.
+    Nothing,
+    /// A piece.
+    Piece(Message),
+    /// Only the end, by [`Source::last_piece`].
+    End,
+    /// No more: the preprocessor has failed.
+    PreprocessorFailed,
+    /// It cannot be packed, which the log says.
+    Unpackable,
+}
+
+impl<'a> Source<'a> {
+    /// Starts the preprocessor.
+    pub(super) fn start(task: &'a Task, job: &'a RemoteJob, mode: Mode) -> io::Result<Self> {
+        Ok(Self {
+            task,
+            job,
+            mode,
+            preprocessor: Preprocessor::start(task, job, mode)?,
+            packer: Packer::new(variables::compression_level()),
+            is_on_its_way: false,
+            piece: PIECE_FIRST,
+            time: Budget::new(Submission::source_patience()),
+            last_piece: None,
+        })
+    }
+
+    /// What was sent went to nobody: all is made again for the next server.
+    pub(super) fn start_again(&mut self) -> io::Result<()> {
+        self.preprocessor.stop();
+        *self = Self::start(self.task, self.job, self.mode)?;
+        Ok(())
+    }
+
+    /// The job's header, with what there is of the source for the same write. Without any the header goes alone: the server can
+    /// start the compiler meanwhile.
+    pub(super) fn begin(&mut self, header: CompileFile, version: Version) -> io::Result<Vec<Message>> {
+        let mut messages = vec![Message::CompileFile(header)];
+        let bytes = self.preprocessor.spool.take(PIECE_MAX)?;
+        if !bytes.is_empty() {
+            messages.extend(self.pack(&bytes, version));
+        }
+        self.is_on_its_way = true;
+        Ok(messages)
+    }
+
+    /// The next piece, if there is enough for one or the source has ended.
+    pub(super) fn next(&mut self, version: Version) -> io::Result<Next> {
+        if !self.is_on_its_way {
+            return Ok(Next::Nothing);
+        }
+        let waiting = self.preprocessor.spool.len();
+        match self.preprocessor.ended() {
+            Some(false) => {
+                self.is_on_its_way = false;
+                Ok(Next::PreprocessorFailed)
+            }
+            Some(true) if waiting <= PIECE_MAX as u64 => self.end(version),
+            None if waiting < self.piece as u64 => Ok(Next::Nothing),
+            Some(true) | None => {
+                let bytes = self.preprocessor.spool.take(self.piece)?;
+                self.piece = (self.piece * 2).min(PIECE_MAX);
+                Ok(self.pack(&bytes, version).map_or(Next::Unpackable, Next::Piece))
+            }
+        }
+    }
+
+    /// What is left leaves together with the END that the machine asks for.
+    fn end(&mut self, version: Version) -> io::Result<Next> {
+        self.is_on_its_way = false;
+        let bytes = self.preprocessor.spool.take(PIECE_MAX)?;
+        if bytes.is_empty() {
+            return Ok(Next::End);
+        }
+        self.last_piece = self.pack(&bytes, version);
+        Ok(if self.last_piece.is_some() { Next::End } else { Next::Unpackable })
+    }
+
+    /// What must leave before the END.
+    pub(super) fn last_piece(&mut self) -> Option<Message> {
+        self.last_piece.take()
+    }
+
+    /// Packs a piece of a file, also of another than the source.
+    pub(super) fn pack(&mut self, plain: &[u8], version: Version) -> Option<Message> {
+        match self.packer.pack(plain, version) {
+            Ok(chunk) => Some(Message::FileChunk(chunk)),
+            Err(err) => {
+                log::warn!("internal error: {}", crate::exit::chain(&err));
+                None
+            }
+        }
+    }
+
+    /// What to poll for reading: text and messages.
+    pub(super) fn descriptors(&self) -> (Option<BorrowedFd<'_>>, Option<BorrowedFd<'_>>) {
+        self.preprocessor.sources()
+    }
+
+    /// Reads what is there: `text` and `messages` say which of [`Source::descriptors`] are ready.
+    pub(super) fn read(&mut self, text: bool, messages: bool) -> io::Result<()> {
+        self.preprocessor.read(text, messages)
+    }
+
+    /// Reads what the preprocessor has, without waiting: it shall not wait while the network is slow.
+    pub(super) fn keep_going(&mut self) -> io::Result<()> {
+        loop {
+            let (text, messages) = self.preprocessor.ready();
+            if !text && !messages {
+                return Ok(());
+            }
+            self.preprocessor.read(text, messages)?;
+            if self.is_on_its_way && self.preprocessor.spool.len() >= self.piece as u64 {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Whether the preprocessor has failed before any of its text was wanted.
+    pub(super) fn failed_early(&self) -> bool {
+        self.preprocessor.ended() == Some(false) && !self.is_on_its_way
+    }
+
+    /// Why the text must not leave its macros to a compile server, as far as it was seen.
+    pub(super) fn expand_here(&self) -> Option<&ExpandHere> {
+        self.preprocessor.expand_here()
+    }
+
+    /// Ends the preprocessor: its text is not wanted, and its dependency files are not those of the compiler that runs instead.
+    pub(super) fn stop(&mut self) {
+        self.preprocessor.stop();
+    }
+
+    /// The object is in place: the dependency files stay as the preprocessor wrote them.
+    pub(super) fn keep_dependencies(&mut self) {
+        self.preprocessor.keep_dependencies();
+    }
+
+    /// What the preprocessor said and the compiler does not repeat. `None`: only a run of the plain command can put the two
+    /// together as the user would see them.
+    pub(super) fn said_before(&self, result: &CompileResult) -> Option<Vec<u8>> {
+        let said = &self.preprocessor.said;
+        if self.job.family == Family::Gcc || self.mode == Mode::Full || said.is_empty() {
+            return Some(said.clone());
+        }
+        // clang's text still has the directives, so `#warning` speaks again; only the count at the end differs.
+        let text = without_count(said);
+        result.stderr.as_bytes().windows(text.len().max(1)).any(|part| part == text).then(Vec::new)
+    }
+}
+
+/// Messages of clang without the line that counts them.
+fn without_count(said: &[u8]) -> &[u8] {
+    let line = said.strip_suffix(b"\n").unwrap_or(said).rsplit(|&b| b == b'\n').next().unwrap_or_default();
+    let is_count = line.ends_with(b" generated.") && line.first().is_some_and(u8::is_ascii_digit);
+    let rest = if is_count { said.strip_suffix(b"\n").unwrap_or(said).strip_suffix(line) } else { None };
+    rest.unwrap_or(said)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_count_is_left_out() {
+        assert_eq!(without_count(b"a.c:1: warning: x\n1 warning generated.\n"), b"a.c:1: warning: x\n");
+        assert_eq!(without_count(b"a.c:1: warning: x\n"), b"a.c:1: warning: x\n");
+        assert_eq!(without_count(b""), b"");
+    }
+}
