@@ -181,6 +181,10 @@ impl<'a> Source<'a> {
     /// together as the user would see them.
     pub(super) fn said_before(&self, result: &CompileResult) -> Option<Vec<u8>> {
         let said = &self.preprocessor.said;
+        if self.job.family == Family::Clang && self.mode == Mode::Full && !result.stderr.is_empty() {
+            // The driver's words of arguments, which it says once in a plain run: of those that neither run has use for.
+            return (result.stderr.as_bytes() == said.as_slice()).then(Vec::new);
+        }
         if self.job.family == Family::Gcc || self.mode == Mode::Full || said.is_empty() {
             return Some(said.clone());
         }

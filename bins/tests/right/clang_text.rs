@@ -2,7 +2,7 @@
 //!
 //! Rows with `-g` use DWARF 4: in DWARF 5 clang adds the sum of each file, which a text does not tell.
 
-use crate::compare::{Table, any, local, remote};
+use crate::compare::{Table, any, local, remote, twice};
 
 const TABLE: Table = Table {
     setup: r#"
@@ -50,6 +50,17 @@ const TABLE: Table = Table {
         local("CLANG --target=x86_64-linux-gnu -c class.m", "names or text of files"),
         remote("CLANG -fobjc-runtime=gnustep-2.0 -c class.m"),
         remote("CLANG -fobjc-runtime=macosx -g -gdwarf-4 -c class.m"),
+        // What the driver says of an argument that it has no use for is said once, also of expanded text.
+        remote("CLANG -static-libgcc -c plain_counter.c"),
+        remote("CLANG -static-libgcc -c plain_counter.c").env(&[("SOURCE_DATE_EPOCH", "1700000000")]),
+        remote("CLANG -static-libgcc -MD -O2 -Ik -nostdlib -c plain_counter.c")
+            .env(&[("SOURCE_DATE_EPOCH", "1700000000")]),
+        twice("CLANG -static-libgcc -c w.c")
+            .env(&[("SOURCE_DATE_EPOCH", "1700000000")])
+            .setup("printf '#warning w\nint x;\n' >w.c"),
+        twice("CLANG -static-libgcc -Wall -c w.c")
+            .env(&[("SOURCE_DATE_EPOCH", "1700000000")])
+            .setup("printf 'static int x;\n' >w.c"),
     ],
 };
 

@@ -19,6 +19,9 @@ const DISK_FULL: &[u8] = b"o space left on device";
 /// clang's words for a place that it can only tell by the source file.
 const NO_PLACE: &[u8] = b"could not determine the original source location";
 
+/// What clang's driver says of an argument that it takes all the same.
+const DRIVERS: &[u8] = b"clang: warning: ";
+
 /// Why a result is not taken.
 pub(super) fn objection(request: &Request, result: &CompileResult) -> Option<Trouble> {
     if !(0..=255).contains(&result.status) {
@@ -39,7 +42,9 @@ pub(super) fn objection(request: &Request, result: &CompileResult) -> Option<Tro
     let not_the_plain_ones = match request.messages {
         Messages::Taken => expanded && result.status != 0,
         // clang says so of what its optimizer remarks: it looks for the source by its name.
-        Messages::TakenUnlessExpanded => expanded || contains(result.stderr.as_bytes(), NO_PLACE),
+        Messages::TakenUnlessExpanded => {
+            (expanded && (result.status != 0 || !are_drivers(result))) || contains(result.stderr.as_bytes(), NO_PLACE)
+        }
         Messages::Redone => true,
     };
     let stderr = result.stderr.as_bytes();
@@ -67,6 +72,13 @@ fn hosts_fault(result: &CompileResult) -> Trouble {
         130.. => Trouble::Crash,
         _ => Trouble::Killed,
     }
+}
+
+/// Whether all that is said is what clang's driver says of its arguments, whatever the source: the shell compares it with what the
+/// driver said of them here.
+fn are_drivers(result: &CompileResult) -> bool {
+    let mut lines = result.stderr.as_bytes().split(|&b| b == b'\n').filter(|line| !line.is_empty());
+    result.stdout.is_empty() && lines.all(|line| line.starts_with(DRIVERS))
 }
 
 /// Whether an error is not of the form `file:line: error:`, but the driver's, assembler's or linker's.

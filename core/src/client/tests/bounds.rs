@@ -167,6 +167,22 @@ fn whose_messages_are_taken() {
     }
 }
 
+/// They come of arguments, not of the text: the shell compares them with those of its own run.
+#[test]
+fn what_clangs_driver_says_of_arguments_is_taken_with_expanded_text() {
+    let driver = "clang: warning: argument unused during compilation: '-static-libgcc'\n";
+    for (status, stderr, taken) in [
+        (0, driver.to_string(), true),
+        (0, format!("{driver}{driver}"), true),
+        (1, driver.to_string(), false),
+        (0, format!("{driver}1 warning generated.\n"), false),
+        (0, "clang: error: y\n".to_string(), false),
+    ] {
+        let trouble = judged(Messages::TakenUnlessExpanded, Mode::Full, status, &stderr);
+        assert_eq!(trouble.is_none(), taken, "{status} {stderr}");
+    }
+}
+
 /// Others are the driver's, the assembler's, the linker's, or of a file that only this host has.
 #[test]
 fn an_error_is_believed_where_it_names_a_place_of_the_source() {
