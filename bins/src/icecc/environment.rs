@@ -27,10 +27,10 @@ const GZIP: Duration = Duration::from_secs(150);
 #[derive(Debug, Default)]
 pub(super) struct Archives {
     files: Vec<(Text, PathBuf)>,
-    /// What the daemon is asked for when a server cannot read the archive that it gave.
-    gzip: Option<GetNativeEnv>,
-    /// What the daemon is asked for; none where the user gave the archives.
-    asked: Option<GetNativeEnv>,
+    /// What the user would ask the daemon for; none where the user gave the archives.
+    native: Option<GetNativeEnv>,
+    /// The daemon was asked for zstd instead: a server that cannot read it gets what `native` says.
+    is_zstd_by_default: bool,
 }
 
 impl Archives {
@@ -41,7 +41,7 @@ impl Archives {
         if let Err(err) = File::open(path) {
             // In a chroot or a container the daemon's files are not seen, and its compiler may be another one. Servers that have
             // the environment need no archive.
-            if self.asked.as_ref().and_then(own_name::of).as_deref() != Some(name) {
+            if self.native.as_ref().and_then(own_name::of).as_deref() != Some(name) {
                 log::warn!("cannot read environment {}: {err}", path.display());
                 return None;
             }
@@ -53,7 +53,7 @@ impl Archives {
 
     /// Whether the archive is zstd because nothing else was wanted.
     pub(super) fn is_zstd_by_default(&self) -> bool {
-        self.gzip.is_some()
+        self.is_zstd_by_default
     }
 
     /// Opens the archive for a platform.
@@ -66,7 +66,8 @@ impl Archives {
     /// Opens the same environment as gzip, which the daemon makes now if it has none. On a connection of its own: ours
     /// stands for the job.
     pub(super) fn open_gzip(&self, test_socket: Option<&Path>) -> Result<File, Trouble> {
-        let (Some(ask), Some((_, known))) = (&self.gzip, self.files.first()) else { return Err(Trouble::Archive) };
+        let ask = self.native.as_ref().filter(|_| self.is_zstd_by_default);
+        let (Some(ask), Some((_, known))) = (ask, self.files.first()) else { return Err(Trouble::Archive) };
         let mut daemon = daemon::connect(test_socket).map_err(|_| Trouble::Archive)?;
         let asked = daemon.send(&Message::GetNativeEnv(ask.clone()), Deadline::after(Step::Send, limits::SEND));
         let answer = asked.and_then(|()| daemon.recv(Deadline::after(Step::NativeEnv, GZIP)));
@@ -172,7 +173,7 @@ fn given(
             );
         }
     }
-    Ok((Environments::Given(refs), Archives { files, gzip: None, asked: None }))
+    Ok((Environments::Given(refs), Archives { files, ..Archives::default() }))
 }
 
 /// Whether an archive is for the compiler that would run here: with another one the object would be another too, and
@@ -267,12 +268,11 @@ fn native(
         Text::from("gcc")
     };
     let mut ask = GetNativeEnv { compiler, extra_files, compression: Text::from(variables.env_compression.as_bytes()) };
-    let mut archives = Archives::default();
     // Made in a tenth of gzip's time, and smaller. Only a daemon of ours is known to have it.
-    if ask.compression.is_empty() && daemon.has_full_jobs() {
-        archives.gzip = Some(ask.clone());
+    let is_zstd_by_default = ask.compression.is_empty() && daemon.has_full_jobs();
+    let archives = Archives { native: Some(ask.clone()), is_zstd_by_default, ..Archives::default() };
+    if is_zstd_by_default {
         ask.compression = "zstd".into();
     }
-    archives.asked = Some(ask.clone());
     Ok((Environments::Native(ask), archives))
 }

@@ -38,16 +38,16 @@ pub(super) fn objection(request: &Request, result: &CompileResult) -> Option<Tro
         // 1.4 ends the build with that status.
         return Some(Trouble::Crash);
     }
+    let stderr = result.stderr.as_bytes();
     let expanded = request.mode == Mode::Full;
     let not_the_plain_ones = match request.messages {
         Messages::Taken => expanded && result.status != 0,
         // clang says so of what its optimizer remarks: it looks for the source by its name.
         Messages::TakenUnlessExpanded => {
-            (expanded && (result.status != 0 || !are_drivers(result))) || contains(result.stderr.as_bytes(), NO_PLACE)
+            (expanded && (result.status != 0 || !are_drivers(result))) || contains(stderr, NO_PLACE)
         }
         Messages::Redone => true,
     };
-    let stderr = result.stderr.as_bytes();
     let told_in_full = request.told_in_full.iter().any(|path| contains(stderr, path));
     if !silent && (not_the_plain_ones || told_in_full) {
         return Some(Trouble::Messages);

@@ -18,7 +18,6 @@ impl<'a> Scan<'a> {
             b"-main-file-name" => Err(Stay(Reason::SourceName, value.to_vec())),
             // It changes the source.
             _ if value.starts_with(b"-fixit") => Err(Stay(Reason::SideFile, value.to_vec())),
-            _ if value.starts_with(b"-objcmt-") => Err(Stay(Reason::SideFile, value.to_vec())),
             b"-analyzer-config-help" | b"-print-dependency-directives-minimized-source" => {
                 Err(Stay(Reason::NoObject, value.to_vec()))
             }
@@ -52,7 +51,7 @@ impl<'a> Scan<'a> {
                 self.macros |= value == b"-imacros";
                 Ok(())
             }
-            _ => match options::find(value).filter(|_| value.starts_with(b"-f")).map(|opt| opt.does) {
+            _ => match options::find(value).filter(|_| means_the_same(value)).map(|opt| opt.does) {
                 // What the driver must not be told elsewhere, the compiler behind it must not either; other words may mean
                 // something else to it.
                 Some(Does::Local(reason)) => Err(Stay(reason, value.to_vec())),
@@ -79,4 +78,9 @@ impl<'a> Scan<'a> {
             _ => None,
         }
     }
+}
+
+/// Whether the compiler behind the driver has an option of this name too, and means the same.
+fn means_the_same(option: &[u8]) -> bool {
+    option.starts_with(b"-f") || option.starts_with(b"-objcmt-")
 }

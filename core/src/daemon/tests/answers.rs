@@ -4,14 +4,6 @@ use super::*;
 use crate::job::JobStats;
 use crate::level::Level;
 
-fn internals(s: &mut Scenario) -> String {
-    s.told();
-    s.scheduler(Message::GetInternals);
-    let told = s.told();
-    let [Message::StatusText { text }] = told.as_slice() else { panic!("{told:?}") };
-    text.lossy().into_owned()
-}
-
 /// A second answer to one request is for nobody, whatever the first one was.
 #[test]
 fn a_request_is_answered_once() {
@@ -203,7 +195,7 @@ fn only_nice_jobs_are_shown_as_nice() {
         let peer = s.client();
         s.say(peer, Message::GetCs(GetCs { count: 1, niceness, ..GetCs::default() }));
         s.scheduler(use_cs(8, OWN_ADDRESS, ClientId(u32::try_from(peer.0).unwrap())));
-        let shows = internals(&mut s);
+        let shows = s.internals();
         let line =
             format!("  client {0}: pending_use_cs local unix domain socket ClientID: {0} Job ID: 8{shown}\n", peer.0);
         assert!(shows.contains(&line), "{shows}");

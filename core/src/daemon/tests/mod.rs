@@ -185,6 +185,15 @@ impl Scenario {
         std::mem::take(&mut self.to_scheduler)
     }
 
+    /// What the daemon shows of itself to a scheduler that asks.
+    fn internals(&mut self) -> String {
+        self.told();
+        self.scheduler(Message::GetInternals);
+        let told = self.told();
+        let [Message::StatusText { text }] = told.as_slice() else { panic!("{told:?}") };
+        text.lossy().into_owned()
+    }
+
     fn grants(&mut self) -> Vec<Grant> {
         let (grants, others) =
             std::mem::take(&mut self.others).into_iter().partition(|o| matches!(o, Output::Grant(_)));

@@ -3,14 +3,6 @@
 use super::*;
 use crate::job::JobStats;
 
-fn internals(s: &mut Scenario) -> String {
-    s.told();
-    s.scheduler(Message::GetInternals);
-    let told = s.told();
-    let [Message::StatusText { text }] = told.as_slice() else { panic!("{told:?}") };
-    text.lossy().into_owned()
-}
-
 /// The loads that are reported when a host measures this.
 fn reported(change: impl Fn(&mut Measurement)) -> Vec<u32> {
     let mut s = Scenario::new(config(2));
@@ -41,7 +33,7 @@ fn internals_show_clients_and_jobs() {
     s.scheduler(use_cs(8, OWN_ADDRESS, ClientId(u32::try_from(nice.0).unwrap())));
     s.foreign_job(9, "e");
     s.pass(Duration::from_millis(1500));
-    let shown = internals(&mut s);
+    let shown = s.internals();
     let clients: Vec<&str> = shown.lines().filter(|line| line.starts_with("  client ")).collect();
     let n = remote.0;
     let expected = [
@@ -60,7 +52,7 @@ fn internals_show_clients_and_jobs() {
     s.pass(Duration::from_millis(1500));
     let sends = s.client();
     s.say(sends, Message::TransferEnv(target("f")));
-    let shown = internals(&mut s);
+    let shown = s.internals();
     let line = format!("  client {0}: waitforchild 10.0.0.2 ClientID: {0} Job ID: 9 Slot: 0 Since: 1500 ms\n", job.0);
     assert!(shown.contains(&line) && shown.contains("  Current kids: 2 (max: 3)\n"), "{shown}");
 }
