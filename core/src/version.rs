@@ -37,6 +37,17 @@ impl Version {
         (other >= Self::LOWEST && other <= Self::HIGHEST_OFFER).then(|| own.min(other))
     }
 
+    /// The lowest that a compile server may speak for a job which asks it for features, for a `.dwo`, or to verify its environment
+    /// first.
+    pub const fn needed_for(required_features: u32, split_dwarf: bool, verified: bool) -> Self {
+        match (required_features, split_dwarf, verified) {
+            (0, false, false) => Self::LOWEST,
+            (0, false, true) => Self(31),
+            (0, true, _) => Self(35),
+            _ => Self(42),
+        }
+    }
+
     since! {
         /// GET_CS names a preferred host.
         has_preferred_host: 22;
@@ -90,6 +101,24 @@ impl fmt::Display for Version {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_job_needs_the_version_that_has_what_it_asks_for() {
+        for (features, split_dwarf, verified, number) in [
+            (0, false, false, 21),
+            (0, false, true, 31),
+            (0, true, false, 35),
+            (0, true, true, 35),
+            (1, false, false, 42),
+            (2, true, true, 42),
+        ] {
+            let needed = Version::needed_for(features, split_dwarf, verified);
+            assert_eq!(needed.number(), number, "{features} {split_dwarf} {verified}");
+            assert!(needed.has_features() || features == 0);
+            assert!(needed.has_dwo() || !split_dwarf);
+            assert!(needed.has_verify_env() || !verified);
+        }
+    }
 
     #[test]
     fn each_part_of_the_protocol_came_with_its_version() {

@@ -1,7 +1,7 @@
 //! Questions to the compiler that cost a run each: asked once per compiler and remembered.
 
 use super::remembered;
-use ice_core::cmdline::{Family, Reason, RemoteJob, response};
+use ice_core::cmdline::{Family, Reason, RemoteJob, outputs};
 use ice_toolchain::driver::{Driver, DriverError, Kind};
 use ice_toolchain::info::CompilerInfo;
 use ice_toolchain::wrapper::{self, WrapperOptions};
@@ -147,22 +147,14 @@ pub(super) fn about(program: &Path) -> Option<CompilerInfo> {
 
 /// `-D` arguments for the macros that the compiler defines only with `words`.
 fn added_macros(program: &Path, language: &str, words: &[OsString]) -> Option<Vec<Vec<u8>>> {
-    let without = macros(program, language, &[])?;
-    let with = macros(program, language, words)?;
-    let added = with.into_iter().filter(|line| !without.contains(line));
-    let definition = |line: Vec<u8>| {
-        let rest = line.strip_prefix(b"#define ")?;
-        let (name, value) = rest.split_at(rest.iter().position(|&b| b == b' ')?);
-        Some([b"-D", name, b"=", value.get(1..)?].concat())
-    };
-    added.map(definition).collect()
+    outputs::added_macros(&macros(program, language, &[])?, &macros(program, language, words)?)
 }
 
-fn macros(program: &Path, language: &str, words: &[OsString]) -> Option<Vec<Vec<u8>>> {
+fn macros(program: &Path, language: &str, words: &[OsString]) -> Option<Vec<u8>> {
     let mut run = Command::new(program);
     run.args(words).args(["-E", "-dM", "-x", language, "/dev/null"]);
     let out = run.stdin(Stdio::null()).stderr(Stdio::null()).output().ok()?;
-    out.status.success().then(|| out.stdout.split(|&b| b == b'\n').map(<[u8]>::to_vec).collect())
+    out.status.success().then_some(out.stdout)
 }
 
 fn target(program: &Path) -> Option<Vec<Vec<u8>>> {
@@ -171,50 +163,15 @@ fn target(program: &Path) -> Option<Vec<Vec<u8>>> {
     (out.status.success() && !triple.is_empty()).then(|| vec![triple])
 }
 
-/// What the compiler's inner program is told with `native` and not without: the middle part that differs.
+/// What the compiler's inner program is told with `native` and not without.
 fn native_meaning(program: &Path, family: Family, native: &[OsString]) -> Option<Vec<Vec<u8>>> {
-    let without = inner_words(program, family, &[])?;
-    let with = inner_words(program, family, native)?;
-    let mut meaning = difference(&without, &with);
-    meaning.extend(tuning(&without, &with));
-    Some(meaning)
+    outputs::native_meaning(family, &inner_commands(program, &[])?, &inner_commands(program, native)?)
 }
 
-/// `-march=native` means tuning for that processor too, which clang says by not naming another; a server's clang would.
-fn tuning(without: &[Vec<u8>], with: &[Vec<u8>]) -> Vec<Vec<u8>> {
-    let tune = b"-tune-cpu".to_vec();
-    let cpu = with.windows(2).find(|pair| pair.first().is_some_and(|word| word == b"-target-cpu"));
-    match cpu.and_then(|pair| pair.get(1)) {
-        Some(cpu) if without.contains(&tune) && !with.contains(&tune) => vec![tune, cpu.clone()],
-        _ => Vec::new(),
-    }
-}
-
-fn difference(without: &[Vec<u8>], with: &[Vec<u8>]) -> Vec<Vec<u8>> {
-    let shorter = without.len().min(with.len());
-    let same_start = without.iter().zip(with).take_while(|(a, b)| a == b).count();
-    // An option stays with its value, although both sides have the option.
-    let cut = with.get(same_start).is_some_and(|word| !word.starts_with(b"-"));
-    let same_start = if cut { same_start.saturating_sub(1) } else { same_start };
-    let same_end = without.iter().rev().zip(with.iter().rev()).take_while(|(a, b)| a == b).count();
-    let same_end = same_end.min(shorter - same_start);
-    with.get(same_start..with.len() - same_end).unwrap_or_default().to_vec()
-}
-
-fn inner_words(program: &Path, family: Family, native: &[OsString]) -> Option<Vec<Vec<u8>>> {
-    let out = Command::new(program)
-        .args(native)
-        .args(["-###", "-E", "-"])
-        .env("LC_ALL", "C")
-        .stdin(Stdio::null())
-        .stdout(Stdio::null())
-        .output()
-        .ok()?;
-    let inner: &[u8] = if family == Family::Clang { b"-cc1" } else { b"cc1" };
-    let lines = out.stderr.split(|&b| b == b'\n').map(response::words);
-    lines.into_iter().find(|words| {
-        words.iter().take(2).any(|word| word == inner || (word.ends_with(inner) && word.starts_with(b"/")))
-    })
+fn inner_commands(program: &Path, words: &[OsString]) -> Option<Vec<u8>> {
+    let mut run = Command::new(program);
+    run.args(words).args(["-###", "-E", "-"]).env("LC_ALL", "C");
+    Some(run.stdin(Stdio::null()).stdout(Stdio::null()).output().ok()?.stderr)
 }
 
 #[cfg(test)]
@@ -235,23 +192,5 @@ mod tests {
         assert_eq!(takes(&old, "-fdiagnostics-color"), Some(false));
         assert_eq!(takes(&old, "-O2"), Some(true));
         assert_eq!(takes(Path::new("/nonexistent"), "-O2"), None);
-    }
-
-    #[test]
-    fn what_native_adds() {
-        let words = |line: &str| response::words(line.as_bytes());
-        let added = difference(
-            &words("cc1 -E - -mtune=generic -march=x86-64 -quiet"),
-            &words("cc1 -E - -march=znver3 -mmmx -quiet"),
-        );
-        assert_eq!(added, words("-march=znver3 -mmmx"));
-        assert!(difference(&words("-a b"), &words("-a b")).is_empty());
-        assert_eq!(difference(&words("-a -a"), &words("-a -a -a")), words("-a"));
-        let added = difference(&words("-x -cpu any -tune any -y"), &words("-x -cpu znver3 -f +sha -y"));
-        assert_eq!(added, words("-cpu znver3 -f +sha"));
-        let generic = words("-cc1 -target-cpu x86-64 -tune-cpu generic -x");
-        assert_eq!(tuning(&generic, &words("-cc1 -target-cpu znver3 -x")), words("-tune-cpu znver3"));
-        assert!(tuning(&generic, &words("-cc1 -target-cpu x86-64 -tune-cpu znver3 -x")).is_empty());
-        assert!(tuning(&words("cc1 -march=x86-64"), &words("cc1 -march=znver3")).is_empty());
     }
 }

@@ -1,7 +1,7 @@
 //! The configuration files that clang reads unasked (`/etc/clang/*.cfg` and those beside it): a server does not have them.
 
 use super::remembered;
-use ice_core::cmdline::{Family, Reason, response};
+use ice_core::cmdline::{Family, Reason, outputs, response};
 use std::ffi::{OsStr, OsString};
 use std::fs;
 use std::os::unix::ffi::OsStrExt;
@@ -59,8 +59,7 @@ fn files(program: &Path, choice: &[&OsStr]) -> Option<Vec<Vec<u8>>> {
     let mut run = Command::new(program);
     run.arg("-v").args(choice).env("LC_ALL", "C");
     let out = run.stdin(Stdio::null()).stdout(Stdio::null()).output().ok()?;
-    let files = out.stderr.split(|&b| b == b'\n').filter_map(|line| line.strip_prefix(b"Configuration file: "));
-    out.status.success().then(|| files.map(<[u8]>::to_vec).collect())
+    out.status.success().then(|| outputs::configuration_files(&out.stderr))
 }
 
 /// The words of a file and of those that it includes, whose names count from the folder of the file that names them.

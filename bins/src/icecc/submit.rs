@@ -9,6 +9,7 @@ use ice_core::client::{Here, Request};
 use ice_core::cmdline::{Driver, Mode, RemoteJob};
 use ice_core::message::{CompileFile, GetCs};
 use ice_core::text::Text;
+use ice_core::version::Version;
 use ice_net::conn::Conn;
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
@@ -83,12 +84,7 @@ fn request(
         environment::plan(task, job.family, &job.extra_files, variables, &platform, daemon.version())?;
     let folder = task.folder.as_os_str().as_bytes();
     let required_features = variables.required_features();
-    let minimal_version = match (required_features, job.split_dwarf, variables.verified_only) {
-        (0, false, false) => 21,
-        (0, false, true) => 31,
-        (0, true, _) => 35,
-        _ => 42,
-    };
+    let minimal_version = Version::needed_for(required_features, job.split_dwarf, variables.verified_only);
     // Negative values travel wrapped, as in 1.4 (decision: bytes-not-text).
     let niceness = rustix::process::getpriority_process(None).unwrap_or(0);
     let get_cs = GetCs {
@@ -99,8 +95,8 @@ fn request(
         target: platform.as_str().into(),
         arg_flags: job.arg_flags(),
         preferred_host: Text::from(variables.preferred_host.as_bytes()),
-        needs_31: u32::from(minimal_version >= 31),
-        minimal_version,
+        needs_31: u32::from(minimal_version.has_verify_env()),
+        minimal_version: minimal_version.number(),
         required_features,
         niceness: u32::from_ne_bytes(niceness.to_ne_bytes()),
         ..GetCs::default()

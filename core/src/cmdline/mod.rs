@@ -9,6 +9,7 @@ mod contents;
 mod job;
 mod language;
 mod options;
+pub mod outputs;
 mod overview;
 pub mod paths;
 mod preprocessor;
