@@ -61,7 +61,6 @@ fn judge(argv: &[String], directory: &Path, settings: Settings) -> Result<Remote
 const ONE_FOUR: Settings = Settings {
     remote_cpp: Some(false),
     clang_remote_cpp: None,
-    fixed_date: false,
     color: false,
     caret_redo_off: false,
     own_messages: false,

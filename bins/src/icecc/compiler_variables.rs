@@ -39,7 +39,7 @@ const VARIABLES: &[Variable] = &[
     Variable("TEMP", None, Changes::Nothing),
     Variable("TMP", None, Changes::Nothing),
     Variable("MAKEFLAGS", GCC, Changes::Nothing),
-    // The preprocessor expands dates where it is set (`Settings::fixed_date`).
+    // Text that shows dates has its macros expanded here (`dates`).
     Variable("SOURCE_DATE_EPOCH", None, Changes::Nothing),
     // What is found by it is compared with what was packed (`tools`).
     Variable("PATH", None, Changes::Nothing),

@@ -160,10 +160,9 @@ fn first_loss(text: &[u8], is_kept: &mut dyn FnMut(&[u8]) -> bool) -> Option<Los
     has_counter_in_directive(text).then_some(Loss::Counter)
 }
 
-/// What clang's `-frewrite-includes` gets wrong, at the beginning of `text`: it evaluates conditions without having expanded what
-/// stands between directives.
+/// What clang's `-frewrite-includes` gets wrong in `text`, which has no splices: it evaluates conditions without having expanded
+/// what stands between directives.
 pub(super) fn loss_of_clang(text: &[u8]) -> Option<Loss> {
-    let text = &*unspliced(text);
     let changes_macros =
         |name: &&&[u8]| memmem::find_iter(text, name).any(|at| !is_in_pragma(text.get(..at).unwrap_or_default()));
     if let Some(name) = MACRO_STACK.iter().find(changes_macros) {
@@ -192,7 +191,7 @@ fn is_in_directive(text: &[u8]) -> bool {
 }
 
 /// `text` without the line ends that a backslash takes away. The text itself where there are none, as in most files.
-fn unspliced(text: &[u8]) -> Cow<'_, [u8]> {
+pub(super) fn unspliced(text: &[u8]) -> Cow<'_, [u8]> {
     let mut whole = Vec::new();
     let mut from = 0;
     let trigraphs = memmem::find_iter(text, b"??/").map(|at| at + 2);

@@ -51,7 +51,6 @@ impl fmt::Display for ExpandHere {
 /// Looks at a text in which macros were left, while it comes.
 #[derive(Debug)]
 pub(super) struct Watch {
-    dates: dates::Scan,
     /// The beginning of a line whose end has not come yet.
     begun: Vec<u8>,
     /// The files of a unit of gcc; clang's text has all directives in it.
@@ -67,7 +66,7 @@ impl Watch {
             Mode::Includes => None,
             Mode::Directives => Some(Files::new(task, job)),
         };
-        let mut new = Self { dates: dates::Scan::default(), begun: Vec::new(), files, verdict: None };
+        let mut new = Self { begun: Vec::new(), files, verdict: None };
         new.verdict = new.files.as_mut().and_then(|files| files.enter(&job.input));
         Some(new)
     }
@@ -75,11 +74,6 @@ impl Watch {
     /// Looks at the next piece.
     pub(super) fn look(&mut self, bytes: &[u8]) {
         if self.verdict.is_some() {
-            return;
-        }
-        self.dates.look(bytes);
-        if self.dates.found {
-            self.verdict = Some(ExpandHere::Dates);
             return;
         }
         self.begun.extend_from_slice(bytes);
@@ -105,9 +99,11 @@ impl Watch {
         if self.verdict.is_some() {
             return;
         }
+        let text = &*pragmas::unspliced(lines);
         self.verdict = match &mut self.files {
+            _ if dates::shown(text) => Some(ExpandHere::Dates),
             Some(files) => entered(lines).find_map(|name| files.enter(&name)),
-            None => pragmas::loss_of_clang(lines).map(ExpandHere::Loss),
+            None => pragmas::loss_of_clang(text).map(ExpandHere::Loss),
         };
     }
 }
@@ -215,7 +211,7 @@ mod tests {
     use super::*;
 
     fn watch() -> Watch {
-        Watch { dates: dates::Scan::default(), begun: Vec::new(), files: None, verdict: None }
+        Watch { begun: Vec::new(), files: None, verdict: None }
     }
 
     #[test]

@@ -81,7 +81,6 @@ impl Variables {
         Settings {
             remote_cpp: switch("ICECC_REMOTE_CPP"),
             clang_remote_cpp: switch("ICECC_CLANG_REMOTE_CPP"),
-            fixed_date: env::var_os("SOURCE_DATE_EPOCH").is_some(),
             color: color_wanted(),
             caret_redo_off: env::var_os("ICECC_CARET_WORKAROUND").is_some_and(|v| !v.as_bytes().starts_with(b"1")),
             own_messages: super::compiler_variables::word_messages(),

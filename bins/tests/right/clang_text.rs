@@ -52,14 +52,13 @@ const TABLE: Table = Table {
         remote("CLANG -fobjc-runtime=macosx -g -gdwarf-4 -c class.m"),
         // What the driver says of an argument that it has no use for is said once, also of expanded text.
         remote("CLANG -static-libgcc -c plain_counter.c"),
-        remote("CLANG -static-libgcc -c plain_counter.c").env(&[("SOURCE_DATE_EPOCH", "1700000000")]),
-        remote("CLANG -static-libgcc -MD -O2 -Ik -nostdlib -c plain_counter.c")
-            .env(&[("SOURCE_DATE_EPOCH", "1700000000")]),
+        remote("CLANG -static-libgcc -c plain_counter.c").env(&[("ICECC_REMOTE_CPP", "0")]),
+        remote("CLANG -static-libgcc -MD -O2 -Ik -nostdlib -c plain_counter.c").env(&[("ICECC_REMOTE_CPP", "0")]),
         twice("CLANG -static-libgcc -c w.c")
-            .env(&[("SOURCE_DATE_EPOCH", "1700000000")])
+            .env(&[("ICECC_REMOTE_CPP", "0")])
             .setup("printf '#warning w\nint x;\n' >w.c"),
         twice("CLANG -static-libgcc -Wall -c w.c")
-            .env(&[("SOURCE_DATE_EPOCH", "1700000000")])
+            .env(&[("ICECC_REMOTE_CPP", "0")])
             .setup("printf 'static int x;\n' >w.c"),
     ],
 };

@@ -77,6 +77,11 @@ const OTHERS: Table = Table {
     setup:
         "mkdir k; echo '#define K 3' >k/k.h; printf '#include <k.h>\\nint f(void) { return K; }\\n' >k.c; cp k.c k.cc
         echo 'int f(void) { return 1; }' >a.c; echo 'char *s = __DATE__ __TIME__;' >date.c
+        printf 'int g(int);\n#define CALL(x) g(x)\n#define SAME(x) ((x) == (x))\nint f(int a) { return CALL(a) + SAME(a); }\n' >macros.c
+        printf '#define D(x) __##x##__\nconst char *d = D(DATE) D(TIME);\n' >pasted.c
+        printf '#define P(a, b) a##b\n#define Q(a, b) P(a, b)\nconst char *d = P(__DA, TE__) Q(__TIME, __);\n' >pasted.h
+        printf '#include PASTED\nint i;\n' >included.c
+        printf '#define P(a, b) a##b\nconst char *n = P(__BASE, _FILE__);\n#define NAME __BA\\\\\nSE_FILE__\nconst char *m = NAME;\n' >pasted_name.c
         echo 'int f(int a) { if (a = 1) return 1; return 0; }' >w.c",
     rows: &[
         remote("GCC -c k.c").env(&[("CPATH", "k")]),
@@ -95,7 +100,14 @@ const OTHERS: Table = Table {
         remote("GCC -c date.c").env(&[("SOURCE_DATE_EPOCH", "1000000000")]),
         remote("GXX -x c++ -c date.c -Wno-write-strings").env(&[("SOURCE_DATE_EPOCH", "1000000000")]),
         any("GCC -c date.c").env(&[("SOURCE_DATE_EPOCH", "yesterday")]),
-        any("CLANG -c a.c").env(&[("SOURCE_DATE_EPOCH", "1000000000")]),
+        // The text tells whether there are dates in it; without any it is sent as ever.
+        remote("CLANG -g -gdwarf-4 -c macros.c").env(&[("SOURCE_DATE_EPOCH", "1000000000")]),
+        remote("CLANG -Wall -c macros.c").env(&[("SOURCE_DATE_EPOCH", "1000000000")]),
+        remote("GCC -c pasted.c").env(&[("SOURCE_DATE_EPOCH", "1000000000")]),
+        remote("GCC -DPASTED='\"pasted.h\"' -c included.c").env(&[("SOURCE_DATE_EPOCH", "1000000000")]),
+        remote("GCC -c pasted_name.c"),
+        remote("GXX -x c++ -c pasted_name.c -Wno-write-strings"),
+        remote("CLANG -c pasted_name.c"),
         local("GCC -c a.c", "GCC_COMPARE_DEBUG is set").env(&[("GCC_COMPARE_DEBUG", "-gtoggle")]),
         local("CLANG -c a.c", "CCC_OVERRIDE_OPTIONS is set").env(&[("CCC_OVERRIDE_OPTIONS", "+-O2")]),
         local("CLANG -c a.c", "CC_PRINT_OPTIONS is set")

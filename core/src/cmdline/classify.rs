@@ -24,8 +24,6 @@ pub struct Settings {
     pub remote_cpp: Option<bool>,
     /// `ICECC_CLANG_REMOTE_CPP`, the older name for clang alone.
     pub clang_remote_cpp: Option<bool>,
-    /// `SOURCE_DATE_EPOCH` is set: dates must be expanded here (decision: dates).
-    pub fixed_date: bool,
     /// Messages end up on a terminal that shows colours.
     pub color: bool,
     /// `ICECC_CARET_WORKAROUND` switched the second, local compile of gcc jobs with messages off, whatever the mode.

@@ -160,7 +160,7 @@ impl Scan<'_> {
             Family::Clang => settings.remote_cpp.or(settings.clang_remote_cpp),
         };
         match self.family {
-            _ if self.needs_expanded_text() || settings.fixed_date || wanted == Some(false) => Mode::Full,
+            _ if self.needs_expanded_text() || wanted == Some(false) => Mode::Full,
             Family::Gcc => Mode::Directives,
             Family::Clang => Mode::Includes,
         }

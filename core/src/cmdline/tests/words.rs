@@ -107,8 +107,6 @@ fn settings_choose_where_macros_are_expanded() {
         (clang(true), Mode::Directives, Mode::Includes),
         (clang(false), Mode::Directives, Mode::Full),
         (Settings { remote_cpp: Some(true), ..clang(false) }, Mode::Directives, Mode::Includes),
-        (Settings { fixed_date: true, ..default }, Mode::Full, Mode::Full),
-        (Settings { fixed_date: true, ..remote(true) }, Mode::Full, Mode::Full),
     ] {
         let modes = ["gcc -c a.c", "clang -c a.c"].map(|line| judged(line, settings).mode);
         assert_eq!(modes, [of_gcc, of_clang], "{settings:?}");
