@@ -5,13 +5,14 @@
 
 mod planted;
 
+use ice_bins::iceccd::ended;
 use ice_bins::iceccd::launcher::{
-    Contents, Ended, How, JobLimits, LaunchError, Launcher, LauncherConfig, Layout, Program, RunRequest, RunningJob,
-    UnpackRequest, Unpacking,
+    Contents, Ended, How, JobLimits, LaunchError, Launcher, LauncherConfig, RunRequest, RunningJob, UnpackRequest,
+    Unpacking,
 };
-use ice_bins::iceccd::outcome::{Collected, Outcome, judge};
 use ice_core::daemon::VerifyTrouble;
 use ice_core::env::{EnvId, EnvName};
+use ice_core::server::{Collected, Layout, Program, judge};
 use ice_sandbox::apply::SingleThread;
 use ice_sandbox::channel;
 use ice_toolchain::archive::{self, UnpackLimits};
@@ -368,10 +369,8 @@ fn shortage(launcher: &Launcher, env: &EnvId, _: &Path) -> Try {
         let text = read(Some(stderr.into()))?;
         said.add(&text);
         let shown = format!("{what}: {ended:?} {}", String::from_utf8_lossy(&text));
-        match judge(&ended, Collected::default(), said) {
-            Outcome::Result(result) if result.out_of_memory == 1 => {}
-            // The same for the user: built at home.
-            Outcome::None(code, _) if what == "memory" && code == 105 => {}
+        match judge(&ended::told(&ended), Collected::default(), said) {
+            Ok(result) if result.out_of_memory == 1 => {}
             _ => return Err(shown.into()),
         }
     }

@@ -1,6 +1,6 @@
 //! What is decided in icecream-rs, and nothing else.
 //!
-//! In scope: the state machines [`scheduler`], [`daemon`] and [`client`], the compiler command line ([`cmdline`]), and the
+//! In scope: the state machines [`scheduler`], [`daemon`], [`client`] and [`server`], the compiler command line ([`cmdline`]), and the
 //! values that all other crates share ([`message`], [`env`](mod@env), [`platform`], [`job`], [`limits`]).
 //!
 //! Out of scope: sockets, files, clocks, threads, environment variables, chance and logging. Time, seeds and everything that
@@ -19,6 +19,7 @@ pub mod limits;
 pub mod message;
 pub mod platform;
 pub mod scheduler;
+pub mod server;
 pub mod text;
 pub mod time;
 pub mod version;

@@ -1,220 +1,287 @@
-//! One remote job, from COMPILE_FILE to the object's last byte, on its client's own thread.
+//! One remote job, from COMPILE_FILE to the object's last byte, on its client's own thread: the shell of [`Serving`].
 //!
 //! Until the loop grants a slot the client's input is only kept ([`spool`](super::spool)). Then the source is unpacked into the compiler's
 //! standard input while it arrives, and the result goes back.
 
 use std::fs::File;
-use std::io::Read;
-use std::os::fd::{AsFd, OwnedFd};
-use std::sync::Arc;
-use std::time::Duration;
+use std::io::{self, Read};
+use std::os::fd::AsFd;
+use std::time::{Duration, Instant};
 
-use ice_core::daemon::{Grant, JobReport};
-use ice_core::job::JobStats;
+use ice_core::daemon::Grant;
 use ice_core::limits::{CHUNK_PLAIN, SEND};
 use ice_core::message::{CompileFile, CompileResult, Message};
+use ice_core::server::{self, Command, Failure, Input, Output, Serving, code};
+use ice_core::time::Instant as CoreInstant;
 use ice_net::compress::Packer;
 use ice_net::deadline::{Deadline, Step};
 use ice_net::hub::Verdict;
 use log::{debug, info, warn};
 use nix::poll::{PollFd, PollFlags, PollTimeout};
 
-use super::args::{self, Command};
-use super::launcher::{Ended, JobLimits, LaunchError, RunRequest, RunningJob};
+use super::ended;
+use super::launcher::{JobLimits, LaunchError, RunRequest, RunningJob};
 use super::orders::{Mail, Mailbox, Order};
-use super::outcome::{Collected, Outcome, code, judge};
-use super::pump::{Feed, Pump};
+use super::pump::{self, Feed, Pump};
 use super::spool::Spool;
 use super::worker::{Client, Shared, Told, is_executable};
-
-/// How long a client may take to read its result in all, as long as ours waits for one: a piece in less than [`SEND`] each, but
-/// thousands of them, would keep a thread and the object for days.
-const DELIVERY: Duration = Duration::from_secs(1800);
 
 /// 128 + TERM, as 1.4 logs it when the client goes away.
 const ABORTED: i32 = 143;
 
 /// Leads the whole dialogue; the connection ends with it.
-pub fn serve(shared: &Arc<Shared>, file: CompileFile, client: &mut Client) -> Verdict {
+pub fn serve(shared: &Shared, file: CompileFile, client: &mut Client) -> Verdict {
     let spool = Spool::new(&shared.scratch(), &shared.spooled, &client.info().address);
-    let mut feed = Feed::new(spool, file.text_bytes());
-    match parked(shared, file, client, &mut feed) {
-        Ok((grant, mailbox)) => {
-            let end = run(shared, *grant, client, feed, &mailbox);
-            Verdict::Close(end)
-        }
-        Err(reason) => Verdict::Close(reason),
+    let feed = Feed::new(spool, file.text_bytes());
+    let mailbox = match shared.orders.register(client.peer()) {
+        Ok(mailbox) => mailbox,
+        Err(e) => return Verdict::Close(format!("cannot wait for a slot: {e}")),
+    };
+    if let Err(e) = client.forward(Message::CompileFile(file)) {
+        return Verdict::Close(e.to_string());
     }
+    let serving = Serving::new(client.version());
+    let clock = Instant::now();
+    let job = Job { shared, client, mailbox, feed, serving, clock, was_read: true, running: None, files: Vec::new() };
+    Verdict::Close(job.run())
 }
 
-/// Waits for a slot, keeping what the client sends. An error is the reason to close.
-fn parked(
-    shared: &Shared,
-    file: CompileFile,
-    client: &mut Client,
-    feed: &mut Feed,
-) -> Result<(Box<Grant>, Mailbox), String> {
-    let mailbox = shared.orders.register(client.peer()).map_err(|e| format!("cannot wait for a slot: {e}"))?;
-    client.forward(Message::CompileFile(file)).map_err(|e| e.to_string())?;
-    let mut was_full = false;
-    loop {
-        match mailbox.look() {
-            Mail::Order(Order::Run(grant)) => return Ok((grant, mailbox)),
-            Mail::Order(_) | Mail::Gone => return Err("not to be run".to_owned()),
+/// What the machine's outputs are carried out on.
+struct Job<'a> {
+    shared: &'a Shared,
+    client: &'a mut Client,
+    mailbox: Mailbox,
+    feed: Feed,
+    serving: Serving,
+    clock: Instant,
+    /// The client was read the last time round.
+    was_read: bool,
+    /// From the slot on.
+    running: Option<Running>,
+    /// Object and `.dwo`, once the compiler has made them.
+    files: Vec<File>,
+}
+
+/// The compiler.
+struct Running {
+    pump: Pump,
+    /// Until it has ended.
+    job: Option<RunningJob>,
+}
+
+impl Job<'_> {
+    /// Returns why the connection ends.
+    fn run(mut self) -> String {
+        loop {
+            let has_moved = self.carry();
+            while let Some(output) = self.serving.poll_output() {
+                if let Some(reason) = self.perform(output) {
+                    return reason;
+                }
+            }
+            if !has_moved {
+                if let Err(error) = self.wait() {
+                    self.handle(Input::Failed(Failure::System(error.to_string())));
+                }
+            }
+            self.serving.handle_timeout(self.now());
+        }
+    }
+
+    fn now(&self) -> CoreInstant {
+        CoreInstant::from_micros(u64::try_from(self.clock.elapsed().as_micros()).unwrap_or(u64::MAX))
+    }
+
+    fn handle(&mut self, input: Input<'_>) {
+        self.serving.handle(self.now(), input);
+    }
+
+    /// Copies what can be copied now. `true`: there may be more without waiting.
+    fn carry(&mut self) -> bool {
+        match self.mailbox.look() {
+            Mail::Order(Order::Run(grant)) if self.running.is_none() => {
+                self.handle(Input::Granted);
+                match start(self.shared, &grant, self.client) {
+                    Ok(running) => self.running = Some(running),
+                    Err(failure) => self.handle(Input::Failed(failure)),
+                }
+                self.was_read = false;
+            }
+            Mail::Order(_) | Mail::Gone => self.handle(Input::Stop),
             Mail::Nothing => {}
         }
-        if std::mem::replace(&mut was_full, feed.is_full()) && !was_full {
-            client.resume();
+        self.feed_compiler();
+        self.read_texts();
+        let has_ended = self.look_at_job();
+        let has_heard = self.hear_client();
+        has_ended || has_heard
+    }
+
+    fn feed_compiler(&mut self) {
+        let Some(running) = &mut self.running else { return };
+        let input = match running.pump.feed_compiler(&mut self.feed) {
+            Ok(()) => Input::CompilerTook { is_left: self.feed.has_pending() },
+            Err(failure) => Input::Failed(failure),
+        };
+        self.handle(input);
+    }
+
+    fn read_texts(&mut self) {
+        let now = self.now();
+        let Some(running) = &mut self.running else { return };
+        let serving = &mut self.serving;
+        let read = running.pump.read_texts(|stream, text| {
+            serving.handle(now, text.map_or(Input::TextEnd(stream), |text| Input::Text(stream, text)));
+        });
+        if let Err(error) = read {
+            self.handle(Input::Failed(Failure::System(error.to_string())));
         }
-        let more = feed.receive_waiting(client).map_err(|a| a.to_string())?;
-        client.keeps(feed.kept());
-        if more {
-            continue;
+    }
+
+    /// `true`: it has just ended.
+    fn look_at_job(&mut self) -> bool {
+        let Some(running) = &mut self.running else { return false };
+        let end = match running.job.as_ref().map(|job| job.wait(Duration::ZERO)) {
+            None | Some(Ok(None)) => return false,
+            Some(Ok(Some(ended))) => Ok(ended),
+            Some(Err(error)) => Err(failure_of(error)),
+        };
+        running.job = None;
+        running.pump.close_input();
+        let end = end.map(|ended| {
+            let told = ended::told(&ended);
+            self.files = [ended.object, ended.dwo].into_iter().flatten().map(File::from).collect();
+            told
+        });
+        self.handle(Input::CompilerEnded(end));
+        true
+    }
+
+    /// `true`: something came.
+    fn hear_client(&mut self) -> bool {
+        let is_read = self.serving.reads_client();
+        if !std::mem::replace(&mut self.was_read, is_read) && is_read {
+            self.client.resume();
         }
-        let mut fds = vec![PollFd::new(mailbox.as_fd(), PollFlags::POLLIN)];
-        if !feed.is_full() {
-            fds.push(PollFd::new(client.as_fd(), PollFlags::POLLIN));
+        let now = self.now();
+        pump::hear(self.client, &mut self.feed, &mut self.serving, now)
+    }
+
+    /// Waits for something to happen.
+    fn wait(&mut self) -> io::Result<()> {
+        self.client.keeps(self.feed.kept());
+        let is_read = self.serving.reads_client();
+        // Of a client that is not read only its hang-up is of interest.
+        let of_client = if is_read { PollFlags::POLLIN } else { PollFlags::from_bits_retain(libc::POLLRDHUP) };
+        let mut fds =
+            vec![PollFd::new(self.client.as_fd(), of_client), PollFd::new(self.mailbox.as_fd(), PollFlags::POLLIN)];
+        if let Some(running) = &self.running {
+            fds.extend(running.job.as_ref().map(|job| PollFd::new(job.as_fd(), PollFlags::POLLIN)));
+            fds.extend(running.pump.wanted(&self.feed).map(|(fd, flags)| PollFd::new(fd, flags)));
         }
-        // The queue may be long; a client that is gone is noticed by its socket, keepalive included.
-        match nix::poll::poll(&mut fds, PollTimeout::NONE) {
+        let timeout = match self.serving.poll_timeout().map(|at| at.since(self.now())) {
+            // Rounded up: a millisecond too early would be a useless round.
+            Some(left) => PollTimeout::try_from(left + Duration::from_millis(1)).unwrap_or(PollTimeout::MAX),
+            None => PollTimeout::NONE,
+        };
+        match nix::poll::poll(&mut fds, timeout) {
             Ok(_) | Err(nix::errno::Errno::EINTR) => {}
-            Err(e) => return Err(format!("cannot wait for a slot: {e}")),
+            Err(e) => return Err(e.into()),
         }
-    }
-}
-
-/// Runs the job and sends its result; returns why the connection ends.
-fn run(shared: &Shared, grant: Grant, client: &mut Client, mut feed: Feed, mailbox: &Mailbox) -> String {
-    let started = start(shared, &grant, client);
-    let (job, pump) = match started {
-        Ok(started) => started,
-        Err(failure) => return failure.report(client, &feed),
-    };
-    let end = pump.run(job, client, &mut feed, mailbox);
-    match end {
-        Ok((Ok(ended), stdout, stderr)) => deliver(shared, client, &feed, ended, (stdout, stderr)),
-        Ok((Err(error), ..)) => Failure::from(error).report(client, &feed),
-        Err(abort) => {
-            warn!("{abort}");
-            warn!("Remote compilation aborted with exit code {ABORTED}");
-            report(client, &feed, abort.code(), None, false);
-            abort.to_string()
+        if !is_read && fds.first().and_then(PollFd::any).unwrap_or(false) {
+            self.handle(Input::Failed(Failure::ClientGone));
         }
+        Ok(())
     }
-}
 
-/// The compiler's stdout and stderr.
-type Texts = (Collected, Collected);
-
-/// Why a job did not run.
-struct Failure {
-    /// For JOB_DONE.
-    code: i32,
-    /// The environment is to be removed.
-    broken: bool,
-    /// For log and client.
-    text: String,
-    /// Whether the client is told: 1.4's takes a text before the close for a reason to avoid this host.
-    tell: bool,
-}
-
-impl From<LaunchError> for Failure {
-    fn from(error: LaunchError) -> Self {
-        let text = crate::exit::chain(&error);
-        match error {
-            LaunchError::NotStarted { .. } => {
-                Self { code: code::MISSING, broken: true, text: format!("compiler did not start: {text}"), tell: true }
+    /// Returns why the connection ends, if it does.
+    fn perform(&mut self, output: Output) -> Option<String> {
+        match output {
+            Output::CloseInput => self.running.iter_mut().for_each(|running| running.pump.close_input()),
+            Output::GiveUp(failure) => {
+                self.running = None;
+                log_failure(&failure);
             }
-            _ => Self { code: code::GENERAL, broken: false, text, tell: false },
+            // From here on the slot is free.
+            Output::Report(report) => self.client.note(Told::JobEnded(report)),
+            Output::Say(message) => {
+                // The client may be gone: the connection ends anyway.
+                let _ = self.client.send(&message, Deadline::after(Step::Send, SEND));
+            }
+            Output::Deliver(result) => {
+                log_result(&result);
+                let sent = self.deliver(*result);
+                self.handle(Input::Delivered(sent));
+            }
+            Output::Close(reason) => return Some(reason),
         }
+        None
+    }
+
+    fn deliver(&mut self, result: CompileResult) -> Result<(), String> {
+        let with_files = result.status == 0;
+        let version = self.client.version();
+        self.send(&Message::CompileResult(result))?;
+        if with_files {
+            let mut packer = Packer::new(self.shared.level);
+            for file in std::mem::take(&mut self.files) {
+                let pack =
+                    |plain: &[u8]| packer.pack(plain, version).map(Message::FileChunk).map_err(|e| e.to_string());
+                send_file(file, pack, |message| self.send(message))?;
+            }
+        }
+        Ok(())
+    }
+
+    fn send(&mut self, message: &Message) -> Result<(), String> {
+        self.serving.handle_timeout(self.now());
+        if self.serving.is_over() {
+            return Err("it was not read in time".to_owned());
+        }
+        let sent = self.client.send(message, Deadline::after(Step::Send, SEND));
+        sent.map_err(|e| format!("cannot send the result: {e}"))
     }
 }
 
-impl Failure {
-    fn report(self, client: &mut Client, feed: &Feed) -> String {
-        warn!("{}", self.text);
-        report(client, feed, self.code, None, self.broken);
-        if self.tell && client.version().has_status_text() {
-            let text = Message::StatusText { text: self.text.as_str().into() };
-            // The client may be gone: the connection ends anyway.
-            let _ = client.send(&text, Deadline::after(Step::Send, SEND));
-        }
-        self.text
+fn failure_of(error: LaunchError) -> Failure {
+    let text = crate::exit::chain(&error);
+    match error {
+        LaunchError::NotStarted { .. } => Failure::Environment(format!("compiler did not start: {text}")),
+        _ => Failure::Launcher(text),
     }
 }
 
-fn start(shared: &Shared, grant: &Grant, client: &Client) -> Result<(RunningJob, Pump), Failure> {
-    let general = |text: String| Failure { code: code::GENERAL, broken: false, text, tell: true };
+fn start(shared: &Shared, grant: &Grant, client: &Client) -> Result<Running, Failure> {
     let assembler = shared.env_path(&grant.env).join("usr/bin/as");
     if !is_executable(&assembler) {
         let text = format!("{} is not executable, installed environment removed?", assembler.display());
-        return Err(Failure { code: code::MISSING, broken: true, text, tell: true });
+        return Err(Failure::Environment(text));
     }
     let arguments = grant.job.arguments.iter().map(|(_, text)| text.as_bytes());
-    debug!("remote compile arguments:{}", args::for_log(arguments));
+    debug!("remote compile arguments:{}", server::for_log(arguments));
     let Command { program, args, layout } =
-        args::command(&grant.job, client.version()).map_err(|e| general(e.to_string()))?;
-    debug!("final arguments:{}", args::for_log(args.iter().map(Vec::as_slice)));
-    let (pump, [stdin, stdout, stderr]) = Pump::new().map_err(|e| general(format!("cannot make pipes: {e}")))?;
+        server::command(&grant.job, client.version()).map_err(|e| Failure::Command(e.to_string()))?;
+    debug!("final arguments:{}", server::for_log(args.iter().map(Vec::as_slice)));
+    let (pump, [stdin, stdout, stderr]) =
+        Pump::new().map_err(|e| Failure::Command(format!("cannot make pipes: {e}")))?;
     let memory = u64::from(grant.memory_mib) << 20;
     // Where no control group counts, its files are memory that nobody counts.
     let limits = JobLimits { memory, tmp: JobLimits::default().tmp.min(memory), ..JobLimits::default() };
     let request =
         RunRequest { slot: grant.slot, env: grant.env.clone(), program, args, layout, stdin, stdout, stderr, limits };
-    Ok((shared.launcher.run(request)?, pump))
+    let job = shared.launcher.run(request).map_err(failure_of)?;
+    Ok(Running { pump, job: Some(job) })
 }
 
-/// Tells the loop: from here on the slot is free.
-fn report(client: &mut Client, feed: &Feed, exit_code: i32, ended: Option<&Ended>, broken: bool) {
-    let short = |n: u64| u32::try_from(n).unwrap_or(u32::MAX);
-    let ms = |d: Duration| u32::try_from(d.as_millis()).unwrap_or(u32::MAX);
-    let mut stats = JobStats {
-        in_compressed: short(feed.compressed()),
-        in_uncompressed: short(feed.uncompressed()),
-        ..JobStats::default()
-    };
-    let mut held = 0;
-    if let Some(ended) = ended {
-        let (size, taken) = sizes([&ended.object, &ended.dwo]);
-        let output = short(size);
-        held = taken;
-        stats.real_ms = ms(ended.usage.real);
-        stats.user_ms = ms(ended.usage.user);
-        stats.sys_ms = ms(ended.usage.system);
-        stats.page_faults = short(ended.usage.page_faults);
-        stats.out_compressed = output;
-        stats.out_uncompressed = output;
-    }
-    client.note(Told::JobEnded(JobReport { exit_code, stats, held, broken }));
-}
-
-/// Bytes of the files, and what they take: one with holes costs less than its size.
-fn sizes(files: [&Option<OwnedFd>; 2]) -> (u64, u64) {
-    let stats = files.into_iter().flatten().filter_map(|fd| nix::sys::stat::fstat(fd).ok());
-    let sizes = stats.map(|s| (u64::try_from(s.st_size).unwrap_or(0), u64::try_from(s.st_blocks).unwrap_or(0) * 512));
-    sizes.fold((0, 0), |(size, taken), (s, t)| (size.saturating_add(s), taken.saturating_add(t)))
-}
-
-/// Reports the end, then sends result and files.
-fn deliver(shared: &Shared, client: &mut Client, feed: &Feed, ended: Ended, (stdout, stderr): Texts) -> String {
-    match judge(&ended, stdout, stderr) {
-        Outcome::None(code, reason) => {
-            let status = match ended.how {
-                super::launcher::How::Signalled(signal) => 128 + signal,
-                super::launcher::How::Exited(status) => status,
-            };
-            warn!("Remote compilation aborted with exit code {status}: {reason}");
-            report(client, feed, code, Some(&ended), false);
-            reason.to_owned()
+fn log_failure(failure: &Failure) {
+    match failure {
+        Failure::Environment(_) | Failure::Command(_) | Failure::Launcher(_) => warn!("{failure}"),
+        Failure::NoResult { exit, reason } => {
+            warn!("Remote compilation aborted with exit code {}: {reason}", exit.status());
         }
-        Outcome::Result(result) => {
-            log_result(&result);
-            report(client, feed, result.status, Some(&ended), false);
-            let with_files = result.status == 0;
-            match send_result(shared, client, *result, with_files, ended) {
-                Ok(()) => "job done".to_owned(),
-                Err(reason) => reason,
-            }
+        _ => {
+            warn!("{failure}");
+            warn!("Remote compilation aborted with exit code {ABORTED}");
         }
     }
 }
@@ -230,26 +297,12 @@ fn log_result(result: &CompileResult) {
     }
 }
 
-fn send_result(
-    shared: &Shared,
-    client: &mut Client,
-    result: CompileResult,
-    with_files: bool,
-    ended: Ended,
+/// Sends what is in a file, in pieces, and its end.
+fn send_file(
+    mut file: File,
+    mut pack: impl FnMut(&[u8]) -> Result<Message, String>,
+    mut send: impl FnMut(&Message) -> Result<(), String>,
 ) -> Result<(), String> {
-    let whole = Deadline::after(Step::Send, DELIVERY);
-    send(client, &Message::CompileResult(result), &whole)?;
-    if !with_files {
-        return Ok(());
-    }
-    let mut packer = Packer::new(shared.level);
-    for file in [ended.object, ended.dwo].into_iter().flatten() {
-        send_file(client, &mut packer, File::from(file), &whole)?;
-    }
-    Ok(())
-}
-
-fn send_file(client: &mut Client, packer: &mut Packer, mut file: File, whole: &Deadline) -> Result<(), String> {
     let mut plain = vec![0; CHUNK_PLAIN];
     loop {
         let mut filled = 0;
@@ -260,65 +313,37 @@ fn send_file(client: &mut Client, packer: &mut Packer, mut file: File, whole: &D
             }
         }
         if filled == 0 {
-            return send(client, &Message::End, whole);
+            return send(&Message::End);
         }
-        let chunk =
-            packer.pack(plain.get(..filled).unwrap_or_default(), client.version()).map_err(|e| e.to_string())?;
-        send(client, &Message::FileChunk(chunk), whole)?;
+        send(&pack(plain.get(..filled).unwrap_or_default())?)?;
     }
-}
-
-fn send(client: &mut Client, message: &Message, whole: &Deadline) -> Result<(), String> {
-    if whole.is_over() {
-        return Err("cannot send the result: it was not read in time".to_owned());
-    }
-    client.send(message, Deadline::after(Step::Send, SEND)).map_err(|e| format!("cannot send the result: {e}"))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use ice_core::version::Version;
-    use ice_net::dial;
-    use ice_net::hub::{Hub, HubConfig, HubEvent, PeerHandler};
-    use ice_net::listen::Listener;
 
-    /// Sends a file that compresses so well that each piece of it fits into the socket, whatever the client reads.
-    struct Generous;
-
-    impl PeerHandler<Told> for Generous {
-        fn said(&mut self, _: Message, client: &mut Client) -> Verdict {
+    #[test]
+    fn a_file_is_sent_until_somebody_has_enough_of_it() {
+        let file = |len| {
             let file = tempfile::tempfile().unwrap();
-            file.set_len(1 << 40).unwrap();
-            let whole = Deadline::after(Step::Send, Duration::from_millis(300));
-            Verdict::Close(send_file(client, &mut Packer::new(1), file, &whole).unwrap_err())
-        }
-    }
-
-    #[test]
-    fn a_file_with_holes_takes_what_is_in_it() {
-        let file = tempfile::tempfile().unwrap();
-        file.set_len(1 << 30).unwrap();
-        let (size, taken) = sizes([&Some(file.into()), &None]);
-        assert_eq!(size, 1 << 30);
-        assert!(taken < 1 << 20);
-    }
-
-    #[test]
-    fn a_result_is_not_sent_for_ever() {
-        let long = |step| Deadline::after(step, Duration::from_secs(60));
-        let (hub, events) = Hub::<Told>::new(HubConfig::default()).unwrap();
-        let listener = Listener::tcp(0).unwrap();
-        let port = listener.port();
-        hub.listen(listener, Version::TO_CLIENT, Arc::new(|_, _| Some(Box::new(Generous)))).unwrap();
-        let mut client = dial::tcp("127.0.0.1", port, Version::TO_CLIENT, long(Step::Connect)).unwrap();
-        client.send(&Message::Ping, long(Step::Send)).unwrap();
-        let reason = loop {
-            if let HubEvent::Closed { reason, .. } = events.recv_timeout(Duration::from_secs(60)).unwrap() {
-                break reason;
-            }
+            file.set_len(len).unwrap();
+            file
         };
-        assert_eq!(reason.to_string(), "cannot send the result: it was not read in time");
-        hub.shutdown(Duration::from_secs(60));
+        let pack = |plain: &[u8]| Ok(Message::StatusText { text: plain.len().to_string().as_str().into() });
+        let mut sent = Vec::new();
+        send_file(file(CHUNK_PLAIN as u64 + 1), pack, |message| {
+            sent.push(message.clone());
+            Ok(())
+        })
+        .unwrap();
+        let pieces = ["100000", "1"].map(|text| Message::StatusText { text: text.into() });
+        assert_eq!(sent, [&pieces[..], &[Message::End]].concat());
+        let mut pieces = 0;
+        let end = send_file(file(1 << 40), pack, |_| {
+            pieces += 1;
+            if pieces > 10 { Err("enough".to_owned()) } else { Ok(()) }
+        });
+        assert_eq!((end, pieces), (Err("enough".to_owned()), 11));
     }
 }

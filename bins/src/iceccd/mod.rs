@@ -8,7 +8,7 @@
 //!      └──────────── orders.rs ◄─────────────────────────────┘
 //! ```
 
-mod args;
+pub mod ended;
 mod index;
 mod job;
 pub mod launcher;
@@ -17,7 +17,6 @@ mod load;
 mod native;
 mod options;
 mod orders;
-pub mod outcome;
 mod pump;
 mod server;
 mod spool;

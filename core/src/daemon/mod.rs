@@ -167,7 +167,7 @@ pub enum Input {
 }
 
 /// How a granted job ended.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct JobReport {
     /// Exit code for JOB_DONE; 100 and above are ours.
     pub exit_code: i32,

@@ -16,12 +16,13 @@ mod verify;
 
 use ice_core::daemon::VerifyTrouble;
 use ice_core::env::{EnvId, EnvName};
+use ice_core::server::{Layout, Program};
 use ice_sandbox::channel;
 pub use ice_sandbox::probe::{Guarantee, Guarantees};
 use ice_sandbox::report::Report;
 pub use ice_sandbox::report::{Ended, How, Usage};
 use nix::unistd::Pid;
-pub use request::{JobLimits, Layout, Program};
+pub use request::JobLimits;
 use request::{Lists, Request};
 use std::fs::File;
 use std::io;

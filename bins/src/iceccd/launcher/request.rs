@@ -3,6 +3,7 @@
 //! One small packet (numbers little-endian), the descriptors beside it, and for `run` a sealed memfd with the lists.
 
 use ice_core::env::EnvId;
+use ice_core::server::{Layout, Program};
 use std::time::Duration;
 
 /// Number of this form. Both halves are one program, so another number means a broken peer.
@@ -17,47 +18,8 @@ pub(super) const LISTS_MAX: usize = 1 << 20;
 const DIRS_MAX: usize = 256;
 /// The slot of verifications and unpacking, beside the jobs'.
 pub(super) const EXTRA_SLOT: u16 = u16::MAX;
-
-/// A program of an environment. There is no free path.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Program {
-    /// `/usr/bin/gcc`.
-    Gcc,
-    /// `/usr/bin/g++`.
-    Gxx,
-    /// `/usr/bin/clang`, for C++ too: the language comes by `-x`.
-    Clang,
-    /// `/usr/bin/clang++`, if the archive has one.
-    ClangXx,
-    /// `/bin/true`: does anything run at all?
-    True,
-}
-
-impl Program {
-    const ALL: [Self; 5] = [Self::Gcc, Self::Gxx, Self::Clang, Self::ClangXx, Self::True];
-
-    /// Where it is in the box; also its `argv[0]`.
-    pub const fn path(self) -> &'static str {
-        match self {
-            Self::Gcc => "/usr/bin/gcc",
-            Self::Gxx => "/usr/bin/g++",
-            Self::Clang => "/usr/bin/clang",
-            Self::ClangXx => "/usr/bin/clang++",
-            Self::True => "/bin/true",
-        }
-    }
-
-    /// The program for the compiler's name of COMPILE_FILE; `None` for any other text.
-    pub fn from_compiler_name(name: &[u8]) -> Option<Self> {
-        match name {
-            b"gcc" => Some(Self::Gcc),
-            b"g++" => Some(Self::Gxx),
-            b"clang" => Some(Self::Clang),
-            b"clang++" => Some(Self::ClangXx),
-            _ => None,
-        }
-    }
-}
+/// Programs by their number in a packet.
+const PROGRAMS: [Program; 5] = [Program::Gcc, Program::Gxx, Program::Clang, Program::ClangXx, Program::True];
 
 /// What a job may use. In the configuration: the most that any may.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -88,22 +50,6 @@ impl JobLimits {
             tmp: self.tmp.min(to.tmp),
         }
     }
-}
-
-/// Files and folders of a job, all relative to `/tmp` of its box, without `.`, `..` and doubled `/`.
-///
-/// The plain job has no folders and runs in `/tmp`; one with split DWARF rebuilds the submitter's tree below a folder
-/// of its choosing.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Layout {
-    /// Folders to make, parents first or not: missing parents are made.
-    pub dirs: Vec<Vec<u8>>,
-    /// Working directory; empty for `/tmp` itself. It is made too.
-    pub cwd: Vec<u8>,
-    /// The object, to be handed over if the job exits with 0. Empty: none.
-    pub object: Vec<u8>,
-    /// The `.dwo`, handed over if it exists. Empty: none.
-    pub dwo: Vec<u8>,
 }
 
 /// A request without its descriptors.
@@ -178,7 +124,7 @@ impl Request {
         }
         Ok(match kind {
             0 => {
-                let program = usize::try_from(program).ok().and_then(|p| Program::ALL.get(p).copied());
+                let program = usize::try_from(program).ok().and_then(|p| PROGRAMS.get(p).copied());
                 Self::Run {
                     slot: u16::try_from(slot).map_err(|_| "bad slot")?,
                     env,

@@ -1,9 +1,10 @@
 //! The privileged half: takes requests, makes boxes, reaps them. One thread, one `poll`, no step that can wait.
 
-use super::request::{EXTRA_SLOT, LISTS_MAX, Lists, PACKET_MAX, Program, Request};
+use super::request::{EXTRA_SLOT, LISTS_MAX, Lists, PACKET_MAX, Request};
 use super::{JobLimits, LauncherConfig};
 use crate::background;
 use ice_core::env::EnvId;
+use ice_core::server::Program;
 use ice_sandbox::apply::{SingleThread, block_signals, close_others, reap};
 use ice_sandbox::channel::{self, Packet};
 use ice_sandbox::child::{self, FAILED, Files, Job, Work};

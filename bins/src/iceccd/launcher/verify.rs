@@ -4,9 +4,10 @@
 //! memory says nothing of it: a good environment must not be lost by that. Only who is late a second time is not believed again.
 
 use super::request::EXTRA_SLOT;
-use super::{Ended, How, JobLimits, LaunchError, Launcher, Layout, Program, RunRequest};
+use super::{Ended, How, JobLimits, LaunchError, Launcher, RunRequest};
 use ice_core::daemon::VerifyTrouble;
 use ice_core::env::EnvId;
+use ice_core::server::{Layout, Program};
 use ice_sandbox::channel;
 use std::fs::File;
 use std::io;

@@ -1,19 +1,71 @@
 //! A remote job's command line, and where it runs and writes in its box (decision: no-ggc-parameters).
 
-use std::path::{Component, Path, PathBuf};
-
-use ice_core::job::Language;
-use ice_core::message::CompileFile;
-use ice_core::text::Text;
-use ice_core::version::Version;
+use crate::job::Language;
+use crate::message::CompileFile;
+use crate::text::Text;
+use crate::version::Version;
 use std::ffi::OsStr;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::path::{Component, Path, PathBuf};
 use thiserror::Error;
-
-use super::launcher::{Layout, Program};
 
 /// What of a job's arguments stands in the log.
 const LOGGED_MAX: usize = 16 << 10;
+
+/// A program of an environment. There is no free path.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Program {
+    /// `/usr/bin/gcc`.
+    Gcc,
+    /// `/usr/bin/g++`.
+    Gxx,
+    /// `/usr/bin/clang`, for C++ too: the language comes by `-x`.
+    Clang,
+    /// `/usr/bin/clang++`, if the archive has one.
+    ClangXx,
+    /// `/bin/true`: does anything run at all?
+    True,
+}
+
+impl Program {
+    /// Where it is in the box; also its `argv[0]`.
+    pub const fn path(self) -> &'static str {
+        match self {
+            Self::Gcc => "/usr/bin/gcc",
+            Self::Gxx => "/usr/bin/g++",
+            Self::Clang => "/usr/bin/clang",
+            Self::ClangXx => "/usr/bin/clang++",
+            Self::True => "/bin/true",
+        }
+    }
+
+    /// The program for the compiler's name of COMPILE_FILE; `None` for any other text.
+    pub fn from_compiler_name(name: &[u8]) -> Option<Self> {
+        match name {
+            b"gcc" => Some(Self::Gcc),
+            b"g++" => Some(Self::Gxx),
+            b"clang" => Some(Self::Clang),
+            b"clang++" => Some(Self::ClangXx),
+            _ => None,
+        }
+    }
+}
+
+/// Files and folders of a job, all relative to `/tmp` of its box, without `.`, `..` and doubled `/`.
+///
+/// The plain job has no folders and runs in `/tmp`; one with split DWARF rebuilds the submitter's tree below a folder
+/// of its choosing.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Layout {
+    /// Folders to make, parents first or not: missing parents are made.
+    pub dirs: Vec<Vec<u8>>,
+    /// Working directory; empty for `/tmp` itself. It is made too.
+    pub cwd: Vec<u8>,
+    /// The object, to be handed over if the job exits with 0. Empty: none.
+    pub object: Vec<u8>,
+    /// The `.dwo`, handed over if it exists. Empty: none.
+    pub dwo: Vec<u8>,
+}
 
 /// A job as the launcher wants it.
 #[derive(Debug, PartialEq, Eq)]
@@ -154,8 +206,8 @@ fn relative(path: &Path, folder: &Path) -> PathBuf {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use ice_core::ids::JobId;
-    use ice_core::message::ArgSide;
+    use crate::ids::JobId;
+    use crate::message::ArgSide;
 
     fn job(compiler: &str) -> CompileFile {
         CompileFile {

@@ -1,9 +1,9 @@
 //! What a compiler's end means: a result for the client, or none so that it builds locally.
 
-use ice_core::limits::FRAME_MAX;
-use ice_core::message::CompileResult;
-
-use super::launcher::{Ended, How};
+use super::failure::code;
+use crate::job::JobStats;
+use crate::limits::FRAME_MAX;
+use crate::message::CompileResult;
 
 /// Room that a COMPILE_RESULT leaves for everything but the two texts.
 const OVERHEAD: usize = 1024;
@@ -26,18 +26,42 @@ const KILLED: &str = "Killed signal terminated program";
 const CANNOT_START: [&str; 2] = ["Resource temporarily unavailable", "Too many open files"];
 const DISK_FULL: &str = "o space left on device";
 
-/// Exit codes of JOB_DONE that are not a compiler's (`net/PROTOCOL.md`, JOB_DONE).
-pub mod code {
-    /// Something could not be read or sent.
-    pub const GENERAL: i32 = 100;
-    /// Memory or disk ran out.
-    pub const OUT_OF_MEMORY: i32 = 105;
-    /// Input lost or late.
-    pub const IO: i32 = 107;
-    /// Compiler or environment missing.
-    pub const MISSING: i32 = 110;
-    /// The client said something after its END.
-    pub const CANCELLED: i32 = 118;
+/// How a compiler ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Exit {
+    /// By itself, with this status.
+    Status(i32),
+    /// By this signal.
+    Signal(i32),
+}
+
+impl Exit {
+    /// As a shell tells it.
+    pub const fn status(self) -> i32 {
+        match self {
+            Self::Status(status) => status,
+            Self::Signal(signal) => 128 + signal,
+        }
+    }
+}
+
+/// The end of a compiler, and what it leaves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Ended {
+    /// How it ended.
+    pub exit: Exit,
+    /// The kernel killed for want of memory.
+    pub out_of_memory: bool,
+    /// It was killed because its time was over.
+    pub timed_out: bool,
+    /// There is an object.
+    pub has_object: bool,
+    /// There is split debug information.
+    pub has_dwo: bool,
+    /// Times, page faults and sizes of what it wrote; the source's sizes are not its own.
+    pub stats: JobStats,
+    /// Bytes that its files take until the client has read them.
+    pub held: u64,
 }
 
 /// One of the compiler's two texts.
@@ -73,46 +97,36 @@ impl Collected {
     }
 }
 
-/// What is done about a compiler's end.
-#[derive(Debug, PartialEq)]
-pub enum Outcome {
-    /// The client gets this.
-    Result(Box<CompileResult>),
-    /// No result: the connection closes and the client builds locally. Code for JOB_DONE, reason for the log.
-    None(i32, &'static str),
-}
-
-/// Judges an end.
-pub fn judge(ended: &Ended, stdout: Collected, stderr: Collected) -> Outcome {
+/// Judges an end: a result for the client, or why it gets none, so that it builds locally.
+pub fn judge(ended: &Ended, stdout: Collected, stderr: Collected) -> Result<CompileResult, &'static str> {
     let out_of_memory = ended.out_of_memory || OUT_OF_MEMORY.iter().any(|t| stderr.contains(t));
-    let status = match ended.how {
-        _ if ended.timed_out => return Outcome::None(code::GENERAL, "its time was over"),
-        How::Exited(0) if ended.object.is_none() => return Outcome::None(code::GENERAL, "no object was written"),
-        How::Exited(0) => 0,
-        How::Exited(_) | How::Signalled(_) if out_of_memory || stderr.contains(DISK_FULL) => code::OUT_OF_MEMORY,
+    let status = match ended.exit {
+        _ if ended.timed_out => return Err("its time was over"),
+        Exit::Status(0) if !ended.has_object => return Err("no object was written"),
+        Exit::Status(0) => 0,
+        _ if out_of_memory || stderr.contains(DISK_FULL) => code::OUT_OF_MEMORY,
         // Any client builds it locally then; a status would fail the build of 1.4's.
-        How::Exited(_) if CANNOT_START.iter().any(|t| stderr.contains(t)) => {
-            return Outcome::None(code::GENERAL, "this host could not start its programs");
+        Exit::Status(_) if CANNOT_START.iter().any(|t| stderr.contains(t)) => {
+            return Err("this host could not start its programs");
         }
-        How::Exited(status) => status,
-        How::Signalled(signal) => 128 + signal,
+        exit => exit.status(),
     };
     // Any client builds it locally then; 1.4's server sends status 105 of what was killed, and the user's build fails.
     let is_hosts_fault = status == code::OUT_OF_MEMORY
-        || matches!(ended.how, How::Signalled(_))
+        || matches!(ended.exit, Exit::Signal(_))
         || (status != 0 && stderr.contains(KILLED));
     // A string of the protocol ends at its first NUL: cut there, the user would miss the rest.
     if stdout.bytes.contains(&0) || stderr.bytes.contains(&0) {
-        return Outcome::None(code::GENERAL, "its output holds a NUL byte");
+        return Err("its output holds a NUL byte");
     }
     let (stdout, stderr) = fit(stdout, stderr);
-    Outcome::Result(Box::new(CompileResult {
+    Ok(CompileResult {
         stderr: stderr.into(),
         stdout: stdout.into(),
         status,
         out_of_memory: u32::from(is_hosts_fault),
-        has_dwo: u32::from(status == 0 && ended.dwo.is_some()),
-    }))
+        has_dwo: u32::from(status == 0 && ended.has_dwo),
+    })
 }
 
 /// Both texts have to fit into one message. The longer one is cut.
@@ -125,13 +139,18 @@ fn fit(stdout: Collected, stderr: Collected) -> (Vec<u8>, Vec<u8>) {
 
 #[cfg(test)]
 mod tests {
-    use super::super::launcher::Usage;
     use super::*;
-    use std::fs::File;
 
-    fn ended(how: How) -> Ended {
-        let object = (how == How::Exited(0)).then(|| File::open("/dev/null").unwrap().into());
-        Ended { how, usage: Usage::default(), out_of_memory: false, timed_out: false, object, dwo: None }
+    fn ended(exit: Exit) -> Ended {
+        Ended {
+            exit,
+            out_of_memory: false,
+            timed_out: false,
+            has_object: exit == Exit::Status(0),
+            has_dwo: false,
+            stats: JobStats::default(),
+            held: 0,
+        }
     }
 
     fn said(text: &str) -> Collected {
@@ -141,26 +160,23 @@ mod tests {
     }
 
     fn result(ended: &Ended, stderr: &str) -> CompileResult {
-        match judge(ended, Collected::default(), said(stderr)) {
-            Outcome::Result(result) => *result,
-            other => panic!("{other:?}"),
-        }
+        judge(ended, Collected::default(), said(stderr)).unwrap()
     }
 
     #[test]
     fn d47_d48_status_and_texts() {
-        assert_eq!(result(&ended(How::Exited(0)), "warning").status, 0);
-        let failed = result(&ended(How::Exited(1)), "x.c:1: error");
+        assert_eq!(result(&ended(Exit::Status(0)), "warning").status, 0);
+        let failed = result(&ended(Exit::Status(1)), "x.c:1: error");
         assert_eq!((failed.status, failed.out_of_memory, failed.stderr), (1, 0, "x.c:1: error".into()));
     }
 
     #[test]
     fn d53_d54_memory_and_disk() {
         for text in ["cc1plus: out of memory allocating 65536 bytes", "No space left on device"] {
-            let result = result(&ended(How::Exited(1)), text);
+            let result = result(&ended(Exit::Status(1)), text);
             assert_eq!((result.status, result.out_of_memory), (105, 1), "{text}");
         }
-        let by_group = Ended { out_of_memory: true, ..ended(How::Signalled(9)) };
+        let by_group = Ended { out_of_memory: true, ..ended(Exit::Signal(9)) };
         assert_eq!(result(&by_group, "").out_of_memory, 1);
     }
 
@@ -168,19 +184,22 @@ mod tests {
     fn a_killed_compiler_is_built_locally() {
         let judged = |e: &Ended| judge(e, Collected::default(), Collected::default());
         let killed = "g++: fatal error: Killed signal terminated program cc1plus\ncompilation terminated.\n";
-        for (how, stderr, status) in
-            [(How::Signalled(9), "", 137), (How::Signalled(11), "", 139), (How::Exited(1), killed, 1)]
+        for (exit, stderr, status) in
+            [(Exit::Signal(9), "", 137), (Exit::Signal(11), "", 139), (Exit::Status(1), killed, 1)]
         {
-            let result = result(&ended(how), stderr);
+            let result = result(&ended(exit), stderr);
             assert_eq!(
                 (result.status, result.out_of_memory),
                 (status, 1),
                 "only a host that knows it speaks of memory"
             );
         }
-        assert!(matches!(judged(&Ended { timed_out: true, ..ended(How::Signalled(9)) }), Outcome::None(..)));
-        assert!(matches!(judged(&Ended { object: None, ..ended(How::Exited(0)) }), Outcome::None(..)));
-        assert!(matches!(judge(&ended(How::Exited(1)), said("a\0b"), said("")), Outcome::None(..)));
+        assert_eq!(judged(&Ended { timed_out: true, ..ended(Exit::Signal(9)) }), Err("its time was over"));
+        assert_eq!(judged(&Ended { has_object: false, ..ended(Exit::Status(0)) }), Err("no object was written"));
+        for (stdout, stderr) in [("a\0b", ""), ("", "a\0b")] {
+            let judged = judge(&ended(Exit::Status(1)), said(stdout), said(stderr));
+            assert_eq!(judged, Err("its output holds a NUL byte"));
+        }
     }
 
     #[test]
@@ -191,19 +210,19 @@ mod tests {
             "clang: error: unable to execute command: Couldn't fork: Resource temporarily unavailable",
             "gcc: fatal error: pipe: Too many open files in system",
         ] {
-            let judged = judge(&ended(How::Exited(1)), said(""), said(text));
-            assert!(matches!(judged, Outcome::None(..)), "{text}: {judged:?}");
+            let judged = judge(&ended(Exit::Status(1)), said(""), said(text));
+            assert_eq!(judged, Err("this host could not start its programs"), "{text}");
         }
-        assert_eq!(result(&ended(How::Exited(0)), "warning: Too many open files").status, 0);
+        assert_eq!(result(&ended(Exit::Status(0)), "warning: Too many open files").status, 0);
     }
 
     #[test]
     fn d52_long_texts_are_cut_with_a_mark_and_fit_into_a_message() {
         let long = "e".repeat(5 << 20);
-        let Outcome::Result(result) = judge(&ended(How::Exited(1)), said(&long), said(&long)) else { panic!() };
+        let result = judge(&ended(Exit::Status(1)), said(&long), said(&long)).unwrap();
         assert!(result.stdout.len() + result.stderr.len() <= FRAME_MAX - OVERHEAD / 2);
         assert!(result.stderr.lossy().ends_with("more bytes of output cut]\n"));
-        let Outcome::Result(result) = judge(&ended(How::Exited(1)), said("short"), said(&long)) else { panic!() };
+        let result = judge(&ended(Exit::Status(1)), said("short"), said(&long)).unwrap();
         assert_eq!(result.stdout.to_string(), "short");
         assert!(result.stderr.len() > FRAME_MAX - 2 * OVERHEAD);
     }
