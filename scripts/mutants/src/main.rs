@@ -5,7 +5,8 @@
 //!
 //! TEXT: only mutants whose name contains it. `--part`: the K-th of N parts of all, shuffled by the seed. `--quick` leaves tests
 //! out that take longer than a second. Each result is written as it comes; what was killed before is not run again, unless
-//! `--again` is said. A survivor that `testdata/mutants.md` lists counts as listed.
+//! `--again` is said. A survivor that `testdata/mutants.md` lists counts as listed; a row there that
+//! names no mutant of now is shown at the end.
 
 mod constants;
 mod measure;

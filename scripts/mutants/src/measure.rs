@@ -98,6 +98,10 @@ pub fn run(tree: &Path, built: &Built, options: &Options) -> Outcome<()> {
             "{package}: {tried} tried, {killed} killed, {survived} survived ({share:.1} %), {listed} of them listed"
         );
     }
+    let exist: BTreeSet<&String> = built.names.iter().filter(|name| !built.dropped.contains(*name)).collect();
+    for name in listed.iter().filter(|name| !exist.contains(name)) {
+        println!("no mutant\t{name}");
+    }
     Ok(())
 }
 

@@ -222,6 +222,23 @@ fn each_ban_ends_in_its_own_time() {
     assert_eq!(s.answers(a), [(2, host)]);
 }
 
+#[test]
+fn the_end_of_a_hosts_only_ban_serves_who_waits() {
+    let mut s = Scenario::new();
+    let a = quiet(&mut s, "a");
+    let h = s.host("h", 8, &["e"]);
+    let other = s.host("other", 1, &["e"]);
+    s.load(other, 1000);
+    let host = s.address(h);
+    pass(&mut s, 500);
+    s.say(a.peer, black("e", "x86_64", &host));
+    assert_eq!(s.ask(a, request("e", "f", 1)), None);
+    pass(&mut s, 599_999);
+    assert!(s.answers(a).is_empty());
+    pass(&mut s, 1);
+    assert_eq!(s.answers(a), [(1, host)]);
+}
+
 /// The client says its target, where a job has the environment's platform too: either will do.
 #[test]
 fn a_ban_is_of_a_name_with_the_target_or_the_platform() {

@@ -125,6 +125,9 @@ fn the_heaviest_is_of_the_heaviest_address() {
     c.keep(0);
     drop(b);
     assert_eq!(heaviest(None), Some((e.id, 2)));
+    d.keep(0);
+    e.keep(0);
+    assert_eq!(heaviest(None), None, "local peers that hold nothing, after all others");
 }
 
 #[test]
