@@ -1,7 +1,10 @@
 //! The fields of a message by their names in `net/PROTOCOL.md` and in wire order: for logs and for `icedump`.
 
 use ice_core::env::EnvRef;
-use ice_core::message::{ArgSide, Chunk, Codec, CompileFile, GetCs, JobDone, Message};
+use ice_core::message::{
+    ArgSide, Chunk, Codec, CompileFile, CompileResult, GetCs, GetNativeEnv, JobBegin, JobDone, JobLocalBegin, Login,
+    Message, MonGetCs, Stats, UseCs,
+};
 use ice_core::text::Text;
 use ice_core::version::Version;
 
@@ -29,88 +32,21 @@ pub type Named<'m> = (&'static str, Field<'m>);
 pub fn of(message: &Message, v: Version) -> Vec<Named<'_>> {
     match message {
         Message::Ping | Message::End | Message::MonLogin | Message::GetInternals => Vec::new(),
-        Message::GetNativeEnv(m) => since(
-            v,
-            [
-                (32, "compiler", text(&m.compiler)),
-                (32, "extra_files", Field::Texts(m.extra_files.iter().collect())),
-                (42, "compression", text(&m.compression)),
-            ],
-        ),
+        Message::GetNativeEnv(m) => get_native_env(m, v),
         Message::NativeEnv { path } => vec![("path", text(path))],
         Message::GetCs(m) => get_cs(m, v),
-        Message::UseCs(m) => since(
-            v,
-            [
-                (0, "job_id", Number(m.job.0)),
-                (0, "port", Number(m.port)),
-                (0, "hostname", text(&m.host)),
-                (0, "host_platform", text(&m.host_platform)),
-                (0, "got_env", Number(m.env_present)),
-                (0, "client_id", Number(m.client.0)),
-                (28, "matched_job_id", Number(m.matched_job.0)),
-            ],
-        ),
+        Message::UseCs(m) => use_cs(m, v),
         Message::NoCs { job, client } => vec![("job_id", Number(job.0)), ("client_id", Number(client.0))],
         Message::CompileFile(m) => compile_file(m, v),
         Message::FileChunk(m) => chunk(m, v),
-        Message::CompileResult(m) => since(
-            v,
-            [
-                (0, "stderr", text(&m.stderr)),
-                (0, "stdout", text(&m.stdout)),
-                (0, "status", Signed(m.status)),
-                (0, "was_out_of_memory", Number(m.out_of_memory)),
-                (35, "have_dwo_file", Number(m.has_dwo)),
-            ],
-        ),
-        Message::JobBegin(m) => since(
-            v,
-            [
-                (0, "job_id", Number(m.job.0)),
-                (0, "start_time", Number(m.start_time)),
-                (39, "client_count", Number(m.client_count)),
-            ],
-        ),
+        Message::CompileResult(m) => compile_result(m, v),
+        Message::JobBegin(m) => job_begin(m, v),
         Message::JobDone(m) | Message::MonJobDone(m) => job_done(m, v),
-        Message::JobLocalBegin(m) => since(
-            v,
-            [
-                (0, "start_time", Number(m.start_time)),
-                (0, "outfile", text(&m.output_file)),
-                (0, "id", Number(m.id)),
-                (44, "full_job", Number(m.full)),
-            ],
-        ),
+        Message::JobLocalBegin(m) => job_local_begin(m, v),
         Message::JobLocalDone { id } => vec![("id", Number(*id))],
-        Message::Login(m) => since(
-            v,
-            [
-                (0, "port", Number(m.port)),
-                (0, "max_kids", Number(m.slots)),
-                (0, "environments", Environments(&m.environments)),
-                (0, "nodename", text(&m.node_name)),
-                (0, "host_platform", text(&m.platform)),
-                (0, "chroot_possible", Number(m.chroot_possible)),
-                (26, "no_remote", Number(m.no_remote)),
-                (42, "supported_features", Number(m.features)),
-            ],
-        ),
-        Message::Stats(m) => vec![
-            ("load", Number(m.load)),
-            ("load_avg_1", Number(m.load_avg_1)),
-            ("load_avg_5", Number(m.load_avg_5)),
-            ("load_avg_10", Number(m.load_avg_10)),
-            ("free_mem", Number(m.free_mem)),
-        ],
-        Message::MonGetCs(m) => {
-            let mut fields = match &m.request {
-                Some(request) if !v.has_short_mon_get_cs() => get_cs(request, v),
-                _ => vec![("filename", text(&m.file)), ("language", Number(m.language))],
-            };
-            fields.extend([("job_id", Number(m.job.0)), ("host_id", Number(m.host.0))]);
-            fields
-        }
+        Message::Login(m) => login(m, v),
+        Message::Stats(m) => stats(m),
+        Message::MonGetCs(m) => mon_get_cs(m, v),
         Message::MonJobBegin(m) => {
             vec![("job_id", Number(m.job.0)), ("start_time", Number(m.start_time)), ("host_id", Number(m.host.0))]
         }
@@ -136,6 +72,17 @@ pub fn of(message: &Message, v: Version) -> Vec<Named<'_>> {
     }
 }
 
+fn get_native_env(m: &GetNativeEnv, v: Version) -> Vec<Named<'_>> {
+    since(
+        v,
+        [
+            (32, "compiler", text(&m.compiler)),
+            (32, "extra_files", Field::Texts(m.extra_files.iter().collect())),
+            (42, "compression", text(&m.compression)),
+        ],
+    )
+}
+
 fn get_cs(m: &GetCs, v: Version) -> Vec<Named<'_>> {
     since(
         v,
@@ -153,6 +100,21 @@ fn get_cs(m: &GetCs, v: Version) -> Vec<Named<'_>> {
             (39, "client_count", Number(m.client_count)),
             (42, "required_features", Number(m.required_features)),
             (43, "niceness", Number(m.niceness)),
+        ],
+    )
+}
+
+fn use_cs(m: &UseCs, v: Version) -> Vec<Named<'_>> {
+    since(
+        v,
+        [
+            (0, "job_id", Number(m.job.0)),
+            (0, "port", Number(m.port)),
+            (0, "hostname", text(&m.host)),
+            (0, "host_platform", text(&m.host_platform)),
+            (0, "got_env", Number(m.env_present)),
+            (0, "client_id", Number(m.client.0)),
+            (28, "matched_job_id", Number(m.matched_job.0)),
         ],
     )
 }
@@ -198,6 +160,30 @@ fn chunk(m: &Chunk, v: Version) -> Vec<Named<'_>> {
     )
 }
 
+fn compile_result(m: &CompileResult, v: Version) -> Vec<Named<'_>> {
+    since(
+        v,
+        [
+            (0, "stderr", text(&m.stderr)),
+            (0, "stdout", text(&m.stdout)),
+            (0, "status", Signed(m.status)),
+            (0, "was_out_of_memory", Number(m.out_of_memory)),
+            (35, "have_dwo_file", Number(m.has_dwo)),
+        ],
+    )
+}
+
+fn job_begin(m: &JobBegin, v: Version) -> Vec<Named<'_>> {
+    since(
+        v,
+        [
+            (0, "job_id", Number(m.job.0)),
+            (0, "start_time", Number(m.start_time)),
+            (39, "client_count", Number(m.client_count)),
+        ],
+    )
+}
+
 fn job_done(m: &JobDone, v: Version) -> Vec<Named<'_>> {
     since(
         v,
@@ -216,6 +202,53 @@ fn job_done(m: &JobDone, v: Version) -> Vec<Named<'_>> {
             (39, "client_count", Number(m.client_count)),
         ],
     )
+}
+
+fn job_local_begin(m: &JobLocalBegin, v: Version) -> Vec<Named<'_>> {
+    since(
+        v,
+        [
+            (0, "start_time", Number(m.start_time)),
+            (0, "outfile", text(&m.output_file)),
+            (0, "id", Number(m.id)),
+            (44, "full_job", Number(m.full)),
+        ],
+    )
+}
+
+fn login(m: &Login, v: Version) -> Vec<Named<'_>> {
+    since(
+        v,
+        [
+            (0, "port", Number(m.port)),
+            (0, "max_kids", Number(m.slots)),
+            (0, "environments", Environments(&m.environments)),
+            (0, "nodename", text(&m.node_name)),
+            (0, "host_platform", text(&m.platform)),
+            (0, "chroot_possible", Number(m.chroot_possible)),
+            (26, "no_remote", Number(m.no_remote)),
+            (42, "supported_features", Number(m.features)),
+        ],
+    )
+}
+
+fn stats(m: &Stats) -> Vec<Named<'_>> {
+    vec![
+        ("load", Number(m.load)),
+        ("load_avg_1", Number(m.load_avg_1)),
+        ("load_avg_5", Number(m.load_avg_5)),
+        ("load_avg_10", Number(m.load_avg_10)),
+        ("free_mem", Number(m.free_mem)),
+    ]
+}
+
+fn mon_get_cs(m: &MonGetCs, v: Version) -> Vec<Named<'_>> {
+    let mut fields = match &m.request {
+        Some(request) if !v.has_short_mon_get_cs() => get_cs(request, v),
+        _ => vec![("filename", text(&m.file)), ("language", Number(m.language))],
+    };
+    fields.extend([("job_id", Number(m.job.0)), ("host_id", Number(m.host.0))]);
+    fields
 }
 
 fn text(text: &Text) -> Field<'_> {
