@@ -105,7 +105,7 @@ impl<'a> Members<'a> {
         let mode = number(&old.mode).ok_or_else(|| UnpackError::Header { field: "mode", name: name.clone().into() })?;
         // A date before 1970 or beyond all numbers is as good as none.
         let mtime = number(&old.mtime).unwrap_or(0);
-        self.expect(size);
+        self.set_content(size);
         Ok(Member { name, kind, size, executable: mode & 0o111 != 0, mtime })
     }
 
@@ -185,13 +185,13 @@ impl<'a> Members<'a> {
             return Err(UnpackError::LongHeader { size, max });
         }
         let len = usize::try_from(size).map_err(|_| UnpackError::LongHeader { size, max })?;
-        self.expect(size);
+        self.set_content(size);
         let mut body = vec![0; len];
         self.read(&mut body)?;
         Ok(body)
     }
 
-    fn expect(&mut self, size: u64) {
+    fn set_content(&mut self, size: u64) {
         self.content = size;
         self.padding = ((BLOCK as u64 - size % BLOCK as u64) % BLOCK as u64) as usize;
     }
