@@ -74,10 +74,7 @@ pub fn run(options: Options) -> Result<u8, Failure> {
     // From here to the first thread the launcher has to be forked, while the privilege is still there.
     let launcher = start_launcher(&options, root, &base, slots)?;
     let pid_file = PidFile::write().ok();
-    let dropped = background::drop_root(&options.account).map_err(|e| Failure::from_error(&e).code(112))?;
-    if root && dropped == Dropped::NotMapped {
-        info!("uid {} does not exist here, staying what we are", options.account.uid);
-    }
+    drop_root(&options, root)?;
     let accepts = accepts_jobs(launcher.guarantees(), &options.require);
     if let Err(reason) = &accepts {
         warn!("Cannot use chroot, no remote jobs accepted.");
@@ -87,11 +84,7 @@ pub fn run(options: Options) -> Result<u8, Failure> {
     let lock = lock(&base)?;
     let (store, natives) = open_stores(&base, tool)?;
     let config = config(&options, slots, no_remote, accepts.is_ok(), &base, &store, &natives);
-    info!("environments may take {} MiB", config.cache_limit >> 20);
-    info!("{} CPU(s) online on this server", config.cpus);
-    info!("allowing up to {} active jobs", config.slots);
-    info!("supported features: {}", feature_names(config.features));
-
+    log_config(&config);
     let doors = open_doors(&options, root, no_remote)?;
     let hub_config = hub_config(&options, descriptors);
     let (hub, events) = Hub::new(hub_config).map_err(|e| Failure::new(format!("cannot start threads: {e}")))?;
@@ -122,6 +115,22 @@ pub fn run(options: Options) -> Result<u8, Failure> {
     }
     drop(lock);
     ended
+}
+
+fn drop_root(options: &Options, root: bool) -> Result<(), Failure> {
+    let dropped = background::drop_root(&options.account).map_err(|e| Failure::from_error(&e).code(112))?;
+    if root && dropped == Dropped::NotMapped {
+        info!("uid {} does not exist here, staying what we are", options.account.uid);
+    }
+    Ok(())
+}
+
+/// What the log says of a daemon that starts, in 1.4's words where they are 1.4's.
+fn log_config(config: &Config) {
+    info!("environments may take {} MiB", config.cache_limit >> 20);
+    info!("{} CPU(s) online on this server", config.cpus);
+    info!("allowing up to {} active jobs", config.slots);
+    info!("supported features: {}", feature_names(config.features));
 }
 
 /// Half of the descriptors stay for clients of this host, and for jobs, where the system gives few.
