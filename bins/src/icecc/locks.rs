@@ -11,6 +11,7 @@ use std::num::NonZero;
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
 /// Longest wait of a preprocessor: whoever holds a lock that long is stuck, not busy.
@@ -69,7 +70,12 @@ fn try_lock(path: &Path) -> Result<Option<OwnedFd>, Errno> {
 
 /// A folder for small things of this user's clients: in the session's runtime folder, else in the cache folder, else, for a
 /// service or a build's sandbox without a home, among temporary files.
-pub(super) fn own_folder() -> Option<PathBuf> {
+pub(super) fn own_folder() -> Option<&'static Path> {
+    static FOUND: OnceLock<Option<PathBuf>> = OnceLock::new();
+    FOUND.get_or_init(find_own_folder).as_deref()
+}
+
+fn find_own_folder() -> Option<PathBuf> {
     let set = |name: &str| env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
     let base = set("XDG_RUNTIME_DIR")
         .filter(|path| is_private(path))

@@ -25,6 +25,7 @@ mod links;
 mod local;
 mod locks;
 mod log;
+mod looked;
 mod output;
 mod own_name;
 mod own_options;

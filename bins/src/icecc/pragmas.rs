@@ -94,10 +94,7 @@ pub(super) struct Kept {
 
 impl Kept {
     pub(super) fn new(program: PathBuf, language: &'static str) -> Self {
-        let common = COMMON.map(OsStr::new);
-        let mut new = Self { program, language, known: HashMap::new() };
-        new.ask(&common, OsStr::new("common ones"));
-        new
+        Self { program, language, known: HashMap::new() }
     }
 
     /// Whether the text keeps the pragma of this name.
@@ -106,7 +103,11 @@ impl Kept {
             return true;
         }
         if !self.known.contains_key(name) {
-            self.ask(&[OsStr::from_bytes(name)], OsStr::from_bytes(name));
+            if COMMON.iter().any(|common| common.as_bytes() == name) {
+                self.ask(&COMMON.map(OsStr::new), OsStr::new("common ones"));
+            } else {
+                self.ask(&[OsStr::from_bytes(name)], OsStr::from_bytes(name));
+            }
         }
         self.known.get(name).copied().unwrap_or(false)
     }

@@ -5,13 +5,14 @@
 //! the server ends that, and the unit is preprocessed again with all macros expanded here.
 
 use super::dates;
+use super::looked::Looked;
 use super::pragmas::{self, Kept, Loss};
 use super::task::Task;
 use ice_core::cmdline::{Mode, RemoteJob};
 use std::collections::HashSet;
 use std::ffi::OsStr;
 use std::fmt;
-use std::fs::{File, OpenOptions};
+use std::fs::{self, File, Metadata, OpenOptions};
 use std::io::{self, Read};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
@@ -150,11 +151,12 @@ fn quoted(text: &[u8]) -> Option<(Vec<u8>, &[u8])> {
     }
 }
 
-/// The files that a unit is made of; each is looked at once, when the text first enters it.
+/// The files that a unit is made of; each is looked at when the text first enters it, unless an earlier unit did.
 #[derive(Debug)]
 struct Files {
     folder: PathBuf,
     kept: Kept,
+    looked: Option<Looked>,
     /// When the preprocessor had not begun yet, in seconds and nanoseconds.
     start: (i64, i64),
     seen: HashSet<Vec<u8>>,
@@ -168,6 +170,7 @@ impl Files {
         Self {
             folder: task.folder.clone(),
             kept: Kept::new(task.program.clone(), job.language.option()),
+            looked: Looked::open(&task.program, job.language.option()),
             start: (i64::try_from(now.as_secs()).unwrap_or(i64::MAX), now.subsec_nanos().into()),
             seen: HashSet::new(),
             room: Vec::new(),
@@ -180,21 +183,37 @@ impl Files {
         }
         self.seen.insert(name.to_vec());
         let path = self.folder.join(OsStr::from_bytes(name));
-        match read(&path, &mut self.room) {
-            Ok(Some(changed)) if changed > self.start => Some(ExpandHere::Changed(path)),
-            Ok(Some(_)) => pragmas::loss(&self.room, &mut self.kept).map(|loss| ExpandHere::LossIn(loss, path)),
-            // A pipe has been read, and cannot be read a second time.
-            Ok(None) => None,
-            Err(_) => Some(ExpandHere::Unreadable(path)),
+        let is_known = |looked: &Looked| fs::metadata(&path).is_ok_and(|meta| !self.is_new(&meta) && looked.has(&meta));
+        if self.looked.as_ref().is_some_and(is_known) {
+            return None;
         }
+        let meta = match read(&path, &mut self.room) {
+            Ok(Some(meta)) => meta,
+            // A pipe has been read, and cannot be read a second time.
+            Ok(None) => return None,
+            Err(_) => return Some(ExpandHere::Unreadable(path)),
+        };
+        if self.is_new(&meta) {
+            return Some(ExpandHere::Changed(path));
+        }
+        let loss = pragmas::loss(&self.room, &mut self.kept);
+        if let (None, Some(looked)) = (&loss, &self.looked) {
+            looked.add(&meta, self.start.0);
+        }
+        loss.map(|loss| ExpandHere::LossIn(loss, path))
+    }
+
+    /// Whether the file was changed after the preprocessor began.
+    fn is_new(&self, file: &Metadata) -> bool {
+        (file.ctime(), file.ctime_nsec()) > self.start
     }
 }
 
-/// Reads a whole regular file into `room`, and tells when it was changed last. `None` for anything else, which is not read.
-fn read(path: &Path, room: &mut Vec<u8>) -> io::Result<Option<(i64, i64)>> {
+/// Reads a whole regular file into `room`. `None` for anything else, which is not read.
+fn read(path: &Path, room: &mut Vec<u8>) -> io::Result<Option<Metadata>> {
     room.clear();
     // To open a pipe may take for ever.
-    let file: File = OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK).open(path)?;
+    let mut file: File = OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK).open(path)?;
     let meta = file.metadata()?;
     if !meta.is_file() {
         return Ok(None);
@@ -202,8 +221,19 @@ fn read(path: &Path, room: &mut Vec<u8>) -> io::Result<Option<(i64, i64)>> {
     if meta.len() > FILE_MAX {
         return Err(io::ErrorKind::FileTooLarge.into());
     }
-    file.take(FILE_MAX).read_to_end(room)?;
-    Ok(Some((meta.ctime(), meta.ctime_nsec())))
+    // One read for the file and one for its end: `read_to_end` asks in small steps for what is limited.
+    room.resize(usize::try_from(meta.len()).unwrap_or(0) + 1, 0);
+    let mut read = 0;
+    loop {
+        match file.read(room.get_mut(read..).unwrap_or_default()) {
+            Ok(0) => break,
+            Ok(n) => read += n,
+            Err(err) if err.kind() == io::ErrorKind::Interrupted => {}
+            Err(err) => return Err(err),
+        }
+    }
+    room.truncate(read);
+    Ok(Some(meta))
 }
 
 #[cfg(test)]
@@ -244,13 +274,13 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let mut room = Vec::new();
         assert!(read(&folder.path().join("none"), &mut room).is_err());
-        assert_eq!(read(folder.path(), &mut room).unwrap(), None);
+        assert!(read(folder.path(), &mut room).unwrap().is_none());
         let pipe = folder.path().join("pipe");
         nix::unistd::mkfifo(&pipe, nix::sys::stat::Mode::S_IRUSR).unwrap();
-        assert_eq!(read(&pipe, &mut room).unwrap(), None);
+        assert!(read(&pipe, &mut room).unwrap().is_none());
         let file = folder.path().join("file");
-        std::fs::write(&file, "text").unwrap();
-        assert!(read(&file, &mut room).unwrap().is_some_and(|(seconds, _)| seconds > 0));
+        fs::write(&file, "text").unwrap();
+        assert!(read(&file, &mut room).unwrap().is_some_and(|meta| meta.len() == 4));
         assert_eq!(room, b"text");
     }
 }
