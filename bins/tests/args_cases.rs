@@ -6,7 +6,9 @@
 
 use ice_bins::icecc::files::HostFiles;
 use ice_bins::icecc::response;
-use ice_core::cmdline::{Driver, Family, Invocation, Mode, RemoteJob, Settings, Side, Verdict, classify, paths};
+use ice_core::cmdline::{
+    Answer, Driver, Family, Inquiry, Invocation, Mode, Question, RemoteJob, Settings, Side, Step, Verdict, paths,
+};
 use ice_core::message::ArgSide;
 use serde_json::{Value, json};
 use std::os::unix::ffi::OsStrExt;
@@ -46,15 +48,28 @@ fn judge(argv: &[String], directory: &Path, settings: Settings) -> Result<Remote
     let arguments = response::expand(&arguments, directory).unwrap();
     let driver = Driver::from_name(argv[0].as_bytes()).ok_or("NotACompiler")?;
     let invocation = Invocation { driver, words: &arguments, folder: directory.as_os_str().as_bytes() };
-    let mut job = match classify(&invocation, &settings, &HostFiles::new(directory)) {
-        Verdict::Remote(job) => *job,
-        Verdict::Local(reason, argument) if argument.is_empty() => return Err(format!("{reason:?}")),
-        Verdict::Local(reason, argument) => return Err(format!("{reason:?}: {}", text(&argument))),
-    };
     let exists = !argv[0].contains('/') && !argv[0].starts_with("nosuch");
-    job.resolve_target(exists.then_some(&b"x86_64-pc-linux-gnu"[..])).map_err(|reason| format!("{reason:?}"))?;
-    job.resolve_native(exists.then_some(&[])).map_err(|reason| format!("{reason:?}"))?;
-    Ok(job)
+    let mut inquiry = Inquiry::new(invocation, settings);
+    let files = HostFiles::new(directory);
+    loop {
+        match inquiry.next(&files) {
+            Step::Ask(question) => inquiry.answer(answer(&question, exists)),
+            Step::Done(Verdict::Remote(job)) => return Ok(*job),
+            Step::Done(Verdict::Local(reason, argument)) if argument.is_empty() => return Err(format!("{reason:?}")),
+            Step::Done(Verdict::Local(reason, argument)) => return Err(format!("{reason:?}: {}", text(&argument))),
+        }
+    }
+}
+
+/// What a compiler says that has nothing to add, if it exists.
+fn answer(question: &Question, exists: bool) -> Answer {
+    match question {
+        Question::IsWrapper | Question::WrapperOptions(_) | Question::TakesColor => Answer::Is(false),
+        Question::Target => Answer::Name(exists.then(|| b"x86_64-pc-linux-gnu".to_vec())),
+        Question::OwnFile(_) | Question::DirectoryName => Answer::Name(None),
+        Question::Native(_) => Answer::Words(exists.then(Vec::new)),
+        Question::ConfigFiles(_) | Question::PragmaMacros(..) => Answer::Words(Some(Vec::new())),
+    }
 }
 
 /// Settings of the rows' `expect`.

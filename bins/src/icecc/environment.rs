@@ -2,7 +2,7 @@
 
 use super::task::Task;
 use super::variables::Variables;
-use super::{archive, compiler, daemon, own_name, remembered};
+use super::{answerer, archive, daemon, own_name, remembered};
 use ice_core::client::{Environments, Trouble};
 use ice_core::cmdline::{Family, paths};
 use ice_core::env::{EnvName, EnvRef};
@@ -180,7 +180,7 @@ fn given(
 /// nobody would be told.
 fn fits(entry: &spec::Entry, look: &Look, task: &Task, prefix: &OsStr, platform: &str) -> bool {
     // One that does not answer cannot be compared.
-    let Some(own) = compiler::about(&task.program) else { return true };
+    let Some(own) = answerer::about(&task.program) else { return true };
     let (file, program) = (entry.file.display(), task.program.display());
     // Said once, not for each of a build's host programs.
     let refuse = |why: &str| {

@@ -7,7 +7,6 @@ use std::io::Read;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
 
 /// Longest text that is looked through.
 const TEXT_MAX: u64 = 1 << 20;
@@ -17,18 +16,12 @@ const TEXT_MAX: u64 = 1 << 20;
 #[derive(Debug, Default)]
 pub struct HostFiles {
     folder: PathBuf,
-    compiler: Option<PathBuf>,
 }
 
 impl HostFiles {
     /// Relative paths are taken from `folder`.
     pub fn new(folder: &Path) -> Self {
-        Self { folder: folder.to_path_buf(), compiler: None }
-    }
-
-    /// `compiler` is asked for files of its own.
-    pub fn of_compiler(self, compiler: &Path) -> Self {
-        Self { compiler: Some(compiler.to_path_buf()), ..self }
+        Self { folder: folder.to_path_buf() }
     }
 }
 
@@ -60,14 +53,5 @@ impl Files for HostFiles {
         let mut text = Vec::new();
         let length = file.take(TEXT_MAX).read_to_end(&mut text).ok()?;
         ((length as u64) < TEXT_MAX).then_some(text)
-    }
-
-    fn own_file(&self, name: &[u8]) -> Option<Vec<u8>> {
-        let option = [b"-print-file-name=", name].concat();
-        let mut run = Command::new(self.compiler.as_ref()?);
-        run.arg(OsStr::from_bytes(&option)).stdin(Stdio::null()).stderr(Stdio::null());
-        let answer = run.output().ok().filter(|out| out.status.success())?.stdout;
-        // A name that it does not find it repeats.
-        Some(answer.trim_ascii().to_vec()).filter(|path| path != name && path.starts_with(b"/"))
     }
 }

@@ -4,14 +4,13 @@
 //! can be compiled elsewhere; then [`remote`] tries, and [`local`] does what is left, as [`submit`] has it. Decisions about command
 //! lines and failures are `ice_core`'s.
 
+mod answerer;
 mod archive;
 mod arrivals;
 mod budget;
 mod build_native;
 mod ccache;
-mod compiler;
 mod compiler_variables;
-mod configuration;
 mod daemon;
 mod dates;
 mod dependencies;

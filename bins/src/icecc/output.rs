@@ -54,7 +54,7 @@ impl Place {
 impl Target {
     /// The object, or the text of `-S`.
     pub(super) fn object(job: &RemoteJob) -> Self {
-        Self { path: OsStr::from_bytes(&job.output).into(), writing: job.object_writing() }
+        Self { path: OsStr::from_bytes(&job.output).into(), writing: job.writing }
     }
 
     /// The split debug information.

@@ -17,7 +17,7 @@ const PATH_OF_NOBODY: &str = "/bin:/usr/bin";
 /// A program that a compile here would run, while a compile server runs another one of that name.
 pub(super) fn other_than_packed(program: &Path, job: &RemoteJob) -> Option<PathBuf> {
     let path = std::env::var_os("PATH").unwrap_or_else(|| PATH_OF_NOBODY.into());
-    let assembler = (job.object_writing() == Writing::Anew).then_some("as");
+    let assembler = (job.writing == Writing::Anew).then_some("as");
     let objcopy = (job.family == Family::Gcc && job.split_dwarf).then_some("objcopy");
     assembler.into_iter().chain(objcopy).find_map(|name| other(program, job.family, OsStr::new(name), &path))
 }

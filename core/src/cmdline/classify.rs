@@ -1,4 +1,4 @@
-//! From words to a verdict: may this compile go elsewhere, and what becomes of each word.
+//! From arguments to a job: may this compile go elsewhere, and what becomes of each argument.
 //!
 //! A local compile is always run with the user's own words, so only jobs that can go get lists of words. Scanning stops at the
 //! first reason to stay.
@@ -7,7 +7,9 @@ mod conclude;
 mod frontend;
 
 use super::assembler::Assembler;
+use super::inquiry::{Answers, Question};
 use super::job::{self, RemoteJob, Word};
+use super::layers::Layers;
 use super::options::{Does, Value};
 use super::preprocessor::Preprocessor;
 use super::reason::Reason;
@@ -15,6 +17,7 @@ use super::spelling::Argument;
 use super::warnings::Warnings;
 use super::{Family, FileKind, Files, Invocation, Side, contents, language, paths};
 use crate::job::Language;
+use Stop::Stay;
 use std::ops::Range;
 
 /// What the user's environment says about classification.
@@ -32,40 +35,32 @@ pub struct Settings {
     pub own_messages: bool,
 }
 
-/// What becomes of a command line.
-#[derive(Clone, Debug)]
-pub enum Verdict {
-    /// It stays, with the word that decided if there is one.
-    Local(Reason, Vec<u8>),
-    /// It can go.
-    Remote(Box<RemoteJob>),
-}
-
-/// Judges a command line.
-pub fn classify(invocation: &Invocation<'_>, settings: &Settings, files: &dyn Files) -> Verdict {
-    classify_wrapped(invocation, &(0..invocation.words.len()), settings, files)
-}
-
-/// As [`classify`], of a wrapper's command line: words that are not the user's `own` the preprocessor gets from the wrapper.
-pub fn classify_wrapped(
+/// What all arguments of a job make of it. Of `invocation` its driver and directory count.
+pub(super) fn classify(
     invocation: &Invocation<'_>,
-    own: &Range<usize>,
+    layers: &Layers<'_>,
     settings: &Settings,
     files: &dyn Files,
-) -> Verdict {
-    let mut scan = Scan::new(invocation, own, files);
-    match scan.run().and_then(|()| scan.conclude(settings)) {
-        Ok(job) => Verdict::Remote(Box::new(job)),
-        Err(Stay(reason, word)) => Verdict::Local(reason, word),
-    }
+    answers: &Answers,
+) -> Result<RemoteJob, Stop> {
+    let mut scan = Scan::new(invocation, files, answers);
+    scan.configuration(layers.configuration())?;
+    scan.run(layers.line(), &layers.user())?;
+    scan.conclude(settings)
 }
 
-/// The end of a scan that found a reason to stay.
-struct Stay(Reason, Vec<u8>);
+/// Why a scan ended early.
+#[derive(Debug)]
+pub(super) enum Stop {
+    /// The job stays, with the argument that decided if there is one.
+    Stay(Reason, Vec<u8>),
+    /// The answer decides.
+    Ask(Question),
+}
 
-impl From<Reason> for Stay {
+impl From<Reason> for Stop {
     fn from(reason: Reason) -> Self {
-        Self(reason, Vec::new())
+        Self::Stay(reason, Vec::new())
     }
 }
 
@@ -74,10 +69,8 @@ struct Scan<'a> {
     driver_language: Language,
     folder: &'a [u8],
     files: &'a dyn Files,
+    answers: &'a Answers,
     rest: &'a [Vec<u8>],
-    /// How many words there are, and which of them are the user's.
-    count: usize,
-    own: &'a Range<usize>,
     words: Vec<Word>,
     inputs: Vec<&'a [u8]>,
     output: Option<&'a [u8]>,
@@ -118,15 +111,14 @@ struct Scan<'a> {
 }
 
 impl<'a> Scan<'a> {
-    fn new(invocation: &Invocation<'a>, own: &'a Range<usize>, files: &'a dyn Files) -> Self {
+    fn new(invocation: &Invocation<'a>, files: &'a dyn Files, answers: &'a Answers) -> Self {
         Self {
             family: invocation.driver.family,
             driver_language: invocation.driver.language,
             folder: invocation.folder,
             files,
-            rest: invocation.words,
-            count: invocation.words.len(),
-            own,
+            answers,
+            rest: &[],
             words: Vec::with_capacity(invocation.words.len()),
             inputs: Vec::new(),
             output: None,
@@ -163,16 +155,35 @@ impl<'a> Scan<'a> {
         }
     }
 
-    fn run(&mut self) -> Result<(), Stay> {
+    /// Arguments of configuration files: the preprocessor here reads them by itself, and nobody is told which of them a compile does
+    /// not need.
+    fn configuration(&mut self, arguments: &'a [Vec<u8>]) -> Result<(), Stop> {
+        if arguments.is_empty() {
+            return Ok(());
+        }
+        self.keep(Side::Rest, b"--start-no-unused-arguments");
+        self.run(arguments, &(0..0))?;
+        self.keep(Side::Rest, b"--end-no-unused-arguments");
+        self.hide_from(0);
+        // What a native option means would be asked with the configuration around it.
+        if self.split_dwarf || self.words.iter().any(|word| word.native) {
+            return Err(Reason::Wrapper.into());
+        }
+        Ok(())
+    }
+
+    /// Takes notice of `arguments`, of which those at the places `own` are the user's. Others the preprocessor gets by itself.
+    fn run(&mut self, arguments: &'a [Vec<u8>], own: &Range<usize>) -> Result<(), Stop> {
+        self.rest = arguments;
         while let [word, rest @ ..] = self.rest {
             match word.as_slice() {
                 b"" => return Err(Reason::EmptyArgument.into()),
                 b"-" => return Err(Stay(Reason::StandardInput, word.clone())),
                 [b'-', ..] => {
-                    let (place, before) = (self.count - self.rest.len(), self.words.len());
+                    let (place, before) = (arguments.len() - self.rest.len(), self.words.len());
                     let Some(argument) = self.next_argument() else { break };
                     self.option(&argument)?;
-                    if !self.own.contains(&place) {
+                    if !own.contains(&place) {
                         self.hide_from(before);
                     }
                     continue;
@@ -195,7 +206,7 @@ impl<'a> Scan<'a> {
         Some(argument)
     }
 
-    fn option(&mut self, argument: &Argument<'a>) -> Result<(), Stay> {
+    fn option(&mut self, argument: &Argument<'a>) -> Result<(), Stop> {
         let Some(opt) = argument.opt else {
             self.keep_all(Side::Rest, argument);
             return Ok(());
@@ -358,7 +369,7 @@ impl<'a> Scan<'a> {
 
     /// The server has no precompiled header, so the preprocessor must not use one either: headers are included as text.
     /// See [`Self::lost_header`].
-    fn include_option(&mut self, does: Does, argument: &Argument<'a>) -> Result<(), Stay> {
+    fn include_option(&mut self, does: Does, argument: &Argument<'a>) -> Result<(), Stop> {
         let file = argument.value.unwrap_or_default();
         let stay = |reason| Err(Stay(reason, argument.words.join(&b' ')));
         if file.starts_with(b"-O") {
@@ -385,7 +396,7 @@ impl<'a> Scan<'a> {
         Ok(())
     }
 
-    fn preprocessor_option(&mut self, argument: &Argument<'a>) -> Result<(), Stay> {
+    fn preprocessor_option(&mut self, argument: &Argument<'a>) -> Result<(), Stop> {
         let value = argument.value.unwrap_or_default();
         let is_list = argument.short.starts_with(b"-Wp,");
         let elements: Vec<&[u8]> = if is_list { value.split(|&b| b == b',').collect() } else { vec![value] };
@@ -406,7 +417,7 @@ impl<'a> Scan<'a> {
         Ok(())
     }
 
-    fn assembler_option(&mut self, argument: &Argument<'a>) -> Result<(), Stay> {
+    fn assembler_option(&mut self, argument: &Argument<'a>) -> Result<(), Stop> {
         let value = argument.value.unwrap_or_default();
         let is_list = argument.short.starts_with(b"-Wa,");
         let elements: Vec<&[u8]> = if is_list { value.split(|&b| b == b',').collect() } else { vec![value] };
@@ -426,7 +437,7 @@ impl<'a> Scan<'a> {
     }
 
     /// `file`, which is the option's value or stands for it, travels in the environment.
-    fn extra_file_option(&mut self, argument: &Argument<'a>, value: &[u8], file: Option<&[u8]>) -> Result<(), Stay> {
+    fn extra_file_option(&mut self, argument: &Argument<'a>, value: &[u8], file: Option<&[u8]>) -> Result<(), Stop> {
         if self.extra_file(file.unwrap_or(value)).is_none() {
             return Err(Stay(Reason::FileMissing, argument.words.join(&b' ')));
         }
@@ -437,8 +448,9 @@ impl<'a> Scan<'a> {
     }
 
     /// gcc looks for it among its own files first.
-    fn specs_option(&mut self, argument: &Argument<'a>, value: &[u8]) -> Result<(), Stay> {
-        let file = self.files.own_file(value).unwrap_or_else(|| value.to_vec());
+    fn specs_option(&mut self, argument: &Argument<'a>, value: &[u8]) -> Result<(), Stop> {
+        let own = self.answers.name(Question::OwnFile(value.to_vec()))?;
+        let file = own.unwrap_or(value).to_vec();
         let stay = |reason| Err(Stay(reason, argument.words.join(&b' ')));
         match self.files.text(&file) {
             None => stay(Reason::FileMissing),

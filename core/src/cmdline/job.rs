@@ -59,10 +59,10 @@ pub struct Word {
     /// Not for the preprocessor, whatever the side.
     pub hidden: bool,
     /// `-march=native` and its like, until [`RemoteJob::resolve_native`].
-    pub native: bool,
+    pub(super) native: bool,
     /// `-fopenmp` and its like, until [`RemoteJob::resolve_pragmas`]: by such an option gcc knows pragmas, and its text of directives
     /// loses those that it knows.
-    pub pragmas: bool,
+    pub(super) pragmas: bool,
 }
 
 impl Word {
@@ -88,6 +88,8 @@ pub struct RemoteJob {
     pub output: Vec<u8>,
     /// Whether the user named the output.
     pub output_given: bool,
+    /// How the compiler would write the output.
+    pub writing: Writing,
     /// A `.dwo` is wanted.
     pub split_dwarf: bool,
     /// Files that must travel in the environment, absolute.
@@ -97,11 +99,11 @@ pub struct RemoteJob {
     /// Whether what the remote compiler says is shown.
     pub messages: Messages,
     /// `-D` arguments that stand for the options of [`Word::pragmas`] where the preprocessor is not told these.
-    pub pragma_macros: Vec<Vec<u8>>,
+    pub(super) pragma_macros: Vec<Vec<u8>>,
     /// The server must be told the target: [`RemoteJob::resolve_target`] with the compiler's answer.
-    pub target_wanted: bool,
+    pub(super) target_wanted: bool,
     /// The server does not know the user's name for the current directory: [`RemoteJob::set_compilation_dir`] tells it.
-    pub compilation_dir_wanted: bool,
+    pub(super) compilation_dir_wanted: bool,
 }
 
 /// Words that tell clang's inner compiler the directory that debug information names. Servers name the current one in this way,
@@ -111,24 +113,8 @@ pub(super) fn compilation_dir(dir: &[u8]) -> [Word; 4] {
 }
 
 impl RemoteJob {
-    /// Puts the words of a compiler's own configuration, judged as a job, before the user's. The preprocessor here reads them by
-    /// itself, and nobody is told which of them a compile does not need.
-    pub fn configure(&mut self, configured: Self) -> Result<(), Reason> {
-        if configured.split_dwarf || configured.words.iter().any(|word| word.native) {
-            return Err(Reason::Wrapper);
-        }
-        let own = configured.words.into_iter().filter(|word| word.text != b"-c");
-        let quiet = |text: &[u8]| Word::new(Side::Rest, text);
-        let all = std::iter::once(quiet(b"--start-no-unused-arguments")).chain(own);
-        let all = all.chain(std::iter::once(quiet(b"--end-no-unused-arguments")));
-        self.words.splice(..0, all.map(|word| Word { hidden: true, ..word }));
-        self.extra_files.extend(configured.extra_files);
-        self.dependency_files.extend(configured.dependency_files);
-        Ok(())
-    }
-
     /// Sets the target that the compiler named (`-dumpmachine`).
-    pub fn resolve_target(&mut self, target: Option<&[u8]>) -> Result<(), Reason> {
+    pub(super) fn resolve_target(&mut self, target: Option<&[u8]>) -> Result<(), Reason> {
         if !self.target_wanted {
             return Ok(());
         }
@@ -140,12 +126,12 @@ impl RemoteJob {
     }
 
     /// The `-m…=native` words among the options, for the question to the compiler.
-    pub fn native_words(&self) -> Vec<&[u8]> {
-        self.words.iter().filter(|word| word.native).map(|word| word.text.as_slice()).collect()
+    pub(super) fn native_words(&self) -> Vec<Vec<u8>> {
+        self.words.iter().filter(|word| word.native).map(|word| word.text.clone()).collect()
     }
 
     /// Replaces the first native word by what the compiler makes of all of them, and removes the others.
-    pub fn resolve_native(&mut self, meaning: Option<&[Vec<u8>]>) -> Result<(), Reason> {
+    pub(super) fn resolve_native(&mut self, meaning: Option<&[Vec<u8>]>) -> Result<(), Reason> {
         let Some(first) = self.words.iter().position(|word| word.native) else { return Ok(()) };
         let meaning = match (meaning, self.family) {
             (Some(meaning), _) => meaning,
@@ -173,22 +159,22 @@ impl RemoteJob {
 
     /// Sets the name by which the user knows the current directory, if that is not its real path: compilers write it into debug
     /// information. gcc's preprocessor tells it in the text.
-    pub fn set_compilation_dir(&mut self, dir: &[u8]) {
+    pub(super) fn set_compilation_dir(&mut self, dir: &[u8]) {
         if self.compilation_dir_wanted {
             self.words.extend(compilation_dir(dir));
         }
     }
 
     /// The options by which gcc knows other pragmas, for the question what it defines for them.
-    pub fn pragma_words(&self) -> Vec<&[u8]> {
-        self.words.iter().filter(|word| word.pragmas).map(|word| word.text.as_slice()).collect()
+    pub(super) fn pragma_words(&self) -> Vec<Vec<u8>> {
+        self.words.iter().filter(|word| word.pragmas).map(|word| word.text.clone()).collect()
     }
 
     /// Sets what the compiler defines for [`RemoteJob::pragma_words`]. Without an answer macros are expanded here: then the
     /// preprocessor keeps pragmas that it knows.
-    pub fn resolve_pragmas(&mut self, macros: Option<Vec<Vec<u8>>>) {
+    pub(super) fn resolve_pragmas(&mut self, macros: Option<&[Vec<u8>]>) {
         match macros {
-            Some(macros) => self.pragma_macros = macros,
+            Some(macros) => self.pragma_macros = macros.to_vec(),
             None if self.mode == Mode::Directives => self.mode = Mode::Full,
             None => {}
         }
@@ -237,20 +223,6 @@ impl RemoteJob {
             (Family::Clang, _) => "clang",
             (Family::Gcc, Language::Cxx) => "g++",
             (Family::Gcc, _) => "gcc",
-        }
-    }
-
-    /// How the compiler would write its output.
-    pub fn object_writing(&self) -> Writing {
-        let is_text = self.words.iter().any(|word| word.side == Side::Remote && word.text == b"-S");
-        let assembler = self.words.iter().rev().find(|word| word.text.ends_with(b"integrated-as"));
-        let has_assembler =
-            assembler.is_some_and(|word| matches!(&*word.text, b"-fno-integrated-as" | b"-no-integrated-as"));
-        match (self.family, is_text) {
-            (Family::Gcc, true) => Writing::Into,
-            (Family::Gcc, false) => Writing::Anew,
-            (Family::Clang, false) if has_assembler => Writing::Anew,
-            (Family::Clang, _) => Writing::Renamed,
         }
     }
 

@@ -1,13 +1,17 @@
 //! A compiler command line, understood: can it be compiled elsewhere, and with which words on which side?
 //!
-//! [`spelling`] reads an argument, [`options`] is the one table of options, [`classify`](mod@classify) what they mean together, [`RemoteJob`] the answer for a job that can go.
-//! Files are asked about through [`Files`]; nothing here opens one.
+//! [`Inquiry`] leads from a command line to a [`Verdict`], and asks about the compiler on the way. [`layers`] are the arguments that
+//! count, [`spelling`] reads one of them, [`options`] is the one table of options, [`classify`] tells what they mean together, and
+//! [`RemoteJob`] is the answer for a job that can go. Files are looked at through [`Files`]; nothing here opens one.
 
 mod assembler;
-pub mod classify;
+mod classify;
+mod configuration;
 mod contents;
+mod inquiry;
 mod job;
 mod language;
+mod layers;
 mod options;
 pub mod outputs;
 mod overview;
@@ -22,8 +26,10 @@ mod warnings;
 
 use crate::job::Language;
 
-pub use classify::{Settings, Verdict, classify, classify_wrapped};
+pub use classify::Settings;
+pub use inquiry::{Answer, Inquiry, Question, Step, Verdict};
 pub use job::{Messages, Mode, RemoteJob, Word, Writing};
+pub use layers::Around;
 pub use overview::{is_parallel_link, language, output};
 pub use reason::Reason;
 
@@ -110,6 +116,4 @@ pub trait Files {
     fn readable(&self, path: &[u8]) -> bool;
     /// What stands in the file at `path`; nothing if it is too long to be looked through.
     fn text(&self, path: &[u8]) -> Option<Vec<u8>>;
-    /// Where the compiler finds a file of its own that is called `name`.
-    fn own_file(&self, name: &[u8]) -> Option<Vec<u8>>;
 }

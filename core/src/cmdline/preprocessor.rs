@@ -114,10 +114,6 @@ mod tests {
         fn text(&self, _path: &[u8]) -> Option<Vec<u8>> {
             None
         }
-
-        fn own_file(&self, _name: &[u8]) -> Option<Vec<u8>> {
-            None
-        }
     }
 
     fn sides(lists: &str) -> Option<Vec<Side>> {

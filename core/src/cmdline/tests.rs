@@ -1,8 +1,12 @@
 //! Verdicts that depend on what stands at a path, and what a job says beside its words.
 
+mod inquiry;
 mod job;
 mod words;
 
+use super::classify::{Stop, classify};
+use super::inquiry::Answers;
+use super::layers::Layers;
 use super::*;
 
 /// `pipe` is a pipe, `lib` a folder, other names are regular files; of those `lost…` cannot be read, but for `lost.h.gch`.
@@ -32,16 +36,37 @@ impl Files for Fake {
         };
         self.readable(path).then(|| text.to_vec())
     }
+}
 
-    fn own_file(&self, name: &[u8]) -> Option<Vec<u8>> {
-        (name == b"nano.specs").then(|| b"/usr/lib/nano.specs".to_vec())
+/// `compiler argument …` as its driver and the arguments.
+fn command(line: &str) -> (Driver, Vec<Vec<u8>>) {
+    let mut words = line.split(' ').map(|word| word.as_bytes().to_vec());
+    (Driver::from_name(&words.next().unwrap()).unwrap(), words.collect())
+}
+
+/// What all arguments make of a job, before the compiler is asked for what they leave open.
+fn judge_layers(driver: Driver, layers: &Layers<'_>, settings: Settings) -> Verdict {
+    let mut answers = Answers::default();
+    loop {
+        let invocation = Invocation { driver, words: layers.line(), folder: b"/w" };
+        let question = match classify(&invocation, layers, &settings, &Fake, &answers) {
+            Ok(job) => return Verdict::Remote(Box::new(job)),
+            Err(Stop::Stay(reason, argument)) => return Verdict::Local(reason, argument),
+            Err(Stop::Ask(question)) => question,
+        };
+        let answer = match &question {
+            Question::TakesColor => Answer::Is(true),
+            Question::OwnFile(name) if name == b"nano.specs" => Answer::Name(Some(b"/usr/lib/nano.specs".to_vec())),
+            Question::OwnFile(_) => Answer::Name(None),
+            other => panic!("asked {other:?} without knowing all arguments"),
+        };
+        answers.add(question, answer);
     }
 }
 
 fn judge(line: &str, settings: Settings) -> Verdict {
-    let words: Vec<Vec<u8>> = line.split(' ').map(|word| word.as_bytes().to_vec()).collect();
-    let driver = Driver::from_name(&words[0]).unwrap();
-    classify(&Invocation { driver, words: &words[1..], folder: b"/w" }, &settings, &Fake)
+    let (driver, arguments) = command(line);
+    judge_layers(driver, &Layers::of_user(&arguments), settings)
 }
 
 fn job(line: &str) -> RemoteJob {
@@ -148,20 +173,6 @@ fn names_of_compilers() {
 }
 
 #[test]
-fn a_compilers_configuration_goes_to_the_server_alone() {
-    let mut user = job("clang -O2 -c a.c -o a.o");
-    user.configure(job("clang -fstack-protector-all -DX=1 -Iinc -c a.c")).unwrap();
-    let words =
-        |list: Vec<Vec<u8>>| list.iter().map(|word| String::from_utf8_lossy(word).into_owned()).collect::<Vec<_>>();
-    assert_eq!(words(user.preprocessor_words(Mode::Includes)), ["-O2", "-E", "a.c", "-frewrite-includes"]);
-    let sent = |mode| words(user.remote_words(mode).iter().map(|(_, text)| text.as_bytes().to_vec()).collect());
-    let (start, end) = ("--start-no-unused-arguments", "--end-no-unused-arguments");
-    assert_eq!(sent(Mode::Includes), [start, "-fstack-protector-all", "-DX=1", end, "-O2", "-c"]);
-    assert_eq!(sent(Mode::Full), [start, "-fstack-protector-all", end, "-O2", "-c"]);
-    assert!(user.configure(job("clang -gsplit-dwarf -c a.c -o a.o")).is_err());
-}
-
-#[test]
 fn how_an_output_is_written() {
     for (line, object) in [
         ("gcc -c a.c", Writing::Anew),
@@ -172,25 +183,10 @@ fn how_an_output_is_written() {
         ("clang -c a.c -no-integrated-as -fintegrated-as", Writing::Renamed),
         ("clang -c a.c -integrated-as -no-integrated-as", Writing::Anew),
     ] {
-        assert_eq!(job(line).object_writing(), object, "{line}");
+        assert_eq!(job(line).writing, object, "{line}");
     }
     assert_eq!(job("gcc -g -gsplit-dwarf -c a.c").dwo_writing(), Writing::Anew);
     assert_eq!(job("clang -g -gsplit-dwarf -c a.c").dwo_writing(), Writing::Into);
-}
-
-#[test]
-fn a_wrapper_gives_the_preprocessor_its_own_arguments() {
-    let words: Vec<Vec<u8>> = ["-include", "a.h", "-DX", "-c", "a.c", "-specs", "nano.specs"]
-        .iter()
-        .map(|word| word.as_bytes().to_vec())
-        .collect();
-    let driver = Driver::from_name(b"gcc").unwrap();
-    let invocation = Invocation { driver, words: &words, folder: b"/w" };
-    let Verdict::Remote(job) = classify_wrapped(&invocation, &(2..5), &Settings::default(), &Fake) else { panic!() };
-    let here = job.preprocessor_words(Mode::Full);
-    assert_eq!(here, [&b"-DX"[..], b"-E", b"a.c"]);
-    let sent: Vec<String> = job.remote_words(Mode::Directives).iter().map(|(_, text)| text.to_string()).collect();
-    assert_eq!(sent, ["-DX", "-specs", "/usr/lib/nano.specs", "-c", "-fdirectives-only"]);
 }
 
 #[test]

@@ -1,13 +1,15 @@
 //! What all arguments together make of the job: its input, output, language, dependency file and mode.
 
-use super::super::job::{Messages, Mode, RemoteJob};
+use super::super::inquiry::Question;
+use super::super::job::{Messages, Mode, RemoteJob, Writing};
 use super::super::reason::Reason;
 use super::super::{Family, Side, language, paths};
-use super::{Scan, Settings, Stay};
+use super::Stop::{self, Stay};
+use super::{Scan, Settings};
 use crate::job::Language;
 
 impl Scan<'_> {
-    pub(super) fn conclude(&mut self, settings: &Settings) -> Result<RemoteJob, Stay> {
+    pub(super) fn conclude(&mut self, settings: &Settings) -> Result<RemoteJob, Stop> {
         if !self.compile && !self.assemble {
             return Err(Reason::NoCompile.into());
         }
@@ -49,7 +51,7 @@ impl Scan<'_> {
         if split_dwarf && paths::suffix(&output).is_none() {
             return Err(Stay(Reason::SplitDwarfName, output));
         }
-        if settings.color && !self.color_chosen {
+        if settings.color && !self.color_chosen && self.takes_color()? {
             let flag: &[u8] =
                 if self.family == Family::Clang { b"-fcolor-diagnostics" } else { b"-fdiagnostics-color" };
             self.keep(Side::Rest, flag);
@@ -63,6 +65,7 @@ impl Scan<'_> {
             input: input.to_vec(),
             output,
             output_given: self.output.is_some(),
+            writing: self.writing(),
             split_dwarf,
             extra_files: std::mem::take(&mut self.extra_files),
             dependency_files: std::mem::take(&mut self.dependency_files),
@@ -78,7 +81,21 @@ impl Scan<'_> {
         })
     }
 
-    fn input_language(&self, input: &[u8]) -> Result<Language, Stay> {
+    fn takes_color(&self) -> Result<bool, Stop> {
+        Ok(self.family == Family::Clang || self.answers.is_so(Question::TakesColor)?)
+    }
+
+    /// How the compiler would write its output. clang assembles by itself unless it is told otherwise.
+    fn writing(&self) -> Writing {
+        match (self.family, self.assemble) {
+            (Family::Gcc, true) => Writing::Into,
+            (Family::Gcc, false) => Writing::Anew,
+            (Family::Clang, false) if self.own_assembler == Some(false) => Writing::Anew,
+            (Family::Clang, _) => Writing::Renamed,
+        }
+    }
+
+    fn input_language(&self, input: &[u8]) -> Result<Language, Stop> {
         if let Some(language) = self.language.or(self.objective) {
             return Ok(language);
         }
@@ -108,7 +125,7 @@ impl Scan<'_> {
             && self.objc_runtime.is_none_or(with_path)
     }
 
-    fn output_name(&self, input: &[u8]) -> Result<Vec<u8>, Stay> {
+    fn output_name(&self, input: &[u8]) -> Result<Vec<u8>, Stop> {
         let output = match self.output {
             Some(output) => output.to_vec(),
             None => {
@@ -129,7 +146,7 @@ impl Scan<'_> {
     }
 
     /// The preprocessor's run has no `-o`, so it must be told the names that the driver would have derived.
-    fn add_dependency_words(&mut self, output: &[u8]) -> Result<(), Stay> {
+    fn add_dependency_words(&mut self, output: &[u8]) -> Result<(), Stop> {
         let handed = &mut self.preprocessor;
         let by_driver = self.dep_wanted_by_driver || handed.dependencies == Some(true);
         let named = self.dep_named || !handed.dependency_files.is_empty();

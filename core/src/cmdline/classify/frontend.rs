@@ -4,10 +4,11 @@ use super::super::Side;
 use super::super::options::{self, Does};
 use super::super::reason::Reason;
 use super::super::spelling::Argument;
-use super::{Scan, Stay};
+use super::Scan;
+use super::Stop::{self, Stay};
 
 impl<'a> Scan<'a> {
-    pub(super) fn xclang(&mut self, argument: &Argument<'a>) -> Result<(), Stay> {
+    pub(super) fn xclang(&mut self, argument: &Argument<'a>) -> Result<(), Stop> {
         let Some(value) = argument.value else {
             self.keep_all(Side::Malformed, argument);
             return Ok(());
