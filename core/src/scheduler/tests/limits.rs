@@ -1,95 +1,17 @@
-//! Times and bounds, each asked at the bound and one beyond. The numbers are written out: they are what peers and users see.
+//! Sizes and counts, each asked at the bound and one beyond. The numbers are written out: they are what peers and users see.
 
 use super::*;
-
-fn millis(n: u64) -> Duration {
-    Duration::from_millis(n)
-}
-
-fn pass(s: &mut Scenario, time: Duration) {
-    let end = s.now + time;
-    while let Some(at) = s.scheduler.poll_timeout().filter(|at| *at <= end) {
-        s.now = s.now.max(at);
-        s.scheduler.handle_timeout(s.now);
-        s.drain();
-    }
-    s.now = end;
-}
 
 /// Without the check of everything that each step of a scenario ends with.
 fn quietly(s: &mut Scenario, actor: Actor, message: Message) {
     s.scheduler.handle(s.now, Input::Said { peer: actor.peer, message });
 }
 
-/// Passes time until a host is probed, and says how much.
-fn until_probed(s: &mut Scenario) -> u64 {
-    let before = s.now;
-    while s.probes.is_empty() {
-        pass(s, millis(1));
-        assert!(s.now.since(before) < Duration::from_secs(200));
-    }
-    s.probes.clear();
-    s.now.since(before).as_millis() as u64
-}
-
-fn console(s: &mut Scenario, lines: &[&str]) -> PeerId {
-    s.next_peer += 1;
-    let peer = PeerId(s.next_peer);
-    s.input(Input::TextOpened { peer });
-    s.texts.clear();
-    for line in lines {
-        s.input(Input::Line { peer, text: (*line).into() });
-    }
-    peer
-}
-
-fn answered(s: &mut Scenario, peer: PeerId) -> String {
-    let texts = std::mem::take(&mut s.texts);
-    texts.into_iter().filter(|(to, _)| *to == peer).map(|(_, text)| text).collect()
-}
-
-#[test]
-fn a_peer_has_fifteen_seconds_to_log_in() {
-    let mut s = Scenario::new();
-    let peer = s.peer("10.0.0.1", 43);
-    pass(&mut s, millis(14_999));
-    assert!(s.closed.is_empty());
-    pass(&mut s, millis(1));
-    assert_eq!(s.closed, [(peer, CloseReason::NoLogin)]);
-}
-
-#[test]
-fn a_silent_old_host_is_asked_after_thirty_six_seconds_and_has_six() {
-    let mut s = Scenario::new();
-    let h = s.log_in("10.0.0.1", 26, login("h", 4, &[]));
-    s.heard(h.peer);
-    pass(&mut s, millis(35_999));
-    assert!(s.heard(h.peer).is_empty());
-    pass(&mut s, millis(1));
-    assert_eq!(s.heard(h.peer), [Message::Ping]);
-    pass(&mut s, millis(5_999));
-    assert!(s.closed.is_empty());
-    pass(&mut s, millis(1));
-    assert_eq!(s.closed, [(h.peer, CloseReason::Silent)]);
-}
-
-#[test]
-fn a_text_peer_may_be_silent_for_thirty_six_seconds() {
-    let mut s = Scenario::new();
-    let peer = console(&mut s, &[]);
-    pass(&mut s, millis(35_999));
-    s.input(Input::Line { peer, text: "listblocks".into() });
-    pass(&mut s, millis(35_999));
-    assert!(s.closed.is_empty());
-    pass(&mut s, millis(1));
-    assert_eq!(s.closed, [(peer, CloseReason::GoodBye)]);
-}
-
 #[test]
 fn a_line_of_a_text_peer_has_four_thousand_and_ninety_six_bytes() {
     for (bytes, closed) in [(4096, false), (4097, true)] {
         let mut s = Scenario::new();
-        console(&mut s, &["x".repeat(bytes).as_str()]);
+        s.console(&["x".repeat(bytes).as_str()]);
         assert_eq!(!s.closed.is_empty(), closed);
     }
 }
@@ -98,15 +20,15 @@ fn a_line_of_a_text_peer_has_four_thousand_and_ninety_six_bytes() {
 fn internals_wait_two_seconds_and_sixty_four_lines_behind_them() {
     let mut s = Scenario::new();
     s.host("mute", 1, &[]);
-    let peer = console(&mut s, &["internals"]);
+    let peer = s.console(&["internals"]);
     for _ in 0..64 {
         s.input(Input::Line { peer, text: "listblocks".into() });
     }
-    pass(&mut s, millis(1_999));
-    assert_eq!(answered(&mut s, peer), "");
-    pass(&mut s, millis(1));
-    assert_eq!(answered(&mut s, peer), "mute not reporting\n200 done\n".to_owned() + &"200 done\n".repeat(64));
-    let peer = console(&mut s, &["internals"]);
+    s.pass(millis(1_999));
+    assert_eq!(s.answered(peer), "");
+    s.pass(millis(1));
+    assert_eq!(s.answered(peer), "mute not reporting\n200 done\n".to_owned() + &"200 done\n".repeat(64));
+    let peer = s.console(&["internals"]);
     for _ in 0..65 {
         assert!(s.closed.is_empty());
         s.input(Input::Line { peer, text: "listblocks".into() });
@@ -119,25 +41,25 @@ fn sixteen_ask_for_internals_at_once() {
     let mut s = Scenario::new();
     s.host("mute", 1, &[]);
     for _ in 0..16 {
-        let peer = console(&mut s, &["internals"]);
-        assert_eq!(answered(&mut s, peer), "");
+        let peer = s.console(&["internals"]);
+        assert_eq!(s.answered(peer), "");
     }
-    let peer = console(&mut s, &["internals"]);
-    assert_eq!(answered(&mut s, peer), "401 Too many ask that just now.\n200 done\n");
-    pass(&mut s, millis(2000));
-    let peer = console(&mut s, &["internals"]);
-    assert_eq!(answered(&mut s, peer), "");
+    let peer = s.console(&["internals"]);
+    assert_eq!(s.answered(peer), "401 Too many ask that just now.\n200 done\n");
+    s.pass(millis(2000));
+    let peer = s.console(&["internals"]);
+    assert_eq!(s.answered(peer), "");
 }
 
 #[test]
 fn internals_take_256_kib_of_a_host_and_two_mib_in_all() {
     let mut s = Scenario::new();
     let hosts: Vec<Actor> = (0..9).map(|n| s.host(&format!("h{n}"), 1, &[])).collect();
-    let peer = console(&mut s, &["internals"]);
+    let peer = s.console(&["internals"]);
     for host in hosts {
         s.say(host.peer, Message::StatusText { text: "x".repeat(1 << 20).into() });
     }
-    let lengths: Vec<usize> = answered(&mut s, peer).lines().map(str::len).collect();
+    let lengths: Vec<usize> = s.answered(peer).lines().map(str::len).collect();
     assert_eq!(lengths, [262_144, 262_144, 262_144, 262_144, 262_144, 262_144, 262_144, 262_144, 0, 8]);
 }
 
@@ -145,39 +67,15 @@ fn internals_take_256_kib_of_a_host_and_two_mib_in_all() {
 fn four_thousand_and_ninety_six_hosts_can_be_blocked() {
     let mut s = Scenario::new();
     let lines: Vec<String> = (0..8).map(|n| format!("blockcs{}", format!(" h{n}").repeat(512))).collect();
-    console(&mut s, &lines.iter().map(String::as_str).collect::<Vec<_>>());
+    s.console(&lines.iter().map(String::as_str).collect::<Vec<_>>());
     s.host("one", 1, &[]);
-    console(&mut s, &["blockcs two"]);
+    s.console(&["blockcs two"]);
     assert!(!s.text(&["listblocks"]).contains("two"));
-    console(&mut s, &["unblockcs h1"]);
-    console(&mut s, &["blockcs three four"]);
+    s.console(&["unblockcs h1"]);
+    s.console(&["blockcs three four"]);
     let blocked = s.text(&["listblocks"]);
     assert!(blocked.contains("three") && !blocked.contains("four"));
     assert_eq!(blocked.lines().count(), 4097);
-}
-
-#[test]
-fn a_job_becomes_more_urgent_each_minute() {
-    let mut s = Scenario::new();
-    let a = s.host("a", 0, &[]);
-    let full = s.host("full", 1, &["e"]);
-    s.load(full, 1000);
-    let niceness = |s: &mut Scenario| {
-        let jobs = s.text(&["listjobs --json"]);
-        let number = jobs.split("\"niceness\":").nth(1).unwrap().split(',').next().unwrap();
-        number.parse::<u32>().unwrap()
-    };
-    for (asked, level) in [(1, 1), (20, 20), (21, 20), (u32::MAX, 0)] {
-        s.ask(a, GetCs { niceness: asked, ..request("e", "f", 1) });
-        assert_eq!(niceness(&mut s), level, "{asked}");
-        pass(&mut s, millis(59_999));
-        assert_eq!(niceness(&mut s), level, "{asked}");
-        pass(&mut s, millis(1));
-        assert_eq!(niceness(&mut s), level.saturating_sub(1), "{asked}");
-        pass(&mut s, millis(60_000));
-        assert_eq!(niceness(&mut s), level.saturating_sub(2), "{asked}");
-        s.say(a.peer, Message::JobDone(JobDone { job: 1, flags: 3, ..JobDone::default() }));
-    }
 }
 
 #[test]
@@ -337,24 +235,10 @@ fn five_hundred_jobs_of_who_left_end_at_once_the_others_a_millisecond_later() {
         s.heard(monitor).into_iter().filter(|m| matches!(m, Message::MonJobDone(d) if d.exit_code == 255)).count()
     };
     assert_eq!(ended(&mut s), 500);
-    pass(&mut s, Duration::from_micros(999));
+    s.pass(Duration::from_micros(999));
     assert_eq!(ended(&mut s), 0);
-    pass(&mut s, Duration::from_micros(1));
+    s.pass(Duration::from_micros(1));
     assert_eq!(ended(&mut s), 1);
-}
-
-#[test]
-fn beside_full_slots_a_host_gets_jobs_for_250_ms_after_they_moved() {
-    for (wait, goes) in [(250, true), (251, false)] {
-        let mut s = Scenario::new();
-        let a = s.host("a", 0, &[]);
-        s.host("h", 4, &["e"]);
-        for client in 1..=4 {
-            assert!(s.ask(a, request("e", "f", client)).is_some());
-        }
-        pass(&mut s, millis(wait));
-        assert_eq!(s.ask(a, request("e", "f", 5)).is_some(), goes, "{wait}");
-    }
 }
 
 #[test]
@@ -367,57 +251,6 @@ fn of_slots_ten_thousand_are_believed() {
 }
 
 #[test]
-fn a_host_that_is_probed_for_a_second_counts_as_reachable() {
-    let mut s = Scenario::new();
-    let a = s.host("a", 0, &[]);
-    s.host("small", 1, &[]);
-    s.reachable = None;
-    s.host("new", 8, &["e"]);
-    pass(&mut s, millis(999));
-    assert_eq!(s.ask(a, request("e", "f", 1)).unwrap().1, "10.0.0.2");
-    pass(&mut s, millis(1));
-    assert_eq!(s.ask(a, request("e", "f", 2)).unwrap().1, "10.0.0.3");
-}
-
-#[test]
-fn a_reachable_host_is_probed_again_after_a_minute() {
-    let mut s = Scenario::new();
-    s.host("h", 1, &[]);
-    s.reachable = None;
-    assert_eq!(until_probed(&mut s), 60_000);
-}
-
-#[test]
-fn an_environment_is_on_its_way_for_two_minutes() {
-    let mut s = Scenario::new();
-    let a = s.host("a", 0, &[]);
-    s.host("h", 8, &[]);
-    s.ask(a, request("e", "f", 1)).unwrap();
-    assert_eq!(s.ask(a, request("e", "f", 2)), None);
-    pass(&mut s, millis(119_999));
-    assert_eq!(s.answers(a), []);
-    pass(&mut s, millis(1));
-    assert_eq!(s.answers(a).len(), 1);
-}
-
-fn black(name: &str, host: &str) -> Message {
-    Message::BlacklistHostEnv(BlacklistHostEnv { environment: name.into(), target: "x86_64".into(), host: host.into() })
-}
-
-#[test]
-fn a_host_is_avoided_with_an_environment_for_ten_minutes() {
-    let mut s = Scenario::new();
-    let a = s.host("a", 0, &[]);
-    let h = s.host("h", 8, &["e"]);
-    let host = s.address(h);
-    s.say(a.peer, black("e", &host));
-    pass(&mut s, millis(599_999));
-    assert_eq!(s.ask(a, request("e", "f", 1)).unwrap().1, "");
-    pass(&mut s, millis(1));
-    assert_eq!(s.ask(a, request("e", "f", 2)).unwrap().1, host);
-}
-
-#[test]
 fn a_submitter_avoids_64_environments_of_a_host_and_1024_in_all() {
     let mut s = Scenario::new();
     let a = s.host("a", 0, &[]);
@@ -425,7 +258,7 @@ fn a_submitter_avoids_64_environments_of_a_host_and_1024_in_all() {
         let h = s.host(&format!("h{n}"), 1, &[]);
         let host = s.address(h);
         for e in 0..65 {
-            s.say(a.peer, black(&format!("e{e}"), &host));
+            s.say(a.peer, black(&format!("e{e}"), "x86_64", &host));
         }
     }
     let mut goes = |n: usize, e: usize| {
@@ -437,72 +270,4 @@ fn a_submitter_avoids_64_environments_of_a_host_and_1024_in_all() {
     assert!(!goes(0, 0) && !goes(0, 63) && goes(0, 64));
     assert!(!goes(15, 63));
     assert!(goes(16, 0), "the 1025th");
-}
-
-#[test]
-fn a_job_that_never_begins_is_lost_after_an_hour() {
-    let mut s = Scenario::new();
-    let a = s.host("a", 0, &[]);
-    s.host("h", 1, &["e"]);
-    let monitor = s.monitor();
-    s.ask(a, request("e", "f", 1)).unwrap();
-    s.heard(monitor);
-    pass(&mut s, millis(3_599_999));
-    assert!(!s.heard(monitor).iter().any(|m| matches!(m, Message::MonJobDone(_))));
-    pass(&mut s, millis(1));
-    assert!(matches!(s.heard(monitor).as_slice(), [Message::MonJobDone(d)] if d.job == 1 && d.exit_code == 255));
-}
-
-#[test]
-fn a_job_that_does_not_begin_takes_its_slot_for_a_minute() {
-    let mut s = Scenario::new();
-    let a = s.host("a", 0, &[]);
-    s.host("h", 1, &["e"]);
-    // The second one is beside the slot.
-    for client in 1..=2 {
-        s.ask(a, request("e", "f", client)).unwrap();
-    }
-    assert_eq!(s.ask(a, request("e", "f", 3)), None);
-    pass(&mut s, millis(61_999));
-    assert_eq!(s.answers(a), []);
-    pass(&mut s, millis(1));
-    assert_eq!(s.answers(a).len(), 1, "looked at every two seconds, the first time after two");
-}
-
-#[test]
-fn a_host_with_a_job_that_waits_is_probed_after_two_seconds_of_silence() {
-    let mut s = Scenario::new();
-    let a = s.host("a", 0, &[]);
-    s.host("h", 4, &["e"]);
-    s.reachable = None;
-    s.ask(a, request("e", "f", 1)).unwrap();
-    assert_eq!(until_probed(&mut s), 2000);
-}
-
-/// It is looked at every two seconds.
-#[test]
-fn a_host_whose_jobs_run_is_probed_after_five_seconds_of_silence() {
-    for (speaks, probed) in [(0, 6000), (1000, 5000), (1001, 6999)] {
-        let mut s = Scenario::new();
-        let a = s.host("a", 0, &[]);
-        let h = s.host("h", 4, &["e"]);
-        s.reachable = None;
-        let (job, _) = s.ask(a, request("e", "f", 1)).unwrap();
-        pass(&mut s, millis(speaks));
-        s.begin(h, job);
-        assert_eq!(until_probed(&mut s), probed, "{speaks}");
-    }
-}
-
-#[test]
-fn a_host_that_was_heard_of_three_seconds_ago_is_probed_when_it_gets_a_job() {
-    for (wait, probes) in [(2_999, false), (3_000, true)] {
-        let mut s = Scenario::new();
-        let a = s.host("a", 0, &[]);
-        s.host("h", 4, &["e"]);
-        s.reachable = None;
-        pass(&mut s, millis(wait));
-        s.ask(a, request("e", "f", 1)).unwrap();
-        assert_eq!(!s.probes.is_empty(), probes, "{wait}");
-    }
 }

@@ -10,6 +10,7 @@ mod limits;
 mod order;
 mod selection;
 mod shown;
+mod times;
 mod told;
 mod trust;
 mod watch;
@@ -69,6 +70,15 @@ fn request(environment: &str, file: &str, client: u32) -> GetCs {
     }
 }
 
+fn millis(n: u64) -> Duration {
+    Duration::from_millis(n)
+}
+
+fn black(environment: &str, target: &str, host: &str) -> Message {
+    let (environment, target, host) = (environment.into(), target.into(), host.into());
+    Message::BlacklistHostEnv(BlacklistHostEnv { environment, target, host })
+}
+
 impl Scenario {
     fn new() -> Self {
         Self {
@@ -106,7 +116,11 @@ impl Scenario {
     }
 
     fn wait(&mut self, seconds: u64) {
-        let end = self.now + Duration::from_secs(seconds);
+        self.pass(Duration::from_secs(seconds));
+    }
+
+    fn pass(&mut self, time: Duration) {
+        let end = self.now + time;
         while let Some(at) = self.scheduler.poll_timeout().filter(|at| *at <= end) {
             self.now = self.now.max(at);
             self.scheduler.handle_timeout(self.now);
@@ -153,7 +167,14 @@ impl Scenario {
         peer
     }
 
+    /// What a text peer is answered that says these lines.
     fn text(&mut self, lines: &[&str]) -> String {
+        self.console(lines);
+        self.texts.drain(..).map(|(_, text)| text).collect()
+    }
+
+    /// A text peer that has said these lines.
+    fn console(&mut self, lines: &[&str]) -> PeerId {
         self.next_peer += 1;
         let peer = PeerId(self.next_peer);
         self.input(Input::TextOpened { peer });
@@ -161,7 +182,13 @@ impl Scenario {
         for line in lines {
             self.input(Input::Line { peer, text: (*line).into() });
         }
-        self.texts.drain(..).map(|(_, text)| text).collect()
+        peer
+    }
+
+    /// What was said to a text peer; what was said to others is forgotten.
+    fn answered(&mut self, peer: PeerId) -> String {
+        let texts = std::mem::take(&mut self.texts);
+        texts.into_iter().filter(|(to, _)| *to == peer).map(|(_, text)| text).collect()
     }
 
     /// What was said to a peer since the last look.

@@ -2,26 +2,11 @@
 
 use super::*;
 
-fn pass(s: &mut Scenario, millis: u64) {
-    let end = s.now + Duration::from_millis(millis);
-    while let Some(at) = s.scheduler.poll_timeout().filter(|at| *at <= end) {
-        s.now = s.now.max(at);
-        s.scheduler.handle_timeout(s.now);
-        s.drain();
-    }
-    s.now = end;
-}
-
 fn count(s: &Scenario, part: &str) -> usize {
     s.notes.iter().filter(|note| note.contains(part)).count()
 }
 
 const SILENT: &str = "host with jobs gives no sign of life";
-
-fn black(environment: &str, target: &str, host: &str) -> Message {
-    let (environment, target, host) = (environment.into(), target.into(), host.into());
-    Message::BlacklistHostEnv(BlacklistHostEnv { environment, target, host })
-}
 
 /// A submitter that no probe keeps awake.
 fn quiet(s: &mut Scenario, name: &str) -> Actor {
@@ -64,14 +49,14 @@ fn an_unreachable_host_that_speaks_after_five_seconds_is_probed_at_once() {
         // The next probe would be long after.
         (0..5).for_each(|_| s.input(Input::Probed { host: h.host, reachable: false }));
         s.reachable = None;
-        pass(&mut s, silence);
+        s.pass(millis(silence));
         s.load(h, 0);
         assert_eq!(!s.probes.is_empty(), probed, "{silence}");
         // One that is reachable is not.
         let mut s = Scenario::new();
         let h = s.host("h", 4, &[]);
         s.reachable = None;
-        pass(&mut s, silence);
+        s.pass(millis(silence));
         s.load(h, 0);
         assert!(s.probes.is_empty());
     }
@@ -82,7 +67,7 @@ fn a_routine_probe_without_an_answer_wakes_nobody_where_there_are_no_jobs() {
     let mut s = Scenario::new();
     s.host("h", 4, &[]);
     s.reachable = None;
-    pass(&mut s, 60_000);
+    s.pass(millis(60_000));
     assert_eq!((s.probes.len(), s.scheduler.poll_timeout()), (1, None));
 }
 
@@ -92,10 +77,10 @@ fn a_silent_host_is_told_of_once() {
     let a = quiet(&mut s, "a");
     let h = s.host("h", 4, &["e"]);
     let idle = s.host("idle", 4, &[]);
-    pass(&mut s, 30_000);
+    s.pass(millis(30_000));
     s.reachable = None;
     s.ask(a, request("e", "f", 1)).unwrap();
-    pass(&mut s, 50_000);
+    s.pass(millis(50_000));
     assert_eq!(count(&s, SILENT), 1);
     let suspect = |s: &Scenario, host: Actor| s.scheduler.cluster.host(host.host).unwrap().suspect;
     assert!(suspect(&s, h) && !suspect(&s, idle));
@@ -110,14 +95,14 @@ fn a_host_is_silent_after_a_second_without_an_answer() {
     let (job, _) = s.ask(a, request("e", "f", 1)).unwrap();
     s.begin(h, job);
     for _ in 0..30 {
-        pass(&mut s, 2_000);
+        s.pass(millis(2_000));
         s.reachable = None;
         s.load(h, 0);
     }
     assert_eq!(s.probes.len(), 1);
-    pass(&mut s, 999);
+    s.pass(millis(999));
     assert_eq!(count(&s, SILENT), 0);
-    pass(&mut s, 1);
+    s.pass(millis(1));
     assert_eq!(count(&s, SILENT), 1);
 }
 
@@ -129,13 +114,13 @@ fn a_host_has_a_second_to_answer_whatever_else_is_due() {
     let h = s.host("h", 4, &["e"]);
     s.host("other", 1, &[]);
     s.say(h.peer, black("x", "x86_64", "10.0.0.3"));
-    pass(&mut s, 599_500);
+    s.pass(millis(599_500));
     s.reachable = None;
     s.ask(a, request("e", "f", 1)).unwrap();
     assert_eq!(s.probes, [h.host]);
-    pass(&mut s, 999);
+    s.pass(millis(999));
     assert_eq!(count(&s, SILENT), 0);
-    pass(&mut s, 1);
+    s.pass(millis(1));
     assert_eq!(count(&s, SILENT), 1);
 }
 
@@ -147,11 +132,11 @@ fn the_job_that_waits_longest_is_the_reason_to_look() {
     s.host("h", 4, &["e"]);
     s.reachable = None;
     s.ask(a, request("e", "f", 1)).unwrap();
-    pass(&mut s, 1_900);
+    s.pass(millis(1_900));
     s.ask(a, request("e", "f", 2)).unwrap();
-    pass(&mut s, 99);
+    s.pass(millis(99));
     assert!(s.probes.is_empty());
-    pass(&mut s, 1);
+    s.pass(millis(1));
     assert_eq!(s.probes.len(), 1);
 }
 
@@ -161,9 +146,9 @@ fn a_host_that_was_probed_just_now_is_not_when_it_gets_a_job() {
         let mut s = Scenario::new();
         let a = quiet(&mut s, "a");
         s.host("h", 4, &["e"]);
-        pass(&mut s, 60_000);
+        s.pass(millis(60_000));
         s.reachable = None;
-        pass(&mut s, after);
+        s.pass(millis(after));
         s.ask(a, request("e", "f", 1)).unwrap();
         assert_eq!(s.probes.len(), probes, "{after}");
     }
@@ -177,7 +162,7 @@ fn a_submitter_that_is_sent_home_is_not_probed() {
     let full = s.host("full", 1, &["e"]);
     s.load(full, 1000);
     assert_eq!(s.ask(a, request("e", "f", 1)), None);
-    pass(&mut s, 10_000);
+    s.pass(millis(10_000));
     s.reachable = None;
     s.input(Input::Closed { peer: full.peer });
     assert_eq!(s.answers(a).len(), 1);
@@ -191,9 +176,9 @@ fn a_silent_host_of_old_with_jobs_has_its_six_seconds() {
     let h = s.log_in("10.0.0.1", 26, login("h", 4, &["e"]));
     s.load(h, 0);
     s.ask(a, request("e", "f", 1)).unwrap();
-    pass(&mut s, 41_999);
+    s.pass(millis(41_999));
     assert!(s.closed.is_empty() && s.noted("send ping h"));
-    pass(&mut s, 1);
+    s.pass(millis(1));
     assert_eq!(s.closed, [(h.peer, CloseReason::Silent)]);
 }
 
@@ -207,18 +192,18 @@ fn each_ban_ends_in_its_own_time() {
     s.load(other, 1000);
     let host = s.address(h);
     // Each minute there is something else to do.
-    pass(&mut s, 500);
+    s.pass(millis(500));
     s.say(a.peer, black("e", "x86_64", &host));
-    pass(&mut s, 100_000);
+    s.pass(millis(100_000));
     s.say(a.peer, black("q", "x86_64", &host));
     for environment in ["e", "q"] {
         assert_eq!(s.ask(a, request(environment, "f", 1)), None);
     }
-    pass(&mut s, 499_999);
+    s.pass(millis(499_999));
     assert!(s.answers(a).is_empty());
-    pass(&mut s, 1);
+    s.pass(millis(1));
     assert_eq!(s.answers(a), [(1, host.clone())], "who waits is served at once");
-    pass(&mut s, 100_000);
+    s.pass(millis(100_000));
     assert_eq!(s.answers(a), [(2, host)]);
 }
 
@@ -230,12 +215,12 @@ fn the_end_of_a_hosts_only_ban_serves_who_waits() {
     let other = s.host("other", 1, &["e"]);
     s.load(other, 1000);
     let host = s.address(h);
-    pass(&mut s, 500);
+    s.pass(millis(500));
     s.say(a.peer, black("e", "x86_64", &host));
     assert_eq!(s.ask(a, request("e", "f", 1)), None);
-    pass(&mut s, 599_999);
+    s.pass(millis(599_999));
     assert!(s.answers(a).is_empty());
-    pass(&mut s, 1);
+    s.pass(millis(1));
     assert_eq!(s.answers(a), [(1, host)]);
 }
 
@@ -311,7 +296,7 @@ fn a_job_whose_environment_is_on_its_way_keeps_its_slot() {
     for environment in ["new", "e"] {
         s.ask(a, request(environment, "f", 1)).unwrap();
     }
-    pass(&mut s, 70_000);
+    s.pass(millis(70_000));
     assert!(s.noted("jobs given to a host do not begin, others get their slots host=h count=1"));
     let dormant = [1, 2].map(|job| s.scheduler.jobs.get(&JobId(job)).unwrap().dormant);
     assert_eq!(dormant, [false, true]);
@@ -324,7 +309,7 @@ fn of_jobs_that_run_nobody_says_that_they_do_not_begin() {
     let h = s.host("h", 4, &["e"]);
     let (job, _) = s.ask(a, request("e", "f", 1)).unwrap();
     s.begin(h, job);
-    pass(&mut s, 200_000);
+    s.pass(millis(200_000));
     assert_eq!(count(&s, "do not begin"), 0);
 }
 
@@ -334,9 +319,9 @@ fn since_when_a_host_installs_is_the_first_of_all() {
     let a = quiet(&mut s, "a");
     s.host("h", 4, &[]);
     s.ask(a, request("one", "f", 1)).unwrap();
-    pass(&mut s, 30_000);
+    s.pass(millis(30_000));
     s.ask(a, request("two", "f", 1)).unwrap();
-    pass(&mut s, 10_000);
+    s.pass(millis(10_000));
     assert!(s.text(&["listcs"]).contains(" busy installing since 40 s\n"));
 }
 
@@ -345,7 +330,7 @@ fn since_when_a_host_installs_is_the_first_of_all() {
 fn what_is_due_between_two_looks_is_done_by_the_next() {
     // An environment on its way has a timer of its own.
     let odd = |s: &mut Scenario, h: Actor, environments: &[&str]| {
-        pass(s, 1_000);
+        s.pass(millis(1_000));
         s.say(h.peer, Message::Login(login("", 0, environments)));
     };
     let mut s = Scenario::new();
@@ -355,9 +340,9 @@ fn what_is_due_between_two_looks_is_done_by_the_next() {
     assert_eq!(s.ask(a, request("e", "f", 2)), None);
     odd(&mut s, h, &[]);
     s.ask(a, request("later", "f", 3)).unwrap();
-    pass(&mut s, 118_999);
+    s.pass(millis(118_999));
     assert_eq!(s.answers(a), []);
-    pass(&mut s, 1);
+    s.pass(millis(1));
     assert_eq!(s.answers(a).len(), 1);
     // A job that is lost after an hour.
     let mut s = Scenario::new();
@@ -365,19 +350,19 @@ fn what_is_due_between_two_looks_is_done_by_the_next() {
     let h = s.host("h", 8, &["e"]);
     s.ask(a, request("e", "f", 1)).unwrap();
     odd(&mut s, h, &["e"]);
-    pass(&mut s, 3_599_999);
+    s.pass(millis(3_599_999));
     assert!(!s.noted("no end of a job for an hour"));
-    pass(&mut s, 1);
+    s.pass(millis(1));
     assert!(s.noted("no end of a job for an hour"));
     // One that does not begin, on a host that was first looked at after two seconds.
     let mut s = Scenario::new();
     let a = quiet(&mut s, "a");
     let h = s.host("h", 8, &["e"]);
     s.ask(a, request("e", "f", 1)).unwrap();
-    pass(&mut s, 30_000);
+    s.pass(millis(30_000));
     odd(&mut s, h, &["e"]);
-    pass(&mut s, 31_999);
+    s.pass(millis(31_999));
     assert!(!s.noted("do not begin"));
-    pass(&mut s, 1);
+    s.pass(millis(1));
     assert!(s.noted("do not begin"));
 }
