@@ -1,12 +1,16 @@
 //! What is compiled here although it should not be, and what the user is told: `ICECC_FALLBACK`, and values that mean nothing.
 
 use std::os::unix::fs::symlink;
+use std::os::unix::net::UnixListener;
+use std::path::Path;
 use std::process::Output;
 
 use ice_core::ids::JobId;
 use ice_core::message::{LOCALHOST, Message, UseCs};
+use ice_core::version::Version;
+use ice_net::conn::Conn;
 
-use super::{Bench, text};
+use super::{Bench, log_has, patience, text};
 
 const COMPILE: [&str; 5] = ["gcc", "-c", "a.c", "-o", "x.o"];
 
@@ -139,4 +143,101 @@ fn what_a_variable_cannot_mean_is_said_once() {
         daemon.join().unwrap();
         std::fs::remove_file(bench.path("socket")).unwrap();
     }
+}
+
+#[test]
+fn what_a_variable_changes_is_compiled_here() {
+    let bench = Bench::new();
+    let daemon = bench.daemon(1, 1);
+    let mut command = bench.icecc_with_daemon(&["gcc", "-c", "a.c", "-o", "x.o"]);
+    let output = command.env("GCC_COMPARE_DEBUG", "1").output().unwrap();
+    assert!(output.status.success() && bench.read("x.o") == "object:int x;\n", "{}", text(&output.stderr));
+    assert!(log_has(&output, "GCC_COMPARE_DEBUG is set, building locally"));
+    assert!(!daemon.join().unwrap().iter().any(|said| matches!(said, Message::GetCs(_))));
+}
+
+#[test]
+fn a_user_may_rule_fall_back_out() {
+    let bench = Bench::new();
+    let daemon = bench.daemon(1, 1);
+    let mut command = bench.icecc_with_daemon(&["gcc", "-c", "a.c", "-o", "x.o"]);
+    let output = command.env("ICECC_FALLBACK", "never").output().unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    assert!(log_has(&output, "ICECC_FALLBACK=never") && !bench.path("x.o").exists());
+    daemon.join().unwrap();
+}
+
+#[test]
+fn a_user_may_rule_out_that_nobody_is_there() {
+    let bench = Bench::new();
+    let daemon = bench.daemon(1, 2);
+    let run = |fallback: &str, words: &[&str]| {
+        bench
+            .icecc_with_daemon(words)
+            .env("ICECC_FALLBACK", fallback)
+            .env("ICECC_VERSION", "none.tar.gz")
+            .output()
+            .unwrap()
+    };
+    let compile = ["gcc", "-c", "a.c", "-o", "x.o"];
+    let output = run("never", &compile);
+    assert!(output.status.code() == Some(1) && !bench.path("x.o").exists(), "{output:?}");
+    assert!(log_has(&output, "not compiled, as ICECC_FALLBACK=never: nothing usable in ICECC_VERSION"), "{output:?}");
+    let output = run("warn", &compile);
+    assert!(output.status.success() && log_has(&output, "icecc: compiling here: nothing usable"), "{output:?}");
+    daemon.join().unwrap();
+    // Where none of the usual places can have a daemon.
+    let apart = |words: &[&str]| {
+        let mut unshare = bench.command(Path::new("/usr/bin/unshare"));
+        unshare.args(["-rnm", "sh", "-c", "mount -t tmpfs none /run && exec \"$0\" \"$@\""]).args(words);
+        unshare
+    };
+    if !apart(&["true"]).status().is_ok_and(|status| status.success()) {
+        eprintln!("skipped: no network of one's own");
+        return;
+    }
+    let alone = |fallback: &str, words: &[&str]| {
+        let words = [&[env!("CARGO_BIN_EXE_icecc")], words].concat();
+        apart(&words).env("ICECC_FALLBACK", fallback).output().unwrap()
+    };
+    std::fs::remove_file(bench.path("x.o")).unwrap();
+    let output = alone("never", &compile);
+    assert!(output.status.code() == Some(1) && !bench.path("x.o").exists(), "{output:?}");
+    assert!(log_has(&output, "ICECC_FALLBACK=never: no local daemon found"), "{output:?}");
+    let output = alone("warn", &compile);
+    assert!(output.status.success() && log_has(&output, "icecc: compiling here: no local daemon found"), "{output:?}");
+    // What would not go elsewhere anyway is no fallback.
+    let output = alone("never", &["gcc", "-E", "a.c"]);
+    assert!(output.status.success() && text(&output.stderr).is_empty(), "{output:?}");
+}
+
+#[test]
+fn e42_why_no_environment_can_be_made_is_said_once() {
+    let bench = Bench::new();
+    let listener = UnixListener::bind(bench.path("socket")).unwrap();
+    let daemon = std::thread::spawn(move || {
+        for reason in ["cannot read cc1", "", "cannot read cc1", "", "no assembler", ""] {
+            let mut conn = Conn::establish(listener.accept().unwrap().0, Version::TO_CLIENT, patience()).unwrap();
+            let answer = match conn.recv(patience()).unwrap() {
+                Message::GetNativeEnv(_) => Message::StatusText { text: reason.into() },
+                slot => slot,
+            };
+            conn.send(&answer, patience()).unwrap();
+            while conn.recv(patience()).is_ok() {}
+        }
+    });
+    for said in ["cannot read cc1", "", "no assembler"] {
+        let mut command = bench.icecc_with_daemon(&["gcc", "-c", "a.c", "-o", "x.o"]);
+        let output = command.env_remove("ICECC_DEBUG").output().unwrap();
+        assert!(output.status.success(), "{output:?}");
+        assert_eq!(text(&output.stderr).lines().count(), usize::from(!said.is_empty()), "{output:?}");
+        assert!(log_has(&output, said), "{output:?}");
+    }
+    daemon.join().unwrap();
+}
+
+#[test]
+fn the_test_socket_is_the_only_way() {
+    let bench = Bench::new();
+    assert_eq!(bench.icecc_with_daemon(&["gcc", "-c", "a.c"]).status().unwrap().code(), Some(119));
 }

@@ -4,10 +4,11 @@ use std::io::Write;
 use std::net::{TcpListener, TcpStream};
 
 use ice_core::message::{Chunk, Codec, CompileResult, Message};
+use ice_core::version::Version;
 use ice_net::compress::Packer;
 use ice_net::conn::Conn;
 
-use super::{Bench, Version, log_has, patience, result, text};
+use super::{Bench, log_has, patience, result, text};
 
 /// What a server does that has got its job: by messages, or by bytes that are none.
 type Lie = fn(&mut Conn, &mut TcpStream);

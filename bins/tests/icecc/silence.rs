@@ -1,10 +1,11 @@
 //! A compile server of 1.4 that falls silent with a job: it is asked once whether it is still there, then the job is built here.
 
 use ice_core::message::Message;
+use ice_core::version::Version;
 use ice_net::conn::Conn;
 use std::net::TcpListener;
 
-use super::{Bench, Version, patience, text};
+use super::{Bench, patience, text};
 
 /// What the client's log says of a server that takes the whole job and then says nothing; it refuses further connections, or they get
 /// no answer.
