@@ -1,6 +1,7 @@
 //! What must be true at every moment of a run, whatever breaks: kept apart from the world that it watches.
 
 use crate::workload::{Build, End};
+use ice_core::client::Trouble;
 use ice_core::ids::{HostId, JobId};
 use ice_core::message::{Message, MonStats};
 use std::collections::{BTreeMap, BTreeSet};
@@ -22,6 +23,8 @@ pub struct Checkers {
     pub removed: u64,
     pub asked_again: u64,
     pub lost: u64,
+    /// Why jobs came home, by number.
+    pub troubles: BTreeMap<u32, u64>,
 }
 
 impl Checkers {
@@ -81,6 +84,11 @@ impl Checkers {
     /// The machine died.
     pub fn dies(&mut self, machine: usize) {
         self.running.remove(&machine);
+    }
+
+    /// A build comes home.
+    pub fn comes_home(&mut self, trouble: &Trouble) {
+        *self.troubles.entry(trouble.number()).or_default() += 1;
     }
 
     /// A build ended.

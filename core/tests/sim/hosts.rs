@@ -1,6 +1,7 @@
 //! A machine: a real [`Daemon`], its link to the scheduler, and whether it lives.
 
 use crate::network::Lane;
+use crate::world::What;
 use ice_core::daemon::{Config, CpuTicks, Daemon, EnvOnDisk, Measurement, Memory};
 use ice_core::env::EnvId;
 use ice_core::ids::PeerId;
@@ -13,13 +14,24 @@ use std::collections::BTreeSet;
 pub struct Host {
     pub index: usize,
     pub daemon: Daemon,
-    /// Counts starts: events for an earlier one are void.
+    /// Counts starts of the machine and of its daemon: events for an earlier one are void.
+    pub boots: u32,
     pub generation: u32,
     pub alive: bool,
+    /// Its daemon runs.
+    pub serves: bool,
     /// Every process is stopped: nothing answers, connections stay.
     pub frozen: bool,
     /// The way to the scheduler is cut.
     pub cut: bool,
+    /// Until then nothing passes between it and clients of other hosts; nobody is told.
+    pub dark_until: Instant,
+    /// It takes its time, has no room on its disk, or says what is not so.
+    pub slow: bool,
+    pub full: bool,
+    pub lies: bool,
+    /// It lied once: what it said may still be on its way.
+    pub has_lied: bool,
     pub slots: u32,
     /// Tenths: 10 = as fast as the workload's unit.
     pub speed: u64,
@@ -45,10 +57,17 @@ impl Host {
         let mut host = Self {
             index,
             daemon: Daemon::new(Instant::ZERO, config(index, slots, platform, seed, Vec::new())),
+            boots: 0,
             generation: 0,
             alive: true,
+            serves: true,
             frozen: false,
             cut: false,
+            dark_until: Instant::ZERO,
+            slow: false,
+            full: false,
+            lies: false,
+            has_lied: false,
             slots,
             speed,
             platform: platform.into(),
@@ -61,10 +80,14 @@ impl Host {
         host
     }
 
-    /// Starts its daemon anew, with the environments that are on the disk.
+    /// Starts the machine, if it is off, and its daemon anew, with the environments that are on the disk.
     pub fn start(&mut self, now: Instant) {
-        self.alive = true;
-        self.frozen = false;
+        if !self.alive {
+            self.alive = true;
+            self.boots += 1;
+            self.frozen = false;
+        }
+        self.serves = true;
         self.generation += 1;
         self.link = None;
         self.timer = None;
@@ -74,9 +97,19 @@ impl Host {
         self.daemon = Daemon::new(now, config(self.index, self.slots, &platform, seed, on_disk));
     }
 
-    /// Whether a packet gets an answer.
-    pub fn answers(&self) -> bool {
+    /// Which start something on it belongs to.
+    pub fn generation_for(&self, what: &What) -> u32 {
+        if matches!(what, What::Build { .. }) { self.boots } else { self.generation }
+    }
+
+    /// Whether its programs run.
+    pub fn is_awake(&self) -> bool {
         self.alive && !self.frozen
+    }
+
+    /// Whether its daemon gives an answer.
+    pub fn answers(&self) -> bool {
+        self.is_awake() && self.serves
     }
 
     /// Its address: the index in dotted form.
@@ -106,14 +139,14 @@ pub fn index_of(address: &Text) -> Option<usize> {
     Some(a << 16 | b << 8 | c)
 }
 
-/// An idle, healthy machine.
-pub fn measurement(now: Instant) -> Measurement {
+/// An idle machine, and healthy if its disk is not full.
+pub fn measurement(now: Instant, is_full: bool) -> Measurement {
     let ticks = now.as_micros() / 10_000;
     Measurement {
         cpu: CpuTicks { idle: ticks, ..CpuTicks::default() },
         load_avg: [0; 3],
         memory: Memory { total_kb: 16 << 20, available_kb: 15 << 20, headroom_kb: 15 << 20 },
-        disk_free: 1 << 40,
+        disk_free: if is_full { 0 } else { 1 << 40 },
     }
 }
 

@@ -1,5 +1,6 @@
-//! The whole cluster on one thread, from one seed: the real scheduler and thousands of real daemons, with crashes, frozen
-//! hosts, cut links, lost schedulers and users who give up. A phase with faults, then one without that must drain.
+//! The whole cluster on one thread, from one seed: the real scheduler, thousands of real daemons with the jobs they serve,
+//! and the real clients, with crashes, frozen, slow and lying hosts, full disks, cut and half-open links, daemons that are told
+//! to stop, lost schedulers and users who give up. A phase with faults, then one without that must drain within minutes.
 //!
 //! `SIM_SEEDS=n` runs more seeds, `SIM_SEED=s` one, `SIM_HOSTS` and `SIM_JOBS` set its size. A failure prints the seed, and a
 //! seed replays exactly. `SIM_WRITE=1` writes the table of policies anew (`policy/mod.rs`).
@@ -8,10 +9,12 @@
 
 mod checkers;
 mod clients;
+mod conns;
 mod hosts;
 mod network;
 mod policy;
 mod rng;
+mod servers;
 mod workload;
 mod world;
 

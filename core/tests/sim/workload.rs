@@ -1,11 +1,13 @@
 //! What is built: submitters with lists of files, each with its own weight, built with a bounded number at once, as `make -jN`.
 
 use crate::rng::Rng;
+use ice_core::client::{Environments, Request, Submission};
+use ice_core::cmdline::{Family, Messages, Mode};
 use ice_core::env::EnvRef;
-use ice_core::ids::{JobId, PeerId};
-use ice_core::message::{ArgSide, CompileFile, GetCs, UseCs};
+use ice_core::ids::PeerId;
+use ice_core::message::{ArgSide, CompileFile, GetCs};
 use ice_core::text::Text;
-use ice_core::time::Duration;
+use ice_core::time::{Duration, Instant};
 
 /// One compile, seen from its client.
 pub struct Build {
@@ -24,12 +26,14 @@ pub struct Build {
     pub local: Option<PeerId>,
     /// Connection to the compile server.
     pub remote: Option<PeerId>,
-    /// What the scheduler answered, and the name of the environment to use.
-    pub assigned: Option<(UseCs, Text)>,
-    /// Missed signs of life of the server.
-    pub misses: u32,
-    /// How often its server had lost the environment.
-    pub asked: u32,
+    /// Decides while it may go elsewhere.
+    pub submission: Option<Box<Submission>>,
+    /// When its timer is set for.
+    pub timer: Option<Instant>,
+    /// What the server says next is a file.
+    pub receives: bool,
+    /// The status that the server it is at sent it.
+    pub delivered: Option<i32>,
 }
 
 /// Where a build stands.
@@ -37,12 +41,8 @@ pub struct Build {
 pub enum BuildState {
     /// Not begun.
     New,
-    /// Asked for a host.
-    WaitCs,
-    /// Sent to a host.
-    Remote { server: usize },
-    /// The submitter was chosen; the client compiles.
-    Own { job: JobId },
+    /// The cluster has it.
+    Away,
     /// Waits for a slot of its own daemon.
     WaitSlot,
     /// Compiles in a slot of its own daemon.
@@ -71,28 +71,37 @@ impl Build {
         matches!(self.state, BuildState::Ended(_))
     }
 
-    pub fn request(&self, platform: &Text) -> GetCs {
-        GetCs {
-            environments: self.environments.clone(),
+    pub fn request(&self, platform: &Text) -> Request {
+        let get_cs = GetCs {
             file: self.file.clone(),
             language: 1,
             count: 1,
             target: platform.clone(),
             niceness: self.niceness,
             ..GetCs::default()
-        }
-    }
-
-    pub fn compile_file(&self, job: JobId, platform: &Text, environment: Text) -> CompileFile {
-        CompileFile {
+        };
+        let compile = CompileFile {
             language: 1,
-            job,
             arguments: vec![(ArgSide::Remote, "-c".into())],
-            environment,
             target: platform.clone(),
             compiler: "g++".into(),
             input_file: self.file.clone(),
             ..CompileFile::default()
+        };
+        Request {
+            environments: Environments::Given(self.environments.clone()),
+            get_cs,
+            compile,
+            family: Family::Gcc,
+            mode: Mode::Directives,
+            messages: Messages::Taken,
+            failure_is_doubtful: false,
+            told_in_full: Vec::new(),
+            verified_only: false,
+            zstd_by_default: false,
+            loopback_is_remote: false,
+            wants_other_host: false,
+            is_nested: false,
         }
     }
 }
@@ -123,9 +132,10 @@ pub fn draw(rng: &mut Rng, submitters: &[(usize, Text)], jobs: usize) -> Vec<Bui
                 attempt: 0,
                 local: None,
                 remote: None,
-                assigned: None,
-                misses: 0,
-                asked: 0,
+                submission: None,
+                timer: None,
+                receives: false,
+                delivered: None,
             }
         })
         .collect()

@@ -23,13 +23,13 @@ pub enum Event {
         host: HostId,
         reachable: bool,
     },
-    /// On a machine, if it has not been started anew since; later, if it is frozen.
+    /// On a machine, if it (or its daemon, if it is for that) has not been started anew since; later, if it is frozen.
     At {
         host: usize,
         generation: u32,
         what: What,
     },
-    /// A connection of a client to a compile server arrives.
+    /// A client's connection to a compile server arrives.
     Arrive {
         server: usize,
         build: usize,
@@ -54,6 +54,12 @@ pub enum What {
     Measured,
     /// A connection of its daemon is gone.
     PeerClosed(PeerId),
+    /// A client of another host said something, or closed its connection.
+    Said {
+        peer: PeerId,
+        message: Message,
+    },
+    HungUp(PeerId),
     Received {
         peer: PeerId,
         env: EnvId,
@@ -63,12 +69,21 @@ pub enum What {
         env: EnvId,
         ok: bool,
     },
-    Compiled(PeerId),
-    /// The daemon of a client or of its server said something to it.
-    Hears {
+    /// A job's machine wants to be asked.
+    ServingTimer {
         peer: PeerId,
-        message: Message,
+        at: Instant,
     },
+    /// The compiler has taken what there was of its source.
+    Took(PeerId),
+    /// The compiler ends, if it still runs.
+    Compiled(PeerId),
+    /// The result is sent, or was not read.
+    Delivered {
+        peer: PeerId,
+        ok: bool,
+    },
+    /// Something in a client's process.
     Build {
         build: usize,
         attempt: u32,
@@ -87,7 +102,18 @@ pub enum Fault {
     Mend(usize),
     /// The link breaks and can be made again at once.
     Reset(usize),
+    /// All connections of other hosts' clients break. Often one end is not told.
+    Break(usize),
+    /// Nothing passes between the host and other hosts' clients for a while.
+    Darken(usize, Instant),
+    Slow(usize),
+    Fill(usize),
+    Lie(usize),
+    /// Its daemon is told to stop.
+    Terminate(usize),
+    /// The scheduler ends, and all hosts see it at once; or each when it finds that another was elected.
     SchedulerRestart,
+    Election,
     Cancel(usize),
 }
 /// What will happen, by its time; of one time, what was planned first.

@@ -2,6 +2,7 @@
 
 use super::{Event, Fault, What, World, scheduler};
 use crate::workload::End;
+use ice_core::daemon::Input;
 use ice_core::time::{Duration, Instant};
 
 impl World {
@@ -12,14 +13,20 @@ impl World {
         let host =
             if self.rng.per_mille(50) { self.rng.below(submitters) } else { self.rng.between(submitters, hosts - 1) };
         let host = host as usize;
-        let (breaks, mends) = match self.rng.below(4) {
+        let at = self.moment(end);
+        let until = at + Duration::from_millis(self.rng.between(100, 40_000));
+        let (breaks, mends) = match self.rng.below(10) {
             0 => (Fault::Crash(host), Fault::Restart(host)),
             1 => (Fault::Freeze(host), Fault::Thaw(host)),
             2 => (Fault::Cut(host), Fault::Mend(host)),
-            _ => (Fault::Reset(host), Fault::Mend(host)),
+            3 => (Fault::Reset(host), Fault::Mend(host)),
+            4 => (Fault::Break(host), Fault::Mend(host)),
+            5 => (Fault::Darken(host, until.min(end)), Fault::Mend(host)),
+            6 => (Fault::Slow(host), Fault::Mend(host)),
+            7 => (Fault::Fill(host), Fault::Mend(host)),
+            8 => (Fault::Lie(host), Fault::Mend(host)),
+            _ => (Fault::Terminate(host), Fault::Restart(host)),
         };
-        let at = self.moment(end);
-        let until = at + Duration::from_millis(self.rng.between(100, 40_000));
         self.schedule(at, Event::Fault(breaks));
         self.schedule(until.min(end), Event::Fault(mends));
     }
@@ -31,9 +38,8 @@ impl World {
     pub(super) fn fault(&mut self, fault: Fault) {
         match fault {
             Fault::Crash(host) => self.crash(host),
-            Fault::Restart(host) if !self.hosts[host].alive => {
+            Fault::Restart(host) if !self.hosts[host].serves => {
                 self.hosts[host].start(self.now);
-                self.deferred[host].clear();
                 self.arm(host);
             }
             Fault::Freeze(host) => self.hosts[host].frozen = self.hosts[host].alive,
@@ -48,8 +54,25 @@ impl World {
                 self.lose_link(host);
             }
             Fault::Reset(host) => self.lose_link(host),
-            Fault::Mend(host) => self.hosts[host].cut = false,
-            Fault::SchedulerRestart => self.restart_scheduler(),
+            Fault::Break(host) => self.break_connections(host),
+            Fault::Darken(host, until) => self.hosts[host].dark_until = until,
+            Fault::Slow(host) => self.hosts[host].slow = true,
+            Fault::Fill(host) => self.hosts[host].full = true,
+            Fault::Lie(host) => {
+                self.hosts[host].lies = true;
+                self.hosts[host].has_lied = true;
+            }
+            Fault::Mend(host) => {
+                let host = &mut self.hosts[host];
+                (host.cut, host.slow, host.full, host.lies) = (false, false, false, false);
+            }
+            Fault::Terminate(host) => {
+                if self.hosts[host].answers() {
+                    self.tell(host, Input::Terminate);
+                }
+            }
+            Fault::SchedulerRestart => self.restart_scheduler(Duration::ZERO),
+            Fault::Election => self.restart_scheduler(Duration::from_secs(30)),
             Fault::Cancel(build) => self.cancel(build),
             Fault::Restart(_) | Fault::Thaw(_) => {}
         }
@@ -71,6 +94,7 @@ impl World {
         }
         self.lose_link(host);
         self.hosts[host].alive = false;
+        self.hosts[host].serves = false;
         self.hosts[host].frozen = false;
         self.deferred[host].clear();
         self.checkers.dies(host);
@@ -83,12 +107,23 @@ impl World {
         }
     }
 
-    fn restart_scheduler(&mut self) {
+    /// A daemon leaves after TERM; it is started again, as a service is that is upgraded.
+    pub(super) fn daemon_exits(&mut self, host: usize) {
+        self.lose_link(host);
+        self.hosts[host].serves = false;
+        self.hosts[host].generation += 1;
+        self.checkers.dies(host);
+        self.daemon_connections_die(host);
+        self.schedule(self.now + Duration::from_secs(2), Event::Fault(Fault::Restart(host)));
+    }
+
+    /// Another scheduler with empty books; each host learns it within `notice`.
+    fn restart_scheduler(&mut self, notice: Duration) {
         self.epoch += 1;
         let links = std::mem::take(&mut self.links);
         self.logins.clear();
         for (peer, host) in links {
-            let at = self.later();
+            let at = self.later() + Duration::from_millis(self.rng.below(notice.as_millis() as u64 + 1));
             self.schedule_on(host, at, What::LinkLost { peer });
         }
         self.timer = None;

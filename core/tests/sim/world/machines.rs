@@ -1,4 +1,4 @@
-//! The daemons' shell: what reaches a machine, and what its daemon wants done. What is for clients is in `clients.rs`.
+//! The daemons' shell: what reaches a machine, and what its daemon wants done. What is for its connections is in `servers.rs`.
 
 use super::{Event, What, World};
 use crate::hosts::{self, Link};
@@ -36,10 +36,11 @@ impl World {
             }
             What::Connect => self.connect(host),
             What::Measured => {
-                let measurement = hosts::measurement(self.now);
+                let measurement = hosts::measurement(self.now, self.hosts[host].full);
                 self.tell(host, daemon::Input::Measured(measurement));
             }
-            what => self.client_event(host, what),
+            What::Build { build, attempt, event } => self.build_event(host, build, attempt, event),
+            what => self.connection_event(host, what),
         }
     }
 
@@ -102,8 +103,9 @@ impl World {
                 }
             }
             daemon::Output::Measure => self.schedule_on(host, self.now + Duration::from_millis(1), What::Measured),
-            daemon::Output::Note(_) => {}
-            other => self.client_output(host, other),
+            daemon::Output::Note(_) | daemon::Output::StopListening => {}
+            daemon::Output::Exit => self.daemon_exits(host),
+            other => self.connection_output(host, other),
         }
     }
 }

@@ -9,7 +9,8 @@ mod report;
 mod scheduler;
 
 use crate::checkers::Checkers;
-use crate::clients::{self, Conn};
+use crate::clients;
+use crate::conns::Conn;
 use crate::hosts::Host;
 use crate::network::Network;
 use crate::rng::Rng;
@@ -22,9 +23,9 @@ pub use report::Report;
 use std::collections::{BTreeMap, VecDeque};
 
 /// Everything is checked after so many events; what an event touched, after each.
-const FULL_CHECK_EVERY: u64 = 10_000;
+const FULL_CHECK_EVERY: u64 = 20_000;
 /// Virtual time that the quiet phase may take.
-const QUIET_MAX: Duration = Duration::from_secs(3 * 3600);
+const QUIET_MAX: Duration = Duration::from_secs(10 * 60);
 
 /// The cluster.
 pub struct World {
@@ -58,13 +59,15 @@ impl World {
     pub fn new(seed: u64, hosts: usize, jobs: usize) -> Self {
         let mut rng = Rng::new(seed);
         let network = Network::new(&mut rng);
+        let count = (hosts / 20).max(3);
         let hosts: Vec<Host> = (0..hosts)
             .map(|index| {
                 let platform = *[&"x86_64", &"x86_64", &"x86_64", &"i686", &"aarch64"][rng.below(5) as usize];
-                Host::new(index, rng.below(9) as u32, rng.between(4, 25), platform, rng.next())
+                // Who submits can do all by himself within minutes, if it comes to that.
+                let (slots, speed) = if index < count { (2, 10) } else { (0, 4) };
+                Host::new(index, rng.between(slots, 8) as u32, rng.between(speed, 25), platform, rng.next())
             })
             .collect();
-        let count = (hosts.len() / 20).max(3);
         let submitters: Vec<_> = (0..count).map(|n| (n, hosts[n].platform.clone())).collect();
         let builds = workload::draw(&mut rng, &submitters, jobs);
         let mut waiting: BTreeMap<usize, VecDeque<usize>> = BTreeMap::new();
@@ -133,6 +136,7 @@ impl World {
             asked_again: self.checkers.asked_again,
             lost: self.checkers.lost,
             trace: self.checkers.trace,
+            troubles: self.checkers.troubles,
         }
     }
 
@@ -142,7 +146,7 @@ impl World {
 
     /// Something on the machine as it is started now.
     pub fn schedule_on(&mut self, host: usize, at: Instant, what: What) {
-        let generation = self.hosts[host].generation;
+        let generation = self.hosts[host].generation_for(&what);
         self.schedule(at, Event::At { host, generation, what });
     }
 
@@ -185,10 +189,12 @@ impl World {
         }
         if self.rng.per_mille(500) {
             let at = self.moment(end);
-            self.schedule(at, Event::Fault(Fault::SchedulerRestart));
+            let fault = if self.rng.per_mille(500) { Fault::SchedulerRestart } else { Fault::Election };
+            self.schedule(at, Event::Fault(fault));
         }
         self.schedule(end, Event::Repair);
     }
+
     fn step(&mut self, event: Event) {
         self.events += 1;
         self.checkers.mix(self.now.as_micros());
@@ -204,7 +210,7 @@ impl World {
             }
             Event::At { host, generation, what } => {
                 let machine = &self.hosts[host];
-                if machine.alive && machine.generation == generation {
+                if machine.alive && machine.generation_for(&what) == generation {
                     if machine.frozen {
                         self.deferred[host].push_back(what);
                     } else {

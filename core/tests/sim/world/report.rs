@@ -19,11 +19,13 @@ pub struct Report {
     /// Jobs that were built at home for that reason.
     pub lost: u64,
     pub trace: u64,
+    /// Why jobs came home, by number.
+    pub(super) troubles: BTreeMap<u32, u64>,
 }
 
 impl Report {
     pub fn head() -> &'static str {
-        "  seed     events  virtual s   remote      own fallback    alone cancelled    gone  granted  removed   again  lost  digest"
+        "  seed     events  virtual s   remote      own fallback    alone cancelled    gone  granted  removed   again  lost  digest            came home for error:jobs"
     }
 }
 
@@ -32,7 +34,7 @@ impl fmt::Display for Report {
         let of = |end| self.ends.get(&end).copied().unwrap_or(0);
         write!(
             f,
-            "{:6} {:10} {:10.1} {:8} {:8} {:8} {:8} {:9} {:7} {:8} {:8} {:7} {:5}  {:016x}",
+            "{:6} {:10} {:10.1} {:8} {:8} {:8} {:8} {:9} {:7} {:8} {:8} {:7} {:5}  {:016x} ",
             self.seed,
             self.events,
             self.makespan.as_micros() as f64 / 1e6,
@@ -47,6 +49,7 @@ impl fmt::Display for Report {
             self.asked_again,
             self.lost,
             self.trace
-        )
+        )?;
+        self.troubles.iter().try_for_each(|(number, jobs)| write!(f, " {number}:{jobs}"))
     }
 }
