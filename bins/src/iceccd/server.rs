@@ -6,7 +6,8 @@ use std::thread;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use crossbeam::channel::{self, Receiver, Sender, bounded, select};
-use ice_core::daemon::{Daemon, Input, Output, VerifyTrouble};
+use ice_core::daemon::{Daemon, Input, NativeKey, Output, VerifyTrouble};
+use ice_core::env::EnvId;
 use ice_core::ids::PeerId;
 use ice_core::text::Text;
 use ice_core::version::Version;
@@ -197,20 +198,7 @@ impl Server {
                 Output::Kill(peer) => self.shared.orders.give(peer, Order::Kill),
                 Output::Receive(peer, env) => self.shared.orders.give(peer, Order::Receive(env)),
                 Output::Discard(peer) => self.shared.orders.give(peer, Order::Discard),
-                Output::Verify(env) => {
-                    let wanted = env.clone();
-                    let failed = |why: Text| Input::Verified { env, outcome: Err(VerifyTrouble::Host(why)) };
-                    self.aside(failed, move |shared| {
-                        let outcome = shared.launcher.verify(&wanted).map_err(|trouble| match trouble {
-                            // Somebody has removed it by hand: no box can be made around it, and none ever will.
-                            VerifyTrouble::Host(reason) if !shared.env_path(&wanted).is_dir() => {
-                                VerifyTrouble::Environment(reason)
-                            }
-                            other => other,
-                        });
-                        Input::Verified { env: wanted, outcome }
-                    });
-                }
+                Output::Verify(env) => self.verify(env),
                 Output::Remove(env) => {
                     if let Err(e) = self.shared.launcher.remove(&env) {
                         error!("cannot remove environment {env}: {}", chain(&e));
@@ -219,14 +207,7 @@ impl Server {
                 }
                 // The client's own thread has looked already and tells next (`worker.rs`).
                 Output::Examine(..) => {}
-                Output::BuildNative(key) => {
-                    let wanted = key.clone();
-                    let failed = |why: Text| Input::NativeBuilt { key, outcome: Err(why) };
-                    self.aside(failed, move |shared| {
-                        let outcome = shared.natives.build(&wanted);
-                        Input::NativeBuilt { key: wanted, outcome }
-                    });
-                }
+                Output::BuildNative(key) => self.build_native(key),
                 Output::RemoveNative(key, path) => self.shared.natives.remove(&key, &path),
                 Output::Connect => self.connect(),
                 Output::CloseScheduler => {
@@ -244,6 +225,28 @@ impl Server {
             }
         }
         false
+    }
+
+    fn verify(&mut self, env: EnvId) {
+        let wanted = env.clone();
+        let failed = |why: Text| Input::Verified { env, outcome: Err(VerifyTrouble::Host(why)) };
+        self.aside(failed, move |shared| {
+            let outcome = shared.launcher.verify(&wanted).map_err(|trouble| match trouble {
+                // Somebody has removed it by hand: no box can be made around it, and none ever will.
+                VerifyTrouble::Host(reason) if !shared.env_path(&wanted).is_dir() => VerifyTrouble::Environment(reason),
+                other => other,
+            });
+            Input::Verified { env: wanted, outcome }
+        });
+    }
+
+    fn build_native(&mut self, key: NativeKey) {
+        let wanted = key.clone();
+        let failed = |why: Text| Input::NativeBuilt { key, outcome: Err(why) };
+        self.aside(failed, move |shared| {
+            let outcome = shared.natives.build(&wanted);
+            Input::NativeBuilt { key: wanted, outcome }
+        });
     }
 
     /// Does something that takes its time on a thread; its outcome comes back by `done`. Without a thread it has `failed`: the

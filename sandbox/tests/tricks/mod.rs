@@ -36,179 +36,228 @@ fn trick(name: &str) -> Got {
     match name {
         "read-shadow" => ["/etc/shadow", "/etc/passwd", "/etc/hostname"].iter().try_for_each(|f| absent(f)),
         "read-base" => ["/base", "/host", "/box", "/root", "/home", "/var"].iter().try_for_each(|f| absent(f)),
-        "proc" => {
-            ["/proc/1/root", "/proc/self/exe", "/sys/kernel", "/dev/vda", "/dev/tty"].iter().try_for_each(|f| absent(f))
-        }
-        "dot-dot" => {
-            std::env::set_current_dir("../../../../..").map_err(|e| e.to_string())?;
-            absent("etc/shadow")
-        }
-        "inherited-descriptors" => {
-            let open =
-                |fd: &i32| call(libc::SYS_fcntl, [i64::from(*fd), libc::F_GETFD.into(), 0], Errno::EBADF).is_err();
-            let more: Vec<i32> = (3..1024).filter(open).collect();
-            if more.is_empty() { Ok(()) } else { Err(format!("descriptors {more:?}")) }
-        }
+        "proc" => proc(),
+        "dot-dot" => dot_dot(),
+        "inherited-descriptors" => inherited_descriptors(),
         "identity" => identity(),
         "signals" => signals(),
-        "environment" => {
-            let all: Vec<_> = std::env::vars().map(|(k, v)| format!("{k}={v}")).collect();
-            if all == ["PATH=/usr/bin", "TMPDIR=/tmp"] { Ok(()) } else { Err(format!("{all:?}")) }
-        }
-        "write-env" => {
-            for (what, result) in [
-                ("make", File::create("/usr/bin/new").map(drop)),
-                ("change", OpenOptions::new().write(true).open(PROGRAM).map(drop)),
-                ("remove", fs::remove_file("/usr/bin/set-id")),
-                ("link", fs::hard_link(PROGRAM, "/usr/bin/new")),
-                ("mode", fs::set_permissions(PROGRAM, fs::Permissions::from_mode(0o777))),
-                ("dev", File::create("/dev/new").map(drop)),
-            ] {
-                if !matches!(&result, Err(e) if e.kind() == ErrorKind::ReadOnlyFilesystem || what == "change") {
-                    return Err(format!("{what}: {result:?}"));
-                }
-            }
-            Ok(())
-        }
-        "remount-env" => {
-            let none: Option<&CStr> = None;
-            eperm(mount(none, c"/", none, MsFlags::MS_REMOUNT | MsFlags::MS_BIND, none))?;
-            eperm(mount(Some(c"x"), c"/tmp", Some(c"tmpfs"), MsFlags::empty(), none))
-        }
-        "umount-env" => {
-            eperm(umount2(c"/", MntFlags::MNT_DETACH)).and_then(|()| eperm(umount2(c"/tmp", MntFlags::empty())))
-        }
+        "environment" => environment(),
+        "write-env" => write_env(),
+        "remount-env" => remount_env(),
+        "umount-env" => umount_env(),
         "chroot-again" => eperm(nix::unistd::chroot(c"/tmp")),
-        "mknod" => {
-            let (kind, mode) = (nix::sys::stat::SFlag::S_IFBLK, nix::sys::stat::Mode::from_bits_truncate(0o666));
-            eperm(nix::sys::stat::mknod(c"/tmp/disk", kind, mode, nix::sys::stat::makedev(254, 0)))
-        }
-        "execute-in-tmp" => {
-            fs::write("/tmp/program", "#!/usr/bin/escape").map_err(|e| e.to_string())?;
-            fs::set_permissions("/tmp/program", fs::Permissions::from_mode(0o755)).map_err(|e| e.to_string())?;
-            match Command::new("/tmp/program").status() {
-                Err(e) if e.kind() == ErrorKind::PermissionDenied => Ok(()),
-                other => Err(format!("{other:?}")),
-            }
-        }
+        "mknod" => mknod(),
+        "execute-in-tmp" => execute_in_tmp(),
         "leave-file" => fs::write("/tmp/left", "for the next").map_err(|e| e.to_string()),
         "find-file" => absent("/tmp/left"),
-        "fill-tmp" => {
-            for n in 0..100 {
-                if let Err(e) = fs::write(format!("/tmp/{n}"), vec![1; 1 << 20]) {
-                    return if e.kind() == ErrorKind::StorageFull { Ok(()) } else { Err(e.to_string()) };
-                }
-            }
-            Err("100 MiB written".to_owned())
-        }
-        "many-files" => match (0..100_000).find_map(|n| File::create(format!("/tmp/{n}")).err()) {
-            Some(e) if e.kind() == ErrorKind::StorageFull => Ok(()),
-            other => Err(format!("{other:?}")),
-        },
-        "kill-all" => {
-            let alone = kill(Pid::from_raw(-1), Signal::SIGKILL);
-            if getppid() == Pid::from_raw(1) && alone != Ok(()) { Ok(()) } else { Err(format!("{alone:?}")) }
-        }
-        "kill-first" => {
-            let _ = kill(Pid::from_raw(1), Signal::SIGKILL);
-            let _ = kill(Pid::from_raw(1), Signal::SIGSTOP);
-            std::thread::sleep(Duration::from_millis(20));
-            kill(Pid::from_raw(1), None).map_err(|e| e.to_string())
-        }
+        "fill-tmp" => fill_tmp(),
+        "many-files" => many_files(),
+        "kill-all" => kill_all(),
+        "kill-first" => kill_first(),
         "trace-first" => call(libc::SYS_ptrace, [libc::PTRACE_ATTACH.into(), 1, 0], Errno::EPERM),
-        "daemonise" => {
-            if let Ok(ForkResult::Child) = split() {
-                let _ = setsid();
-                if let Ok(ForkResult::Child) = split() {
-                    std::thread::sleep(Duration::from_secs(1000));
-                }
-            }
-            Ok(())
-        }
-        "fork-bomb" => {
-            for n in 0..10_000 {
-                match split() {
-                    Ok(ForkResult::Child) => std::thread::sleep(Duration::from_secs(1000)),
-                    Ok(_) => {}
-                    Err(Errno::EAGAIN) if n < 1000 => return Ok(()),
-                    Err(e) => return Err(e.to_string()),
-                }
-            }
-            Err("10,000 processes".to_owned())
-        }
+        "daemonise" => daemonise(),
+        "fork-bomb" => fork_bomb(),
         "connect" => connect(),
-        "netlink" => {
-            // With the filter there is no socket, without it there must be nothing to see by one.
-            let interfaces = nix::ifaddrs::getifaddrs().map(|all| all.map(|i| i.interface_name).collect::<Vec<_>>());
-            match interfaces {
-                Ok(all) if all.iter().any(|i| i != "lo") => Err(format!("{all:?}")),
-                _ => Ok(()),
-            }
-        }
-        "socket" => [libc::AF_UNIX, libc::AF_INET, libc::AF_NETLINK].iter().try_for_each(|family| {
-            call(libc::SYS_socket, [i64::from(*family), libc::SOCK_STREAM.into(), 0], Errno::EPERM)
-        }),
+        "netlink" => netlink(),
+        "socket" => socket(),
         "user-namespace" => eperm(nix::sched::unshare(CloneFlags::CLONE_NEWUSER)),
-        "clone-namespace" => {
-            let flags = i64::from(libc::CLONE_NEWUSER | libc::SIGCHLD);
-            call(libc::SYS_clone, [flags, 0, 0], Errno::EPERM)
-        }
+        "clone-namespace" => clone_namespace(),
         "clone3" => call(libc::SYS_clone3, [0, 0, 0], Errno::ENOSYS),
-        "rare-calls" => [
-            libc::SYS_setns,
-            libc::SYS_ptrace,
-            libc::SYS_process_vm_readv,
-            libc::SYS_bpf,
-            libc::SYS_io_uring_setup,
-            libc::SYS_userfaultfd,
-            libc::SYS_perf_event_open,
-            libc::SYS_add_key,
-            libc::SYS_keyctl,
-            libc::SYS_open_by_handle_at,
-            libc::SYS_name_to_handle_at,
-        ]
-        .iter()
-        .try_for_each(|n| call(*n, [0, 0, 0], Errno::EPERM)),
+        "rare-calls" => rare_calls(),
         "tiocsti" => call(libc::SYS_ioctl, [0, i64::try_from(libc::TIOCSTI).unwrap_or(0), 0], Errno::EPERM),
         // getpid by the x32 table.
         "x32-call" if cfg!(target_arch = "x86_64") => call(0x4000_0000 + libc::SYS_getpid, [0, 0, 0], Errno::EPERM),
         "x32-call" => Err(format!("{:?}", signal_self(Signal::SIGSYS))),
-        "set-id" => {
-            let status = Command::new("/usr/bin/set-id").arg0(PROGRAM).arg("identity").status();
-            if status.as_ref().is_ok_and(std::process::ExitStatus::success) {
-                Ok(())
-            } else {
-                Err(format!("{status:?}"))
-            }
-        }
+        "set-id" => set_id(),
         "core-dump" => Err(format!("{:?}", signal_self(Signal::SIGABRT))),
-        "huge-file" => {
-            let file = File::create("/tmp/huge").map_err(|e| e.to_string())?;
-            file.set_len(1 << 40).map_err(|e| e.to_string())
-        }
-        "ignore-term-and-loop" => {
-            for s in [Signal::SIGTERM, Signal::SIGINT, Signal::SIGHUP] {
-                let _ = handle(s, SigHandler::SigIgn);
-            }
-            loop {
-                std::thread::sleep(Duration::from_secs(1));
-            }
-        }
-        "all-memory" => {
-            let mut all = Vec::new();
-            for _ in 0..2000 {
-                all.push(vec![1_u8; 1 << 20]);
-            }
-            Err(format!("{} MiB", std::hint::black_box(all).len()))
-        }
+        "huge-file" => huge_file(),
+        "ignore-term-and-loop" => ignore_term_and_loop(),
+        "all-memory" => all_memory(),
         "symlink-output" => symlink(PROGRAM, "/tmp/object.o").map_err(|e| e.to_string()),
-        "fifo-output" => {
-            nix::unistd::mkfifo(c"/tmp/object.o", nix::sys::stat::Mode::S_IRWXU).map_err(|e| e.to_string())
-        }
+        "fifo-output" => fifo_output(),
         "folder-output" => fs::create_dir("/tmp/object.o").map_err(|e| e.to_string()),
         "much-beside-output" => much_beside_output().map_err(|e| e.to_string()),
         other => Err(format!("no trick {other:?}")),
     }
+}
+
+fn proc() -> Got {
+    ["/proc/1/root", "/proc/self/exe", "/sys/kernel", "/dev/vda", "/dev/tty"].iter().try_for_each(|f| absent(f))
+}
+
+fn dot_dot() -> Got {
+    std::env::set_current_dir("../../../../..").map_err(|e| e.to_string())?;
+    absent("etc/shadow")
+}
+
+fn inherited_descriptors() -> Got {
+    let open = |fd: &i32| call(libc::SYS_fcntl, [i64::from(*fd), libc::F_GETFD.into(), 0], Errno::EBADF).is_err();
+    let more: Vec<i32> = (3..1024).filter(open).collect();
+    if more.is_empty() { Ok(()) } else { Err(format!("descriptors {more:?}")) }
+}
+
+fn environment() -> Got {
+    let all: Vec<_> = std::env::vars().map(|(k, v)| format!("{k}={v}")).collect();
+    if all == ["PATH=/usr/bin", "TMPDIR=/tmp"] { Ok(()) } else { Err(format!("{all:?}")) }
+}
+
+fn write_env() -> Got {
+    for (what, result) in [
+        ("make", File::create("/usr/bin/new").map(drop)),
+        ("change", OpenOptions::new().write(true).open(PROGRAM).map(drop)),
+        ("remove", fs::remove_file("/usr/bin/set-id")),
+        ("link", fs::hard_link(PROGRAM, "/usr/bin/new")),
+        ("mode", fs::set_permissions(PROGRAM, fs::Permissions::from_mode(0o777))),
+        ("dev", File::create("/dev/new").map(drop)),
+    ] {
+        if !matches!(&result, Err(e) if e.kind() == ErrorKind::ReadOnlyFilesystem || what == "change") {
+            return Err(format!("{what}: {result:?}"));
+        }
+    }
+    Ok(())
+}
+
+fn remount_env() -> Got {
+    let none: Option<&CStr> = None;
+    eperm(mount(none, c"/", none, MsFlags::MS_REMOUNT | MsFlags::MS_BIND, none))?;
+    eperm(mount(Some(c"x"), c"/tmp", Some(c"tmpfs"), MsFlags::empty(), none))
+}
+
+fn umount_env() -> Got {
+    eperm(umount2(c"/", MntFlags::MNT_DETACH)).and_then(|()| eperm(umount2(c"/tmp", MntFlags::empty())))
+}
+
+fn mknod() -> Got {
+    let (kind, mode) = (nix::sys::stat::SFlag::S_IFBLK, nix::sys::stat::Mode::from_bits_truncate(0o666));
+    eperm(nix::sys::stat::mknod(c"/tmp/disk", kind, mode, nix::sys::stat::makedev(254, 0)))
+}
+
+fn execute_in_tmp() -> Got {
+    fs::write("/tmp/program", "#!/usr/bin/escape").map_err(|e| e.to_string())?;
+    fs::set_permissions("/tmp/program", fs::Permissions::from_mode(0o755)).map_err(|e| e.to_string())?;
+    match Command::new("/tmp/program").status() {
+        Err(e) if e.kind() == ErrorKind::PermissionDenied => Ok(()),
+        other => Err(format!("{other:?}")),
+    }
+}
+
+fn fill_tmp() -> Got {
+    for n in 0..100 {
+        if let Err(e) = fs::write(format!("/tmp/{n}"), vec![1; 1 << 20]) {
+            return if e.kind() == ErrorKind::StorageFull { Ok(()) } else { Err(e.to_string()) };
+        }
+    }
+    Err("100 MiB written".to_owned())
+}
+
+fn many_files() -> Got {
+    match (0..100_000).find_map(|n| File::create(format!("/tmp/{n}")).err()) {
+        Some(e) if e.kind() == ErrorKind::StorageFull => Ok(()),
+        other => Err(format!("{other:?}")),
+    }
+}
+
+fn kill_all() -> Got {
+    let alone = kill(Pid::from_raw(-1), Signal::SIGKILL);
+    if getppid() == Pid::from_raw(1) && alone != Ok(()) { Ok(()) } else { Err(format!("{alone:?}")) }
+}
+
+fn kill_first() -> Got {
+    let _ = kill(Pid::from_raw(1), Signal::SIGKILL);
+    let _ = kill(Pid::from_raw(1), Signal::SIGSTOP);
+    std::thread::sleep(Duration::from_millis(20));
+    kill(Pid::from_raw(1), None).map_err(|e| e.to_string())
+}
+
+fn daemonise() -> Got {
+    if let Ok(ForkResult::Child) = split() {
+        let _ = setsid();
+        if let Ok(ForkResult::Child) = split() {
+            std::thread::sleep(Duration::from_secs(1000));
+        }
+    }
+    Ok(())
+}
+
+fn fork_bomb() -> Got {
+    for n in 0..10_000 {
+        match split() {
+            Ok(ForkResult::Child) => std::thread::sleep(Duration::from_secs(1000)),
+            Ok(_) => {}
+            Err(Errno::EAGAIN) if n < 1000 => return Ok(()),
+            Err(e) => return Err(e.to_string()),
+        }
+    }
+    Err("10,000 processes".to_owned())
+}
+
+fn netlink() -> Got {
+    // With the filter there is no socket, without it there must be nothing to see by one.
+    let interfaces = nix::ifaddrs::getifaddrs().map(|all| all.map(|i| i.interface_name).collect::<Vec<_>>());
+    match interfaces {
+        Ok(all) if all.iter().any(|i| i != "lo") => Err(format!("{all:?}")),
+        _ => Ok(()),
+    }
+}
+
+fn socket() -> Got {
+    [libc::AF_UNIX, libc::AF_INET, libc::AF_NETLINK]
+        .iter()
+        .try_for_each(|family| call(libc::SYS_socket, [i64::from(*family), libc::SOCK_STREAM.into(), 0], Errno::EPERM))
+}
+
+fn clone_namespace() -> Got {
+    let flags = i64::from(libc::CLONE_NEWUSER | libc::SIGCHLD);
+    call(libc::SYS_clone, [flags, 0, 0], Errno::EPERM)
+}
+
+fn rare_calls() -> Got {
+    [
+        libc::SYS_setns,
+        libc::SYS_ptrace,
+        libc::SYS_process_vm_readv,
+        libc::SYS_bpf,
+        libc::SYS_io_uring_setup,
+        libc::SYS_userfaultfd,
+        libc::SYS_perf_event_open,
+        libc::SYS_add_key,
+        libc::SYS_keyctl,
+        libc::SYS_open_by_handle_at,
+        libc::SYS_name_to_handle_at,
+    ]
+    .iter()
+    .try_for_each(|n| call(*n, [0, 0, 0], Errno::EPERM))
+}
+
+fn set_id() -> Got {
+    let status = Command::new("/usr/bin/set-id").arg0(PROGRAM).arg("identity").status();
+    if status.as_ref().is_ok_and(std::process::ExitStatus::success) { Ok(()) } else { Err(format!("{status:?}")) }
+}
+
+fn huge_file() -> Got {
+    let file = File::create("/tmp/huge").map_err(|e| e.to_string())?;
+    file.set_len(1 << 40).map_err(|e| e.to_string())
+}
+
+fn ignore_term_and_loop() -> Got {
+    for s in [Signal::SIGTERM, Signal::SIGINT, Signal::SIGHUP] {
+        let _ = handle(s, SigHandler::SigIgn);
+    }
+    loop {
+        std::thread::sleep(Duration::from_secs(1));
+    }
+}
+
+fn all_memory() -> Got {
+    let mut all = Vec::new();
+    for _ in 0..2000 {
+        all.push(vec![1_u8; 1 << 20]);
+    }
+    Err(format!("{} MiB", std::hint::black_box(all).len()))
+}
+
+fn fifo_output() -> Got {
+    nix::unistd::mkfifo(c"/tmp/object.o", nix::sys::stat::Mode::S_IRWXU).map_err(|e| e.to_string())
 }
 
 /// Much data, deep folders, some of them shut, and names that whoever clears up might use.
