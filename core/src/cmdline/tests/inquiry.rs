@@ -134,16 +134,25 @@ fn nothing_is_asked_that_does_not_matter() {
     assert_eq!(inquire("clang -c a.c", plain, wrapper).1, asked, "of the arguments that the compiler behind it gets");
 }
 
+/// A command, what its compiler answers, and what becomes of it: the options for here and for the server, or the reason to stay.
+type Row = (&'static str, Compiler, Result<[&'static str; 2], Reason>);
+
+fn make_their_verdicts(rows: &[Row]) {
+    for (line, compiler, expected) in rows {
+        let expected = expected.map(|sides| sides.map(str::to_owned));
+        assert_eq!(both_sides(line, *compiler), expected, "{line}");
+    }
+}
+
 #[test]
-fn each_answer_makes_its_verdict() {
-    use Reason::{NativeUnknown, TargetUnknown, Wrapper};
+fn answers_about_the_compiler_make_their_verdicts() {
+    use Reason::{TargetUnknown, Wrapper};
     let none = Compiler::default();
     let target = Compiler { target: Some("k8"), ..none };
     let around = |both| Compiler { wrapper: Some(both), ..target };
     let configured = |text| Compiler { configuration: Some(text), ..target };
-    let native = |answer| Compiler { native: answer, ..target };
     let gcc = "-E a.c -fdirectives-only";
-    for (line, compiler, expected) in [
+    make_their_verdicts(&[
         ("gcc -c a.c", none, Ok([gcc, "!-c !-fdirectives-only"])),
         // A wrapper.
         ("gcc -c a.c", around(None), Err(Wrapper)),
@@ -172,8 +181,21 @@ fn each_answer_makes_its_verdict() {
         ("clang -c a.c", target, Ok(["-E a.c -frewrite-includes", "!-c !-target !k8"])),
         ("clang -c a.c", none, Err(TargetUnknown)),
         ("clang -c a.c", Compiler { target: Some(""), ..none }, Err(TargetUnknown)),
-        // Native options.
-        ("gcc -c a.c -march=native", native(None), Err(NativeUnknown)),
+        // The directory's other name.
+        (
+            "clang -c a.c",
+            Compiler { directory: Some("/link"), ..target },
+            Ok(["-E a.c -frewrite-includes", "!-c !-target !k8 !-Xclang !-fdebug-compilation-dir !-Xclang !/link"]),
+        ),
+    ]);
+}
+
+#[test]
+fn answers_about_options_make_their_verdicts() {
+    let none = Compiler::default();
+    let native = |answer| Compiler { native: answer, target: Some("k8"), ..none };
+    make_their_verdicts(&[
+        ("gcc -c a.c -march=native", native(None), Err(Reason::NativeUnknown)),
         (
             "gcc -O1 -march=native -c a.c",
             native(Some("-mavx -mtune=k8")),
@@ -201,16 +223,7 @@ fn each_answer_makes_its_verdict() {
             none,
             Ok(["-specs=nano.specs -E a.c -fdirectives-only", "!-specs=/usr/lib/nano.specs !-c !-fdirectives-only"]),
         ),
-        // The directory's other name.
-        (
-            "clang -c a.c",
-            Compiler { directory: Some("/link"), ..target },
-            Ok(["-E a.c -frewrite-includes", "!-c !-target !k8 !-Xclang !-fdebug-compilation-dir !-Xclang !/link"]),
-        ),
-    ] {
-        let expected = expected.map(|sides: [&str; 2]| sides.map(str::to_owned));
-        assert_eq!(both_sides(line, compiler), expected, "{line}");
-    }
+    ]);
 }
 
 #[test]
