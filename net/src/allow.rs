@@ -1,5 +1,6 @@
 //! Networks whose hosts may connect (`--allow`).
 
+use ipnet::IpNet;
 use std::net::IpAddr;
 use std::str::FromStr;
 
@@ -7,14 +8,7 @@ use thiserror::Error;
 
 /// Who may connect by TCP. Without networks everybody; this host always, by its loopback addresses.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Allow(Vec<Network>);
-
-/// Addresses that begin with the same bits.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Network {
-    address: IpAddr,
-    bits: u32,
-}
+pub struct Allow(Vec<IpNet>);
 
 /// A list of networks that is none.
 #[derive(Debug, Error, PartialEq, Eq)]
@@ -26,8 +20,8 @@ impl FromStr for Allow {
 
     /// Reads `NET[,NET…]`, each an address with or without `/BITS`.
     fn from_str(text: &str) -> Result<Self, NotANetwork> {
-        let network = |word: &str| Network::read(word).ok_or_else(|| NotANetwork(word.to_owned()));
-        text.split(',').map(network).collect::<Result<_, _>>().map(Self)
+        let read = |word: &str| network(word).ok_or_else(|| NotANetwork(word.to_owned()));
+        text.split(',').map(read).collect::<Result<_, _>>().map(Self)
     }
 }
 
@@ -35,30 +29,13 @@ impl Allow {
     /// Whether a peer of this address may connect.
     pub fn admits(&self, peer: IpAddr) -> bool {
         let peer = peer.to_canonical();
-        self.0.is_empty() || peer.is_loopback() || self.0.iter().any(|network| network.holds(peer))
+        self.0.is_empty() || peer.is_loopback() || self.0.iter().any(|network| network.contains(&peer))
     }
 }
 
-impl Network {
-    fn read(word: &str) -> Option<Self> {
-        let (address, bits) = word.split_once('/').map_or((word, None), |(address, bits)| (address, Some(bits)));
-        let address: IpAddr = address.parse().ok()?;
-        let most = if address.is_ipv4() { 32 } else { 128 };
-        let bits = bits.map_or(Some(most), |bits| bits.parse().ok())?;
-        (bits <= most).then_some(Self { address, bits })
-    }
-
-    fn holds(&self, peer: IpAddr) -> bool {
-        // Differences in the last bits are shifted out; none are left where all are.
-        match (self.address, peer) {
-            (IpAddr::V4(own), IpAddr::V4(peer)) => (own.to_bits() ^ peer.to_bits()).checked_shr(32 - self.bits),
-            (IpAddr::V6(own), IpAddr::V6(peer)) => {
-                (own.to_bits() ^ peer.to_bits()).checked_shr(128 - self.bits).map(|bits| u32::from(bits != 0))
-            }
-            _ => return false,
-        }
-        .is_none_or(|bits| bits == 0)
-    }
+/// A network, or the one host of an address.
+fn network(word: &str) -> Option<IpNet> {
+    word.parse().or_else(|_| word.parse().map(|address: IpAddr| address.into())).ok()
 }
 
 #[cfg(test)]
