@@ -176,8 +176,8 @@ impl<'a> Inquiry<'a> {
         let user = self.invocation.words;
         let layers = if self.answers.is_so(Question::IsWrapper)? {
             let around = self.answers.around(Question::WrapperOptions(user.to_vec()))?.ok_or(Reason::Wrapper)?;
-            // What it means would be asked through the wrapper.
-            if around.all().any(|argument| argument.ends_with(b"=native")) {
+            // What the one means would be asked through the wrapper, and what the other holds would reach no server.
+            if around.all().any(|argument| argument.ends_with(b"=native") || argument.starts_with(b"@")) {
                 return Err(Reason::Wrapper.into());
             }
             Layers::wrapped(user, around)

@@ -160,6 +160,7 @@ fn answers_about_the_compiler_make_their_verdicts() {
         ("gcc -c a.c", around(Some("|")), Ok([gcc, "!-c !-fdirectives-only"])),
         ("gcc -c a.c", around(Some("-m32|-O2")), Ok([gcc, "-m32 -O2 !-c !-fdirectives-only"])),
         ("gcc -c a.c", around(Some("|-march=native")), Err(Wrapper)),
+        ("clang -c a.c", around(Some("@flags|")), Err(Wrapper)),
         ("gcc -c a.c", around(Some("-fprofile-arcs|")), Err(Reason::SideFile)),
         ("gcc -c a.c", around(Some("b.c|")), Err(Reason::TwoInputs)),
         // A configuration.
