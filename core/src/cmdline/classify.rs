@@ -4,18 +4,20 @@
 //! first reason to stay.
 
 mod conclude;
+mod files;
 mod frontend;
 
 use super::assembler::Assembler;
+use super::effect::{Does, Fact, Facts};
 use super::inquiry::{Answers, Question};
 use super::job::{self, RemoteJob, Word};
 use super::layers::Layers;
-use super::options::{Does, Value};
+use super::options::Value;
 use super::preprocessor::Preprocessor;
 use super::reason::Reason;
 use super::spelling::Argument;
 use super::warnings::Warnings;
-use super::{Family, FileKind, Files, Invocation, Side, contents, language, paths};
+use super::{Family, FileKind, Files, Invocation, Side, language};
 use crate::job::Language;
 use Stop::Stay;
 use std::ops::Range;
@@ -72,42 +74,28 @@ struct Scan<'a> {
     answers: &'a Answers,
     rest: &'a [Vec<u8>],
     words: Vec<Word>,
+    facts: Facts,
     inputs: Vec<&'a [u8]>,
     output: Option<&'a [u8]>,
-    assemble: bool,
-    compile: bool,
     /// The last `-x`, which decides over the suffix.
     language: Option<Language>,
     /// Decides over the suffix if there is no `-x`.
     objective: Option<Language>,
-    dep_wanted: bool,
-    dep_wanted_by_driver: bool,
-    dep_named: bool,
-    dep_target: bool,
+    /// The dependency files that the driver is told.
     dependency_files: Vec<Vec<u8>>,
+    /// Those that only the compiler behind clang's driver is told.
+    inner_dependency_files: Vec<Vec<u8>>,
     preprocessor: Preprocessor,
-    split_dwarf: bool,
-    input_charset: bool,
-    caret: Option<bool>,
-    color_chosen: bool,
     extra_files: Vec<Vec<u8>>,
     assembler: Assembler,
-    target_given: bool,
     warnings: Warnings,
-    macros: bool,
-    shows_ranges: bool,
-    shows_options: bool,
-    verbose_asm: bool,
-    emit_llvm: bool,
     /// The last `-B`.
     prefix: Option<Vec<u8>>,
     own_assembler: Option<bool>,
     /// Precompiled headers that the preprocessor is not told of, and headers that it includes by an option.
     precompiled: Vec<&'a [u8]>,
     included: Vec<&'a [u8]>,
-    plugin: bool,
     objc_runtime: Option<&'a [u8]>,
-    compilation_dir_given: bool,
 }
 
 impl<'a> Scan<'a> {
@@ -120,38 +108,22 @@ impl<'a> Scan<'a> {
             answers,
             rest: &[],
             words: Vec::with_capacity(invocation.words.len()),
+            facts: Facts::default(),
             inputs: Vec::new(),
             output: None,
-            assemble: false,
-            compile: false,
             language: None,
             objective: None,
-            dep_wanted: false,
-            dep_wanted_by_driver: false,
-            dep_named: false,
-            dep_target: false,
             dependency_files: Vec::new(),
+            inner_dependency_files: Vec::new(),
             preprocessor: Preprocessor::default(),
-            split_dwarf: false,
-            input_charset: false,
-            caret: None,
-            color_chosen: false,
             extra_files: Vec::new(),
             assembler: Assembler::default(),
-            target_given: false,
             warnings: Warnings::default(),
-            macros: false,
-            shows_ranges: false,
-            shows_options: false,
-            verbose_asm: false,
-            emit_llvm: false,
             prefix: None,
             own_assembler: None,
             precompiled: Vec::new(),
             included: Vec::new(),
-            plugin: false,
             objc_runtime: None,
-            compilation_dir_given: false,
         }
     }
 
@@ -166,7 +138,7 @@ impl<'a> Scan<'a> {
         self.keep(Side::Rest, b"--end-no-unused-arguments");
         self.hide_from(0);
         // What a native option means would be asked with the configuration around it.
-        if self.split_dwarf || self.words.iter().any(|word| word.native) {
+        if self.facts.has(Fact::SplitDwarf) || self.words.iter().any(|word| word.native) {
             return Err(Reason::Wrapper.into());
         }
         Ok(())
@@ -211,136 +183,72 @@ impl<'a> Scan<'a> {
             self.keep_all(Side::Rest, argument);
             return Ok(());
         };
-        let stay = |reason| Err(Stay(reason, argument.words.join(&b' ')));
         if opt.value == Value::Must && argument.value.is_none() {
-            return stay(Reason::ValueMissing);
+            return Err(because(Reason::ValueMissing, argument));
         }
+        self.effect(opt.does, argument)?;
+        match (opt.side, argument.words) {
+            (Some(side), [name, value]) if opt.value == Value::NextRest => {
+                self.keep(side, name);
+                self.keep(Side::Rest, value);
+            }
+            (Some(side), _) => self.keep_all(side, argument),
+            (None, _) => {}
+        }
+        Ok(())
+    }
+
+    /// What an option does beside going to its side.
+    fn effect(&mut self, does: Does, argument: &Argument<'a>) -> Result<(), Stop> {
+        let stay = |reason| Err(because(reason, argument));
         let value = argument.value.unwrap_or_default();
-        let mut side = Side::Rest;
-        match opt.does {
-            Does::Keep(first) if opt.value == Value::NextRest => {
-                for (word, side) in argument.words.iter().zip([first, Side::Rest]) {
-                    self.keep(side, word);
-                }
-                return Ok(());
-            }
-            Does::Keep(kept) => side = kept,
-            Does::Local(reason) => return stay(reason),
-            Does::HideFromPreprocessor => {
-                self.keep_all(Side::Rest, argument);
-                self.hide_from(self.words.len() - argument.words.len());
-                return Ok(());
-            }
-            Does::Assemble => {
-                self.assemble = true;
-                return Ok(());
-            }
-            Does::Compile => {
-                self.compile = true;
-                return Ok(());
-            }
-            Does::Output => {
-                return match argument.value {
-                    // The compiler fails; without the name it would succeed.
-                    None | Some(b"") => stay(Reason::ValueMissing),
-                    Some(b"-") => stay(Reason::Output),
-                    name => {
-                        self.output = name;
-                        Ok(())
-                    }
-                };
-            }
+        match does {
+            Does::Nothing => {}
+            Does::Says(fact, is_so) => self.facts.set(fact, is_so),
+            Does::Stays(reason) => return stay(reason),
+            // The compiler fails; without the name it would succeed.
+            Does::Output if value.is_empty() => return stay(Reason::ValueMissing),
+            Does::Output if value == b"-" => return stay(Reason::Output),
+            Does::Output => self.output = Some(value),
             // The compiler takes it for the sources behind it only.
             Does::Language if !self.inputs.is_empty() => return stay(Reason::LanguageBehindInput),
-            Does::Language => match language::named(value) {
-                Some(language) => self.language = Some(language),
-                None => return stay(Reason::Language),
-            },
-            Does::ObjC(language) if self.family == Family::Clang => {
-                self.objective = Some(language);
-                side = Side::Local;
+            Does::Language => {
+                self.language = Some(language::named(value).ok_or_else(|| because(Reason::Language, argument))?);
             }
-            Does::Native => {
-                self.words
-                    .extend(argument.words.iter().map(|word| Word { native: true, ..Word::new(Side::Rest, word) }));
-                return Ok(());
+            Does::ObjC(language) => self.objective_option(language, argument),
+            Does::Native => self.keep_as(argument, |word| word.native = true),
+            Does::Pragmas => {
+                let is_gcc = self.family == Family::Gcc;
+                self.keep_as(argument, |word| word.pragmas = is_gcc);
             }
-            Does::DepWanted(by_driver) => {
-                self.dep_wanted = true;
-                self.dep_wanted_by_driver |= by_driver;
-                side = Side::Local;
-            }
-            Does::DepFile => {
-                self.dep_named = true;
-                self.dependency_files.push(value.to_vec());
-                side = Side::Local;
-            }
-            Does::DepTarget => {
-                self.dep_target = true;
-                side = Side::Local;
-            }
+            Does::HideFromPreprocessor => self.keep_as(argument, |word| word.hidden = true),
+            Does::DepFile => self.dependency_files.push(value.to_vec()),
             Does::Path if value.starts_with(b"-O") => return stay(Reason::ValueMissing),
-            Does::Path => side = Side::Local,
-            Does::Include | Does::IncludePch | Does::Macros => return self.include_option(opt.does, argument),
+            Does::Path => {}
+            Does::Include | Does::IncludePch | Does::Macros => return self.include_option(does, argument),
             Does::Preprocessor => return self.preprocessor_option(argument),
             Does::Assembler => return self.assembler_option(argument),
             Does::OwnAssembler(own) => self.own_assembler = Some(own),
             // Where clang assembles by itself, a compile runs no other program, and no library is looked for.
-            Does::Prefix if self.family == Family::Clang => {
-                self.prefix = Some(argument.words.join(&b' '));
-                side = Side::Local;
-            }
+            Does::Prefix if self.family == Family::Clang => self.prefix = Some(argument.words.join(&b' ')),
             Does::Prefix => return stay(Reason::ProgramPath),
-            Does::SplitDwarf(on) => self.split_dwarf = on,
-            Does::Caret(shown) => self.caret = Some(shown),
-            Does::Color => self.color_chosen = true,
-            Does::ColorAuto => {
-                self.color_chosen = false;
-                return Ok(());
-            }
-            Does::InputCharset => {
-                self.input_charset = true;
-                side = Side::Local;
-            }
             Does::ExecCharset if !is_utf_8(value) => return stay(Reason::Charset),
-            Does::CompilationDir => {
-                self.compilation_dir(argument);
-                return Ok(());
+            Does::ExecCharset => {}
+            Does::CompilationDir => self.compilation_dir(argument),
+            Does::Plugin | Does::ExtraFile | Does::ExtraList | Does::Profile | Does::Specs => {
+                return self.file_option(does, argument);
             }
-            Does::ExtraList if self.names_sources(value) => return stay(Reason::SourceList),
-            Does::Plugin => {
-                self.plugin = true;
-                return self.extra_file_option(argument, value, None);
-            }
-            Does::ExtraFile | Does::ExtraList => return self.extra_file_option(argument, value, None),
-            Does::Profile if self.family == Family::Clang => {
-                let default = [value, b"/default.profdata"].concat();
-                let is_directory = self.files.kind(value) == FileKind::Folder;
-                return self.extra_file_option(argument, value, is_directory.then_some(default.as_slice()));
-            }
-            Does::Profile => return stay(Reason::RemoteInput),
-            Does::Specs if self.family == Family::Gcc => return self.specs_option(argument, value),
             Does::CommandLine if self.family == Family::Clang => return stay(Reason::CommandLine),
-            Does::Pragmas if self.family == Family::Gcc => {
-                self.words
-                    .extend(argument.words.iter().map(|word| Word { pragmas: true, ..Word::new(Side::Rest, word) }));
-                return Ok(());
-            }
-            Does::ObjcRuntime => self.objc_runtime = Some(value),
-            Does::CommandLine => self.shows_options = true,
+            Does::CommandLine => self.facts.set(Fact::Options, true),
             // Macros are named with their files, of which text that was preprocessed tells other ones.
             Does::Debug if self.family == Family::Gcc && matches!(value, b"3" | b"gdb3" | b"stabs3" | b"stabs+3") => {
                 return stay(Reason::SourceName);
             }
-            Does::Debug | Does::Pragmas | Does::ObjC(_) | Does::ExecCharset | Does::Specs => {}
+            Does::Debug => {}
+            Does::ObjcRuntime => self.objc_runtime = Some(value),
             Does::Xclang => return self.xclang(argument),
-            Does::Target => self.target_given = true,
             Does::Warning => self.warnings.option(self.family, &argument.short),
-            Does::Ranges => self.shows_ranges = true,
-            Does::VerboseAsm(verbose) => self.verbose_asm = verbose,
-            Does::EmitLlvm => self.emit_llvm = true,
         }
-        self.keep_all(side, argument);
         Ok(())
     }
 
@@ -350,6 +258,15 @@ impl<'a> Scan<'a> {
 
     fn keep_all(&mut self, side: Side, argument: &Argument<'_>) {
         self.words.extend(argument.words.iter().map(|word| Word::new(side, word)));
+    }
+
+    /// As it is, to both sides, with a mark on each word.
+    fn keep_as(&mut self, argument: &Argument<'_>, mark: impl Fn(&mut Word)) {
+        for text in argument.words {
+            let mut word = Word::new(Side::Rest, text);
+            mark(&mut word);
+            self.words.push(word);
+        }
     }
 
     fn keep_with(&mut self, side: Side, word: &[u8], value: &[u8]) {
@@ -367,33 +284,13 @@ impl<'a> Scan<'a> {
         !matches!(self.files.kind(path), FileKind::Absent | FileKind::Regular)
     }
 
-    /// The server has no precompiled header, so the preprocessor must not use one either: headers are included as text.
-    /// See [`Self::lost_header`].
-    fn include_option(&mut self, does: Does, argument: &Argument<'a>) -> Result<(), Stop> {
-        let file = argument.value.unwrap_or_default();
-        let stay = |reason| Err(Stay(reason, argument.words.join(&b' ')));
-        if file.starts_with(b"-O") {
-            return stay(Reason::ValueMissing);
+    fn objective_option(&mut self, language: Language, argument: &Argument<'_>) {
+        if self.family == Family::Clang {
+            self.objective = Some(language);
+            self.keep_all(Side::Local, argument);
+        } else {
+            self.keep_all(Side::Rest, argument);
         }
-        if self.files.kind(file) == FileKind::Other {
-            return stay(Reason::ReadOnce);
-        }
-        let before = self.words.len();
-        self.keep_all(Side::Local, argument);
-        match does {
-            Does::Macros => self.macros = true,
-            Does::IncludePch if self.files.readable(file) => {
-                self.precompiled.push(file);
-                self.hide_from(before);
-            }
-            Does::IncludePch => {}
-            // What is precompiled may be there without its header.
-            _ if !self.files.readable(file) && self.files.readable(&[file, b".gch"].concat()) => {
-                return stay(Reason::Modules);
-            }
-            _ => self.included.push(file),
-        }
-        Ok(())
     }
 
     fn preprocessor_option(&mut self, argument: &Argument<'a>) -> Result<(), Stop> {
@@ -401,7 +298,7 @@ impl<'a> Scan<'a> {
         let is_list = argument.short.starts_with(b"-Wp,");
         let elements: Vec<&[u8]> = if is_list { value.split(|&b| b == b',').collect() } else { vec![value] };
         let Some(sides) = self.preprocessor.sides(self.family, &elements, self.files) else {
-            return Err(Stay(Reason::Preprocessor, argument.words.join(&b' ')));
+            return Err(because(Reason::Preprocessor, argument));
         };
         if let Some(side) = sides.first().filter(|first| sides.iter().all(|side| side == *first)) {
             self.keep_all(*side, argument);
@@ -422,7 +319,7 @@ impl<'a> Scan<'a> {
         let is_list = argument.short.starts_with(b"-Wa,");
         let elements: Vec<&[u8]> = if is_list { value.split(|&b| b == b',').collect() } else { vec![value] };
         let Some(elements) = self.assembler.judge(&elements, self.folder, self.files, &mut self.extra_files) else {
-            return Err(Stay(Reason::Assembler, argument.words.join(&b' ')));
+            return Err(because(Reason::Assembler, argument));
         };
         let side = if is_list { Side::Remote } else { Side::Rest };
         for word in argument.with_value(&elements.join(&b',')) {
@@ -431,60 +328,19 @@ impl<'a> Scan<'a> {
         Ok(())
     }
 
-    fn names_sources(&self, list: &[u8]) -> bool {
-        let is_there = self.files.kind(list) == FileKind::Regular && self.files.readable(list);
-        is_there && self.files.text(list).is_none_or(|text| contents::names_sources(&text))
-    }
-
-    /// `file`, which is the option's value or stands for it, travels in the environment.
-    fn extra_file_option(&mut self, argument: &Argument<'a>, value: &[u8], file: Option<&[u8]>) -> Result<(), Stop> {
-        if self.extra_file(file.unwrap_or(value)).is_none() {
-            return Err(Stay(Reason::FileMissing, argument.words.join(&b' ')));
-        }
-        for word in argument.with_value(&paths::absolute(self.folder, value)) {
-            self.keep(Side::Rest, &word);
-        }
-        Ok(())
-    }
-
-    /// gcc looks for it among its own files first.
-    fn specs_option(&mut self, argument: &Argument<'a>, value: &[u8]) -> Result<(), Stop> {
-        let own = self.answers.name(Question::OwnFile(value.to_vec()))?;
-        let file = own.unwrap_or(value).to_vec();
-        let stay = |reason| Err(Stay(reason, argument.words.join(&b' ')));
-        match self.files.text(&file) {
-            None => stay(Reason::FileMissing),
-            Some(text) if !contents::specs_can_be_sent(&text) => stay(Reason::Specs),
-            Some(_) => {
-                let Some(whole) = self.extra_file(&file) else { return stay(Reason::FileMissing) };
-                for (word, sent) in argument.words.iter().zip(argument.with_value(&whole)) {
-                    self.keep(Side::Local, word);
-                    self.keep(Side::Remote, &sent);
-                }
-                Ok(())
-            }
-        }
-    }
-
-    fn extra_file(&mut self, file: &[u8]) -> Option<Vec<u8>> {
-        if self.files.kind(file) != FileKind::Regular || !self.files.readable(file) {
-            return None;
-        }
-        let whole = paths::absolute(self.folder, file);
-        if !self.extra_files.contains(&whole) {
-            self.extra_files.push(whole.clone());
-        }
-        Some(whole)
-    }
-
     /// Servers name the current folder by `-Xclang`, which wins over the driver's own options: so must the user's.
     fn compilation_dir(&mut self, argument: &Argument<'a>) {
         self.keep_all(Side::Rest, argument);
         if self.family == Family::Clang {
-            self.compilation_dir_given = true;
+            self.facts.set(Fact::CompilationDir, true);
             self.words.extend(job::compilation_dir(argument.value.unwrap_or_default()));
         }
     }
+}
+
+/// The job stays for this argument.
+fn because(reason: Reason, argument: &Argument<'_>) -> Stop {
+    Stay(reason, argument.words.join(&b' '))
 }
 
 /// As any conversion knows it.

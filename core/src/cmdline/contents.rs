@@ -1,7 +1,8 @@
 //! What stands in files that options name: whether a compile server would make the same of it.
 
 use super::Family;
-use super::options::{self, Does};
+use super::effect::Does;
+use super::options;
 use super::warnings::Warnings;
 
 /// Whether a list of what an instrumentation leaves alone has entries for source files. A compile server knows those by no name.
@@ -50,7 +51,7 @@ fn adds_plain_options(line: &[u8]) -> bool {
     let is_separator = |&b: &u8| b.is_ascii_whitespace() || b"{}|&;:<>!*,".contains(&b);
     let plain = line.split(is_separator).filter(|word| word.starts_with(b"-")).all(|word| {
         warnings.option(Family::Gcc, word);
-        matches!(options::find(word).map(|opt| opt.does), None | Some(Does::Keep(_) | Does::Path | Does::Warning))
+        matches!(options::find(word).map(|opt| opt.does), None | Some(Does::Nothing | Does::Path | Does::Warning))
     });
     // Functions: of variables, of other files, …
     plain && !line.windows(2).any(|pair| pair == b"%:") && !warnings.need_expanded_text(Family::Gcc)

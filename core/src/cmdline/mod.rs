@@ -8,6 +8,7 @@ mod assembler;
 mod classify;
 mod configuration;
 mod contents;
+mod effect;
 mod inquiry;
 mod job;
 mod language;

@@ -1,7 +1,7 @@
 //! What every command line of a compiler tells, whether it can be compiled elsewhere or not.
 
+use super::effect::Does;
 use super::language::{named, of_suffix};
-use super::options::Does;
 use super::spelling::Argument;
 use super::{Family, Invocation};
 use crate::job::Language;

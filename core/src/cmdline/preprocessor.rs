@@ -3,7 +3,8 @@
 //! What means the same as an option of the driver goes where that goes. Anything else may change the text that the preprocessor
 //! writes (`-dM`, `-P`, `-fpreprocessed`, …), or what the compiler behind it does.
 
-use super::options::{self, Does, Opt, Value};
+use super::effect::{Does, Fact};
+use super::options::{self, Opt, Value};
 use super::warnings::Warnings;
 use super::{Family, Files, Side};
 
@@ -47,11 +48,9 @@ impl Preprocessor {
             return Some(Side::Rest);
         }
         match opt.value {
-            Value::No if matches!(element, b"-MG" | b"-MP" | b"-nostdinc" | b"-nostdinc++" | b"-undef") => {
-                side(opt.does)
-            }
+            Value::No if matches!(element, b"-MG" | b"-MP" | b"-nostdinc" | b"-nostdinc++" | b"-undef") => opt.side,
             Value::No | Value::NextRest => None,
-            _ if !is_the_drivers(opt.does) => None,
+            _ if !is_the_drivers(opt) => None,
             Value::Joined => self.value(opt, element.get(opt.name.len()..)?, files),
             Value::Next | Value::Must => {
                 self.waits_for_value = Some(opt);
@@ -64,34 +63,22 @@ impl Preprocessor {
     fn value(&mut self, opt: &Opt, value: &[u8], files: &dyn Files) -> Option<Side> {
         match opt.does {
             Does::DepFile if !value.is_empty() => self.dependency_files.push(value.to_vec()),
-            Does::DepTarget => self.dependency_target = Some(value.to_vec()),
+            Does::Says(Fact::DependencyTarget, _) => self.dependency_target = Some(value.to_vec()),
             // A precompiled header in its place would be used here and missing there.
             Does::Include | Does::Macros if !value.is_empty() && !files.readable(value) => return None,
             Does::Macros => self.macros = true,
             _ => {}
         }
-        side(opt.does)
+        opt.side
     }
 }
 
 /// Whether the preprocessor's option means what the driver's does.
-fn is_the_drivers(does: Does) -> bool {
-    matches!(
-        does,
-        Does::Keep(Side::Cpp | Side::Local)
-            | Does::Path
-            | Does::Include
-            | Does::Macros
-            | Does::DepFile
-            | Does::DepTarget
-    )
-}
-
-fn side(does: Does) -> Option<Side> {
-    match does {
-        Does::Keep(side) => Some(side),
-        Does::Path | Does::Include | Does::Macros | Does::DepFile | Does::DepTarget => Some(Side::Local),
-        _ => None,
+fn is_the_drivers(opt: &Opt) -> bool {
+    match opt.does {
+        Does::Nothing => matches!(opt.side, Some(Side::Cpp | Side::Local)),
+        Does::Path | Does::Include | Does::Macros | Does::DepFile | Does::Says(Fact::DependencyTarget, _) => true,
+        _ => false,
     }
 }
 

@@ -1,5 +1,6 @@
 //! What all arguments together make of the job: its input, output, language, dependency file and mode.
 
+use super::super::effect::Fact;
 use super::super::inquiry::Question;
 use super::super::job::{Messages, Mode, RemoteJob, Writing};
 use super::super::reason::Reason;
@@ -10,7 +11,7 @@ use crate::job::Language;
 
 impl Scan<'_> {
     pub(super) fn conclude(&mut self, settings: &Settings) -> Result<RemoteJob, Stop> {
-        if !self.compile && !self.assemble {
+        if !self.facts.has(Fact::Compile) && !self.facts.has(Fact::Assemble) {
             return Err(Reason::NoCompile.into());
         }
         let input = match *self.inputs.as_slice() {
@@ -33,13 +34,13 @@ impl Scan<'_> {
         if self.names_objc_source(language) {
             return Err(Stay(Reason::SourceName, input.to_vec()));
         }
-        if self.assemble && self.verbose_asm && self.family == Family::Gcc {
+        if self.facts.has(Fact::Assemble) && self.facts.has(Fact::VerboseAsm) && self.family == Family::Gcc {
             return Err(Stay(Reason::SourceName, b"-fverbose-asm".to_vec()));
         }
         let output = self.output_name(input)?;
         let is_by_suffix = self.language.or(self.objective).is_none();
         let preprocessed = is_by_suffix && matches!(paths::suffix(input), Some(b"i" | b"ii"));
-        if preprocessed && self.input_charset {
+        if preprocessed && self.facts.has(Fact::InputCharset) {
             // No preprocessor runs that would convert it.
             return Err(Stay(Reason::Charset, input.to_vec()));
         }
@@ -47,16 +48,17 @@ impl Scan<'_> {
         if let Some(prefix) = self.prefix.take().filter(|_| self.runs_assembler()) {
             return Err(Stay(Reason::ProgramPath, prefix));
         }
-        let split_dwarf = self.split_dwarf && self.compile && !self.assemble;
+        let split_dwarf =
+            self.facts.has(Fact::SplitDwarf) && self.facts.has(Fact::Compile) && !self.facts.has(Fact::Assemble);
         if split_dwarf && paths::suffix(&output).is_none() {
             return Err(Stay(Reason::SplitDwarfName, output));
         }
-        if settings.color && !self.color_chosen && self.takes_color()? {
+        if settings.color && !self.facts.has(Fact::ColorChosen) && self.takes_color()? {
             let flag: &[u8] =
                 if self.family == Family::Clang { b"-fcolor-diagnostics" } else { b"-fdiagnostics-color" };
             self.keep(Side::Rest, flag);
         }
-        self.keep(Side::Remote, if self.assemble { b"-S" } else { b"-c" });
+        self.keep(Side::Remote, if self.facts.has(Fact::Assemble) { b"-S" } else { b"-c" });
         Ok(RemoteJob {
             family: self.family,
             language,
@@ -68,16 +70,18 @@ impl Scan<'_> {
             writing: self.writing(),
             split_dwarf,
             extra_files: std::mem::take(&mut self.extra_files),
-            dependency_files: std::mem::take(&mut self.dependency_files),
+            dependency_files: [&mut self.dependency_files, &mut self.inner_dependency_files]
+                .map(std::mem::take)
+                .concat(),
             messages: match self.family {
-                _ if self.shows_ranges => Messages::Redone,
+                _ if self.facts.has(Fact::Ranges) => Messages::Redone,
                 Family::Gcc if settings.caret_redo_off => Messages::Taken,
-                Family::Gcc if self.caret != Some(false) || settings.own_messages => Messages::Redone,
+                Family::Gcc if !self.facts.has(Fact::NoCaret) || settings.own_messages => Messages::Redone,
                 _ => Messages::TakenUnlessExpanded,
             },
             pragma_macros: Vec::new(),
-            target_wanted: self.family == Family::Clang && !self.target_given,
-            compilation_dir_wanted: self.family == Family::Clang && !self.compilation_dir_given,
+            target_wanted: self.family == Family::Clang && !self.facts.has(Fact::Target),
+            compilation_dir_wanted: self.family == Family::Clang && !self.facts.has(Fact::CompilationDir),
         })
     }
 
@@ -87,7 +91,7 @@ impl Scan<'_> {
 
     /// How the compiler would write its output. clang assembles by itself unless it is told otherwise.
     fn writing(&self) -> Writing {
-        match (self.family, self.assemble) {
+        match (self.family, self.facts.has(Fact::Assemble)) {
             (Family::Gcc, true) => Writing::Into,
             (Family::Gcc, false) => Writing::Anew,
             (Family::Clang, false) if self.own_assembler == Some(false) => Writing::Anew,
@@ -130,7 +134,7 @@ impl Scan<'_> {
             Some(output) => output.to_vec(),
             None => {
                 let base = paths::without_suffix(paths::base_name(input));
-                let suffix: &[u8] = match (self.assemble, self.emit_llvm) {
+                let suffix: &[u8] = match (self.facts.has(Fact::Assemble), self.facts.has(Fact::EmitLlvm)) {
                     (true, false) => b".s",
                     (false, false) => b".o",
                     (true, true) => b".ll",
@@ -148,19 +152,18 @@ impl Scan<'_> {
     /// The preprocessor's run has no `-o`, so it must be told the names that the driver would have derived.
     fn add_dependency_words(&mut self, output: &[u8]) -> Result<(), Stop> {
         let handed = &mut self.preprocessor;
-        let by_driver = self.dep_wanted_by_driver || handed.dependencies == Some(true);
-        let named = self.dep_named || !handed.dependency_files.is_empty();
+        let by_driver = self.facts.has(Fact::Dependencies) || handed.dependencies == Some(true);
         self.dependency_files.append(&mut handed.dependency_files);
         let target = handed.dependency_target.take();
-        if !self.dep_wanted && handed.dependencies.is_none() {
+        if !self.facts.has(Fact::Dependencies) && handed.dependencies.is_none() {
             return target.map_or(Ok(()), |target| Err(Stay(Reason::DependencyTargetOnly, target)));
         }
-        if !named {
+        if self.dependency_files.is_empty() {
             let file = [paths::without_suffix(output), b".d"].concat();
             self.keep_with(Side::Local, b"-MF", &file);
             self.dependency_files.push(file);
         }
-        if by_driver && !self.dep_target && self.output.is_some() {
+        if by_driver && !self.facts.has(Fact::DependencyTarget) && self.output.is_some() {
             self.keep_with(Side::Local, b"-MQ", output);
         }
         Ok(())
@@ -168,7 +171,7 @@ impl Scan<'_> {
 
     /// Whether another program assembles what clang compiled. For another target it may be the default.
     fn runs_assembler(&self) -> bool {
-        !self.assemble && !self.own_assembler.unwrap_or(!self.target_given)
+        !self.facts.has(Fact::Assemble) && !self.own_assembler.unwrap_or(!self.facts.has(Fact::Target))
     }
 
     fn mode(&self, settings: &Settings) -> Mode {
@@ -188,8 +191,8 @@ impl Scan<'_> {
     fn needs_expanded_text(&self) -> bool {
         let warnings = [&self.warnings, &self.preprocessor.warnings];
         let in_the_way = match self.family {
-            Family::Gcc => self.plugin || self.shows_options,
-            Family::Clang => self.macros || self.preprocessor.macros,
+            Family::Gcc => self.facts.has(Fact::Plugin) || self.facts.has(Fact::Options),
+            Family::Clang => self.facts.has(Fact::Macros) || self.preprocessor.macros,
         };
         in_the_way || warnings.iter().any(|all| all.need_expanded_text(self.family))
     }

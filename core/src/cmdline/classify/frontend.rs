@@ -1,7 +1,8 @@
 //! `-Xclang`: what clang's driver hands to the compiler behind it.
 
 use super::super::Side;
-use super::super::options::{self, Does};
+use super::super::effect::{Does, Fact};
+use super::super::options;
 use super::super::reason::Reason;
 use super::super::spelling::Argument;
 use super::Scan;
@@ -42,22 +43,26 @@ impl<'a> Scan<'a> {
                     match value {
                         b"-include-pch" => self.precompiled.push(file),
                         b"-include" => self.included.push(file),
-                        b"-dependency-file" => self.dependency_files.push(file.to_vec()),
+                        b"-dependency-file" => self.inner_dependency_files.push(file.to_vec()),
                         _ => {}
                     }
                 }
                 if value == b"-include-pch" {
                     self.hide_from(before);
                 }
-                self.macros |= value == b"-imacros";
+                if value == b"-imacros" {
+                    self.facts.set(Fact::Macros, true);
+                }
                 Ok(())
             }
             _ => match options::find(value).filter(|_| means_the_same(value)).map(|opt| opt.does) {
                 // What the driver must not be told elsewhere, the compiler behind it must not either; other words may mean
                 // something else to it.
-                Some(Does::Local(reason)) => Err(Stay(reason, value.to_vec())),
+                Some(Does::Stays(reason)) => Err(Stay(reason, value.to_vec())),
                 does => {
-                    self.shows_ranges |= does == Some(Does::Ranges);
+                    if does == Some(Does::Says(Fact::Ranges, true)) {
+                        self.facts.set(Fact::Ranges, true);
+                    }
                     self.keep_all(Side::Rest, argument);
                     Ok(())
                 }
