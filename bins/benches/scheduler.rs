@@ -75,7 +75,7 @@ impl Farm {
     }
 
     fn say(&mut self, peer: PeerId, message: Message) {
-        self.input(Input::Said { peer, message });
+        self.input(Input::Message { peer, message });
     }
 
     fn ask(&mut self) {

@@ -307,7 +307,7 @@ impl Shell {
                 version: info.version,
             }),
             HubEvent::TextOpened { peer, .. } => self.input(Input::TextOpened { peer }),
-            HubEvent::Said { peer, message, credit: _credit } => self.input(Input::Said { peer, message }),
+            HubEvent::Said { peer, message, credit: _credit } => self.input(Input::Message { peer, message }),
             HubEvent::Line { peer, text, credit: _credit } => self.input(Input::Line { peer, text: text.into() }),
             HubEvent::HalfClosed { peer } => self.input(Input::HalfClosed { peer }),
             HubEvent::Closed { peer, reason } => {

@@ -1,16 +1,16 @@
-//! What must always be true of a scheduler, for tests and simulations.
+//! Checks of the scheduler's invariants, for tests and simulations.
 
 use super::cluster::Cluster;
+use super::env_quota::EnvQuota;
 use super::host::Host;
 use super::jobs::{Job, State};
-use super::shares::Shares;
 use super::{Peer, Scheduler, Timer};
 use crate::env::EnvRef;
 use crate::ids::{HostId, JobId};
 use std::collections::BTreeSet;
 
 impl Scheduler {
-    /// Whether all that must be true is; says what is not. Its cost grows with hosts and jobs.
+    /// Checks all invariants. The error describes the first violation. The cost grows with hosts and jobs.
     pub fn check(&self) -> Result<(), String> {
         self.cluster.check()?;
         self.queue.check()?;
@@ -24,12 +24,15 @@ impl Scheduler {
         if pending != self.queue.len() {
             return Err(format!("{pending} pending jobs, {} in the queue", self.queue.len()));
         }
-        for (id, known) in self.cluster.needs.all() {
-            let jobs = self.jobs.values().filter(|j| j.need == id).count();
-            let waiting = self.jobs.values().filter(|j| j.need == id && self.waits(j)).count();
-            let installs = self.cluster.hosts().flat_map(|h| h.installing.values()).filter(|i| i.need == id).count();
+        for (id, known) in self.cluster.requirements.all() {
+            let jobs = self.jobs.values().filter(|j| j.requirement == id).count();
+            let waiting = self.jobs.values().filter(|j| j.requirement == id && self.waits(j)).count();
+            let installs =
+                self.cluster.hosts().flat_map(|h| h.installing.values()).filter(|i| i.requirement == id).count();
             if (jobs, waiting, installs) != (known.jobs, known.waiting, known.installing) {
-                return Err(format!("need {id:?}: {known:?} but {jobs} jobs, {waiting} wait, {installs} install"));
+                return Err(format!(
+                    "requirement {id:?}: {known:?} but {jobs} jobs, {waiting} wait, {installs} install"
+                ));
             }
         }
         let hosts = self.peers.values().filter(|p| matches!(p, Peer::Host(_))).count();
@@ -42,7 +45,7 @@ impl Scheduler {
         Ok(())
     }
 
-    /// The same for one host, cheap enough for each event.
+    /// Checks one host; cheap enough to be called after each event. An unknown host is no error.
     pub fn check_host(&self, id: HostId) -> Result<(), String> {
         let Some(host) = self.cluster.host(id) else { return Ok(()) };
         self.cluster.check_host(host)?;
@@ -65,11 +68,12 @@ impl Scheduler {
             let counted = (host.running, host.dormant);
             return Err(format!("host {id}: {running} jobs run, {dormant} are dormant, {counted:?} counted"));
         }
-        // Those that begin late come on top, and wait there. Its own jobs may be more: what nobody else can do goes home whatever there is.
+        // Dormant jobs that begin late exceed the capacity and wait on the host. Its own jobs may exceed it too: a job
+        // that no other host can take goes to its submitter regardless of slots.
         if given > host.slots + 1 + host.slots / 4 {
             return Err(format!("host {id}: {given} jobs of others for {} slots", host.slots));
         }
-        for job in &host.asked {
+        for job in &host.submitted {
             if self.jobs.get(job).is_none_or(|j| j.submitter != id) {
                 return Err(format!("host {id}: did not ask for job {job}"));
             }
@@ -85,23 +89,24 @@ impl Scheduler {
         }
     }
 
-    /// The environments that a host is believed to have, in the order of its LOGIN.
+    /// The environments that the scheduler believes a host has, in the order of its LOGIN; `None` if the host is
+    /// unknown.
     pub fn environments_of(&self, id: HostId) -> Option<&[EnvRef]> {
         self.cluster.host(id).map(|host| host.environments.as_slice())
     }
 
-    /// The same for one job.
+    /// Checks one job. An unknown job is no error.
     pub fn check_job(&self, id: JobId) -> Result<(), String> {
         let Some(job) = self.jobs.get(&id) else { return Ok(()) };
-        let queued = self.queue.contains(job.lane(), id);
+        let queued = self.queue.contains(job.bucket(), id);
         if queued != self.waits(job) {
             return Err(format!("job {id}: {:?} but queued={queued}", job.state));
         }
-        if self.is_left(job) {
-            let known = self.left.contains(&id) && self.timers.iter().any(|(_, timer)| *timer == Timer::Left);
+        if self.is_orphan(job) {
+            let known = self.orphans.contains(&id) && self.timers.iter().any(|(_, timer)| *timer == Timer::Orphans);
             return if known { Ok(()) } else { Err(format!("job {id}: left behind by {}", job.submitter)) };
         }
-        if self.cluster.host(job.submitter).is_none_or(|h| !h.asked.contains(&id)) {
+        if self.cluster.host(job.submitter).is_none_or(|h| !h.submitted.contains(&id)) {
             return Err(format!("job {id}: its submitter {} does not know it", job.submitter));
         }
         if let Some(server) = job.server() {
@@ -114,14 +119,14 @@ impl Scheduler {
 }
 
 impl Scheduler {
-    /// Whether a job has to be in the queue.
+    /// Whether a job must be in the queue.
     fn waits(&self, job: &Job) -> bool {
-        job.state == State::Pending && !self.is_left(job)
+        job.state == State::Pending && !self.is_orphan(job)
     }
 }
 
 impl Cluster {
-    /// Whether the indexes tell the truth about a host.
+    /// Checks that the indexes agree with one host.
     pub fn check_host(&self, host: &Host) -> Result<(), String> {
         let id = host.id;
         let class = self.classes.get(&host.class).ok_or_else(|| format!("host {id}: no class"))?;
@@ -141,27 +146,27 @@ impl Cluster {
         }
         for key in &host.keys {
             let owners = self.owners.get(key).ok_or_else(|| format!("host {id}: environment without owners"))?;
-            if !owners.hosts.contains(&id) || host.active.contains(key) != (owners.asked > 0) {
+            if !owners.hosts.contains(&id) || host.active.contains(key) != (owners.demand > 0) {
                 return Err(format!("host {id}: owners of {:?} are wrong", owners.environment));
             }
-            if owners.asked > 0 && host.rank.is_some_and(|rank| !owners.ready.contains(&rank)) {
+            if owners.demand > 0 && host.rank.is_some_and(|rank| !owners.ready.contains(&rank)) {
                 return Err(format!("host {id}: not among the ready owners of {:?}", owners.environment));
             }
         }
         Ok(())
     }
 
-    /// Whether there is nothing in the indexes but what the hosts say.
+    /// Checks that the indexes hold exactly what follows from the hosts.
     pub fn check(&self) -> Result<(), String> {
         for host in self.hosts() {
             self.check_host(host)?;
         }
-        let mut shares = Shares::default();
+        let mut env_quota = EnvQuota::default();
         for host in self.hosts() {
-            shares.take(&host.address, &mut host.environments.clone());
+            env_quota.take(&host.address, &mut host.environments.clone());
         }
-        if shares != *self.shares() {
-            return Err(format!("cluster: {shares:?} are taken, {:?} counted", self.shares()));
+        if env_quota != *self.env_quota() {
+            return Err(format!("cluster: {env_quota:?} are taken, {:?} counted", self.env_quota()));
         }
         let ready = self.hosts().filter(|h| h.rank.is_some()).count();
         let listed: usize = self.classes.values().map(|c| c.ready.len()).sum();
@@ -182,22 +187,22 @@ impl Cluster {
         if !named.eq(names) || self.named.values().any(BTreeSet::is_empty) {
             return Err("cluster: hosts are found by other names than theirs".into());
         }
-        for (id, known) in self.needs.all() {
-            let fits = self.classes.iter().map(|(id, class)| (*id, class.fits(&known.need)));
+        for (id, known) in self.requirements.all() {
+            let fits = self.classes.iter().map(|(id, class)| (*id, class.fits(&known.requirement)));
             if !known.fits.iter().map(|(id, fits)| (*id, *fits)).eq(fits) {
-                return Err(format!("need {id:?}: fits other classes than it says"));
+                return Err(format!("requirement {id:?}: fits other classes than it says"));
             }
         }
         if self.env_keys.len() != self.owners.len() {
             return Err(format!("cluster: {} environments, {} owners", self.env_keys.len(), self.owners.len()));
         }
         for (key, owners) in &self.owners {
-            if owners.asked == 0 && owners.hosts.is_empty() {
+            if owners.demand == 0 && owners.hosts.is_empty() {
                 return Err(format!("cluster: nobody has or asks for {:?}", owners.environment));
             }
-            let asked = self.needs.all().flat_map(|(_, k)| &k.keys).filter(|k| *k == key).count();
-            if asked != owners.asked || owners.ready.len() > owners.hosts.len() {
-                return Err(format!("cluster: {:?} asked {} times, {asked} known", owners.environment, owners.asked));
+            let asked = self.requirements.all().flat_map(|(_, k)| &k.keys).filter(|k| *k == key).count();
+            if asked != owners.demand || owners.ready.len() > owners.hosts.len() {
+                return Err(format!("cluster: {:?} asked {} times, {asked} known", owners.environment, owners.demand));
             }
         }
         Ok(())

@@ -1,98 +1,106 @@
-//! The hosts, and the indexes over them that keep a decision cheap.
+//! All hosts, with indexes that make choosing one cheap.
 //!
-//! All changes of a host that matter to a choice end in [`Cluster::rerank`], the one place that keeps the indexes true. Hosts
-//! that no need can tell apart form a [`Class`]; in it, and under each environment that some job asks for, the hosts that
-//! could take a job now stand in order of how soon they would finish one. It does not know jobs, messages or the clock.
+//! Every change of a host that affects a choice ends in [`Cluster::rerank`], the only place that updates the ranks.
+//! Hosts that no requirement can distinguish form a [`Class`]. Each class, and each environment that some job requires,
+//! keeps its hosts that could take a job now, ordered by expected time of completion. This module does not know jobs,
+//! messages or the clock.
 
+use super::env_quota::EnvQuota;
 use super::host::{Accepting, Ban, Host};
-use super::need::{Asker, ClassId, EnvKey, Need, NeedId, Needs};
-use super::shares::Shares;
+use super::requirement::{ClassId, EnvKey, Requester, Requirement, RequirementId, Requirements};
 use super::speed::Pace;
 use crate::env::EnvRef;
 use crate::ids::HostId;
 use crate::text::Text;
 use std::collections::{BTreeMap, BTreeSet};
 
-/// Where a host stands among those that could take a job now: the least is best.
+/// Sort key of a host among those that could take a job now: the least is best.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Rank {
-    /// 0: known to be reachable; 1: not probed yet, or resting after failures. Those count only where no other could do the job.
+    /// 0: known to be reachable. 1: not probed yet, or paused after failures; used only if no host of tier 0 could ever
+    /// run the job.
     pub tier: u8,
-    /// Milliseconds until a job of mean weight would be done there.
+    /// Time until a job of mean weight would be done there, in 1/16 ms.
     cost: u64,
-    /// Seeded, so that equal hosts are not always taken in the same order.
+    /// Seeded tie-breaker, so that equal hosts are not always chosen in the same order.
     tie: u32,
+    /// The host.
     pub host: HostId,
 }
 
-/// Hosts that no need can tell apart.
+/// Hosts that no requirement can distinguish: same platform, version offer and features.
 #[derive(Debug)]
 pub(super) struct Class {
+    /// Platform of all members.
     pub platform: Text,
     offer: u32,
     features: u32,
+    /// Number of member hosts.
     pub members: usize,
-    /// Hosts that take jobs of others at all, by tier.
+    /// Members that accept jobs of other submitters at all, by tier.
     pub open: [BTreeSet<HostId>; 2],
-    /// Those of them that could take one now.
+    /// Members that could take a job now, best first.
     pub ready: BTreeSet<Rank>,
 }
 
 impl Class {
-    pub fn fits(&self, need: &Need) -> Option<usize> {
-        if need.minimal_version > self.offer || need.features & !self.features != 0 {
+    /// Index of the first environment of `requirement` that members can run; `None` if version, features or platform do
+    /// not fit.
+    pub fn fits(&self, requirement: &Requirement) -> Option<usize> {
+        if requirement.minimal_version > self.offer || requirement.features & !self.features != 0 {
             return None;
         }
-        need.runnable(&self.platform).next()
+        requirement.runnable(&self.platform).next()
     }
 }
 
-/// Who has an environment.
+/// The hosts that have one environment.
 #[derive(Debug, Default)]
 pub(super) struct Owners {
+    /// The environment, under its target platform.
     pub environment: EnvRef,
+    /// Hosts that have it.
     pub hosts: BTreeSet<HostId>,
-    /// Needs that ask for it.
-    pub asked: usize,
-    /// Owners that could take a job now; only kept while somebody asks.
+    /// Number of requirements that name it.
+    pub demand: usize,
+    /// Owners that could take a job now, best first; maintained only while `demand` is not 0.
     pub ready: BTreeSet<Rank>,
 }
 
-/// All hosts.
+/// All hosts and their indexes.
 #[derive(Debug, Default)]
 pub(super) struct Cluster {
     seed: u64,
     hosts: BTreeMap<HostId, Host>,
-    /// By node name and by address text.
+    /// Hosts by node name and by address text.
     pub named: BTreeMap<Text, BTreeSet<HostId>>,
+    /// All classes that have members.
     pub classes: BTreeMap<ClassId, Class>,
     class_ids: BTreeMap<(Text, u32, u32), ClassId>,
+    /// The key of each environment that a host has or a requirement names.
     pub env_keys: BTreeMap<EnvRef, EnvKey>,
+    /// The owners of each environment in `env_keys`.
     pub owners: BTreeMap<EnvKey, Owners>,
-    shares: Shares,
+    env_quota: EnvQuota,
     next_class: u32,
     next_key: u32,
-    /// Mean weight of files; the caller keeps it fresh.
+    /// Mean weight of recent jobs, in ms; the caller updates it.
     pub mean_weight: f64,
-    /// Sum and number of known paces, for hosts nothing is known of.
+    /// Sum of the paces of measured hosts; their mean is the estimate for hosts that have not been measured.
     pub pace_sum: f64,
+    /// Number of measured hosts.
     pub pace_known: u32,
-    pub needs: Needs,
+    /// The requirements of jobs.
+    pub requirements: Requirements,
 }
 
-/// A new host is believed to be this much faster than the mean, so that it is tried.
-const NEW_HOST: f64 = 1.1;
-/// How much a host with all slots taken slows each of them down.
-const CROWD: f64 = 0.3;
-/// Waiting on a busy host is worse than the estimate says: what runs there may be longer than the mean.
-const PRELOAD_RISK: f64 = 1.5;
-
 impl Cluster {
+    /// A cluster without hosts. `seed` orders equal hosts.
     pub fn new(seed: u64) -> Self {
         Self { seed, mean_weight: 1000.0, ..Self::default() }
     }
 
-    /// Takes a host in; returns how many of its environments there was no room for.
+    /// Adds a host. Returns the number of its environments that exceed the quota and are ignored.
     pub fn insert(&mut self, mut host: Host) -> usize {
         let id = host.id;
         host.class = self.class_of(&host);
@@ -104,6 +112,7 @@ impl Cluster {
         self.set_environments(id, environments)
     }
 
+    /// Removes a host from all indexes and returns it; `None` if it is unknown.
     pub fn remove(&mut self, id: HostId) -> Option<Host> {
         self.set_environments(id, Vec::new());
         self.unrank(id);
@@ -131,18 +140,18 @@ impl Cluster {
                 let key = (class.platform.clone(), class.offer, class.features);
                 self.class_ids.remove(&key);
                 self.classes.remove(&host.class);
-                self.needs.forget_class(host.class);
+                self.requirements.forget_class(host.class);
             }
         }
         Some(host)
     }
 
-    /// Replaces the environments of a host; returns how many there was no room for.
+    /// Replaces the environments of a host. Returns the number that exceed the quota and are ignored.
     pub fn set_environments(&mut self, id: HostId, mut environments: Vec<EnvRef>) -> usize {
         self.unrank(id);
         let Some(host) = self.hosts.get_mut(&id) else { return 0 };
-        self.shares.give_back(&host.address, &host.environments);
-        let left_out = self.shares.take(&host.address, &mut environments);
+        self.env_quota.release(&host.address, &host.environments);
+        let left_out = self.env_quota.take(&host.address, &mut environments);
         for key in std::mem::take(&mut host.keys) {
             if let Some(owners) = self.owners.get_mut(&key) {
                 owners.hosts.remove(&id);
@@ -154,7 +163,7 @@ impl Cluster {
         for key in &keys {
             if let Some(owners) = self.owners.get_mut(key) {
                 owners.hosts.insert(id);
-                if owners.asked > 0 {
+                if owners.demand > 0 {
                     active.insert(*key);
                 }
             }
@@ -169,7 +178,7 @@ impl Cluster {
         left_out
     }
 
-    /// A host turned out not to have an environment.
+    /// Removes one environment from a host, because a job found that the host does not have it.
     pub fn lacks(&mut self, id: HostId, key: EnvKey) {
         let (Some(host), Some(owners)) = (self.hosts.get(&id), self.owners.get(&key)) else { return };
         let is_other = |env: &&EnvRef| **env != owners.environment;
@@ -177,7 +186,7 @@ impl Cluster {
         self.set_environments(id, others);
     }
 
-    /// A host learned something about its speed.
+    /// Sets the measured pace of a host. The caller must call [`Self::rerank`] afterwards.
     pub fn set_pace(&mut self, id: HostId, pace: Pace) {
         let Some(host) = self.hosts.get_mut(&id) else { return };
         if let Some(old) = host.pace.value() {
@@ -191,33 +200,33 @@ impl Cluster {
         host.pace = pace;
     }
 
-    /// The number of a need; made if it is new.
-    pub fn need(&mut self, need: Need) -> NeedId {
-        if let Some(id) = self.needs.find(&need) {
+    /// The id of a requirement; a new requirement is registered.
+    pub fn requirement(&mut self, requirement: Requirement) -> RequirementId {
+        if let Some(id) = self.requirements.find(&requirement) {
             return id;
         }
-        for key in self.needs.evict() {
-            self.unask(key);
+        for key in self.requirements.evict() {
+            self.remove_demand(key);
         }
-        let keys: Vec<EnvKey> = need
+        let keys: Vec<EnvKey> = requirement
             .environments
             .iter()
-            .map(|env| EnvRef { platform: need.target.clone(), name: env.name.clone() })
+            .map(|env| EnvRef { platform: requirement.target.clone(), name: env.name.clone() })
             .map(|env| self.key(&env))
             .collect();
         for key in &keys {
-            self.ask(*key);
+            self.add_demand(*key);
         }
         let fits: BTreeMap<ClassId, Option<usize>> =
-            self.classes.iter().map(|(id, class)| (*id, class.fits(&need))).collect();
-        let id = self.needs.add(need, keys);
-        if let Some(known) = self.needs.known_mut(id) {
+            self.classes.iter().map(|(id, class)| (*id, class.fits(&requirement))).collect();
+        let id = self.requirements.add(requirement, keys);
+        if let Some(known) = self.requirements.get_mut(id) {
             known.fits = fits;
         }
         id
     }
 
-    /// Brings a host to its place in all indexes.
+    /// Updates a host's place in all indexes after a change.
     pub fn rerank(&mut self, id: HostId) {
         let rank = self.hosts.get(&id).and_then(|host| self.rank_of(host));
         let Some(host) = self.hosts.get_mut(&id) else { return };
@@ -247,11 +256,12 @@ impl Cluster {
         }
     }
 
+    /// The host with this id, if it is logged in.
     pub fn host(&self, id: HostId) -> Option<&Host> {
         self.hosts.get(&id)
     }
 
-    /// A host to be changed; call [`Self::rerank`] afterwards if anything that matters to a choice changed.
+    /// The host with this id, for changes. Call [`Self::rerank`] afterwards if the change affects a choice.
     pub fn host_mut(&mut self, id: HostId) -> Option<&mut Host> {
         self.hosts.get_mut(&id)
     }
@@ -261,70 +271,73 @@ impl Cluster {
         self.hosts.values()
     }
 
+    /// Number of hosts.
     pub fn len(&self) -> usize {
         self.hosts.len()
     }
 
-    /// What the environments of all hosts take.
-    pub fn shares(&self) -> &Shares {
-        &self.shares
+    /// Memory that the environments of all hosts take.
+    pub fn env_quota(&self) -> &EnvQuota {
+        &self.env_quota
     }
 
-    /// Hosts of the second tier that could take a job now.
+    /// Hosts of tier 1 that could take a job now.
     pub fn second_choice(&self) -> impl Iterator<Item = HostId> {
         let open = self.classes.values().flat_map(|class| class.open[1].iter().copied());
         open.filter(|id| self.hosts.get(id).is_some_and(|host| host.rank.is_some()))
     }
 
-    /// Hosts with this node name or address, in login order.
+    /// Hosts with this node name or address, in the order of their logins.
     pub fn named<'a>(&'a self, name: &Text) -> impl Iterator<Item = &'a Host> {
         self.named.get(name).into_iter().flatten().filter_map(|id| self.hosts.get(id))
     }
 
-    /// The classes a need fits.
-    pub fn classes_for(&self, need: NeedId) -> impl Iterator<Item = &Class> {
-        let fits = self.needs.known(need).map(|k| &k.fits);
+    /// The classes that a requirement fits.
+    pub fn classes_for(&self, requirement: RequirementId) -> impl Iterator<Item = &Class> {
+        let fits = self.requirements.get(requirement).map(|k| &k.fits);
         fits.into_iter().flatten().filter(|(_, env)| env.is_some()).filter_map(|(id, _)| self.classes.get(id))
     }
 
-    /// Owners of an environment that could take a job now, best first.
+    /// The owners of an environment that could take a job now, best first.
     pub fn ready_with(&self, key: EnvKey) -> impl Iterator<Item = Rank> {
         self.owners.get(&key).into_iter().flat_map(|o| o.ready.iter().copied())
     }
 
-    /// The first environment of the need that this host could run for this submitter.
-    pub fn environment(&self, asker: Asker, host: &Host) -> Option<usize> {
-        let known = self.needs.known(asker.need)?;
+    /// Index of the first environment of the requirement that `host` may run for this submitter, bans considered.
+    pub fn environment(&self, requester: Requester, host: &Host) -> Option<usize> {
+        let known = self.requirements.get(requester.requirement)?;
         let first = (*known.fits.get(&host.class)?)?;
-        let bans = self.hosts.get(&asker.submitter).and_then(|s| s.bans.get(&host.id));
+        let bans = self.hosts.get(&requester.submitter).and_then(|s| s.bans.get(&host.id));
         match bans {
             None => Some(first),
-            Some(bans) => known.need.runnable(&host.platform).find(|i| !banned(bans, &known.need, *i)),
+            Some(bans) => known.requirement.runnable(&host.platform).find(|i| !banned(bans, &known.requirement, *i)),
         }
     }
 
-    /// The same for the submitter's last resort: version and features are not asked (4.3).
-    pub fn own_environment(&self, asker: Asker) -> Option<usize> {
-        let known = self.needs.known(asker.need)?;
-        let host = self.hosts.get(&asker.submitter)?;
+    /// The same for the submitter itself as last resort: its version and features do not matter.
+    pub fn own_environment(&self, requester: Requester) -> Option<usize> {
+        let known = self.requirements.get(requester.requirement)?;
+        let host = self.hosts.get(&requester.submitter)?;
         let none = Vec::new();
         let bans = host.bans.get(&host.id).unwrap_or(&none);
-        known.need.runnable(&host.platform).find(|i| !banned(bans, &known.need, *i))
+        known.requirement.runnable(&host.platform).find(|i| !banned(bans, &known.requirement, *i))
     }
 
-    /// The environment of the need that this host has already, in the order of its LOGIN (5.3).
-    pub fn present(&self, asker: Asker, host: &Host) -> Option<usize> {
-        let known = self.needs.known(asker.need)?;
+    /// Index of the environment of the requirement that `host` already has. If it has several, the first in the order
+    /// of its LOGIN.
+    pub fn present(&self, requester: Requester, host: &Host) -> Option<usize> {
+        let known = self.requirements.get(requester.requirement)?;
         if !known.keys.iter().any(|key| host.has(*key)) {
             return None;
         }
         let none = Vec::new();
-        let bans = self.hosts.get(&asker.submitter).and_then(|s| s.bans.get(&host.id)).unwrap_or(&none);
+        let bans = self.hosts.get(&requester.submitter).and_then(|s| s.bans.get(&host.id)).unwrap_or(&none);
         let key = |i: usize| known.keys.get(i).filter(|key| host.has(**key));
-        let usable = |i: &usize| key(*i).is_some() && !banned(bans, &known.need, *i);
-        let mut usable = known.need.runnable(&host.platform).filter(usable);
+        let usable = |i: &usize| key(*i).is_some() && !banned(bans, &known.requirement, *i);
+        let mut usable = known.requirement.runnable(&host.platform).filter(usable);
         let (first, second) = (usable.next()?, usable.next());
-        // Only where there is a choice their order matters; a host may have thousands.
+        // The order matters only if there is a choice; finding it is slow, as a host may have thousands of
+        // environments.
         let Some(second) = second else { return Some(first) };
         let mut by_key = BTreeMap::new();
         for i in [first, second].into_iter().chain(usable) {
@@ -333,46 +346,28 @@ impl Cluster {
         host.keys.iter().find_map(|key| by_key.get(key).copied())
     }
 
-    /// Whether anybody but the submitter could ever do this, among hosts of this tier (5.1).
-    pub fn ever(&self, asker: Asker, tier: u8) -> bool {
+    /// Whether any host of this tier, other than the submitter, could ever run the job.
+    pub fn others_could_ever(&self, requester: Requester, tier: u8) -> bool {
         let can = |id: &HostId| {
-            *id != asker.submitter && self.hosts.get(id).is_some_and(|h| self.environment(asker, h).is_some())
+            *id != requester.submitter && self.hosts.get(id).is_some_and(|h| self.environment(requester, h).is_some())
         };
-        let preferred = self.needs.known(asker.need).map(|k| &k.need.preferred).filter(|p| !p.is_empty());
+        let preferred =
+            self.requirements.get(requester.requirement).map(|k| &k.requirement.preferred).filter(|p| !p.is_empty());
         if let Some(preferred) = preferred {
             return self.named(preferred).any(|h| h.open() == Some(tier) && can(&h.id));
         }
-        self.classes_for(asker.need).any(|class| class.open[usize::from(tier)].iter().any(can))
+        self.classes_for(requester.requirement).any(|class| class.open[usize::from(tier)].iter().any(can))
     }
 
-    /// Whether the submitter itself is a host that could ever do this (5.1).
-    pub fn ever_itself(&self, asker: Asker) -> bool {
-        let Some(host) = self.hosts.get(&asker.submitter) else { return false };
-        let preferred = self.needs.known(asker.need).map(|k| &k.need.preferred);
+    /// Whether the submitter itself could ever run the job as a compile server.
+    pub fn submitter_could_ever(&self, requester: Requester) -> bool {
+        let Some(host) = self.hosts.get(&requester.submitter) else { return false };
+        let preferred = self.requirements.get(requester.requirement).map(|k| &k.requirement.preferred);
         preferred.is_some_and(|p| p.is_empty() || *p == host.name || *p == host.address)
             && host.slots > 0
             && host.ping_out.is_none()
             && host.accepting != Accepting::No
-            && self.environment(asker, host).is_some()
-    }
-
-    /// Expected pace of a host, known or not.
-    pub fn pace(&self, host: &Host) -> f64 {
-        let pace = host.pace.value().unwrap_or_else(|| {
-            if self.pace_known == 0 { 1.0 } else { NEW_HOST * self.pace_sum / f64::from(self.pace_known) }
-        });
-        pace.clamp(1e-4, 1e4)
-    }
-
-    /// Milliseconds until a job of this weight would be done on a host, the environment being there.
-    pub fn finish_ms(&self, host: &Host, weight: f64) -> f64 {
-        let slots = f64::from(host.slots.max(1));
-        let busy = f64::from(host.busy());
-        let free = f64::from(1000 - host.load.min(1000)) / 1000.0;
-        let rate = self.pace(host) * free.max(0.05) * (1.0 - CROWD * (busy / slots).min(1.0));
-        let over = busy - slots + 1.0;
-        let wait = if over > 0.0 { PRELOAD_RISK * self.mean_weight * (1.0 + over) / slots } else { 0.0 };
-        (wait + weight) / rate
+            && self.environment(requester, host).is_some()
     }
 
     fn rank_of(&self, host: &Host) -> Option<Rank> {
@@ -413,7 +408,7 @@ impl Cluster {
                     open: [BTreeSet::new(), BTreeSet::new()],
                     ready: BTreeSet::new(),
                 };
-                self.needs.learn_class(id, |need| class.fits(need));
+                self.requirements.learn_class(id, |requirement| class.fits(requirement));
                 self.classes.insert(id, class);
                 self.class_ids.insert(key, id);
                 id
@@ -437,7 +432,7 @@ impl Cluster {
     }
 
     fn release_key(&mut self, key: EnvKey) {
-        let unused = self.owners.get(&key).is_some_and(|o| o.asked == 0 && o.hosts.is_empty());
+        let unused = self.owners.get(&key).is_some_and(|o| o.demand == 0 && o.hosts.is_empty());
         if unused {
             if let Some(owners) = self.owners.remove(&key) {
                 self.env_keys.remove(&owners.environment);
@@ -445,10 +440,10 @@ impl Cluster {
         }
     }
 
-    fn ask(&mut self, key: EnvKey) {
+    fn add_demand(&mut self, key: EnvKey) {
         let Some(owners) = self.owners.get_mut(&key) else { return };
-        owners.asked += 1;
-        if owners.asked > 1 {
+        owners.demand += 1;
+        if owners.demand > 1 {
             return;
         }
         for id in &owners.hosts {
@@ -459,10 +454,10 @@ impl Cluster {
         }
     }
 
-    fn unask(&mut self, key: EnvKey) {
+    fn remove_demand(&mut self, key: EnvKey) {
         let Some(owners) = self.owners.get_mut(&key) else { return };
-        owners.asked -= 1;
-        if owners.asked > 0 {
+        owners.demand -= 1;
+        if owners.demand > 0 {
             return;
         }
         owners.ready.clear();
@@ -475,17 +470,18 @@ impl Cluster {
     }
 }
 
-fn banned(bans: &[Ban], need: &Need, environment: usize) -> bool {
-    let Some(env) = need.environments.get(environment) else { return true };
-    // 1.4 compares the job's platform with what the client said, which is its target: both are taken.
+fn banned(bans: &[Ban], requirement: &Requirement, environment: usize) -> bool {
+    let Some(env) = requirement.environments.get(environment) else { return true };
+    // 1.4 compares the job's platform with the one in BLACKLIST_HOST_ENV, which is the client's target; either may
+    // match.
     let same = |ban: &Ban| {
         ban.environment.name == env.name
-            && (ban.environment.platform == env.platform || ban.environment.platform == need.target)
+            && (ban.environment.platform == env.platform || ban.environment.platform == requirement.target)
     };
     bans.iter().any(same)
 }
 
-/// A number that looks random but is the same for the same seed and host.
+/// A hash of seed and host (SplitMix64).
 fn mix(seed: u64, id: HostId) -> u32 {
     let mut x = seed ^ u64::from(id.0).wrapping_mul(0x9e37_79b9_7f4a_7c15);
     x = (x ^ (x >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);

@@ -1,7 +1,7 @@
-//! The text port: command in, text out (`net/PROTOCOL.md`, Text console).
+//! The text port: commands and their answers (`net/PROTOCOL.md`, Text console).
 //!
-//! `internals` asks all hosts at once and answers when all have answered, or after 2 s; lines that come meanwhile wait, so that
-//! answers keep the order of the questions.
+//! `internals` asks all hosts at once and answers when all have answered, or after 2 s. Lines that arrive meanwhile
+//! wait, so that answers keep the order of the commands.
 
 use super::host::Host;
 use super::jobs::State;
@@ -14,39 +14,40 @@ use crate::time::{Duration, Instant};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::fmt::Write as _;
 
-/// How long `internals` waits for hosts.
+/// How long `internals` waits for the hosts' answers.
 const INTERNALS_MAX: Duration = Duration::from_secs(2);
-/// `internals` that are being answered at once: each keeps what all hosts say.
+/// Maximum number of `internals` commands under way at a time: each holds the answers of all hosts.
 const INTERNALS_AT_ONCE_MAX: usize = 16;
-/// Bytes of an answer to `internals`, all hosts together.
+/// Maximum size of an answer to `internals`, in bytes.
 const INTERNALS_TEXT_MAX: usize = 2 << 20;
-/// Lines that may wait behind an `internals`.
+/// Maximum number of lines that wait behind an `internals`.
 const LINES_MAX: usize = 64;
-/// Entries of the block list.
+/// Maximum number of entries of the block list.
 const BLOCKED_MAX: usize = 4096;
 
 /// A peer of the text port.
 #[derive(Debug)]
 pub(super) struct Console {
+    /// When it is closed for being idle.
     pub idle_at: Instant,
     internals: Option<Internals>,
     lines: VecDeque<Text>,
-    /// It says no more.
+    /// It has shut down its writing side.
     ends: bool,
 }
 
-/// An `internals` that is being answered.
+/// An `internals` command under way.
 #[derive(Debug)]
 struct Internals {
     until: Instant,
-    /// In the order of the answer.
+    /// The hosts asked, in the order of the answer.
     hosts: Vec<(HostId, Text)>,
     waiting: BTreeSet<HostId>,
     answers: BTreeMap<HostId, Text>,
 }
 
 impl Scheduler {
-    /// A text peer is there: greet it.
+    /// A text peer connected: sends the greeting.
     pub(super) fn text_opened(&mut self, peer: PeerId) {
         let idle_at = self.now + TEXT_IDLE;
         self.timers.insert((idle_at, Timer::TextIdle(peer)));
@@ -62,12 +63,12 @@ impl Scheduler {
         self.send_text(peer, greeting);
     }
 
-    /// A text peer has been silent for too long.
+    /// A text peer has been idle for too long: closes it.
     pub(super) fn text_idle(&mut self, peer: PeerId) {
         self.good_bye(peer);
     }
 
-    /// A line of a text peer.
+    /// A line of a text peer: runs the command, or queues it behind an `internals`.
     pub(super) fn line(&mut self, peer: PeerId, line: Text) {
         let idle_at = self.now + TEXT_IDLE;
         let Some(console) = self.consoles.get_mut(&peer) else { return };
@@ -85,7 +86,7 @@ impl Scheduler {
         self.command(peer, &line);
     }
 
-    /// A text peer says no more.
+    /// A text peer has shut down its writing side: it is closed after its last answer.
     pub(super) fn text_half_closed(&mut self, peer: PeerId) {
         let Some(console) = self.consoles.get_mut(&peer) else { return };
         console.ends = true;
@@ -100,7 +101,7 @@ impl Scheduler {
         self.close(peer, CloseReason::GoodBye);
     }
 
-    /// Forgets a text peer that is gone.
+    /// Removes a text peer and its timers.
     pub(super) fn forget_text(&mut self, peer: PeerId) {
         let Some(console) = self.consoles.get(&peer) else { return };
         let idle = (console.idle_at, Timer::TextIdle(peer));
@@ -328,12 +329,12 @@ impl Scheduler {
         }
     }
 
-    /// STATUS_TEXT of a host: an answer to all who asked, or to nobody any more.
+    /// STATUS_TEXT of a host: its answer for every `internals` that waits for it.
     pub(super) fn status_text(&mut self, host: HostId, text: &Text) {
         self.answer_internals(host, Some(text));
     }
 
-    /// A host left: nobody need wait for it.
+    /// A host left: no `internals` waits for it any longer.
     pub(super) fn host_without_internals(&mut self, host: HostId) {
         self.answer_internals(host, None);
     }
@@ -359,7 +360,7 @@ impl Scheduler {
         }
     }
 
-    /// All have answered, or the time is over.
+    /// Answers an `internals` when all hosts have answered or its time is over.
     pub(super) fn internals_over(&mut self, peer: PeerId) {
         let Some(console) = self.consoles.get_mut(&peer) else { return };
         let Some(internals) = console.internals.take() else { return };
@@ -400,7 +401,7 @@ fn state_word(state: State) -> &'static str {
     }
 }
 
-/// Whether and why not a host takes jobs, in a word.
+/// Whether a host takes jobs, or why not, as one word.
 fn state_of(host: &Host) -> &'static str {
     use super::host::Accepting;
     match host.accepting {

@@ -1,13 +1,13 @@
-//! Which job goes where when: queueing, handing out, telling the submitter.
+//! Assignment of jobs to hosts: queueing, assigning, informing the submitter.
 //!
-//! Invariant: after each input no job is pending that some host could take. So a new job is only compared with the hosts, and
-//! a host that became free only with the queue; nothing walks over hosts × jobs.
+//! Invariant: after each input no job is pending that some host could take. So a new job is only compared with the
+//! hosts, and a host that became free only with the queue; nothing iterates over hosts × jobs.
 
 use super::host::{Host, Installing};
-use super::jobs::{Home, Job, State, home_message};
-use super::need::{Asker, Need};
+use super::jobs::{Job, State, SubmitterReason, build_it_yourself};
 use super::policy::{self, Ask, Choice, Why};
-use super::queue::{Lane, Place};
+use super::queue::{Bucket, Place};
+use super::requirement::{Requester, Requirement};
 use super::{Note, Scheduler, Timer};
 use crate::ids::{HostId, JobId};
 use crate::level::Level;
@@ -17,25 +17,26 @@ use crate::text::Text;
 use crate::time::Duration;
 use std::collections::BTreeSet;
 
-/// One step of ageing.
+/// Waiting time after which a queued job becomes one level more urgent.
 const AGEING: Duration = Duration::from_secs(60);
-/// So many lanes that cannot use a free host are passed over before it is left alone.
-const LANES_MAX: usize = 64;
-/// Lanes there may be: all are looked at when hosts become fewer.
-const LANES_KNOWN_MAX: usize = 8192;
+/// Number of buckets that are tried for a free host before it is left free; bounds the work per input.
+const BUCKETS_MAX: usize = 64;
+/// Maximum number of buckets: all are searched when hosts leave.
+const BUCKETS_KNOWN_MAX: usize = 8192;
 
 impl Scheduler {
-    /// A pending job that is not in the queue yet: placed at once if possible, refused if nobody ever could, else queued.
+    /// Assigns a new pending job: to a host at once if possible, to its submitter if no host ever could take it;
+    /// otherwise queues it.
     pub(super) fn try_new(&mut self, id: JobId) {
         let Some(job) = self.jobs.get(&id) else { return };
-        let lane = job.lane();
-        // Jobs like this one wait already: nobody can take it.
-        let alike_wait = self.queue.jobs_in(lane) > 0;
+        let bucket = job.bucket();
+        // If equal jobs wait already, no host can take this one.
+        let alike_wait = self.queue.jobs_in(bucket) > 0;
         if !alike_wait && self.place_or_refuse(id, None) {
             return;
         }
-        if self.queue.len() >= QUEUED_MAX || (!alike_wait && self.queue.lanes_len() >= LANES_KNOWN_MAX) {
-            self.send_home(id);
+        if self.queue.len() >= QUEUED_MAX || (!alike_wait && self.queue.buckets_len() >= BUCKETS_KNOWN_MAX) {
+            self.assign_to_submitter(id);
             return;
         }
         if !alike_wait {
@@ -51,74 +52,76 @@ impl Scheduler {
             job.age_at = Some(age_at);
             self.timers.insert((age_at, Timer::Age(id)));
         }
-        let lane = job.lane();
-        self.queue.push(lane, id);
+        let bucket = job.bucket();
+        self.queue.push(bucket, id);
     }
 
-    /// A job has waited another minute.
+    /// A queued job has waited for another [`AGEING`]: moves it to the next more urgent level.
     pub(super) fn age(&mut self, id: JobId) {
         let Some(job) = self.jobs.get(&id) else { return };
-        let lane = job.lane();
+        let bucket = job.bucket();
         if !self.dequeue(id) {
             return; // its submitter has left
         }
         if let Some(job) = self.jobs.get_mut(&id) {
-            job.level = lane.level.saturating_sub(1);
+            job.level = bucket.level.saturating_sub(1);
         }
         self.enqueue(id);
     }
 
-    /// Takes a job out of the queue, if it is there.
+    /// Removes a job from the queue. Returns whether it was there.
     pub(super) fn dequeue(&mut self, id: JobId) -> bool {
         let Some(job) = self.jobs.get_mut(&id) else { return false };
         if let Some(at) = job.age_at.take() {
             self.timers.remove(&(at, Timer::Age(id)));
         }
-        let lane = job.lane();
-        self.queue.remove(lane, id)
+        let bucket = job.bucket();
+        self.queue.remove(bucket, id)
     }
 
-    /// Places a job, or sends it home if nobody could ever do it; false if it must wait.
+    /// Assigns a job to a host, or to its submitter if no host ever could take it. Returns false if it must wait.
     fn place_or_refuse(&mut self, id: JobId, hint: Option<HostId>) -> bool {
         let Some(job) = self.jobs.get(&id) else { return true };
-        let asker = job.asker();
-        let first = self.cluster.host(asker.submitter).is_some_and(|h| h.asked.len() == 1);
-        let ask = Ask { asker, weight: self.files.weight(&job.file), first, now: self.now };
+        let requester = job.requester();
+        let first = self.cluster.host(requester.submitter).is_some_and(|h| h.submitted.len() == 1);
+        let ask = Ask { requester, weight: self.files.weight(&job.file), first, now: self.now };
         if let Some(choice) = policy::choose(&self.cluster, &ask, hint) {
             self.place(id, choice);
             return true;
         }
-        if self.could_ever(asker) {
+        if self.could_ever(requester) {
             return false;
         }
-        self.send_home(id);
+        self.assign_to_submitter(id);
         true
     }
 
-    fn could_ever(&self, asker: Asker) -> bool {
-        self.cluster.ever(asker, 0) || self.cluster.ever(asker, 1) || self.cluster.ever_itself(asker)
+    fn could_ever(&self, requester: Requester) -> bool {
+        self.cluster.others_could_ever(requester, 0)
+            || self.cluster.others_could_ever(requester, 1)
+            || self.cluster.submitter_could_ever(requester)
     }
 
-    fn send_home(&mut self, id: JobId) {
+    fn assign_to_submitter(&mut self, id: JobId) {
         let Some(job) = self.jobs.get(&id) else { return };
         let host = job.submitter;
         self.note(Level::Info, || Note::AssigningSubmitter);
         self.place(id, Choice { host, why: Why::NobodyElse });
     }
 
-    /// Gives a pending job to a host and tells its submitter.
+    /// Assigns a pending job to a host and informs its submitter.
     fn place(&mut self, id: JobId, choice: Choice) {
         self.dequeue(id);
         let Some(job) = self.jobs.get(&id) else { return };
-        let (asker, level, client, siblings) = (job.asker(), job.level, job.client, job.siblings);
-        self.queue.rotate(asker.submitter, level);
-        let Some(submitter) = self.cluster.host(asker.submitter) else { return };
+        let (requester, level, client, siblings) = (job.requester(), job.level, job.client, job.siblings);
+        self.queue.rotate(requester.submitter, level);
+        let Some(submitter) = self.cluster.host(requester.submitter) else { return };
         let Some(server) = self.cluster.host(choice.host) else { return };
-        let home = choice.host == asker.submitter;
-        let present = if home { None } else { self.cluster.present(asker, server) };
-        let chosen = present.or_else(|| self.cluster.environment(asker, server));
-        let known = self.cluster.needs.known(asker.need);
-        let env = chosen.and_then(|i| known?.need.environments.get(i));
+        let home = choice.host == requester.submitter;
+        let present = if home { None } else { self.cluster.present(requester, server) };
+        let chosen = present.or_else(|| self.cluster.environment(requester, server));
+        let known = self.cluster.requirements.get(requester.requirement);
+        let env = chosen.and_then(|i| known?.requirement.environments.get(i));
         let key = chosen.and_then(|i| known?.keys.get(i).copied());
         let install = key.filter(|_| !home && present.is_none());
         let platform = match env {
@@ -130,7 +133,7 @@ impl Scheduler {
         let matched = matched_job(submitter, server);
         let peer = submitter.peer;
         let message = if home && submitter.version.has_no_cs() {
-            home_message(submitter, id, client, self.home(asker, choice.why))
+            build_it_yourself(submitter, id, client, self.home(requester, choice.why))
         } else {
             Message::UseCs(UseCs {
                 job: id,
@@ -155,7 +158,7 @@ impl Scheduler {
             job.state = State::Waiting { server: choice.host, since };
             job.environment = key.filter(|_| !home);
         }
-        if let Some(known) = self.cluster.needs.known_mut(asker.need) {
+        if let Some(known) = self.cluster.requirements.get_mut(requester.requirement) {
             known.waiting -= 1;
             known.installing += usize::from(install.is_some());
         }
@@ -163,84 +166,88 @@ impl Scheduler {
             host.jobs.push_back(id);
             host.moved = since;
             if let Some(key) = install {
-                host.installing.insert(key, Installing { since, job: id, need: asker.need });
+                host.installing.insert(key, Installing { since, job: id, requirement: requester.requirement });
             }
         }
         self.cluster.rerank(choice.host);
-        self.verify_life(choice.host, home);
+        self.probe_if_silent(choice.host, home);
         self.cut_siblings(id, siblings, &server_platform);
     }
 
-    /// Why a job goes to its submitter: a user who prefers that host needs no other.
-    fn home(&self, asker: Asker, why: Why) -> Home {
-        let has_others = self.cluster.ever(asker, 0) || self.cluster.ever(asker, 1);
-        if why == Why::Preferred || has_others { Home::Chosen } else { Home::Last }
+    /// Why a job is assigned to its submitter. A user who prefers that host needs no other.
+    fn home(&self, requester: Requester, why: Why) -> SubmitterReason {
+        let has_others = self.cluster.others_could_ever(requester, 0) || self.cluster.others_could_ever(requester, 1);
+        if why == Why::Preferred || has_others { SubmitterReason::Chosen } else { SubmitterReason::Last }
     }
 
-    /// All jobs of a request shall run the same compiler: once the first has a server, the others are bound to its platform.
+    /// Restricts the other jobs of a request to the platform of the first one's server: all shall use the same
+    /// compiler.
     fn cut_siblings(&mut self, first: JobId, siblings: u8, platform: &Text) {
         let Some(job) = self.jobs.get(&first) else { return };
-        let Some(known) = self.cluster.needs.known(job.need) else { return };
-        if known.need.environments.len() == 1 {
+        let Some(known) = self.cluster.requirements.get(job.requirement) else { return };
+        if known.requirement.environments.len() == 1 {
             return;
         }
-        let Some(env) = known.need.environments.iter().find(|e| e.platform == *platform).cloned() else { return };
-        let sibling = |j: &Job| j.state == State::Pending && j.submitter == job.submitter && j.need == job.need;
+        let Some(env) = known.requirement.environments.iter().find(|e| e.platform == *platform).cloned() else {
+            return;
+        };
+        let sibling =
+            |j: &Job| j.state == State::Pending && j.submitter == job.submitter && j.requirement == job.requirement;
         let ids = (1..=u32::from(siblings)).map(|n| JobId(first.0.wrapping_add(n)));
         let ids: Vec<JobId> = ids.filter(|id| self.jobs.get(id).is_some_and(sibling)).collect();
         if ids.is_empty() {
             return;
         }
-        let need = Need { environments: vec![env], ..Need::clone(&known.need) };
-        if self.cluster.needs.refuses(&need) {
+        let requirement = Requirement { environments: vec![env], ..Requirement::clone(&known.requirement) };
+        if self.cluster.requirements.refuses(&requirement) {
             return;
         }
-        let new = self.cluster.need(need);
+        let new = self.cluster.requirement(requirement);
         for id in ids {
             let Some(job) = self.jobs.get_mut(&id) else { continue };
-            let lane = job.lane();
-            job.need = new;
-            let new_lane = job.lane();
-            if self.queue.remove(lane, id) {
-                self.queue.push(new_lane, id);
+            let bucket = job.bucket();
+            job.requirement = new;
+            let new_bucket = job.bucket();
+            if self.queue.remove(bucket, id) {
+                self.queue.push(new_bucket, id);
             }
-            if let Some(known) = self.cluster.needs.known_mut(lane.need) {
+            if let Some(known) = self.cluster.requirements.get_mut(bucket.requirement) {
                 known.jobs -= 1;
                 known.waiting -= 1;
             }
-            if let Some(known) = self.cluster.needs.known_mut(new) {
+            if let Some(known) = self.cluster.requirements.get_mut(new) {
                 known.jobs += 1;
                 known.waiting += 1;
             }
         }
     }
 
-    /// Offers every host that became free to the queue, until it is full or nobody waiting can use it.
+    /// Offers every host that became free to the queue, until it is full or no waiting job can use it.
     pub(super) fn hand_out(&mut self) {
         if self.shrunk {
             self.shrunk = false;
             self.refuse_hopeless();
-            // Where the better hosts are gone those count that were passed over for them.
+            // If hosts of tier 0 have left, those of tier 1 may be used, which were passed over before.
             self.freed.extend(self.cluster.second_choice());
         }
         while let Some(id) = self.freed.pop_first() {
             let mut tried = BTreeSet::new();
-            while tried.len() < LANES_MAX {
+            while tried.len() < BUCKETS_MAX {
                 let Some(host) = self.cluster.host(id) else { break };
                 let Some(place) = self.next_for(host, &tried) else { break };
                 if !self.place_or_refuse(place.job, Some(id)) {
-                    tried.insert(place.lane);
+                    tried.insert(place.bucket);
                 }
             }
         }
     }
 
-    /// The job that is next among those this host could take.
-    fn next_for(&self, host: &Host, tried: &BTreeSet<Lane>) -> Option<Place> {
-        let fresh = |place: &Place| !tried.contains(&place.lane);
+    /// The first job in queue order that this host could take.
+    fn next_for(&self, host: &Host, tried: &BTreeSet<Bucket>) -> Option<Place> {
+        let fresh = |place: &Place| !tried.contains(&place.bucket);
         let own = |place: &Place| {
-            let asker = Asker { need: place.lane.need, submitter: host.id };
-            host.own_free() && self.cluster.own_environment(asker).is_some()
+            let requester = Requester { requirement: place.bucket.requirement, submitter: host.id };
+            host.own_free() && self.cluster.own_environment(requester).is_some()
         };
         let mut best = self.queue.own_places(host.id).filter(fresh).filter(own).min();
         if host.rank.is_none() {
@@ -251,27 +258,31 @@ impl Scheduler {
                 break;
             }
             let takes = |place: &Place| {
-                let asker = Asker { need: place.lane.need, submitter: place.lane.submitter };
-                host.id != asker.submitter && self.wants(asker, host) && policy::can_start(&self.cluster, asker, host)
+                let requester = Requester { requirement: place.bucket.requirement, submitter: place.bucket.submitter };
+                host.id != requester.submitter
+                    && self.wants(requester, host)
+                    && policy::can_start(&self.cluster, requester, host)
             };
-            let found = self.queue.places(first.lane.need).take(LANES_MAX).filter(fresh).find(takes);
+            let found = self.queue.places(first.bucket.requirement).take(BUCKETS_MAX).filter(fresh).find(takes);
             best = [best, found].into_iter().flatten().min();
         }
         best
     }
 
-    /// Whether a preferred host, if there is one, is this one.
-    fn wants(&self, asker: Asker, host: &Host) -> bool {
-        let preferred = self.cluster.needs.known(asker.need).map(|k| &k.need.preferred);
+    /// Whether the requirement prefers no host or this one.
+    fn wants(&self, requester: Requester, host: &Host) -> bool {
+        let preferred = self.cluster.requirements.get(requester.requirement).map(|k| &k.requirement.preferred);
         preferred.is_some_and(|p| p.is_empty() || *p == host.name || *p == host.address)
     }
 
-    /// Hosts became fewer: jobs that nobody can do any more go to their submitters.
+    /// Assigns jobs that no host can ever take any more to their submitters. Called when hosts have left.
     fn refuse_hopeless(&mut self) {
-        let hopeless = |lane: &Lane| !self.could_ever(Asker { need: lane.need, submitter: lane.submitter });
-        let lanes: Vec<Lane> = self.queue.lanes().filter(hopeless).collect();
-        for lane in lanes {
-            let jobs: Vec<JobId> = self.queue.jobs(lane).collect();
+        let hopeless = |bucket: &Bucket| {
+            !self.could_ever(Requester { requirement: bucket.requirement, submitter: bucket.submitter })
+        };
+        let buckets: Vec<Bucket> = self.queue.buckets().filter(hopeless).collect();
+        for bucket in buckets {
+            let jobs: Vec<JobId> = self.queue.jobs(bucket).collect();
             for job in jobs {
                 self.place_or_refuse(job, None);
             }
@@ -279,7 +290,7 @@ impl Scheduler {
     }
 }
 
-/// An earlier job of this submitter on this server: 1.4 looks among the oldest 17 of both.
+/// An earlier job of this submitter on this server, for USE_CS; 0 if there is none. 1.4 searches the oldest 17 of both.
 fn matched_job(submitter: &Host, server: &Host) -> JobId {
     let mut ours = submitter.history.iter().take(17).copied();
     ours.find(|job| server.shown.oldest().any(|other| other == *job)).unwrap_or(JobId(0))

@@ -1,4 +1,4 @@
-//! What a scheduler is told, and what it wants done.
+//! Inputs and outputs of the scheduler's state machine, and its configuration.
 
 use super::Note;
 use crate::ids::{HostId, PeerId};
@@ -8,16 +8,16 @@ use crate::text::Text;
 use crate::time::Duration;
 use crate::version::Version;
 
-/// What a scheduler is told once.
+/// Configuration; it does not change while the scheduler runs.
 #[derive(Clone, Debug)]
 pub struct Config {
-    /// What stands after `200-ICECC ` in the greeting, as `1.4.0 (icecream-rs 0.1.0)`.
+    /// Version text after `200-ICECC ` in the text port's greeting, such as `1.4.0 (icecream-rs 0.1.0)`.
     pub version: String,
-    /// Time the scheduler counts as running before its first input (`ICECC_FAKE_STARTTIME`).
+    /// Added to the uptime that is shown (`ICECC_FAKE_STARTTIME`).
     pub uptime_before: Duration,
-    /// Where chance starts: two schedulers with the same seed and inputs decide the same.
+    /// Seed of the random order of equal hosts: schedulers with the same seed and inputs decide alike.
     pub seed: u64,
-    /// The least important notes wanted: what is less important is not even made.
+    /// Least important level of notes that is wanted; less important ones are not created.
     pub notes: Level,
 }
 
@@ -30,67 +30,67 @@ impl Default for Config {
 /// What happened.
 #[derive(Clone, Debug)]
 pub enum Input {
-    /// A connection whose handshake is over.
+    /// A connection has completed its handshake.
     Opened {
         /// Its number, never used before.
         peer: PeerId,
         /// Its address as text, without port.
         address: Text,
-        /// What it offered, as it came: shown to monitors and compared with what jobs ask for.
+        /// Version that the peer offered, unclamped: shown to monitors and compared with the minimum that jobs require.
         offer: Version,
-        /// What is spoken.
+        /// Version agreed on.
         version: Version,
     },
-    /// A connection to the text port.
+    /// A connection to the text port was accepted.
     TextOpened {
         /// Its number, never used before.
         peer: PeerId,
     },
-    /// A message of a binary peer.
-    Said {
+    /// A binary peer sent a message.
+    Message {
         /// Who.
         peer: PeerId,
         /// What.
         message: Message,
     },
-    /// A line of a text peer, without its end.
+    /// A text peer sent a line.
     Line {
         /// Who.
         peer: PeerId,
-        /// The line as sent.
+        /// The line, without its terminator.
         text: Text,
     },
-    /// A text peer says no more but still reads: it gets its answers and a farewell.
+    /// A text peer has shut down its writing side but still reads: it gets its remaining answers and the farewell.
     HalfClosed {
         /// Who.
         peer: PeerId,
     },
-    /// A connection is gone, from whichever side. Not necessary after [`Output::Close`], but harmless.
+    /// A connection was closed by either side. Optional, but harmless, after [`Output::Close`].
     Closed {
         /// Which.
         peer: PeerId,
     },
-    /// The answer to [`Output::Probe`].
+    /// Result of [`Output::Probe`].
     Probed {
         /// The host.
         host: HostId,
-        /// Whether it took a connection and offered a version within 5 s.
+        /// Whether it accepted a connection and offered a version within 5 s.
         reachable: bool,
     },
-    /// A better scheduler of this network has announced itself and answers.
+    /// A scheduler with precedence has announced itself in this network and answers.
     ElectionLost {
         /// Its address as text.
         address: Text,
         /// Its port.
         port: u16,
-        /// Its version.
+        /// Its protocol version.
         version: Version,
     },
-    /// The program is about to end: everybody is said good-bye.
+    /// The program is about to exit: all logged-in peers and text peers are closed.
     Shutdown,
 }
 
-/// What shall be done.
+/// An action for the shell.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Output {
     /// Send a message to a binary peer.
@@ -100,56 +100,57 @@ pub enum Output {
         /// What.
         message: Message,
     },
-    /// Send text to a text peer.
+    /// Send text to a peer of the text port.
     SendText {
         /// To whom.
         peer: PeerId,
-        /// Whole lines.
+        /// Complete lines.
         text: String,
     },
-    /// Close a connection once what was sent is written. The machine has forgotten the peer already.
+    /// Close a connection after everything sent to it has been written. The state machine has forgotten the peer
+    /// already.
     Close {
         /// Which.
         peer: PeerId,
         /// Why.
         reason: CloseReason,
     },
-    /// Try to connect and to read the 4 bytes of an offer within 5 s; answer with [`Input::Probed`], always.
+    /// Connect and read the 4 bytes of a version offer within 5 s. [`Input::Probed`] must always follow.
     Probe {
         /// The host.
         host: HostId,
         /// Its address as text.
         address: Text,
-        /// The port it takes jobs on.
+        /// The port on which it accepts jobs.
         port: u16,
     },
-    /// For the log.
+    /// Write a line to the log.
     Note(Note),
 }
 
 /// Why the scheduler closes a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CloseReason {
-    /// The first message opens no conversation.
+    /// The first message was neither LOGIN nor MON_LOGIN.
     InvalidFirstMessage,
-    /// A message this peer may not send.
+    /// A message that a daemon may not send to a scheduler.
     InvalidMessage,
-    /// No login in time.
+    /// No LOGIN or MON_LOGIN in time ([`crate::limits::LOGIN`]).
     NoLogin,
-    /// A LOGIN with values that are out of bounds, or of a blocked host; a monitor too many.
+    /// A LOGIN with values out of bounds or from a blocked host, or too many monitors.
     LoginRefused,
-    /// The same host has logged in anew.
+    /// The same host (name and address) has logged in on a new connection.
     Replaced,
-    /// END.
-    SaidEnd,
-    /// No sign of life.
+    /// The host sent END.
+    End,
+    /// A host below protocol 27 did not answer PING in time.
     Silent,
-    /// `removecs` or `blockcs`.
+    /// Removed by `removecs` or `blockcs`.
     Removed,
-    /// A better scheduler is there.
+    /// Another scheduler has precedence.
     ElectionLost,
-    /// The scheduler ends.
+    /// The scheduler exits.
     Shutdown,
-    /// `quit`, or 36 s without a line.
+    /// A text peer sent `quit`, shut down its side, or was idle for 36 s.
     GoodBye,
 }

@@ -1,9 +1,9 @@
-//! One host as the scheduler knows it: what its daemon said, what it has to do, and what follows from that.
+//! The scheduler's record of one host: what its daemon announced, its jobs, and what follows from both.
 //!
-//! It does not know other hosts; [`super::cluster::Cluster`] keeps the fields behind `class` true.
+//! It does not know other hosts. [`super::cluster::Cluster`] maintains `class` and the fields after it.
 
 use super::cluster::Rank;
-use super::need::{ClassId, EnvKey, NeedId};
+use super::requirement::{ClassId, EnvKey, RequirementId};
 use super::speed::{Pace, Shown};
 use super::trust::Trust;
 use crate::env::EnvRef;
@@ -14,126 +14,175 @@ use crate::time::{Duration, Instant};
 use crate::version::Version;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
-/// Whether a host takes connections on its port.
+/// Whether a host accepts connections on its port.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Accepting {
-    /// Not probed yet: used if nobody else could.
+    /// Not probed yet: used only if no other host could run the job.
     Unknown,
+    /// The last probe succeeded.
     Yes,
+    /// The last probe failed.
     No,
 }
 
-/// Probes of one host.
+/// State of the probes of one host.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Probing {
-    /// Started, not answered.
+    /// When the current probe began, if one is under way.
     pub out_since: Option<Instant>,
-    /// When the last one ended.
+    /// When the last probe ended.
     pub last: Option<Instant>,
-    /// When the next one is due anyway.
+    /// When the next regular probe is due.
     pub next: Option<Instant>,
+    /// Failed probes in a row.
     pub failures: u32,
 }
 
-/// An environment on its way to a host.
+/// An environment that a submitter is sending to a host.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Installing {
+    /// When the job was assigned that brings it.
     pub since: Instant,
+    /// The job.
     pub job: JobId,
-    pub need: NeedId,
+    /// That job's requirement.
+    pub requirement: RequirementId,
 }
 
-/// A host's own job.
+/// A local job that runs on its host.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct LocalJob {
+    /// The job.
     pub job: JobId,
+    /// Whether it takes all slots of the host.
     pub full: bool,
 }
 
-/// "Not with this environment", until then.
+/// A submitter's ban of a host for one environment (BLACKLIST_HOST_ENV).
 #[derive(Clone, Debug)]
 pub(super) struct Ban {
+    /// The environment.
     pub environment: EnvRef,
+    /// When the ban expires.
     pub until: Instant,
 }
 
 /// A daemon that is logged in.
 #[derive(Debug)]
 pub(super) struct Host {
+    /// Its number.
     pub id: HostId,
+    /// Its connection.
     pub peer: PeerId,
+    /// Its address as text, without port.
     pub address: Text,
+    /// Node name; the address if it gave none.
     pub name: Text,
+    /// Its platform.
     pub platform: Text,
+    /// The version that it offered, unclamped.
     pub offer: Version,
+    /// The version agreed on.
     pub version: Version,
+    /// Port for jobs, as announced.
     pub port: u32,
+    /// Number of jobs that it runs at a time.
     pub slots: u32,
+    /// Whether it can sandbox foreign compilers; without that it gets no jobs.
     pub chroot: bool,
+    /// Whether it refuses jobs of other submitters.
     pub no_remote: bool,
+    /// [`crate::message::features`] bits.
     pub features: u32,
+    /// Environments that it has, in the order of its LOGIN and within the quota.
     pub environments: Vec<EnvRef>,
+    /// Load, 0 to 1000; with 1000 it takes no jobs.
     pub load: u32,
+    /// Its last STATS.
     pub stats: Option<Stats>,
+    /// Connected clients of its daemon, as last reported; 0 if unknown.
     pub client_count: u32,
+    /// Whether its port accepts connections.
     pub accepting: Accepting,
-    /// Jobs were given to it and then it fell silent: nothing more until it shows life.
+    /// It had jobs and then neither sent anything nor answered a probe: it gets no more until it shows life.
     pub suspect: bool,
-    /// Jobs it is the server of, in order of assignment.
+    /// Jobs assigned to it as compile server and not ended, in the order of assignment.
     pub jobs: VecDeque<JobId>,
+    /// Number of `jobs` that have begun.
     pub running: u32,
-    /// Jobs of it that did not begin in their time, although there was a slot: they take none.
+    /// Number of `jobs` that did not begin in time although a slot was free: they occupy no slot.
     pub dormant: u32,
-    /// Since when there has been a slot for one more of its jobs to begin, as often as it was looked at.
+    /// Since when every periodic check has found a free slot for one more of its jobs.
     pub free_since: Option<Instant>,
-    /// When it was last given a job or ended one.
+    /// When a job was last assigned to it or ended on it.
     pub moved: Instant,
+    /// Its local jobs, by the number that the daemon gave them.
     pub local: BTreeMap<u32, LocalJob>,
-    /// Jobs it asked for, in any state.
-    pub asked: BTreeSet<JobId>,
+    /// Jobs that it submitted, in any state.
+    pub submitted: BTreeSet<JobId>,
+    /// Environments on their way to it.
     pub installing: BTreeMap<EnvKey, Installing>,
+    /// Hosts that it does not want for some environments, as submitter.
     pub bans: BTreeMap<HostId, Vec<Ban>>,
+    /// When it last sent any message.
     pub last_heard: Instant,
-    /// Last sign of life in the sense of protocols below 27.
+    /// When it last sent a message that counts as a sign of life below protocol 27.
     pub last_life: Instant,
+    /// When PING was sent to it (below protocol 27), if it has not been answered.
     pub ping_out: Option<Instant>,
+    /// State of its probes.
     pub probing: Probing,
-    /// When its timer runs out.
+    /// When its timer expires.
     pub tick: Option<Instant>,
+    /// 1.4's figure of its speed, for display.
     pub shown: Shown,
-    /// Its last jobs as submitter.
+    /// The last jobs that it submitted, for the "matched job" of USE_CS.
     pub history: VecDeque<JobId>,
+    /// Its measured pace, used for choosing.
     pub pace: Pace,
+    /// How its jobs have ended lately.
     pub trust: Trust,
+    /// Its class.
     pub class: ClassId,
+    /// Keys of `environments`, in the same order.
     pub keys: Vec<EnvKey>,
+    /// The same keys as a set.
     pub key_set: BTreeSet<EnvKey>,
-    /// Of `keys`, those that some need asks for.
+    /// The `keys` that some requirement names.
     pub active: BTreeSet<EnvKey>,
-    /// Where it stands in the indexes: `Cluster::rerank` alone writes it.
+    /// Its rank in the indexes, `None` if it can take no job now. Written by `Cluster::rerank` only.
     pub rank: Option<Rank>,
 }
 
-/// What a new host says of itself.
+/// What is known of a host at its first LOGIN.
 #[derive(Debug)]
 pub(super) struct NewHost {
+    /// Its number.
     pub id: HostId,
+    /// Its connection.
     pub peer: PeerId,
+    /// Its address as text, without port.
     pub address: Text,
+    /// The version that it offered, unclamped.
     pub offer: Version,
+    /// The version agreed on.
     pub version: Version,
+    /// Its LOGIN.
     pub login: Login,
 }
 
-/// Slots are moving if one was filled or freed within this time: what is handed out together counts as one move.
+/// A host's slots count as turning over if a job was assigned or ended within this time. It is long enough that jobs
+/// handed out together count as one change.
 const MOVES: Duration = Duration::from_millis(250);
-/// A measured host has jobs beside its full slots only where one slot is expected to be free within this time. They save it the
-/// wait for its next job, which is shorter by far; but they are bound to it, and at the end of a build others stand idle.
+/// A measured host gets jobs beyond its full slots (preload) only if a slot is expected to be free within this time, in
+/// milliseconds. Preload saves the host the short wait for its next job, but binds the jobs to it: at the end of a
+/// build other hosts would be idle.
 const PRELOAD_MS: f64 = 1000.0;
-/// Most slots of a host that are believed.
+/// Upper bound on the slots that a host may announce.
 const SLOTS_MAX: u32 = 10_000;
 
 impl Host {
+    /// A host that has just logged in: fully loaded until its first STATS, and not probed yet.
     pub fn new(new: NewHost, now: Instant) -> Self {
         let NewHost { id, peer, address, offer, version, login } = new;
         let no_remote = login.no_remote != 0;
@@ -162,7 +211,7 @@ impl Host {
             free_since: None,
             moved: now,
             local: BTreeMap::new(),
-            asked: BTreeSet::new(),
+            submitted: BTreeSet::new(),
             installing: BTreeMap::new(),
             bans: BTreeMap::new(),
             last_heard: now,
@@ -182,13 +231,13 @@ impl Host {
         }
     }
 
-    /// Slots taken: jobs given to it and not ended, and its own.
+    /// Occupied slots: assigned jobs that have not ended, without dormant ones, and local jobs.
     pub fn busy(&self) -> u32 {
         let jobs = u32::try_from(self.jobs.len()).unwrap_or(u32::MAX);
         jobs.saturating_sub(self.dormant).saturating_add(self.local_slots())
     }
 
-    /// Whether a job that was given to it could begin.
+    /// Whether a slot is free for an assigned job to begin.
     pub fn could_begin(&self) -> bool {
         self.running.saturating_add(self.local_slots()) < self.slots
     }
@@ -200,7 +249,8 @@ impl Host {
         u32::try_from(self.local.len()).unwrap_or(u32::MAX)
     }
 
-    /// At most so many slots may be taken: all, and 1.4's preload, so that a host need not wait for its next job.
+    /// Maximum of [`Self::busy`] for a new job: all slots, plus 1.4's preload, so that the host need not wait for its
+    /// next job.
     pub fn capacity(&self) -> u32 {
         if self.trust.is_on_trial() {
             return self.slots.min(self.local_slots() + 1);
@@ -213,18 +263,18 @@ impl Host {
         }
     }
 
-    /// Whether a job that goes there beside full slots will not wait for long: they are moving now. Where they are not, the
-    /// job waits better here: it may sit behind long ones, or on a host that has just stopped.
+    /// Whether a job assigned now would start soon: a slot is free, or slots are turning over. Otherwise the job had
+    /// better wait in the queue: on the host it may be behind long jobs, or the host may have just stopped.
     pub fn turns_over(&self, now: Instant) -> bool {
         self.busy() < self.slots || now.since(self.moved) <= MOVES
     }
 
-    /// Whether it has a slot for a job of its own.
+    /// Whether it has a free slot for a job that it submitted itself.
     pub fn own_free(&self) -> bool {
         self.busy() < self.slots
     }
 
-    /// Whether it takes jobs of others at all; the number is the tier, lower is better.
+    /// The tier ([`Rank::tier`]) in which it accepts jobs of other submitters; `None` if it accepts none.
     pub fn open(&self) -> Option<u8> {
         if self.slots == 0 || !self.chroot || self.no_remote || self.ping_out.is_some() {
             return None;
@@ -236,7 +286,7 @@ impl Host {
         }
     }
 
-    /// The tests of "now" that are the same for all jobs.
+    /// Whether it could take a job now, as far as that does not depend on the job.
     pub fn has_room(&self) -> bool {
         self.ping_out.is_none() && !self.suspect && self.load < 1000 && self.busy() < self.capacity()
     }

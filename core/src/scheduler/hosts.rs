@@ -1,11 +1,11 @@
-//! One host from LOGIN to its end: what it says of itself, whether it lives, whether it can be reached.
+//! A host from LOGIN to its removal: its announcements, whether it is alive and whether it can be reached.
 //!
-//! It does not choose hosts; it keeps what choosing looks at.
+//! It does not choose hosts; it maintains the data that choosing uses.
 
 use super::host::{Accepting, Ban, Host, NewHost};
 use super::jobs::State;
 use super::monitor::{environment_list, feature_names, host_stats, offline};
-use super::need::EnvKey;
+use super::requirement::EnvKey;
 use super::{CloseReason, Note, Output, Peer, Scheduler, Timer};
 use crate::env::EnvRef;
 use crate::ids::{HostId, JobId, PeerId};
@@ -17,33 +17,36 @@ use crate::time::{Duration, Instant};
 use crate::version::Version;
 use std::collections::BTreeSet;
 
-/// Silence after which a host below 27 is asked for a sign of life, and how long it then has.
+/// Silence after which a host below protocol 27 is sent PING.
 const PING_AFTER: Duration = Duration::from_secs(36);
+/// How long it may take to answer PING.
 const PING_WAIT: Duration = Duration::from_secs(6);
-/// A reachable host is probed again after this time.
+/// Interval between regular probes of a reachable host.
 const PROBE_AGAIN: Duration = Duration::from_secs(60);
-/// Longest pause between probes of a host that cannot be reached.
+/// Longest pause between probes of an unreachable host, in seconds.
 const PROBE_PAUSE_MAX: u64 = 60;
-/// A new host is unknown for at most this long; a probe that takes longer makes a host with jobs suspect.
+/// A probe that takes longer than this is slow: a new host is then assumed to be reachable, a silent host with jobs
+/// becomes suspect.
 const PROBE_SLOW: Duration = Duration::from_secs(1);
-/// An environment that did not arrive in this time is not on its way any more.
+/// An environment that has not arrived within this time no longer counts as on its way.
 const INSTALL_MAX: Duration = Duration::from_secs(120);
-/// How long a submitter avoids a host with an environment.
+/// Duration of a submitter's ban of a host for an environment.
 const BAN: Duration = Duration::from_secs(600);
-/// Bans of one submitter towards one host.
+/// Maximum number of bans of one submitter for one host.
 const BANS_MAX: usize = 64;
-/// Bans of one submitter in all.
+/// Maximum number of bans of one submitter in total.
 const BANS_ALL_MAX: usize = 1024;
-/// A job handed out that never begins and never ends is forgotten after this time.
+/// An assigned job that neither begins nor ends is forgotten after this time.
 const JOB_LOST: Duration = Duration::from_secs(3600);
-/// A job that has not begun after this time on a host that had a slot for it all the while is not counted there any more: its
-/// submitter has stopped, or never meant it. If it begins all the same, the host itself lets it wait for a slot.
+/// An assigned job that has not begun within this time, although a slot was free throughout, becomes dormant and
+/// occupies no slot: its submitter has stopped, or never used the assignment. If it begins later, the host itself makes
+/// it wait for a slot.
 const DORMANT: Duration = Duration::from_secs(60);
-/// How often a host with jobs is looked at.
+/// Interval between checks of a host with jobs.
 const WATCH: Duration = Duration::from_secs(2);
-/// Silence of a host with jobs, all of them running, after which it is probed.
+/// Silence after which a host whose jobs are all running is probed.
 const SILENCE: Duration = Duration::from_secs(5);
-/// A host heard of within this time needs no probe when it gets a job.
+/// A host that sent something or was probed within this time needs no probe when it gets a job.
 const FRESH: Duration = Duration::from_secs(3);
 
 impl Scheduler {
@@ -96,7 +99,7 @@ impl Scheduler {
         self.arm(id);
     }
 
-    /// LOGIN of a host that is logged in: only its environments are taken.
+    /// A further LOGIN of a logged-in host: only its environments are used.
     pub(super) fn relogged_in(&mut self, id: HostId, mut login: Login) {
         let Some(host) = self.cluster.host(id) else { return };
         login.environments.retain(is_environment);
@@ -109,7 +112,8 @@ impl Scheduler {
         });
         let left_out = self.cluster.set_environments(id, login.environments);
         self.note_left_out(id, left_out);
-        // 1.4 takes any LOGIN for the end of all; but it may only tell that another environment went.
+        // 1.4 ends all installations at any LOGIN. But a LOGIN may only report that another environment was removed, so
+        // only those end that it names.
         let has: BTreeSet<EnvKey> = self.cluster.host(id).map(|host| host.key_set.clone()).unwrap_or_default();
         self.end_installs(id, |key, _| has.contains(&key));
         self.send_conf(peer, version);
@@ -130,15 +134,15 @@ impl Scheduler {
         }
     }
 
-    /// Something came from a host: it lives.
-    pub(super) fn heard(&mut self, id: HostId, message: &Message) {
+    /// Records that a message arrived from a host, which is therefore alive.
+    pub(super) fn record_life(&mut self, id: HostId, message: &Message) {
         let now = self.now;
         let Some(host) = self.cluster.host_mut(id) else { return };
         let silent = now.since(host.last_heard);
         host.last_heard = now;
         let life = match message {
             Message::Ping => true,
-            // 25 and 26 must answer the PING itself.
+            // Protocols 25 and 26 must answer with PING.
             Message::Stats(_) => host.version < Version::new(25),
             _ => false,
         };
@@ -157,27 +161,28 @@ impl Scheduler {
         }
     }
 
-    /// STATS.
+    /// STATS: the load of a host.
     pub(super) fn loaded(&mut self, id: HostId, stats: Stats) {
         let Some(host) = self.cluster.host_mut(id) else { return };
         host.load = stats.load.min(1000);
         host.stats = Some(stats);
         self.freed(id);
         let Some(host) = self.cluster.host(id) else { return };
-        let told = host_stats(host, true);
-        self.tell_monitors(&Message::MonStats(told));
+        let stats = host_stats(host, true);
+        self.tell_monitors(&Message::MonStats(stats));
     }
 
-    /// BLACKLIST_HOST_ENV: by host, not by address; and only for a while.
+    /// BLACKLIST_HOST_ENV: bans a host, not all hosts of its address, and only for a limited time.
     pub(super) fn blacklisted(&mut self, submitter: HostId, black: &BlacklistHostEnv) {
         if [&black.target, &black.environment, &black.host].iter().any(|name| name.len() > NAME_MAX) {
-            return; // nobody has such names
+            return; // no host or environment has such names
         }
         let environment = EnvRef { platform: black.target.clone(), name: black.environment.clone() };
         let until = self.now + BAN;
         let mut meant: Vec<HostId> =
             self.cluster.named(&black.host).filter(|h| h.address == black.host).map(|h| h.id).collect();
-        // Of several daemons on one address: the one that had a job of this submitter lately, if that can be told.
+        // If several daemons share the address, only those that have a job of this submitter are meant, if there are
+        // any.
         let busy = |id: &HostId| {
             let server = self.cluster.host(*id);
             server.is_some_and(|h| h.jobs.iter().any(|j| self.jobs.get(j).is_some_and(|j| j.submitter == submitter)))
@@ -212,7 +217,7 @@ impl Scheduler {
         self.arm(submitter);
     }
 
-    /// Starts a probe unless one is on its way.
+    /// Starts a probe unless one is under way.
     fn probe(&mut self, id: HostId) {
         let now = self.now;
         let Some(host) = self.cluster.host_mut(id) else { return };
@@ -232,7 +237,7 @@ impl Scheduler {
         self.output(Output::Probe { host: id, address, port });
     }
 
-    /// The end of a probe.
+    /// The result of a probe.
     pub(super) fn probed(&mut self, id: HostId, reachable: bool) {
         let now = self.now;
         let Some(host) = self.cluster.host_mut(id) else { return };
@@ -264,8 +269,9 @@ impl Scheduler {
         self.arm(id);
     }
 
-    /// A host was given a job: if it has been silent, look whether it is still there, so that a frozen one gets no more.
-    pub(super) fn verify_life(&mut self, id: HostId, home: bool) {
+    /// Called when a job was assigned to a host. Probes it if it has been silent, so that a frozen host gets no more
+    /// jobs.
+    pub(super) fn probe_if_silent(&mut self, id: HostId, home: bool) {
         let now = self.now;
         let Some(host) = self.cluster.host(id) else { return };
         let probed = host.probing.last.is_some_and(|last| now.since(last) < FRESH);
@@ -278,7 +284,7 @@ impl Scheduler {
         }
     }
 
-    /// The timer of a host: does all that is due.
+    /// The timer of a host expired: runs all checks that are due.
     pub(super) fn tick(&mut self, id: HostId) {
         let now = self.now;
         let Some(host) = self.cluster.host_mut(id) else { return };
@@ -315,7 +321,8 @@ impl Scheduler {
         let late = |since: Instant| now >= since + INSTALL_MAX;
         let Some(install) = host.installing.values().find(|i| late(i.since)) else { return };
         let name = host.name.clone();
-        let environment = self.cluster.needs.known(install.need).and_then(|k| k.need.environments.first());
+        let environment =
+            self.cluster.requirements.get(install.requirement).and_then(|k| k.requirement.environments.first());
         let environment = environment.map(|e| e.name.clone()).unwrap_or_default();
         self.note(Level::Debug, || Note::InstallTooLong { name, environment });
         self.end_installs(id, |_, i| late(i.since));
@@ -391,7 +398,7 @@ impl Scheduler {
         }
         let mut count = 0;
         for id in &host.jobs {
-            // An environment takes its time.
+            // A job that is still sending its environment is not late.
             let installs = host.installing.values().any(|install| install.job == *id);
             let Some(job) = self.jobs.get_mut(id).filter(|job| !job.dormant && !installs) else { continue };
             if matches!(job.state, State::Waiting { since, .. } if now >= since + DORMANT) {
@@ -407,7 +414,7 @@ impl Scheduler {
         }
     }
 
-    /// Sets a host's timer to the next thing that is due there.
+    /// Sets a host's timer to its next deadline.
     pub(super) fn arm(&mut self, id: HostId) {
         let Some(host) = self.cluster.host(id) else { return };
         let at = self.deadline(host);
@@ -446,7 +453,7 @@ impl Scheduler {
     }
 }
 
-/// Why a LOGIN is not accepted.
+/// Why a LOGIN is refused, if it is.
 fn refusal(login: &Login) -> Option<String> {
     for (what, text) in [("node name", &login.node_name), ("platform", &login.platform)] {
         if text.len() > NAME_MAX {
@@ -460,7 +467,7 @@ fn refusal(login: &Login) -> Option<String> {
     long.map(|e| format!("environment name of {} bytes, at most {NAME_MAX} are allowed", e.name.len()))
 }
 
-/// Whether both names are short enough to be kept.
+/// Whether name and platform are within bounds.
 fn is_environment(env: &EnvRef) -> bool {
     env.name.len() <= NAME_MAX && env.platform.len() <= NAME_MAX
 }

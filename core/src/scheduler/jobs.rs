@@ -1,15 +1,15 @@
-//! One job from GET_CS to JOB_DONE: asked for, queued, handed out, begun, ended.
+//! A job from GET_CS to JOB_DONE: requested, queued, assigned, begun, ended.
 //!
 //! ```text
 //! GET_CS ─► Pending ─► Waiting (USE_CS or NO_CS is out) ─► Compiling ─► gone
 //!              └─ cancelled ──────┴──── JOB_DONE, a host left ───┘
 //! ```
-//! Who gets it is decided in `dispatch.rs`.
+//! `dispatch.rs` assigns jobs to hosts.
 
 use super::host::{Host, Installing};
 use super::monitor::{asked, environment_list, last_three, lost};
-use super::need::{Asker, EnvKey, Need, NeedId};
-use super::queue::Lane;
+use super::queue::Bucket;
+use super::requirement::{EnvKey, Requester, Requirement, RequirementId};
 use super::speed::adjusted_size;
 use super::{Note, Scheduler};
 use crate::ids::{ClientId, HostId, JobId};
@@ -26,40 +26,52 @@ use crate::message::{
 use crate::text::Text;
 use crate::time::Instant;
 
-/// A job.
+/// A job that has been requested and has not ended.
 #[derive(Clone, Debug)]
 pub(super) struct Job {
+    /// The host that requested it.
     pub submitter: HostId,
-    pub need: NeedId,
+    /// What it requires of a host.
+    pub requirement: RequirementId,
+    /// The submitter's number of the client.
     pub client: ClientId,
+    /// Name of the source file.
     pub file: Text,
+    /// [`crate::message::arg_flags`] of its command line.
     pub arg_flags: u32,
-    /// Its place in the queue's order: the niceness, less one for each minute it waited.
+    /// Its level in the queue: the niceness, reduced by one for each minute of waiting.
     pub level: u8,
-    /// Jobs after it that came with the same request; only the first of a request knows.
+    /// Number of further jobs of the same request, whose ids follow; set for the first job of a request only.
     pub siblings: u8,
+    /// Where it is.
     pub state: State,
-    /// What it was given to its server with: what that one has, or is to be sent. None where its submitter builds it.
+    /// The environment with which it was assigned, present on the server or to be sent there; `None` if its submitter
+    /// builds it.
     pub environment: Option<EnvKey>,
-    /// It did not begin in its time ([`Host::dormant`]).
+    /// It did not begin in time and occupies no slot ([`Host::dormant`]).
     pub dormant: bool,
-    /// When it becomes more urgent.
+    /// When it becomes more urgent, while it is queued.
     pub age_at: Option<Instant>,
 }
 
-/// Where a job is.
+/// State of a job.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum State {
+    /// Queued.
     Pending,
+    /// Assigned to a server, JOB_BEGIN has not arrived.
     Waiting { server: HostId, since: Instant },
+    /// Begun, at the server's `start_time` in Unix seconds.
     Compiling { server: HostId, start_time: u32 },
 }
 
 impl Job {
-    pub fn lane(&self) -> Lane {
-        Lane { submitter: self.submitter, level: self.level, need: self.need }
+    /// Its bucket in the queue.
+    pub fn bucket(&self) -> Bucket {
+        Bucket { submitter: self.submitter, level: self.level, requirement: self.requirement }
     }
 
+    /// The host it is assigned to, if any.
     pub fn server(&self) -> Option<HostId> {
         match self.state {
             State::Pending => None,
@@ -67,18 +79,19 @@ impl Job {
         }
     }
 
-    pub fn asker(&self) -> Asker {
-        Asker { need: self.need, submitter: self.submitter }
+    /// What choosing a host for it depends on.
+    pub fn requester(&self) -> Requester {
+        Requester { requirement: self.requirement, submitter: self.submitter }
     }
 }
 
-/// Lowest urgency.
+/// Largest niceness: the least urgent level.
 const NICENESS_MAX: i32 = 20;
-/// Jobs a submitter's history remembers.
+/// Number of jobs kept in a submitter's history.
 const HISTORY_MAX: usize = 200;
 
 impl Scheduler {
-    /// GET_CS.
+    /// GET_CS: creates the requested jobs and assigns or queues them.
     pub(super) fn requested(&mut self, submitter: HostId, mut request: GetCs) {
         bound(&mut request);
         let request = &request;
@@ -92,13 +105,15 @@ impl Scheduler {
             self.note(Level::Warning, || Note::RequestRefused { name, why });
             return;
         }
-        let need = Need::of(request);
-        let (known, count) = (host.asked.len(), request.count as usize);
-        if known + count > JOBS_PER_HOST_MAX || self.jobs.len() + count > JOBS_MAX || self.cluster.needs.refuses(&need)
+        let requirement = Requirement::of(request);
+        let (known, count) = (host.submitted.len(), request.count as usize);
+        if known + count > JOBS_PER_HOST_MAX
+            || self.jobs.len() + count > JOBS_MAX
+            || self.cluster.requirements.refuses(&requirement)
         {
-            return self.turn_away(submitter, request);
+            return self.refuse_jobs(submitter, request);
         }
-        let need = self.cluster.need(need);
+        let requirement = self.cluster.requirement(requirement);
         let level = (request.niceness as i32).clamp(0, NICENESS_MAX) as u8;
         let mut jobs = Vec::new();
         for n in 0..request.count {
@@ -108,7 +123,7 @@ impl Scheduler {
                 job,
                 Job {
                     submitter,
-                    need,
+                    requirement,
                     client: request.client,
                     file: request.file.clone(),
                     arg_flags: request.arg_flags,
@@ -136,29 +151,29 @@ impl Scheduler {
         }
     }
 
-    /// There is no room for more jobs: these are built by their submitter, and not kept in mind.
-    fn turn_away(&mut self, submitter: HostId, request: &GetCs) {
+    /// A limit on jobs or requirements is reached: the submitter builds these jobs itself, and they are not recorded.
+    fn refuse_jobs(&mut self, submitter: HostId, request: &GetCs) {
         for _ in 0..request.count {
             let job = JobId(self.next_number());
             let Some(host) = self.cluster.host(submitter) else { return };
-            let (peer, message) = (host.peer, home_message(host, job, request.client, Home::Last));
+            let (peer, message) = (host.peer, build_it_yourself(host, job, request.client, SubmitterReason::Last));
             self.note(Level::Info, || Note::AssigningSubmitter);
             self.send(peer, message);
         }
     }
 
     fn insert_job(&mut self, id: JobId, job: Job) {
-        if let Some(known) = self.cluster.needs.known_mut(job.need) {
+        if let Some(known) = self.cluster.requirements.get_mut(job.requirement) {
             known.jobs += 1;
             known.waiting += 1;
         }
         if let Some(host) = self.cluster.host_mut(job.submitter) {
-            host.asked.insert(id);
+            host.submitted.insert(id);
         }
         self.jobs.insert(id, job);
     }
 
-    /// JOB_BEGIN.
+    /// JOB_BEGIN: a server starts a job.
     pub(super) fn begun(&mut self, sender: HostId, begin: JobBegin) {
         let Some(host) = self.cluster.host_mut(sender) else { return };
         let address = host.address.clone();
@@ -180,12 +195,13 @@ impl Scheduler {
         let was_dormant = job.dormant;
         job.state = State::Compiling { server: sender, start_time: begin.start_time };
         let (server, platform) = (host.name.clone(), host.platform.clone());
-        let (submitter, need) = (job.submitter, job.need);
+        let (submitter, requirement) = (job.submitter, job.requirement);
         if was_dormant {
             self.cluster.rerank(sender);
         }
         let submitter = self.cluster.host(submitter).map(|h| h.name.clone()).unwrap_or_default();
-        let target = self.cluster.needs.known(need).map(|k| k.need.target.clone()).unwrap_or_default();
+        let target =
+            self.cluster.requirements.get(requirement).map(|k| k.requirement.target.clone()).unwrap_or_default();
         self.tell_monitors(&Message::MonJobBegin(MonJobBegin {
             job: begin.job,
             start_time: begin.start_time,
@@ -194,7 +210,7 @@ impl Scheduler {
         self.note(Level::Debug, || Note::Begin { job: begin.job, submitter, target, server, platform });
     }
 
-    /// JOB_DONE.
+    /// JOB_DONE: a server or submitter reports the end of a job, or a submitter cancels one.
     pub(super) fn done(&mut self, sender: HostId, mut done: JobDone) {
         let Some(host) = self.cluster.host_mut(sender) else { return };
         let old = !host.version.has_client_count();
@@ -211,7 +227,7 @@ impl Scheduler {
             self.note(Level::Debug, || Note::DoneUnknown { job: id.0 });
             return;
         }
-        let Some(job) = self.jobs.get(&id).filter(|job| !self.is_left(job)) else {
+        let Some(job) = self.jobs.get(&id).filter(|job| !self.is_orphan(job)) else {
             self.note(Level::Debug, || Note::DoneUnknown { job: id.0 });
             return;
         };
@@ -226,8 +242,8 @@ impl Scheduler {
                 false => Note::WrongServer { job: id, server: known, sender: name },
                 true => Note::WrongSubmitter { job: id, submitter: known, sender: name },
             });
-            // 1.4 ends the sender. But a host reports what its clients tell it: whoever can connect to it and knows the number of
-            // another host's job could have it thrown out, with all its jobs.
+            // 1.4 removes the sender. But a host forwards what its clients report: anyone who can connect to it and
+            // knows the number of another host's job could have it removed, with all its jobs.
             return;
         }
         if !old {
@@ -246,7 +262,7 @@ impl Scheduler {
         self.tell_monitors(&Message::MonJobDone(done));
     }
 
-    /// A cancel that names the client: every job of that client that has not begun ends.
+    /// A cancellation that names a client: every job of that client that has not begun ends.
     fn cancelled(&mut self, submitter: HostId, done: JobDone) {
         let client = ClientId(done.job);
         let Some(host) = self.cluster.host_mut(submitter) else { return };
@@ -258,7 +274,7 @@ impl Scheduler {
             let not_begun = |job: &Job| job.client == client && !matches!(job.state, State::Compiling { .. });
             self.jobs.get(id).is_some_and(not_begun)
         };
-        let jobs: Vec<JobId> = host.asked.iter().copied().filter(meant).collect();
+        let jobs: Vec<JobId> = host.submitted.iter().copied().filter(meant).collect();
         if jobs.is_empty() {
             self.note(Level::Debug, || Note::DoneUnknown { job: done.job });
         }
@@ -291,22 +307,22 @@ impl Scheduler {
         }
     }
 
-    /// Forgets a job wherever it is. Its server may take another.
+    /// Removes a job from all records. Its server may then take another one.
     pub(super) fn drop_job(&mut self, id: JobId) {
         let queued = self.dequeue(id);
         let Some(job) = self.jobs.remove(&id) else { return };
-        if let Some(known) = self.cluster.needs.known_mut(job.need) {
+        if let Some(known) = self.cluster.requirements.get_mut(job.requirement) {
             known.jobs -= 1;
             known.waiting -= usize::from(queued);
         }
         if let Some(host) = self.cluster.host_mut(job.submitter) {
-            host.asked.remove(&id);
+            host.submitted.remove(&id);
         }
         let Some(server) = job.server() else { return };
         let now = self.now;
         if let Some(host) = self.cluster.host_mut(server) {
             host.moved = now;
-            // Jobs end roughly in the order they came, so it stands near the front.
+            // Jobs end roughly in the order of assignment, so the search is short.
             if let Some(at) = host.jobs.iter().position(|other| *other == id) {
                 host.jobs.remove(at);
             }
@@ -318,31 +334,31 @@ impl Scheduler {
         self.freed(server);
     }
 
-    /// Environments are no longer on their way to a host.
+    /// Marks the environments for which `ended` returns true as no longer on their way to a host.
     pub(super) fn end_installs(&mut self, server: HostId, ended: impl Fn(EnvKey, &Installing) -> bool) {
         let Some(host) = self.cluster.host_mut(server) else { return };
-        let mut needs = Vec::new();
+        let mut requirements = Vec::new();
         host.installing.retain(|key, install| {
             let is_over = ended(*key, install);
             if is_over {
-                needs.push(install.need);
+                requirements.push(install.requirement);
             }
             !is_over
         });
-        for need in needs {
-            if let Some(known) = self.cluster.needs.known_mut(need) {
+        for requirement in requirements {
+            if let Some(known) = self.cluster.requirements.get_mut(requirement) {
                 known.installing = known.installing.saturating_sub(1);
             }
         }
     }
 
-    /// A host may be able to take a job it could not take before.
+    /// Notes that a host may be able to take a job it could not take before, and updates its rank.
     pub(super) fn freed(&mut self, host: HostId) {
         self.cluster.rerank(host);
         self.freed.insert(host);
     }
 
-    /// Ends a job because a host left, or because nothing was heard of it for too long.
+    /// Ends a job whose host left or that has not been reported for too long. `note` says why.
     pub(super) fn lose_job(&mut self, id: JobId, note: Note) {
         self.tell_monitors(&Message::MonJobDone(lost(id)));
         self.note(note.level(), || note);
@@ -350,7 +366,7 @@ impl Scheduler {
         self.drop_job(id);
     }
 
-    /// JOB_LOCAL_BEGIN.
+    /// JOB_LOCAL_BEGIN: a host starts a local job.
     pub(super) fn local_begun(&mut self, host: HostId, begin: &JobLocalBegin) {
         let known = self.cluster.host(host).map_or(0, |h| h.local.len());
         if known >= LOCAL_JOBS_MAX {
@@ -369,7 +385,7 @@ impl Scheduler {
         self.tell_monitors(&Message::MonLocalJobBegin(begin));
     }
 
-    /// JOB_LOCAL_DONE.
+    /// JOB_LOCAL_DONE: a local job has ended.
     pub(super) fn local_done(&mut self, host: HostId, id: u32) {
         self.note(Level::Debug, || Note::LocalDone { id });
         let local = self.cluster.host_mut(host).and_then(|h| h.local.remove(&id));
@@ -378,8 +394,8 @@ impl Scheduler {
     }
 }
 
-/// Cuts what is kept of a request for as long as its jobs live, and what monitors are told. Names that no host can have stay
-/// names that no host has.
+/// Shortens the texts of a request, which are kept as long as its jobs exist and are sent to monitors. Names longer
+/// than any host's keep one byte more than allowed, so that they still match no host.
 fn bound(request: &mut GetCs) {
     request.file.keep_end(FILE_NAME_MAX);
     request.target.keep_start(NAME_MAX + 1);
@@ -388,18 +404,18 @@ fn bound(request: &mut GetCs) {
     request.environments.truncate(REQUEST_ENVIRONMENTS_MAX);
 }
 
-/// Why a job goes to its submitter.
+/// Why a job is assigned to its submitter.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Home {
-    /// Other hosts could take it as well.
+pub(super) enum SubmitterReason {
+    /// It is the chosen host; others could take the job too.
     Chosen,
-    /// No other host can take it.
+    /// No other host can ever take it.
     Last,
 }
 
-/// "Build it yourself."
-pub(super) fn home_message(host: &Host, job: JobId, client: ClientId, why: Home) -> Message {
-    if why == Home::Last && host.features & features::TELLS_NO_HOST != 0 {
+/// The message that tells a submitter to build a job itself.
+pub(super) fn build_it_yourself(host: &Host, job: JobId, client: ClientId, why: SubmitterReason) -> Message {
+    if why == SubmitterReason::Last && host.features & features::TELLS_NO_HOST != 0 {
         return Message::UseCs(UseCs { job, host: LOCALHOST.into(), port: host.port, client, ..UseCs::default() });
     }
     if host.version.has_no_cs() {
@@ -416,7 +432,7 @@ pub(super) fn home_message(host: &Host, job: JobId, client: ClientId, why: Home)
     })
 }
 
-/// A language as `NEW` lines name it.
+/// Name of a language in `NEW` lines of the log.
 fn language_name(number: u32) -> &'static str {
     match Language::from_number(number) {
         Some(Language::C) => "C",

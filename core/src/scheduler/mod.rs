@@ -1,23 +1,24 @@
-//! The scheduler's decisions: who is logged in, which job is where, which host gets it.
+//! The scheduler's state machine: which hosts are logged in, where each job is, and which host gets it.
 //!
-//! It knows no socket, clock or file, and does not know how a message is spelt: the shell says what happened ([`Input`]) and
-//! carries out what comes back ([`Output`]).
+//! It has no access to sockets, clocks or files, and does not know how messages are encoded. The shell reports what
+//! happened as [`Input`] and carries out what comes back as [`Output`].
 
 mod check;
 mod cluster;
 mod console;
 mod dispatch;
+mod env_quota;
+mod estimate;
 mod exchange;
 mod host;
 mod hosts;
 mod jobs;
-mod leaving;
 mod monitor;
-mod need;
 mod note;
+mod orphans;
 mod policy;
 mod queue;
-mod shares;
+mod requirement;
 mod speed;
 #[cfg(test)]
 mod tests;
@@ -41,36 +42,41 @@ use queue::Queue;
 use speed::Files;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
-/// A binary peer.
+/// A peer that speaks the binary protocol.
 #[derive(Debug)]
 enum Peer {
-    /// Has not said what it is.
+    /// Has not logged in yet, and is closed at `until` if it does not.
     Fresh { address: Text, offer: Version, version: Version, until: Instant },
-    /// A daemon.
+    /// A daemon that is logged in.
     Host(HostId),
-    /// Told of everything; `Scheduler::monitors` knows more.
+    /// Receives all events; details are in `Scheduler::monitors`.
     Monitor,
 }
 
-/// Somebody who watches.
+/// A monitor that is logged in.
 #[derive(Debug)]
-struct Watcher {
+struct Monitor {
     address: Text,
     version: Version,
 }
 
-/// What a point in time is for.
+/// What a timer triggers when it expires.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Timer {
+    /// A peer has not logged in in time.
     Login(PeerId),
     Host(HostId),
+    /// A queued job becomes more urgent.
     Age(JobId),
+    /// A text peer has been silent for too long.
     TextIdle(PeerId),
+    /// An `internals` command is answered with the answers that have arrived.
     Internals(PeerId),
-    Left,
+    /// The next portion of orphaned jobs ends.
+    Orphans,
 }
 
-/// What has been, since the start.
+/// Event counters since the start, as `stats` shows them.
 #[derive(Clone, Copy, Debug, Default)]
 struct Counts {
     placed: u64,
@@ -90,28 +96,28 @@ impl Counts {
     }
 }
 
-/// The scheduler: all that it knows and decides.
+/// The scheduler of one network: all of its state. It never fails and never blocks.
 #[derive(Debug)]
 pub struct Scheduler {
     config: Config,
     started: Instant,
     now: Instant,
     peers: BTreeMap<PeerId, Peer>,
-    monitors: BTreeMap<PeerId, Watcher>,
+    monitors: BTreeMap<PeerId, Monitor>,
     consoles: BTreeMap<PeerId, Console>,
     cluster: Cluster,
     jobs: BTreeMap<JobId, Job>,
     queue: Queue,
     files: Files,
-    /// Names and addresses that may not log in.
+    /// Node names and addresses that may not log in (`blockcs`).
     blocked: Vec<Text>,
     timers: BTreeSet<(Instant, Timer)>,
     outputs: VecDeque<Output>,
-    /// Hosts that may take a job they could not take before.
+    /// Hosts that may now take a job they could not take before; offered to the queue at the end of each input.
     freed: BTreeSet<HostId>,
-    /// Jobs of hosts that are gone, not ended yet.
-    left: VecDeque<JobId>,
-    /// Hosts became fewer: waiting jobs may have become hopeless.
+    /// Jobs whose submitter or server has left and that have not been ended yet.
+    orphans: VecDeque<JobId>,
+    /// Fewer hosts take jobs than before: queued jobs may have lost the last host that could run them.
     shrunk: bool,
     last_number: u32,
     next_host: u32,
@@ -119,7 +125,7 @@ pub struct Scheduler {
 }
 
 impl Scheduler {
-    /// A scheduler nobody is connected to, started at `now`.
+    /// A scheduler without connections, started at `now`.
     pub fn new(config: Config, now: Instant) -> Self {
         let cluster = Cluster::new(config.seed);
         Self {
@@ -137,7 +143,7 @@ impl Scheduler {
             timers: BTreeSet::new(),
             outputs: VecDeque::new(),
             freed: BTreeSet::new(),
-            left: VecDeque::new(),
+            orphans: VecDeque::new(),
             shrunk: false,
             last_number: 0,
             next_host: 0,
@@ -145,7 +151,7 @@ impl Scheduler {
         }
     }
 
-    /// Tells it what happened. Ask [`Self::poll_output`] until it is empty, then [`Self::poll_timeout`].
+    /// Processes one input. Call [`Self::poll_output`] until it returns `None`, then [`Self::poll_timeout`].
     pub fn handle(&mut self, now: Instant, input: Input) {
         self.now = self.now.max(now);
         match input {
@@ -155,7 +161,7 @@ impl Scheduler {
                 self.peers.insert(peer, Peer::Fresh { address, offer, version, until });
             }
             Input::TextOpened { peer } => self.text_opened(peer),
-            Input::Said { peer, message } => self.said(peer, message),
+            Input::Message { peer, message } => self.message(peer, message),
             Input::Line { peer, text } => self.line(peer, text),
             Input::HalfClosed { peer } => self.text_half_closed(peer),
             Input::Closed { peer } => self.closed(peer),
@@ -176,7 +182,7 @@ impl Scheduler {
         self.hand_out();
     }
 
-    /// Lets everything happen that was due until `now`; ask for outputs afterwards.
+    /// Runs every timer that is due at `now`. Call [`Self::poll_output`] afterwards.
     pub fn handle_timeout(&mut self, now: Instant) {
         self.now = self.now.max(now);
         while let Some((at, timer)) = self.timers.first().copied() {
@@ -190,36 +196,36 @@ impl Scheduler {
                 Timer::Age(job) => self.age(job),
                 Timer::TextIdle(peer) => self.text_idle(peer),
                 Timer::Internals(peer) => self.internals_over(peer),
-                Timer::Left => self.end_left(),
+                Timer::Orphans => self.end_orphans(),
             }
         }
         self.hand_out();
     }
 
-    /// The next thing to do, in order.
+    /// The next action for the shell. Actions must be carried out in this order.
     pub fn poll_output(&mut self) -> Option<Output> {
         self.outputs.pop_front()
     }
 
-    /// When [`Self::handle_timeout`] must be called at the latest; `None` if nothing but an input can change anything.
+    /// When [`Self::handle_timeout`] must be called at the latest; `None` if no timer is set.
     pub fn poll_timeout(&self) -> Option<Instant> {
         self.timers.first().map(|(at, _)| *at)
     }
 
-    fn said(&mut self, peer: PeerId, message: Message) {
+    fn message(&mut self, peer: PeerId, message: Message) {
         match self.peers.get(&peer) {
-            Some(Peer::Fresh { .. }) => self.first_said(peer, message),
+            Some(Peer::Fresh { .. }) => self.first_message(peer, message),
             Some(Peer::Host(host)) => {
                 let host = *host;
-                self.heard(host, &message);
-                self.host_said(host, message);
+                self.record_life(host, &message);
+                self.host_message(host, message);
             }
-            // 1.4 never reads a monitor again.
+            // As in 1.4, whatever a monitor sends after its login is ignored.
             Some(Peer::Monitor) | None => {}
         }
     }
 
-    fn first_said(&mut self, peer: PeerId, message: Message) {
+    fn first_message(&mut self, peer: PeerId, message: Message) {
         let Some(Peer::Fresh { address, offer, version, until }) = self.peers.remove(&peer) else { return };
         self.timers.remove(&(until, Timer::Login(peer)));
         match message {
@@ -232,7 +238,7 @@ impl Scheduler {
         }
     }
 
-    fn host_said(&mut self, host: HostId, message: Message) {
+    fn host_message(&mut self, host: HostId, message: Message) {
         match message {
             Message::Login(login) => self.relogged_in(host, login),
             Message::GetCs(request) => self.requested(host, request),
@@ -244,7 +250,7 @@ impl Scheduler {
             Message::BlacklistHostEnv(black) => self.blacklisted(host, &black),
             Message::StatusText { text } => self.status_text(host, &text),
             Message::Ping => {}
-            Message::End => self.host_left(host, Some(CloseReason::SaidEnd)),
+            Message::End => self.host_left(host, Some(CloseReason::End)),
             other => {
                 self.note(Level::Info, || Note::InvalidMessage { kind: letter(&other) });
                 self.host_left(host, Some(CloseReason::InvalidMessage));
@@ -261,15 +267,15 @@ impl Scheduler {
             return;
         }
         self.peers.insert(peer, Peer::Monitor);
-        self.monitors.insert(peer, Watcher { address, version });
-        let mut told: Vec<Message> =
+        self.monitors.insert(peer, Monitor { address, version });
+        let mut messages: Vec<Message> =
             self.cluster.hosts().map(|h| Message::MonStats(monitor::host_stats(h, false))).collect();
-        for (id, job) in self.jobs.iter().filter(|(_, job)| !self.is_left(job)) {
+        for (id, job) in self.jobs.iter().filter(|(_, job)| !self.is_orphan(job)) {
             if let State::Compiling { server, start_time } = job.state {
-                told.push(Message::MonJobBegin(MonJobBegin { job: *id, start_time, host: server }));
+                messages.push(Message::MonJobBegin(MonJobBegin { job: *id, start_time, host: server }));
             }
         }
-        for message in told {
+        for message in messages {
             self.send(peer, message);
         }
     }
@@ -296,7 +302,7 @@ impl Scheduler {
         }
     }
 
-    /// Every host, then every monitor goes; who has not logged in yet may stay and log in.
+    /// Closes all hosts, then all monitors. Peers that have not logged in yet may stay and log in.
     fn drop_all(&mut self, reason: CloseReason) {
         let hosts: Vec<HostId> = self.cluster.hosts().map(|h| h.id).collect();
         for host in hosts {
@@ -308,11 +314,11 @@ impl Scheduler {
         }
     }
 
-    /// The next number for a job or local job; 0 means "none" on the wire.
+    /// The next number for a job or local job. 0 is never used: it means "none" on the wire.
     fn next_number(&mut self) -> u32 {
         loop {
             self.last_number = self.last_number.checked_add(1).unwrap_or(1);
-            // After 2^32 jobs the numbers begin anew; those of living jobs are passed over.
+            // Numbers wrap after 2^32 jobs; those of jobs that still exist are skipped.
             if !self.jobs.contains_key(&JobId(self.last_number)) {
                 return self.last_number;
             }

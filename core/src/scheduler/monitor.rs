@@ -1,6 +1,6 @@
-//! What monitors are told (`net/PROTOCOL.md`, Monitors), built from what the scheduler knows.
+//! Messages to monitors (`net/PROTOCOL.md`, Monitors), built from the scheduler's records.
 //!
-//! It does not know who the monitors are nor when they are told.
+//! It does not know which monitors there are, nor when they are sent these messages.
 
 use super::host::Host;
 use crate::ids::{HostId, JobId};
@@ -9,7 +9,7 @@ use crate::text::Text;
 use crate::version::Version;
 use std::fmt::Write as _;
 
-/// Names of feature bits, as logs and monitors show them.
+/// Names of feature bits in logs and towards monitors; `--` if none is set.
 pub(super) fn feature_names(bits: u32) -> &'static str {
     match (bits & features::ENV_XZ != 0, bits & features::ENV_ZSTD != 0) {
         (false, false) => "--",
@@ -19,7 +19,7 @@ pub(super) fn feature_names(bits: u32) -> &'static str {
     }
 }
 
-/// What is known of a host; with averages when a STATS message caused it.
+/// MON_STATS of a host; with load averages and free memory if a STATS message is the cause.
 pub(super) fn host_stats(host: &Host, with_averages: bool) -> MonStats {
     let mut text = Vec::with_capacity(224);
     let mut line = |key: &str, value: &[u8]| {
@@ -46,12 +46,12 @@ pub(super) fn host_stats(host: &Host, with_averages: bool) -> MonStats {
     MonStats { host: host.id, text: text.into() }
 }
 
-/// A host is gone.
+/// MON_STATS of a host that has left.
 pub(super) fn offline(host: HostId) -> MonStats {
     MonStats { host, text: "State:Offline\n".into() }
 }
 
-/// A job was asked for. Below 29 a monitor gets a whole request, with little in it.
+/// MON_GET_CS: a job was requested. Monitors below protocol 29 expect a whole GET_CS, of which few fields are set.
 pub(super) fn asked(request: &GetCs, job: JobId, submitter: HostId, version: Version) -> MonGetCs {
     let file = last_three(&request.file);
     let whole = |file: &Text| {
@@ -62,7 +62,7 @@ pub(super) fn asked(request: &GetCs, job: JobId, submitter: HostId, version: Ver
     MonGetCs { file, language: request.language, job, host: submitter, request: old }
 }
 
-/// A job ended without a word from anybody.
+/// MON_JOB_DONE of a job whose end nobody reported.
 pub(super) fn lost(job: JobId) -> JobDone {
     JobDone { job: job.0, exit_code: 255, ..JobDone::default() }
 }
@@ -77,7 +77,7 @@ pub(super) fn last_three(path: &Text) -> Text {
     }
 }
 
-/// A line of pairs as logs show environments: `NAME(PLATFORM), …`.
+/// A list of environments for the log: `NAME(PLATFORM), …`.
 pub(super) fn environment_list(environments: &[crate::env::EnvRef]) -> String {
     let mut list = String::new();
     for (i, env) in environments.iter().enumerate() {

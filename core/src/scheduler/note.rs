@@ -1,6 +1,6 @@
-//! What the scheduler tells people: every line of its log, with 1.4's words and level.
+//! The scheduler's log lines, with 1.4's texts and levels where 1.4 has the line.
 //!
-//! The texts stand here and nowhere else. It does not know where they go.
+//! All texts are in this table. It does not know where they are written to.
 
 use crate::ids::{HostId, JobId};
 use crate::level::Level;
@@ -10,7 +10,7 @@ use crate::text::Text;
 use crate::version::Version;
 use std::fmt;
 
-/// Rows of a name with its fields, the level as in 1.4 where the line is 1.4's, and the sentence.
+/// Each row: name and fields, level, text.
 macro_rules! notes {
     ($($(#[$about:meta])* $name:ident $({ $($field:ident: $kind:ty),+ })? => $level:ident, $text:literal $(, $part:expr)?;)+) => {
         /// Something worth telling a person.
@@ -21,7 +21,7 @@ macro_rules! notes {
         }
 
         impl Note {
-            /// How much it matters.
+            /// Its level: 1.4's if the line is 1.4's.
             pub fn level(&self) -> Level {
                 match self {
                     $(Self::$name { .. } => Level::$level,)+
@@ -44,47 +44,47 @@ notes! {
     /// A host logged in.
     Login { name: Text, version: Version, features: &'static str, environments: String } => Debug,
         "login {name} protocol version: {version} features: {features} [{environments}]";
-    /// A host told its environments again.
+    /// A host announced its environments again.
     Relogin { name: Text, platform: Text, environments: String } => Debug,
         "RELOGIN {name}({platform}): [{environments}]";
-    /// A host is no longer there, for whatever reason.
+    /// A host was removed, for whatever reason.
     RemoveDaemon { host: HostId, name: Text } => Info,
         "remove daemon {name}";
-    /// A LOGIN that is not accepted.
+    /// A LOGIN was refused.
     LoginRefused { address: Text, why: String } => Warning,
         "login from {address} refused: {why}";
-    /// A host has more environments than there is room for.
+    /// A host has more environments than the quota allows.
     EnvironmentsLeftOut { name: Text, address: Text, count: usize } => Warning,
         "no room for {count} environments of {name}, jobs will bring them there again: too many are named by the hosts at {address}, or \
             by all hosts; blockcs ends hosts that should not be there host={name}";
-    /// A monitor too many.
+    /// A monitor was refused because there are too many.
     MonitorRefused { address: Text, there: usize, all: usize } => Warning,
         "monitor from {address} refused, end some: {there} are there ({MONITORS_PER_ADDRESS_MAX} allowed), {all} in all ({MONITORS_MAX})";
-    /// The first message was none that opens a conversation.
+    /// A peer's first message was neither LOGIN nor MON_LOGIN.
     InvalidFirstMessage { kind: char } => Info,
         "Invalid first message {kind}";
-    /// A message that this peer may not send.
+    /// A host sent a message that it may not send.
     InvalidMessage { kind: char } => Info,
         "Invalid message type arrived {kind}";
-    /// A peer left before it said what it is.
+    /// A peer left before it logged in.
     UnknownLeft => Debug,
         "remote end had UNKNOWN type?";
-    /// A peer did not log in within its time.
+    /// A peer did not log in in time.
     NoLogin { address: Text } => Warning,
         "no login from {address} in time, closing";
-    /// A GET_CS that is not accepted.
+    /// A GET_CS was refused.
     RequestRefused { name: Text, why: String } => Warning,
         "request of {name} refused: {why}";
-    /// A job was asked for.
+    /// A job was requested.
     NewJob { job: JobId, submitter: Text, versions: String, file: Text, language: &'static str, niceness: u8 } => Info,
         "NEW {job} client={submitter} versions=[{versions}] {file} {language} {niceness}";
-    /// A job waits.
+    /// A job is queued.
     Delaying => Debug,
         "No suitable host found, delaying";
-    /// Nobody can ever do it.
+    /// No host can ever take a job: its submitter builds it.
     AssigningSubmitter => Info,
         "No suitable host found, assigning submitter";
-    /// A job was given to a host.
+    /// A job was assigned to a host.
     Put { job: JobId, server: Text, install: bool, why: &'static str } => Debug,
         "put {job} in joblist of {server}{} why={why}", if *install { " (will install now)" } else { "" };
     /// A job began.
@@ -93,7 +93,7 @@ notes! {
     /// JOB_BEGIN of a job that does not exist.
     BeginUnknown { job: JobId } => Debug,
         "handle_job_begin: no valid job id {job}";
-    /// JOB_BEGIN from a host that was not given the job.
+    /// JOB_BEGIN from a host that the job was not assigned to.
     BeginElsewhere { address: Text } => Debug,
         "that job isn't handled by {address}";
     /// A job ended.
@@ -102,13 +102,13 @@ notes! {
     /// JOB_DONE of a job that does not exist.
     DoneUnknown { job: u32 } => Debug,
         "job ID not present {job}";
-    /// JOB_DONE for a job that was not handed out.
+    /// JOB_DONE for a job that was not assigned.
     DonePending { job: JobId } => Debug,
         "job {job} is still queued, its end is ignored";
-    /// JOB_DONE from a host that does not have the job.
+    /// JOB_DONE as server from a host that is not the job's server.
     WrongServer { job: JobId, server: Text, sender: Text } => Info,
         "the server isn't the same for job {job}\nserver: {server}\nmsg came from: {sender}";
-    /// JOB_DONE from a host that did not ask for the job.
+    /// JOB_DONE as submitter from a host that is not the job's submitter.
     WrongSubmitter { job: JobId, submitter: Text, sender: Text } => Info,
         "the submitter isn't the same for job {job}\nsubmitter: {submitter}\nmsg came from: {sender}";
     /// A queued job was cancelled by its submitter.
@@ -120,52 +120,53 @@ notes! {
     /// A job ends because its server or submitter left.
     StopRunning { job: JobId } => Debug,
         "STOP (DAEMON2) FOR {job}";
-    /// A job was given out so long ago that it cannot be alive.
+    /// A job was assigned so long ago that it cannot be running any more.
     JobLost { job: JobId, server: Text } => Warning,
         "no end of a job for an hour, forgetting it job={job} server={server}";
-    /// Jobs have not begun for long on a host that has a slot for them.
+    /// Jobs do not begin on a host that has free slots for them.
     Dormant { name: Text, count: u32 } => Warning,
         "jobs given to a host do not begin, others get their slots host={name} count={count}";
-    /// A host started a job of its own.
+    /// A host started a local job.
     LocalBegin { file: Text, id: u32 } => Debug,
         "handle_local_job {file} {id}";
-    /// A host ended a job of its own.
+    /// A host ended a local job.
     LocalDone { id: u32 } => Debug,
         "handle_local_job_done {id}";
-    /// A submitter does not get along with an environment on a host.
+    /// A submitter bans a host for an environment.
     Blacklisting { address: Text, environment: Text, target: Text } => Debug,
         "Blacklisting host {address} for environment {environment} ({target})";
     /// An environment did not arrive in time.
     InstallTooLong { name: Text, environment: Text } => Debug,
         "busy installing for a long time, avoiding that pair host={name} environment={environment}";
-    /// A silent host is asked for a sign of life.
+    /// PING was sent to a silent host below protocol 27.
     SendPing { name: Text } => Debug,
         "send ping {name}";
-    /// A silent host gave none.
+    /// That host did not answer and is removed.
     Removing { name: Text } => Debug,
         "removing {name}";
-    /// A host that was reachable isn't.
+    /// A host does not accept connections.
     NotAccepting { name: Text, address: Text, port: u32 } => Debug,
         "Client ({name} {address}:{port}) connected but is not able to accept incoming connections.";
     /// A probe failed.
     ProbeFailed { name: Text, address: Text, port: u32, again_s: u64 } => Debug,
         "{name} failed to accept an incoming connection on {address}:{port} attempting again in {again_s} seconds";
-    /// A host that was not reachable is.
+    /// A host accepts connections again.
     AcceptingAgain { name: Text, address: Text, port: u32 } => Debug,
         "Client ({name} {address}:{port}) is accepting incoming connections.";
-    /// A host with jobs has been silent for long; nothing new goes there until it shows life.
+    /// A host with jobs has been silent for too long; it gets no new ones until it shows life.
     Silent { name: Text, silent_s: u64 } => Warning,
         "host with jobs gives no sign of life, avoiding it host={name} silent_s={silent_s}";
-    /// The jobs of a host fail in a row: it gets fewer until one succeeds, and none for so long if others can do them.
+    /// The jobs of a host fail in a row: it gets one at a time until one succeeds, and none during the pause if other
+    /// hosts can take them.
     Failing { name: Text, pause_s: u64 } => Warning,
         "jobs on a host fail in a row, avoiding it for a while host={name} pause_s={pause_s}";
-    /// A better scheduler is there.
+    /// Another scheduler has precedence.
     ElectionLost { address: Text, port: u16, version: Version } => Info,
         "Scheduler from {address}:{port} (version {version}) has announced itself as a preferred scheduler, disconnecting all \
             connections.";
 }
 
-/// The sentence of the end of a job: of one that failed, without its numbers.
+/// Text of [`Note::End`]. A failed job is shown without statistics.
 struct Ended<'n> {
     done: &'n JobDone,
     server: &'n Text,
@@ -195,7 +196,7 @@ impl fmt::Display for Ended<'_> {
     }
 }
 
-/// The type number of a message as a character: how 1.4 logs it.
+/// The type number of a message as a character, as 1.4 logs it.
 pub(super) fn letter(message: &Message) -> char {
     let number = match message {
         Message::Ping => 66,

@@ -1,49 +1,53 @@
-//! Who gets a job: the file to experiment in.
+//! The choice of a host for a job: the file to experiment in.
 //!
-//! Of a bounded number of candidates the one where the job would be done first. Pure: it looks at the cluster and changes
-//! nothing. It does not know the queue: whether a job may wait is decided by its caller.
+//! From a bounded number of candidates it chooses the one that would finish the job first. It reads the cluster and
+//! changes nothing. It does not know the queue: its caller decides whether a job may wait.
 
 use super::cluster::{Cluster, Rank};
 use super::host::Host;
-use super::need::{Asker, Known};
+use super::requirement::{Requester, RequirementEntry};
 use crate::ids::HostId;
 use crate::time::Instant;
 
-/// A job to be placed.
+/// A job for which a host is chosen.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Ask {
-    pub asker: Asker,
-    /// What the file is expected to weigh.
+    /// Its requirement and submitter.
+    pub requester: Requester,
+    /// Expected weight of its file, in milliseconds on a host of pace 1.0.
     pub weight: f64,
-    /// The submitter has no other job.
+    /// Whether the submitter has no other job.
     pub first: bool,
-    /// The time.
+    /// The current time.
     pub now: Instant,
 }
 
-/// Where it goes.
+/// The chosen host.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Choice {
+    /// The host.
     pub host: HostId,
+    /// Why it was chosen.
     pub why: Why,
 }
 
-/// Why it goes there: shown in the log.
+/// Why a host was chosen; shown in the log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Why {
     /// The user asked for that host.
     Preferred,
-    /// It will be done there first.
+    /// It is expected to finish first.
     Soonest,
-    /// The submitter is nearly as fast as the best, and it is its first job.
+    /// It is the submitter, which is nearly as fast as the best host, and has no other job.
     FirstAtHome,
-    /// Nobody else can now.
+    /// It is the submitter, and no other host can take the job now.
     LastResort,
-    /// Nobody else ever can.
+    /// It is the submitter, and no other host can ever take the job.
     NobodyElse,
 }
 
 impl Why {
+    /// The word in the log.
     pub fn word(self) -> &'static str {
         match self {
             Self::Preferred => "preferred",
@@ -55,27 +59,32 @@ impl Why {
     }
 }
 
-/// So many entries of an index are looked at before it is given up.
+/// Maximum number of entries of one index that are examined.
 const LOOK_MAX: usize = 64;
-/// Sending and unpacking an environment, in milliseconds, as long as nothing better is known.
+/// Assumed time to send and unpack an environment, in milliseconds; it is not measured.
 const INSTALL_MS: f64 = 4000.0;
-/// The cost of an environment is shared by the jobs that are there, but not by fewer (some will follow) nor more than so many.
+/// The transfer cost of an environment is divided by the number of jobs that require it, clamped to this range: more
+/// jobs will follow the first ones.
 const SHARE: (usize, usize) = (8, 20);
-/// A submitter nobody has measured is taken for half as fast as the others: its cores preprocess.
+/// Factor on the pace of a submitter that has not been measured: its cores also preprocess.
 const HOME_UNKNOWN: f64 = 0.5;
-/// The submitter keeps its first job if it is at least so fast compared with the best.
+/// The submitter keeps its first job if its speed is at least this fraction of the best host's.
 const HOME_SHARE: f64 = 0.7;
 
-/// The host for a job now, or nobody. `hint` is a host that has just become free: it is looked at in any case.
+/// The host for a job now, or `None` if it must wait. `hint` is a host that has just become free; it is always
+/// examined.
 pub(super) fn choose(cluster: &Cluster, ask: &Ask, hint: Option<HostId>) -> Option<Choice> {
-    let known = cluster.needs.known(ask.asker.need)?;
-    if !known.need.preferred.is_empty() {
-        let usable = |h: &&Host| usable_now(cluster, ask.asker, h);
-        return cluster.named(&known.need.preferred).find(usable).map(|h| Choice { host: h.id, why: Why::Preferred });
+    let known = cluster.requirements.get(ask.requester.requirement)?;
+    if !known.requirement.preferred.is_empty() {
+        let usable = |h: &&Host| usable_now(cluster, ask.requester, h);
+        return cluster
+            .named(&known.requirement.preferred)
+            .find(usable)
+            .map(|h| Choice { host: h.id, why: Why::Preferred });
     }
     let mut best = Best::default();
-    // Hosts not probed yet count only where no other could ever do the job.
-    let tier_max = u8::from(!cluster.ever(ask.asker, 0));
+    // Hosts of tier 1 count only if none of tier 0 could ever take the job.
+    let tier_max = u8::from(!cluster.others_could_ever(ask.requester, 0));
     let hinted = hint.and_then(|id| cluster.host(id)).and_then(|h| h.rank);
     if let Some(rank) = hinted {
         best.consider(cluster, ask, known, rank, tier_max);
@@ -83,35 +92,35 @@ pub(super) fn choose(cluster: &Cluster, ask: &Ask, hint: Option<HostId>) -> Opti
     for key in &known.keys {
         best.walk(cluster, ask, known, cluster.ready_with(*key), tier_max);
     }
-    for class in cluster.classes_for(ask.asker.need) {
+    for class in cluster.classes_for(ask.requester.requirement) {
         best.walk(cluster, ask, known, class.ready.iter().copied(), tier_max);
     }
-    let home = cluster.host(ask.asker.submitter);
-    let home = home.filter(|h| h.own_free() && cluster.own_environment(ask.asker).is_some());
+    let home = cluster.host(ask.requester.submitter);
+    let home = home.filter(|h| h.own_free() && cluster.own_environment(ask.requester).is_some());
     let Some(home) = home else { return best.choice() };
-    if stays_home(cluster, ask, home, best.host.and_then(|id| cluster.host(id))) {
+    if keeps_first_job(cluster, ask, home, best.host.and_then(|id| cluster.host(id))) {
         return Some(Choice { host: home.id, why: Why::FirstAtHome });
     }
-    if usable_now(cluster, ask.asker, home) {
+    if usable_now(cluster, ask.requester, home) {
         best.offer(home.id, cluster.finish_ms(home, ask.weight) / home_factor(home));
     }
     best.choice().or(Some(Choice { host: home.id, why: Why::LastResort }))
 }
 
-/// Whether a host could take this job now, all considered.
-pub(super) fn usable_now(cluster: &Cluster, asker: Asker, host: &Host) -> bool {
-    let itself = host.id == asker.submitter;
-    let open = if itself { cluster.ever_itself(asker) && host.own_free() } else { host.rank.is_some() };
-    open && host.has_room() && can_start(cluster, asker, host)
+/// Whether a host could take this job now.
+pub(super) fn usable_now(cluster: &Cluster, requester: Requester, host: &Host) -> bool {
+    let itself = host.id == requester.submitter;
+    let open = if itself { cluster.submitter_could_ever(requester) && host.own_free() } else { host.rank.is_some() };
+    open && host.has_room() && can_start(cluster, requester, host)
 }
 
-/// Whether the host fits the job, and has the environment or could be sent it now.
-pub(super) fn can_start(cluster: &Cluster, asker: Asker, host: &Host) -> bool {
-    let Some(environment) = cluster.environment(asker, host) else { return false };
-    if host.id == asker.submitter || cluster.present(asker, host).is_some() {
+/// Whether a host fits the job, and has the environment or could be sent it now.
+pub(super) fn can_start(cluster: &Cluster, requester: Requester, host: &Host) -> bool {
+    let Some(environment) = cluster.environment(requester, host) else { return false };
+    if host.id == requester.submitter || cluster.present(requester, host).is_some() {
         return true;
     }
-    let key = cluster.needs.known(asker.need).and_then(|known| known.keys.get(environment));
+    let key = cluster.requirements.get(requester.requirement).and_then(|known| known.keys.get(environment));
     key.is_some_and(|key| !host.installing.contains_key(key))
 }
 
@@ -128,9 +137,16 @@ impl Best {
         }
     }
 
-    /// Looks at the best entries of an index. They are ordered by when a job of mean weight would be done, so the first
-    /// that has a free slot ends the walk: behind it only worse ones follow.
-    fn walk(&mut self, cluster: &Cluster, ask: &Ask, known: &Known, ranks: impl Iterator<Item = Rank>, tier_max: u8) {
+    /// Examines the best entries of an index. They are ordered by when a job of mean weight would be done, so the
+    /// search ends at the first that has a free slot: all that follow are worse.
+    fn walk(
+        &mut self,
+        cluster: &Cluster,
+        ask: &Ask,
+        known: &RequirementEntry,
+        ranks: impl Iterator<Item = Rank>,
+        tier_max: u8,
+    ) {
         for rank in ranks.take(LOOK_MAX) {
             if self.consider(cluster, ask, known, rank, tier_max) {
                 return;
@@ -138,19 +154,19 @@ impl Best {
         }
     }
 
-    /// Looks at one host; true if it can take the job at once.
-    fn consider(&mut self, cluster: &Cluster, ask: &Ask, known: &Known, rank: Rank, tier_max: u8) -> bool {
-        let asker = ask.asker;
-        if rank.tier > tier_max || rank.host == asker.submitter {
+    /// Examines one host. Returns true if it can start the job at once.
+    fn consider(&mut self, cluster: &Cluster, ask: &Ask, known: &RequirementEntry, rank: Rank, tier_max: u8) -> bool {
+        let requester = ask.requester;
+        if rank.tier > tier_max || rank.host == requester.submitter {
             return false;
         }
         let Some(host) = cluster.host(rank.host) else { return false };
         if !host.turns_over(ask.now) {
             return false;
         }
-        let Some(environment) = cluster.environment(asker, host) else { return false };
+        let Some(environment) = cluster.environment(requester, host) else { return false };
         let mut finish_ms = cluster.finish_ms(host, ask.weight);
-        if cluster.present(asker, host).is_none() {
+        if cluster.present(requester, host).is_none() {
             let installs = known.keys.get(environment).is_some_and(|key| host.installing.contains_key(key));
             if installs {
                 return false;
@@ -166,19 +182,20 @@ impl Best {
     }
 }
 
-/// 1.4's manual: "the scheduler prefers the submitter's own machine when it is free and has at least 70 % of the speed
-/// of the fastest one available; that holds for the first job". Nothing is promised of a machine nobody has measured.
-fn stays_home(cluster: &Cluster, ask: &Ask, home: &Host, best: Option<&Host>) -> bool {
+/// Whether the submitter keeps its first job. 1.4's manual: "the scheduler prefers the submitter's own machine when it
+/// is free and has at least 70 % of the speed of the fastest one available; that holds for the first job". It promises
+/// nothing for a machine that has not been measured.
+fn keeps_first_job(cluster: &Cluster, ask: &Ask, home: &Host, best: Option<&Host>) -> bool {
     let Some(pace) = home.pace.value() else { return false };
     let free = |host: &Host| f64::from(1000 - host.load.min(1000));
-    let idle = ask.first && home.busy() == 0 && usable_now(cluster, ask.asker, home);
+    let idle = ask.first && home.busy() == 0 && usable_now(cluster, ask.requester, home);
     idle && best.is_none_or(|best| pace * free(home) >= HOME_SHARE * cluster.pace(best) * free(best))
 }
 
-/// How much of its speed the submitter has left beside preprocessing for its clients.
+/// Fraction of the submitter's speed that remains beside preprocessing for its clients.
 fn home_factor(home: &Host) -> f64 {
     let clients = match home.client_count {
-        0 => u32::try_from(home.asked.len()).unwrap_or(u32::MAX),
+        0 => u32::try_from(home.submitted.len()).unwrap_or(u32::MAX),
         n => n,
     };
     let left = if clients > home.slots {

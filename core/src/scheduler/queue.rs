@@ -1,28 +1,34 @@
-//! Waiting jobs, fair between submitters: lower niceness first, round robin between the submitters of a level, first in first
-//! out within one.
+//! The queue of pending jobs, fair between submitters: lower level (niceness) first, round robin between the submitters
+//! of a level, first in first out within one submitter.
 //!
-//! A *lane* is what one submitter waits for at one level with one need; all jobs of a lane are alike, so that only its first is
-//! ever looked at. A *group* is a submitter at a level: its turn decides the order. It does not know hosts or time.
+//! A *bucket* holds the jobs of one submitter with one level and one requirement. All jobs of a bucket are alike, so
+//! only its first is ever examined. A *group* is one submitter at one level: its turn decides the order. The queue does
+//! not know hosts or time.
 
-use super::need::NeedId;
+use super::requirement::RequirementId;
 use crate::ids::{HostId, JobId};
 use std::collections::{BTreeMap, BTreeSet};
 
-/// One submitter's alike jobs.
+/// Key of the jobs that are alike.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Lane {
+pub(super) struct Bucket {
+    /// Their submitter.
     pub submitter: HostId,
+    /// Their level, 0 (most urgent) to 20.
     pub level: u8,
-    pub need: NeedId,
+    /// Their requirement.
+    pub requirement: RequirementId,
 }
 
-/// Where the first job of a lane stands in the queue; the least is next.
+/// Position of a bucket's first job in the queue; the least is next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Place {
     level: u8,
     turn: u64,
+    /// The first job of the bucket.
     pub job: JobId,
-    pub lane: Lane,
+    /// The bucket.
+    pub bucket: Bucket,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -31,14 +37,14 @@ struct Group {
     jobs: usize,
 }
 
-/// The queue. Every change costs a logarithm of its size.
+/// The queue. Every change takes logarithmic time.
 #[derive(Debug, Default)]
 pub(super) struct Queue {
-    lanes: BTreeMap<Lane, BTreeSet<JobId>>,
+    buckets: BTreeMap<Bucket, BTreeSet<JobId>>,
     groups: BTreeMap<(HostId, u8), Group>,
-    /// The places of all lanes, by need.
-    places: BTreeMap<NeedId, BTreeSet<Place>>,
-    /// The first place of each need.
+    /// The places of all buckets, by requirement.
+    places: BTreeMap<RequirementId, BTreeSet<Place>>,
+    /// The first place of each requirement.
     firsts: BTreeSet<Place>,
     next_turn: u64,
     len: usize,
@@ -50,34 +56,34 @@ impl Queue {
         self.len
     }
 
-    /// Puts a job at the end of its lane; a new group goes behind all groups of its level.
-    pub fn push(&mut self, lane: Lane, job: JobId) {
-        self.unlink(lane);
-        if !self.lanes.entry(lane).or_default().insert(job) {
-            self.link(lane);
+    /// Appends a job to its bucket. A new group goes behind all groups of its level.
+    pub fn push(&mut self, bucket: Bucket, job: JobId) {
+        self.unlink(bucket);
+        if !self.buckets.entry(bucket).or_default().insert(job) {
+            self.link(bucket);
             return;
         }
         self.len += 1;
         let turn = self.next_turn;
-        let group = self.groups.entry((lane.submitter, lane.level)).or_insert(Group { turn, jobs: 0 });
+        let group = self.groups.entry((bucket.submitter, bucket.level)).or_insert(Group { turn, jobs: 0 });
         group.jobs += 1;
         if group.turn == turn {
             self.next_turn += 1;
         }
-        self.link(lane);
+        self.link(bucket);
     }
 
-    /// Takes a job out; false if it was not there.
-    pub fn remove(&mut self, lane: Lane, job: JobId) -> bool {
-        self.unlink(lane);
-        let Some(jobs) = self.lanes.get_mut(&lane) else { return false };
+    /// Removes a job. Returns whether it was there.
+    pub fn remove(&mut self, bucket: Bucket, job: JobId) -> bool {
+        self.unlink(bucket);
+        let Some(jobs) = self.buckets.get_mut(&bucket) else { return false };
         let was_there = jobs.remove(&job);
         if jobs.is_empty() {
-            self.lanes.remove(&lane);
+            self.buckets.remove(&bucket);
         }
         if was_there {
             self.len -= 1;
-            let key = (lane.submitter, lane.level);
+            let key = (bucket.submitter, bucket.level);
             if let Some(group) = self.groups.get_mut(&key) {
                 group.jobs -= 1;
                 if group.jobs == 0 {
@@ -85,99 +91,99 @@ impl Queue {
                 }
             }
         }
-        self.link(lane);
+        self.link(bucket);
         was_there
     }
 
-    /// Takes all jobs of a submitter out, by need.
-    pub fn remove_submitter(&mut self, submitter: HostId) -> Vec<(NeedId, BTreeSet<JobId>)> {
-        let lanes: Vec<Lane> = self.of_submitter(submitter).collect();
-        for lane in &lanes {
-            self.unlink(*lane);
+    /// Removes all jobs of a submitter and returns them by requirement.
+    pub fn remove_submitter(&mut self, submitter: HostId) -> Vec<(RequirementId, BTreeSet<JobId>)> {
+        let buckets: Vec<Bucket> = self.of_submitter(submitter).collect();
+        for bucket in &buckets {
+            self.unlink(*bucket);
         }
         let mut removed = Vec::new();
-        for lane in lanes {
-            let jobs = self.lanes.remove(&lane).unwrap_or_default();
+        for bucket in buckets {
+            let jobs = self.buckets.remove(&bucket).unwrap_or_default();
             self.len -= jobs.len();
-            self.groups.remove(&(submitter, lane.level));
-            removed.push((lane.need, jobs));
+            self.groups.remove(&(submitter, bucket.level));
+            removed.push((bucket.requirement, jobs));
         }
         removed
     }
 
-    /// A job of this group was handed out: the group goes behind all others of its level.
+    /// Moves a group behind all others of its level, because one of its jobs was assigned.
     pub fn rotate(&mut self, submitter: HostId, level: u8) {
         if !self.groups.contains_key(&(submitter, level)) {
             return;
         }
-        let lanes: Vec<Lane> = self.of_submitter(submitter).filter(|lane| lane.level == level).collect();
-        for lane in &lanes {
-            self.unlink(*lane);
+        let buckets: Vec<Bucket> = self.of_submitter(submitter).filter(|bucket| bucket.level == level).collect();
+        for bucket in &buckets {
+            self.unlink(*bucket);
         }
         if let Some(group) = self.groups.get_mut(&(submitter, level)) {
             group.turn = self.next_turn;
             self.next_turn += 1;
         }
-        for lane in lanes {
-            self.link(lane);
+        for bucket in buckets {
+            self.link(bucket);
         }
     }
 
-    /// The first place of each need, in order.
+    /// The first place of each requirement, in order.
     pub fn firsts(&self) -> impl Iterator<Item = Place> {
         self.firsts.iter().copied()
     }
 
-    /// All places of a need, in order.
-    pub fn places(&self, need: NeedId) -> impl Iterator<Item = Place> {
-        self.places.get(&need).into_iter().flatten().copied()
+    /// All places of a requirement, in order.
+    pub fn places(&self, requirement: RequirementId) -> impl Iterator<Item = Place> {
+        self.places.get(&requirement).into_iter().flatten().copied()
     }
 
-    /// The places of a submitter's lanes, in no order.
+    /// The places of a submitter's buckets, unordered.
     pub fn own_places(&self, submitter: HostId) -> impl Iterator<Item = Place> {
-        self.of_submitter(submitter).filter_map(|lane| self.place(lane))
+        self.of_submitter(submitter).filter_map(|bucket| self.place(bucket))
     }
 
-    /// All lanes.
-    pub fn lanes(&self) -> impl Iterator<Item = Lane> {
-        self.lanes.keys().copied()
+    /// All buckets.
+    pub fn buckets(&self) -> impl Iterator<Item = Bucket> {
+        self.buckets.keys().copied()
     }
 
-    /// Number of lanes.
-    pub fn lanes_len(&self) -> usize {
-        self.lanes.len()
+    /// Number of buckets.
+    pub fn buckets_len(&self) -> usize {
+        self.buckets.len()
     }
 
-    /// The jobs of a lane.
-    pub fn jobs(&self, lane: Lane) -> impl Iterator<Item = JobId> {
-        self.lanes.get(&lane).into_iter().flatten().copied()
+    /// The jobs of a bucket.
+    pub fn jobs(&self, bucket: Bucket) -> impl Iterator<Item = JobId> {
+        self.buckets.get(&bucket).into_iter().flatten().copied()
     }
 
-    /// Number of jobs in a lane.
-    pub fn jobs_in(&self, lane: Lane) -> usize {
-        self.lanes.get(&lane).map_or(0, BTreeSet::len)
+    /// Number of jobs in a bucket.
+    pub fn jobs_in(&self, bucket: Bucket) -> usize {
+        self.buckets.get(&bucket).map_or(0, BTreeSet::len)
     }
 
-    /// Whether a job is in a lane.
-    pub fn contains(&self, lane: Lane, job: JobId) -> bool {
-        self.lanes.get(&lane).is_some_and(|jobs| jobs.contains(&job))
+    /// Whether a job is in a bucket.
+    pub fn contains(&self, bucket: Bucket, job: JobId) -> bool {
+        self.buckets.get(&bucket).is_some_and(|jobs| jobs.contains(&job))
     }
 
-    fn of_submitter(&self, submitter: HostId) -> impl Iterator<Item = Lane> {
-        let from = Lane { submitter, level: 0, need: NeedId::MIN };
-        let to = Lane { submitter, level: u8::MAX, need: NeedId::MAX };
-        self.lanes.range(from..=to).map(|(lane, _)| *lane)
+    fn of_submitter(&self, submitter: HostId) -> impl Iterator<Item = Bucket> {
+        let from = Bucket { submitter, level: 0, requirement: RequirementId::MIN };
+        let to = Bucket { submitter, level: u8::MAX, requirement: RequirementId::MAX };
+        self.buckets.range(from..=to).map(|(bucket, _)| *bucket)
     }
 
-    fn place(&self, lane: Lane) -> Option<Place> {
-        let job = *self.lanes.get(&lane)?.first()?;
-        let turn = self.groups.get(&(lane.submitter, lane.level))?.turn;
-        Some(Place { level: lane.level, turn, job, lane })
+    fn place(&self, bucket: Bucket) -> Option<Place> {
+        let job = *self.buckets.get(&bucket)?.first()?;
+        let turn = self.groups.get(&(bucket.submitter, bucket.level))?.turn;
+        Some(Place { level: bucket.level, turn, job, bucket })
     }
 
-    fn unlink(&mut self, lane: Lane) {
-        let Some(place) = self.place(lane) else { return };
-        let Some(places) = self.places.get_mut(&lane.need) else { return };
+    fn unlink(&mut self, bucket: Bucket) {
+        let Some(place) = self.place(bucket) else { return };
+        let Some(places) = self.places.get_mut(&bucket.requirement) else { return };
         let was_first = places.first() == Some(&place);
         places.remove(&place);
         if was_first {
@@ -187,13 +193,13 @@ impl Queue {
             }
         }
         if places.is_empty() {
-            self.places.remove(&lane.need);
+            self.places.remove(&bucket.requirement);
         }
     }
 
-    fn link(&mut self, lane: Lane) {
-        let Some(place) = self.place(lane) else { return };
-        let places = self.places.entry(lane.need).or_default();
+    fn link(&mut self, bucket: Bucket) {
+        let Some(place) = self.place(bucket) else { return };
+        let places = self.places.entry(bucket.requirement).or_default();
         let old = places.first().copied();
         places.insert(place);
         if old.is_none_or(|old| place < old) {
@@ -204,22 +210,27 @@ impl Queue {
         }
     }
 
-    /// Whether all views of the queue agree.
+    /// Checks that all indexes of the queue agree. The error describes the first difference.
     pub fn check(&self) -> Result<(), String> {
-        let jobs: usize = self.lanes.values().map(BTreeSet::len).sum();
+        let jobs: usize = self.buckets.values().map(BTreeSet::len).sum();
         let in_groups: usize = self.groups.values().map(|g| g.jobs).sum();
         let places: usize = self.places.values().map(BTreeSet::len).sum();
         if jobs != self.len || in_groups != self.len {
-            return Err(format!("queue: {} jobs, {jobs} in lanes, {in_groups} in groups", self.len));
+            return Err(format!("queue: {} jobs, {jobs} in buckets, {in_groups} in groups", self.len));
         }
-        if places != self.lanes.len() || self.firsts.len() != self.places.len() {
-            return Err(format!("queue: {} lanes, {places} places, {} firsts", self.lanes.len(), self.firsts.len()));
+        if places != self.buckets.len() || self.firsts.len() != self.places.len() {
+            return Err(format!(
+                "queue: {} buckets, {places} places, {} firsts",
+                self.buckets.len(),
+                self.firsts.len()
+            ));
         }
-        for lane in self.lanes.keys() {
-            let known =
-                self.place(*lane).is_some_and(|p| self.places.get(&lane.need).is_some_and(|all| all.contains(&p)));
+        for bucket in self.buckets.keys() {
+            let known = self
+                .place(*bucket)
+                .is_some_and(|p| self.places.get(&bucket.requirement).is_some_and(|all| all.contains(&p)));
             if !known {
-                return Err(format!("queue: {lane:?} has no place"));
+                return Err(format!("queue: {bucket:?} has no place"));
             }
         }
         Ok(())
@@ -230,8 +241,8 @@ impl Queue {
 mod tests {
     use super::*;
 
-    fn lane(submitter: u32, level: u8) -> Lane {
-        Lane { submitter: HostId(submitter), level, need: NeedId::MIN }
+    fn bucket(submitter: u32, level: u8) -> Bucket {
+        Bucket { submitter: HostId(submitter), level, requirement: RequirementId::MIN }
     }
 
     fn drain(queue: &mut Queue) -> Vec<u32> {
@@ -239,8 +250,8 @@ mod tests {
         loop {
             let first = queue.firsts().next();
             let Some(place) = first else { return order };
-            queue.remove(place.lane, place.job);
-            queue.rotate(place.lane.submitter, place.lane.level);
+            queue.remove(place.bucket, place.job);
+            queue.rotate(place.bucket.submitter, place.bucket.level);
             queue.check().unwrap();
             order.push(place.job.0);
         }
@@ -250,12 +261,12 @@ mod tests {
     fn submitters_of_a_level_take_turns_and_levels_come_in_order() {
         let mut queue = Queue::default();
         for job in 1..=4 {
-            queue.push(lane(1, 0), JobId(job));
+            queue.push(bucket(1, 0), JobId(job));
         }
-        queue.push(lane(1, 5), JobId(5));
-        queue.push(lane(2, 3), JobId(6));
+        queue.push(bucket(1, 5), JobId(5));
+        queue.push(bucket(2, 3), JobId(6));
         for job in 7..=10 {
-            queue.push(lane(2, 0), JobId(job));
+            queue.push(bucket(2, 0), JobId(job));
         }
         assert_eq!(drain(&mut queue), [1, 7, 2, 8, 3, 9, 4, 10, 6, 5]);
         assert_eq!(queue.len(), 0);
@@ -265,16 +276,16 @@ mod tests {
     fn a_job_is_there_once_and_goes_once() {
         let mut queue = Queue::default();
         for job in [2, 1, 2] {
-            queue.push(lane(1, 0), JobId(job));
+            queue.push(bucket(1, 0), JobId(job));
             queue.check().unwrap();
         }
-        queue.push(lane(2, 0), JobId(3));
-        assert_eq!((queue.len(), queue.lanes_len(), queue.jobs_in(lane(1, 0))), (3, 2, 2));
-        assert_eq!((queue.jobs_in(lane(1, 1)), queue.jobs_in(lane(2, 0))), (0, 1));
-        let there: Vec<JobId> = queue.jobs(lane(1, 0)).collect();
+        queue.push(bucket(2, 0), JobId(3));
+        assert_eq!((queue.len(), queue.buckets_len(), queue.jobs_in(bucket(1, 0))), (3, 2, 2));
+        assert_eq!((queue.jobs_in(bucket(1, 1)), queue.jobs_in(bucket(2, 0))), (0, 1));
+        let there: Vec<JobId> = queue.jobs(bucket(1, 0)).collect();
         assert_eq!(there, [JobId(1), JobId(2)]);
-        assert!(queue.remove(lane(1, 0), JobId(2)) && !queue.remove(lane(1, 0), JobId(2)));
-        assert!(!queue.remove(lane(2, 0), JobId(2)) && !queue.remove(lane(3, 0), JobId(2)));
+        assert!(queue.remove(bucket(1, 0), JobId(2)) && !queue.remove(bucket(1, 0), JobId(2)));
+        assert!(!queue.remove(bucket(2, 0), JobId(2)) && !queue.remove(bucket(3, 0), JobId(2)));
         queue.check().unwrap();
         assert_eq!(drain(&mut queue), [1, 3]);
     }
@@ -283,7 +294,7 @@ mod tests {
     fn who_leaves_takes_all_its_jobs_and_nobody_elses() {
         let mut queue = Queue::default();
         for (submitter, level, job) in [(1, 0, 1), (2, 0, 2), (2, 255, 3), (2, 0, 4), (3, 0, 5)] {
-            queue.push(lane(submitter, level), JobId(job));
+            queue.push(bucket(submitter, level), JobId(job));
         }
         let removed = queue.remove_submitter(HostId(2));
         let jobs: Vec<u32> = removed.into_iter().flat_map(|(_, jobs)| jobs).map(|job| job.0).collect();
@@ -297,16 +308,16 @@ mod tests {
         let breakages: [fn(&mut Queue); 7] = [
             |q| q.len += 1,
             |q| q.groups.get_mut(&(HostId(1), 0)).unwrap().jobs += 1,
-            |q| _ = q.lanes.get_mut(&lane(1, 0)).unwrap().insert(JobId(9)),
+            |q| _ = q.buckets.get_mut(&bucket(1, 0)).unwrap().insert(JobId(9)),
             |q| _ = q.firsts.pop_first(),
-            |q| _ = q.places.get_mut(&NeedId::MIN).unwrap().pop_last(),
+            |q| _ = q.places.get_mut(&RequirementId::MIN).unwrap().pop_last(),
             |q| q.places.clear(),
             |q| q.groups.get_mut(&(HostId(1), 0)).unwrap().turn += 7,
         ];
         for (n, breakage) in breakages.iter().enumerate() {
             let mut queue = Queue::default();
             for (submitter, job) in [(1, 1), (1, 2), (2, 3)] {
-                queue.push(lane(submitter, 0), JobId(job));
+                queue.push(bucket(submitter, 0), JobId(job));
             }
             queue.check().unwrap();
             breakage(&mut queue);

@@ -1,7 +1,7 @@
-//! How fast a host is and how heavy a file is, learned from finished jobs.
+//! Speed of hosts and weight of files, learned from finished jobs.
 //!
-//! Two figures that do not know each other: [`Shown`] is 1.4's speed, which `listcs` and monitors print;
-//! [`Pace`] and [`Files`] are ours, which choose. Ours measures wall time against what the same file took elsewhere, so
+//! There are two independent measures. [`Shown`] is 1.4's speed, which `listcs` and monitors show. [`Pace`] and
+//! [`Files`] are ours and used for choosing hosts: they compare wall time with what the same file took elsewhere, so
 //! that debug builds and templates do not make a host look fast.
 
 use crate::ids::JobId;
@@ -10,9 +10,9 @@ use crate::message::arg_flags as flag;
 use crate::text::Text;
 use std::collections::{BTreeMap, VecDeque};
 
-/// Samples 1.4 keeps per host.
+/// Number of samples that 1.4 keeps per host.
 const SHOWN_MAX: usize = 200;
-/// Smallest object that 1.4 counts.
+/// Size of the smallest object that 1.4 counts, in bytes.
 const SHOWN_OUT_MIN: u32 = 4096;
 
 #[derive(Clone, Copy, Debug)]
@@ -22,7 +22,7 @@ struct Sample {
     user_ms: u32,
 }
 
-/// 1.4's speed of a host.
+/// 1.4's speed of a host, for display only.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Shown {
     samples: VecDeque<Sample>,
@@ -31,7 +31,7 @@ pub(super) struct Shown {
 }
 
 impl Shown {
-    /// Takes a finished job; false if 1.4 would not count it.
+    /// Adds a finished job. Returns false if 1.4 would not count it.
     pub fn learn(&mut self, job: JobId, exit_code: i32, stats: &JobStats, arg_flags: u32) -> bool {
         if exit_code != 0 || stats.out_uncompressed < SHOWN_OUT_MIN {
             return false;
@@ -39,7 +39,7 @@ impl Shown {
         let user_ms = stats.user_ms;
         let mut size = adjusted_size(stats.out_uncompressed, arg_flags);
         if self.samples.len() >= 7 {
-            // A job counts as a fifth faster or slower than what is known at most, and for nothing where no time is known.
+            // A job is clamped to 20 % around the known speed; it counts as 0 bytes if no time is known.
             let known = if self.user_ms == 0 { 0.0 } else { self.size as f64 / self.user_ms as f64 };
             let usual = known * f64::from(user_ms);
             size = f64::from(size).clamp(usual / 1.2, usual * 1.2) as u32;
@@ -56,7 +56,8 @@ impl Shown {
         true
     }
 
-    /// The figure shown: bytes per user millisecond, with 1.4's favour for hosts with few samples.
+    /// The speed: bytes of object per millisecond of user time, with 1.4's bonus for hosts with few samples. 0 if
+    /// unknown.
     pub fn value(&self) -> f64 {
         if self.user_ms == 0 {
             return 0.0;
@@ -74,7 +75,7 @@ impl Shown {
     }
 }
 
-/// The size of an object as if it had been compiled plainly.
+/// The size of an object, corrected for debug information and optimisation as 1.4 does.
 pub(super) fn adjusted_size(out: u32, arg_flags: u32) -> u32 {
     let mut size = u64::from(out);
     if arg_flags & flag::DEBUG != 0 {
@@ -88,31 +89,33 @@ pub(super) fn adjusted_size(out: u32, arg_flags: u32) -> u32 {
     u32::try_from(size).unwrap_or(u32::MAX)
 }
 
-/// How fast a host really is: weight done per millisecond of wall time; 1.0 is the host that was measured first.
+/// Measured speed of a host: weight per millisecond of wall time. The first host measured has about 1.0.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Pace {
     weight: f64,
     wall_ms: f64,
-    /// Jobs in these sums: older ones are fractions.
+    /// Number of jobs in these sums; older jobs count as fractions.
     jobs: f64,
     samples: u32,
 }
 
-/// Each new sample makes the older ones count this much less.
+/// Decay factor of the older samples at each new one.
 const PACE_KEEP: f64 = 1.0 - 1.0 / 32.0;
-/// Whatever hosts claim: no host is slower or faster than this, no file lighter or heavier (ms), none makes fewer or more bytes
-/// of object per millisecond. Without these bounds a few lies grow into infinities, which are no order to choose by.
+/// Range of paces. Hosts may report any times and sizes: without these ranges a few false reports would grow into
+/// infinities, by which hosts cannot be ordered.
 const PACES: (f64, f64) = (1e-4, 1e4);
+/// Range of weights, in milliseconds.
 const WEIGHTS: (f64, f64) = (0.1, 1e8);
+/// Range of bytes of object per weight.
 const BYTES_PER_WEIGHT: (f64, f64) = (1e-3, 1e7);
 
-/// Infinities and what is no number become a bound.
+/// Clamps `n`; NaN and infinities become a bound.
 fn within(n: f64, (least, most): (f64, f64)) -> f64 {
     n.max(least).min(most)
 }
 
 impl Pace {
-    /// Takes a finished job of known weight. One job out of line moves a settled pace little.
+    /// Adds a finished job of known weight. With enough samples an outlier is clamped to a factor of 3.
     pub fn learn(&mut self, weight: f64, wall_ms: f64) {
         let wall_ms = match self.value() {
             Some(pace) if self.samples >= 7 => wall_ms.clamp(weight / (pace * 3.0), weight / (pace / 3.0)),
@@ -124,12 +127,12 @@ impl Pace {
         self.samples = self.samples.saturating_add(1);
     }
 
-    /// Wall time of a job there, in the mean; 0 as long as nothing is known.
+    /// Mean wall time of its jobs in milliseconds; 0 if unknown.
     pub fn job_ms(&self) -> f64 {
         self.wall_ms / self.jobs.max(1.0)
     }
 
-    /// The pace, if anything is known.
+    /// The pace, if the host has been measured.
     pub fn value(&self) -> Option<f64> {
         (self.samples > 0).then(|| within(self.weight / self.wall_ms, PACES))
     }
@@ -141,17 +144,17 @@ struct Weight {
     samples: u16,
 }
 
-/// Files in one generation; two are kept.
+/// Maximum number of files in one generation; two generations are kept.
 const FILES_MAX: usize = 20_000;
 
-/// How heavy files are: milliseconds they take on a host of pace 1.0.
+/// Weights of files: the milliseconds that they take on a host of pace 1.0.
 #[derive(Debug)]
 pub(super) struct Files {
     young: BTreeMap<Text, Weight>,
-    /// The generation before: read only, dropped when the young one is full.
+    /// The previous generation: read only, dropped when the young one is full.
     old: BTreeMap<Text, Weight>,
     mean: f64,
-    /// Adjusted bytes of object per weight, for files not seen yet.
+    /// Adjusted bytes of object per weight, to estimate the weight of new files.
     bytes_per_weight: f64,
     bytes_samples: u32,
 }
@@ -163,17 +166,17 @@ impl Default for Files {
 }
 
 impl Files {
-    /// Weight of a file: what it took before, else the mean of all.
+    /// Weight of a file: the measured one, or the mean.
     pub fn weight(&self, file: &Text) -> f64 {
         self.known(file).map_or(self.mean, |w| f64::from(w.weight))
     }
 
-    /// Mean weight of the jobs of late.
+    /// Mean weight of recent jobs.
     pub fn mean(&self) -> f64 {
         self.mean
     }
 
-    /// Learns from a job that ended well: adjusts the pace of its host and the weight of its file.
+    /// Adds a successful job: updates the pace of its host and the weight of its file. A job without time is ignored.
     pub fn learn(&mut self, file: &Text, size: u32, wall_ms: u32, pace: &mut Pace) {
         if wall_ms == 0 {
             return;

@@ -1,46 +1,46 @@
-//! What a host's answers say of it: which environments it has after all, and whether its jobs succeed.
+//! What the ends of its jobs show about a host: environments that it lacks, and whether its jobs succeed.
 //!
-//! A host that fails is free again at once, so that it would get the next job, and the next: one broken machine could take a whole
-//! build. So a host whose jobs fail in a row has one at a time, with growing pauses, until one succeeds. Nobody starves by it:
-//! where no other host could do a job, a resting one gets it all the same.
+//! A host that fails its jobs is free again at once and would get one after the other: a single broken machine could
+//! spoil a whole build. So a host whose jobs fail in a row gets one at a time, with growing pauses, until one succeeds.
+//! No job starves: if no other host could take it, a pausing one gets it.
 
 use super::{Note, Scheduler};
 use crate::ids::{HostId, JobId};
 use crate::level::Level;
 use crate::time::{Duration, Instant};
 
-/// Failures in a row after which a host gets fewer jobs: one or two may be the job's.
+/// Failures in a row after which a host gets fewer jobs; one or two may be the jobs' fault.
 const FAILURES: u32 = 3;
 /// The first pause; each further failure doubles it.
 const REST: Duration = Duration::from_secs(1);
-/// The longest one.
+/// The longest pause.
 const REST_MAX: Duration = Duration::from_secs(60);
 
-/// How the jobs of one host have ended lately.
+/// How the recent jobs of one host have ended.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Trust {
-    /// In a row, without what failed during a pause: those had begun before it.
+    /// Failures in a row. Those during a pause do not count: their jobs had begun before it.
     failures: u32,
     rests_until: Option<Instant>,
 }
 
 impl Trust {
-    /// Whether it gets one job at a time.
+    /// Whether the host gets only one job at a time.
     pub fn is_on_trial(&self) -> bool {
         self.failures >= FAILURES
     }
 
-    /// When its pause is over, if it has one.
+    /// When its pause ends, if it has one.
     pub fn rests_until(&self) -> Option<Instant> {
         self.rests_until
     }
 
-    /// One of its jobs did what jobs shall do.
+    /// One of its jobs succeeded.
     fn succeeded(&mut self) {
         *self = Self::default();
     }
 
-    /// One of its jobs failed by the host's fault. Returns its pause if one begins.
+    /// One of its jobs failed by the host's fault. Returns the pause that begins, if any.
     fn failed(&mut self, now: Instant) -> Option<Duration> {
         if self.rests_until.is_some() {
             return None;
@@ -54,7 +54,7 @@ impl Trust {
 }
 
 impl Scheduler {
-    /// A host says how a job ended that it was given.
+    /// Evaluates a server's report of a job's end.
     pub(super) fn host_answered(&mut self, id: HostId, job: JobId, exit_code: i32) {
         if exit_code == NO_ENVIRONMENT {
             if let Some(key) = self.jobs.get(&job).and_then(|job| job.environment) {
@@ -69,13 +69,13 @@ impl Scheduler {
             let Some(pause) = host.trust.failed(now) else { return };
             let name = host.name.clone();
             self.note(Level::Warning, || Note::Failing { name, pause_s: pause.as_secs() });
-            // Jobs that waited for it are to be compared with the others.
+            // Jobs that waited for this host must be compared with the others.
             self.shrunk = true;
             self.arm(id);
         }
     }
 
-    /// A pause may be over.
+    /// Ends a host's pause when it is over.
     pub(super) fn tick_trust(&mut self, id: HostId) {
         let now = self.now;
         let Some(host) = self.cluster.host_mut(id) else { return };
@@ -86,12 +86,11 @@ impl Scheduler {
     }
 }
 
-/// The environment of the job is not there, or its compiler does not start: the host has removed it.
+/// Exit code: the environment is missing or its compiler does not start, and the host has removed it.
 const NO_ENVIRONMENT: i32 = 110;
 
-/// Whether an exit code tells that the host itself could not do what it was given (`net/PROTOCOL.md`, JOB_DONE).
-/// Numbers below 100 are the compiler's, which speaks of the source; others of ours speak of the client, or that the
-/// host stops.
+/// Whether an exit code means that the host itself failed (`net/PROTOCOL.md`, JOB_DONE). Codes below 100 are the
+/// compiler's and concern the source; the other codes of ours concern the client, or mean that the host stops.
 fn is_hosts_fault(exit_code: i32) -> bool {
     const GENERAL: i32 = 100;
     const OUT_OF_MEMORY: i32 = 105;

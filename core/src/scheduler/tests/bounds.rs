@@ -1,4 +1,4 @@
-//! What is kept for peers has a bound, and so has each step.
+//! Everything kept for peers is bounded, and so is the work of each step.
 
 use super::*;
 
@@ -10,20 +10,20 @@ fn what_is_kept_of_environments_is_bounded_by_address() {
         let names: Vec<String> = (0..count).map(env).collect();
         login(&format!("h{host}"), 1, &names.iter().map(String::as_str).collect::<Vec<_>>())
     };
-    // At one go: it takes a while to check all that is right with so many.
+    // Checked once at the end: checking the invariants of so many takes a while.
     for host in 0..20 {
         let (peer, version) = (PeerId(host as u64 + 1), Version::new(43));
         s.scheduler.handle(s.now, Input::Opened { peer, address: "10.1.1.1".into(), offer: version, version });
-        s.scheduler.handle(s.now, Input::Said { peer, message: Message::Login(many(host, 4096)) });
+        s.scheduler.handle(s.now, Input::Message { peer, message: Message::Login(many(host, 4096)) });
     }
     s.next_peer = 20;
     s.drain();
     assert!(s.noted("environments of h19") && !s.noted("environments of h10"));
-    let last = Actor { peer: PeerId(20), host: HostId(20) };
+    let last = TestHost { peer: PeerId(20), host: HostId(20) };
     assert!(s.closed.is_empty() && s.scheduler.cluster.host(last.host).unwrap().environments.is_empty());
     let elsewhere = s.log_in("10.1.1.2", 43, many(99, 50));
     assert_eq!(s.scheduler.cluster.host(elsewhere.host).unwrap().environments.len(), 50);
-    // What a host no longer names is free for others.
+    // Memory of environments that a host no longer announces is available to others.
     s.input(Input::Closed { peer: PeerId(1) });
     s.say(last.peer, Message::Login(many(19, 50)));
     assert_eq!(s.scheduler.cluster.host(last.host).unwrap().environments.len(), 50);
@@ -64,12 +64,12 @@ fn long_names_of_a_request_are_not_kept_for_each_of_its_jobs() {
         a.peer,
         Message::JobLocalBegin(JobLocalBegin { output_file: long.into(), id: 1, ..JobLocalBegin::default() }),
     );
-    let told: usize = s.heard(m).iter().map(|m| format!("{m:?}").len()).sum();
-    assert!(told < 64 * 4000, "{told}");
+    let sent: usize = s.sent_to(m).iter().map(|m| format!("{m:?}").len()).sum();
+    assert!(sent < 64 * 4000, "{sent}");
     for job in s.scheduler.jobs.values() {
         assert!(job.file.len() <= 1024 && job.file.as_bytes().ends_with(b"/x/f.c"));
-        let need = &s.scheduler.cluster.needs.known(job.need).unwrap().need;
-        assert!(need.environments.len() <= 64 && need.preferred.len() <= 256);
+        let requirement = &s.scheduler.cluster.requirements.get(job.requirement).unwrap().requirement;
+        assert!(requirement.environments.len() <= 64 && requirement.preferred.len() <= 256);
     }
 }
 
@@ -82,20 +82,21 @@ fn a_flood_of_requests_is_answered_but_not_kept() {
         s.say(a.peer, Message::GetCs(GetCs { count: 64, ..request("E", "f.c", n) }));
     }
     assert!(s.scheduler.jobs.len() <= crate::limits::JOBS_PER_HOST_MAX);
-    let home = s.heard(a.peer).iter().filter(|m| matches!(m, Message::NoCs { .. })).count();
+    let home = s.sent_to(a.peer).iter().filter(|m| matches!(m, Message::NoCs { .. })).count();
     assert_eq!(home + s.scheduler.queue.len(), asks as usize * 64);
-    // Nor is each of many wishes. (Not by `say`, which checks everything each time.)
+    // Nor is each of many requirements. (Without `say`, which checks all invariants each time.)
     let mut s = Scenario::new();
     let b = s.host("b", 4, &[]);
     for n in 0..1500 {
         let message = Message::GetCs(request(&format!("E{n}"), "f.c", n));
-        s.scheduler.handle(s.now, Input::Said { peer: b.peer, message });
+        s.scheduler.handle(s.now, Input::Message { peer: b.peer, message });
     }
-    assert!(s.scheduler.cluster.needs.all().count() <= 1024);
+    assert!(s.scheduler.cluster.requirements.all().count() <= 1024);
     s.scheduler.check().unwrap();
 }
 
-/// A submitter that leaves tens of thousands of jobs behind holds nobody up: they end in portions, and none of them is handed out.
+/// A submitter that leaves tens of thousands of jobs behind delays nobody: they end in portions, and none of them is
+/// assigned.
 #[test]
 fn jobs_left_behind_end_in_portions() {
     const EACH: usize = 4000;
@@ -108,10 +109,10 @@ fn jobs_left_behind_end_in_portions() {
         ..request("E", "f.c", n as u32)
     };
     let held = s.ask(stayer, on("small", 0)).unwrap().0;
-    // Some have a server, others wait in several lanes. (Not by `say`, which checks everything each time.)
+    // Some have a server, others wait in several buckets. (Without `say`, which checks all invariants each time.)
     for n in 0..2 * EACH {
         let request = on(if n < EACH { "large" } else { "small" }, n);
-        s.scheduler.handle(s.now, Input::Said { peer: leaver.peer, message: Message::GetCs(request) });
+        s.scheduler.handle(s.now, Input::Message { peer: leaver.peer, message: Message::GetCs(request) });
     }
     let monitor = s.monitor();
     assert_eq!(s.scheduler.cluster.host(large.host).unwrap().jobs.len(), EACH);
@@ -120,13 +121,13 @@ fn jobs_left_behind_end_in_portions() {
     let left = s.now;
     s.input(Input::Closed { peer: leaver.peer });
     let lost = |s: &mut Scenario| {
-        let told = s.heard(monitor);
-        told.iter().filter(|m| matches!(m, Message::MonJobDone(done) if done.exit_code == 255)).count()
+        let sent = s.sent_to(monitor);
+        sent.iter().filter(|m| matches!(m, Message::MonJobDone(done) if done.exit_code == 255)).count()
     };
     let mut ended = lost(&mut s);
     assert!(ended < 1000, "{ended} in one go");
     assert_eq!(s.scheduler.queue.len(), 0);
-    // Others go on as ever: what gets free is for who is there, and who speaks of a job of nobody's has done nothing wrong.
+    // Others continue as before: free slots go to hosts that are there, and reporting an orphaned job is no error.
     s.begin(small, held);
     s.finish(small, held, 0, 0, 10);
     assert_eq!(s.ask(stayer, on("large", 1)).map(|(_, server)| server), Some(s.address(large)));
@@ -164,13 +165,13 @@ fn numbers_of_living_jobs_are_not_given_again() {
 #[test]
 fn what_hosts_say_to_internals_is_cut() {
     let mut s = Scenario::new();
-    let hosts: Vec<Actor> = (0..40).map(|n| s.host(&format!("h{n}"), 1, &[])).collect();
+    let hosts: Vec<TestHost> = (0..40).map(|n| s.host(&format!("h{n}"), 1, &[])).collect();
     let peer = PeerId(900);
     s.input(Input::TextOpened { peer });
     s.input(Input::Line { peer, text: "internals".into() });
     for host in hosts {
         s.say(host.peer, Message::StatusText { text: "x".repeat(1 << 20).into() });
     }
-    let said: usize = s.texts.iter().filter(|(to, _)| *to == peer).map(|(_, text)| text.len()).sum();
-    assert!(said < (2 << 20) + 4096, "{said}");
+    let sent: usize = s.texts.iter().filter(|(to, _)| *to == peer).map(|(_, text)| text.len()).sum();
+    assert!(sent < (2 << 20) + 4096, "{sent}");
 }

@@ -1,15 +1,15 @@
-//! The check of what must be true finds each thing that is not: the simulation and all tests here lean on it.
+//! The check of invariants finds each violation: the simulation and all tests here rely on it.
 
 use super::super::cluster::Owners;
 use super::super::host::Installing;
-use super::super::need::{EnvKey, Known};
-use super::super::queue::Lane;
+use super::super::queue::Bucket;
+use super::super::requirement::{EnvKey, RequirementEntry};
 use super::*;
 
 const A: HostId = HostId(1);
 const H: HostId = HostId(2);
 
-/// Job 1 compiles, 2 and 3 wait on `h`, 4 waits in the queue; 5 is of `h` itself.
+/// Job 1 compiles, 2 and 3 wait on `h`, 4 is queued; `h` itself submitted 5.
 fn healthy() -> Scheduler {
     let mut s = Scenario::new();
     let (a, h) = (s.host("a", 0, &[]), s.host("h", 4, &["e", "q"]));
@@ -44,9 +44,9 @@ fn class(s: &mut Scheduler) -> &mut cluster::Class {
     s.cluster.classes.values_mut().next().unwrap()
 }
 
-fn known(s: &mut Scheduler) -> &mut Known {
-    let need = job(s, 1).need;
-    s.cluster.needs.known_mut(need).unwrap()
+fn known(s: &mut Scheduler) -> &mut RequirementEntry {
+    let requirement = job(s, 1).requirement;
+    s.cluster.requirements.get_mut(requirement).unwrap()
 }
 
 type Break = fn(&mut Scheduler);
@@ -71,28 +71,28 @@ fn what_is_wrong_with_a_job_is_found() {
             job(s, 2).state = State::Pending;
         }),
         ("job 2: left behind", |s| {
-            host(s, A).asked.remove(&JobId(2));
+            host(s, A).submitted.remove(&JobId(2));
             job(s, 2).submitter = HostId(99);
         }),
         ("job 2: left behind", |s| {
-            host(s, A).asked.remove(&JobId(2));
+            host(s, A).submitted.remove(&JobId(2));
             job(s, 2).submitter = HostId(99);
-            s.left.push_back(JobId(2));
+            s.orphans.push_back(JobId(2));
         }),
         ("job 2: left behind", |s| {
-            host(s, A).asked.remove(&JobId(2));
+            host(s, A).submitted.remove(&JobId(2));
             job(s, 2).submitter = HostId(99);
-            s.timers.insert((Instant::ZERO, Timer::Left));
+            s.timers.insert((Instant::ZERO, Timer::Orphans));
         }),
-        ("job 1: its submitter", |s| _ = host(s, A).asked.remove(&JobId(1))),
+        ("job 1: its submitter", |s| _ = host(s, A).submitted.remove(&JobId(1))),
         ("job 2: its server", |s| host(s, H).jobs.retain(|id| *id != JobId(2))),
         ("1 pending jobs, 2 in the queue", |s| {
-            let lane = Lane { submitter: A, level: 9, need: job(s, 1).need };
-            s.queue.push(lane, JobId(77));
+            let bucket = Bucket { submitter: A, level: 9, requirement: job(s, 1).requirement };
+            s.queue.push(bucket, JobId(77));
         }),
-        ("need", |s| known(s).jobs += 1),
-        ("need", |s| known(s).waiting += 1),
-        ("need", |s| known(s).installing += 1),
+        ("requirement", |s| known(s).jobs += 1),
+        ("requirement", |s| known(s).waiting += 1),
+        ("requirement", |s| known(s).installing += 1),
         ("work was left over", |s| s.shrunk = true),
         ("work was left over", |s| _ = s.freed.insert(H)),
     ]);
@@ -109,11 +109,11 @@ fn what_is_wrong_with_a_host_is_found() {
         ("host 2: 1 jobs run", |s| host(s, H).running += 1),
         ("host 2: 0 jobs run", |s| job(s, 1).state = State::Waiting { server: H, since: Instant::ZERO }),
         ("host 2: 1 jobs run, 1 are dormant", |s| job(s, 2).dormant = true),
-        ("host 2: did not ask for job 1", |s| _ = host(s, H).asked.insert(JobId(1))),
-        ("host 1: did not ask for job 77", |s| _ = host(s, A).asked.insert(JobId(77))),
+        ("host 2: did not ask for job 1", |s| _ = host(s, H).submitted.insert(JobId(1))),
+        ("host 1: did not ask for job 77", |s| _ = host(s, A).submitted.insert(JobId(77))),
         ("host 2: installs for job 4", |s| {
-            let (key, need) = (key_of(s, "q"), job(s, 4).need);
-            host(s, H).installing.insert(key, Installing { since: Instant::ZERO, job: JobId(4), need });
+            let (key, requirement) = (key_of(s, "q"), job(s, 4).requirement);
+            host(s, H).installing.insert(key, Installing { since: Instant::ZERO, job: JobId(4), requirement });
         }),
         ("host 2: its timer is lost", |s| s.timers.retain(|(_, timer)| *timer != Timer::Host(H))),
     ]);
@@ -129,7 +129,7 @@ fn a_host_with_more_jobs_than_it_may_have_is_found() {
         for client in 0..jobs {
             s.ask(a, request("e", "f", client)).unwrap();
         }
-        // Loaded, so that it has no rank that could be wrong.
+        // Fully loaded, so that it has no rank that could be wrong.
         s.load(h, 1000);
         host(&mut s.scheduler, h.host).slots = slots;
         assert_eq!(s.scheduler.check_host(h.host).is_ok(), allowed, "{jobs} jobs for {slots} slots");
@@ -153,14 +153,14 @@ fn what_is_wrong_with_an_index_is_found() {
             host(s, H).active.insert(key);
         }),
         ("host 2: not among the ready owners", |s| owners(s, "e").ready.clear()),
-        ("cluster: Shares", |s| host(s, H).address = "10.9.9.9".into()),
+        ("cluster: EnvQuota", |s| host(s, H).address = "10.9.9.9".into()),
         ("cluster: 1 ready hosts, 2 listed", |s| {
             let mut rank = host(s, H).rank.unwrap();
             rank.host = A;
             class(s).ready.insert(rank);
         }),
         ("cluster: 2 hosts, 3 in classes", |s| class(s).members += 1),
-        ("asked 2 times, 1 known", |s| owners(s, "new").asked += 1),
+        ("asked 2 times, 1 known", |s| owners(s, "new").demand += 1),
         ("asked 0 times", |s| {
             let mut rank = host(s, H).rank.unwrap();
             rank.host = A;

@@ -1,13 +1,13 @@
-//! How much it takes to choose another host: hosts that are measured, one a little too slow and one just fast enough.
+//! Thresholds of the choice between measured hosts: one a little too slow, one just fast enough.
 
 use super::*;
 
-/// A submitter without slots and hosts that have compiled `f` in so many milliseconds often enough to be known. They have the
-/// environment `e`.
+/// A submitter without slots, and hosts that have compiled `f` in so many milliseconds often enough to be measured.
+/// They have the environment `e`.
 struct Trained {
     s: Scenario,
-    submitter: Actor,
-    hosts: Vec<Actor>,
+    submitter: TestHost,
+    hosts: Vec<TestHost>,
 }
 
 impl Trained {
@@ -45,15 +45,15 @@ impl Trained {
         self.s.scheduler.cluster.host(host.host).unwrap().name.to_string()
     }
 
-    /// Where the first job of a request goes.
+    /// The server of a request's first job.
     fn goes(&mut self, request: GetCs) -> String {
-        self.s.heard(self.submitter.peer);
+        self.s.sent_to(self.submitter.peer);
         self.s.say(self.submitter.peer, Message::GetCs(request));
         let address = self.s.answers(self.submitter).first().unwrap().1.clone();
         self.name(&address)
     }
 
-    /// A job that stays there.
+    /// Assigns a job that does not end.
     fn occupy(&mut self, host: &str) {
         let asks = GetCs { preferred_host: host.into(), ..request("e", "f", 1000) };
         assert_eq!(self.goes(asks), host);
@@ -84,7 +84,7 @@ fn sending_an_environment_to_one_more_host_is_worth_twice_as_much() {
     for (slow_ms, stays) in [(1080, true), (1120, false)] {
         let mut t = Trained::new(&[("slow", 64, slow_ms), ("fast", 64, 100), ("third", 64, 100)]);
         t.s.say(t.hosts[0].peer, Message::Login(login("", 0, &["e", "other"])));
-        // The first is sent it; the second finds the third host, as fast, without it.
+        // The first job brings it; the second finds the third host, which is as fast, without it.
         t.goes(request("other", "f", 1));
         assert_eq!(t.goes(request("other", "f", 2)) == "slow", stays, "{slow_ms} ms");
     }
@@ -97,7 +97,7 @@ fn a_loaded_host_is_as_much_slower() {
         t.s.load(t.hosts[1], load);
         assert_eq!(t.goes(request("e", "f", 1)), chosen, "{load}");
     }
-    // However loaded: a twentieth of its speed is left.
+    // However loaded a host is, a twentieth of its speed is assumed to be left.
     for (slow_ms, chosen) in [(1950, "slow"), (2050, "fast")] {
         let mut t = Trained::new(&[("slow", 64, slow_ms), ("fast", 64, 100)]);
         t.s.load(t.hosts[1], 999);
@@ -107,7 +107,7 @@ fn a_loaded_host_is_as_much_slower() {
 
 #[test]
 fn jobs_on_a_host_slow_it_down_by_thirty_percent_at_most() {
-    // Half of the slots are taken: 15 %.
+    // Half of the slots are taken: 15 % slower.
     for (slow_ms, chosen) in [(115, "slow"), (120, "fast")] {
         let mut t = Trained::new(&[("slow", 8, slow_ms), ("fast", 8, 100)]);
         (0..4).for_each(|_| t.occupy("fast"));
@@ -145,17 +145,17 @@ fn of_the_first_job_the_loads_count_too() {
         // So many clients that it would not be chosen otherwise.
         assert_eq!(t.goes(GetCs { client_count: 9, ..request("e", "f", 1) }), first, "{home_load} {other_load}");
     }
-    // One that is half as fast, whoever was measured first.
+    // A host that is half as fast, whichever was measured first.
     let mut t = Trained::new(&[("other", 64, 100), ("home", 4, 200)]);
     t.submitter = t.hosts[1];
     assert_eq!(t.goes(GetCs { client_count: 1, ..request("e", "f", 1) }), "other");
-    // Only one that does nothing.
+    // Only an idle host.
     let mut t = Trained::at_home(&[("home", 4, 100), ("other", 64, 100)]);
     t.s.say(t.submitter.peer, Message::JobLocalBegin(JobLocalBegin { id: 1, ..JobLocalBegin::default() }));
     assert_eq!(t.goes(GetCs { client_count: 9, ..request("e", "f", 1) }), "other");
 }
 
-/// Its slots preprocess for its clients.
+/// A submitter's slots are also used to preprocess for its clients.
 #[test]
 fn a_submitter_is_as_much_slower_as_it_has_clients() {
     for (clients, stays, leaves) in [(2, 108, 113), (3, 98, 103), (4, 78, 83), (5, 9, 11)] {
@@ -172,7 +172,7 @@ fn a_submitter_is_as_much_slower_as_it_has_clients() {
 #[test]
 fn a_host_that_is_not_measured_is_believed_to_be_a_tenth_faster_than_the_mean() {
     for (load, chosen) in [(165, "fast"), (185, "new")] {
-        // Of paces 1 and 2.
+        // Hosts of paces 1 and 2.
         let mut t = Trained::new(&[("slow", 64, 200), ("fast", 64, 100)]);
         let new = t.s.host("new", 64, &["e"]);
         t.hosts.push(new);
@@ -187,7 +187,7 @@ fn a_submitter_that_is_not_measured_is_taken_for_half_as_fast() {
         let mut t = Trained::new(&[("other", 1000, 100)]);
         t.submitter = t.s.host("home", 4, &[]);
         t.hosts.push(t.submitter);
-        // Not its first job, which it would keep; and its clients take nothing from it.
+        // Not its first job, which it would keep; and its clients take no speed from it.
         t.occupy("other");
         t.s.load(t.hosts[0], load);
         assert_eq!(t.goes(GetCs { client_count: 2, ..request("e", "f", 1) }), chosen, "{load}");
@@ -200,7 +200,8 @@ fn the_last_slot_of_a_host_needs_no_wait() {
     assert_eq!(t.goes(request("e", "f", 1)), "fast");
 }
 
-/// Behind full slots it would be done a little sooner by what is expected; but what runs there may be as heavy.
+/// Behind full slots the job would be done a little sooner by the estimate, but the jobs there may be heavier than
+/// expected.
 #[test]
 fn a_heavy_job_goes_where_a_slot_is_free() {
     let mut t = Trained::new(&[("slow", 8, 170), ("fast", 8, 100)]);
@@ -212,7 +213,7 @@ fn a_heavy_job_goes_where_a_slot_is_free() {
     assert_eq!(t.goes(heavy("")), "slow");
 }
 
-/// Which host is best is known for jobs of mean weight: for others the first free one is looked at too.
+/// The indexes order hosts for jobs of mean weight: for other jobs the first free host is examined too.
 #[test]
 fn a_light_job_does_not_wait_behind_full_slots() {
     let mut t = Trained::new(&[("slow", 8, 250), ("fast", 8, 100)]);
@@ -239,7 +240,7 @@ fn a_host_has_jobs_beside_its_slots_if_one_is_free_within_a_second() {
     }
 }
 
-/// A link, say, that is known to use all the machine.
+/// For example a link that is known to use the whole machine.
 #[test]
 fn a_local_job_that_takes_all_leaves_no_slot() {
     for (full, goes) in [(0, true), (1, false)] {
@@ -251,7 +252,7 @@ fn a_local_job_that_takes_all_leaves_no_slot() {
     }
 }
 
-/// Names of 255 bytes are names like others; longer ones are nobody's, however they begin.
+/// Names of 255 bytes are valid; longer ones match no host, however they begin.
 #[test]
 fn names_of_a_request_have_255_bytes() {
     let long = |bytes: usize| Text::from("n".repeat(bytes));
@@ -266,9 +267,9 @@ fn names_of_a_request_have_255_bytes() {
     let mut present = |change: fn(&mut GetCs, Text), bytes: usize| {
         let mut asks = request("e", "f", 1);
         change(&mut asks, long(bytes));
-        s.heard(a.peer);
+        s.sent_to(a.peer);
         s.say(a.peer, Message::GetCs(asks));
-        match s.heard(a.peer).as_slice() {
+        match s.sent_to(a.peer).as_slice() {
             [Message::UseCs(answer)] => Some(answer.env_present == 1),
             [Message::NoCs { .. }] => None,
             other => panic!("{other:?}"),
@@ -283,7 +284,7 @@ fn names_of_a_request_have_255_bytes() {
     for (change, longer) in changes {
         assert_eq!((present(change, 255), present(change, 256)), (Some(true), longer));
     }
-    // A platform that long is one as well.
+    // So is a platform of that length.
     let mut s = Scenario::new();
     let a = s.host("a", 0, &[]);
     let h = s.log_in("10.0.0.9", 43, Login { platform: long(255), ..login("h", 8, &["e"]) });

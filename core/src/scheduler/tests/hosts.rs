@@ -7,7 +7,7 @@ fn s13_conf_is_sent_from_24_on() {
     for (version, sent) in [(21, 0), (23, 0), (24, 1), (43, 1), (1000, 1)] {
         let mut s = Scenario::new();
         let host = s.log_in("10.0.0.1", version, login("h", 1, &[]));
-        let confs = s.heard(host.peer).into_iter().filter(|m| matches!(m, Message::CsConf(_))).count();
+        let confs = s.sent_to(host.peer).into_iter().filter(|m| matches!(m, Message::CsConf(_))).count();
         assert_eq!(confs, sent, "{version}");
     }
 }
@@ -26,11 +26,11 @@ fn s14_without_stats_a_host_gets_no_job() {
 fn s15_a_second_login_changes_environments_only() {
     let mut s = Scenario::new();
     let h = s.host("h", 2, &[]);
-    s.said.clear();
+    s.sent.clear();
     let mut other = login("x", 9, &["e"]);
     other.port = 0;
     s.say(h.peer, Message::Login(other));
-    assert!(matches!(s.heard(h.peer).as_slice(), [Message::CsConf(_)]));
+    assert!(matches!(s.sent_to(h.peer).as_slice(), [Message::CsConf(_)]));
     let host = s.scheduler.cluster.host(h.host).unwrap();
     assert_eq!((host.slots, host.port, host.environments.len()), (2, 10245, 1));
     assert_eq!(host.name, "h");
@@ -70,10 +70,10 @@ fn s18_s20_when_a_host_leaves_its_jobs_end_queued_ones_first() {
     }
     s.ask(other, request("e", "f", 9));
     assert_eq!(s.ask(other, request("e", "f", 10)), None);
-    s.heard(monitor);
+    s.sent_to(monitor);
     s.input(Input::Closed { peer: h.peer });
-    let told: Vec<u32> = s
-        .heard(monitor)
+    let sent: Vec<u32> = s
+        .sent_to(monitor)
         .into_iter()
         .map(|m| match m {
             Message::MonStats(stats) => {
@@ -87,7 +87,7 @@ fn s18_s20_when_a_host_leaves_its_jobs_end_queued_ones_first() {
             other => panic!("{other:?}"),
         })
         .collect();
-    assert_eq!(told, [0, 2, 3, 4, 1, 5]);
+    assert_eq!(sent, [0, 2, 3, 4, 1, 5]);
     assert_eq!(s.answers(other), [(6, String::new())], "what only waited goes home");
 }
 
@@ -97,9 +97,9 @@ fn s21_old_silent_hosts_are_asked_then_removed() {
     let h = s.log_in("10.0.0.1", 26, login("h", 4, &[]));
     s.load(h, 0);
     s.wait(35);
-    s.heard(h.peer);
+    s.sent_to(h.peer);
     s.wait(2);
-    assert_eq!(s.heard(h.peer), [Message::Ping]);
+    assert_eq!(s.sent_to(h.peer), [Message::Ping]);
     assert!(s.text(&["listcs"]).contains("jobs=0/-4"));
     s.say(h.peer, Message::Ping);
     assert!(s.text(&["listcs"]).contains("jobs=0/4"));
@@ -151,7 +151,7 @@ fn s26_long_names_are_refused() {
     let peer = s.peer("10.0.0.1", 43);
     s.say(peer, Message::Login(login(&"x".repeat(3000), 1, &[])));
     assert_eq!(s.closed, [(peer, CloseReason::LoginRefused)]);
-    assert!(s.heard(monitor).is_empty());
+    assert!(s.sent_to(monitor).is_empty());
 }
 
 #[test]
@@ -216,5 +216,5 @@ fn a_better_scheduler_takes_hosts_and_monitors_over() {
     s.input(Input::ElectionLost { address: "10.1.1.1".into(), port: 8765, version: Version::new(43) });
     assert_eq!(s.closed, [(a.peer, CloseReason::ElectionLost), (monitor, CloseReason::ElectionLost)]);
     assert!(s.noted("Scheduler from 10.1.1.1:8765 (version 43) has announced itself as a preferred scheduler, disconnecting all connections."));
-    assert_eq!(s.heard(monitor).len(), 1);
+    assert_eq!(s.sent_to(monitor).len(), 1);
 }

@@ -1,4 +1,4 @@
-//! Jobs from request to end, and the order in which they wait.
+//! Jobs from request to end, and the order of the queue.
 
 use super::*;
 
@@ -14,12 +14,12 @@ fn s28_a_job_from_request_to_end() {
     assert!(s.noted("NEW 1 client=s versions=[e(x86_64)] /x/a/b/c.c C 0"));
     assert!(s.noted("BEGIN: 1 client=s(x86_64) server=h(x86_64)"));
     assert!(s.noted("END 1 status=0 in=0(0%) out=10000(0%) real=100 user=100 sys=0 pfaults=0 server=h"));
-    let told = s.heard(monitor);
+    let sent = s.sent_to(monitor);
     assert!(
-        matches!(told.as_slice(), [Message::MonGetCs(_), Message::MonJobBegin(_), Message::MonJobDone(_)]),
-        "{told:?}"
+        matches!(sent.as_slice(), [Message::MonGetCs(_), Message::MonJobBegin(_), Message::MonJobDone(_)]),
+        "{sent:?}"
     );
-    assert!(matches!(&told[0], Message::MonGetCs(m) if m.file == "a/b/c.c"));
+    assert!(matches!(&sent[0], Message::MonGetCs(m) if m.file == "a/b/c.c"));
 }
 
 #[test]
@@ -27,7 +27,7 @@ fn s29_three_at_once_and_too_many() {
     let mut s = Scenario::new();
     let submitter = s.host("s", 0, &[]);
     s.host("h", 4, &["e"]);
-    s.heard(submitter.peer);
+    s.sent_to(submitter.peer);
     s.say(submitter.peer, Message::GetCs(GetCs { count: 3, ..request("e", "f", 5) }));
     assert_eq!(s.answers(submitter).iter().map(|a| a.0).collect::<Vec<_>>(), [1, 2, 3]);
     assert_eq!(s.ask(submitter, GetCs { count: 0, ..request("e", "f", 6) }), None);
@@ -73,11 +73,11 @@ fn s32_s33_cancels_of_queued_jobs() {
             s.finish(submitter, 4, flags, code, 0);
         }
         assert_eq!(s.scheduler.queue.len(), 3);
-        s.heard(monitor);
+        s.sent_to(monitor);
         s.finish(submitter, 3, 3, code, 0);
         assert_eq!(s.scheduler.queue.len(), 0);
         let ended: Vec<(u32, u32)> = s
-            .heard(monitor)
+            .sent_to(monitor)
             .into_iter()
             .filter_map(|m| if let Message::MonJobDone(d) = m { Some((d.job, d.flags)) } else { None })
             .collect();
@@ -108,12 +108,12 @@ fn s34_submitters_take_turns_by_niceness() {
         s.ask(b, request("e", "f", client));
     }
     assert_eq!(s.scheduler.jobs.get(&JobId(9)).unwrap().level, 20);
-    s.said.clear();
+    s.sent.clear();
     let mut order = Vec::new();
     for _ in 0..16 {
         let Some(job) = s.scheduler.cluster.host(h.host).unwrap().jobs.front().copied() else { break };
         s.finish(h, job.0, 0, 1, 0);
-        for (_, message) in s.said.drain(..) {
+        for (_, message) in s.sent.drain(..) {
             if let Message::UseCs(use_cs) = message {
                 order.push(use_cs.client.0);
             }
@@ -180,7 +180,7 @@ fn jobs_that_never_begin_do_not_hold_their_slots() {
     assert_eq!(s.ask(polite, request("e", "f", 6)), None);
     s.wait(90);
     assert!(s.noted("jobs given to a host do not begin, others get their slots") && !s.answers(polite).is_empty());
-    // They are known as before: they may begin late, and end.
+    // They are still recorded: they may begin late, and end.
     for job in given {
         s.begin(h, job.0);
         s.finish(h, job.0, 0, 0, 1000);

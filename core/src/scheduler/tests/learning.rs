@@ -1,4 +1,4 @@
-//! How fast hosts are believed to be, as `listcs --json` shows it: what a file took elsewhere is the measure.
+//! Measured paces of hosts, as `listcs --json` shows them, relative to what the same file took elsewhere.
 
 use super::*;
 
@@ -29,7 +29,7 @@ fn a_host_that_takes_half_the_time_is_twice_as_fast() {
     assert_eq!(paces(&[("one", "f", 0, 0)]), ["0.0000", "0.0000"], "nothing is learned of no time");
 }
 
-/// What is kept of a file and a host moves by a part with each job.
+/// The weight of a file and the pace of a host move by a fraction with each job.
 #[test]
 fn a_pace_moves_with_each_job() {
     let mut jobs = vec![("one", "f", 100, 0), ("two", "f", 50, 0)];
@@ -38,7 +38,7 @@ fn a_pace_moves_with_each_job() {
         jobs.push(("two", "f", ms, 0));
         shown.push(paces(&jobs)[1].clone());
     }
-    // One out of line, of a pace that is settled, counts as three times as slow or fast at most.
+    // With enough samples an outlier counts as at most three times as slow or fast.
     for ms in [100_000, 1] {
         jobs.push(("two", "f", ms, 0));
         shown.push(paces(&jobs)[1].clone());
@@ -47,7 +47,7 @@ fn a_pace_moves_with_each_job() {
     assert_eq!(shown, expected);
 }
 
-/// A file that is not known yet is expected to weigh as much as the others by the size of its object.
+/// The weight of a new file is estimated from the size of its object.
 #[test]
 fn a_new_file_is_weighed_by_its_object() {
     let mut jobs = vec![("one", "f", 100, 10_000), ("one", "g", 300, 30_000)];
@@ -62,7 +62,7 @@ fn a_new_file_is_weighed_by_its_object() {
     assert_eq!(shown, two.map(|two| ["1.0000", two]));
 }
 
-/// Whatever hosts claim, a pace stays between a ten thousandth and ten thousand.
+/// Whatever hosts report, a pace stays between 1/10000 and 10000.
 #[test]
 fn a_pace_has_bounds() {
     let claims = |first: u32, then: u32| {

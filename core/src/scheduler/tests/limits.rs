@@ -1,10 +1,11 @@
-//! Sizes and counts, each asked at the bound and one beyond. The numbers are written out: they are what peers and users see.
+//! Sizes and counts, each tested at the bound and one beyond. The numbers are literal: they are what peers and users
+//! see.
 
 use super::*;
 
-/// Without the check of everything that each step of a scenario ends with.
-fn quietly(s: &mut Scenario, actor: Actor, message: Message) {
-    s.scheduler.handle(s.now, Input::Said { peer: actor.peer, message });
+/// Without the check of all invariants that ends each step of a scenario.
+fn quietly(s: &mut Scenario, actor: TestHost, message: Message) {
+    s.scheduler.handle(s.now, Input::Message { peer: actor.peer, message });
 }
 
 #[test]
@@ -54,7 +55,7 @@ fn sixteen_ask_for_internals_at_once() {
 #[test]
 fn internals_take_256_kib_of_a_host_and_two_mib_in_all() {
     let mut s = Scenario::new();
-    let hosts: Vec<Actor> = (0..9).map(|n| s.host(&format!("h{n}"), 1, &[])).collect();
+    let hosts: Vec<TestHost> = (0..9).map(|n| s.host(&format!("h{n}"), 1, &[])).collect();
     let peer = s.console(&["internals"]);
     for host in hosts {
         s.say(host.peer, Message::StatusText { text: "x".repeat(1 << 20).into() });
@@ -96,7 +97,7 @@ fn twenty_five_thousand_jobs_of_a_host_are_kept_and_a_hundred_thousand_wait() {
     let mut s = Scenario::new();
     let full = s.host("full", 1, &["e"]);
     s.load(full, 1000);
-    let home = |s: &mut Scenario, who: Actor, count| {
+    let home = |s: &mut Scenario, who: TestHost, count| {
         quietly(s, who, Message::GetCs(GetCs { count, ..request("e", "f", 1) }));
         s.scheduler.poll_output();
         let mut sent_home = 0;
@@ -105,7 +106,7 @@ fn twenty_five_thousand_jobs_of_a_host_are_kept_and_a_hundred_thousand_wait() {
         }
         sent_home
     };
-    let submitters: Vec<Actor> = (0..5).map(|n| s.host(&format!("s{n}"), 0, &[])).collect();
+    let submitters: Vec<TestHost> = (0..5).map(|n| s.host(&format!("s{n}"), 0, &[])).collect();
     for submitter in submitters.iter().take(4) {
         for _ in 0..500 {
             assert_eq!(home(&mut s, *submitter, 50), 0);
@@ -142,15 +143,15 @@ fn of_a_file_name_the_last_1024_bytes_are_kept() {
     assert_eq!(s.text(&["listjobs --json"]).matches(&kept).count(), 2);
 }
 
-/// Whether a request's environment is known to be present on the only host.
-fn is_present(s: &mut Scenario, a: Actor, request: GetCs) -> bool {
-    s.heard(a.peer);
+/// Whether a request's environment is believed to be present on the only host.
+fn is_present(s: &mut Scenario, a: TestHost, request: GetCs) -> bool {
+    s.sent_to(a.peer);
     s.say(a.peer, Message::GetCs(request));
-    let told = s.heard(a.peer);
-    match told.as_slice() {
+    let sent = s.sent_to(a.peer);
+    match sent.as_slice() {
         [Message::UseCs(answer)] => answer.env_present == 1,
         [Message::NoCs { .. }] => false,
-        _ => panic!("{told:?}"),
+        _ => panic!("{sent:?}"),
     }
 }
 
@@ -161,7 +162,7 @@ fn of_a_request_sixty_four_environments_are_looked_at() {
         let a = s.host("a", 0, &[]);
         s.host("h", 4, &["e"]);
         let mut asks = request("e", "f", 1);
-        // One for each of many platforms: of one platform the first alone counts.
+        // One for each of many platforms: only the first of a platform counts.
         let other = |n: usize| EnvRef { platform: format!("p{n}").into(), name: "o".into() };
         asks.environments = (0..others).map(other).chain(asks.environments).collect();
         assert_eq!(is_present(&mut s, a, asks), present, "{others}");
@@ -232,7 +233,7 @@ fn five_hundred_jobs_of_who_left_end_at_once_the_others_a_millisecond_later() {
     let monitor = s.monitor();
     s.input(Input::Closed { peer: a.peer });
     let ended = |s: &mut Scenario| {
-        s.heard(monitor).into_iter().filter(|m| matches!(m, Message::MonJobDone(d) if d.exit_code == 255)).count()
+        s.sent_to(monitor).into_iter().filter(|m| matches!(m, Message::MonJobDone(d) if d.exit_code == 255)).count()
     };
     assert_eq!(ended(&mut s), 500);
     s.pass(Duration::from_micros(999));

@@ -1,4 +1,4 @@
-//! Scenarios of the scheduler (S…), by their number, on a small stage: hosts, monitors and text peers played by hand.
+//! Scenarios of the scheduler (S…), by their number, with scripted hosts, monitors and text peers.
 
 mod bounds;
 mod broken;
@@ -7,14 +7,14 @@ mod hosts;
 mod jobs;
 mod learning;
 mod limits;
+mod monitors;
 mod order;
+mod output;
 mod selection;
 mod shown;
 mod times;
-mod told;
 mod trust;
 mod watch;
-mod watchers;
 
 use super::*;
 use crate::env::EnvRef;
@@ -24,23 +24,23 @@ use crate::message::{
     BlacklistHostEnv, GetCs, JobBegin, JobDone, JobLocalBegin, LOCALHOST, Login, Stats, UseCs, features,
 };
 
-/// The stage: a scheduler, a clock, and what it said and to whom.
+/// A scheduler, a clock, and everything that the scheduler put out.
 struct Scenario {
     scheduler: Scheduler,
     now: Instant,
     next_peer: u64,
-    said: Vec<(PeerId, Message)>,
+    sent: Vec<(PeerId, Message)>,
     texts: Vec<(PeerId, String)>,
     closed: Vec<(PeerId, CloseReason)>,
     notes: Vec<String>,
     probes: Vec<HostId>,
-    /// Answer to probes, at once; `None` keeps them waiting.
+    /// Immediate answer to probes; `None` leaves them unanswered.
     reachable: Option<bool>,
 }
 
-/// A host on the stage.
+/// A scripted host.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Actor {
+struct TestHost {
     peer: PeerId,
     host: HostId,
 }
@@ -85,7 +85,7 @@ impl Scenario {
             scheduler: Scheduler::new(Config::default(), Instant::ZERO),
             now: Instant::ZERO,
             next_peer: 0,
-            said: Vec::new(),
+            sent: Vec::new(),
             texts: Vec::new(),
             closed: Vec::new(),
             notes: Vec::new(),
@@ -102,7 +102,7 @@ impl Scenario {
     fn drain(&mut self) {
         while let Some(output) = self.scheduler.poll_output() {
             match output {
-                Output::Send { peer, message } => self.said.push((peer, message)),
+                Output::Send { peer, message } => self.sent.push((peer, message)),
                 Output::SendText { peer, text } => self.texts.push((peer, text)),
                 Output::Close { peer, reason } => self.closed.push((peer, reason)),
                 Output::Probe { host, .. } => match self.reachable {
@@ -139,41 +139,41 @@ impl Scenario {
     }
 
     fn say(&mut self, peer: PeerId, message: Message) {
-        self.input(Input::Said { peer, message });
+        self.input(Input::Message { peer, message });
     }
 
-    fn log_in(&mut self, address: &str, version: u32, login: Login) -> Actor {
+    fn log_in(&mut self, address: &str, version: u32, login: Login) -> TestHost {
         let peer = self.peer(address, version);
         self.say(peer, Message::Login(login));
-        Actor { peer, host: HostId(self.scheduler.next_host) }
+        TestHost { peer, host: HostId(self.scheduler.next_host) }
     }
 
     /// A host with load 0 on an address of its own.
-    fn host(&mut self, name: &str, slots: u32, environments: &[&str]) -> Actor {
+    fn host(&mut self, name: &str, slots: u32, environments: &[&str]) -> TestHost {
         let address = format!("10.0.0.{}", self.next_peer + 1);
         let actor = self.log_in(&address, 43, login(name, slots, environments));
         self.load(actor, 0);
         actor
     }
 
-    fn load(&mut self, actor: Actor, load: u32) {
+    fn load(&mut self, actor: TestHost, load: u32) {
         self.say(actor.peer, Message::Stats(Stats { load, ..Stats::default() }));
     }
 
     fn monitor(&mut self) -> PeerId {
         let peer = self.peer("10.9.9.9", 43);
         self.say(peer, Message::MonLogin);
-        self.said.clear();
+        self.sent.clear();
         peer
     }
 
-    /// What a text peer is answered that says these lines.
+    /// The answer to these lines of a new text peer.
     fn text(&mut self, lines: &[&str]) -> String {
         self.console(lines);
         self.texts.drain(..).map(|(_, text)| text).collect()
     }
 
-    /// A text peer that has said these lines.
+    /// A new text peer that has sent these lines.
     fn console(&mut self, lines: &[&str]) -> PeerId {
         self.next_peer += 1;
         let peer = PeerId(self.next_peer);
@@ -185,47 +185,47 @@ impl Scenario {
         peer
     }
 
-    /// What was said to a text peer; what was said to others is forgotten.
+    /// Takes the text sent to one text peer; text sent to others is discarded.
     fn answered(&mut self, peer: PeerId) -> String {
         let texts = std::mem::take(&mut self.texts);
         texts.into_iter().filter(|(to, _)| *to == peer).map(|(_, text)| text).collect()
     }
 
-    /// What was said to a peer since the last look.
-    fn heard(&mut self, peer: PeerId) -> Vec<Message> {
-        let (mine, others) = self.said.drain(..).partition(|(to, _)| *to == peer);
-        self.said = others;
+    /// Takes the messages sent to a peer since the last call.
+    fn sent_to(&mut self, peer: PeerId) -> Vec<Message> {
+        let (mine, others) = self.sent.drain(..).partition(|(to, _)| *to == peer);
+        self.sent = others;
         let mine: Vec<(PeerId, Message)> = mine;
         mine.into_iter().map(|(_, message)| message).collect()
     }
 
-    /// Jobs answered to a submitter since the last look: job, and the server's address or "" for NO_CS.
-    fn answers(&mut self, submitter: Actor) -> Vec<(u32, String)> {
+    /// Takes the answers to a submitter since the last call: job, and the server's address or "" for NO_CS.
+    fn answers(&mut self, submitter: TestHost) -> Vec<(u32, String)> {
         let answer = |message: Message| match message {
             Message::UseCs(UseCs { job, host, .. }) => Some((job.0, host.lossy().into_owned())),
             Message::NoCs { job, .. } => Some((job.0, String::new())),
             _ => None,
         };
-        self.heard(submitter.peer).into_iter().filter_map(answer).collect()
+        self.sent_to(submitter.peer).into_iter().filter_map(answer).collect()
     }
 
-    /// Asks for a job and returns the server it went to at once.
-    fn ask(&mut self, submitter: Actor, request: GetCs) -> Option<(u32, String)> {
-        self.heard(submitter.peer);
+    /// Requests a job; returns it and its server's address if it was assigned at once.
+    fn ask(&mut self, submitter: TestHost, request: GetCs) -> Option<(u32, String)> {
+        self.sent_to(submitter.peer);
         self.say(submitter.peer, Message::GetCs(request));
         self.answers(submitter).pop()
     }
 
-    fn begin(&mut self, server: Actor, job: u32) {
+    fn begin(&mut self, server: TestHost, job: u32) {
         self.say(server.peer, Message::JobBegin(JobBegin { job: JobId(job), start_time: 7, client_count: 1 }));
     }
 
-    fn finish(&mut self, sender: Actor, job: u32, flags: u32, exit_code: i32, ms: u32) {
+    fn finish(&mut self, sender: TestHost, job: u32, flags: u32, exit_code: i32, ms: u32) {
         let stats = JobStats { real_ms: ms, user_ms: ms, out_uncompressed: 10_000, ..JobStats::default() };
         self.say(sender.peer, Message::JobDone(JobDone { job, exit_code, stats, flags, client_count: 1 }));
     }
 
-    fn address(&self, actor: Actor) -> String {
+    fn address(&self, actor: TestHost) -> String {
         self.scheduler.cluster.host(actor.host).unwrap().address.lossy().into_owned()
     }
 

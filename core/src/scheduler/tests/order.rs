@@ -1,4 +1,4 @@
-//! Who of those that wait gets a host that becomes free, and what happens where many wait for another.
+//! Which queued job gets a host that becomes free, also when many wait for another host.
 
 use super::*;
 
@@ -6,23 +6,23 @@ fn prefer(host: &str, environment: &str, client: u32) -> GetCs {
     GetCs { preferred_host: host.into(), ..request(environment, "f", client) }
 }
 
-/// Without the check of everything that each step of a scenario ends with.
-fn ask_quietly(s: &mut Scenario, actor: Actor, request: GetCs) {
-    s.scheduler.handle(s.now, Input::Said { peer: actor.peer, message: Message::GetCs(request) });
+/// Without the check of all invariants that ends each step of a scenario.
+fn ask_quietly(s: &mut Scenario, actor: TestHost, request: GetCs) {
+    s.scheduler.handle(s.now, Input::Message { peer: actor.peer, message: Message::GetCs(request) });
 }
 
-fn local(s: &mut Scenario, actor: Actor, full: u32) {
+fn local(s: &mut Scenario, actor: TestHost, full: u32) {
     s.say(actor.peer, Message::JobLocalBegin(JobLocalBegin { id: 1, full, ..JobLocalBegin::default() }));
 }
 
-/// Takes both places of a host with one slot: the slot and the one beside it.
-fn fill(s: &mut Scenario, submitter: Actor, host: &str, environment: &str) {
+/// Takes both places of a host with one slot: the slot and the preload.
+fn fill(s: &mut Scenario, submitter: TestHost, host: &str, environment: &str) {
     for client in 901..=902 {
         assert!(s.ask(submitter, prefer(host, environment, client)).is_some());
     }
 }
 
-/// Hundred others wait for a host that is full, each with a wish of its own.
+/// A hundred other jobs wait for a host that is full, each with a requirement of its own.
 #[test]
 fn whoever_waits_for_another_host_keeps_nobody_waiting() {
     for by_address in [false, true] {
@@ -43,7 +43,7 @@ fn whoever_waits_for_another_host_keeps_nobody_waiting() {
     }
 }
 
-/// The slot beside full ones is for others: a submitter's own jobs do not take it, nor keep others from it.
+/// The preload is for other submitters: a host's own jobs neither take it nor keep others from it.
 #[test]
 fn own_jobs_of_a_host_without_a_free_slot_keep_nobody_waiting() {
     let mut s = Scenario::new();
@@ -72,9 +72,9 @@ fn a_host_takes_the_most_urgent_of_its_own_jobs_and_those_of_others() {
             assert_eq!(s.ask(h, nice(niceness, niceness)), None);
         }
         assert_eq!(s.ask(a, nice(others, 100)), None);
-        s.said.clear();
+        s.sent.clear();
         s.say(h.peer, Message::JobLocalDone { id: 1 });
-        let goes = s.said.drain(..).find_map(|(_, message)| match message {
+        let goes = s.sent.drain(..).find_map(|(_, message)| match message {
             Message::NoCs { client, .. } => Some(format!("own {}", client.0)),
             Message::UseCs(_) => Some("other".into()),
             _ => None,
@@ -83,7 +83,7 @@ fn a_host_takes_the_most_urgent_of_its_own_jobs_and_those_of_others() {
     }
 }
 
-/// Its last resort: no other host can take it just now.
+/// The submitter is the last resort: no other host can take the job now.
 #[test]
 fn a_submitter_that_gets_a_slot_free_builds_what_waits() {
     let mut s = Scenario::new();
@@ -93,7 +93,7 @@ fn a_submitter_that_gets_a_slot_free_builds_what_waits() {
     assert_eq!(s.ask(a, request("e", "f", 1)), None);
     s.say(a.peer, Message::JobLocalDone { id: 1 });
     assert_eq!(s.answers(a), [(2, String::new())]);
-    // Not where it could not run the compiler, or its user wants another host.
+    // Not if it could not run the compiler, or its user prefers another host.
     let mut s = Scenario::new();
     let arm = s.log_in("10.0.0.1", 43, Login { platform: "aarch64".into(), ..login("arm", 4, &[]) });
     s.load(arm, 0);
@@ -110,7 +110,7 @@ fn a_submitter_that_gets_a_slot_free_builds_what_waits() {
     assert_eq!((s.answers(arm), s.answers(a)), (vec![(1, s.address(full))], vec![(2, s.address(full))]));
 }
 
-/// Who waits for the most urgent level keeps its turn, however long it waits.
+/// A submitter at the most urgent level keeps its turn, however long it waits.
 #[test]
 fn a_minute_changes_nothing_for_the_most_urgent() {
     let mut s = Scenario::new();
@@ -132,15 +132,15 @@ fn that_a_job_waits_is_said_once_for_all_that_are_alike() {
     let a = s.host("a", 0, &[]);
     let full = s.host("full", 1, &["e"]);
     s.load(full, 1000);
-    let said =
+    let sent =
         |s: &Scenario| s.notes.iter().filter(|note| note.starts_with("No suitable host found, delaying")).count();
     for (environment, expected) in [("e", 1), ("e", 1), ("e", 1), ("q", 2), ("e", 2), ("q", 2)] {
         assert_eq!(s.ask(a, request(environment, "f", 1)), None);
-        assert_eq!(said(&s), expected);
+        assert_eq!(sent(&s), expected);
     }
 }
 
-/// A lane is what a submitter waits for at one urgency.
+/// A bucket holds what a submitter waits for at one level.
 #[test]
 fn of_8192_lanes_no_more_are_waited_in() {
     let mut s = Scenario::new();
@@ -174,7 +174,7 @@ fn a_preferred_host_that_installs_takes_no_second_job_for_that() {
     assert_eq!(s.answers(a), [(2, s.address(h))]);
 }
 
-/// What waits is bound to the platform of the first of its request, and no other request is.
+/// Queued jobs are bound to the platform of their request's first job; other requests are not.
 #[test]
 fn only_jobs_of_the_same_request_are_bound_to_a_platform() {
     for count in [2, 3] {
@@ -201,7 +201,7 @@ fn only_jobs_of_the_same_request_are_bound_to_a_platform() {
     }
 }
 
-/// Numbers that living jobs have are passed over, so that those of one request need not follow each other.
+/// Numbers of existing jobs are skipped, so those of one request need not be consecutive.
 #[test]
 fn a_job_of_another_between_those_of_a_request_is_left_alone() {
     let mut s = Scenario::new();
@@ -236,17 +236,17 @@ fn of_a_submitter_the_last_two_hundred_jobs_are_known() {
             ask_quietly(&mut s, a, request(environment, "f", 1));
             let stats = JobStats { real_ms: 10, user_ms: 10, out_uncompressed: 10_000, ..JobStats::default() };
             let message = Message::JobDone(JobDone { job, stats, ..JobDone::default() });
-            s.scheduler.handle(s.now, Input::Said { peer: server.peer, message });
+            s.scheduler.handle(s.now, Input::Message { peer: server.peer, message });
         }
         s.drain();
-        s.said.clear();
+        s.sent.clear();
         s.say(a.peer, Message::GetCs(request("e", "f", 1)));
-        let told = s.heard(a.peer);
-        assert!(matches!(told.as_slice(), [Message::UseCs(u)] if u.matched_job == JobId(matched)), "{told:?}");
+        let sent = s.sent_to(a.peer);
+        assert!(matches!(sent.as_slice(), [Message::UseCs(u)] if u.matched_job == JobId(matched)), "{sent:?}");
     }
 }
 
-/// Of a kind that nobody knew when the job was asked for.
+/// Of a class that did not exist when the job was requested.
 #[test]
 fn a_host_that_comes_takes_what_waits() {
     let mut s = Scenario::new();
@@ -276,6 +276,6 @@ fn an_earlier_job_is_looked_for_among_the_last_two_hundred() {
         }
         let stats = JobStats { real_ms: 10, user_ms: 10, out_uncompressed: 10_000, ..JobStats::default() };
         let message = Message::JobDone(JobDone { job, stats, ..JobDone::default() });
-        s.scheduler.handle(s.now, Input::Said { peer: h.peer, message });
+        s.scheduler.handle(s.now, Input::Message { peer: h.peer, message });
     }
 }

@@ -1,4 +1,4 @@
-//! Which host a job is given.
+//! Which host a job is assigned to.
 
 use super::*;
 
@@ -6,26 +6,26 @@ use super::*;
 fn s38_below_37_home_is_named_by_its_address() {
     let mut s = Scenario::new();
     let a = s.log_in("10.0.0.1", 36, login("a", 1, &[]));
-    s.heard(a.peer);
+    s.sent_to(a.peer);
     s.say(a.peer, Message::GetCs(request("e", "f", 3)));
-    let told = s.heard(a.peer);
-    assert!(matches!(told.as_slice(), [Message::UseCs(u)] if u.host == "10.0.0.1" && u.env_present == 1), "{told:?}");
+    let sent = s.sent_to(a.peer);
+    assert!(matches!(sent.as_slice(), [Message::UseCs(u)] if u.host == "10.0.0.1" && u.env_present == 1), "{sent:?}");
 }
 
-/// What it is told of the platform is its own, whatever the environment's.
+/// The platform in its USE_CS is its own, whatever the environment's is.
 #[test]
 fn s38_below_37_home_has_its_own_platform() {
     let mut s = Scenario::new();
     let a = s.log_in("10.0.0.1", 36, login("a", 1, &[]));
-    s.heard(a.peer);
+    s.sent_to(a.peer);
     let mut asks = request("e", "f", 3);
     asks.environments[0].platform = "i686".into();
     s.say(a.peer, Message::GetCs(asks));
-    let told = s.heard(a.peer);
-    assert!(matches!(told.as_slice(), [Message::UseCs(u)] if u.host_platform == "x86_64"), "{told:?}");
+    let sent = s.sent_to(a.peer);
+    assert!(matches!(sent.as_slice(), [Message::UseCs(u)] if u.host_platform == "x86_64"), "{sent:?}");
 }
 
-/// A daemon that can tell it apart learns why the job comes back.
+/// A daemon with that feature learns why it must build the job itself.
 #[test]
 fn s36_a_host_is_told_that_nobody_else_could_ever_take_its_job() {
     let mut s = Scenario::new();
@@ -49,17 +49,17 @@ fn s39_s40_s41_installing_blocks_one_environment_only() {
     let mut s = Scenario::new();
     let a = s.host("a", 0, &[]);
     let h = s.host("h", 8, &["other"]);
-    s.heard(a.peer);
+    s.sent_to(a.peer);
     s.say(a.peer, Message::GetCs(request("e", "f", 1)));
-    let told = s.heard(a.peer);
-    assert!(matches!(told.as_slice(), [Message::UseCs(u)] if u.env_present == 0), "{told:?}");
+    let sent = s.sent_to(a.peer);
+    assert!(matches!(sent.as_slice(), [Message::UseCs(u)] if u.env_present == 0), "{sent:?}");
     assert!(s.noted("put 1 in joblist of h (will install now)"));
     assert!(s.text(&["listcs"]).contains(" busy installing since 0 s"));
     assert_eq!(s.ask(a, request("e", "f", 2)), None, "on its way already");
     assert!(s.ask(a, request("other", "f", 3)).is_some(), "another environment is not concerned");
     s.say(h.peer, Message::Login(login("", 0, &["other", "e"])));
     assert_eq!(s.answers(a), [(2, "10.0.0.2".into())]);
-    // Given up by its client.
+    // Cancelled by its client.
     s.ask(a, request("third", "f", 4)).unwrap();
     assert_eq!(s.ask(a, request("third", "f", 5)), None);
     s.finish(a, 4, 1, 118, 0);
@@ -144,9 +144,9 @@ fn s44_older_programs_run_on_newer_platforms() {
         s.load(h, 0);
         let mut r = request("e", "f", 1);
         r.environments[0].platform = job.into();
-        s.heard(a.peer);
+        s.sent_to(a.peer);
         s.say(a.peer, Message::GetCs(r));
-        match s.heard(a.peer).as_slice() {
+        match s.sent_to(a.peer).as_slice() {
             [Message::UseCs(u)] => assert!(used && u.host_platform == job, "{job} {host}"),
             [Message::NoCs { .. }] => assert!(!used, "{job} {host}"),
             other => panic!("{other:?}"),
@@ -166,12 +166,12 @@ fn s45_an_environment_counts_under_its_target_only() {
         s.load(h, 0);
         let mut r = request("e1", "f", 1);
         r.environments.push(EnvRef { platform: "aarch64".into(), name: "e2".into() });
-        s.heard(a.peer);
+        s.sent_to(a.peer);
         s.say(a.peer, Message::GetCs(r));
-        let told = s.heard(a.peer);
+        let sent = s.sent_to(a.peer);
         assert!(
-            matches!(told.as_slice(), [Message::UseCs(u)] if u.env_present == present && u.host_platform == "aarch64"),
-            "{told:?}"
+            matches!(sent.as_slice(), [Message::UseCs(u)] if u.env_present == present && u.host_platform == "aarch64"),
+            "{sent:?}"
         );
     }
 }
@@ -189,7 +189,7 @@ fn s46_preload_is_that_of_1_4() {
     }
 }
 
-/// Behind long jobs a job waits worse than in the queue, from where it goes to whoever is free first.
+/// Behind long jobs a job may wait longer than in the queue, from where it goes to the first free host.
 #[test]
 fn s46_a_host_that_is_known_to_take_long_gets_nothing_beside_its_slots() {
     for (job_ms, most) in [(2_000, 6), (20_000, 4)] {
@@ -221,8 +221,8 @@ fn s47_a_preferred_host_or_home() {
     assert_eq!(ask("nobody").unwrap().1, "");
 }
 
-/// A preferred host that has only fallen silent may come back: its jobs wait. One that was found not to be there cannot "ever"
-/// take them (5.1), and a job that waited for it goes home too.
+/// A preferred host that has only fallen silent may come back: its jobs wait. One that was found unreachable can never
+/// take them, and a job that waited for it goes to its submitter.
 #[test]
 fn s47_a_preferred_host_that_is_silent_is_waited_for_and_one_out_of_reach_is_not() {
     let mut s = Scenario::new();
@@ -330,7 +330,7 @@ fn a_host_not_probed_yet_is_used_only_where_nobody_else_could() {
     assert_eq!(s.ask(a, request("e", "f", 3)).unwrap().1, "10.0.0.2", "after a second it counts as reachable");
 }
 
-/// A submitter that is preferred by its own user: it builds what it has room for, whatever is on its way to it.
+/// A submitter that its own user prefers builds what it has room for, whatever environments are on their way to it.
 #[test]
 fn a_host_that_prefers_itself_builds_what_it_has_room_for() {
     let mut s = Scenario::new();
@@ -367,7 +367,7 @@ fn a_preferred_host_that_takes_no_jobs_is_no_host() {
     }
 }
 
-/// Needs that nobody has any more are forgotten, a part of them at a time; what hosts have stays known.
+/// Requirements without jobs are removed, some at a time; the environments of hosts stay known.
 #[test]
 fn needs_come_and_go() {
     let mut s = Scenario::new();
@@ -375,14 +375,14 @@ fn needs_come_and_go() {
     let names: Vec<String> = (0..150).map(|n| format!("e{n}")).collect();
     let h = s.host("h", 4, &names.iter().map(String::as_str).collect::<Vec<_>>());
     let arm = s.log_in("10.0.0.9", 43, Login { platform: "aarch64".into(), ..login("arm", 4, &[]) });
-    // Each environment under three versions, then such as nobody has.
+    // Each environment with three versions, then environments that no host has.
     for n in 0..900 {
         let (environment, minimal_version) =
             if n < 450 { (format!("e{}", n % 150), n / 150) } else { (format!("x{n}"), 0) };
         let asks = GetCs { minimal_version, ..request(&environment, "f", 1) };
-        s.scheduler.handle(s.now, Input::Said { peer: a.peer, message: Message::GetCs(asks) });
+        s.scheduler.handle(s.now, Input::Message { peer: a.peer, message: Message::GetCs(asks) });
         let done = JobDone { job: n + 1, exit_code: 1, ..JobDone::default() };
-        s.scheduler.handle(s.now, Input::Said { peer: h.peer, message: Message::JobDone(done) });
+        s.scheduler.handle(s.now, Input::Message { peer: h.peer, message: Message::JobDone(done) });
         if n % 30 == 0 {
             s.drain();
         }
@@ -392,14 +392,14 @@ fn needs_come_and_go() {
     }
     s.drain();
     assert!(s.scheduler.jobs.is_empty());
-    let needs = s.scheduler.cluster.needs.all().count();
-    assert!((129..=257).contains(&needs), "{needs}");
-    assert_eq!(s.scheduler.cluster.owners.len(), 150 + needs, "those of the host, and those that are asked for");
+    let requirements = s.scheduler.cluster.requirements.all().count();
+    assert!((129..=257).contains(&requirements), "{requirements}");
+    assert_eq!(s.scheduler.cluster.owners.len(), 150 + requirements, "those of the host, and those that are asked for");
     s.host("new", 4, &["e3"]);
     for (environment, present) in [("e3", 1), ("e149", 1), ("x450", 0)] {
-        s.heard(a.peer);
+        s.sent_to(a.peer);
         s.say(a.peer, Message::GetCs(request(environment, "f", 1)));
-        let told = s.heard(a.peer);
-        assert!(matches!(told.as_slice(), [Message::UseCs(u)] if u.env_present == present), "{told:?}");
+        let sent = s.sent_to(a.peer);
+        assert!(matches!(sent.as_slice(), [Message::UseCs(u)] if u.env_present == present), "{sent:?}");
     }
 }

@@ -1,4 +1,4 @@
-//! What the text port shows, to the letter, and the figures in it.
+//! The exact output of the text port, and its figures.
 
 use super::*;
 
@@ -65,7 +65,7 @@ fn a_hosts_state_is_a_word() {
     assert_eq!(state(&mut s, "new"), "unreachable");
     s.wait(10);
     assert_eq!(state(&mut s, "h"), "silent");
-    // One of old that is asked for a sign of life.
+    // An old host that was sent PING.
     let mut s = Scenario::new();
     s.log_in("10.0.0.1", 26, login("old", 1, &[]));
     s.wait(36);
@@ -111,10 +111,10 @@ fn hosts_are_removed_and_asked_by_name_or_address() {
     for by in ["h", "10.0.0.2"] {
         let mut s = Scenario::new();
         let (a, h) = (s.host("a", 1, &[]), s.host("h", 1, &[]));
-        s.said.clear();
+        s.sent.clear();
         s.text(&[&format!("internals {by}")]);
-        assert_eq!(s.heard(h.peer), [Message::GetInternals], "{by}");
-        assert!(s.heard(a.peer).is_empty(), "{by}");
+        assert_eq!(s.sent_to(h.peer), [Message::GetInternals], "{by}");
+        assert!(s.sent_to(a.peer).is_empty(), "{by}");
         s.say(h.peer, Message::StatusText { text: "h".into() });
         assert_eq!(s.text(&[&format!("removecs nobody {by}")]), format!("removing host {by}\n200 done\n"));
         assert_eq!(s.closed, [(h.peer, CloseReason::Removed)]);
@@ -128,7 +128,8 @@ fn hosts_are_removed_and_asked_by_name_or_address() {
     }
 }
 
-/// 1.4's: bytes of object per millisecond, more for who has few jobs, none 20 % away from what is known already.
+/// 1.4's speed: bytes of object per millisecond, with a bonus for few samples; no sample counts more than 20 % off the
+/// known speed.
 #[test]
 fn the_speed_of_a_host() {
     let mut s = Scenario::new();
@@ -147,7 +148,7 @@ fn the_speed_of_a_host() {
     assert_eq!(after(&mut s, 5000, 100, 0), "50.00");
     assert_eq!(after(&mut s, 40_000, 100, 0), "51.25", "counts as 60 a millisecond");
     assert_eq!(after(&mut s, 4096, 400, 0), "48.40", "as 42.7");
-    // How it was compiled makes objects larger or smaller: debug information, optimisation.
+    // Options make objects larger or smaller: debug information, optimisation.
     for (flags, size) in [(0, 10_000), (1, 2777), (2, 2222), (4, 16_571), (8, 16_571), (16, 16_571), (5, 4601)] {
         let mut s = Scenario::new();
         let (a, h) = (s.host("a", 0, &[]), s.host("h", 4, &["e"]));
@@ -164,11 +165,11 @@ fn an_earlier_job_on_the_same_host_is_named() {
     let mut s = Scenario::new();
     let (a, h) = (s.host("a", 0, &[]), s.host("h", 4, &["e"]));
     let (b, other) = (s.host("b", 0, &[]), s.host("other", 4, &["q"]));
-    let mut matched = |who: Actor, env: &str, server: Actor| {
-        s.heard(who.peer);
+    let mut matched = |who: TestHost, env: &str, server: TestHost| {
+        s.sent_to(who.peer);
         s.say(who.peer, Message::GetCs(request(env, "f", 1)));
-        let told = s.heard(who.peer);
-        let [Message::UseCs(answer)] = told.as_slice() else { panic!("{told:?}") };
+        let sent = s.sent_to(who.peer);
+        let [Message::UseCs(answer)] = sent.as_slice() else { panic!("{sent:?}") };
         s.finish(server, answer.job.0, 0, 0, 100);
         (answer.job.0, answer.matched_job.0)
     };
@@ -179,7 +180,7 @@ fn an_earlier_job_on_the_same_host_is_named() {
     assert_eq!(matched(b, "e", h), (5, 1));
 }
 
-/// Below 25 a report of the load is a sign of life; 25 and 26 must answer the question itself.
+/// Below protocol 25 STATS is a sign of life; 25 and 26 must answer PING.
 #[test]
 fn what_counts_as_a_sign_of_life() {
     for (version, asked) in [(24, false), (25, true), (26, true), (27, false)] {
@@ -187,9 +188,9 @@ fn what_counts_as_a_sign_of_life() {
         let h = s.log_in("10.0.0.1", version, login("h", 1, &[]));
         s.wait(20);
         s.load(h, 0);
-        s.heard(h.peer);
+        s.sent_to(h.peer);
         s.wait(30);
-        assert_eq!(s.heard(h.peer).contains(&Message::Ping), asked, "{version}");
+        assert_eq!(s.sent_to(h.peer).contains(&Message::Ping), asked, "{version}");
     }
 }
 
@@ -209,7 +210,7 @@ fn of_several_daemons_at_an_address_the_one_that_had_the_job_is_avoided() {
     s.finish(two[1], job, 0, 0, 10);
     assert_eq!(s.ask(a, prefer("two", 2)).unwrap().1, "");
     assert_eq!(s.ask(a, prefer("one", 3)).unwrap().1, "10.0.7.7");
-    // Where that can't be told, all of them are.
+    // If that cannot be determined, all of them are.
     let mut s = Scenario::new();
     let a = s.host("a", 0, &[]);
     for name in ["one", "two"] {

@@ -1,8 +1,9 @@
-//! Times, each asked when it is over and a millisecond before. The numbers are written out: they are what peers and users see.
+//! Times, each tested when it is over and a millisecond before. The numbers are literal: they are what peers and users
+//! see.
 
 use super::*;
 
-/// Passes time until a host is probed, and says how much.
+/// Advances the clock until a host is probed; returns the time passed.
 fn until_probed(s: &mut Scenario) -> u64 {
     let before = s.now;
     while s.probes.is_empty() {
@@ -27,11 +28,11 @@ fn a_peer_has_fifteen_seconds_to_log_in() {
 fn a_silent_old_host_is_asked_after_thirty_six_seconds_and_has_six() {
     let mut s = Scenario::new();
     let h = s.log_in("10.0.0.1", 26, login("h", 4, &[]));
-    s.heard(h.peer);
+    s.sent_to(h.peer);
     s.pass(millis(35_999));
-    assert!(s.heard(h.peer).is_empty());
+    assert!(s.sent_to(h.peer).is_empty());
     s.pass(millis(1));
-    assert_eq!(s.heard(h.peer), [Message::Ping]);
+    assert_eq!(s.sent_to(h.peer), [Message::Ping]);
     s.pass(millis(5_999));
     assert!(s.closed.is_empty());
     s.pass(millis(1));
@@ -142,11 +143,11 @@ fn a_job_that_never_begins_is_lost_after_an_hour() {
     s.host("h", 1, &["e"]);
     let monitor = s.monitor();
     s.ask(a, request("e", "f", 1)).unwrap();
-    s.heard(monitor);
+    s.sent_to(monitor);
     s.pass(millis(3_599_999));
-    assert!(!s.heard(monitor).iter().any(|m| matches!(m, Message::MonJobDone(_))));
+    assert!(!s.sent_to(monitor).iter().any(|m| matches!(m, Message::MonJobDone(_))));
     s.pass(millis(1));
-    assert!(matches!(s.heard(monitor).as_slice(), [Message::MonJobDone(d)] if d.job == 1 && d.exit_code == 255));
+    assert!(matches!(s.sent_to(monitor).as_slice(), [Message::MonJobDone(d)] if d.job == 1 && d.exit_code == 255));
 }
 
 #[test]
@@ -154,7 +155,7 @@ fn a_job_that_does_not_begin_takes_its_slot_for_a_minute() {
     let mut s = Scenario::new();
     let a = s.host("a", 0, &[]);
     s.host("h", 1, &["e"]);
-    // The second one is beside the slot.
+    // The second one is preloaded.
     for client in 1..=2 {
         s.ask(a, request("e", "f", client)).unwrap();
     }
@@ -175,7 +176,7 @@ fn a_host_with_a_job_that_waits_is_probed_after_two_seconds_of_silence() {
     assert_eq!(until_probed(&mut s), 2000);
 }
 
-/// It is looked at every two seconds.
+/// It is checked every two seconds.
 #[test]
 fn a_host_whose_jobs_run_is_probed_after_five_seconds_of_silence() {
     for (speaks, probed) in [(0, 6000), (1000, 5000), (1001, 6999)] {

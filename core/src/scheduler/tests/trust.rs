@@ -1,22 +1,22 @@
-//! What hosts answer corrects what is believed of them, and whose jobs fail in a row gets fewer.
+//! Job reports correct the scheduler's view of a host, and a host whose jobs fail in a row gets fewer.
 
 use super::*;
 
-/// The environment is missing: the host has removed what is left of it.
+/// Exit code: the environment is missing and the host has removed its remains.
 const NO_ENVIRONMENT: i32 = 110;
 
-/// Asks for a job on whatever host; returns the job, the server's address, and whether it is said to have the environment.
-fn ask_for(s: &mut Scenario, submitter: Actor, request: GetCs) -> (u32, String, bool) {
-    s.heard(submitter.peer);
+/// Requests a job; returns it, its server's address, and whether USE_CS says that the server has the environment.
+fn ask_for(s: &mut Scenario, submitter: TestHost, request: GetCs) -> (u32, String, bool) {
+    s.sent_to(submitter.peer);
     s.say(submitter.peer, Message::GetCs(request));
-    match s.heard(submitter.peer).as_slice() {
+    match s.sent_to(submitter.peer).as_slice() {
         [Message::UseCs(u)] => (u.job.0, u.host.lossy().into_owned(), u.env_present != 0),
         other => panic!("{other:?}"),
     }
 }
 
-/// Gives a host so many jobs, one after the other, each of which ends so.
-fn jobs_end(s: &mut Scenario, submitter: Actor, server: Actor, exit_codes: &[i32]) {
+/// Runs `count` jobs on a host, one after the other, each with this exit code.
+fn jobs_end(s: &mut Scenario, submitter: TestHost, server: TestHost, exit_codes: &[i32]) {
     for code in exit_codes {
         let prefer = GetCs { preferred_host: s.address(server).as_str().into(), ..request("e", "f", 1) };
         let (job, address) = s.ask(submitter, prefer).unwrap();
@@ -78,14 +78,14 @@ fn a_host_whose_jobs_fail_in_a_row_rests_then_gets_one_at_a_time_until_one_succe
     let good = s.host("good", 4, &["e"]);
     jobs_end(&mut s, a, bad, &[100, 105]);
     assert!(!is_avoided(&s));
-    // One more, with another beside it that had begun already.
+    // One more failure, beside a job that had begun before.
     let prefer = |client| GetCs { preferred_host: "bad".into(), ..request("e", "f", client) };
     let (beside, _) = s.ask(a, prefer(1)).unwrap();
     jobs_end(&mut s, a, bad, &[151]);
     s.finish(bad, beside, 0, 100, 0);
     assert!(is_avoided(&s));
     for pause in [1, 2, 4, 8, 16, 32, 60, 60] {
-        // While it rests all goes to the other.
+        // During its pause all jobs go to the other host.
         for client in 1..=4 {
             let (job, address) = s.ask(a, request("e", "f", client)).unwrap();
             assert_eq!(address, s.address(good));
@@ -95,13 +95,13 @@ fn a_host_whose_jobs_fail_in_a_row_rests_then_gets_one_at_a_time_until_one_succe
         let early: Vec<String> = (1..=3).map(|client| s.ask(a, request("e", "f", client)).unwrap().1).collect();
         assert_eq!(early, vec![s.address(good); 3], "still, after {} s", pause - 1);
         s.wait(1);
-        // Then it is tried, with one job.
+        // Then it gets one job on trial.
         let (trial, address) = s.ask(a, request("e", "f", 8)).unwrap();
         assert_eq!(address, s.address(bad), "after {pause} s");
         assert_eq!(s.ask(a, prefer(9)), None, "one at a time");
         s.begin(bad, trial);
         s.finish(bad, trial, 0, 100, 0);
-        // The one that waited for it alone fails too, as do all that are left: the pause has begun before.
+        // The job that waited for it fails too, as do all that are left: they had begun before the pause.
         let (waited, address) = s.answers(a).pop().unwrap();
         assert_eq!(address, s.address(bad));
         s.finish(bad, waited, 0, 100, 0);
@@ -121,9 +121,9 @@ fn what_says_nothing_of_the_host_does_not_count() {
     let mut s = Scenario::new();
     let a = s.host("a", 0, &[]);
     let h = s.host("h", 4, &["e"]);
-    // The source's own errors, a lost or cancelled client, a message that it should not have sent, a bad name.
+    // Errors of the source, a lost or cancelled client, an unexpected message, a bad name.
     jobs_end(&mut s, a, h, &[1, 1, 1, 4, 70, 107, 116, 118, 119, 120, 144]);
-    // The submitter gives up: who knows why.
+    // The submitter gives up, for an unknown reason.
     for client in 1..=5 {
         let (job, _) = s.ask(a, request("e", "f", client)).unwrap();
         s.finish(a, job, 1, 118, 0);
@@ -132,7 +132,7 @@ fn what_says_nothing_of_the_host_does_not_count() {
     // A success between failures.
     jobs_end(&mut s, a, h, &[100, 100, 0, 100, 100]);
     assert!(!is_avoided(&s));
-    // The compiler's errors are no success either.
+    // Nor are the compiler's errors a success.
     jobs_end(&mut s, a, h, &[1, 100]);
     assert!(is_avoided(&s));
 }

@@ -1,4 +1,4 @@
-//! When a host is looked at, asked, avoided and forgiven.
+//! When a host is checked, sent PING, avoided and used again.
 
 use super::*;
 
@@ -8,8 +8,8 @@ fn count(s: &Scenario, part: &str) -> usize {
 
 const SILENT: &str = "host with jobs gives no sign of life";
 
-/// A submitter that no probe keeps awake.
-fn quiet(s: &mut Scenario, name: &str) -> Actor {
+/// A submitter that is never probed.
+fn quiet(s: &mut Scenario, name: &str) -> TestHost {
     let address = format!("10.0.8.{}", s.next_peer);
     s.log_in(&address, 43, Login { no_remote: 1, ..login(name, 0, &[]) })
 }
@@ -29,7 +29,7 @@ fn a_host_that_takes_no_jobs_is_not_probed_and_no_host_twice_at_once() {
     assert_eq!(s.probes, [h.host, h.host]);
 }
 
-/// A host without a port takes none either, whatever is said of it.
+/// A host without a port accepts no connections either, whatever the probe says.
 #[test]
 fn a_port_that_is_none_is_not_probed() {
     for (port, probes) in [(0, 0), (1, 1), (65_535, 1), (65_536, 0), (u32::MAX, 0)] {
@@ -46,13 +46,13 @@ fn an_unreachable_host_that_speaks_after_five_seconds_is_probed_at_once() {
         let mut s = Scenario::new();
         s.reachable = Some(false);
         let h = s.host("h", 4, &[]);
-        // The next probe would be long after.
+        // The next regular probe would be much later.
         (0..5).for_each(|_| s.input(Input::Probed { host: h.host, reachable: false }));
         s.reachable = None;
         s.pass(millis(silence));
         s.load(h, 0);
         assert_eq!(!s.probes.is_empty(), probed, "{silence}");
-        // One that is reachable is not.
+        // A reachable host is not.
         let mut s = Scenario::new();
         let h = s.host("h", 4, &[]);
         s.reachable = None;
@@ -82,11 +82,11 @@ fn a_silent_host_is_told_of_once() {
     s.ask(a, request("e", "f", 1)).unwrap();
     s.pass(millis(50_000));
     assert_eq!(count(&s, SILENT), 1);
-    let suspect = |s: &Scenario, host: Actor| s.scheduler.cluster.host(host.host).unwrap().suspect;
+    let suspect = |s: &Scenario, host: TestHost| s.scheduler.cluster.host(host.host).unwrap().suspect;
     assert!(suspect(&s, h) && !suspect(&s, idle));
 }
 
-/// It was heard of when the probe went out, and never again.
+/// It sent a message when the probe began, and none afterwards.
 #[test]
 fn a_host_is_silent_after_a_second_without_an_answer() {
     let mut s = Scenario::new();
@@ -106,7 +106,7 @@ fn a_host_is_silent_after_a_second_without_an_answer() {
     assert_eq!(count(&s, SILENT), 1);
 }
 
-/// Something else is due there half a second after the probe: that is no reason to give it up.
+/// Another deadline of the host is half a second after the probe began: the probe is not given up for it.
 #[test]
 fn a_host_has_a_second_to_answer_whatever_else_is_due() {
     let mut s = Scenario::new();
@@ -124,7 +124,7 @@ fn a_host_has_a_second_to_answer_whatever_else_is_due() {
     assert_eq!(count(&s, SILENT), 1);
 }
 
-/// Jobs that come after it do not hide that the first does not begin.
+/// Later jobs do not hide that the first one does not begin.
 #[test]
 fn the_job_that_waits_longest_is_the_reason_to_look() {
     let mut s = Scenario::new();
@@ -154,7 +154,7 @@ fn a_host_that_was_probed_just_now_is_not_when_it_gets_a_job() {
     }
 }
 
-/// Nor is one that builds its own: it has asked for that.
+/// Nor is a host that builds its own jobs: it requested them.
 #[test]
 fn a_submitter_that_is_sent_home_is_not_probed() {
     let mut s = Scenario::new();
@@ -187,11 +187,11 @@ fn each_ban_ends_in_its_own_time() {
     let mut s = Scenario::new();
     let a = quiet(&mut s, "a");
     let h = s.host("h", 8, &["e", "q"]);
-    // Nobody else could, so that its jobs wait only while this one is full.
+    // No other host could take its jobs, so they wait only while this one is full.
     let other = s.host("other", 1, &["e", "q"]);
     s.load(other, 1000);
     let host = s.address(h);
-    // Each minute there is something else to do.
+    // Every minute some other deadline occurs.
     s.pass(millis(500));
     s.say(a.peer, black("e", "x86_64", &host));
     s.pass(millis(100_000));
@@ -224,7 +224,7 @@ fn the_end_of_a_hosts_only_ban_serves_who_waits() {
     assert_eq!(s.answers(a), [(1, host)]);
 }
 
-/// The client says its target, where a job has the environment's platform too: either will do.
+/// The client names its target, while a job also has the environment's platform: either matches.
 #[test]
 fn a_ban_is_of_a_name_with_the_target_or_the_platform() {
     for (name, target, banned) in
@@ -252,8 +252,8 @@ fn of_two_environments_that_are_there_the_one_that_is_not_banned_is_used() {
         let mut asks = request("one", "f", 1);
         asks.environments.push(EnvRef { platform: "i686".into(), name: "two".into() });
         s.say(a.peer, Message::GetCs(asks));
-        let told = s.heard(a.peer);
-        let Some(Message::UseCs(answer)) = told.last() else { panic!("{told:?}") };
+        let sent = s.sent_to(a.peer);
+        let Some(Message::UseCs(answer)) = sent.last() else { panic!("{sent:?}") };
         assert_eq!((answer.host_platform.lossy().as_ref(), answer.env_present), (used, 1));
     }
 }
@@ -271,7 +271,7 @@ fn names_that_nobody_has_are_not_banned() {
     }
 }
 
-/// Who does not get along with a host no longer sends it what was on its way; another's is not concerned.
+/// A submitter that bans a host stops sending it its environments; those of other submitters are not affected.
 #[test]
 fn a_ban_ends_the_installation_of_its_submitter_alone() {
     for own in [true, false] {
@@ -287,7 +287,7 @@ fn a_ban_ends_the_installation_of_its_submitter_alone() {
     }
 }
 
-/// An environment takes its time: only a job that waits without a reason gives its slot to others.
+/// Sending an environment takes time: only a job that waits without a reason loses its slot.
 #[test]
 fn a_job_whose_environment_is_on_its_way_keeps_its_slot() {
     let mut s = Scenario::new();
@@ -325,11 +325,11 @@ fn since_when_a_host_installs_is_the_first_of_all() {
     assert!(s.text(&["listcs"]).contains(" busy installing since 40 s\n"));
 }
 
-/// A host with jobs is looked at every two seconds, from its last answer to a probe on: here in odd ones.
+/// A host with jobs is checked every two seconds from its last answer to a probe on: here in odd seconds.
 #[test]
 fn what_is_due_between_two_looks_is_done_by_the_next() {
-    // An environment on its way has a timer of its own.
-    let odd = |s: &mut Scenario, h: Actor, environments: &[&str]| {
+    // An environment on its way has a deadline of its own.
+    let odd = |s: &mut Scenario, h: TestHost, environments: &[&str]| {
         s.pass(millis(1_000));
         s.say(h.peer, Message::Login(login("", 0, environments)));
     };
@@ -354,7 +354,7 @@ fn what_is_due_between_two_looks_is_done_by_the_next() {
     assert!(!s.noted("no end of a job for an hour"));
     s.pass(millis(1));
     assert!(s.noted("no end of a job for an hour"));
-    // One that does not begin, on a host that was first looked at after two seconds.
+    // A job that does not begin, on a host that was first checked after two seconds.
     let mut s = Scenario::new();
     let a = quiet(&mut s, "a");
     let h = s.host("h", 8, &["e"]);

@@ -1,8 +1,8 @@
-//! What people, monitors and text peers are told, to the letter.
+//! The exact log lines and messages to monitors and text peers.
 
 use super::*;
 
-/// Notes since the last look that begin so.
+/// Takes the notes since the last call that begin with this text.
 fn noted(s: &mut Scenario, start: &str) -> Vec<String> {
     let notes = std::mem::take(&mut s.notes);
     notes.into_iter().filter(|note| note.starts_with(start)).collect()
@@ -53,7 +53,7 @@ fn features_of_a_host_have_names() {
     }
 }
 
-/// Below 29 a monitor gets a whole request, with little in it.
+/// Monitors below protocol 29 get a whole GET_CS, of which few fields are set.
 #[test]
 fn a_monitor_of_old_is_told_of_a_request_in_a_request() {
     for (version, old) in [(28, true), (29, false), (43, false)] {
@@ -61,14 +61,14 @@ fn a_monitor_of_old_is_told_of_a_request_in_a_request() {
         let a = s.host("a", 0, &[]);
         let peer = s.peer("10.9.9.9", version);
         s.say(peer, Message::MonLogin);
-        s.heard(peer);
+        s.sent_to(peer);
         s.say(a.peer, Message::GetCs(GetCs { language: 1, arg_flags: 9, ..request("e", "/x/a/b/c.c", 5) }));
-        let told = s.heard(peer);
-        let [Message::MonGetCs(told)] = told.as_slice() else { panic!("{told:?}") };
+        let sent = s.sent_to(peer);
+        let [Message::MonGetCs(sent)] = sent.as_slice() else { panic!("{sent:?}") };
         let (file, target) = (Text::from("a/b/c.c"), "x86_64".into());
-        assert_eq!((&told.file, told.language, told.job, told.host), (&file, 1, JobId(1), a.host));
+        assert_eq!((&sent.file, sent.language, sent.job, sent.host), (&file, 1, JobId(1), a.host));
         let inside = GetCs { file, language: 1, count: 1, target, ..GetCs::default() };
-        assert_eq!(told.request, old.then(|| Box::new(inside)), "{version}");
+        assert_eq!(sent.request, old.then(|| Box::new(inside)), "{version}");
     }
 }
 
@@ -95,27 +95,27 @@ fn a_text_peer_that_is_gone_is_forgotten() {
     s.texts.clear();
     s.input(Input::Line { peer, text: "help".into() });
     assert_eq!(s.texts, []);
-    // In the midst of a question.
+    // During an `internals`.
     s.host("mute", 1, &[]);
     let before = s.scheduler.poll_timeout();
     s.input(Input::TextOpened { peer });
     s.input(Input::Line { peer, text: "internals".into() });
     s.input(Input::Closed { peer });
     assert_eq!(s.scheduler.poll_timeout(), before);
-    // By its own wish.
+    // On its own request.
     s.input(Input::TextOpened { peer });
     s.input(Input::Line { peer, text: "quit".into() });
     assert_eq!(s.closed, [(peer, CloseReason::GoodBye)]);
     s.texts.clear();
     s.input(Input::Line { peer, text: "help".into() });
     assert_eq!((s.texts.len(), s.scheduler.poll_timeout()), (0, before));
-    // With everything.
+    // At shutdown.
     s.input(Input::TextOpened { peer });
     s.input(Input::Shutdown);
     assert_eq!((s.closed.last(), s.scheduler.poll_timeout()), (Some(&(peer, CloseReason::Shutdown)), None));
 }
 
-/// It gets its answers before it is said good-bye.
+/// It gets its answers before the farewell.
 #[test]
 fn a_text_peer_that_says_no_more_is_answered() {
     let mut s = Scenario::new();
@@ -133,8 +133,8 @@ fn a_text_peer_that_says_no_more_is_answered() {
     s.input(Input::HalfClosed { peer });
     assert!(s.texts.is_empty() && s.closed.is_empty());
     s.say(mute.peer, Message::StatusText { text: "hm\n\n".into() });
-    let said: String = s.texts.drain(..).map(|(_, text)| text).collect();
-    assert_eq!(said, "hm\n200 done\n200 done\n200 Good Bye!\n");
+    let sent: String = s.texts.drain(..).map(|(_, text)| text).collect();
+    assert_eq!(sent, "hm\n200 done\n200 done\n200 Good Bye!\n");
     assert_eq!(s.closed.pop(), Some((peer, CloseReason::GoodBye)));
 }
 
@@ -142,9 +142,9 @@ fn a_text_peer_that_says_no_more_is_answered() {
 fn internals_of_some_hosts_and_of_one_that_leaves() {
     let mut s = Scenario::new();
     let hosts = ["one", "two", "three"].map(|name| s.host(name, 1, &[]));
-    s.said.clear();
+    s.sent.clear();
     assert_eq!(s.text(&["internals one 10.0.0.3 nobody"]), "");
-    let asked = hosts.map(|host| s.heard(host.peer).contains(&Message::GetInternals));
+    let asked = hosts.map(|host| s.sent_to(host.peer).contains(&Message::GetInternals));
     assert_eq!(asked, [true, false, true]);
     s.say(hosts[2].peer, Message::StatusText { text: "third".into() });
     assert_eq!(s.texts, []);
@@ -158,7 +158,7 @@ fn a_host_that_is_out_of_reach_is_told_of_once() {
     let mut s = Scenario::new();
     s.reachable = None;
     let h = s.host("h", 1, &[]);
-    let told = |s: &mut Scenario, reachable| {
+    let sent = |s: &mut Scenario, reachable| {
         s.notes.clear();
         s.input(Input::Probed { host: h.host, reachable });
         s.notes.clone()
@@ -168,14 +168,14 @@ fn a_host_that_is_out_of_reach_is_told_of_once() {
     };
     let mute = "Client (h 10.0.0.1:10245) connected but is not able to accept incoming connections.";
     let back = "Client (h 10.0.0.1:10245) is accepting incoming connections.";
-    assert_eq!(told(&mut s, false), [mute.to_owned(), failed(2)]);
-    assert_eq!(told(&mut s, false), [failed(4)]);
-    assert_eq!(told(&mut s, true), [back]);
-    assert!(told(&mut s, true).is_empty());
-    assert_eq!(told(&mut s, false), [mute.to_owned(), failed(2)]);
+    assert_eq!(sent(&mut s, false), [mute.to_owned(), failed(2)]);
+    assert_eq!(sent(&mut s, false), [failed(4)]);
+    assert_eq!(sent(&mut s, true), [back]);
+    assert!(sent(&mut s, true).is_empty());
+    assert_eq!(sent(&mut s, false), [mute.to_owned(), failed(2)]);
 }
 
-/// 1.4's daemons below 39 name a client by an exit code, later ones by a flag.
+/// Daemons below protocol 39 mark a client's number by an exit code, later ones by a flag.
 #[test]
 fn a_cancel_names_its_client_by_a_code_or_a_flag() {
     for (version, exit_code, flags, cancels) in [
@@ -199,21 +199,21 @@ fn a_cancel_names_its_client_by_a_code_or_a_flag() {
     }
 }
 
-/// Numbers of clients are told from 39 on.
+/// Client counts are sent from protocol 39 on.
 #[test]
 fn the_number_of_clients_is_told_by_request_begin_and_end() {
-    for (version, told) in [(38, false), (39, true)] {
+    for (version, sent) in [(38, false), (39, true)] {
         let mut s = Scenario::new();
         let a = s.log_in("10.0.0.1", version, login("a", 4, &[]));
         let clients = |s: &Scenario| s.scheduler.cluster.host(a.host).unwrap().client_count;
         let (job, _) = s.ask(a, GetCs { client_count: 3, ..request("e", "f", 1) }).unwrap();
-        assert_eq!(clients(&s), if told { 3 } else { 0 });
+        assert_eq!(clients(&s), if sent { 3 } else { 0 });
         s.say(a.peer, Message::JobBegin(JobBegin { job: JobId(job), start_time: 1, client_count: 4 }));
-        assert_eq!(clients(&s), if told { 4 } else { 0 });
+        assert_eq!(clients(&s), if sent { 4 } else { 0 });
         s.say(a.peer, Message::JobDone(JobDone { job, client_count: 5, ..JobDone::default() }));
-        assert_eq!(clients(&s), if told { 5 } else { 0 });
+        assert_eq!(clients(&s), if sent { 5 } else { 0 });
         s.say(a.peer, Message::JobDone(JobDone { job: 99, flags: 3, client_count: 6, ..JobDone::default() }));
-        assert_eq!(clients(&s), if told { 6 } else { 0 });
+        assert_eq!(clients(&s), if sent { 6 } else { 0 });
     }
 }
 

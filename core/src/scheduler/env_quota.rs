@@ -1,27 +1,27 @@
-//! Room for the environments of hosts: bounded for all hosts together, and for those of one address.
+//! Quota for the memory that the scheduler spends on hosts' environments: one for all hosts, one per address.
 //!
-//! Hosts themselves are few, as their connections are; but each may name thousands of environments.
+//! The number of hosts is bounded by their connections, but each may announce thousands of environments.
 
 use crate::env::EnvRef;
 use crate::limits::{HELD_ENVIRONMENTS_MAX, HELD_ENVIRONMENTS_PER_ADDRESS_MAX};
 use crate::text::Text;
 use std::collections::BTreeMap;
 
-/// What an environment of a host costs beside its names: entries of the indexes.
+/// Bytes that an environment of a host takes in the indexes, without its names.
 const ENTRY: usize = 256;
-/// So often names are kept: with the host, and as key and value of the indexes.
+/// Number of copies of its names: with the host, and as key and value of the indexes.
 const COPIES: usize = 3;
 
-/// What is taken of the room.
+/// Memory in use, in bytes.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub(super) struct Shares {
+pub(super) struct EnvQuota {
     all: usize,
     by_address: BTreeMap<Text, usize>,
 }
 
-impl Shares {
-    /// Takes room for environments of a host at `address`, in their order. Those for which there is none are left out; returns
-    /// how many.
+impl EnvQuota {
+    /// Reserves memory for the environments of a host at `address`, in their order. Removes those that exceed the quota
+    /// and returns their number.
     pub fn take(&mut self, address: &Text, environments: &mut Vec<EnvRef>) -> usize {
         let own = self.by_address.get(address).copied().unwrap_or(0);
         let room =
@@ -42,8 +42,8 @@ impl Shares {
         left_out
     }
 
-    /// Gives the room of a host's environments back.
-    pub fn give_back(&mut self, address: &Text, environments: &[EnvRef]) {
+    /// Releases the memory of a host's environments.
+    pub fn release(&mut self, address: &Text, environments: &[EnvRef]) {
         let given: usize = environments.iter().map(cost).sum();
         self.all = self.all.saturating_sub(given);
         if let Some(own) = self.by_address.get_mut(address) {
@@ -73,34 +73,34 @@ mod tests {
 
     #[test]
     fn of_long_names_65536_fit_at_an_address_and_four_times_as_many_in_all() {
-        let mut shares = Shares::default();
+        let mut env_quota = EnvQuota::default();
         let mut take = |address: &str, count: usize| {
             let mut environments = environments(count);
-            let left_out = shares.take(&address.into(), &mut environments);
+            let left_out = env_quota.take(&address.into(), &mut environments);
             assert_eq!(environments.len() + left_out, count);
             left_out
         };
         assert_eq!([take("a", 65_535), take("a", 1), take("a", 1)], [0, 0, 1]);
         assert_eq!([take("b", 65_537), take("c", 65_536), take("d", 65_535)], [1, 0, 0]);
         assert_eq!([take("e", 2), take("f", 1)], [1, 1]);
-        shares.give_back(&"a".into(), &environments(10));
+        env_quota.release(&"a".into(), &environments(10));
         for (address, left_out) in [("f", 90), ("a", 100)] {
-            assert_eq!(shares.take(&address.into(), &mut environments(100)), left_out);
+            assert_eq!(env_quota.take(&address.into(), &mut environments(100)), left_out);
         }
-        shares.give_back(&"a".into(), &environments(65_526));
-        assert!(!shares.by_address.contains_key(&Text::from("a")));
+        env_quota.release(&"a".into(), &environments(65_526));
+        assert!(!env_quota.by_address.contains_key(&Text::from("a")));
     }
 
-    /// Two that take a byte more than one of them.
+    /// Two environments whose sum exceeds the quota by one byte.
     #[test]
     fn a_byte_too_many_is_left_out() {
-        let mut shares = Shares::default();
+        let mut env_quota = EnvQuota::default();
         let mut take = |address: &str, long: usize, others: [usize; 2]| {
             let mut environments = environments(long);
             environments.extend(others.map(environment));
-            shares.take(&address.into(), &mut environments)
+            env_quota.take(&address.into(), &mut environments)
         };
-        // At an address, then in all.
+        // Per address, then in total.
         assert_eq!(["a", "b", "c"].map(|address| take(address, 65_535, [85, 86])), [1, 1, 1]);
         assert_eq!([take("d", 65_533, [85, 86]), take("e", 0, [512, 513])], [0, 1]);
     }

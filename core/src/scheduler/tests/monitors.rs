@@ -9,15 +9,15 @@ fn s55_a_monitor_learns_hosts_and_running_jobs_at_login() {
     let h = s.host("h", 4, &["e"]);
     let (job, _) = s.ask(a, request("e", "f", 1)).unwrap();
     s.begin(h, job);
-    s.said.clear();
+    s.sent.clear();
     let peer = s.peer("10.9.9.9", 43);
     s.say(peer, Message::MonLogin);
-    let told = s.heard(peer);
+    let sent = s.sent_to(peer);
     assert!(
-        matches!(told.as_slice(), [Message::MonStats(_), Message::MonStats(_), Message::MonJobBegin(_)]),
-        "{told:?}"
+        matches!(sent.as_slice(), [Message::MonStats(_), Message::MonStats(_), Message::MonJobBegin(_)]),
+        "{sent:?}"
     );
-    let Message::MonStats(stats) = &told[1] else { panic!() };
+    let Message::MonStats(stats) = &sent[1] else { panic!() };
     assert_eq!(
         stats.text.lossy(),
         "Name:h\nIP:10.0.0.2\nMaxJobs:4\nNoRemote:false\nPlatform:x86_64\nVersion:43\nFeatures:env_xz env_zstd\nSpeed:0.000000\nLoad:0\n"
@@ -35,16 +35,16 @@ fn s58_local_jobs_take_a_slot_and_always_end() {
         Message::JobLocalBegin(JobLocalBegin { start_time: 5, output_file: "/a/b/c/d".into(), id: 11, full: 0 }),
     );
     assert!(
-        matches!(s.heard(monitor).as_slice(), [Message::MonLocalJobBegin(m)] if m.file == "b/c/d" && m.job == JobId(1))
+        matches!(s.sent_to(monitor).as_slice(), [Message::MonLocalJobBegin(m)] if m.file == "b/c/d" && m.job == JobId(1))
     );
     assert_eq!(s.ask(a, request("e", "f", 1)), None, "the only slot is taken");
     s.say(h.peer, Message::JobLocalDone { id: 11 });
     assert_eq!(s.answers(a).len(), 1);
     s.say(h.peer, Message::JobLocalDone { id: 12 });
     s.say(h.peer, Message::JobLocalBegin(JobLocalBegin { id: 13, ..JobLocalBegin::default() }));
-    s.heard(monitor);
+    s.sent_to(monitor);
     s.input(Input::Closed { peer: h.peer });
-    assert_eq!(s.heard(monitor).last(), Some(&Message::JobLocalDone { id: 3 }));
+    assert_eq!(s.sent_to(monitor).last(), Some(&Message::JobLocalDone { id: 3 }));
 }
 
 #[test]
@@ -112,7 +112,7 @@ fn s63_internals_asks_all_and_answers_in_time() {
     let one = s.host("one", 1, &[]);
     let two = s.host("two", 1, &[]);
     assert_eq!(s.text(&["internals", "help"]), "");
-    assert_eq!(s.heard(one.peer).last(), Some(&Message::GetInternals));
+    assert_eq!(s.sent_to(one.peer).last(), Some(&Message::GetInternals));
     s.say(one.peer, Message::StatusText { text: "Node Name: one\n".into() });
     s.load(two, 5);
     s.wait(2);

@@ -1,7 +1,8 @@
-//! The end of a host, and of the jobs it leaves behind.
+//! The removal of a host and the end of its orphaned jobs.
 //!
-//! A submitter may leave tens of thousands of jobs. They are out of the queue at once, so that none of them is handed out, but end
-//! a few hundred at a time: no other host waits for all of them. Until then such a job is known to nobody but the records here.
+//! A submitter may leave tens of thousands of jobs behind. They leave the queue at once, so that none of them is
+//! assigned, but they end a few hundred at a time, so that other hosts need not wait for all of them. Until then an
+//! orphaned job is in `Scheduler::jobs` and `Scheduler::orphans` only.
 
 use super::jobs::Job;
 use super::monitor::offline;
@@ -11,17 +12,17 @@ use crate::level::Level;
 use crate::message::Message;
 use crate::time::Duration;
 
-/// Jobs left behind that end in one go: a millisecond or two.
+/// Number of orphaned jobs ended at a time; that takes a millisecond or two.
 const AT_ONCE: usize = 500;
-/// Then others have their turn.
+/// Pause before the next portion, in which other peers are served.
 const PAUSE: Duration = Duration::from_millis(1);
 
 impl Scheduler {
-    /// A host is gone, or is to go: its jobs end, monitors hear of it.
+    /// Removes a host that has gone, or closes its connection with `close`. Its jobs end, and monitors are informed.
     pub(super) fn host_left(&mut self, id: HostId, close: Option<CloseReason>) {
         let Some(host) = self.cluster.host_mut(id) else { return };
         let (peer, name, tick) = (host.peer, host.name.clone(), host.tick.take());
-        let mut others: Vec<JobId> = std::mem::take(&mut host.asked).into_iter().collect();
+        let mut others: Vec<JobId> = std::mem::take(&mut host.submitted).into_iter().collect();
         others.extend(std::mem::take(&mut host.jobs));
         others.sort_unstable();
         let local: Vec<JobId> = host.local.values().map(|l| l.job).collect();
@@ -37,16 +38,17 @@ impl Scheduler {
         self.peers.remove(&peer);
         self.host_without_internals(id);
         let mut queued = Vec::new();
-        for (need, jobs) in self.queue.remove_submitter(id) {
-            if let Some(known) = self.cluster.needs.known_mut(need) {
+        for (requirement, jobs) in self.queue.remove_submitter(id) {
+            if let Some(known) = self.cluster.requirements.get_mut(requirement) {
                 known.waiting -= jobs.len();
             }
             queued.extend(jobs);
         }
         queued.sort_unstable();
-        // The queued ones come first; when they are met again they have ended.
-        self.left.extend(queued.into_iter().chain(others));
-        self.end_left();
+        // The queued jobs come first. They occur again in `others`, where they are skipped because they have ended by
+        // then.
+        self.orphans.extend(queued.into_iter().chain(others));
+        self.end_orphans();
         for job in local {
             self.tell_monitors(&Message::JobLocalDone { id: job.0 });
         }
@@ -55,11 +57,11 @@ impl Scheduler {
         }
     }
 
-    /// Ends some of the jobs that were left behind.
-    pub(super) fn end_left(&mut self) {
+    /// Ends the next portion of orphaned jobs.
+    pub(super) fn end_orphans(&mut self) {
         let mut ended = 0;
         while ended < AT_ONCE {
-            let Some(id) = self.left.pop_front() else { return };
+            let Some(id) = self.orphans.pop_front() else { return };
             let Some(job) = self.jobs.get(&id) else { continue };
             let note = match job.state {
                 State::Pending => Note::StopQueued { job: id },
@@ -68,11 +70,11 @@ impl Scheduler {
             self.lose_job(id, note);
             ended += 1;
         }
-        self.timers.insert((self.now + PAUSE, Timer::Left));
+        self.timers.insert((self.now + PAUSE, Timer::Orphans));
     }
 
-    /// Whether a job was left behind by its submitter or its server.
-    pub(super) fn is_left(&self, job: &Job) -> bool {
+    /// Whether a job's submitter or server has left.
+    pub(super) fn is_orphan(&self, job: &Job) -> bool {
         let gone = |host: HostId| self.cluster.host(host).is_none();
         gone(job.submitter) || job.server().is_some_and(gone)
     }
