@@ -1,35 +1,35 @@
-//! Environments as names: the one check of such names, and sets of them.
+//! Names of environments and platforms, and the only check of such names.
 
 use crate::limits::NAME_MAX;
 use crate::text::Text;
 use std::fmt;
 use thiserror::Error;
 
-/// A name that may become a folder: an environment's name or a platform's (decision: plain-names).
+/// Name of an environment or platform; safe to use as a directory name (decision: plain-names).
 ///
-/// 1 to 255 bytes of printable ASCII without blank and `/`, and not `.` or `..`.
+/// 1 to 255 bytes of printable ASCII without space and `/`, and not `.` or `..`.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct EnvName(String);
 
-/// Why a text is no environment or platform name.
+/// Why a text is not a valid environment or platform name.
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
 pub enum NameError {
-    /// No byte at all.
+    /// The text is empty.
     #[error("empty name")]
     Empty,
-    /// Over 255 bytes.
+    /// Longer than 255 bytes; its length.
     #[error("name of {0} bytes, at most {NAME_MAX} are allowed")]
     TooLong(usize),
-    /// A byte that is not printable ASCII, a blank or a `/`.
+    /// A byte that is not printable ASCII, a space or a `/`; the byte and the text.
     #[error("byte {0:#04x} in name {1:?}")]
     BadByte(u8, Text),
-    /// `.` or `..`.
+    /// The text is `.` or `..`.
     #[error("{0:?} is no name")]
     Dots(Text),
 }
 
 impl EnvName {
-    /// Checks `text`; the only way to make one.
+    /// Checks `text`. This is the only constructor; it fails if the text is not a valid name.
     pub fn new(text: &[u8]) -> Result<Self, NameError> {
         if text.is_empty() {
             return Err(NameError::Empty);
@@ -51,7 +51,7 @@ impl EnvName {
         &self.0
     }
 
-    /// Whether it is one of our content names: 64 lower-case hex digits (decision: content-names).
+    /// Whether it is a content name of ours: 64 lower-case hex digits (decision: content-names).
     pub fn is_content_name(&self) -> bool {
         self.0.len() == 64 && self.0.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b))
     }
@@ -63,17 +63,17 @@ impl fmt::Display for EnvName {
     }
 }
 
-/// An installed or installable environment, fit to be a path: `target=PLATFORM/NAME`.
+/// Identity of an environment on a host; its directory is `target=PLATFORM/NAME`.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct EnvId {
-    /// The *target* platform of the messages: the submitter's own.
+    /// The *target* platform of messages: the submitter's platform.
     pub platform: EnvName,
     /// The environment's name.
     pub name: EnvName,
 }
 
 impl EnvId {
-    /// Checks both parts.
+    /// Checks both parts; fails if one is not a valid name.
     pub fn new(platform: &[u8], name: &[u8]) -> Result<Self, NameError> {
         Ok(Self { platform: EnvName::new(platform)?, name: EnvName::new(name)? })
     }
@@ -85,10 +85,10 @@ impl fmt::Display for EnvId {
     }
 }
 
-/// A (platform, name) pair as messages carry it: raw, unchecked.
+/// A pair of platform and environment name as in messages: raw, unchecked.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct EnvRef {
-    /// Host platform the environment runs on (GET_CS), or target platform it was installed under (LOGIN).
+    /// Host platform on which the environment runs (GET_CS), or target platform under which it is installed (LOGIN).
     pub platform: Text,
     /// The environment's name.
     pub name: Text,

@@ -1,4 +1,4 @@
-//! One type per kind of number, so that they cannot be mixed up.
+//! One type per kind of id, so that they cannot be confused.
 
 use std::fmt;
 
@@ -17,18 +17,18 @@ macro_rules! id {
 }
 
 id! {
-    /// A connection of this process, given out by the shell, never reused.
+    /// A connection of this process; assigned by the shell and never reused.
     PeerId(u64)
 }
 id! {
-    /// A host logged in to a scheduler: counted from 1, never reused.
+    /// A host that is logged in to a scheduler; counted from 1 and never reused.
     HostId(u32)
 }
 id! {
-    /// A job as its scheduler counts it. Only meaningful within one scheduler session (decision: job-ids).
+    /// A scheduler's number of a job; valid only within one scheduler session (decision: job-ids).
     JobId(u32)
 }
 id! {
-    /// The number under which a daemon knows one of its clients; travels in GET_CS and comes back in USE_CS.
+    /// A daemon's number of one of its clients; sent in GET_CS and returned in USE_CS.
     ClientId(u32)
 }

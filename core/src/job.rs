@@ -1,8 +1,8 @@
-//! What a job is, as all roles see it.
+//! Properties of a job that all roles use.
 
 use std::fmt;
 
-/// The language of a source, as GET_CS and COMPILE_FILE carry it (`net/PROTOCOL.md`, Messages).
+/// Language of a source file, as in GET_CS and COMPILE_FILE (`net/PROTOCOL.md`, Messages).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Language {
     /// C, number 0.
@@ -17,7 +17,7 @@ pub enum Language {
 }
 
 impl Language {
-    /// The language of a wire number; `None` for *custom* (4) and unknown ones.
+    /// The language with this wire number; `None` for *custom* (4) and unknown numbers.
     pub const fn from_number(n: u32) -> Option<Self> {
         match n {
             0 => Some(Self::C),
@@ -33,7 +33,7 @@ impl Language {
         self as u32
     }
 
-    /// The word that `-x` takes.
+    /// The value for the compiler's option `-x`.
     pub const fn option(self) -> &'static str {
         match self {
             Self::C => "c",
@@ -55,24 +55,24 @@ impl fmt::Display for Language {
     }
 }
 
-/// Numbers of a finished job, as JOB_DONE carries them (times in ms, sizes in bytes).
+/// Statistics of a finished job, as in JOB_DONE. Times are in milliseconds, sizes in bytes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct JobStats {
     /// Wall time.
     pub real_ms: u32,
-    /// CPU time in user mode, with children.
+    /// CPU time in user mode, including child processes.
     pub user_ms: u32,
-    /// CPU time in the kernel, with children.
+    /// CPU time in the kernel, including child processes.
     pub sys_ms: u32,
-    /// Page faults.
+    /// Number of page faults.
     pub page_faults: u32,
-    /// Source as it came over the wire.
+    /// Compressed size of the source.
     pub in_compressed: u32,
-    /// Source unpacked.
+    /// Size of the source.
     pub in_uncompressed: u32,
-    /// Object as it went over the wire.
+    /// Compressed size of the object.
     pub out_compressed: u32,
-    /// Object unpacked.
+    /// Size of the object.
     pub out_uncompressed: u32,
 }
 

@@ -1,11 +1,11 @@
-//! How important what a machine notes is to a person.
+//! Importance of log lines.
 
-/// How important a line is. `-v` shows warnings, `-vv` info, `-vvv` debug.
+/// Importance of a log line. `-v` shows warnings, `-vv` info, `-vvv` debug.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Level {
-    /// A person must act.
+    /// An administrator must act.
     Error,
-    /// Something is degraded, and why.
+    /// Something works only partly, and why.
     Warning,
     /// Rare events, and a line per job that 1.4 has at this level.
     Info,

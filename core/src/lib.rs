@@ -1,10 +1,11 @@
-//! What is decided in icecream-rs, and nothing else.
+//! All decisions of icecream-rs, and nothing else.
 //!
-//! In scope: the state machines [`scheduler`], [`daemon`], [`client`] and [`server`], the compiler command line ([`cmdline`]), and the
-//! values that all other crates share ([`message`], [`env`](mod@env), [`platform`], [`job`], [`limits`]).
+//! In scope: the state machines [`scheduler`], [`daemon`], [`client`] and [`server`], the compiler command line
+//! ([`cmdline`]), and the values that all other crates share ([`message`], [`env`](mod@env), [`platform`], [`job`],
+//! [`limits`]).
 //!
-//! Out of scope: sockets, files, clocks, threads, environment variables, chance and logging. Time, seeds and everything that
-//! happened come in as arguments; what shall happen goes out as values. `core/clippy.toml` enforces it.
+//! Out of scope: sockets, files, clocks, threads, environment variables, randomness and logging. Time, seeds and events
+//! come in as arguments, actions go out as values. `core/clippy.toml` enforces this.
 
 #![forbid(unsafe_code)]
 

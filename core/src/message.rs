@@ -1,15 +1,15 @@
-//! Everything peers say, free of wire detail (`net/PROTOCOL.md`, Messages).
+//! All messages between peers, independent of their encoding (`net/PROTOCOL.md`, Messages).
 //!
-//! Numbers are kept raw, as they came, so that every recorded byte can be written again; core clamps them where it uses them
-//! (decision: bytes-not-text). Fields that do not exist at the version of a connection are left out when written and
-//! have the value of `Default` when read. Data of a chunk stay compressed: only the end of their way unpacks them.
+//! Numbers are kept raw, so that every recorded byte can be written again; they are clamped where they are used
+//! (decision: bytes-not-text). Fields that do not exist at the version of a connection are omitted when written and
+//! have the value of `Default` when read. The data of a chunk stay compressed until they reach their destination.
 
 use crate::env::EnvRef;
 use crate::ids::{ClientId, HostId, JobId};
 use crate::job::JobStats;
 use crate::text::Text;
 
-/// One message.
+/// A message.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[allow(
     missing_docs,
@@ -26,7 +26,7 @@ pub enum Message {
     },
     GetCs(GetCs),
     UseCs(UseCs),
-    /// "Build it on the submitter."
+    /// The submitter shall build the job itself.
     NoCs {
         job: JobId,
         client: ClientId,
@@ -63,13 +63,13 @@ pub enum Message {
     BlacklistHostEnv(BlacklistHostEnv),
 }
 
-/// What GET_CS, MON_GET_CS and MON_LOCAL_JOB_BEGIN carry of a file's name: at most its last three components.
+/// The part of a file name that GET_CS, MON_GET_CS and MON_LOCAL_JOB_BEGIN carry: at most its last three components.
 pub fn short_file_name(name: &[u8]) -> &[u8] {
     let third_last = name.iter().enumerate().rev().filter(|(_, b)| **b == b'/').nth(2);
     third_last.and_then(|(slash, _)| name.get(slash + 1..)).unwrap_or(name)
 }
 
-/// C→L: "which archive holds my compiler?"
+/// Client → its daemon: asks for the native environment of a compiler.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct GetNativeEnv {
     /// From 41 an absolute path; 32 to 40 the word `gcc` or `clang`.
@@ -80,16 +80,16 @@ pub struct GetNativeEnv {
     pub compression: Text,
 }
 
-/// C→L→S: "who compiles this?"
+/// Client → its daemon → scheduler: requests a compile server.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct GetCs {
     /// Host platforms and names of the environments that can do it.
     pub environments: Vec<EnvRef>,
-    /// Free text, stable per file.
+    /// Name of the file, the same for each compile of it.
     pub file: Text,
     /// 0 to 4, see [`crate::job::Language`].
     pub language: u32,
-    /// Jobs wanted at once.
+    /// Number of jobs requested.
     pub count: u32,
     /// The submitter's own platform.
     pub target: Text,
@@ -97,15 +97,15 @@ pub struct GetCs {
     pub arg_flags: u32,
     /// Set by the submitter's daemon.
     pub client: ClientId,
-    /// Host that must do it if it can; empty = any. From 22.
+    /// The only host that may take it; empty for any. From 22.
     pub preferred_host: Text,
     /// 1 when `minimal_version` is 31 or more. From 31.
     pub needs_31: u32,
-    /// 0, or the protocol a server must have. From 34.
+    /// 0, or the lowest protocol that a server must have offered. From 34.
     pub minimal_version: u32,
     /// Active clients of the submitting daemon. From 39.
     pub client_count: u32,
-    /// [`features`] a server must have. From 42.
+    /// [`features`] that a server must have. From 42.
     pub required_features: u32,
     /// As the client sent it: negative values are wrapped. From 43.
     pub niceness: u32,
@@ -131,51 +131,51 @@ pub mod features {
     pub const ENV_XZ: u32 = 1;
     /// The host unpacks zstd archives.
     pub const ENV_ZSTD: u32 = 2;
-    /// Ours: the host's daemon is told apart from "build it on the submitter" that no host can take a job, by USE_CS of
-    /// 127.0.0.1 without platform and environment. Nobody else asks for this bit, which is far from those of icecream.
+    /// Ours: the daemon understands a USE_CS of 127.0.0.1 without platform and environment, which means that no host
+    /// can take the job. Other programs do not use this bit, which is far from those of icecream.
     pub const TELLS_NO_HOST: u32 = 1 << 24;
 }
 
-/// The host of [`UseCs`] that means the client's own.
+/// The host in [`UseCs`] that means the client's own host.
 pub const LOCALHOST: &str = "127.0.0.1";
 
-/// S→L→C: "this host compiles it."
+/// Scheduler → daemon → client: assigns a compile server.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct UseCs {
     /// The job.
     pub job: JobId,
     /// Port of the server's daemon.
     pub port: u32,
-    /// Address of the server as text; 127.0.0.1 = build here.
+    /// Address of the server as text; 127.0.0.1 if the client shall build the job itself.
     pub host: Text,
     /// Platform of the environment to use.
     pub host_platform: Text,
     /// Not 0 if the server has the environment.
     pub env_present: u32,
-    /// As in GET_CS.
+    /// The client, as in GET_CS.
     pub client: ClientId,
     /// An earlier job like this one; 0 = none. From 28.
     pub matched_job: JobId,
 }
 
-/// Where an argument of a job came from; only peers below 41 are told (`net/PROTOCOL.md`, COMPILE_FILE).
+/// Origin of an argument of a job; sent to peers below 41 only (`net/PROTOCOL.md`, COMPILE_FILE).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ArgSide {
-    /// For the compile server alone.
+    /// For the compile server only.
     Remote,
     /// For both sides.
     Rest,
 }
 
-/// C→R, C→L: "compile what follows."
+/// Client → compile server or its daemon: a job, whose source follows.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct CompileFile {
     /// 0 to 3, see [`crate::job::Language`].
     pub language: u32,
     /// The job.
     pub job: JobId,
-    /// Arguments in the user's order. Below 41 the wire has two lists: all `Remote` ones, then all `Rest` ones; from 41 on
-    /// those read are all `Rest`.
+    /// Arguments in the user's order. Below 41 the wire has two lists: all `Remote` ones, then all `Rest` ones; from 41
+    /// on those read are all `Rest`.
     pub arguments: Vec<(ArgSide, Text)>,
     /// Name of the environment; `__client` when the client compiles itself.
     pub environment: Text,
@@ -194,7 +194,7 @@ pub struct CompileFile {
 }
 
 impl CompileFile {
-    /// Bytes of all its texts, about what it takes in memory.
+    /// Approximate size in memory: bytes of all texts.
     pub fn text_bytes(&self) -> usize {
         let names = [
             &self.environment,
@@ -209,10 +209,10 @@ impl CompileFile {
     }
 }
 
-/// How the data of a chunk are packed.
+/// Compression of a chunk.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Codec {
-    /// LZO1X: always below 40.
+    /// LZO1X, always used below protocol 40.
     Lzo1x,
     /// zstd, one frame.
     #[default]
@@ -224,13 +224,13 @@ pub enum Codec {
 pub struct Chunk {
     /// Length of the plain data: at most [`crate::limits::CHUNK_PLAIN_MAX`].
     pub plain_len: u32,
-    /// How `data` are packed.
+    /// Compression of `data`.
     pub codec: Codec,
     /// The compressed data; empty if `plain_len` is 0.
     pub data: Vec<u8>,
 }
 
-/// R→C: how the compiler ended. Object and `.dwo` follow when `status` is 0.
+/// Compile server → client: how the compiler ended. Object and `.dwo` follow when `status` is 0.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct CompileResult {
     /// The compiler's standard error.
@@ -245,7 +245,7 @@ pub struct CompileResult {
     pub has_dwo: u32,
 }
 
-/// R→S: a job starts.
+/// Compile server → scheduler: a job starts.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct JobBegin {
     /// The job.
@@ -256,7 +256,7 @@ pub struct JobBegin {
     pub client_count: u32,
 }
 
-/// R→S, C→L→S, S→M: a job ended.
+/// Compile server → scheduler, client → daemon → scheduler, scheduler → monitor: a job has ended.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct JobDone {
     /// The job; the client's number if [`done_flags::UNKNOWN_JOB`] is set.
@@ -279,7 +279,8 @@ pub mod done_flags {
     pub const UNKNOWN_JOB: u32 = 2;
 }
 
-/// C→L "may I?", L→C "go", L→S "one of mine started".
+/// Client → its daemon: requests a slot for a local job. Daemon → client: grants it. Daemon → scheduler: a local job
+/// has started.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct JobLocalBegin {
     /// Unix seconds.
@@ -288,16 +289,16 @@ pub struct JobLocalBegin {
     pub output_file: Text,
     /// The client's number.
     pub id: u32,
-    /// Not 0: wants the whole machine. From 44.
+    /// Not 0 if it takes all slots. From 44.
     pub full: u32,
 }
 
-/// daemon→S: first message, and again whenever the environments changed.
+/// Daemon → scheduler: first message, and again whenever its environments change.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Login {
-    /// Port for jobs; 0 = takes none.
+    /// Port for jobs; 0 if it accepts none.
     pub port: u32,
-    /// Slots.
+    /// Number of slots.
     pub slots: u32,
     /// Environments installed, under their target platform.
     pub environments: Vec<EnvRef>,
@@ -305,18 +306,18 @@ pub struct Login {
     pub node_name: Text,
     /// The host's platform.
     pub platform: Text,
-    /// Not 0 if it can change root.
+    /// Not 0 if it can sandbox remote jobs.
     pub chroot_possible: u32,
-    /// Not 0 if it takes nobody else's jobs. From 26.
+    /// Not 0 if it refuses remote jobs. From 26.
     pub no_remote: u32,
     /// [`features`]. From 42.
     pub features: u32,
 }
 
-/// daemon→S: how busy the host is.
+/// Daemon → scheduler: load of the host.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Stats {
-    /// 0 to 1000; 1000 = takes no jobs.
+    /// 0 to 1000; a host with 1000 accepts no jobs.
     pub load: u32,
     /// Load average of a minute × 1000.
     pub load_avg_1: u32,

@@ -1,9 +1,10 @@
-//! Host platforms, and which can run which.
+//! Platforms of hosts, and which runs the programs of which.
 
-/// Platform chains in which every member runs the programs of those before it.
+/// Chains of platforms in which each runs the programs of all before it.
 const CHAINS: [&[&str]; 3] = [&["i386", "i486", "i586", "i686", "x86_64"], &["ppc", "ppc64"], &["s390", "s390x"]];
 
-/// Whether a host of platform `host` runs programs made for `program`. Names are compared as they are (`amd64` is not `x86_64`).
+/// Whether a host of platform `host` runs programs built for `program`. Names are compared literally (`amd64` is not
+/// `x86_64`).
 pub fn runs(host: &[u8], program: &[u8]) -> bool {
     host == program
         || CHAINS.iter().any(|chain| {

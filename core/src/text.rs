@@ -1,11 +1,11 @@
-//! Strings as the wire knows them: bytes that are mostly, but not always, UTF-8.
+//! Strings of messages: bytes that are usually, but not always, UTF-8.
 
 use std::borrow::Cow;
 use std::fmt;
 
-/// A string of a message: any bytes but NUL, not promised to be UTF-8 (`net/PROTOCOL.md`, Primitives). It prints
-/// lossily and in one line: peers choose the bytes, and shall neither forge lines of a log nor reach the terminal of
-/// its reader.
+/// A string of a message: any bytes but NUL, not necessarily UTF-8 (`net/PROTOCOL.md`, Primitives). `Display` is lossy,
+/// and prints one line without control characters: peers choose the bytes, and must neither forge lines of a log nor
+/// control the terminal of its reader.
 #[derive(Clone, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Text(Vec<u8>);
 
@@ -25,13 +25,13 @@ impl Text {
         self.0.truncate(max);
     }
 
-    /// Shortens it to its last `max` bytes: of a path the telling part.
+    /// Shortens it to its last `max` bytes, the significant part of a path.
     pub fn keep_end(&mut self, max: usize) {
         let cut = self.0.len().saturating_sub(max);
         self.0.drain(..cut);
     }
 
-    /// The text: bytes that are not UTF-8 become replacement characters. For people use `Display`.
+    /// The text; bytes that are not UTF-8 become replacement characters. For output use `Display`.
     pub fn lossy(&self) -> Cow<'_, str> {
         String::from_utf8_lossy(&self.0)
     }
@@ -41,7 +41,7 @@ impl Text {
         std::str::from_utf8(&self.0).ok()
     }
 
-    /// Whether there is no byte.
+    /// Whether it is empty.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
@@ -51,7 +51,7 @@ impl Text {
         self.0.len()
     }
 
-    /// Gives the bytes away.
+    /// Converts it into its bytes.
     pub fn into_bytes(self) -> Vec<u8> {
         self.0
     }

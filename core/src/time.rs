@@ -1,12 +1,12 @@
-//! The only time core knows: a number that its caller hands in.
+//! Time in `core`: a number that the caller passes in.
 
 use std::fmt;
 use std::ops::{Add, Sub};
 pub use std::time::Duration;
 
-/// A point in time, in microseconds since some start that the caller chose. It never goes back.
+/// A point in time, in microseconds since a start that the caller chooses. It must not go back.
 ///
-/// Durations are the standard library's: they are plain numbers and read no clock.
+/// Durations are the standard library's, which are plain numbers and read no clock.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Instant(u64);
 

@@ -1,8 +1,8 @@
-//! Protocol versions, asked by what they bring instead of by number.
+//! Protocol versions. Code asks for their features, not for numbers.
 
 use std::fmt;
 
-/// A protocol version between two peers: 21 to 44 once agreed (`net/PROTOCOL.md`, Versions). An *offer* may be higher.
+/// A protocol version: 21 to 44 once two peers have agreed (`net/PROTOCOL.md`, Versions). An *offer* may be higher.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Version(u32);
 
@@ -13,16 +13,16 @@ macro_rules! since {
 }
 
 impl Version {
-    /// Lowest version still spoken.
+    /// Lowest version supported.
     pub const LOWEST: Self = Self(21);
-    /// What we offer on links with a scheduler and in UDP (decision: versions-offered).
+    /// What we offer between daemon and scheduler and in UDP (decision: versions-offered).
     pub const TO_SCHEDULER: Self = Self(43);
     /// What we offer between clients and daemons (decision: versions-offered).
     pub const TO_CLIENT: Self = Self(44);
-    /// Highest offer that is not refused.
+    /// Highest offer that is accepted.
     pub const HIGHEST_OFFER: Self = Self(1 << 20);
 
-    /// The version of that number; no check.
+    /// The version with this number, unchecked.
     pub const fn new(n: u32) -> Self {
         Self(n)
     }
@@ -32,13 +32,13 @@ impl Version {
         self.0
     }
 
-    /// What two peers speak, or `None` if an offer is out of bounds (`net/PROTOCOL.md`, Handshake).
+    /// The version that two peers use, or `None` if the other's offer is out of bounds (`net/PROTOCOL.md`, Handshake).
     pub fn agree(own: Self, other: Self) -> Option<Self> {
         (other >= Self::LOWEST && other <= Self::HIGHEST_OFFER).then(|| own.min(other))
     }
 
-    /// The lowest that a compile server may speak for a job which asks it for features, for a `.dwo`, or to verify its environment
-    /// first.
+    /// The lowest version of a compile server for a job with these properties: required features, a `.dwo`,
+    /// verification of its environment first.
     pub const fn needed_for(required_features: u32, split_dwarf: bool, verified: bool) -> Self {
         match (required_features, split_dwarf, verified) {
             (0, false, false) => Self::LOWEST,
@@ -51,17 +51,17 @@ impl Version {
     since! {
         /// GET_CS names a preferred host.
         has_preferred_host: 22;
-        /// A server explains failures to clients with STATUS_TEXT.
+        /// Servers explain failures to clients by STATUS_TEXT.
         has_status_text: 23;
         /// The scheduler sends CS_CONF.
         has_cs_conf: 24;
-        /// LOGIN says "no remote".
+        /// LOGIN has "no remote".
         has_no_remote: 26;
         /// Daemons need no PING.
         has_keepalive: 27;
         /// USE_CS carries a matched job.
         has_matched_job: 28;
-        /// MON_GET_CS is short.
+        /// MON_GET_CS has few fields instead of a whole GET_CS.
         has_short_mon_get_cs: 29;
         /// COMPILE_FILE names the compiler.
         has_compiler_name: 30;
@@ -73,7 +73,7 @@ impl Version {
         has_input_file: 34;
         /// Split DWARF.
         has_dwo: 35;
-        /// NO_CS: "build it on the submitter".
+        /// NO_CS exists.
         has_no_cs: 37;
         /// The server adds `-x` for Objective-C itself.
         has_objc_language: 38;

@@ -29,7 +29,7 @@ use parking_lot::Mutex;
 
 use super::index::{self, Packed};
 use super::worker::is_executable;
-use crate::background::{LOG_FOLDER, RUN_FOLDER};
+use crate::background::{LOG_DIR, RUN_DIR};
 use crate::create_env::apart::HIDES;
 
 /// How long making one archive may take.
@@ -93,7 +93,7 @@ impl Natives {
             }
         }
         let base = folder.parent().unwrap_or(&folder).as_os_str();
-        let hidden = [base, LOG_FOLDER.as_ref(), RUN_FOLDER.as_ref()].join(OsStr::new(":"));
+        let hidden = [base, LOG_DIR.as_ref(), RUN_DIR.as_ref()].join(OsStr::new(":"));
         Ok(Self { folder, tool, hidden, index: Mutex::new(index) })
     }
 

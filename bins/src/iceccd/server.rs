@@ -6,7 +6,7 @@ use std::thread;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use crossbeam::channel::{self, Receiver, Sender, bounded, select};
-use ice_core::daemon::{Daemon, Input, NativeKey, Output, VerifyTrouble};
+use ice_core::daemon::{Daemon, Input, NativeKey, Output, VerifyFailure};
 use ice_core::env::EnvId;
 use ice_core::ids::PeerId;
 use ice_core::text::Text;
@@ -140,9 +140,9 @@ impl Server {
                 self.handle(Input::Opened { peer, version: info.version, address, of_this_host });
             }
             HubEvent::Said { peer, message, .. } if self.link == Some(peer) => {
-                self.handle(Input::SchedulerSaid(message));
+                self.handle(Input::SchedulerMessage(message));
             }
-            HubEvent::Said { peer, message, .. } => self.handle(Input::Said { peer, message }),
+            HubEvent::Said { peer, message, .. } => self.handle(Input::Message { peer, message }),
             HubEvent::Noted { peer, note } => self.told(peer, note),
             HubEvent::Closed { peer, reason } if self.link == Some(peer) => {
                 debug!("scheduler: {}", chain(&reason));
@@ -229,11 +229,11 @@ impl Server {
 
     fn verify(&mut self, env: EnvId) {
         let wanted = env.clone();
-        let failed = |why: Text| Input::Verified { env, outcome: Err(VerifyTrouble::Host(why)) };
+        let failed = |why: Text| Input::Verified { env, outcome: Err(VerifyFailure::Host(why)) };
         self.aside(failed, move |shared| {
             let outcome = shared.launcher.verify(&wanted).map_err(|trouble| match trouble {
                 // Somebody has removed it by hand: no box can be made around it, and none ever will.
-                VerifyTrouble::Host(reason) if !shared.env_path(&wanted).is_dir() => VerifyTrouble::Environment(reason),
+                VerifyFailure::Host(reason) if !shared.env_path(&wanted).is_dir() => VerifyFailure::Environment(reason),
                 other => other,
             });
             Input::Verified { env: wanted, outcome }

@@ -34,7 +34,7 @@ use super::options::Options;
 use super::orders::Orders;
 use super::server::{Doors, Server};
 use super::worker::{Shared, Told, Worker, is_executable};
-use crate::background::{self, Dropped, LOG_FOLDER, PidFile, RUN_FOLDER, Start};
+use crate::background::{self, Dropped, LOG_DIR, PidFile, RUN_DIR, Start};
 use crate::cli::table::VERSION;
 use crate::exit::Failure;
 use crate::logging::{self, Log, Prefix, Target};
@@ -63,7 +63,7 @@ pub fn run(options: Options) -> Result<u8, Failure> {
         return check(&options, root, &base);
     }
     if root {
-        own_folder(Path::new(RUN_FOLDER), &options);
+        own_folder(Path::new(RUN_DIR), &options);
     }
     let log = open_log(&options, root)?;
     info!("ICECREAM daemon {VERSION} starting up (nice level {}) ", options.nice);
@@ -231,8 +231,8 @@ fn open_log(options: &Options, root: bool) -> Result<Log, Failure> {
     let file = match &options.log_file {
         Some(file) => Some(file.clone()),
         None if root && options.detach => {
-            own_folder(Path::new(LOG_FOLDER), options);
-            Some(Path::new(LOG_FOLDER).join("iceccd.log"))
+            own_folder(Path::new(LOG_DIR), options);
+            Some(Path::new(LOG_DIR).join("iceccd.log"))
         }
         None => None,
     };
@@ -437,7 +437,7 @@ fn socket_path(root: bool) -> Result<(PathBuf, u32), Failure> {
         return Ok((path.into(), 0o777));
     }
     if root {
-        return Ok((Path::new(RUN_FOLDER).join("iceccd.socket"), 0o777));
+        return Ok((Path::new(RUN_DIR).join("iceccd.socket"), 0o777));
     }
     let home = std::env::var_os("HOME").filter(|h| !h.is_empty());
     let home = home.ok_or_else(|| Failure::new("no place for the socket").hint("set HOME"))?;

@@ -3,7 +3,7 @@
 use super::jobs::{C, request, waiting};
 use super::{LONG, Try};
 use ice_bins::iceccd::launcher::{LaunchError, Launcher, LauncherConfig};
-use ice_core::daemon::VerifyTrouble;
+use ice_core::daemon::VerifyFailure;
 use ice_core::env::EnvId;
 use ice_sandbox::apply::SingleThread;
 use ice_sandbox::channel;
@@ -16,7 +16,7 @@ pub fn launcher_dies(launcher: &Launcher, env: &EnvId) -> Try {
         return Err("something lives on".into());
     }
     match (running.wait(LONG), launcher.run(request(env, &C, "", "")?), launcher.verify(env)) {
-        (Err(LaunchError::Gone), Err(LaunchError::Gone), Err(VerifyTrouble::Host(_))) => Ok(()),
+        (Err(LaunchError::Gone), Err(LaunchError::Gone), Err(VerifyFailure::Host(_))) => Ok(()),
         other => Err(format!("{other:?}").into()),
     }
 }

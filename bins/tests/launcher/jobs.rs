@@ -3,7 +3,7 @@
 use super::{LONG, Try};
 use ice_bins::iceccd::ended;
 use ice_bins::iceccd::launcher::{Ended, How, JobLimits, LaunchError, Launcher, RunRequest, RunningJob};
-use ice_core::daemon::VerifyTrouble;
+use ice_core::daemon::VerifyFailure;
 use ice_core::env::EnvId;
 use ice_core::server::{Collected, Layout, Program, judge};
 use ice_sandbox::channel;
@@ -63,7 +63,7 @@ pub fn verify(launcher: &Launcher, env: &EnvId, base: &Path) -> Try {
     let broken = launcher.verify(env);
     fs::rename(&away, &cc1)?;
     match broken {
-        Err(VerifyTrouble::Environment(reason)) if reason.lossy().contains("cc1") => Ok(()),
+        Err(VerifyFailure::Environment(reason)) if reason.lossy().contains("cc1") => Ok(()),
         other => Err(format!("without cc1: {other:?}").into()),
     }
 }
@@ -155,7 +155,8 @@ pub fn one_per_slot(launcher: &Launcher, env: &EnvId, _: &Path) -> Try {
     if channel::hung_up(&to, Duration::ZERO) { Ok(()) } else { Err("the first outlived the second".into()) }
 }
 
-/// D53, D54: what a compiler says or how it dies when memory or disk run out is taken for that, not for a wrong program.
+/// D53, D54: what a compiler says or how it dies when memory or disk run out is taken for that, not for a wrong
+/// program.
 pub fn shortage(launcher: &Launcher, env: &EnvId, _: &Path) -> Try {
     // The compiler keeps some ten words of each element.
     let grows = format!("int a[] = {{ {} }};\n", "1,".repeat(8 << 20));

@@ -1,4 +1,4 @@
-//! What clients say, and how their connections end.
+//! Messages of clients, and the end of their connections.
 
 use super::peer::{Peer, SessionJob, State, Work};
 use super::session::local_begin;
@@ -12,14 +12,15 @@ use crate::text::Text;
 use crate::time::Instant;
 use crate::version::Version;
 
-/// Environment name of a job that the client runs itself.
+/// Environment name of a job that the client compiles itself.
 const OWN_CLIENT: &str = "__client";
-/// Copies of a job that one request may ask for.
+/// Maximum number of copies of a job in one request.
 const COUNT_MAX: u32 = 16;
-/// Niceness is 0 to 20.
+/// Largest niceness; the smallest is 0.
 const NICENESS_MAX: u32 = 20;
 
 impl Daemon {
+    /// A client connected. While the daemon stops, it is closed at once.
     pub(super) fn opened(&mut self, now: Instant, peer: PeerId, version: Version, address: Text, of_this_host: bool) {
         if self.terminate_at.is_some() {
             self.outputs.push_back(Output::Close(peer, CloseReason::Stopping));
@@ -46,6 +47,7 @@ impl Daemon {
         self.stats.wake(now);
     }
 
+    /// A client's connection was closed.
     pub(super) fn closed(&mut self, now: Instant, peer: PeerId) {
         if self.peers.get(&peer).is_some_and(|p| matches!(p.state, State::WaitCompile { .. })) {
             self.fallbacks.dropped(now);
@@ -57,18 +59,19 @@ impl Daemon {
         self.forget(peer, reason);
     }
 
-    pub(super) fn said(&mut self, now: Instant, peer: PeerId, message: Message) {
+    /// A client sent a message.
+    pub(super) fn client_message(&mut self, now: Instant, peer: PeerId, message: Message) {
         let Some(entry) = self.peers.get_mut(&peer) else {
-            return; // was on its way when we closed
+            return; // sent before the client saw that we closed
         };
         entry.active = now;
         if entry.state.is_taken_over() {
-            // The connection's own thread leads the dialogue; it forwards nothing.
+            // The connection's own thread handles its messages and forwards none.
             return self.unexpected(peer);
         }
         if !entry.of_this_host && is_for_own_clients(&message) {
             self.send(peer, Message::End);
-            return self.close(peer, CloseReason::Stranger);
+            return self.close(peer, CloseReason::NotLocal);
         }
         match message {
             Message::GetNativeEnv(request) => {
@@ -83,7 +86,7 @@ impl Daemon {
             Message::VerifyEnv(target) => self.verify_env(peer, &target),
             Message::BlacklistHostEnv(entry) => {
                 if [&entry.environment, &entry.target, &entry.host].iter().all(|name| name.len() <= NAME_MAX) {
-                    self.tell_scheduler(Message::BlacklistHostEnv(entry));
+                    self.send_to_scheduler(Message::BlacklistHostEnv(entry));
                 }
             }
             Message::JobLocalBegin(mut begin) => {
@@ -98,7 +101,7 @@ impl Daemon {
         }
     }
 
-    /// Closes clients of other hosts that want nothing: a few hosts could hold all connections there may be.
+    /// Closes idle clients of other hosts, or a few hosts could occupy all connections.
     pub(super) fn close_idle(&mut self, now: Instant) {
         let idle = self.peers.iter().filter(|(_, p)| p.idle_end().is_some_and(|end| end <= now));
         for peer in idle.map(|(id, _)| *id).collect::<Vec<_>>() {
@@ -106,13 +109,14 @@ impl Daemon {
         }
     }
 
-    /// When the first of them is due.
+    /// When the first client is closed for being idle.
     pub(super) fn idle_due(&self) -> Option<Instant> {
         self.peers.values().filter_map(Peer::idle_end).min()
     }
 
     fn request_server(&mut self, now: Instant, peer: PeerId, mut request: GetCs) {
-        // What fits into a frame of the client's version may not fit into one of the scheduler's, and that link would end.
+        // A request that fits into a frame of the client's version may exceed one of the scheduler's, which would end
+        // that connection.
         if request_bytes(&request) > REQUEST_MAX {
             return self.refuse(peer, "request too long", CloseReason::BadJob);
         }
@@ -128,10 +132,10 @@ impl Daemon {
             return;
         }
         entry.state = State::WaitForCs { request: Box::new(request.clone()), asked };
-        self.tell_scheduler(Message::GetCs(request));
+        self.send_to_scheduler(Message::GetCs(request));
     }
 
-    /// Requests that have waited long enough for a scheduler to come back are built here.
+    /// Has the clients of requests that have waited long enough for a lost scheduler compile themselves.
     pub(super) fn answer_locally_if_due(&mut self, now: Instant) {
         if self.local_answer_due().is_none_or(|due| now < due) {
             return;
@@ -150,16 +154,17 @@ impl Daemon {
         }
     }
 
+    /// USE_CS: the scheduler assigned a job of a client, to this host or another.
     pub(super) fn use_cs(&mut self, use_cs: UseCs) {
         let session = self.session.current();
-        let nobody = use_cs.host == LOCALHOST && use_cs.host_platform.is_empty() && use_cs.env_present == 0;
-        let here = nobody || self.session.known_as() == Some(&use_cs.host) && use_cs.port == self.config.port;
-        let Some(peer) = self.asker(use_cs.client) else {
-            return self.nobody_wants(use_cs.job);
+        let no_host = use_cs.host == LOCALHOST && use_cs.host_platform.is_empty() && use_cs.env_present == 0;
+        let here = no_host || self.session.known_as() == Some(&use_cs.host) && use_cs.port == self.config.port;
+        let Some(peer) = self.requester(use_cs.client) else {
+            return self.report_unclaimed(use_cs.job);
         };
         let job = SessionJob { job: use_cs.job, session };
         if here {
-            return self.build_here(peer, job, use_cs.host_platform, nobody);
+            return self.build_here(peer, job, use_cs.host_platform, no_host);
         }
         let Some(entry) = self.peers.get_mut(&peer) else { return };
         entry.jobs.push(job);
@@ -170,28 +175,29 @@ impl Daemon {
         self.send(peer, Message::UseCs(use_cs));
     }
 
+    /// NO_CS: the client shall compile the job itself.
     pub(super) fn no_cs(&mut self, job: JobId, client: ClientId) {
         let session = self.session.current();
-        match self.asker(client) {
+        match self.requester(client) {
             Some(peer) => self.build_here(peer, SessionJob { job, session }, Text::new(), false),
-            None => self.nobody_wants(job),
+            None => self.report_unclaimed(job),
         }
     }
 
-    /// The connection that waits for an answer to GET_CS.
-    fn asker(&self, client: ClientId) -> Option<PeerId> {
+    /// The connection of a client that waits for an answer to GET_CS.
+    fn requester(&self, client: ClientId) -> Option<PeerId> {
         self.peers.iter().find(|(_, p)| p.client == client && p.awaited > 0).map(|(id, _)| *id)
     }
 
-    fn build_here(&mut self, peer: PeerId, job: SessionJob, platform: Text, nobody: bool) {
+    fn build_here(&mut self, peer: PeerId, job: SessionJob, platform: Text, no_host: bool) {
         let Some(entry) = self.peers.get_mut(&peer) else { return };
         entry.jobs.push(job);
         entry.awaited -= 1;
         match &mut entry.state {
             State::PendingUseCs { jobs, .. } => jobs.push(job.job),
-            // A further copy of a job that has its slot already.
+            // A further copy of a job that already has its slot.
             State::ClientWork(Work::Own) => {
-                let told = self.own_use_cs(job.job, platform, nobody);
+                let told = self.own_use_cs(job.job, platform, no_host);
                 self.send(peer, told);
             }
             state => {
@@ -199,20 +205,20 @@ impl Daemon {
                     State::WaitForCs { request, .. } => clamp_niceness(request.niceness),
                     _ => 0,
                 };
-                *state = State::PendingUseCs { jobs: vec![job.job], platform, nobody, niceness };
+                *state = State::PendingUseCs { jobs: vec![job.job], platform, no_host, niceness };
             }
         }
     }
 
-    /// "Build it yourself." That no host could take the job is told by an environment that is not there, which 1.4's client
-    /// does not look at.
-    fn own_use_cs(&self, job: JobId, host_platform: Text, nobody: bool) -> Message {
+    /// The USE_CS that makes a client compile the job itself. `env_present` 0 tells our client that no host could take
+    /// the job; 1.4's client ignores it.
+    fn own_use_cs(&self, job: JobId, host_platform: Text, no_host: bool) -> Message {
         Message::UseCs(UseCs {
             job,
             port: self.config.port,
             host: LOCALHOST.into(),
             host_platform,
-            env_present: u32::from(!nobody),
+            env_present: u32::from(!no_host),
             client: ClientId(1),
             matched_job: JobId(0),
         })
@@ -259,19 +265,20 @@ impl Daemon {
         }
     }
 
-    /// Whether a job of this number, which anybody may learn or invent, is served or built here already: its end must not be
-    /// reported by another.
+    /// Whether another connection already serves or builds the job with this number here. A client may have guessed the
+    /// number; it must not report the end of that job.
     fn is_taken(&self, job: JobId, by: PeerId) -> bool {
         let job = SessionJob { job, session: self.session.current() };
         let own = self.peers.get(&by).is_some_and(|p| p.of_this_host);
         self.peers.values().any(|p| match &p.state {
             State::ToCompile { job: other, .. } | State::WaitForChild { job: other, .. } => *other == job,
-            // A client of this host may have its own job served by us all the same.
+            // A client of this host may have its own job served by this daemon.
             State::PendingUseCs { .. } | State::ClientWork(Work::Own) => !own && p.jobs.contains(&job),
             _ => false,
         })
     }
 
+    /// The compiler of a granted job has ended: reports the job and frees its slot.
     pub(super) fn job_ended(&mut self, now: Instant, peer: PeerId, report: &JobReport) {
         let Some(entry) = self.peers.get_mut(&peer) else { return };
         let State::WaitForChild { job, env, .. } = &entry.state else { return };
@@ -285,9 +292,10 @@ impl Daemon {
             self.env_broken(&env);
         }
         self.sweep_broken();
-        // Before the job's end: its slot shall not be filled by one that believes in the environment.
+        // Before the job's end is reported: otherwise its slot could be filled by a job for an environment that was
+        // just removed.
         self.announce_changes(now);
-        if self.session.is_of_now(job.session) {
+        if self.session.is_current(job.session) {
             self.job_done(JobDone {
                 job: job.job.0,
                 exit_code: report.exit_code,
@@ -314,37 +322,37 @@ impl Daemon {
         if entry.jobs.is_empty() {
             entry.state = State::JobDone;
         }
-        if self.session.is_of_now(job.session) {
+        if self.session.is_current(job.session) {
             self.job_done(*done);
         }
     }
 
-    /// Begin of a job that counts for the scheduler.
+    /// Reports the begin of a job, if the current scheduler knows it.
     pub(super) fn job_begin(&mut self, now: Instant, job: SessionJob) {
-        if self.session.is_of_now(job.session) {
+        if self.session.is_current(job.session) {
             let begin =
                 crate::message::JobBegin { job: job.job, start_time: self.unix(now), client_count: self.connections() };
-            self.tell_scheduler(Message::JobBegin(begin));
+            self.send_to_scheduler(Message::JobBegin(begin));
         }
     }
 
-    /// A slot is free for a client's own work: it is told so.
+    /// Grants a slot to a client for its own work.
     pub(super) fn start_own(&mut self, now: Instant, peer: PeerId) {
         let started = self.unix(now);
         let announced = self.session.current();
         let Some(entry) = self.peers.get_mut(&peer) else { return };
         match std::mem::replace(&mut entry.state, State::Unknown) {
-            State::PendingUseCs { jobs, platform, nobody, .. } => {
+            State::PendingUseCs { jobs, platform, no_host, .. } => {
                 entry.state = State::ClientWork(Work::Own);
                 for job in jobs {
-                    let told = self.own_use_cs(job, platform.clone(), nobody);
+                    let told = self.own_use_cs(job, platform.clone(), no_host);
                     self.send(peer, told);
                 }
             }
             State::LinkJob { output, full } => {
                 let told = local_begin(started, &output, entry.client.0, full);
                 entry.state = State::ClientWork(Work::Local { output, full, started, announced });
-                self.tell_scheduler(told);
+                self.send_to_scheduler(told);
                 self.note(Note::LocalBegins);
                 self.send(
                     peer,
@@ -355,19 +363,20 @@ impl Daemon {
         }
     }
 
+    /// Sets the state of a connection, if it exists.
     pub(super) fn set_state(&mut self, peer: PeerId, state: State) {
         if let Some(entry) = self.peers.get_mut(&peer) {
             entry.state = state;
         }
     }
 
-    /// A message that makes no sense in this state: END, then close.
+    /// Handles a message that is invalid in this state: sends END and closes.
     pub(super) fn unexpected(&mut self, peer: PeerId) {
         self.send(peer, Message::End);
         self.close(peer, CloseReason::Unexpected);
     }
 
-    /// Ends a connection with a text for the client's log.
+    /// Closes a connection, with a text for the client's log if its version has STATUS_TEXT.
     pub(super) fn refuse(&mut self, peer: PeerId, text: &str, reason: CloseReason) {
         if !text.is_empty() && self.peers.get(&peer).is_some_and(|p| p.version.has_status_text()) {
             self.send(peer, Message::StatusText { text: text.into() });
@@ -375,26 +384,26 @@ impl Daemon {
         self.close(peer, reason);
     }
 
-    /// Removes a connection, then tells the scheduler.
+    /// Removes a connection and informs the scheduler of its jobs.
     pub(super) fn forget(&mut self, peer: PeerId, reason: CloseReason) {
         let Some(entry) = self.peers.remove(&peer) else { return };
         self.note(Note::Ends(entry.client.0, entry.address.clone(), reason));
         self.verifier_gone(peer);
         self.natives.waiter_gone(peer);
-        self.tell_end(entry.client, entry.state, entry.jobs, reason);
+        self.report_end(entry.client, entry.state, entry.jobs, reason);
     }
 
-    /// The client starts something new without having ended the old: that ends as if it had said END.
+    /// Ends the current work of a client that starts something new, as if it had sent END.
     pub(super) fn release(&mut self, peer: PeerId) {
         let Some(entry) = self.peers.get_mut(&peer) else { return };
         let state = std::mem::replace(&mut entry.state, State::Unknown);
         let jobs = std::mem::take(&mut entry.jobs);
         entry.awaited = 0;
         let client = entry.client;
-        self.tell_end(client, state, jobs, CloseReason::End);
+        self.report_end(client, state, jobs, CloseReason::End);
     }
 
-    fn tell_end(&mut self, client: ClientId, state: State, jobs: Vec<SessionJob>, reason: CloseReason) {
+    fn report_end(&mut self, client: ClientId, state: State, jobs: Vec<SessionJob>, reason: CloseReason) {
         let code = reason.code();
         match state {
             State::Unknown
@@ -402,21 +411,21 @@ impl Daemon {
             | State::WaitCreateEnv
             | State::LinkJob { .. }
             | State::JobDone
-            // An environment that was arriving ends with `Received`.
+            // An arriving environment ends with `Received`.
             | State::ToInstall(_)
             | State::Sending => {}
             State::WaitForCs { asked, .. } => {
-                if self.session.is_of_now(asked) {
+                if self.session.is_current(asked) {
                     let flags = done_flags::FROM_SUBMITTER | done_flags::UNKNOWN_JOB;
                     self.job_done(JobDone { job: client.0, exit_code: code, flags, ..JobDone::default() });
                 }
             }
             State::ClientWork(Work::Local { announced, .. }) => {
-                if self.session.is_of_now(announced) {
-                    self.tell_scheduler(Message::JobLocalDone { id: client.0 });
+                if self.session.is_current(announced) {
+                    self.send_to_scheduler(Message::JobLocalDone { id: client.0 });
                 }
             }
-            // The client said good-bye: the server reports.
+            // After END the compile server reports the job.
             State::WaitCompile { .. } if reason == CloseReason::End => {}
             State::PendingUseCs { .. } | State::WaitCompile { .. } | State::ClientWork(Work::Own) => {
                 for job in jobs {
@@ -428,7 +437,8 @@ impl Daemon {
     }
 }
 
-/// What takes this host's slots, or speaks to the scheduler in its name: 1.4 does it for everybody.
+/// Whether a message uses this host's slots or causes messages to the scheduler. Such messages are accepted from
+/// clients of this host only; 1.4 accepts them from anyone.
 fn is_for_own_clients(message: &Message) -> bool {
     match message {
         Message::CompileFile(file) => file.environment == *OWN_CLIENT,
@@ -441,7 +451,7 @@ fn is_for_own_clients(message: &Message) -> bool {
     }
 }
 
-/// The answer to a request when there is no scheduler.
+/// Answers a request without a scheduler: the client compiles itself.
 fn answer_here(peer: &mut Peer, request: &GetCs) {
     let job = SessionJob { job: JobId(peer.client.0), session: None };
     let copies = usize::try_from(std::mem::take(&mut peer.awaited)).unwrap_or(1);
@@ -449,19 +459,19 @@ fn answer_here(peer: &mut Peer, request: &GetCs) {
     peer.state = State::PendingUseCs {
         jobs: vec![job.job; copies],
         platform: request.target.clone(),
-        nobody: false,
+        no_host: false,
         niceness: clamp_niceness(request.niceness),
     };
 }
 
-/// Bytes of all texts of a request.
+/// Size of all texts of a request in bytes.
 fn request_bytes(request: &GetCs) -> usize {
     let environments =
         request.environments.iter().map(|env| 2 * size_of::<u32>() + env.platform.len() + env.name.len());
     environments.sum::<usize>() + request.file.len() + request.target.len() + request.preferred_host.len()
 }
 
-/// Negative values come wrapped and count as 0.
+/// Niceness clamped to 0..=20. Negative values arrive wrapped and count as 0.
 fn clamp_niceness(n: u32) -> u32 {
     if i32::try_from(n).is_err() { 0 } else { n.min(NICENESS_MAX) }
 }

@@ -1,4 +1,4 @@
-//! Environments of others: which are installed, arriving, checked, in use, and which go when the disk limit is reached.
+//! Environments for remote jobs: installing, verifying, and removing them when a limit is reached.
 
 use super::peer::State;
 use super::{CloseReason, Daemon, Note, Output};
@@ -16,80 +16,83 @@ use std::time::Duration;
 pub struct EnvOnDisk {
     /// Which.
     pub id: EnvId,
-    /// Bytes it takes.
+    /// Bytes that it takes on disk.
     pub size: u64,
     /// When it was last used, in seconds since 1970.
     pub last_use: u32,
 }
 
-/// Why a verification did not succeed.
+/// Why a verification failed.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum VerifyTrouble {
-    /// A compiler in it does not run: it is removed.
+pub enum VerifyFailure {
+    /// A compiler in it does not run: the environment is removed.
     Environment(Text),
-    /// This host could not find out. The environment stays, and is tried again when it is asked for again.
+    /// This host could not run the check. The environment is kept, and the next request tries again.
     Host(Text),
-    /// Not done in time: once it may be this host, which is busy; the second time it is taken for the environment, which would
-    /// keep others from being verified for ever.
+    /// The check did not end in time. Once, this may be due to a busy host; the second time the environment is
+    /// considered broken, or it would keep others from being verified forever.
     Late(Text),
 }
 
+/// All installed and arriving environments.
 #[derive(Debug, Default)]
 pub(super) struct Envs {
     known: BTreeMap<EnvId, Env>,
-    /// Counts uses: the order of last use.
+    /// Counter of uses, which gives the order of last use.
     uses: u64,
 }
 
 #[derive(Debug)]
 struct Env {
     state: EnvState,
-    /// Connections whose VERIFY_ENV waits for the arrival or the check.
+    /// Connections whose VERIFY_ENV waits for the installation or the check.
     verifiers: Vec<PeerId>,
-    /// When a check was not done in time for the first time.
+    /// When a check did not end in time for the first time.
     late: Option<Instant>,
 }
 
 #[derive(Debug)]
 enum EnvState {
-    /// It stays so until its sender's thread has reported, even if the sender is gone.
+    /// Until its sender's thread has reported, even if the sender is gone.
     Arriving,
     Installed {
         size: u64,
-        /// By [`Envs::uses`]: several may be used within a second.
+        /// Value of [`Envs::uses`] at the last use: several may be used within a second.
         last_use: u64,
-        /// In seconds since 1970.
+        /// The same in Unix seconds.
         last_use_unix: u32,
         check: Check,
     },
 }
 
-/// Whether its compilers run.
+/// Whether an environment's compilers work.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Check {
     NotYet,
     Running,
     Fine,
-    /// Something in it does not work: it goes when the last job in it has ended.
+    /// A compiler does not work: it is removed when the last job in it has ended.
     Broken,
 }
 
-/// Which limit of what is kept.
+/// Which limit is exceeded.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Excess {
-    /// Environments, however small: each is named at every login, and a list that no frame can carry would lose the scheduler.
+    /// Number of environments: every LOGIN lists them all, and a list that exceeds a frame would end the connection to
+    /// the scheduler.
     Number,
     /// Bytes of environments and native archives.
     Bytes,
 }
 
-/// Environments that arrive at once: each may take an unpacker, and disk up to the largest environment or what is free of it.
+/// Maximum number of environments that arrive at a time: each takes an unpacker, and disk up to the size of the largest
+/// environment or all that is free.
 const ARRIVING_MAX: usize = 16;
 
-// The limits are passed by a factor of 2 at most, while environments are in use; then LOGIN still leaves room for the rest.
+// While environments are in use the limits may be exceeded by a factor of 2; even then LOGIN fits into a frame.
 const _: () = assert!(2 * ENVIRONMENTS_MAX * 2 * (NAME_MAX + 8) < FRAME_MAX / 4 * 3);
-/// A check that is not done in time counts against the environment if it was late so long ago already: a host may be busy for a
-/// while, and that is not the environment's.
+/// A check that does not end in time counts against the environment if the first late one was at least this long ago: a
+/// host may be busy for a while.
 const LATE_AGAIN: Duration = Duration::from_secs(60);
 
 impl Env {
@@ -103,6 +106,7 @@ impl Env {
 }
 
 impl Envs {
+    /// The environments that were on the disk at the start.
     pub fn new(on_disk: &[EnvOnDisk]) -> Self {
         let mut sorted: Vec<&EnvOnDisk> = on_disk.iter().collect();
         sorted.sort_by_key(|e| e.last_use);
@@ -120,16 +124,17 @@ impl Envs {
         envs
     }
 
-    /// Those that can be used.
+    /// The environments that jobs can use.
     pub fn installed(&self) -> impl Iterator<Item = &EnvId> {
         self.known.iter().filter(|(_, e)| e.is_usable()).map(|(id, _)| id)
     }
 
+    /// Whether jobs can use this environment.
     pub fn is_installed(&self, id: &EnvId) -> bool {
         self.known.get(id).is_some_and(Env::is_usable)
     }
 
-    /// Whether it still arrives or is being checked: its jobs wait.
+    /// Whether it is arriving or being checked; its jobs wait then.
     pub fn is_undecided(&self, id: &EnvId) -> bool {
         match self.known.get(id).map(|e| &e.state) {
             Some(EnvState::Arriving | EnvState::Installed { check: Check::Running, .. }) => true,
@@ -137,7 +142,7 @@ impl Envs {
         }
     }
 
-    /// Marks it as just used.
+    /// Records a use; `unix` is the time in Unix seconds.
     pub fn touch(&mut self, id: &EnvId, unix: u32) {
         self.uses += 1;
         let uses = self.uses;
@@ -147,12 +152,12 @@ impl Envs {
         }
     }
 
-    /// Bytes of all installed ones.
+    /// Bytes on disk of all installed ones.
     pub fn size(&self) -> u64 {
         self.list().map(|(_, size, _)| size).fold(0, u64::saturating_add)
     }
 
-    /// (which, bytes, last use in seconds since 1970) of the installed ones, for the dump.
+    /// Id, bytes and last use in Unix seconds of all installed ones, for the dump.
     pub fn list(&self) -> impl Iterator<Item = (&EnvId, u64, u32)> {
         self.known.iter().filter_map(|(id, e)| match e.state {
             EnvState::Installed { size, last_use_unix, .. } => Some((id, size, last_use_unix)),
@@ -160,7 +165,7 @@ impl Envs {
         })
     }
 
-    /// (which, order of last use) of the installed ones that nobody used since `unix`.
+    /// Id and order of last use of the installed ones that have not been used since `unix`, in Unix seconds.
     fn unused_since(&self, unix: u32) -> impl Iterator<Item = (&EnvId, u64)> {
         self.known.iter().filter_map(move |(id, e)| match e.state {
             EnvState::Installed { last_use, last_use_unix, .. } if last_use_unix <= unix => Some((id, last_use)),
@@ -170,6 +175,7 @@ impl Envs {
 }
 
 impl Daemon {
+    /// TRANSFER_ENV: a client sends an environment. It is discarded if it is already here or arriving.
     pub(super) fn transfer_env(&mut self, now: Instant, peer: PeerId, target: &EnvTarget) {
         let Some(env) = self.env_of(target) else {
             return self.close(peer, CloseReason::BadEnvironment);
@@ -195,6 +201,7 @@ impl Daemon {
         self.outputs.push_back(Output::Receive(peer, env));
     }
 
+    /// An environment was installed, or could not be.
     pub(super) fn env_received(&mut self, now: Instant, peer: PeerId, env: &EnvId, outcome: Result<u64, Text>) {
         if !matches!(self.envs.known.get(env), Some(Env { state: EnvState::Arriving, .. })) {
             return;
@@ -213,7 +220,7 @@ impl Daemon {
                 self.note(Note::NotInstalled(env.clone(), reason));
             }
         }
-        // After every attempt, as in 1.4, whose scheduler takes the host for "busy installing" until then.
+        // After every attempt, as in 1.4, whose scheduler considers the host "busy installing" until then.
         self.announce_anyway();
         self.stats.force();
         self.measure_if_due(now);
@@ -230,8 +237,8 @@ impl Daemon {
         self.verify_if_wanted(env);
     }
 
-    /// It is not there: those who wait for its check are told so, but not that it was refused: what they brought themselves was
-    /// never looked at.
+    /// Removes the entry of an environment that is not installed, and answers those that wait for its check. They are
+    /// not told that it was refused: the archives that they sent themselves were never examined.
     fn env_gone(&mut self, env: &EnvId, why: &str) {
         if let Some(entry) = self.envs.known.remove(env) {
             for peer in entry.verifiers {
@@ -240,6 +247,7 @@ impl Daemon {
         }
     }
 
+    /// VERIFY_ENV: answers at once if the result is known, or after the check.
     pub(super) fn verify_env(&mut self, peer: PeerId, target: &EnvTarget) {
         let env = self.env_of(target).filter(|env| self.envs.known.contains_key(env));
         let Some(env) = env else {
@@ -261,7 +269,7 @@ impl Daemon {
                 _ => {}
             }
             if entry.verifiers.contains(&peer) {
-                // It asks again before it was answered; no client does, and each time it would be kept in mind.
+                // A repeated request before the answer. No client does that, and each would take memory.
                 return self.unexpected(peer);
             }
             entry.verifiers.push(peer);
@@ -279,30 +287,31 @@ impl Daemon {
         }
     }
 
-    pub(super) fn env_verified(&mut self, now: Instant, env: &EnvId, outcome: Result<(), VerifyTrouble>) {
+    /// The check of an environment has ended: answers all that wait for it.
+    pub(super) fn env_verified(&mut self, now: Instant, env: &EnvId, outcome: Result<(), VerifyFailure>) {
         let Some(entry) = self.envs.known.get_mut(env) else { return };
         let EnvState::Installed { check, .. } = &mut entry.state else { return };
         let outcome = match outcome {
-            Err(VerifyTrouble::Late(reason)) if now.since(*entry.late.get_or_insert(now)) >= LATE_AGAIN => {
-                Err(VerifyTrouble::Environment(reason))
+            Err(VerifyFailure::Late(reason)) if now.since(*entry.late.get_or_insert(now)) >= LATE_AGAIN => {
+                Err(VerifyFailure::Environment(reason))
             }
             outcome => outcome,
         };
         *check = if outcome.is_ok() { Check::Fine } else { Check::NotYet };
         let verifiers = std::mem::take(&mut entry.verifiers);
-        // An answer is a verdict on host and environment, which the client has the scheduler remember; a text and the
-        // connection's end are a failure of this attempt.
+        // VERIFY_ENV_RESULT is a verdict on host and environment, after which the client has the host blacklisted. A
+        // text and the end of the connection are only a failure of this attempt.
         let no_verdict = match &outcome {
-            Err(VerifyTrouble::Host(reason) | VerifyTrouble::Late(reason)) => {
+            Err(VerifyFailure::Host(reason) | VerifyFailure::Late(reason)) => {
                 Some(format!("cannot verify environment {env} now: {reason}"))
             }
-            Ok(()) | Err(VerifyTrouble::Environment(_)) => None,
+            Ok(()) | Err(VerifyFailure::Environment(_)) => None,
         };
-        let (ok, broken) = (outcome.is_ok(), matches!(outcome, Err(VerifyTrouble::Environment(_))));
+        let (ok, broken) = (outcome.is_ok(), matches!(outcome, Err(VerifyFailure::Environment(_))));
         self.note(match outcome {
             Ok(()) => Note::Verified(env.clone(), Ok(())),
-            Err(VerifyTrouble::Environment(reason)) => Note::Verified(env.clone(), Err(reason)),
-            Err(VerifyTrouble::Host(reason) | VerifyTrouble::Late(reason)) => Note::NotVerified(env.clone(), reason),
+            Err(VerifyFailure::Environment(reason)) => Note::Verified(env.clone(), Err(reason)),
+            Err(VerifyFailure::Host(reason) | VerifyFailure::Late(reason)) => Note::NotVerified(env.clone(), reason),
         });
         for peer in verifiers {
             match &no_verdict {
@@ -315,7 +324,7 @@ impl Daemon {
         }
     }
 
-    /// It does not work: away with it, once no job runs in it.
+    /// Marks an environment as broken; it is removed once no job runs in it.
     pub(super) fn env_broken(&mut self, env: &EnvId) {
         if let Some(Env { state: EnvState::Installed { check, .. }, .. }) = self.envs.known.get_mut(env) {
             *check = Check::Broken;
@@ -340,8 +349,8 @@ impl Daemon {
         self.env_gone(env, "");
     }
 
-    /// Removes what was unused longest until the limit is kept; never what is in use, nor the one that just came. What was used
-    /// lately stays up to twice the limit.
+    /// Removes the least recently used environments and archives until the limits are met, except those in use and
+    /// `just_came`. Recently used ones stay up to twice the limits.
     pub(super) fn keep_cache_limit(&mut self, now: Instant, just_came: Option<&EnvId>) {
         let unix = self.unix(now);
         while let Some(excess) = self.excess(1) {
@@ -359,13 +368,13 @@ impl Daemon {
                 break;
             }
         }
-        // Others are in use, or held in use by clients who bring ever more.
+        // All others are in use, possibly by clients that send more and more of them.
         if let Some(env) = just_came.filter(|_| self.envs.list().count() > 1 && self.excess(2).is_some()) {
             self.remove_env(env, "cache limit, all others are in use");
         }
     }
 
-    /// What is over so many times the limits.
+    /// The limit that is exceeded more than `times`-fold, if any.
     fn excess(&self, times: u8) -> Option<Excess> {
         if self.envs.list().count() > ENVIRONMENTS_MAX * usize::from(times) {
             return Some(Excess::Number);
@@ -378,7 +387,7 @@ impl Daemon {
         self.envs.is_undecided(env) || self.peers.values().any(|p| p.pinned.as_ref() == Some(env))
     }
 
-    /// A connection ended: it gets no answer any more.
+    /// Removes a closed connection from those that wait for a check.
     pub(super) fn verifier_gone(&mut self, peer: PeerId) {
         for env in self.envs.known.values_mut() {
             env.verifiers.retain(|p| *p != peer);
@@ -405,6 +414,7 @@ impl Daemon {
         self.send(peer, Message::VerifyEnvResult { ok: u32::from(ok) });
     }
 
+    /// Checks that connections and environments agree.
     pub(super) fn check_envs(&self) -> Result<(), String> {
         for peer in self.peers.values() {
             if let State::WaitForChild { env, .. } = &peer.state {

@@ -1,25 +1,26 @@
-//! How often this host's own clients gave up another host and compiled here (decision: fallbacks-shown).
+//! Counts how often clients of this host gave up a compile server and compiled locally (decision: fallbacks-shown).
 //!
-//! A client that gives up drops its connection without END and asks for a local slot on a new one. Nothing says that both
-//! are the same compile; that the second comes at once is what tells it from any other local job.
+//! A client that gives up drops its connection without END and requests a local slot on a new one. No message says that
+//! both are the same compile: a local job counts as fallback if it comes shortly after a dropped connection.
 
 use crate::time::{Duration, Instant};
 use std::collections::VecDeque;
 
-/// A client needs some milliseconds to come back; a busy host more.
+/// Time within which a client comes back: some milliseconds, more on a busy host.
 const WINDOW: Duration = Duration::from_secs(1);
-/// More than these cannot be on their way at the same time with any usual number of processors.
+/// Maximum number of dropped connections remembered; no usual number of processors has more at a time.
 const PENDING_MAX: usize = 256;
 
+/// The counter and recently dropped connections.
 #[derive(Debug, Default)]
 pub(super) struct Fallbacks {
-    /// When connections with a job at another host were dropped, oldest first.
+    /// When connections with a job on a compile server were dropped, oldest first.
     dropped: VecDeque<Instant>,
     count: u64,
 }
 
 impl Fallbacks {
-    /// A client has dropped a connection whose job was at another host.
+    /// A client dropped a connection whose job was on a compile server.
     pub fn dropped(&mut self, now: Instant) {
         if self.dropped.len() == PENDING_MAX {
             self.dropped.pop_front();
@@ -27,18 +28,18 @@ impl Fallbacks {
         self.dropped.push_back(now);
     }
 
-    /// A local job was asked for.
+    /// A client requested a local job.
     pub fn local_asked(&mut self, now: Instant) {
         while self.dropped.front().is_some_and(|at| now.since(*at) > WINDOW) {
             self.dropped.pop_front();
         }
-        // Each counts once.
+        // Each dropped connection counts once.
         if self.dropped.pop_front().is_some() {
             self.count += 1;
         }
     }
 
-    /// Since the start.
+    /// Number of fallbacks since the start.
     pub fn count(&self) -> u64 {
         self.count
     }

@@ -1,4 +1,4 @@
-//! The daemon's decisions: which peer is in which state, who gets a slot, what the scheduler is told.
+//! The daemon's state machine: the state of each connection, who gets a slot, what is reported to the scheduler.
 //!
 //! ```text
 //!             GET_CS ─► waitforcs ─┬─ other host ─► waitcompile ──────────┐
@@ -8,9 +8,9 @@
 //!            └─ COMPILE_FILE ─► tocompile ─ a slot is free ─► waitforchild ─ ended ─► sending ─► closed
 //! ```
 //!
-//! Message names and numbers are those of `net/PROTOCOL.md`. The machine does not know sockets, files, processes or
-//! clocks: what happened comes in as [`Input`], what shall happen goes out as [`Output`]. Source and objects never pass
-//! through it: the connection's own thread carries them once it has been granted a slot (decision: peer-thread).
+//! Messages are described in `net/PROTOCOL.md`. The state machine has no access to sockets, files, processes or clocks:
+//! events come in as [`Input`], actions go out as [`Output`]. Sources and objects do not pass through it: the
+//! connection's own thread transfers them once it has been granted a slot (decision: peer-thread).
 
 mod clients;
 mod envs;
@@ -25,7 +25,7 @@ mod status;
 #[cfg(test)]
 mod tests;
 
-pub use envs::{EnvOnDisk, VerifyTrouble};
+pub use envs::{EnvOnDisk, VerifyFailure};
 pub use native::{Archive, FileFacts, NativeKey, NativeOnDisk};
 pub use note::Note;
 pub use peer::CloseReason;
@@ -47,38 +47,38 @@ use session::Session;
 use stats::Stats;
 use std::collections::{BTreeMap, VecDeque};
 
-/// What does not change while the daemon runs.
+/// Configuration; it does not change while the daemon runs.
 #[derive(Clone, Debug)]
 pub struct Config {
-    /// TCP port for jobs; 0 if none of others are taken.
+    /// TCP port for jobs; 0 if no remote jobs are accepted.
     pub port: u32,
-    /// `-m`: 0 is allowed and means "only local jobs, one at a time".
+    /// `-m`: number of jobs at a time. 0 is allowed and means "only local jobs, one at a time".
     pub slots: u32,
-    /// `--no-remote`, given or forced.
+    /// Whether remote jobs are refused: `--no-remote`, or the host cannot run them.
     pub no_remote: bool,
-    /// Whether foreign jobs can be boxed here (LOGIN says so).
+    /// Whether remote jobs can be sandboxed here; announced in LOGIN.
     pub chroot_possible: bool,
     /// `-N`, or the host's name.
     pub node_name: Text,
-    /// Own platform.
+    /// Platform of this host.
     pub platform: Text,
-    /// [`crate::message::features`].
+    /// [`crate::message::features`] bits of this host.
     pub features: u32,
     /// `--cache-limit` in bytes, or [`crate::limits::default_cache_limit`].
     pub cache_limit: u64,
-    /// [`crate::limits::CACHE_KEPT`], less in tests.
+    /// [`crate::limits::CACHE_KEPT`] in seconds; less in tests.
     pub cache_kept: u32,
     /// Number of processors, at least 1.
     pub cpus: u32,
-    /// Unix seconds at [`Instant::ZERO`]: what start times in messages count from.
+    /// Unix time at [`Instant::ZERO`] in seconds, for start times in messages.
     pub unix_start: u32,
-    /// `ICECC_TESTS`: a lost scheduler is looked for again after 3 s, at a fixed interval.
+    /// `ICECC_TESTS`: a lost scheduler is searched every 3 s, without backoff.
     pub test_reconnect: bool,
-    /// For the jitter of reconnects.
+    /// Seed of the jitter of reconnects.
     pub seed: u64,
-    /// Environments that a former run left on the disk, whole.
+    /// Complete environments that a previous run left on the disk.
     pub environments: Vec<EnvOnDisk>,
-    /// Native archives that a former run left on the disk.
+    /// Native archives that a previous run left on the disk.
     pub natives: Vec<NativeOnDisk>,
 }
 
@@ -89,154 +89,155 @@ pub enum Input {
     Opened {
         /// Its number, never used before.
         peer: PeerId,
-        /// As agreed.
+        /// Version agreed on.
         version: Version,
-        /// `local unix domain socket`, or its address: for logs, and what is kept for an address counts together.
+        /// Its address, or `local unix domain socket`: for logs, and for the limits per address.
         address: Text,
-        /// Whether it runs on this host: only then it may use slots and the scheduler in this host's name.
+        /// Whether it runs on this host. Only then may it use this host's slots and have requests sent to the
+        /// scheduler.
         of_this_host: bool,
     },
-    /// A client said something. COMPILE_FILE and TRANSFER_ENV come here too; the chunks behind them do not.
-    Said {
+    /// A client sent a message. COMPILE_FILE and TRANSFER_ENV come here too; the chunks that follow them do not.
+    Message {
         /// Who.
         peer: PeerId,
         /// What.
         message: Message,
     },
-    /// A connection is gone, whoever ended it. Comes exactly once for each `Opened`, also after [`Output::Close`].
+    /// A connection was closed by either side. Must come exactly once for each `Opened`, also after [`Output::Close`].
     Closed {
         /// Whose.
         peer: PeerId,
     },
-    /// The compiler of a granted job has ended (its object may still travel).
+    /// The compiler of a granted job has ended; its object may still have to be sent.
     JobEnded {
         /// The connection that was granted the slot.
         peer: PeerId,
-        /// How.
+        /// How it ended.
         report: JobReport,
     },
-    /// An environment that [`Output::Receive`] asked for is installed whole and fits its name, or nothing of it is left.
-    /// Comes exactly once for each, and before anything that its sender says later; if the sender is gone, after or before
-    /// its `Closed`.
+    /// Result of [`Output::Receive`]: the environment is installed completely and matches its name, or nothing of it is
+    /// left. Must come exactly once for each, before any later message of its sender; relative to the sender's `Closed`
+    /// it may come in any order.
     Received {
         /// Who sent it.
         peer: PeerId,
         /// Which.
         env: EnvId,
-        /// Bytes on disk, or the reason.
+        /// Bytes on disk, or the reason of the failure.
         outcome: Result<u64, Text>,
     },
-    /// The end of [`Output::Verify`].
+    /// Result of [`Output::Verify`].
     Verified {
         /// Which.
         env: EnvId,
-        /// What was found.
-        outcome: Result<(), VerifyTrouble>,
+        /// Whether its compilers work.
+        outcome: Result<(), VerifyFailure>,
     },
-    /// The end of [`Output::Examine`]: what was asked for, as it is on the disk now; or why it cannot be packed.
+    /// Result of [`Output::Examine`]: the requested files as they are on the disk now, or why they cannot be packed.
     Examined {
         /// Who asked.
         peer: PeerId,
-        /// The key, and its archive if there is a readable one.
+        /// The key, and its archive if a readable one exists.
         outcome: Result<(NativeKey, Option<Archive>), Text>,
     },
-    /// The end of [`Output::BuildNative`].
+    /// Result of [`Output::BuildNative`].
     NativeBuilt {
-        /// What was asked for.
+        /// The key of the request.
         key: NativeKey,
-        /// The archive, or the reason.
+        /// The archive, or the reason of the failure.
         outcome: Result<Archive, Text>,
     },
-    /// The end of [`Output::Connect`]: there is a link to a scheduler.
+    /// Result of [`Output::Connect`]: a scheduler is connected.
     SchedulerConnected {
-        /// As agreed.
+        /// Version agreed on.
         version: Version,
-        /// Our own address as seen on that link ("I am known as").
+        /// Address of this host on that connection ("I am known as").
         known_as: Text,
     },
-    /// The end of [`Output::Connect`]: none was found, or it did not answer.
+    /// Result of [`Output::Connect`]: no scheduler was found, or it did not answer.
     SchedulerNotFound,
-    /// The scheduler said something.
-    SchedulerSaid(Message),
-    /// The link to the scheduler is gone. Comes also after [`Output::CloseScheduler`].
+    /// The scheduler sent a message.
+    SchedulerMessage(Message),
+    /// The connection to the scheduler was closed, also after [`Output::CloseScheduler`].
     SchedulerLost,
-    /// The answer to [`Output::Measure`]. No job of others starts before the first one.
+    /// Result of [`Output::Measure`]. No remote job starts before the first one.
     Measured(Measurement),
-    /// TERM, INT or ALRM.
+    /// SIGTERM, SIGINT or SIGALRM arrived. A second one ends running jobs at once.
     Terminate,
 }
 
 /// How a granted job ended.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct JobReport {
-    /// Exit code for JOB_DONE; 100 and above are ours.
+    /// Exit code for JOB_DONE; 100 and above are not the compiler's.
     pub exit_code: i32,
     /// Times and sizes.
     pub stats: JobStats,
-    /// Bytes that its files take until the client has read them.
+    /// Bytes of memory that its result takes until the client has read it.
     pub held: u64,
-    /// The environment turned out to be broken: it is removed.
+    /// Whether the environment turned out to be broken; it is removed then.
     pub broken: bool,
 }
 
-/// What shall happen, in this order.
+/// An action for the shell. Actions must be carried out in this order.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Output {
-    /// Say something to a client.
+    /// Send a message to a client.
     Send(PeerId, Message),
-    /// Say something to the scheduler.
+    /// Send a message to the scheduler.
     ToScheduler(Message),
-    /// End a client's connection after what was sent has left; [`Input::Closed`] follows.
+    /// Close a client's connection after everything sent to it has been written; [`Input::Closed`] must follow.
     Close(PeerId, CloseReason),
-    /// The job of this connection may run: its thread runs it, reports [`Input::JobEnded`], sends the result and ends.
+    /// Run a job on its connection's thread, report [`Input::JobEnded`], send the result and close the connection.
     Grant(Grant),
-    /// End the job of this connection at once, without a result; [`Input::JobEnded`] or [`Input::Closed`] follows.
+    /// Kill the job of this connection, without a result; [`Input::JobEnded`] or [`Input::Closed`] must follow.
     Kill(PeerId),
-    /// The connection's thread shall receive, unpack, check and install this environment: [`Input::Received`] follows. It
-    /// checks that the content is what its name promises.
+    /// Receive, unpack, check and install an environment on the connection's thread; [`Input::Received`] must follow.
+    /// If its name is a content name, the content must match it.
     Receive(PeerId, EnvId),
-    /// The connection's thread shall read the archive to its END and throw it away. No report.
+    /// Read an archive to its END on the connection's thread and discard it. No input follows.
     Discard(PeerId),
-    /// Run the compilers of an environment on empty units: [`Input::Verified`] follows.
+    /// Run the compilers of an environment on empty sources; [`Input::Verified`] must follow.
     Verify(EnvId),
-    /// Remove an installed environment. It must be out of the way before the next output is carried out.
+    /// Remove an installed environment. Its path must be free before the next output is carried out.
     Remove(EnvId),
-    /// Look at the files that make a native environment: [`Input::Examined`] follows.
+    /// Examine the files of a native environment; [`Input::Examined`] must follow.
     Examine(PeerId, GetNativeEnv),
-    /// Make a native environment; one at a time: [`Input::NativeBuilt`] follows.
+    /// Make a native environment; only one is requested at a time. [`Input::NativeBuilt`] must follow.
     BuildNative(NativeKey),
-    /// Delete a native archive.
+    /// Delete the native archive with this key and path.
     RemoveNative(NativeKey, Text),
-    /// Find a scheduler and connect: [`Input::SchedulerConnected`] or [`Input::SchedulerNotFound`] follows.
+    /// Find a scheduler and connect to it; [`Input::SchedulerConnected`] or [`Input::SchedulerNotFound`] must follow.
     Connect,
-    /// End the link to the scheduler; [`Input::SchedulerLost`] follows.
+    /// Close the connection to the scheduler; [`Input::SchedulerLost`] must follow.
     CloseScheduler,
-    /// Look at the machine: [`Input::Measured`] follows.
+    /// Measure load, memory and disk; [`Input::Measured`] must follow.
     Measure,
-    /// Accept nobody any more.
+    /// Stop accepting connections.
     StopListening,
-    /// All is done: leave.
+    /// Everything is done: exit.
     Exit,
-    /// For people.
+    /// Write a line to the log.
     Note(Note),
 }
 
-/// Permission to run a job.
+/// Permission to run a remote job in a slot.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Grant {
-    /// The connection that brought it.
+    /// The connection that sent the job.
     pub peer: PeerId,
-    /// Its slot, below `max(1, Config::slots)`, nobody else's until the job's end was reported.
+    /// Its slot, below `max(1, Config::slots)`; not given to another job until this one's end was reported.
     pub slot: u16,
-    /// The environment: installed, and kept until the job's end was reported.
+    /// Its environment, which is installed and kept until the job's end was reported.
     pub env: EnvId,
     /// The job itself.
     pub job: CompileFile,
-    /// Memory it may use, in MiB.
+    /// Its memory limit in MiB.
     pub memory_mib: u32,
 }
 
-/// The daemon of one host. See the module's head.
+/// The daemon of one host. See the module's documentation.
 #[derive(Debug)]
 pub struct Daemon {
     config: Config,
@@ -246,16 +247,16 @@ pub struct Daemon {
     natives: Natives,
     stats: Stats,
     fallbacks: Fallbacks,
-    /// Clients are numbered from 1.
+    /// Number of the last client; they are numbered from 1.
     clients_seen: u32,
-    /// Set by TERM: when what still runs is killed.
+    /// Set by SIGTERM: when jobs that still run are killed.
     terminate_at: Option<Instant>,
     exited: bool,
     outputs: VecDeque<Output>,
 }
 
 impl Daemon {
-    /// A daemon that knows nobody yet; it starts to look for a scheduler at the first `handle_timeout`.
+    /// A daemon without connections. It searches a scheduler at the first [`Self::handle_timeout`].
     pub fn new(now: Instant, config: Config) -> Self {
         let mut daemon = Self {
             peers: BTreeMap::new(),
@@ -274,13 +275,13 @@ impl Daemon {
         daemon
     }
 
-    /// Takes one event. Call [`Self::poll_output`] until it is empty afterwards, then [`Self::poll_timeout`].
+    /// Processes one event. Call [`Self::poll_output`] until it returns `None`, then [`Self::poll_timeout`].
     pub fn handle(&mut self, now: Instant, input: Input) {
         match input {
             Input::Opened { peer, version, address, of_this_host } => {
                 self.opened(now, peer, version, address, of_this_host)
             }
-            Input::Said { peer, message } => self.said(now, peer, message),
+            Input::Message { peer, message } => self.client_message(now, peer, message),
             Input::Closed { peer } => self.closed(now, peer),
             Input::JobEnded { peer, report } => self.job_ended(now, peer, &report),
             Input::Received { peer, env, outcome } => self.env_received(now, peer, &env, outcome),
@@ -289,7 +290,7 @@ impl Daemon {
             Input::NativeBuilt { key, outcome } => self.native_built(now, &key, outcome),
             Input::SchedulerConnected { version, known_as } => self.scheduler_connected(now, version, known_as),
             Input::SchedulerNotFound => self.session.not_found(now),
-            Input::SchedulerSaid(message) => self.scheduler_said(now, message),
+            Input::SchedulerMessage(message) => self.scheduler_message(now, message),
             Input::SchedulerLost => self.scheduler_lost(now),
             Input::Measured(measurement) => self.measured(now, &measurement),
             Input::Terminate => self.terminate(now),
@@ -297,7 +298,8 @@ impl Daemon {
         self.settle(now);
     }
 
-    /// To be called at or after [`Self::poll_timeout`].
+    /// Runs what is due at `now`; to be called at or after [`Self::poll_timeout`]. Call [`Self::poll_output`]
+    /// afterwards.
     pub fn handle_timeout(&mut self, now: Instant) {
         self.session_timeout(now);
         self.measure_if_due(now);
@@ -306,12 +308,12 @@ impl Daemon {
         self.settle(now);
     }
 
-    /// The next thing to do.
+    /// The next action for the shell.
     pub fn poll_output(&mut self) -> Option<Output> {
         self.outputs.pop_front()
     }
 
-    /// When to call [`Self::handle_timeout`], unless something happens before.
+    /// When to call [`Self::handle_timeout`], unless an input comes before; `None` if no timer is set.
     pub fn poll_timeout(&self) -> Option<Instant> {
         if self.exited {
             return None;
@@ -327,7 +329,7 @@ impl Daemon {
         u32::try_from(self.peers.len()).unwrap_or(u32::MAX)
     }
 
-    /// The first broken invariant, if any. For tests and simulations.
+    /// Checks the invariants, for tests and simulations. The error describes the first violation.
     pub fn check(&self) -> Result<(), String> {
         self.check_slots()?;
         self.check_envs()?;
@@ -342,7 +344,7 @@ impl Daemon {
         self.outputs.push_back(Output::Note(note));
     }
 
-    /// Ends a connection and tells the scheduler what it must know. `Closed` will find it gone.
+    /// Closes a connection and informs the scheduler of its jobs. The later `Closed` has no effect.
     fn close(&mut self, peer: PeerId, reason: CloseReason) {
         if self.peers.contains_key(&peer) {
             self.outputs.push_back(Output::Close(peer, reason));
@@ -350,22 +352,23 @@ impl Daemon {
         }
     }
 
-    /// Unix seconds now, as messages carry them.
+    /// Unix time in seconds at `now`.
     fn unix(&self, now: Instant) -> u32 {
         let passed = now.since(Instant::ZERO).as_secs();
         self.config.unix_start.wrapping_add(u32::try_from(passed).unwrap_or(u32::MAX))
     }
 
-    /// What follows from any event: the scheduler learns which environments there are, slots are given out, leaving is noticed.
+    /// Runs after each event: announces changed environments, answers overdue requests, grants slots, exits if stopping
+    /// is complete.
     fn settle(&mut self, now: Instant) {
         self.announce_changes(now);
         self.answer_locally_if_due(now);
         self.grant(now);
-        self.leave_if_done(now);
+        self.exit_if_done(now);
     }
 }
 
 /// How long a request waits for a scheduler that has just been lost (decision: scheduler-lost).
 pub(crate) const LOCAL_ANSWER_AFTER: Duration = Duration::from_secs(5);
-/// How long running jobs may go on after TERM (decision: orderly-stop).
+/// How long running jobs may continue after SIGTERM (decision: orderly-stop).
 const TERM_GRACE: Duration = Duration::from_secs(10);

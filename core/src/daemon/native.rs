@@ -1,4 +1,4 @@
-//! Archives of this host's own compilers, made once per compiler and given to clients by path.
+//! Native environments: archives of this host's own compilers, made once per compiler; clients get their paths.
 
 use super::peer::State;
 use super::{CloseReason, Daemon, Note, Output};
@@ -9,45 +9,45 @@ use crate::time::{Duration, Instant};
 use crate::version::Version;
 use std::collections::{BTreeMap, VecDeque};
 
-/// A native archive that somebody was told of within this time is not deleted: its file is still to be read.
+/// An archive whose path was sent to a client within this time is not deleted: the client may not have read it yet.
 const NATIVE_KEPT: Duration = Duration::from_secs(200);
-/// With fewer archives than this, one day.
+/// With fewer archives than this they are kept for [`NATIVE_KEPT_FEW`].
 const NATIVE_FEW: usize = 5;
 /// See [`NATIVE_FEW`].
 const NATIVE_KEPT_FEW: Duration = Duration::from_secs(24 * 3600);
 
-/// How many times as long as it was tried a compiler that could not be packed is not tried again. Each job would ask for it,
-/// for minutes if it takes that long; but one that was packed amid an update is whole a moment later.
+/// After a failure a compiler is not packed again for this many times the duration of the attempt. Each job requests
+/// it, and an attempt may take minutes; but a compiler that was packed during its update works again soon.
 const FAILURE_KEPT: u32 = 2;
 
-/// A file that goes into an archive, as it was when looked at.
+/// A file of an archive, as it was when examined.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct FileFacts {
-    /// Absolute path, links followed as the maker does.
+    /// Absolute path, with links followed as the packer does.
     pub path: Text,
     /// Bytes.
     pub size: u64,
-    /// Last change in nanoseconds since 1970.
+    /// Modification time in nanoseconds since 1970.
     pub mtime_ns: i64,
-    /// Number within its file system.
+    /// Inode number.
     pub inode: u64,
 }
 
-/// What makes two native environments the same. Any change of a file gives another key.
+/// Identity of a native environment. Any change of a file gives another key.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct NativeKey {
-    /// `ICECC_ENV_COMPRESSION` of the request; empty = default.
+    /// `ICECC_ENV_COMPRESSION` of the request; empty for the default.
     pub compression: Text,
-    /// The compiler that was asked for.
+    /// The requested compiler.
     pub compiler: Text,
-    /// Files to be packed too.
+    /// Extra files to pack.
     pub extra_files: Vec<Text>,
-    /// The facts: C compiler, C++ compiler if there is one, extra files.
+    /// The files examined: C compiler, C++ compiler if there is one, extra files.
     pub files: Vec<FileFacts>,
 }
 
 impl NativeKey {
-    /// Whether `other` is the same request at another time.
+    /// Whether `other` is the key of the same request with other files.
     fn replaces(&self, other: &Self) -> bool {
         let request = |k: &Self| (k.compression.clone(), k.compiler.clone(), k.extra_files.clone());
         self != other && request(self) == request(other)
@@ -72,12 +72,13 @@ pub struct NativeOnDisk {
     pub archive: Archive,
 }
 
+/// All native archives and requests for them.
 #[derive(Debug, Default)]
 pub(super) struct Natives {
     ready: BTreeMap<NativeKey, Ready>,
-    /// In the order of asking; the first one is being made.
+    /// Requested archives in order; the first one is being made.
     wanted: VecDeque<Wanted>,
-    /// What could not be made lately, until when that counts, and why.
+    /// Recent failures: until when they count, and why.
     failed: BTreeMap<NativeKey, (Instant, Text)>,
 }
 
@@ -91,11 +92,12 @@ struct Ready {
 struct Wanted {
     key: NativeKey,
     waiting: Vec<PeerId>,
-    /// When it was begun, or asked for until then.
+    /// When it was begun; before that, when it was requested.
     begun: Instant,
 }
 
 impl Natives {
+    /// The archives that were on the disk at the start.
     pub fn new(now: Instant, on_disk: &[NativeOnDisk]) -> Self {
         let ready = |n: &NativeOnDisk| (n.key.clone(), Ready { archive: n.archive.clone(), last_use: now });
         Self { ready: on_disk.iter().map(ready).collect(), ..Self::default() }
@@ -106,8 +108,8 @@ impl Natives {
         self.ready.values().map(|r| r.archive.size).fold(0, u64::saturating_add)
     }
 
-    /// A connection ended, or wants another: it gets no answer any more. An archive that is being made is made all the same,
-    /// for the next one; others that nobody waits for are not.
+    /// Removes a connection that has closed or requests something else. The archive that is being made is finished for
+    /// later requests; others that nobody waits for are dropped.
     pub fn waiter_gone(&mut self, peer: PeerId) {
         for wanted in &mut self.wanted {
             wanted.waiting.retain(|p| *p != peer);
@@ -116,7 +118,7 @@ impl Natives {
         self.wanted.retain(|wanted| std::mem::take(&mut is_first) || !wanted.waiting.is_empty());
     }
 
-    /// The archive to delete first, if one may go; it is forgotten here.
+    /// Takes out the archive that should be deleted first, if one may be deleted.
     pub fn evict(&mut self, now: Instant) -> Option<(NativeKey, Text)> {
         let kept = if self.ready.len() < NATIVE_FEW { NATIVE_KEPT_FEW } else { NATIVE_KEPT };
         let old = self.ready.iter().filter(|(_, r)| now.since(r.last_use) > kept);
@@ -124,7 +126,7 @@ impl Natives {
         self.forget(key)
     }
 
-    /// The archives of all: compiler, path, bytes, whether still being made. For the dump.
+    /// All archives, `None` for those still being made. For the dump.
     pub fn list(&self) -> impl Iterator<Item = (&NativeKey, Option<&Archive>)> {
         let ready = self.ready.iter().map(|(key, r)| (key, Some(&r.archive)));
         ready.chain(self.wanted.iter().map(|w| (&w.key, None)))
@@ -134,13 +136,14 @@ impl Natives {
         self.ready.remove(&key).map(|r| (key, r.archive.path))
     }
 
-    /// Archives of the same request at an earlier time.
+    /// An archive of the same request made from earlier versions of its files.
     fn stale(&self, key: &NativeKey) -> Option<NativeKey> {
         self.ready.keys().find(|k| k.replaces(key)).cloned()
     }
 }
 
 impl Daemon {
+    /// The files of a requested native environment were examined: sends its path, or has the archive made.
     pub(super) fn native_examined(
         &mut self,
         now: Instant,
@@ -148,7 +151,7 @@ impl Daemon {
         outcome: Result<(NativeKey, Option<Archive>), Text>,
     ) {
         if !self.peers.get(&peer).is_some_and(|p| p.state == State::WaitCreateEnv) {
-            return; // gone, or it has gone on without
+            return; // closed, or the client has gone on without it
         }
         let (key, archive) = match outcome {
             Ok(found) => found,
@@ -182,6 +185,7 @@ impl Daemon {
         }
     }
 
+    /// An archive was made, or could not be: answers all that wait for it and starts the next one.
     pub(super) fn native_built(&mut self, now: Instant, key: &NativeKey, outcome: Result<Archive, Text>) {
         if self.natives.wanted.front().is_none_or(|w| w.key != *key) {
             return;
@@ -204,7 +208,7 @@ impl Daemon {
         self.build_next(now);
     }
 
-    /// There is no archive for this client. One of ours is told why, for its log; 1.4's knows only END.
+    /// Tells a client that it gets no archive. Our client gets the reason for its log; 1.4's knows only END.
     fn no_native(&mut self, peer: PeerId, reason: &Text, close: CloseReason) {
         if self.peers.get(&peer).is_some_and(|p| p.version > Version::TO_SCHEDULER) {
             self.send(peer, Message::StatusText { text: reason.clone() });

@@ -1,4 +1,4 @@
-//! What is worth telling a person; the shell writes it to the log.
+//! The daemon's log lines; the shell writes them.
 
 use super::CloseReason;
 use crate::env::EnvId;
@@ -6,57 +6,57 @@ use crate::level::Level;
 use crate::text::Text;
 use std::fmt;
 
-/// One event.
+/// An event for the log.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Note {
-    /// Logged in.
+    /// Connected to a scheduler: own address on that connection.
     Connected(Text),
-    /// The link to the scheduler is gone.
+    /// The connection to the scheduler was lost.
     SchedulerGone,
-    /// The scheduler said something that it may not say.
+    /// The scheduler sent a message that it may not send.
     UnknownSchedulerMessage,
-    /// A request is answered here because the scheduler does not come back.
+    /// A request is answered locally because the scheduler did not come back: the client's number.
     AnsweredLocally(u32),
     /// A client connected: its number and address.
     Accepted(u32, Text),
-    /// COMPILE_FILE: number of the job.
+    /// COMPILE_FILE arrived: number of the job.
     RequestForJob(u32),
-    /// A foreign job starts: its input file.
+    /// A remote job starts: its input file.
     RemoteCompile(Text),
-    /// Memory limit of the job that starts, MiB.
+    /// Memory limit of the job that starts, in MiB.
     MemoryLimit(u32),
-    /// A job names an environment that is not here.
+    /// A job names an environment that is not installed: the environment and the job's number.
     NoEnvironment(EnvId, u32),
-    /// Installed: its size and that of all.
+    /// An environment was installed: its size and that of all, in bytes.
     Installed(EnvId, u64, u64),
-    /// It could not be installed.
+    /// An environment could not be installed, and why.
     NotInstalled(EnvId, Text),
-    /// Not an acceptable name.
+    /// An invalid environment or platform name, and why.
     BadName(Text),
-    /// Removed to keep the limit, or because it is broken.
+    /// An environment was removed, and why.
     Removed(EnvId, &'static str),
-    /// The end of a verification.
+    /// Result of a verification.
     Verified(EnvId, Result<(), Text>),
-    /// This host cannot verify it at present.
+    /// An environment could not be verified at present, and why.
     NotVerified(EnvId, Text),
-    /// A native environment is made for this compiler.
+    /// A native environment is being made for this compiler.
     NativeBuilding(Text),
-    /// It changed: made again.
+    /// The native environment of this compiler is outdated.
     NativeStale(Text),
-    /// It could not be made.
+    /// A native environment could not be made, and why.
     NativeFailed(Text),
     /// A local job got its slot.
     LocalBegins,
-    /// A connection ends.
+    /// A connection ends: the client's number, address and the reason.
     Ends(u32, Text, CloseReason),
-    /// No jobs of others are taken at present, and why.
+    /// Remote jobs are not accepted at present, and why.
     TakesNoJobs(&'static str),
-    /// They are taken again.
+    /// Remote jobs are accepted again.
     TakesJobs,
 }
 
 impl Note {
-    /// Its level: 1.4's where the line is 1.4's.
+    /// Its level: 1.4's if the line is 1.4's.
     pub fn level(&self) -> Level {
         match self {
             Self::NotInstalled(..) | Self::NativeFailed(_) | Self::BadName(_) | Self::NoEnvironment(..) => Level::Error,

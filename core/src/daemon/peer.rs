@@ -1,4 +1,4 @@
-//! One client's connection: its state and what it holds.
+//! A client's connection: its state and what it holds.
 
 use crate::env::EnvId;
 use crate::ids::{ClientId, JobId};
@@ -9,98 +9,104 @@ use crate::time::Instant;
 use crate::version::Version;
 use std::fmt;
 
-/// A job's number together with the scheduler session that gave it out (decision: job-ids).
+/// A job's number together with the scheduler session that assigned it (decision: job-ids).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct SessionJob {
+    /// The number.
     pub job: JobId,
-    /// `None`: made up here, or by a scheduler that we don't know.
+    /// The session; `None` if the number was made up here or comes from an unknown scheduler.
     pub session: Option<u32>,
 }
 
-/// One connection.
+/// A connection.
 #[derive(Debug)]
 pub(super) struct Peer {
+    /// This daemon's number of the client.
     pub client: ClientId,
+    /// The version agreed on.
     pub version: Version,
+    /// Its address as text, without port, or `local unix domain socket`.
     pub address: Text,
+    /// Whether the client runs on this host.
     pub of_this_host: bool,
-    /// When it last said something, or something was found out for it.
+    /// When its last message arrived, or its environment was installed.
     pub active: Instant,
+    /// Its state.
     pub state: State,
-    /// Jobs of this connection that the scheduler still counts as ours to report.
+    /// Jobs of this connection whose end this daemon must still report.
     pub jobs: Vec<SessionJob>,
-    /// Answers to GET_CS that are still to come: more than one in repeat mode.
+    /// Answers to GET_CS still to come; more than one in repeat mode.
     pub awaited: u32,
-    /// Environment that this connection brought, checked or uses: not evicted before it ends.
+    /// Environment that this connection sent, verified or uses; it is not evicted before the connection ends.
     pub pinned: Option<EnvId>,
-    /// Environment that it brought last and that was not installed, and why: its VERIFY_ENV is still to come.
+    /// The last environment that it sent, if that was not installed, and why; kept for its VERIFY_ENV.
     pub refusal: Option<(EnvId, Text)>,
-    /// Bytes that its object takes until it has read it: they stand in memory.
+    /// Bytes of memory that its result takes until the client has read it.
     pub sending: u64,
 }
 
 impl Peer {
-    /// When it is closed for being idle: clients of this host may take their time.
+    /// When it is closed for being idle; clients of this host never are.
     pub fn idle_end(&self) -> Option<Instant> {
         let limit = if self.pinned.is_some() { IDLE_WITH_ENVIRONMENT } else { IDLE };
         (!self.of_this_host && self.state == State::Unknown).then(|| self.active + limit)
     }
 }
 
-/// Where a connection stands.
+/// State of a connection. Names in the dump are 1.4's ([`State::name`]).
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum State {
-    /// New, or an environment transfer is over.
+    /// New, or its last work is over.
     Unknown,
-    /// Its native environment is looked for or made.
+    /// Waits for its native environment.
     WaitCreateEnv,
-    /// It knows its native environment.
+    /// Got the path of its native environment.
     GotNative,
-    /// GET_CS passed on, or kept until there is a scheduler again.
+    /// GET_CS was forwarded, or is kept until a scheduler is there again.
     WaitForCs {
         request: Box<GetCs>,
-        /// The session that was asked.
+        /// The session to which it was sent.
         asked: Option<u32>,
     },
-    /// To be built here by the client itself; waits for a slot.
+    /// The client shall compile itself and waits for a slot.
     PendingUseCs {
-        /// More than one only in repeat mode.
+        /// Its jobs; more than one only in repeat mode.
         jobs: Vec<JobId>,
-        /// The scheduler's or, without one, what was asked for; what the client is told.
+        /// Platform for the client's USE_CS: the scheduler's, or without one the requested target.
         platform: Text,
-        /// No host could take it.
-        nobody: bool,
+        /// Whether no host could take the job.
+        no_host: bool,
         niceness: u32,
     },
-    /// Has been sent to another host.
+    /// Was sent to a compile server.
     WaitCompile { host: Text },
     /// A local job waits for a slot.
     LinkJob { output: Text, full: bool },
-    /// The client runs something itself.
+    /// The client has a slot and works itself.
     ClientWork(Work),
-    /// The job was reported.
+    /// The client reported its job.
     JobDone,
-    /// Sends an environment that is unpacked here.
+    /// Sends an environment, which is being installed.
     ToInstall(EnvId),
-    /// COMPILE_FILE received, waits for a slot.
+    /// COMPILE_FILE arrived; waits for a slot.
     ToCompile { job: SessionJob, env: EnvId, file: Box<CompileFile> },
     /// Its job runs in a slot.
     WaitForChild { job: SessionJob, env: EnvId, slot: u16, since: Instant },
-    /// The job has ended and was reported; the object travels.
+    /// The job has ended and was reported; the result is being sent.
     Sending,
 }
 
-/// What a client in `clientwork` does.
+/// What a client with a slot does.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Work {
-    /// A job that the scheduler knows or that was made up here.
+    /// A compile, assigned by the scheduler or made up here.
     Own,
-    /// A local job.
+    /// A local job, with its start in Unix seconds and the session that knows it.
     Local { output: Text, full: bool, started: u32, announced: Option<u32> },
 }
 
 impl State {
-    /// The name in the dump.
+    /// The name in the dump, which is 1.4's.
     pub fn name(&self) -> &'static str {
         match self {
             Self::Unknown => "unknown",
@@ -119,53 +125,53 @@ impl State {
         }
     }
 
-    /// Whether the connection's own thread has taken its dialogue over, so that nothing more is expected here.
+    /// Whether the connection's own thread handles its messages, so that none may arrive here.
     pub fn is_taken_over(&self) -> bool {
         matches!(self, Self::ToInstall(_) | Self::ToCompile { .. } | Self::WaitForChild { .. } | Self::Sending)
     }
 }
 
-/// Why a connection is ended; its code goes to the scheduler with the job (`net/PROTOCOL.md`, JOB_DONE).
+/// Why a connection is closed; its code is reported with the job (`net/PROTOCOL.md`, JOB_DONE).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum CloseReason {
     /// The daemon stops.
     Stopping,
-    /// The client is gone.
+    /// The client closed the connection without END.
     Closed,
-    /// END: the client said good-bye.
+    /// The client sent END.
     End,
-    /// A message that makes no sense here.
+    /// A message that is invalid in this state.
     Unexpected,
-    /// A message for the host's own clients, from another host.
-    Stranger,
-    /// A client of another host that wants nothing.
+    /// A message that only clients of this host may send, from another host.
+    NotLocal,
+    /// A client of another host was idle for too long.
     Idle,
-    /// No environment could be made.
+    /// The native environment could not be made.
     NativeFailed,
-    /// Compiler or extra file is missing.
+    /// The compiler or an extra file is missing.
     NativeMissing,
-    /// No name of an environment or platform.
+    /// An invalid environment or platform name, or an environment that is not accepted.
     BadEnvironment,
-    /// The environment is not here, or broken.
+    /// The environment is not installed, broken, or could not be verified.
     NoEnvironment,
     /// JOB_DONE for a job that is not the connection's own.
     ForeignJob,
     /// The thread that ran the job ended without a report.
     NoReport,
-    /// COMPILE_FILE that cannot be run: language, compiler.
+    /// A COMPILE_FILE or GET_CS that cannot be served: language, sizes, remote jobs not accepted.
     BadJob,
-    /// It does not read its object, and others do not read theirs.
+    /// Too many results wait for clients that do not read them, and this one is the largest.
     Unread,
 }
 
 impl CloseReason {
-    /// The exit code.
+    /// The exit code for JOB_DONE.
     pub const fn code(self) -> i32 {
         match self {
             Self::Stopping => 116,
             Self::Closed | Self::Idle => 118,
             Self::End => 119,
-            Self::Unexpected | Self::Stranger | Self::ForeignJob => 120,
+            Self::Unexpected | Self::NotLocal | Self::ForeignJob => 120,
             Self::NativeFailed => 121,
             Self::NativeMissing => 122,
             Self::BadEnvironment => 144,
@@ -184,7 +190,7 @@ impl fmt::Display for CloseReason {
             Self::End => "end",
             Self::Unexpected => "unexpected message",
             Self::Idle => "idle for too long",
-            Self::Stranger => "message for clients of this host only",
+            Self::NotLocal => "message for clients of this host only",
             Self::NativeFailed => "native environment could not be made",
             Self::NativeMissing => "compiler or extra file missing",
             Self::BadEnvironment => "bad environment name",
@@ -214,7 +220,7 @@ mod tests {
             (118, R::Idle, "idle for too long (118)"),
             (119, R::End, "end (119)"),
             (120, R::Unexpected, "unexpected message (120)"),
-            (120, R::Stranger, "message for clients of this host only (120)"),
+            (120, R::NotLocal, "message for clients of this host only (120)"),
             (120, R::ForeignJob, "job of somebody else (120)"),
             (121, R::NativeFailed, "native environment could not be made (121)"),
             (122, R::NativeMissing, "compiler or extra file missing (122)"),

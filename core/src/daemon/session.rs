@@ -1,4 +1,4 @@
-//! The link to the scheduler: finding it again, logging in, and when it must not be spoken to.
+//! The connection to the scheduler: reconnecting, logging in, and when messages must be held back.
 
 use super::peer::{Peer, SessionJob, State, Work};
 use super::{Daemon, Note, Output};
@@ -10,45 +10,46 @@ use crate::text::Text;
 use crate::time::{Duration, Instant};
 use crate::version::Version;
 
-/// First wait before a lost scheduler is looked for again; it doubles.
+/// First wait before a lost scheduler is searched again; it doubles with each failure.
 const BACKOFF_FIRST: Duration = Duration::from_millis(500);
 /// Longest wait.
 const BACKOFF_MAX: Duration = Duration::from_secs(20);
-/// Fixed wait of 1.4's tests.
+/// Fixed wait with `ICECC_TESTS`, as in 1.4.
 const BACKOFF_TEST: Duration = Duration::from_secs(3);
-/// How long a scheduler may take to answer LOGIN before it is spoken to all the same (decision: login-again).
+/// How long messages are held back for the scheduler's answer to LOGIN (decision: login-again).
 const HOLD: Duration = Duration::from_secs(1);
-/// Messages kept for a scheduler that has not answered LOGIN yet; past that they are sent at once.
+/// Maximum number of messages held back for that answer; more are sent at once.
 const HELD_MAX: usize = 1000;
 
+/// The connection to the scheduler, and what it was last told.
 #[derive(Debug)]
 pub(super) struct Session {
     link: Link,
-    /// Counts logins: ids of an earlier one mean nothing to the present scheduler.
+    /// Number of the session: job ids of an earlier one are invalid for the current scheduler.
     number: u32,
     failures: u32,
-    /// xorshift state for the jitter.
-    chance: u64,
+    /// State of the xorshift generator for the jitter.
+    random: u64,
     test_reconnect: bool,
-    /// Until when requests wait for a scheduler that was there a moment ago, and is not there now.
+    /// Until when requests wait for a scheduler that has just been lost.
     pub(super) expected_until: Option<Instant>,
-    /// The environments that the last LOGIN named; `None`: the scheduler shall be told anew, whatever there is.
+    /// The environments in the last LOGIN; `None` if they must be announced again in any case.
     announced: Option<Vec<EnvId>>,
 }
 
 #[derive(Debug)]
 enum Link {
-    /// None; looked for at that time.
+    /// Not connected; the next search begins at this time.
     Absent(Instant),
-    /// The shell looks for one.
+    /// The shell searches a scheduler.
     Looking,
     /// Logged in.
     Up { version: Version, known_as: Text, hold: Option<Hold> },
-    /// We close it; `SchedulerLost` follows.
+    /// The shell closes the connection; `SchedulerLost` follows.
     Closing,
 }
 
-/// LOGIN is out, its CS_CONF not yet here.
+/// Messages held back: LOGIN was sent and CS_CONF has not arrived.
 #[derive(Debug)]
 struct Hold {
     until: Instant,
@@ -56,28 +57,30 @@ struct Hold {
 }
 
 impl Session {
+    /// A session that searches a scheduler at once. `seed` is for the jitter; see [`super::Config::test_reconnect`].
     pub fn new(now: Instant, seed: u64, test_reconnect: bool) -> Self {
         Self {
             link: Link::Absent(now),
             number: 0,
             failures: 0,
-            chance: seed | 1,
+            random: seed | 1,
             test_reconnect,
             expected_until: None,
             announced: None,
         }
     }
 
-    /// Number of the session, if there is one.
+    /// Number of the current session, if connected.
     pub fn current(&self) -> Option<u32> {
         matches!(self.link, Link::Up { .. }).then_some(self.number)
     }
 
-    /// Whether a number that was given out in that session, if in one, means something to the scheduler that there is.
-    pub fn is_of_now(&self, session: Option<u32>) -> bool {
+    /// Whether a job number of this session is valid for the current scheduler.
+    pub fn is_current(&self, session: Option<u32>) -> bool {
         session.is_some() && session == self.current()
     }
 
+    /// Version agreed on with the scheduler, if connected.
     pub fn version(&self) -> Option<Version> {
         match &self.link {
             Link::Up { version, .. } => Some(*version),
@@ -85,6 +88,7 @@ impl Session {
         }
     }
 
+    /// This host's address on the connection to the scheduler, if connected.
     pub fn known_as(&self) -> Option<&Text> {
         match &self.link {
             Link::Up { known_as, .. } => Some(known_as),
@@ -92,6 +96,7 @@ impl Session {
         }
     }
 
+    /// No scheduler was found: waits before the next search.
     pub fn not_found(&mut self, now: Instant) {
         if matches!(self.link, Link::Looking) {
             let wait = self.backoff();
@@ -99,6 +104,7 @@ impl Session {
         }
     }
 
+    /// When [`Daemon::session_timeout`] must be called.
     pub fn timeout(&self) -> Option<Instant> {
         match &self.link {
             Link::Absent(at) => Some(*at),
@@ -107,22 +113,23 @@ impl Session {
         }
     }
 
-    /// Between half and the whole of a wait that doubles with each failure.
+    /// The next wait: doubles with each failure, with jitter between half and the whole of it.
     fn backoff(&mut self) -> Duration {
         if self.test_reconnect {
             return BACKOFF_TEST;
         }
         let whole = BACKOFF_FIRST.saturating_mul(1 << self.failures.min(6)).min(BACKOFF_MAX);
         self.failures = self.failures.saturating_add(1);
-        self.chance ^= self.chance << 13;
-        self.chance ^= self.chance >> 7;
-        self.chance ^= self.chance << 17;
-        let per_mille = u32::try_from(500 + self.chance % 501).unwrap_or(1000);
+        self.random ^= self.random << 13;
+        self.random ^= self.random >> 7;
+        self.random ^= self.random << 17;
+        let per_mille = u32::try_from(500 + self.random % 501).unwrap_or(1000);
         whole * per_mille / 1000
     }
 }
 
 impl Daemon {
+    /// Starts a search, or sends the messages held back, if that is due.
     pub(super) fn session_timeout(&mut self, now: Instant) {
         match &self.session.link {
             Link::Absent(at) if *at <= now && self.terminate_at.is_none() => {
@@ -135,6 +142,7 @@ impl Daemon {
         }
     }
 
+    /// A scheduler is connected: logs in and reports the current work.
     pub(super) fn scheduler_connected(&mut self, now: Instant, version: Version, known_as: Text) {
         if self.terminate_at.is_some() {
             self.outputs.push_back(Output::CloseScheduler);
@@ -157,11 +165,11 @@ impl Daemon {
         };
         self.log_in(now, login);
         self.stats.report_again();
-        self.tell_new_scheduler();
+        self.resume_on_scheduler();
     }
 
-    /// Tells a new scheduler what still waits or runs: requests, and local jobs.
-    fn tell_new_scheduler(&mut self) {
+    /// Reports waiting requests and running local jobs to a new scheduler.
+    fn resume_on_scheduler(&mut self) {
         let session = self.session.current();
         let connections = self.connections();
         let mut messages = Vec::new();
@@ -180,17 +188,17 @@ impl Daemon {
             }
         }
         for message in messages {
-            self.tell_scheduler(message);
+            self.send_to_scheduler(message);
         }
     }
 
-    /// The scheduler is told of the environments after this event even if it knows them.
+    /// Announces the environments after this event even if they have not changed.
     pub(super) fn announce_anyway(&mut self) {
         self.session.announced = None;
     }
 
-    /// LOGIN again, if the environments are others than the scheduler was told of. This is the only place that does it, and it
-    /// runs after each event: whatever changes them need not think of it.
+    /// Sends LOGIN again if the environments differ from those announced. This is the only place that does so, and it
+    /// runs after each event: code that changes environments need not do anything.
     pub(super) fn announce_changes(&mut self, now: Instant) {
         let announced = self.session.announced.as_ref();
         let is_known = announced.is_some_and(|announced| self.envs.installed().eq(announced));
@@ -207,12 +215,12 @@ impl Daemon {
             no_remote: 0,
             features: self.config.features,
         };
-        // What is still held back from the former LOGIN has to leave before: order is kept.
+        // Messages held back for the previous LOGIN must leave first, to keep the order.
         self.release_held();
         self.log_in(now, login);
     }
 
-    /// Whether the scheduler knows which environments there are.
+    /// Checks that the announced environments are the installed ones.
     pub(super) fn check_announced(&self) -> Result<(), String> {
         let announced = self.session.announced.iter().flatten();
         if self.session.current().is_some() && !self.envs.installed().eq(announced) {
@@ -231,6 +239,7 @@ impl Daemon {
         }
     }
 
+    /// The connection to the scheduler was closed: waits before the next search.
     pub(super) fn scheduler_lost(&mut self, now: Instant) {
         let was_up = matches!(self.session.link, Link::Up { .. });
         if was_up {
@@ -241,9 +250,10 @@ impl Daemon {
         self.session.link = Link::Absent(now + wait);
     }
 
-    pub(super) fn scheduler_said(&mut self, now: Instant, message: Message) {
+    /// The scheduler sent a message. An unexpected one ends the connection.
+    pub(super) fn scheduler_message(&mut self, now: Instant, message: Message) {
         if self.session.current().is_none() {
-            return; // was on its way when we closed
+            return; // sent before the scheduler saw that we closed
         }
         match message {
             Message::UseCs(use_cs) => self.use_cs(use_cs),
@@ -254,13 +264,13 @@ impl Daemon {
             }
             Message::Ping => {
                 if self.session.version().is_some_and(|v| !v.has_keepalive()) {
-                    self.tell_scheduler(Message::Ping);
+                    self.send_to_scheduler(Message::Ping);
                 }
             }
             Message::GetInternals => {
                 let mut text = Text::from(self.internals(now));
                 text.keep_start(STATUS_TEXT_MAX);
-                self.tell_scheduler(Message::StatusText { text });
+                self.send_to_scheduler(Message::StatusText { text });
             }
             _ => {
                 self.note(Note::UnknownSchedulerMessage);
@@ -272,8 +282,8 @@ impl Daemon {
         }
     }
 
-    /// Says something to the scheduler, if there is one; later, if it has not answered LOGIN yet.
-    pub(super) fn tell_scheduler(&mut self, message: Message) {
+    /// Sends a message to the scheduler, if connected; holds it back while LOGIN has not been answered.
+    pub(super) fn send_to_scheduler(&mut self, message: Message) {
         match &mut self.session.link {
             Link::Up { hold: Some(hold), .. } if hold.held.len() < HELD_MAX => hold.held.push(message),
             Link::Up { .. } => {
@@ -292,9 +302,9 @@ impl Daemon {
         }
     }
 
-    /// Reports the end of a job that this side has to report, if the present scheduler gave it out.
+    /// Reports a job that failed here, if the current scheduler assigned it.
     pub(super) fn job_failed(&mut self, job: SessionJob, code: i32, flags: u32) {
-        if self.session.is_of_now(job.session) {
+        if self.session.is_current(job.session) {
             let done = JobDone { job: job.job.0, exit_code: code, flags, ..JobDone::default() };
             self.job_done(done);
         }
@@ -303,16 +313,16 @@ impl Daemon {
     /// Sends JOB_DONE with the number of connections filled in.
     pub(super) fn job_done(&mut self, done: JobDone) {
         let client_count = self.connections();
-        self.tell_scheduler(Message::JobDone(JobDone { client_count, ..done }));
+        self.send_to_scheduler(Message::JobDone(JobDone { client_count, ..done }));
     }
 
-    /// A job was given to a client that is gone: the scheduler must free the server.
-    pub(super) fn nobody_wants(&mut self, job: JobId) {
+    /// Reports a job that was assigned to a client that is gone, so that the scheduler frees the server's slot.
+    pub(super) fn report_unclaimed(&mut self, job: JobId) {
         let session = self.session.current();
         self.job_failed(SessionJob { job, session }, 107, done_flags::FROM_SUBMITTER);
     }
 
-    /// The environments that can be used, as LOGIN names them.
+    /// The environments that can be used, as in LOGIN.
     pub fn environments(&self) -> Vec<EnvRef> {
         self.envs
             .installed()
@@ -320,14 +330,14 @@ impl Daemon {
             .collect()
     }
 
-    /// When the oldest request gives up on the scheduler.
+    /// When requests that wait for a lost scheduler are answered locally, if there are any.
     pub(super) fn local_answer_due(&self) -> Option<Instant> {
         let waits = |p: &Peer| matches!(p.state, State::WaitForCs { .. });
         self.session.expected_until.filter(|_| self.peers.values().any(waits))
     }
 }
 
-/// JOB_LOCAL_BEGIN as the scheduler is told.
+/// JOB_LOCAL_BEGIN for the scheduler.
 pub(super) fn local_begin(start_time: u32, output: &Text, id: u32, full: bool) -> Message {
     Message::JobLocalBegin(JobLocalBegin { start_time, output_file: output.clone(), id, full: u32::from(full) })
 }

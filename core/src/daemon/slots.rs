@@ -1,4 +1,4 @@
-//! Slots: how many are used follows from the states of the connections, so that none can get lost.
+//! Slots. The number in use is computed from the states of the connections, so that none can get lost.
 
 use super::peer::{Peer, State, Work};
 use super::{CloseReason, Daemon, Grant, Note, Output, TERM_GRACE};
@@ -7,31 +7,31 @@ use crate::text::Text;
 use crate::time::Instant;
 use std::collections::{BTreeMap, BTreeSet};
 
-/// Bytes of objects that wait for clients who do not read them; past that the client of the largest is cut. A slot is free as soon
-/// as the compiler has ended, but its object still takes memory.
+/// Maximum bytes of results that wait for clients to read them; beyond it the client of the largest one is closed. A
+/// slot is free as soon as the compiler has ended, but the result still takes memory.
 const UNREAD_MAX: u64 = 1 << 30;
-/// The same for one address, which gets no further slot past that: a client behind a slow line only takes its time, and must not
-/// cost others theirs.
+/// The same for one address, which gets no further slot beyond it: clients on a slow line are not at fault, but must
+/// not take the memory of others.
 const UNREAD_PER_ADDRESS_MAX: u64 = UNREAD_MAX / 2;
 
 impl Daemon {
-    /// Slots in all: with `-m 0` local jobs still run, one at a time.
+    /// Number of slots; with `-m 0` local jobs still run, one at a time.
     pub(super) fn slots(&self) -> u32 {
         self.config.slots.max(1)
     }
 
-    /// Slots in use. A full local job counts for all of them.
+    /// Number of slots in use. A full local job counts as all of them.
     pub(super) fn slots_used(&self) -> u32 {
-        self.peers.values().map(|p| units(p, self.slots())).fold(0, u32::saturating_add)
+        self.peers.values().map(|p| slots_held(p, self.slots())).fold(0, u32::saturating_add)
     }
 
-    /// Jobs and unpackers that this daemon runs itself, for the dump.
-    pub(super) fn kids(&self) -> usize {
+    /// Number of jobs and unpackers that this daemon runs itself, for the dump.
+    pub(super) fn children(&self) -> usize {
         let kid = |p: &&Peer| matches!(p.state, State::ToInstall(_) | State::WaitForChild { .. });
         self.peers.values().filter(kid).count()
     }
 
-    /// Gives free slots out: local jobs first, then clients' own compiles, then jobs of others.
+    /// Grants free slots: to local jobs first, then to clients' own compiles, then to remote jobs.
     pub(super) fn grant(&mut self, now: Instant) {
         if self.terminate_at.is_some() {
             return;
@@ -41,22 +41,22 @@ impl Daemon {
             let used = self.slots_used();
             if let Some(peer) = self.next_own().filter(|_| used.saturating_sub(self.uploads()) < self.slots()) {
                 self.start_own(now, peer);
-            } else if let Some(peer) = self.next_foreign().filter(|_| used < self.slots()) {
-                self.start_foreign(now, peer);
+            } else if let Some(peer) = self.next_remote().filter(|_| used < self.slots()) {
+                self.start_remote(now, peer);
             } else {
                 break;
             }
         }
     }
 
-    /// Environments that arrive. They take slots from jobs of others only: they mostly wait for their sender, and would hold up
-    /// what is built here for as long as anybody likes.
+    /// Number of arriving environments. They take slots from remote jobs only: they mostly wait for their senders,
+    /// which could block local work for as long as they like.
     fn uploads(&self) -> u32 {
         self.peers.values().map(|p| u32::from(matches!(p.state, State::ToInstall(_)))).sum()
     }
 
-    /// Jobs whose environment is not here, or is broken, are told so at once: no slot changes it, and their clients can ask the
-    /// scheduler anew.
+    /// Refuses jobs whose environment is missing or broken at once: waiting for a slot would not help, and their
+    /// clients can request another server.
     fn refuse_without_environment(&mut self) {
         let hopeless = self.peers.iter().filter_map(|(id, p)| match &p.state {
             State::ToCompile { job, env, .. } if !self.envs.is_undecided(env) && !self.envs.is_installed(env) => {
@@ -83,8 +83,8 @@ impl Daemon {
         pending.min().map(|(_, _, id)| id)
     }
 
-    /// The next job of others: not while the host is too busy, nor while its environment still arrives or is checked.
-    fn next_foreign(&self) -> Option<PeerId> {
+    /// The next remote job whose environment is ready; none while the host is too busy.
+    fn next_remote(&self) -> Option<PeerId> {
         if !self.stats.takes_jobs() {
             return None;
         }
@@ -100,7 +100,8 @@ impl Daemon {
         ready.min().map(|(_, id)| id)
     }
 
-    /// Objects that wait for their clients must not take all memory. One alone may be as large as jobs' files may be.
+    /// Closes clients while unread results exceed [`UNREAD_MAX`]. A single result may be as large as a job's files may
+    /// be.
     pub(super) fn keep_unread_limit(&mut self) {
         loop {
             let sending = self.peers.iter().filter(|(_, p)| p.sending > 0).map(|(id, p)| (p.sending, *id));
@@ -113,7 +114,7 @@ impl Daemon {
         }
     }
 
-    fn start_foreign(&mut self, now: Instant, peer: PeerId) {
+    fn start_remote(&mut self, now: Instant, peer: PeerId) {
         let Some(slot) = self.free_slot() else { return };
         let Some(entry) = self.peers.get_mut(&peer) else { return };
         let State::ToCompile { job, env, file } = std::mem::replace(&mut entry.state, State::Unknown) else { return };
@@ -132,7 +133,7 @@ impl Daemon {
         (0..u16::MAX).find(|n| !taken.contains(n))
     }
 
-    /// TERM: nothing new is taken; what runs may end within a while (decision: orderly-stop).
+    /// SIGTERM: accepts nothing new; running jobs may end within [`TERM_GRACE`] (decision: orderly-stop).
     pub(super) fn terminate(&mut self, now: Instant) {
         if self.terminate_at.is_some() {
             self.terminate_at = Some(now);
@@ -146,8 +147,8 @@ impl Daemon {
         }
     }
 
-    /// After TERM: leaves when nothing runs any more, or when the grace is over.
-    pub(super) fn leave_if_done(&mut self, now: Instant) {
+    /// While stopping: exits when nothing runs any more, or kills what runs when the grace period is over.
+    pub(super) fn exit_if_done(&mut self, now: Instant) {
         let Some(at) = self.terminate_at else { return };
         if self.exited {
             return;
@@ -168,6 +169,7 @@ impl Daemon {
         }
     }
 
+    /// Checks that no slot was granted twice and none exceeds the number of slots.
     pub(super) fn check_slots(&self) -> Result<(), String> {
         let mut seen = BTreeSet::new();
         for peer in self.peers.values() {
@@ -184,7 +186,7 @@ impl Daemon {
     }
 }
 
-/// Work that TERM lets end: jobs of others, and the way of their objects.
+/// Work that may end after SIGTERM: remote jobs and sending their results.
 fn is_running(state: &State) -> bool {
     matches!(state, State::WaitForChild { .. } | State::Sending)
 }
@@ -196,8 +198,8 @@ fn slot_of(state: &State) -> Option<u16> {
     }
 }
 
-/// Slots that a connection holds.
-fn units(peer: &Peer, all: u32) -> u32 {
+/// Number of slots that a connection holds; `all` is the number of slots.
+fn slots_held(peer: &Peer, all: u32) -> u32 {
     match &peer.state {
         State::ClientWork(Work::Local { full: true, .. }) => all,
         State::ClientWork(_) | State::ToInstall(_) | State::WaitForChild { .. } => 1,

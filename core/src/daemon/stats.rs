@@ -4,37 +4,37 @@ use super::{Daemon, Note, Output};
 use crate::message::{Message, Stats as Report};
 use crate::time::{Duration, Instant};
 
-/// How often the load is looked at, unless the scheduler says otherwise.
+/// Interval between measurements, unless the scheduler sets another one.
 const INTERVAL: Duration = Duration::from_secs(3);
-/// Longest interval while nothing happens (decision: idle-wake-ups).
+/// Longest interval while the daemon is idle (decision: idle-wake-ups).
 const INTERVAL_IDLE: Duration = Duration::from_secs(15);
-/// A change below this is not reported.
+/// Smallest change of the load that is reported.
 const REPORT_STEP: u32 = 100;
-/// A host with this load gets no jobs.
+/// Load with which a host gets no jobs.
 const FULL: u32 = 1000;
-/// Free disk a job may need.
+/// Free disk that each job may need, in bytes.
 const DISK_PER_JOB: u64 = 25 << 20;
-/// Memory that is left to the host whatever comes, MiB.
+/// Memory in MiB below which no remote job starts.
 const MEMORY_SHORT: u64 = 64;
-/// A compile gets at least this much, MiB: less fails plain C++.
+/// Minimum memory of a job in MiB; with less, ordinary C++ fails.
 const MEMORY_MIN: u64 = 256;
-/// Up to this many slots the memory is divided among all of them; with more, their big jobs seldom meet.
+/// Maximum number of slots among which memory is divided: with more, large jobs seldom run at the same time.
 const MEMORY_SHARES: u32 = 4;
-/// Fewer busy ticks than this say nothing.
+/// Number of ticks up to which a difference is not evaluated.
 const TICKS_MIN: u64 = 10;
 
-/// Ticks since the start of the machine, of all processors together.
+/// Processor ticks since boot, summed over all processors.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct CpuTicks {
     /// In user mode.
     pub user: u64,
-    /// In user mode, with lowered priority.
+    /// In user mode with lowered priority.
     pub nice: u64,
     /// In the kernel.
     pub system: u64,
-    /// Doing nothing.
+    /// Idle.
     pub idle: u64,
-    /// Doing nothing, but a disk is awaited: counts as busy, as in 1.4.
+    /// Idle while waiting for a disk; counts as busy, as in 1.4.
     pub iowait: u64,
 }
 
@@ -43,49 +43,54 @@ pub struct CpuTicks {
 pub struct Memory {
     /// MemTotal.
     pub total_kb: u64,
-    /// MemAvailable: what may be taken without hurting anybody.
+    /// MemAvailable: what can be used without swapping.
     pub available_kb: u64,
-    /// What jobs may take: less than what is available where a control group above us has a limit (decision: headroom).
+    /// Memory available to jobs: less than `available_kb` if a control group above the daemon has a limit
+    /// (decision: headroom).
     pub headroom_kb: u64,
 }
 
-/// Raw numbers of a moment.
+/// Raw figures of one measurement.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Measurement {
-    /// `/proc/stat`.
+    /// From `/proc/stat`.
     pub cpu: CpuTicks,
     /// Load averages of 1, 5 and 15 minutes, times 1000.
     pub load_avg: [u32; 3],
     /// Memory.
     pub memory: Memory,
-    /// Bytes that are free on the file system of the environments.
+    /// Free bytes on the file system of the environments.
     pub disk_free: u64,
 }
 
+/// Load of this host and the schedule of its measurements.
 #[derive(Debug)]
 pub(super) struct Stats {
     cpus: u32,
     interval: Duration,
-    /// The interval now: it grows while idle.
+    /// The current interval; it grows while idle.
     current: Duration,
     due: Instant,
-    /// A measurement was asked for and has not come.
+    /// Whether a measurement was requested and has not arrived.
     asked: bool,
     last: Option<(Instant, Measurement)>,
-    /// CPU time of own jobs since the last measurement, ms over all processors.
+    /// CPU time of compiles since the last measurement, in ms over all processors.
     own_ms: u64,
-    /// Last computed.
+    /// Load at the last measurement, 0 to 1000.
     pub(super) load: u32,
-    /// Last computed, in parts of the load.
+    /// Idle share of CPU time at the last measurement, per mille.
     pub(super) idle: u32,
+    /// Share of CPU time at lowered priority at the last measurement, per mille.
     pub(super) nice: u32,
+    /// Share of memory in use at the last measurement, per mille.
     pub(super) fill: u32,
-    /// Last reported in this session.
+    /// Load last reported in this session.
     reported: Option<u32>,
     why_full: Option<&'static str>,
 }
 
 impl Stats {
+    /// Nothing has been measured; the first measurement is due at once.
     pub fn new(now: Instant, cpus: u32) -> Self {
         Self {
             cpus: cpus.max(1),
@@ -104,42 +109,43 @@ impl Stats {
         }
     }
 
-    /// CS_CONF: seconds. Zero would be a busy loop.
+    /// CS_CONF: sets the interval in seconds, clamped to 1..=3600; 0 would be a busy loop.
     pub fn set_interval(&mut self, seconds: u32) {
         self.interval = Duration::from_secs(u64::from(seconds.clamp(1, 3600)));
         self.current = self.interval;
     }
 
-    /// A new session: the next load is reported whatever it is.
+    /// A new session: the next load is reported even if it has not changed.
     pub fn report_again(&mut self) {
         self.reported = None;
         self.force();
     }
 
-    /// Somebody came: the interval is the short one again.
+    /// A client connected: returns to the short interval.
     pub fn wake(&mut self, now: Instant) {
         self.current = self.interval;
         self.due = self.due.min(now + self.interval);
     }
 
-    /// The load is looked at with the next timeout.
+    /// Makes a measurement due at once.
     pub fn force(&mut self) {
         self.due = Instant::ZERO;
     }
 
-    /// A job of others ended.
+    /// Adds the CPU time of a compile of ours.
     pub fn own_work(&mut self, user_ms: u32, sys_ms: u32) {
         self.own_ms = self.own_ms.saturating_add(u64::from(user_ms) + u64::from(sys_ms));
     }
 
-    /// A client built something here. One that claims more CPU time than time lies, or used threads.
+    /// Adds the CPU time of a client's own compile. It is ignored if it exceeds the elapsed time: the client lies, or
+    /// used threads.
     pub fn own_work_of_client(&mut self, real_ms: u32, user_ms: u32, sys_ms: u32) {
         if u64::from(user_ms) + u64::from(sys_ms) <= u64::from(real_ms) {
             self.own_work(user_ms, sys_ms);
         }
     }
 
-    /// Whether jobs of others may start.
+    /// Whether remote jobs may start.
     pub fn takes_jobs(&self) -> bool {
         self.last.is_some() && self.load < FULL
     }
@@ -149,18 +155,20 @@ impl Stats {
         memory_limit(self.last.map(|(_, m)| m.memory).unwrap_or_default(), slots)
     }
 
+    /// The last measurement, if there is one.
     pub fn measurement(&self) -> Option<&Measurement> {
         self.last.as_ref().map(|(_, m)| m)
     }
 }
 
 impl Daemon {
-    /// When the load is looked at next: never while nobody wants to know.
+    /// When the next measurement is due; `None` while there is neither a scheduler nor a client.
     pub(super) fn measure_due(&self) -> Option<Instant> {
         let wanted = self.session.current().is_some() || !self.peers.is_empty();
         (wanted && !self.stats.asked).then_some(self.stats.due)
     }
 
+    /// Requests a measurement if it is due.
     pub(super) fn measure_if_due(&mut self, now: Instant) {
         if self.measure_due().is_some_and(|due| due <= now) {
             self.stats.asked = true;
@@ -168,21 +176,22 @@ impl Daemon {
         }
     }
 
+    /// A measurement arrived: computes the load and reports it if it has changed.
     pub(super) fn measured(&mut self, now: Instant, m: &Measurement) {
         let jobs_wait = u64::from(self.slots().saturating_sub(self.slots_used()) + 1);
-        let kids = self.kids();
+        let children = self.children();
         let stats = &mut self.stats;
         let (was, since) = stats.last.map_or((CpuTicks::default(), now), |(at, last)| (last.cpu, at));
         let interval_ms = u64::try_from(now.since(since).as_millis()).unwrap_or(u64::MAX);
         let shares = shares(was, m.cpu);
-        let own = own_share(stats.own_ms, stats.cpus, interval_ms, kids, shares.nice);
+        let own = own_share(stats.own_ms, stats.cpus, interval_ms, children, shares.nice);
         stats.fill = memory_fill(m.memory);
         stats.idle = shares.idle;
         stats.nice = shares.nice;
         let busy = FULL - (shares.idle + own).min(FULL);
         let full = why_full(m, jobs_wait);
-        // 1.4 says 1000, "no jobs at all", also while others use all processors; then every job waits for as long as a
-        // cluster is busy. The last choice it shall be, not none.
+        // 1.4 reports 1000, "no jobs at all", also while other programs use all processors; then jobs wait for as long
+        // as the whole cluster is busy. Such a host shall be the last choice, not none.
         stats.load = if full.is_some() { FULL } else { busy.max(stats.fill).min(FULL - 1) };
         stats.own_ms = 0;
         stats.last = Some((now, *m));
@@ -200,12 +209,12 @@ impl Daemon {
             self.stats.reported = Some(load);
             let free_mem = u32::try_from(m.memory.available_kb / 1024).unwrap_or(u32::MAX);
             let [load_avg_1, load_avg_5, load_avg_10] = m.load_avg;
-            self.tell_scheduler(Message::Stats(Report { load, load_avg_1, load_avg_5, load_avg_10, free_mem }));
+            self.send_to_scheduler(Message::Stats(Report { load, load_avg_1, load_avg_5, load_avg_10, free_mem }));
         }
     }
 }
 
-/// Parts of a thousand of the time between two looks.
+/// Shares of the CPU time between two measurements, per mille.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Shares {
     idle: u32,
@@ -223,17 +232,17 @@ fn shares(was: CpuTicks, is: CpuTicks) -> Shares {
     Shares { idle: part(idle), nice: part(nice) }
 }
 
-/// Our own compiles are no load: they are what the host is for. Without the end of one in this interval a quarter of the
-/// niced time is taken as theirs, as 1.4 does.
-fn own_share(own_ms: u64, cpus: u32, interval_ms: u64, kids: usize, nice: u32) -> u32 {
+/// Share of CPU time used by our own compiles, per mille. They are no load: they are what the host is for. If none
+/// ended in this interval, a quarter of the niced time is attributed to running ones, as in 1.4.
+fn own_share(own_ms: u64, cpus: u32, interval_ms: u64, children: usize, nice: u32) -> u32 {
     if own_ms == 0 {
-        return if kids > 0 { nice / 4 } else { 0 };
+        return if children > 0 { nice / 4 } else { 0 };
     }
     let room = interval_ms.saturating_mul(u64::from(cpus)).max(1);
     u32::try_from((own_ms.saturating_mul(1000) / room).min(1000)).unwrap_or(FULL)
 }
 
-/// How full the memory is, in parts of a thousand.
+/// Share of memory in use, per mille.
 fn memory_fill(memory: Memory) -> u32 {
     if memory.total_kb == 0 {
         return 0;
@@ -242,7 +251,7 @@ fn memory_fill(memory: Memory) -> u32 {
     FULL - u32::try_from(free).unwrap_or(FULL)
 }
 
-/// Why the host takes no jobs, if so.
+/// Why the host takes no jobs, if it takes none.
 fn why_full(m: &Measurement, jobs: u64) -> Option<&'static str> {
     if m.disk_free < jobs.saturating_mul(DISK_PER_JOB) {
         Some("disk of the environments is nearly full")
@@ -271,7 +280,7 @@ mod tests {
     fn shares_of_time() {
         assert_eq!(shares(ticks(0, 0, 0, 0, 0), ticks(10, 20, 10, 50, 10)), Shares { idle: 500, nice: 200 });
         assert_eq!(shares(ticks(5, 0, 0, 5, 0), ticks(6, 0, 0, 5, 0)), Shares { idle: 1000, nice: 0 });
-        // Counters that went back (a processor was taken away) are no time.
+        // Counters that went back, because a processor was removed, count as no time.
         assert_eq!(shares(ticks(900, 0, 0, 900, 0), ticks(1000, 0, 0, 10, 0)).idle, 0);
     }
 

@@ -7,7 +7,7 @@ use crate::time::Instant;
 use std::fmt::Write;
 
 impl Daemon {
-    /// The dump. Unlike 1.4's, asking does not disturb the measurement of load.
+    /// The dump. Unlike in 1.4, requesting it does not affect the measurement of load.
     pub(super) fn internals(&self, now: Instant) -> String {
         let mut text = String::new();
         // Writing to a String cannot fail.
@@ -45,7 +45,7 @@ impl Daemon {
         if self.fallbacks.count() > 0 {
             writeln!(out, "  Fallbacks to local builds: {}", self.fallbacks.count())?;
         }
-        writeln!(out, "  Current kids: {} (max: {})", self.kids(), self.config.slots)?;
+        writeln!(out, "  Current kids: {} (max: {})", self.children(), self.config.slots)?;
         writeln!(out, "  Supported features: {}", feature_names(self.config.features))?;
         if let Some(version) = self.session.version() {
             writeln!(out, "  Scheduler protocol: {version}")?;
@@ -76,7 +76,7 @@ fn write_peer(peer: &Peer, now: Instant, out: &mut String) -> std::fmt::Result {
     writeln!(out)
 }
 
-/// As in the start-up line: `--` for none.
+/// Names of feature bits; `--` if none is set.
 pub fn feature_names(bits: u32) -> String {
     let names = [(features::ENV_XZ, "env_xz"), (features::ENV_ZSTD, "env_zstd")];
     let known: Vec<&str> = names.iter().filter(|(bit, _)| bits & bit != 0).map(|(_, name)| *name).collect();

@@ -90,7 +90,7 @@ impl World {
         let Some(conn) = self.conns.get_mut(&peer) else { return };
         let host = conn.host;
         if !conn.remote {
-            return self.tell(host, Input::Said { peer, message });
+            return self.tell(host, Input::Message { peer, message });
         }
         if let Some(at) = self.arrival(peer, true) {
             self.schedule_on(host, at, What::Said { peer, message });

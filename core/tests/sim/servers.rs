@@ -3,7 +3,7 @@
 use crate::conns::Conn;
 use crate::hosts;
 use crate::world::{What, World};
-use ice_core::daemon::{Grant, Input, Output, VerifyTrouble};
+use ice_core::daemon::{Grant, Input, Output, VerifyFailure};
 use ice_core::env::EnvId;
 use ice_core::ids::PeerId;
 use ice_core::job::JobStats;
@@ -61,7 +61,7 @@ impl World {
             }
             What::Received { peer, env, ok } => self.received(host, peer, env, ok),
             What::Verified { env, ok } => {
-                let outcome = if ok { Ok(()) } else { Err(VerifyTrouble::Environment("gcc does not run".into())) };
+                let outcome = if ok { Ok(()) } else { Err(VerifyFailure::Environment("gcc does not run".into())) };
                 self.tell(host, Input::Verified { env, outcome });
             }
             What::ServingTimer { peer, at } => self.serving_timer(peer, at),
@@ -132,7 +132,7 @@ impl World {
                         _ => {}
                     }
                     let host = conn.host;
-                    self.tell(host, Input::Said { peer, message });
+                    self.tell(host, Input::Message { peer, message });
                 }
             }
         }

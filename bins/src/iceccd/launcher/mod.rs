@@ -14,7 +14,7 @@ mod request;
 mod serve;
 mod verify;
 
-use ice_core::daemon::VerifyTrouble;
+use ice_core::daemon::VerifyFailure;
 use ice_core::env::{EnvId, EnvName};
 use ice_core::server::{Layout, Program};
 use ice_sandbox::channel;
@@ -232,7 +232,7 @@ impl Launcher {
 
     /// Runs `bin/true` and each compiler of an installed environment in the box, the compilers on an empty unit.
     /// Takes at most 10 s for each.
-    pub fn verify(&self, env: &EnvId) -> Result<(), VerifyTrouble> {
+    pub fn verify(&self, env: &EnvId) -> Result<(), VerifyFailure> {
         verify::environment(self, env)
     }
 

@@ -5,7 +5,7 @@
 
 use super::request::EXTRA_SLOT;
 use super::{Ended, How, JobLimits, LaunchError, Launcher, RunRequest};
-use ice_core::daemon::VerifyTrouble;
+use ice_core::daemon::VerifyFailure;
 use ice_core::env::EnvId;
 use ice_core::server::{Layout, Program};
 use ice_sandbox::channel;
@@ -17,7 +17,7 @@ use std::time::Duration;
 /// For each program.
 const WALL: Duration = Duration::from_secs(10);
 
-pub(super) fn environment(launcher: &Launcher, env: &EnvId) -> Result<(), VerifyTrouble> {
+pub(super) fn environment(launcher: &Launcher, env: &EnvId) -> Result<(), VerifyFailure> {
     let (mut compilers, mut clang) = (0, false);
     for program in [Program::True, Program::Clang, Program::Gcc, Program::Gxx] {
         match try_one(launcher, env, program) {
@@ -29,14 +29,14 @@ pub(super) fn environment(launcher: &Launcher, env: &EnvId) -> Result<(), Verify
             // Made where there is a compiler for C alone. A job in C++ fails and is built by its submitter.
             Err(Trouble::Broken(reason)) if program == Program::Gxx && compilers > 0 && lacks_cc1plus(&reason) => {}
             Err(Trouble::Broken(reason)) => {
-                return Err(VerifyTrouble::Environment(format!("{} in {env}: {reason}", program.path()).into()));
+                return Err(VerifyFailure::Environment(format!("{} in {env}: {reason}", program.path()).into()));
             }
-            Err(Trouble::Host(reason)) => return Err(VerifyTrouble::Host(reason.into())),
-            Err(Trouble::Late(reason)) => return Err(VerifyTrouble::Late(reason.into())),
+            Err(Trouble::Host(reason)) => return Err(VerifyFailure::Host(reason.into())),
+            Err(Trouble::Late(reason)) => return Err(VerifyFailure::Late(reason.into())),
         }
         clang |= program == Program::Clang && compilers > 0;
     }
-    if compilers == 0 { Err(VerifyTrouble::Environment(format!("no compiler in {env}").into())) } else { Ok(()) }
+    if compilers == 0 { Err(VerifyFailure::Environment(format!("no compiler in {env}").into())) } else { Ok(()) }
 }
 
 fn lacks_cc1plus(reason: &str) -> bool {

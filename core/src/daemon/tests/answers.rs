@@ -265,7 +265,8 @@ fn a_note_is_as_important_as_what_it_tells() {
     }
 }
 
-/// A number that somebody else has here already is not reported by a second one, but a client may have its own job served.
+/// A number that somebody else has here already is not reported by a second one, but a client may have its own job
+/// served.
 #[test]
 fn whose_job_is_reported() {
     let mut s = Scenario::new(config(4));

@@ -1,4 +1,5 @@
-//! Times and bounds, each asked at the bound and one beyond. The numbers are written out: they are what peers and users see.
+//! Times and bounds, each asked at the bound and one beyond. The numbers are written out: they are what peers and users
+//! see.
 
 use super::*;
 use crate::message::{ArgSide, BlacklistHostEnv};

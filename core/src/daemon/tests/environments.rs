@@ -152,7 +152,7 @@ fn an_environment_whose_compiler_does_not_run_is_removed() {
     let peer = s.client();
     s.say(peer, Message::VerifyEnv(target("e")));
     s.told();
-    let outcome = Err(VerifyTrouble::Environment("gcc: no cc1".into()));
+    let outcome = Err(VerifyFailure::Environment("gcc: no cc1".into()));
     s.handle(Input::Verified { env: env("e"), outcome });
     assert_eq!(s.heard(peer), [Message::VerifyEnvResult { ok: 0 }], "no status text: the client blacklists");
     assert!(s.others.contains(&Output::Remove(env("e"))));
@@ -167,7 +167,7 @@ fn an_environment_that_this_host_cannot_verify_now_stays() {
     s.say(peer, Message::VerifyEnv(target("e")));
     s.told();
     s.others.clear();
-    s.handle(Input::Verified { env: env("e"), outcome: Err(VerifyTrouble::Host("cannot limit memory".into())) });
+    s.handle(Input::Verified { env: env("e"), outcome: Err(VerifyFailure::Host("cannot limit memory".into())) });
     let [Message::StatusText { text }] = &s.heard(peer)[..] else { panic!("no answer: the client does not blacklist") };
     assert!(text.lossy().ends_with("cannot limit memory"));
     assert!(!s.others.contains(&Output::Remove(env("e"))));
@@ -185,7 +185,7 @@ fn an_environment_that_this_host_cannot_verify_now_stays() {
 fn an_environment_that_is_never_verified_in_time_is_no_good() {
     let mut s = Scenario::new(config(1));
     s.install("e", 1);
-    let late = || Err(VerifyTrouble::Late("/bin/true not done".into()));
+    let late = || Err(VerifyFailure::Late("/bin/true not done".into()));
     let peer = s.client();
     s.say(peer, Message::VerifyEnv(target("e")));
     s.handle(Input::Verified { env: env("e"), outcome: late() });

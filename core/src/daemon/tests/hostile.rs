@@ -41,7 +41,7 @@ fn what_is_for_the_hosts_own_clients_is_refused_to_others() {
     for request in requests {
         let peer = s.stranger(OTHER_ADDRESS);
         s.say(peer, request);
-        assert_eq!(s.closed.get(&peer), Some(&CloseReason::Stranger));
+        assert_eq!(s.closed.get(&peer), Some(&CloseReason::NotLocal));
         assert_eq!(s.heard(peer), [Message::End]);
         assert!(s.told().is_empty());
     }

@@ -164,7 +164,7 @@ impl Scenario {
     }
 
     fn say(&mut self, peer: PeerId, message: Message) {
-        self.handle(Input::Said { peer, message });
+        self.handle(Input::Message { peer, message });
     }
 
     fn hang_up(&mut self, peer: PeerId) {
@@ -172,7 +172,7 @@ impl Scenario {
     }
 
     fn scheduler(&mut self, message: Message) {
-        self.handle(Input::SchedulerSaid(message));
+        self.handle(Input::SchedulerMessage(message));
     }
 
     /// What was said to a client since it was last asked.

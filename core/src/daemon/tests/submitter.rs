@@ -107,8 +107,8 @@ fn d30_that_no_host_could_take_it_is_passed_on_when_a_slot_is_free() {
     let mut s = Scenario::new(config(1));
     let local = s.local_job();
     let peer = s.asking();
-    let nobody = UseCs { job: JobId(12), host: LOCALHOST.into(), client: ClientId(2), ..UseCs::default() };
-    s.scheduler(Message::UseCs(nobody));
+    let no_host = UseCs { job: JobId(12), host: LOCALHOST.into(), client: ClientId(2), ..UseCs::default() };
+    s.scheduler(Message::UseCs(no_host));
     assert!(s.heard(peer).is_empty());
     s.hang_up(local);
     let heard = s.heard(peer);

@@ -25,7 +25,7 @@ impl World {
             }
             What::FromScheduler { peer, message } => {
                 if self.hosts[host].link.is_some_and(|l| l.peer == peer) {
-                    self.tell(host, daemon::Input::SchedulerSaid(message));
+                    self.tell(host, daemon::Input::SchedulerMessage(message));
                 }
             }
             What::LinkLost { peer } => {
