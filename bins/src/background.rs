@@ -20,44 +20,44 @@ use nix::unistd::{Gid, Uid, User};
 
 use crate::exit::Failure;
 
-/// Where daemon and scheduler keep their socket (`RUNDIR/icecc`).
-pub const RUN_FOLDER: &str = "/var/run/icecc";
+/// Directory of the sockets of daemon and scheduler (`RUNDIR/icecc`).
+pub const RUN_DIR: &str = "/var/run/icecc";
 
-/// Where they log when detached as root without `-l`.
-pub const LOG_FOLDER: &str = "/var/log/icecc";
+/// Directory of their logs when detached as root without `-l`.
+pub const LOG_DIR: &str = "/var/log/icecc";
 
-/// The user that 1.4 runs as when started by root.
+/// The user as which services run if root starts them, as in 1.4.
 pub const DEFAULT_USER: &str = "icecc";
 
-/// Set for the detached process, with its parent's pid as value so that processes below it do not take it for theirs.
+/// Variable set for the detached process. Its value is the parent's pid, so that processes further down ignore it.
 const DETACHED: &str = "ICECC_DETACHED_BY";
 
-/// What the detached process tells its parent when it is ready.
+/// Message of the detached process to its parent when it is ready.
 const READY: &[u8] = b"ready\n";
 
-/// Has the system let us open as many descriptors as a service may need. Returns how many it lets us open now.
+/// Raises the limit of open files to what a service may need, as far as the system allows. Returns the limit.
 pub fn raise_descriptors() -> u64 {
     let Ok((soft, hard)) = getrlimit(Resource::RLIMIT_NOFILE) else { return 0 };
     let wanted = hard.min(limits::DESCRIPTORS);
     if soft < wanted && setrlimit(Resource::RLIMIT_NOFILE, wanted, hard).is_ok() { wanted } else { soft }
 }
 
-/// Who a service started by root becomes.
+/// The account as which a service runs.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Account {
-    /// User id, never 0 unless this process is not root.
+    /// User id; never 0 if this process is root.
     pub uid: u32,
     /// Group id.
     pub gid: u32,
 }
 
-/// Why an account cannot be used. The texts are 1.4's.
+/// Why an account cannot be used, with 1.4's texts.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 pub enum AccountError {
-    /// No such user, or no name.
+    /// No such user, or an empty name.
     #[error("Error: -u requires a valid username")]
     Unknown,
-    /// Root, or in root's group.
+    /// Root, or a member of root's group.
     #[error("Error: -u <username> must not be root")]
     Root,
 }
@@ -70,7 +70,8 @@ impl Account {
         if account.uid == 0 || account.gid == 0 { Err(AccountError::Root) } else { Ok(account) }
     }
 
-    /// The account without `-u`: one's own, or as root `icecc`, else nobody with 1.4's warning on standard error.
+    /// The account without `-u`: the current one, or for root `icecc`, else nobody with 1.4's warning on standard
+    /// error.
     pub fn default_for_service() -> Account {
         if !Uid::effective().is_root() {
             return Account { uid: Uid::current().as_raw(), gid: Gid::current().as_raw() };
@@ -92,18 +93,18 @@ pub struct DropError {
     source: io::Error,
 }
 
-/// How root was given up.
+/// Result of giving up root.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Dropped {
     /// This process was not root: nothing to do.
     WasNotRoot,
-    /// The account does not exist in this user namespace (an ordinary user's lab): root here is that user, and stays.
+    /// The account does not exist in this user namespace (an ordinary user's lab): root is that user here, and is kept.
     NotMapped,
     /// The process has become the account, without groups and capabilities, and cannot gain any again.
     Done,
 }
 
-/// Becomes `account` for good: no further groups, no capabilities, no new ones by any program it runs.
+/// Becomes `account` for good, without further groups and capabilities; programs that it runs gain none either.
 pub fn drop_root(account: &Account) -> Result<Dropped, DropError> {
     if !Uid::effective().is_root() {
         return Ok(Dropped::WasNotRoot);
@@ -117,13 +118,14 @@ pub fn drop_root(account: &Account) -> Result<Dropped, DropError> {
     nix::unistd::setgroups(&[]).map_err(|e| fail("drop the groups", e))?;
     nix::unistd::setresgid(gid, gid, gid).map_err(|e| fail("set the group", e))?;
     nix::unistd::setresuid(uid, uid, uid).map_err(|e| fail("set the user", e))?;
-    // Leaving uid 0 empties the effective and permitted sets by itself; this also covers "keep" bits set by a parent.
+    // Leaving uid 0 empties the effective and permitted sets; this also covers "keep" bits set by a parent.
     let empty = rustix::thread::CapabilitySet::empty();
     let none = rustix::thread::CapabilitySets { effective: empty, permitted: empty, inheritable: empty };
     rustix::thread::set_capabilities(None, none)
         .and_then(|()| rustix::thread::set_no_new_privs(true))
         .map_err(|e| DropError { step: "clear the capabilities", uid: account.uid, source: e.into() })?;
-    // The account also runs tools on behalf of local users: they may not look into this process, nor stop it by a debugger.
+    // The account also runs tools for local users: they must not read this process's memory nor stop it with a
+    // debugger.
     rustix::process::set_dumpable_behavior(rustix::process::DumpableBehavior::NotDumpable).map_err(|e| DropError {
         step: "close itself to debuggers",
         uid: account.uid,
@@ -132,18 +134,18 @@ pub fn drop_root(account: &Account) -> Result<Dropped, DropError> {
     Ok(Dropped::Done)
 }
 
-/// Does something with the rights of `account` and then is root again. For what root does in folders that belong to the
-/// account: a link that somebody placed there must lead no further than the account could go itself. Only for processes of
-/// one thread; where the account does not exist, and for others than root, it is done as who we are.
+/// Runs a function with the rights of `account` and returns to root. Root uses it in directories of the account: a link
+/// placed there must lead no further than the account could go itself. Only for processes with one thread. If the
+/// account does not exist or this process is not root, the function runs with the current rights.
 pub fn as_account<T>(account: &Account, work: impl FnOnce() -> T) -> T {
     let (uid, gid) = (Uid::effective(), Gid::effective());
-    // Nor with the help of a group of the administrator who started us.
+    // Nor by a group of the administrator who started the process.
     let groups = nix::unistd::getgroups().ok().filter(|_| uid.is_root() && nix::unistd::setgroups(&[]).is_ok());
     let becomes = uid.is_root() && nix::unistd::setegid(Gid::from_raw(account.gid)).is_ok();
     let became = becomes && nix::unistd::seteuid(Uid::from_raw(account.uid)).is_ok();
     let done = work();
     if became {
-        // It cannot fail: the real and saved ids are still root's.
+        // This cannot fail: the real and saved ids are still root's.
         let _ = nix::unistd::seteuid(uid);
     }
     if becomes {
@@ -163,8 +165,8 @@ pub struct PidFile {
 }
 
 impl PidFile {
-    /// Writes `/var/run/PROGRAM.pid`, where PROGRAM is the base name this process was called by. Call it before
-    /// [`drop_root`]; 1.4 did so after, and never had one.
+    /// Writes `/var/run/PROGRAM.pid`, where PROGRAM is the base name of its path. Call it before [`drop_root`]; 1.4
+    /// does so afterwards, and never gets one.
     pub fn write() -> io::Result<PidFile> {
         let name = std::env::args_os().next().unwrap_or_default();
         let name = Path::new(&name).file_name().unwrap_or_default().to_string_lossy().into_owned();
@@ -183,8 +185,8 @@ impl PidFile {
         Ok(PidFile { path, file })
     }
 
-    /// Removes it. Where the folder is root's and root is given up, the file is emptied instead, so that nobody ends
-    /// a stranger that gets this number.
+    /// Removes the file. If the directory is root's and root was given up, the file is emptied instead, so that nobody
+    /// kills an unrelated process that gets this pid.
     pub fn remove(self) {
         if std::fs::remove_file(&self.path).is_err() {
             let _ = self.file.set_len(0);
@@ -192,7 +194,7 @@ impl PidFile {
     }
 }
 
-/// How this process was started: in the foreground, or as the detached one of two.
+/// How this process was started: in the foreground, or detached.
 #[derive(Debug)]
 #[must_use]
 pub struct Start {
@@ -200,43 +202,44 @@ pub struct Start {
 }
 
 impl Start {
-    /// With `detach`, starts this program again in a session of its own and waits until that one is ready: then this
-    /// process ends with 0, otherwise with 1 or the other's code. Returns in the process that is to do the work.
+    /// With `detach`, starts this program again in a new session and waits until that process is ready. Then this
+    /// process exits with 0, otherwise with 1 or the other's code. Returns in the process that does the work.
     ///
-    /// Starting the program again instead of forking needs no `unsafe`, and the working directory, the log and error
-    /// messages stay the caller's until [`Start::ready`]. Call it before any thread or file exists.
+    /// Starting the program again instead of forking needs no `unsafe`, and working directory, log and standard error
+    /// stay the caller's until [`Start::ready`]. Call it before any thread or file exists.
     pub fn here(detach: bool) -> Result<Start, Failure> {
         if !detach {
             return Ok(Start { detached: false });
         }
         let parent = std::os::unix::process::parent_id().to_string();
         if std::env::var(DETACHED).is_ok_and(|by| by == parent) {
-            // An error means that it leads a session already.
+            // An error means that it is a session leader already.
             let _ = nix::unistd::setsid();
             return Ok(Start { detached: true });
         }
         std::process::exit(start_detached()?);
     }
 
-    /// Tells a waiting parent that all is well, and lets the terminal go; in the foreground tells systemd, if it waits.
+    /// Tells a waiting parent that the service works, and detaches from the terminal. In the foreground it notifies
+    /// systemd, if that waits.
     pub fn ready(self) -> io::Result<()> {
         if !self.detached {
             if let Some(socket) = std::env::var_os("NOTIFY_SOCKET") {
-                // It then gives this service up for want of an answer, and says so.
+                // systemd then stops this service after its timeout, and logs it.
                 let _ = notify(&socket);
             }
             return Ok(());
         }
         let null = null()?;
         nix::unistd::dup2_stderr(&null)?;
-        // A parent that was killed meanwhile is no reason to end.
+        // A parent that was killed meanwhile is no reason to exit.
         let _ = io::stdout().write_all(READY).and_then(|()| io::stdout().flush());
         nix::unistd::dup2_stdout(&null)?;
         Ok(())
     }
 }
 
-/// Lets go what standard output and error lead to.
+/// Closes the files behind standard output and error.
 pub fn silence() -> io::Result<()> {
     let null = null()?;
     nix::unistd::dup2_stdout(&null)?;
@@ -247,7 +250,7 @@ fn null() -> io::Result<File> {
     OpenOptions::new().read(true).write(true).open("/dev/null")
 }
 
-/// What a unit of `Type=notify` waits for. A name that begins with `@` is no path.
+/// Notifies systemd for a unit of `Type=notify`. A name that begins with `@` is an abstract socket.
 fn notify(socket: &OsStr) -> io::Result<()> {
     let address = match socket.as_bytes().split_first() {
         Some((b'@', name)) => SocketAddr::from_abstract_name(name)?,
@@ -256,7 +259,7 @@ fn notify(socket: &OsStr) -> io::Result<()> {
     UnixDatagram::unbound()?.send_to_addr(b"READY=1", &address).map(|_| ())
 }
 
-/// The waiting half: the exit code for the caller.
+/// The waiting parent; returns the exit code for the caller.
 fn start_detached() -> Result<i32, Failure> {
     let cannot = |source: io::Error| Failure::new(format!("cannot detach: {source}"));
     let mut args = std::env::args_os();
@@ -286,8 +289,8 @@ fn start_detached() -> Result<i32, Failure> {
     }
 }
 
-/// No program started later can regain what is not in this set. It needs a capability that containers may lack, and
-/// "no new privileges" says the same, so failures are ignored.
+/// Programs started later cannot gain capabilities that are not in this set. Emptying it needs a capability that
+/// containers may lack, and "no new privileges" has the same effect, so failures are ignored.
 fn empty_bounding_set() {
     for number in 0..64 {
         if let Some(capability) = 1u64.checked_shl(number).map(rustix::thread::CapabilitySet::from_bits_retain) {
@@ -296,7 +299,7 @@ fn empty_bounding_set() {
     }
 }
 
-/// Whether an id exists in this user namespace. An unreadable map (no /proc) is taken as a full one.
+/// Whether an id exists in this user namespace. If the map is unreadable (no /proc), every id does.
 fn maps(path: &str, id: u32) -> bool {
     match std::fs::read_to_string(path) {
         Ok(text) => map_has(&text, id),

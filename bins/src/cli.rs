@@ -1,10 +1,11 @@
-//! Command lines: options by a table of each program ([`table`]), read as the C library reads them or by [`words`].
+//! Command lines of the programs: options by a table of each program ([`table`]), parsed as the C library does or by
+//! [`words`].
 //!
-//! The daemon and the scheduler are called by scripts written for 1.4, which reads its command line with the C library's
-//! `getopt_long`: unambiguous prefixes of long options, `--opt=value` and `--opt value`, `-x value` and `-xvalue`, bundles like
-//! `-vvv` and `-dNhost`, operands anywhere. `pico-args`, which all other programs use ([`words`]), knows no prefixes, no letter
-//! with its value in a bundle, and not in which order options were given, so these two read their command lines here. Nothing here
-//! knows what an option means.
+//! The daemon and the scheduler are called by scripts written for 1.4, which reads its command line with the C
+//! library's `getopt_long`: unambiguous prefixes of long options, `--opt=value` and `--opt value`, `-x value` and
+//! `-xvalue`, bundles like `-vvv` and `-dNhost`, operands anywhere. `pico-args`, which all other programs use
+//! ([`words`]), supports neither prefixes nor a letter with its value in a bundle, nor the order of options, so these
+//! two are parsed here. This module does not know the meaning of options.
 
 pub mod table;
 #[cfg(test)]
@@ -16,18 +17,18 @@ use std::os::unix::ffi::{OsStrExt, OsStringExt};
 
 use table::Opt;
 
-/// An option as it was given. The order is kept, so that a program can let the later one win.
+/// An option as it was given. The order is kept, so that the later of two can win.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Given {
     /// [`Opt::name`] of its row.
     pub name: String,
     /// How the user wrote it (`-n`, `--netname`), for messages.
     pub written: String,
-    /// Its argument: present if and only if the row has a value.
+    /// Its argument; empty if the row takes none.
     pub value: OsString,
 }
 
-/// Why a command line does not fit the table, in the C library's words.
+/// Why a command line is invalid, with the C library's texts.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 pub enum ParseError {
     /// No such long option.
@@ -36,12 +37,12 @@ pub enum ParseError {
     /// No such letter.
     #[error("invalid option -- '{0}'")]
     UnknownShort(char),
-    /// A prefix that fits more than one long option.
+    /// A prefix of more than one long option.
     #[error("option '--{given}' is ambiguous; possibilities:{}", quoted(.possible))]
     Ambiguous {
         /// The prefix.
         given: String,
-        /// All it fits.
+        /// The options that begin with it.
         possible: Vec<&'static str>,
     },
     /// A long option without the argument it needs.
@@ -55,7 +56,7 @@ pub enum ParseError {
     Unexpected(&'static str),
 }
 
-/// What a command line said.
+/// A parsed command line.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Parsed {
     /// The options, in order.
@@ -64,7 +65,7 @@ pub struct Parsed {
     pub operands: Vec<OsString>,
 }
 
-/// Reads a command line, without the program's name, by a table.
+/// Parses a command line, without the program's name, by a table.
 pub fn parse(table: &'static [Opt], args: impl IntoIterator<Item = OsString>) -> Result<Parsed, ParseError> {
     let mut parsed = Parsed::default();
     let mut args = args.into_iter();
@@ -85,7 +86,7 @@ pub fn parse(table: &'static [Opt], args: impl IntoIterator<Item = OsString>) ->
     Ok(parsed)
 }
 
-/// A number as C's `strtol` reads it: blanks, a sign, digits; anything after them is ignored, nothing is 0.
+/// A number as C's `strtol` parses it: white space, a sign, digits; the rest is ignored, and no digits mean 0.
 pub fn number(text: &OsStr) -> i64 {
     let bytes = text.as_bytes();
     let start = bytes.iter().position(|b| !b.is_ascii_whitespace()).unwrap_or(bytes.len());
@@ -103,7 +104,7 @@ pub fn number(text: &OsStr) -> i64 {
     value
 }
 
-/// A number as C's `atoi` gives it: [`number`], cut to 32 bits as the C library cuts it.
+/// A number as C's `atoi` parses it: [`number`], truncated to 32 bits.
 pub fn atoi(text: &OsStr) -> i32 {
     number(text) as i32
 }

@@ -1,16 +1,16 @@
-//! A failure as one line for a person and an exit code.
+//! Failures of programs: one line of text and an exit code.
 //!
-//! Errors inside the crates are typed; only here, at the edge, do they become text, once, with a hint what to do.
+//! Errors inside the crates are typed; they become text only here, with a hint what the user can do.
 
 use std::error::Error;
 use std::fmt;
 use std::io::{self, Write};
 use std::process::ExitCode;
 
-/// Why a program ends without having done its work.
+/// Why a program failed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Failure {
-    /// What went wrong, with the path, host or option in it; lower case, no full stop.
+    /// What failed, including the path, host or option; lower case, without full stop.
     pub what: String,
     /// What the user can do about it.
     pub hint: Option<String>,
@@ -58,7 +58,7 @@ pub fn chain(error: &dyn Error) -> String {
     let mut cause = error.source();
     while let Some(error) = cause {
         let more = error.to_string();
-        // Some libraries repeat their cause in their own text; once is enough.
+        // Some libraries include the cause in their own text; it is not repeated.
         if !text.ends_with(&more) {
             text = format!("{text}: {more}");
         }
@@ -67,7 +67,7 @@ pub fn chain(error: &dyn Error) -> String {
     text
 }
 
-/// Prints a text that was asked for; exit code 0. Who has closed the pipe has read enough.
+/// Prints a requested text; exit code 0, also if the reader has closed the pipe.
 pub fn print(text: &str) -> Result<u8, Failure> {
     let mut out = io::stdout().lock();
     match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
@@ -78,7 +78,7 @@ pub fn print(text: &str) -> Result<u8, Failure> {
     }
 }
 
-/// Ends `main`: a failure becomes `PROGRAM: what (hint)` on standard error and its code.
+/// Ends `main`: prints a failure as `PROGRAM: what (hint)` on standard error and returns its code.
 pub fn finish(program: &str, result: Result<u8, Failure>) -> ExitCode {
     match result {
         Ok(code) => ExitCode::from(code),

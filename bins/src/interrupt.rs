@@ -1,20 +1,20 @@
-//! Ctrl-C in programs that a person runs in a terminal: what was begun is ended in order, by ctrlc's thread.
+//! Ctrl-C in programs run in a terminal: ctrlc's thread ends their work in order.
 //!
-//! Services have [`crate::signals`], and the client, which starts no thread, its own. Ctrl-C that was ignored at the start, as by a
-//! shell for what runs in its background, stays ignored.
+//! Services use [`crate::signals`]; the client, which starts no thread, has its own module. If Ctrl-C was ignored at
+//! the start, as for background jobs of a shell, it stays ignored.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-/// The exit status of who ends because of it.
+/// Exit status of a program that ends because of Ctrl-C.
 pub const STATUS: u8 = 130;
 
-/// Whether Ctrl-C was pressed since this was made. Only the first one of a process works.
+/// A flag that Ctrl-C sets. Only the first one of a process works.
 #[derive(Debug, Clone)]
 pub struct Interrupt(Arc<AtomicBool>);
 
 impl Interrupt {
-    /// From now on it does not end the program.
+    /// Registers the flag. From then on Ctrl-C does not end the program.
     pub fn noted() -> Interrupt {
         let interrupt = Interrupt(Arc::default());
         let pressed = Arc::clone(&interrupt.0);
@@ -22,13 +22,13 @@ impl Interrupt {
         interrupt
     }
 
-    /// Whether it was pressed.
+    /// Whether Ctrl-C was pressed.
     pub fn is_pressed(&self) -> bool {
         self.0.load(Ordering::SeqCst)
     }
 }
 
-/// Does this when it is pressed. Where that cannot be had, it ends the program as it does any other.
+/// Runs a function when Ctrl-C is pressed. If that cannot be registered, Ctrl-C ends the program as usual.
 pub fn on(action: impl FnMut() + Send + 'static) {
     if let Err(error) = ctrlc::try_set_handler(action) {
         log::debug!("Ctrl-C is not watched: {error}");

@@ -1,8 +1,8 @@
-//! Log levels, the line format of 1.4, reopening.
+//! Logging: levels, 1.4's line format, reopening after rotation.
 //!
-//! `simplelog` writes the bare text of a record; the [`Log`] below it puts 1.4's prefix before each line and hands each
-//! line to the kernel in one write, so that processes sharing a file never mix theirs. The prefix is made here and not
-//! by `simplelog` because its offset from UTC is fixed at start, and a daemon lives through changes of summer time.
+//! `simplelog` writes the bare text of a record; [`Log`] below it adds 1.4's prefix to each line and writes each line
+//! in one system call, so that processes that share a file never mix their lines. The prefix is not made by
+//! `simplelog`, whose offset from UTC is fixed at the start, while a daemon lives through changes of summer time.
 
 mod zone;
 
@@ -29,10 +29,10 @@ use zone::Zone;
 
 const CLOCK: &[BorrowedFormatItem<'_>] = format_description!("[year]-[month]-[day] [hour]:[minute]:[second]");
 
-/// Longest line kept together; the rest of a longer one follows as a line of its own.
+/// Longest line, in bytes; the rest of a longer one becomes a line of its own.
 const LINE_MAX: usize = 64 << 10;
 
-/// Longest first line of a test's mark file.
+/// Longest first line of a test's mark file, in bytes.
 const MARK_MAX: usize = 4096;
 
 /// Where log lines go.
@@ -46,7 +46,7 @@ pub enum Target {
     Descriptor(u32),
 }
 
-/// What stands before each line.
+/// The prefix of each line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Prefix {
     /// `[PID] YYYY-MM-DD HH:MM:SS: `: daemon and scheduler.
@@ -67,13 +67,13 @@ pub enum LogError {
         #[source]
         source: io::Error,
     },
-    /// Called twice in one process.
+    /// Logging was set up before in this process.
     #[error("the log is set up already")]
     Twice,
 }
 
-/// The level for a number of `-v`: errors, warnings, info, debug as in 1.4; a fourth one (ours) adds every message on the
-/// wire.
+/// The level for a number of `-v`: errors, warnings, info, debug as in 1.4; a fourth one (ours) adds every message on
+/// the wire.
 pub fn level(verbose: usize) -> LevelFilter {
     match verbose {
         0 => LevelFilter::Error,
@@ -84,7 +84,7 @@ pub fn level(verbose: usize) -> LevelFilter {
     }
 }
 
-/// Writes what a machine notes.
+/// Writes a note of a state machine to the log.
 pub fn note(level: Level, text: &dyn fmt::Display) {
     let level = match level {
         Level::Error => log::Level::Error,
@@ -95,8 +95,8 @@ pub fn note(level: Level, text: &dyn fmt::Display) {
     log::log!(level, "{text}");
 }
 
-/// Sets up the log of this process, once. Nothing is logged if it fails; a program whose 1.4 original would go on
-/// without a log reports the error and starts again with [`Target::Stderr`].
+/// Sets up the log of this process, once. If it fails nothing is logged; a program that shall run without its log, as
+/// in 1.4, reports the error and calls this again with [`Target::Stderr`].
 pub fn start(target: Target, level: LevelFilter, prefix: Prefix) -> Result<Log, LogError> {
     let log = Log::open(target, prefix)?;
     let mut config = ConfigBuilder::new();
@@ -109,10 +109,10 @@ pub fn start(target: Target, level: LevelFilter, prefix: Prefix) -> Result<Log, 
     Ok(log)
 }
 
-/// As [`start`], for a service that may still be root: the file is opened with the rights of `account`. In a folder of the account
-/// only those count, or a link there would have root append to any file, and give that file away. In a folder that is root's alone
-/// root makes the file and gives it to the account, which opens it again at HUP. (1.4 opens it after giving up root, so that as
-/// shipped no log ever appears.)
+/// Like [`start`], for a service that may still be root: opens the file with the rights of `account`. Otherwise a link
+/// in a directory of the account would make root append to any file and give it away. In a directory that only root can
+/// write, root creates the file and gives it to the account, which reopens it at SIGHUP. (1.4 opens it after giving up
+/// root, so that as shipped no log ever appears.)
 pub fn start_service(account: &Account, path: &Path, level: LevelFilter) -> Result<Log, LogError> {
     let open = || start(Target::File(path.to_path_buf()), level, Prefix::Service);
     match background::as_account(account, open) {
@@ -124,7 +124,7 @@ pub fn start_service(account: &Account, path: &Path, level: LevelFilter) -> Resu
     }
 }
 
-/// Whether a folder is root's alone.
+/// Whether only root can write to a directory.
 fn is_roots(folder: &Path) -> bool {
     std::fs::metadata(folder).is_ok_and(|m| m.uid() == 0 && m.permissions().mode() & 0o022 == 0)
 }
@@ -141,7 +141,7 @@ struct Sink {
     prefix: Prefix,
     /// `None`: standard error.
     file: Option<File>,
-    /// The line being put together.
+    /// The line being assembled.
     line: Vec<u8>,
     zone: Zone,
 }
@@ -153,15 +153,15 @@ impl Log {
         Ok(Log { shared: Arc::new(Mutex::new(sink)) })
     }
 
-    /// Opens the file again (it was rotated). If that fails the old one stays in use.
+    /// Opens the file again, after rotation. If that fails the old one stays in use.
     pub fn reopen(&self) -> Result<(), LogError> {
         let mut sink = self.shared.lock();
         sink.file = open_target(&sink.target)?;
         Ok(())
     }
 
-    /// What HUP asks of daemon and scheduler: [`Log::reopen`], then the marks that tests ask for, by
-    /// the variables that 1.4 knows too. The level does not matter for marks.
+    /// Handles SIGHUP in daemon and scheduler: [`Log::reopen`], then the marks that tests request by 1.4's variables.
+    /// Marks are written at any level.
     pub fn hang_up(&self) {
         if let Err(error) = self.reopen() {
             log::error!("{}", crate::exit::chain(&error));
@@ -215,7 +215,7 @@ impl Sink {
         self.put(line.as_bytes());
     }
 
-    /// One write. A log that cannot be written is no reason to fail.
+    /// Writes the line in one call. An error is ignored: a log that cannot be written is no reason to fail.
     fn put(&mut self, line: &[u8]) {
         let _ = match &mut self.file {
             Some(file) => file.write_all(line),
@@ -243,7 +243,7 @@ fn open_target(target: &Target) -> Result<Option<File>, LogError> {
     }
 }
 
-/// The lines of the file named by a test's variable, if its first line says something.
+/// The lines of the file named by a test's variable, if its first line is not empty.
 fn marked(variable: &str) -> Option<Vec<String>> {
     let path = std::env::var_os(variable)?;
     let lines = first_lines(Path::new(&path)).ok()?;

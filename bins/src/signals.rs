@@ -1,8 +1,8 @@
 //! Signals as events of a channel.
 //!
-//! One thread of `signal-hook` turns signals into values, so that a loop waits for them as for everything else and no code
-//! ever runs inside a signal handler. What a signal means (drain, second TERM ends at once) is decided by its program.
-//! Programs that fork a launcher start this after the fork.
+//! A thread of `signal-hook` turns signals into values, so that a loop receives them like all other events and no code
+//! runs inside a signal handler. The program decides what a signal means. Programs that fork a launcher must call this
+//! after the fork.
 
 use std::io;
 use std::thread;
@@ -11,21 +11,21 @@ use crossbeam::channel::{Receiver, bounded};
 use signal_hook::consts::{SIGALRM, SIGCHLD, SIGHUP, SIGINT, SIGTERM, SIGUSR1};
 use signal_hook::iterator::Signals;
 
-/// What a signal asks for.
+/// What a signal requests.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Signal {
-    /// TERM, INT or ALRM: 1.4 takes all three as "end".
+    /// SIGTERM, SIGINT or SIGALRM: end, as in 1.4.
     Term,
-    /// HUP: open the log again.
+    /// SIGHUP: open the log again.
     Hup,
-    /// USR1.
+    /// SIGUSR1.
     Usr1,
-    /// CHLD: a child ended.
+    /// SIGCHLD: a child ended.
     Child,
 }
 
-/// Starts the thread for the signals of `wanted`. Without a reader for long, repeated signals of one kind become one,
-/// none is lost.
+/// Starts the thread for the signals of `wanted`. If they are not read for long, repeated signals of one kind are
+/// merged; none is lost.
 pub fn start(wanted: &[Signal]) -> io::Result<Receiver<Signal>> {
     let mut numbers = Vec::new();
     for signal in wanted {
@@ -37,7 +37,7 @@ pub fn start(wanted: &[Signal]) -> io::Result<Receiver<Signal>> {
         });
     }
     let mut signals = Signals::new(numbers)?;
-    // A full channel only makes the thread wait: the kernel and signal-hook then merge what comes meanwhile.
+    // A full channel only makes the thread wait: the kernel and signal-hook merge further signals meanwhile.
     let (sender, receiver) = bounded(8);
     thread::Builder::new().name("signals".to_string()).stack_size(64 << 10).spawn(move || {
         for number in signals.forever() {

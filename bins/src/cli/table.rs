@@ -1,28 +1,28 @@
-//! The options of a program as one table, beside the program's parser. Parser, `--help`, the list in the manual page and the
-//! completions of shells come from it; `bins/tests/manual` writes the last two.
+//! The option table of a program, which is beside the program's parser. Parser, `--help`, the list in the manual page
+//! and the shells' completions are made from it; `bins/tests/manual` writes the last two.
 
 use std::fmt::Write as _;
 
-/// What our programs call themselves: scripts compare the first number, the release of icecream that we stand for
+/// Version text of our programs: scripts compare the first number, the release of icecream that is replaced
 /// (decision: version-texts).
 pub const VERSION: &str = concat!("1.4.0 (icecream-rs ", env!("CARGO_PKG_VERSION"), ")");
 
-/// What is said of one program.
+/// Description of a program.
 #[derive(Debug)]
 pub struct Program {
-    /// Its file's name.
+    /// File name.
     pub name: &'static str,
-    /// What it calls itself before [`VERSION`].
+    /// Title before [`VERSION`].
     pub title: &'static str,
-    /// What it is for, in a line or two.
+    /// Its purpose, in a line or two.
     pub about: &'static str,
-    /// The ways to call it.
+    /// Forms of its command line.
     pub usage: &'static [&'static str],
-    /// What else stands above the options in the help; may be empty.
+    /// Text above the options in the help; may be empty.
     pub above: &'static str,
     /// All its options.
     pub options: &'static [Opt],
-    /// What stands below the options in the help; may be empty.
+    /// Text below the options in the help; may be empty.
     pub below: &'static str,
     /// What its operands are.
     pub operands: Completes,
@@ -33,23 +33,23 @@ pub struct Program {
 pub struct Opt {
     /// The letter after one dash.
     pub short: Option<char>,
-    /// The word after two dashes, empty if there is none.
+    /// The name after two dashes; empty if there is none.
     pub long: &'static str,
-    /// What its argument is called in the help, if it takes one.
+    /// Name of its argument in the help, if it takes one.
     pub value: Option<&'static str>,
-    /// What its argument is, for shells.
+    /// Kind of its argument, for shells.
     pub completes: Completes,
-    /// What it does; lines after the first are indented in the help.
+    /// Text in the help; lines after the first are indented.
     pub help: &'static str,
-    /// What the manual page says instead, in sentences: `*emphasis*`, and words as they are typed between backticks. Empty if the
-    /// page says what the help does.
+    /// Text for the manual page, in sentences, with `*emphasis*` and literal text in backticks. Empty if the page has
+    /// the text of the help.
     pub manual: &'static str,
 }
 
-/// What a shell offers for a word.
+/// What a shell offers as completion.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Completes {
-    /// Nothing: only the user knows it.
+    /// Nothing.
     Nothing,
     /// Files.
     File,
@@ -57,11 +57,11 @@ pub enum Completes {
     Directory,
     /// The name of a command.
     Command,
-    /// A command, and after it whatever that command has.
+    /// A command with its own arguments.
     CommandLine,
     /// One of these.
     Word(&'static [&'static str]),
-    /// Some of these with commas between.
+    /// Some of these, separated by commas.
     List(&'static [&'static str]),
 }
 
@@ -77,22 +77,22 @@ pub const HELP: Opt = option("help", "show this text").manual("Show a summary.")
 pub const SHOW_VERSION: Opt = option("version", "show the version");
 
 impl Opt {
-    /// The row with a letter.
+    /// Adds a letter.
     pub const fn short(self, letter: char) -> Opt {
         Opt { short: Some(letter), ..self }
     }
 
-    /// The row with an argument.
+    /// Adds an argument.
     pub const fn takes(self, name: &'static str, completes: Completes) -> Opt {
         Opt { value: Some(name), completes, ..self }
     }
 
-    /// The row with a longer text for the manual page.
+    /// Adds a longer text for the manual page.
     pub const fn manual(self, text: &'static str) -> Opt {
         Opt { manual: text, ..self }
     }
 
-    /// The name a program matches on: the long one, or the letter where there is no long one.
+    /// The name on which a program matches: the long one, or the letter if there is no long one.
     pub fn name(&self) -> String {
         match self.short {
             Some(letter) if self.long.is_empty() => letter.to_string(),
@@ -100,7 +100,7 @@ impl Opt {
         }
     }
 
-    /// As users write it: the letter before the word.
+    /// Its spellings: the letter, then the long name.
     pub fn written(&self) -> Vec<String> {
         let letter = self.short.map(|letter| format!("-{letter}"));
         let word = (!self.long.is_empty()).then(|| format!("--{}", self.long));

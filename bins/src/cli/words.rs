@@ -1,6 +1,6 @@
-//! The command line of a program whose syntax is not 1.4's, read by pico-args: options stand anywhere before `--`.
+//! Command lines of programs whose syntax is not 1.4's, parsed by pico-args: options may be anywhere before `--`.
 //!
-//! pico-args finds each option by its name. It takes `--name=value` for UTF-8 alone, so that form becomes `--name value` before.
+//! pico-args supports `--name=value` for UTF-8 only, so that form is split into `--name value` first.
 
 use std::convert::Infallible;
 use std::ffi::{OsStr, OsString};
@@ -10,18 +10,18 @@ use pico_args::Arguments;
 
 use super::table::Opt;
 
-/// Why a command line is wrong.
+/// Why a command line is invalid.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 pub enum WordsError {
-    /// No option of the program.
+    /// An unknown option.
     #[error("unknown option {}", std::path::Path::new(.0).display())]
     Unknown(OsString),
-    /// An option that wants a value is the last argument.
+    /// An option that takes a value is the last argument.
     #[error("option {0} wants a value")]
     NoValue(&'static str),
 }
 
-/// What is left of a command line.
+/// The rest of a command line that has not been taken yet.
 pub struct Words {
     table: &'static [Opt],
     options: Arguments,
@@ -29,7 +29,8 @@ pub struct Words {
 }
 
 impl Words {
-    /// The arguments behind the program's name, and its options. Asked for others, [`Words`] panics in tests.
+    /// The arguments after the program's name, with its option table. In tests, taking an option that is not in the
+    /// table panics.
     pub fn new(arguments: impl IntoIterator<Item = OsString>, table: &'static [Opt]) -> Words {
         let mut arguments = arguments.into_iter();
         let before: Vec<OsString> = arguments.by_ref().take_while(|argument| argument != "--").collect();
@@ -40,8 +41,8 @@ impl Words {
         Words { table, options: Arguments::from_vec(split.collect()), behind: arguments.collect() }
     }
 
-    /// Whether an option without value is given, as often as it is, in any of its spellings, of which all must be named. Options
-    /// with a value must be taken before.
+    /// Takes an option without value; returns whether it was given, once or more. `spellings` must name all its
+    /// spellings. Options with a value must be taken before.
     pub fn flag<const N: usize>(&mut self, spellings: [&'static str; N]) -> bool {
         debug_assert!(self.has(&spellings, false), "{spellings:?}: no row of the table");
         let mut is_given = false;
@@ -51,24 +52,24 @@ impl Words {
         is_given
     }
 
-    /// The values of an option, in order.
+    /// Takes all values of an option, in order.
     pub fn values(&mut self, key: &'static str) -> Result<Vec<OsString>, WordsError> {
         debug_assert!(self.has(&[key], true), "{key}: no row of the table");
         let values = self.options.values_from_os_str(key, |value| Ok::<_, Infallible>(value.to_os_string()));
         values.map_err(|_| WordsError::NoValue(key))
     }
 
-    /// The value of an option; its last one counts.
+    /// Takes the value of an option; the last one counts.
     pub fn value(&mut self, key: &'static str) -> Result<Option<OsString>, WordsError> {
         Ok(self.values(key)?.pop())
     }
 
-    /// Whether a row is written so, and has a value or none.
+    /// Whether the table has a row with these spellings, with or without value.
     fn has(&self, spellings: &[&str], value: bool) -> bool {
         self.table.iter().any(|row| row.value.is_some() == value && row.written() == spellings)
     }
 
-    /// Everything else. An option among it is one that the program does not have.
+    /// Takes everything else. An option among it is unknown to the program and an error.
     pub fn operands(self) -> Result<Vec<OsString>, WordsError> {
         let mut operands = self.options.finish();
         let is_option = |word: &&OsString| word.len() > 1 && word.as_bytes().starts_with(b"-");
@@ -82,7 +83,7 @@ impl Words {
     }
 }
 
-/// `--name=value` in two, if the option has a value.
+/// Splits `--name=value`, if the option takes a value.
 fn joined<'a>(argument: &'a OsStr, table: &[Opt]) -> Option<(String, &'a OsStr)> {
     table.iter().filter(|row| row.value.is_some() && !row.long.is_empty()).find_map(|row| {
         let name = format!("--{}", row.long);

@@ -1,9 +1,9 @@
-//! Made for a daemon: apart from that daemon's own files and processes.
+//! Making an environment for a daemon, isolated from that daemon's own files and processes.
 //!
-//! A local user may ask for an environment of any program, which is then run to be asked for its parts, and with the daemon's user.
-//! It must not reach what that user has: the daemon names these folders ([`HIDES`]), and here they are empty; what the program
-//! leaves running ends with us. Where a user may not have namespaces everything is as it was without: an ordinary child
-//! (decision: identities).
+//! A local user may request an environment of any program, which is then run as the daemon's user to find its parts. It
+//! must not reach that user's files: the daemon names their directories ([`HIDES`]), which are empty here. Processes
+//! that the program leaves behind end with this one. If the system allows no namespaces, the work is done in an
+//! ordinary child process (decision: identities).
 
 use ice_sandbox::apply::{SingleThread, perform, reap};
 use ice_sandbox::plan::{Step, c};
@@ -15,23 +15,23 @@ use std::fs;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
-/// The variable with the folders to hide, colons between them.
+/// The variable with the directories to hide, separated by colons.
 pub(crate) const HIDES: &str = "ICECC_CREATE_ENV_HIDES";
-/// Exit code of a first process that could not be set apart. No failure of the work has it.
+/// Exit code of a first process that could not be isolated. The work itself never ends with it.
 const CANNOT: u8 = 125;
 
-/// Does `work` apart, if it is asked for and possible; its exit code.
+/// Runs `work`, isolated if [`HIDES`] is set and the system allows it. Returns its exit code.
 pub(super) fn run(work: &dyn Fn() -> u8) -> Option<u8> {
     let hidden = env::var_os(HIDES)?;
-    // Root has no need of namespaces to do what it likes, and would lose the right to try the environment.
+    // Isolation does not restrain root, which would lose the right to try the environment.
     if geteuid().is_root() {
         return None;
     }
-    let steps = steps(&folders(&hidden), &env::current_dir().ok()?);
+    let steps = steps(&directories(&hidden), &env::current_dir().ok()?);
     let single = SingleThread::check().ok()?;
     let first = || {
         let made = perform(&steps);
-        // The next child is the first process of the new namespace: with it ends whatever it has started.
+        // The next child is the first process of the new namespace: everything it starts ends with it.
         match made {
             Ok(()) => wait(single.fork(|| worker(work)).is_ok()).into(),
             Err(e) => {
@@ -62,14 +62,14 @@ fn wait(has_child: bool) -> u8 {
     }
 }
 
-/// Those that are there, by their true names.
-fn folders(list: &OsStr) -> Vec<PathBuf> {
+/// The directories that exist, by their canonical paths.
+fn directories(list: &OsStr) -> Vec<PathBuf> {
     let names = list.as_bytes().split(|b| *b == b':').filter(|name| !name.is_empty());
     names.filter_map(|name| fs::canonicalize(OsStr::from_bytes(name)).ok()).filter(|path| path.is_dir()).collect()
 }
 
-/// Hides the folders, but for the current one if it lies in one of them.
-fn steps(folders: &[PathBuf], here: &Path) -> Vec<Step> {
+/// The mounts that hide the directories, except the current one if it is in one of them.
+fn steps(directories: &[PathBuf], here: &Path) -> Vec<Step> {
     let path = |path: &Path| c(path.as_os_str().as_bytes());
     let (uid, gid) = (geteuid().as_raw(), getegid().as_raw());
     let mut steps = vec![
@@ -78,15 +78,15 @@ fn steps(folders: &[PathBuf], here: &Path) -> Vec<Step> {
         Step::Unshare(CloneFlags::CLONE_NEWNS | CloneFlags::CLONE_NEWPID),
         Step::Private,
     ];
-    for folder in folders {
-        steps.push(Step::Tmpfs { at: path(folder), options: c("mode=755,size=64k") });
-        let Ok(below) = here.strip_prefix(folder) else { continue };
-        let mut at = folder.clone();
+    for dir in directories {
+        steps.push(Step::Tmpfs { at: path(dir), options: c("mode=755,size=64k") });
+        let Ok(below) = here.strip_prefix(dir) else { continue };
+        let mut at = dir.clone();
         for name in below {
             at.push(name);
             steps.push(Step::MakeDir(path(&at)));
         }
-        // The current folder is still the true one; from here on it has nothing above it but empty folders.
+        // The current directory is still the real one, bound again below the empty ones.
         steps.extend([Step::Bind { from: c("."), to: path(here), all: false }, Step::Chdir(path(here))]);
     }
     steps

@@ -1,7 +1,7 @@
-//! The command line of icecc-create-env, every form of 1.4's.
+//! The command line of icecc-create-env, with every form of 1.4's.
 //!
-//! pico-args reads the options. It has none with two values, as `--gcc GCC GXX`, and no operand that is one only behind a certain
-//! option or if it names a file: what names the compilers is read here.
+//! pico-args reads the options. It knows no options with two values, such as `--gcc GCC GXX`, and no operands that
+//! depend on an option or on whether a file exists, so the compilers are read here.
 
 use crate::cli::table::{Completes, HELP, Opt, Program, SHOW_VERSION, option};
 use crate::cli::words::{Words, WordsError};
@@ -13,7 +13,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use thiserror::Error;
 
-/// The program, for help, manual and shells.
+/// The program's table, for help, manual and shells.
 pub const PROGRAM: Program = Program {
     name: "icecc-create-env",
     title: "icecc-create-env",
@@ -54,13 +54,13 @@ const TABLE: &[Opt] = &[
 /// Why the command line is wrong; the texts are 1.4's.
 #[derive(Debug, Error, PartialEq, Eq)]
 pub enum ArgError {
-    /// No compiler: the usage is shown.
+    /// No compiler is named: the usage is shown.
     #[error("no compiler given")]
     NoCompiler,
-    /// Something that is no option.
+    /// An unknown option.
     #[error("Unknown argument '{}'", Path::new(.0).display())]
     Unknown(OsString),
-    /// `--compression` with a wrong word, or none.
+    /// `--compression` with an unknown value, or without one.
     #[error("Unknown compression type '{}'.", Path::new(.0).display())]
     Compression(OsString),
     /// `--addfile` without a name.
@@ -68,18 +68,18 @@ pub enum ArgError {
     AddFile,
 }
 
-/// What shall be done.
+/// What the command line requests.
 #[derive(Debug)]
 pub enum Task {
     /// `--help`.
     Help,
     /// `--version`.
     Version,
-    /// An archive.
+    /// Make an archive.
     Make(Making),
 }
 
-/// What shall be made.
+/// The archive to make.
 #[derive(Debug, Default)]
 pub struct Making {
     /// One compiler, or gcc and clang.
@@ -90,14 +90,14 @@ pub struct Making {
     pub extra: Vec<PathBuf>,
     /// The last `--compression`.
     pub compression: Compression,
-    /// The archive is not tried before it is given out (ours).
+    /// The archive is not tried before it is published (our own option).
     pub unchecked: bool,
-    /// No archive is made: only its name is told (ours).
+    /// No archive is made, only its name is printed (our own option).
     pub name_only: bool,
 }
 
-/// Reads the arguments behind the program's name. `is_file` tells whether a file exists: 1.4 takes the argument behind
-/// `--clang CLANG` for the wrapper only if it does.
+/// Parses the arguments after the program's name. `is_file` tells whether a file exists: 1.4 uses the argument after
+/// `--clang CLANG` as the wrapper only if it does.
 pub fn parse(args: &[OsString], is_file: &dyn Fn(&Path) -> bool) -> Result<Task, ArgError> {
     let mut rest = args.iter().map(OsString::as_os_str).peekable();
     let mut making = Making::default();
@@ -127,7 +127,7 @@ pub fn parse(args: &[OsString], is_file: &dyn Fn(&Path) -> bool) -> Result<Task,
                     None => break,
                 }
             }
-            // One archive, one name: whichever came first.
+            // The first of several options for one name counts.
             making.compilers.sort_by_key(|w| w.kind == Some(Kind::Clang));
         }
         Some(first) if first.as_bytes().starts_with(b"-") => return Err(ArgError::Unknown(first.into())),
@@ -139,7 +139,7 @@ pub fn parse(args: &[OsString], is_file: &dyn Fn(&Path) -> bool) -> Result<Task,
     options(rest.map(OsStr::to_os_string), making)
 }
 
-/// What stands behind the compilers.
+/// The operands after the compilers.
 fn options(rest: impl Iterator<Item = OsString>, mut making: Making) -> Result<Task, ArgError> {
     let mut rest = Words::new(rest, TABLE);
     for file in rest.values("--addfile").map_err(|_| ArgError::AddFile)? {

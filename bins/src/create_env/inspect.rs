@@ -1,4 +1,4 @@
-//! `icecc --inspect-env FILE [--json]`: what an archive is, for people and for scripts.
+//! `icecc --inspect-env FILE [--json]`: describes an archive, for people and for scripts.
 
 use crate::exit::Failure;
 use ice_toolchain::digest::{content_name, hex};
@@ -11,7 +11,7 @@ use std::io;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
-/// Looks into `file` and prints what it is. Exit code 0, or 1 if a job would miss something.
+/// Describes the archive `file`. Exit code 0, or 1 if a job would lack something. Fails if it cannot be read.
 pub fn inspect(file: &Path, as_json: bool) -> Result<u8, Failure> {
     let failed = |what: String| Failure::new(format!("cannot inspect {}: {what}", file.display()));
     let input = File::open(file).map_err(|e| failed(e.to_string()))?;
@@ -26,7 +26,7 @@ pub fn inspect(file: &Path, as_json: bool) -> Result<u8, Failure> {
     Ok(u8::from(!found.missing.is_empty()))
 }
 
-/// Ours, 1.4's or a user's word.
+/// Origin of a name: ours, 1.4's or a user's.
 fn name_kind(found: &Inspection, name: &str) -> &'static str {
     if name == content_name(&found.unpacked.digest) {
         "content (icecream-rs)"
@@ -78,10 +78,11 @@ fn print(found: &Inspection, name: Option<&str>) {
     }
 }
 
-/// A folder of this process, gone when it is dropped.
+/// A temporary directory of this process, removed when it is dropped.
 pub(crate) struct Scratch(pub(crate) PathBuf);
 
 impl Scratch {
+    /// Creates the directory.
     pub(crate) fn new() -> io::Result<Self> {
         for n in 0..1000 {
             let path = std::env::temp_dir().join(format!("icecc-env-{}-{n}", std::process::id()));
@@ -97,7 +98,7 @@ impl Scratch {
 
 impl Drop for Scratch {
     fn drop(&mut self) {
-        // Nothing more can be done about it than has been tried.
+        // A failure to remove it cannot be handled.
         let _ = remove_tree(&self.0);
     }
 }

@@ -1,7 +1,7 @@
-//! Making an environment: the program icecc-create-env.
+//! The program icecc-create-env, which makes an environment.
 //!
-//! Its lines, its exit codes and the name on descriptor 5 are what 1.4's daemon and users' scripts read; errors go to
-//! standard error instead of standard output, in the words 1.4 has for them.
+//! Its output, its exit codes and the name on descriptor 5 are those that 1.4's daemon and users' scripts expect.
+//! Errors go to standard error instead of standard output, with 1.4's texts.
 
 pub(crate) mod apart;
 mod args;
@@ -27,12 +27,12 @@ use std::process::ExitCode;
 use std::thread;
 use trial::Trial;
 
-/// Where the daemon reads the archive's name.
+/// The descriptor on which the daemon reads the archive's name.
 const NAME_DESCRIPTOR: &str = "/proc/self/fd/5";
 
-/// The whole program.
+/// Runs the program.
 pub fn main() -> ExitCode {
-    // Before anything else is opened, so that it can only be the caller's.
+    // Before any file is opened, so that the descriptor can only be the caller's.
     let name_out = OpenOptions::new().append(true).open(NAME_DESCRIPTOR).ok();
     let args: Vec<OsString> = std::env::args_os().skip(1).collect();
     if args.first().is_some_and(|a| a == trial::INSIDE) {
@@ -42,7 +42,7 @@ pub fn main() -> ExitCode {
     ExitCode::from(apart::run(&work).unwrap_or_else(work))
 }
 
-/// Does what the words say; the exit code.
+/// Does what the command line requests. Returns the exit code.
 fn run(args: &[OsString], name_out: Option<&File>) -> u8 {
     let result = match args::parse(args, &Path::is_file) {
         Ok(Task::Help) => print(&PROGRAM.help()).map(|_| ()),
@@ -54,14 +54,14 @@ fn run(args: &[OsString], name_out: Option<&File>) -> u8 {
     match result {
         Ok(()) => 0,
         Err(failure) => {
-            // No program name before it: scripts compare 1.4's whole lines.
+            // Without the program's name in front: scripts compare 1.4's whole lines.
             eprintln!("{failure}");
             failure.code
         }
     }
 }
 
-/// Makes the archive in the current folder.
+/// Makes the archive in the current directory.
 fn make(making: &Making, name_out: Option<&File>) -> Result<(), Failure> {
     let cwd = std::env::current_dir().map_err(|e| Failure::new(format!("cannot find the current folder: {e}")))?;
     let request = Request {
@@ -78,7 +78,7 @@ fn make(making: &Making, name_out: Option<&File>) -> Result<(), Failure> {
         say(&Sealed::new(&planning.plan).map_err(|e| failure(&e).code(2))?.name());
         return Ok(());
     }
-    // The trial is other programs' work, most of it; meanwhile the files are read for the archive's name.
+    // The trial mostly runs other programs; meanwhile the files are hashed for the archive's name.
     let (checked, sealed) = thread::scope(|scope| {
         let trial = scope.spawn(|| if making.unchecked { Ok(()) } else { check(&planning) });
         let sealed = Sealed::new(&planning.plan);
@@ -97,13 +97,13 @@ fn make(making: &Making, name_out: Option<&File>) -> Result<(), Failure> {
         _ => failure(&e),
     })?;
     if let Some(mut out) = name_out {
-        // Who has closed it doesn't want the name.
+        // A caller that has closed it does not want the name.
         let _ = writeln!(out, "{}", sealed.file_name(making.compression));
     }
     Ok(())
 }
 
-/// An error and its causes, a line each: the first is 1.4's whole line where 1.4 has one.
+/// An error and its causes, one per line. The first is 1.4's whole line if 1.4 has one.
 fn failure(error: &dyn Error) -> Failure {
     let mut text = error.to_string();
     let mut cause = error.source();
@@ -114,7 +114,7 @@ fn failure(error: &dyn Error) -> Failure {
     Failure::new(text)
 }
 
-/// Tries the environment where this machine can run it: what is broken shall be found here, not on a server.
+/// Tries the environment if this machine can run it, so that a broken one is found here and not on a server.
 fn check(planning: &Planning) -> Result<(), Failure> {
     let host = nix::sys::utsname::uname().map(|u| u.machine().as_bytes().to_vec()).unwrap_or_default();
     if !ice_core::platform::runs(&host, planning.info.platform.as_bytes()) {
@@ -150,7 +150,7 @@ fn tell_files(planning: &Planning) {
         }
         lines.push(b'\n');
     }
-    // A closed standard output is no reason to make no archive.
+    // A closed standard output is no reason to fail.
     let _ = io::stdout().write_all(&lines);
 }
 
@@ -158,7 +158,7 @@ fn say(line: &str) {
     let _ = writeln!(io::stdout(), "{line}");
 }
 
-/// How far the archive is, on a terminal.
+/// Shows progress on a terminal.
 struct Progress {
     total: u64,
     percent: u64,

@@ -1,8 +1,9 @@
-//! An environment tried before it is given out: its compilers run in it, each on a small unit.
+//! Trial of an environment before it is published: runs each of its compilers on a small source.
 //!
-//! The program starts itself again, and that copy leaves for a file tree of its own: for a planned environment a mount
-//! namespace, in which each file is mounted over an empty one, so that nothing is copied; for an unpacked one its folder.
-//! This is to find broken environments, not to hold hostile ones: `iceccd` runs foreign compilers in a box.
+//! The program starts itself again, and that copy changes to a file tree of its own. For a planned environment it is a
+//! mount namespace in which each file is mounted over an empty one, so that nothing is copied; for an unpacked one it
+//! is its directory. This finds broken environments and does not contain hostile ones: `iceccd` runs foreign compilers
+//! in a sandbox.
 
 use crate::exit::Failure;
 use ice_toolchain::plan::{Content, Plan};
@@ -19,28 +20,28 @@ use std::time::{Duration, Instant};
 
 /// The first argument of the copy.
 pub(crate) const INSIDE: &str = "--inside";
-/// The copy's exit code when it could not make its tree.
+/// Exit code of the copy if it could not make its tree.
 const CANNOT: u8 = 3;
-/// One compiler on a unit of one line.
+/// A compiler and the source of one line that it is tried with.
 const TIME_MAX: Duration = Duration::from_secs(60);
 const UNIT: &[u8] = b"int f(int x) { return x + 1; }\n";
 
-/// How a trial ended.
+/// Result of a trial.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Trial {
-    /// Everything ran. The lines tell what.
+    /// Everything ran; one line for each program.
     Passed(String),
-    /// A program failed: the lines up to it, and its own words.
+    /// A program failed: the lines up to it, and its output.
     Failed(String),
-    /// It cannot be tried on this machine, and why.
+    /// The environment cannot be tried on this machine, and why.
     Impossible(String),
 }
 
-/// One program to be run.
+/// A program to run.
 struct Check {
     program: &'static str,
     args: &'static [&'static str],
-    /// It may be missing: compilers without C++, say.
+    /// It may be missing, such as the C++ part of a C compiler.
     optional: bool,
 }
 
@@ -61,11 +62,11 @@ const CLANG: [Check; 2] = [
     check("/usr/bin/clang", &["-xc++", "-c", "-o", "/tmp/test.o", "-"], false),
 ];
 
-/// Where the copy mounts its tree: a folder that every machine has and that no file of a compiler lies below. One made for this
-/// would be left if we are killed.
+/// Where the copy mounts its tree: a directory that every machine has and that contains no file of a compiler. A
+/// directory made for this would remain if we are killed.
 const TREE: &str = "/proc";
 
-/// Tries a plan that is not an archive yet.
+/// Tries a planned environment that has not been packed yet.
 pub(crate) fn try_plan(plan: &Plan) -> io::Result<Trial> {
     let mut manifest = Vec::new();
     for (name, content) in &plan.entries {
@@ -84,19 +85,19 @@ pub(crate) fn try_plan(plan: &Plan) -> io::Result<Trial> {
 }
 
 /// Tries an environment that was unpacked into `folder`.
-pub(crate) fn try_folder(folder: &Path) -> io::Result<Trial> {
+pub(crate) fn try_directory(folder: &Path) -> io::Result<Trial> {
     start("folder", folder, b"")
 }
 
 fn start(form: &str, root: &Path, manifest: &[u8]) -> io::Result<Trial> {
-    // Not by its path, which this user may not be able to follow.
+    // Not by its path, which this user may not be able to access.
     let mut child = Command::new("/proc/self/exe")
         .args([OsStr::new(INSIDE), OsStr::new(form), root.as_os_str()])
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .spawn()?;
     if let Some(mut stdin) = child.stdin.take() {
-        // If it cannot read it, its exit code says so.
+        // If the copy cannot read it, its exit code shows it.
         let _ = stdin.write_all(manifest);
     }
     let out = child.wait_with_output()?;
@@ -108,7 +109,7 @@ fn start(form: &str, root: &Path, manifest: &[u8]) -> io::Result<Trial> {
     })
 }
 
-/// The copy's whole life. `args` are those behind [`INSIDE`].
+/// Runs the copy. `args` are the arguments after [`INSIDE`].
 pub(crate) fn inside(args: &[OsString]) -> ExitCode {
     let [form, root] = args else { return ExitCode::from(CANNOT) };
     let entered = enter(form == "plan", Path::new(root));
@@ -154,7 +155,7 @@ fn enter(is_plan: bool, root: &Path) -> Result<(), Failure> {
     for folder in ["tmp", "dev"] {
         fs::create_dir_all(root.join(folder)).map_err(|e| cannot("make a folder", &e))?;
     }
-    // `as` reads an empty file; a device cannot be made without privilege, and isn't needed.
+    // `as` reads an empty file; a device cannot be made without privileges, and is not needed.
     if !root.join("dev/null").exists() {
         File::create(root.join("dev/null")).map_err(|e| cannot("make dev/null", &e))?;
     }
@@ -162,7 +163,7 @@ fn enter(is_plan: bool, root: &Path) -> Result<(), Failure> {
     std::env::set_current_dir("/tmp").map_err(|e| cannot("enter /tmp", &e))
 }
 
-/// Makes the tree that the manifest on standard input tells.
+/// Makes the tree that the manifest on standard input describes.
 fn fill(root: &Path) -> io::Result<()> {
     let mut manifest = Vec::new();
     io::stdin().read_to_end(&mut manifest)?;
@@ -187,7 +188,7 @@ fn fill(root: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// Runs everything there is to run, in the environment, and tells it line by line.
+/// Runs all programs inside the environment and prints a line for each.
 fn run_all() -> Result<(), Failure> {
     run(&TRUE)?;
     let has = |program: &str| Path::new(program).exists();
@@ -235,7 +236,7 @@ fn run(check: &Check) -> Result<(), Failure> {
         match child.try_wait().map_err(|e| failed(e.to_string()))? {
             Some(status) => break status,
             None if begun.elapsed() > TIME_MAX => {
-                // It is ours and does not end; the answer to the wait is of no interest.
+                // It is our child and does not end; the result of the wait does not matter.
                 let _ = child.kill();
                 let _ = child.wait();
                 return Err(failed(format!("not ended after {} s", TIME_MAX.as_secs())));

@@ -1,5 +1,5 @@
-//! What is found, as JSON. Strings are bytes that need not be UTF-8: those that are not become the lone surrogates U+DC80 to
-//! U+DCFF, as Python reads them ("surrogateescape"), which no JSON crate writes.
+//! Output as JSON. Strings are bytes that need not be UTF-8: invalid bytes become the lone surrogates U+DC80 to U+DCFF,
+//! as in Python's "surrogateescape". No JSON crate writes these.
 
 use std::fmt::{Display, Write as _};
 
@@ -13,15 +13,15 @@ use sha2::{Digest, Sha256};
 
 use super::stream::{Handshake, Record, Side};
 
-/// How many plain bytes of a chunk are shown.
+/// Number of uncompressed bytes of a chunk that are shown.
 const HEAD_LEN: usize = 32;
 
-/// A JSON object on one line, while it is written.
+/// A JSON object on one line, being written.
 #[derive(Debug, Default)]
 struct Object(String);
 
 impl Object {
-    /// A value that is JSON already: a number, an object, a list.
+    /// Adds a value that is JSON already: a number, an object, a list.
     fn raw(mut self, key: &str, value: impl Display) -> Self {
         self.0.push_str(if self.0.is_empty() { "{" } else { ", " });
         // Writing to a string cannot fail.
@@ -56,7 +56,7 @@ pub(super) fn handshake(h: &Handshake) -> String {
     Object::default().raw("handshake", words.end()).end()
 }
 
-/// A message; an error if it is a chunk whose data are not what it announces.
+/// A message as JSON; an error if it is a chunk whose data do not match its header.
 pub(super) fn record(r: &Record, v: Version, unpacker: &mut Unpacker) -> Result<String, CompressError> {
     let name = match r.message {
         Message::MonGetCs(_) => "MON_GET_CS",
@@ -74,17 +74,17 @@ pub(super) fn record(r: &Record, v: Version, unpacker: &mut Unpacker) -> Result<
     Ok(head.raw("fields", fields.end()).end())
 }
 
-/// Why a side could not be read any further.
+/// The error after which a side could not be read any further.
 pub(super) fn error(side: Side, offset: u64, what: &str) -> String {
     let head = Object::default().text("dir", side.to_string().as_bytes()).raw("offset", offset);
     head.text("error", what.as_bytes()).end()
 }
 
-/// A datagram.
+/// A datagram as JSON.
 pub(super) fn datagram(bytes: &[u8]) -> String {
     let kind = |name: &str| Object::default().text("kind", name.as_bytes());
     match Datagram::parse(bytes) {
-        // It has no size, by its schema.
+        // Its schema has no size.
         Some(Datagram::Query { version }) => return kind("query").raw("version", version).end(),
         Some(Datagram::Reply(reply)) => replied(&reply),
         Some(Datagram::Announce(a)) => announced(kind("announce"), &a).text("name", a.netname.as_bytes()),
@@ -184,7 +184,7 @@ mod tests {
         assert_eq!(quoted(b"a\"b\\c\n\x01"), r#""a\"b\\c\n\u0001""#);
         assert_eq!(quoted("ä→".as_bytes()), "\"ä→\"");
         assert_eq!(quoted(b"x\xff\xc3y\x80"), r#""x\udcff\udcc3y\udc80""#);
-        // What would be a surrogate if it were UTF-8.
+        // Bytes that would encode a surrogate.
         assert_eq!(quoted(b"\xed\xb2\x80"), r#""\udced\udcb2\udc80""#);
     }
 }

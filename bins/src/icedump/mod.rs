@@ -1,6 +1,7 @@
-//! Recorded traffic as JSON, one object a line, for people and scripts: what `testdata/wire/README.md` describes.
+//! Recorded traffic as JSON, one object per line, for people and scripts. `testdata/wire/README.md` describes the
+//! format.
 //!
-//! Strict where a peer is lenient: what is printed can be written again byte by byte, everything else is an error.
+//! It is stricter than a peer: whatever it prints can be written again byte by byte; everything else is an error.
 
 mod json;
 mod stream;
@@ -22,7 +23,7 @@ use crate::exit::{self, Failure};
 use crate::interrupt;
 use stream::{Handshake, Records, Side, StreamError};
 
-/// The program, for help, manual and shells.
+/// The program's table, for help, manual and shells.
 pub const PROGRAM: Program = Program {
     name: "icedump",
     title: "icedump",
@@ -47,7 +48,7 @@ const TABLE: &[Opt] = &[
     SHOW_VERSION,
 ];
 
-/// The name of a file that stands for standard input.
+/// File name that means standard input.
 const STDIN: &str = "-";
 
 /// What to do.
@@ -59,7 +60,7 @@ enum Task {
     Direction { input: PathBuf, version: Version, side: Side },
 }
 
-/// The program.
+/// Runs the program.
 pub fn main() -> ExitCode {
     let task = command_line(std::env::args_os().skip(1));
     exit::finish("icedump", task.and_then(run))
@@ -104,11 +105,11 @@ fn run(task: Task) -> Result<u8, Failure> {
             files.iter().try_for_each(|file| line(out, &json::datagram(&read(file)?))).map(|()| true)
         }
         Task::Direction { input, version, side } => {
-            // Only a monitor is told things under the numbers of GET_CS and JOB_DONE by whom it connected to.
+            // Only monitors receive messages with the numbers of GET_CS and JOB_DONE from the accepting side.
             let reading = if side == Side::B { Reading::Monitor } else { Reading::Peer };
             let records = Records::new(open(&input)?, side, version, reading);
             if input.as_os_str() == STDIN {
-                // Watched while it goes on, until it is enough: each line at once and whole.
+                // The output may be followed live: each line is written at once and whole.
                 interrupt::on(|| std::process::exit(interrupt::STATUS.into()));
                 direction(Ok(records), side, version, &mut io::stdout()).map(|end| end.understood)
             } else {
@@ -121,7 +122,7 @@ fn run(task: Task) -> Result<u8, Failure> {
     Ok(u8::from(!understood))
 }
 
-/// What was found in one direction.
+/// The messages of one direction.
 struct DirectionEnd {
     understood: bool,
     monitor_login: bool,
@@ -138,7 +139,7 @@ fn connection(a: &[u8], b: &[u8], out: &mut impl Write) -> Result<bool, Failure>
     Ok(of_a.understood && of_b.understood)
 }
 
-/// Prints messages up to the end or the first error.
+/// Prints the messages up to the end or the first error.
 fn direction<R: Read>(
     records: Result<Records<R>, StreamError>,
     side: Side,
@@ -245,7 +246,7 @@ mod tests {
             _ => "43".into(),
         };
         crate::cli::tests::check_rows(TABLE, value, |line| match command_line(line.iter().map(OsString::from)) {
-            // Some need another one, or files.
+            // Some options require others, or files.
             Err(failure) if failure.what.contains("unknown option") => Err(failure.what),
             _ => Ok(()),
         });

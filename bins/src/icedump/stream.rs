@@ -1,4 +1,4 @@
-//! The bytes one side of a connection wrote, as handshake words and messages. Prints nothing.
+//! Parses the bytes that one side of a connection sent into handshake and messages. Prints nothing.
 
 use std::fmt;
 use std::io::{self, Read};
@@ -9,10 +9,10 @@ use ice_net::wire::frame::Frames;
 use ice_net::wire::{self, EncodeError, Reading};
 use thiserror::Error;
 
-/// Where messages begin: behind offer and confirm.
+/// Offset of the first message: after offer and confirmation.
 const HANDSHAKE_LEN: usize = 8;
 
-/// Who wrote it.
+/// The side that sent it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Side {
     /// The connecting side.
@@ -30,18 +30,23 @@ impl fmt::Display for Side {
     }
 }
 
-/// The words with which a connection begins; `None` = never came.
+/// The versions at the start of a connection; `None` if missing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Handshake {
+    /// Version that side A offered.
     pub(super) a_offer: Option<u32>,
+    /// Version that side B offered.
     pub(super) b_offer: Option<u32>,
+    /// Version that side A confirmed.
     pub(super) a_confirm: Option<u32>,
+    /// Version that side B confirmed.
     pub(super) b_confirm: Option<u32>,
-    /// What both sides confirmed, if that is what their offers say.
+    /// The version that both sides confirmed, if it follows from their offers.
     pub(super) protocol: Option<Version>,
 }
 
 impl Handshake {
+    /// Parses the handshake from all bytes of both sides.
     pub(super) fn read(a: &[u8], b: &[u8]) -> Self {
         let word = |bytes: &[u8], at: usize| bytes.get(at..)?.first_chunk().map(|w| u32::from_le_bytes(*w));
         let (a_offer, b_offer) = (word(a, 0), word(b, 0));
@@ -54,7 +59,7 @@ impl Handshake {
         Self { a_offer, b_offer, a_confirm, b_confirm, protocol: protocol.filter(confirmed) }
     }
 
-    /// The words of one side, as it sent them.
+    /// The handshake bytes of one side, as it sent them.
     pub(super) fn words(&self, side: Side) -> impl Iterator<Item = u8> + use<> {
         let words = match side {
             Side::A => [self.a_offer, self.a_confirm],
@@ -64,21 +69,23 @@ impl Handshake {
     }
 }
 
-/// One message as it was found.
+/// A recorded message.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Record {
+    /// The side that sent it.
     pub(super) side: Side,
-    /// Of the frame's length word, in all that the side wrote.
+    /// Offset of the frame in the bytes of its side.
     pub(super) offset: u64,
-    /// Of the frame, with its length word.
+    /// Length of the frame in bytes, including the length field.
     pub(super) length: usize,
-    /// The number it was sent under, which is not always the one of `message`.
+    /// The message number in the frame, which may differ from that of `message`.
     pub(super) number: u32,
+    /// The message.
     pub(super) message: Message,
 }
 
 impl Record {
-    /// Appends its frame, made from the values.
+    /// Appends its frame, encoded from the values.
     pub(super) fn encode(&self, v: Version, out: &mut Vec<u8>) -> Result<(), EncodeError> {
         let start = out.len();
         wire::encode(&self.message, v, out)?;
@@ -92,20 +99,20 @@ impl Record {
 /// Why a side cannot be read any further.
 #[derive(Debug, Error)]
 pub(super) enum StreamError {
-    /// Its bytes are not the protocol.
+    /// The bytes do not follow the protocol.
     #[error("{what}")]
     Broken {
-        /// Of the frame or word that is wrong.
+        /// Offset of the invalid frame or field.
         offset: u64,
         /// What is wrong.
         what: String,
     },
-    /// They cannot be read.
+    /// The input cannot be read.
     #[error("cannot read the stream: {0}")]
     Io(#[from] io::Error),
 }
 
-/// The messages of one side, in order; ends after the first error.
+/// Iterator over the messages of one side, in order; ends after the first error.
 pub(super) struct Records<R> {
     input: R,
     side: Side,
@@ -160,7 +167,7 @@ impl<R: Read> Iterator for Records<R> {
     }
 }
 
-/// The messages behind the handshake in all that one side wrote.
+/// The messages after the handshake, from all bytes of one side.
 pub(super) fn behind_handshake(
     bytes: &[u8],
     side: Side,
@@ -181,7 +188,7 @@ pub(super) fn behind_handshake(
     Ok(Records { offset: HANDSHAKE_LEN as u64, ..Records::new(messages, side, version, reading) })
 }
 
-/// Whether we know how `v` spells its messages.
+/// Whether we know the encoding of version `v`.
 pub(super) fn is_known(v: Version) -> bool {
     (Version::LOWEST..=Version::TO_CLIENT).contains(&v)
 }

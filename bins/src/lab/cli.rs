@@ -1,4 +1,4 @@
-//! The program icelab.
+//! The command line of icelab.
 
 use std::ffi::OsString;
 use std::io::{Read, Write};
@@ -35,7 +35,7 @@ icelab: hosts as network namespaces, each with its own daemon, cache and socket;
   --root DIR     every host but h1 has DIR as its root file system, unchanged after
 ";
 
-/// How long a program of the lab's own may take to answer on the command line.
+/// Timeout of commands to the scheduler's text port.
 const ANSWER: Duration = Duration::from_secs(10);
 
 /// Runs icelab.
@@ -50,7 +50,7 @@ fn run(args: Vec<OsString>) -> Result<u8, Failure> {
         return Ok(0);
     }
     let command = args.subcommand().map_err(usage)?.unwrap_or_default();
-    // What is run on a host has options of its own, so ours must stand before the host.
+    // The command for a host has its own options, so ours must come before the host.
     if command == "exec" {
         return exec(args);
     }
@@ -117,7 +117,7 @@ fn up(name: &str, mut args: Arguments) -> Result<u8, Failure> {
     config.broadcast = broadcast;
     config.bare = bare;
     config.real_load = real_load;
-    // Half a lab is of no use to anybody.
+    // A partial lab is of no use.
     let interrupt = Interrupt::noted();
     let lab = Lab::up(&config);
     if interrupt.is_pressed() {
@@ -145,7 +145,7 @@ fn exec(args: Arguments) -> Result<u8, Failure> {
     }
     let lab = Lab::find(&name).map_err(failure)?;
     let mut inside = lab.enter(lab.host(&host).map_err(failure)?);
-    // The command gets it too, and decides.
+    // The command gets the signal too, and decides.
     let _ = Interrupt::noted();
     let status = inside.args(&command).status().map_err(|e| Failure::new(format!("cannot run nsenter: {e}")))?;
     Ok(status.code().and_then(|code| u8::try_from(code).ok()).unwrap_or(255))
@@ -208,7 +208,7 @@ fn what_program() -> Error {
     Error::Option { option: "stop, start", reason: "a host, and daemon or scheduler, are wanted".to_string() }
 }
 
-/// `console COMMAND` for people; `console ADDRESS COMMAND` is what it runs inside the lab's network.
+/// `console COMMAND`; it runs itself as `console ADDRESS COMMAND` inside the lab's network.
 fn console(name: &str, args: Arguments) -> Result<u8, Failure> {
     match &operands(args)?[..] {
         [command] => print!("{}", Lab::find(name).and_then(|lab| lab.console(command)).map_err(failure)?),
@@ -222,7 +222,7 @@ fn console(name: &str, args: Arguments) -> Result<u8, Failure> {
     Ok(0)
 }
 
-/// One command to the scheduler's text port; the answer without greeting and end line.
+/// Sends a command to the scheduler's text port; returns the answer without greeting and last line.
 fn ask(address: &str, command: &str) -> std::io::Result<String> {
     let address: SocketAddr = format!("{address}:8766").parse().map_err(std::io::Error::other)?;
     let mut stream = TcpStream::connect_timeout(&address, ANSWER)?;

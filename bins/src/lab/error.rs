@@ -1,4 +1,4 @@
-//! What can go wrong with a lab.
+//! Errors of labs.
 
 use std::io;
 use std::path::PathBuf;
@@ -7,7 +7,7 @@ use std::time::Duration;
 /// Why a lab operation failed.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// This machine or user cannot have labs.
+    /// This machine or user cannot run labs.
     #[error("no lab here: {0}")]
     Unavailable(String),
     /// A program could not be started.
@@ -26,7 +26,7 @@ pub enum Error {
         program: String,
         /// How it ended.
         status: String,
-        /// What it said.
+        /// What it printed.
         stderr: String,
     },
     /// A program or condition took too long.
@@ -55,15 +55,15 @@ pub enum Error {
     /// No such host in this lab.
     #[error("lab has no host {0}")]
     NoHost(String),
-    /// A program of icecream is not in the folder given for a host.
+    /// A program of icecream is not in the directory given for a host.
     #[error("no {program} in {folder}")]
     NoProgram {
         /// Which program.
         program: &'static str,
-        /// Where it was looked for.
+        /// The directory that was searched.
         folder: PathBuf,
     },
-    /// The option cannot be understood.
+    /// An option is invalid.
     #[error("{option}: {reason}")]
     Option {
         /// The option.

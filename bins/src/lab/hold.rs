@@ -1,7 +1,7 @@
-//! The first process of a host (or of the lab's switch): sets its files up, then only waits for orphans.
+//! The first process of a host (or of the lab's switch): sets up its files, then only reaps orphans.
 //!
-//! `unshare` starts it as process 1 of new namespaces. When it is killed, the kernel ends everything in there and the
-//! network and mounts of the host go with it.
+//! `unshare` starts it as process 1 of new namespaces. When it is killed, the kernel ends all processes inside and
+//! removes the network and mounts of the host.
 
 use std::fs;
 use std::io::{self, Write};
@@ -14,27 +14,27 @@ use nix::unistd::{Gid, Uid, User, chown, pivot_root};
 
 use super::error::Error;
 
-/// What the first process of a host is told.
+/// Arguments of the first process of a host.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Holding {
     /// The host's name, or `None` for the switch, which keeps the machine's files.
     pub host: Option<String>,
-    /// The host's folder in the lab's state.
+    /// The host's directory in the lab's state.
     pub folder: PathBuf,
-    /// A root file system of its own; changes to it go to the host's folder.
+    /// A root file system of its own; changes to it go to the host's directory.
     pub root: Option<PathBuf>,
-    /// Folders that such a host shares with the machine, at the same path.
+    /// Directories that such a host shares with the machine, at the same paths.
     pub shared: Vec<PathBuf>,
     /// Show the host an idle processor: see [`super::Config::real_load`].
     pub steady_load: bool,
 }
 
-/// Folders that each host has for itself: where the programs keep things by default.
+/// Directories that each host has of its own: the programs' default locations.
 const OWN: [&str; 3] = ["/var/cache", "/var/log", "/var/tmp"];
 
 /// Runs until killed. Prints `ready PID`, with the number seen from where the lab was made.
 pub fn hold(holding: &Holding) -> Result<(), Error> {
-    // The machine's /proc is still there, and speaks of the machine's numbers.
+    // /proc is still the machine's and has the machine's process ids.
     let pid = fs::read_link("/proc/self").map_err(Error::file("/proc/self"))?;
     if let Some(name) = &holding.host {
         furnish(holding, name)?;
@@ -120,7 +120,7 @@ fn mounted(to: &Path, kind: &str, data: &str) -> Result<(), Error> {
     mount(Some(kind), to, Some(kind), MsFlags::empty(), Some(data)).map_err(|e| Error::file(to)(e.into()))
 }
 
-/// Where the account does not exist in this user namespace the folder stays with whoever made it.
+/// If the account does not exist in this user namespace, the directory keeps its owner.
 fn give(path: &Path, account: Option<&User>) {
     let (uid, gid) = account.map_or((Uid::from_raw(65_534), Gid::from_raw(65_534)), |user| (user.uid, user.gid));
     let _ = chown(path, Some(uid), Some(gid));

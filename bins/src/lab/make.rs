@@ -10,12 +10,13 @@ use super::{
 };
 
 impl Lab {
+    /// Makes a lab's switch: its namespaces, first process and bridge.
     pub(super) fn make_switch(config: &Config) -> Result<Lab, Error> {
         let folder = State::claim(&config.name)?;
         let holding =
             Holding { host: None, folder: folder.clone(), root: None, shared: Vec::new(), steady_load: false };
         let rootless = !nix::unistd::Uid::effective().is_root();
-        // Many ids where the system grants them (1.4's programs need them), else one.
+        // Many ids if the system grants them (1.4's programs need them), else one.
         let users: &[&[&str]] = match rootless {
             false => &[&[]],
             true => &[&["--user", "--map-root-user", "--map-auto"], &["--user", "--map-root-user"]],
@@ -45,7 +46,7 @@ impl Lab {
                     scheduler: scheduler.unwrap_or_else(|| Programs::at("/usr")),
                     hosts: Vec::new(),
                 };
-                // Owned until complete, so that an error on the way removes it.
+                // Owned until complete, so that an error removes it.
                 let lab = Lab { state, owned: true };
                 lab.state.write()?;
                 Ok(lab)
@@ -57,6 +58,7 @@ impl Lab {
         }
     }
 
+    /// Adds the hosts and starts their programs.
     pub(super) fn furnish(&mut self, config: &Config) -> Result<(), Error> {
         self.in_switch(&network::make_switch())?;
         self.state.delayer = match config.link.delay.is_zero() {
@@ -88,7 +90,7 @@ impl Lab {
         fs::create_dir(&folder).map_err(Error::file(&folder))?;
         let mut shared = config.shared.clone();
         shared.push(programs::icelab()?.parent().unwrap_or(Path::new("/")).to_path_buf());
-        // What its programs print is written here.
+        // The output of its programs is written here.
         shared.push(folder.clone());
         let steady_load = !config.real_load && !self.state.rootless;
         let holding =
@@ -124,7 +126,7 @@ impl Lab {
         read_ready(command).map(|_| ())
     }
 
-    /// Runs shell commands in the switch's network, by machine's process numbers.
+    /// Runs shell commands in the switch's network, with the machine's process ids.
     fn in_switch(&self, commands: &str) -> Result<(), Error> {
         let mut command = self.nsenter(self.state.switch.pid, &["-n"]);
         command.args(["sh", "-ec", commands]);
@@ -132,7 +134,7 @@ impl Lab {
     }
 }
 
-/// Starts `icelab hold` through a command that makes namespaces; the process it reports.
+/// Starts `icelab hold` by a command that makes namespaces; returns the process that it reports.
 fn start_holder(mut command: Command, holding: &Holding) -> Result<Process, Error> {
     let told = serde_json::to_string(holding).map_err(|e| Error::file("holding")(e.into()))?;
     command.arg(programs::icelab()?).args(["hold", &told]);
@@ -140,7 +142,7 @@ fn start_holder(mut command: Command, holding: &Holding) -> Result<Process, Erro
     Process::by_pid(pid).ok_or(Error::Unavailable("a host's first process ended at once".to_string()))
 }
 
-/// Starts a program that stays, and waits for its `ready PID`.
+/// Starts a long-running program and waits for its `ready PID`.
 fn read_ready(mut command: Command) -> Result<u32, Error> {
     use std::os::unix::process::CommandExt;
     let program = command.get_program().to_string_lossy().into_owned();

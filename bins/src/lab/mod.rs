@@ -1,4 +1,4 @@
-//! Hosts as network namespaces, for tests, demo and benchmarks.
+//! Hosts simulated with network namespaces, for tests, demo and benchmarks.
 //!
 //! ```text
 //!   switch: pid, mount and network namespace with a bridge (10.77.255.254); an ordinary user's also has a user namespace
@@ -9,8 +9,8 @@
 //!
 //! All is below the switch's first process: killing that one ends every process and removes every interface and mount,
 //! and nothing of a lab is ever visible in the machine's own network. So several labs run side by side with the same
-//! names and addresses. Each host has its own `/run`, `/var/cache`, `/var/log` and `/var/tmp`, so that programs run with
-//! their default paths; all else is the machine's, or a root file system of the host's own.
+//! names and addresses. Each host has its own `/run`, `/var/cache`, `/var/log` and `/var/tmp`, so that programs run
+//! with their default paths; all else is the machine's, or a root file system of the host's own.
 //!
 //! An ordinary user's lab works with our programs. 1.4's daemon there needs a user namespace with many ids
 //! (`newuidmap` and a line in `/etc/subuid`), since it insists on becoming another user.
@@ -41,9 +41,9 @@ pub use process::{Output, Process};
 pub use programs::{PEER_1_4, Programs, own_programs};
 pub use state::{Host, State};
 
-/// How long one step of making or removing a lab may take.
+/// Timeout of each step of making or removing a lab.
 const STEP: Duration = Duration::from_secs(20);
-/// How long all hosts may take to be logged in: 1.4's scheduler may let a login wait for 36 s.
+/// Timeout for all hosts to log in: 1.4's scheduler may delay a login by 36 s.
 const LOGIN: Duration = Duration::from_secs(60);
 
 /// One host of a lab to be made.
@@ -85,11 +85,11 @@ pub struct Config {
     pub bare: bool,
     /// Ends with the thread that makes it, even if that is killed (tests).
     pub tied: bool,
-    /// Hosts see how busy the machine is. They share its processors, and each would report the work of all others as its
-    /// own load, so otherwise a root's lab shows them an idle one. A host where an ordinary user mounts a `/proc` needs
-    /// the real load (the kernel refuses that where anything covers part of the old one), so an ordinary user's lab has it.
+    /// Whether hosts see the real load of the machine. They share its processors, and each would report the work of all
+    /// others as its own load, so by default root's labs show an idle processor. An ordinary user's lab always shows
+    /// the real load: such a user cannot mount a `/proc` if anything covers part of the old one.
     pub real_load: bool,
-    /// Folders that hosts with their own root share with the machine.
+    /// Directories that hosts with their own root share with the machine.
     pub shared: Vec<PathBuf>,
 }
 
@@ -115,7 +115,7 @@ impl Config {
 #[derive(Debug)]
 pub struct Lab {
     state: State,
-    /// Whether `drop` takes it down.
+    /// Whether dropping the value takes the lab down.
     owned: bool,
 }
 
@@ -151,7 +151,7 @@ impl Lab {
         &self.state.hosts
     }
 
-    /// Who delays its links.
+    /// What delays its links.
     pub fn delayer(&self) -> Delayer {
         self.state.delayer
     }
@@ -162,14 +162,14 @@ impl Lab {
         self.state.hosts.iter().find(|host| host.name == wanted).ok_or_else(|| Error::NoHost(name.to_string()))
     }
 
-    /// Runs a command on a host, in the current folder, with the host's programs first in PATH.
+    /// Runs a command on a host, in the current directory, with the host's programs first in PATH.
     pub fn exec<S: AsRef<OsStr>>(&self, host: &str, command: &[S], limit: Duration) -> Result<Output, Error> {
         let mut words = self.enter(self.host(host)?);
         words.args(command);
         process::run(&mut words, limit)
     }
 
-    /// A command that runs on a host; arguments, folder and environment can still be added to it.
+    /// A command that runs on a host; arguments, working directory and environment can still be set.
     pub fn enter(&self, host: &Host) -> Command {
         let mut command = self.nsenter(host.first.pid, &["-m", "-u", "-i", "-n", "-p"]);
         command.arg(format!("--wd={}", std::env::current_dir().unwrap_or_else(|_| "/".into()).display()));
@@ -186,10 +186,10 @@ impl Lab {
         process::until("end of the host", STEP, || process::in_namespace_of(host.first.pid).is_empty())
     }
 
-    /// Stops all processes of a host (SIGSTOP): its kernel still accepts connections, nobody answers.
+    /// Stops all processes of a host (SIGSTOP): its kernel still accepts connections, but nothing answers.
     pub fn freeze_host(&self, name: &str) -> Result<(), Error> {
         let host = self.host(name)?;
-        // Until a look finds nobody running: processes may have forked meanwhile.
+        // Repeats until no process runs: some may have forked meanwhile.
         process::until("host to freeze", STEP, || {
             let running: Vec<Process> =
                 process::in_namespace_of(host.first.pid).into_iter().filter(|p| p.alive() && !p.stopped()).collect();
@@ -197,7 +197,7 @@ impl Lab {
         })
     }
 
-    /// Lets a frozen host go on.
+    /// Resumes a frozen host.
     pub fn thaw_host(&self, name: &str) -> Result<(), Error> {
         let host = self.host(name)?;
         let mut all = process::in_namespace_of(host.first.pid);
@@ -230,7 +230,7 @@ impl Lab {
         let alive = processes.iter().filter(|p| p.alive()).map(|p| p.pid.to_string());
         let mut command = self.nsenter(self.state.switch.pid, &[]);
         command.args(["kill", "-s", signal.as_str().trim_start_matches("SIG")]).args(alive);
-        // One that ended meanwhile makes kill fail: no trouble.
+        // `kill` fails for a process that ended meanwhile, which is no error.
         process::run(&mut command, STEP).map(|_| ())
     }
 

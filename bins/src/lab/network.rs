@@ -8,19 +8,19 @@ pub const SWITCH: Ipv4Addr = Ipv4Addr::new(10, 77, 255, 254);
 /// The bridge.
 const BRIDGE: &str = "br0";
 
-/// What a link does to traffic.
+/// Delay and rate of a link.
 #[derive(Debug, Clone, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Link {
     /// One way from host to host.
     pub delay: Duration,
-    /// Both directions of each host's link, in `tc`'s words: `100mbit`.
+    /// Rate of each direction of a host's link, in `tc`'s syntax: `100mbit`.
     pub rate: Option<String>,
 }
 
-/// Who delays.
+/// What delays the traffic.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub enum Delayer {
-    /// Nobody: no delay was asked for.
+    /// Nothing: no delay was requested.
     Nobody,
     /// The kernel, by netem.
     Kernel,
@@ -45,7 +45,7 @@ pub fn make_switch() -> String {
     )
 }
 
-/// A command that succeeds where the kernel can delay.
+/// A command that succeeds if the kernel can delay.
 pub const TRY_NETEM: &str = "tc qdisc add dev lo root netem delay 1ms && tc qdisc del dev lo root";
 
 /// Commands for the switch: the link to host `n`, whose first process is `pid`.

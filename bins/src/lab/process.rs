@@ -1,4 +1,4 @@
-//! Running programs with a bound, and finding and signalling the processes of a namespace.
+//! Running programs with a time limit; finding and signalling the processes of a namespace.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::Read;
@@ -14,7 +14,7 @@ use parking_lot::Mutex;
 
 use super::error::Error;
 
-/// How a program ended, and what it said.
+/// Exit status and output of a program.
 #[derive(Debug, Clone)]
 pub struct Output {
     /// Its status.
@@ -37,7 +37,7 @@ impl Output {
     }
 }
 
-/// Runs a program to its end, at most `limit` long; past that its whole process group is killed.
+/// Runs a program for at most `limit`; then its whole process group is killed.
 pub fn run(command: &mut Command, limit: Duration) -> Result<Output, Error> {
     let program = line(command);
     let mut child = command
@@ -68,7 +68,7 @@ pub fn run_ok(command: &mut Command, limit: Duration) -> Result<Output, Error> {
     Err(Error::Failed { program, status, stderr: output.error_text().trim().to_string() })
 }
 
-/// Waits for a condition, looking every 20 ms: namespaces and 1.4's programs offer nothing to wait on.
+/// Polls a condition every 20 ms: namespaces and 1.4's programs offer nothing to wait on.
 pub fn until(what: &str, limit: Duration, mut holds: impl FnMut() -> bool) -> Result<(), Error> {
     let end = Instant::now() + limit;
     while !holds() {
@@ -80,17 +80,17 @@ pub fn until(what: &str, limit: Duration, mut holds: impl FnMut() -> bool) -> Re
     Ok(())
 }
 
-/// A process that is told from a later one with the same number by its start time.
+/// A process, identified by its id and start time, so that a later one with the same id is not confused with it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Process {
     /// Its number, seen from where the lab was made.
     pub pid: u32,
-    /// When it began, in the kernel's ticks.
+    /// Start time, in the kernel's ticks.
     pub started: u64,
 }
 
 impl Process {
-    /// The process that has this number now.
+    /// The process that has this id now.
     pub fn by_pid(pid: u32) -> Option<Process> {
         Some(Process { pid, started: stat(pid)?.started })
     }
@@ -139,8 +139,8 @@ pub fn in_namespace_of(first: u32) -> Vec<Process> {
     list.into_iter().filter_map(|pid| Some(Process { pid, started: all.get(&pid)?.started })).collect()
 }
 
-/// The parents outside of processes in the namespace of `first`: `nsenter`, which waits there for what it started, and
-/// stops itself when that is stopped.
+/// The parents, outside the namespace of `first`, of processes inside: `nsenter`, which waits for the program that it
+/// started, and stops itself when that is stopped.
 pub fn entered_from(first: u32) -> Vec<Process> {
     let inside: BTreeSet<u32> = in_namespace_of(first).iter().map(|p| p.pid).collect();
     let parents: BTreeSet<u32> =
@@ -148,7 +148,7 @@ pub fn entered_from(first: u32) -> Vec<Process> {
     parents.difference(&inside).filter(|pid| **pid > 1).filter_map(|pid| Process::by_pid(*pid)).collect()
 }
 
-/// The base name of the program a process runs, as it was called.
+/// The base name by which a process was called.
 pub fn called_as(pid: u32) -> Option<String> {
     let text = std::fs::read(format!("/proc/{pid}/cmdline")).ok()?;
     let first = text.split(|b| *b == 0).next()?;
@@ -164,7 +164,7 @@ struct Stat {
 
 fn stat(pid: u32) -> Option<Stat> {
     let text = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-    // The name in brackets may hold anything: what counts follows the last bracket.
+    // The name in brackets may contain anything: the fields follow the last bracket.
     let fields: Vec<&str> = text.rsplit_once(')')?.1.split_whitespace().collect();
     Some(Stat {
         state: fields.first()?.chars().next()?,
@@ -211,7 +211,7 @@ fn drain(mut pipe: impl Read + Send + 'static) -> Drain {
     (text, handle)
 }
 
-/// What was read; a process left behind that holds the pipe open does not hold us.
+/// The output read so far; a remaining process that holds the pipe open does not delay us.
 fn finish(drain: Option<Drain>) -> Vec<u8> {
     let Some((text, handle)) = drain else {
         return Vec::new();
@@ -243,7 +243,7 @@ mod tests {
     fn a_program_that_hangs_is_killed_with_its_children() {
         let folder = tempfile::tempdir().unwrap();
         let number = folder.path().join("number");
-        // Renamed when it is whole: the bound may be over at any moment.
+        // Renamed when complete: the time limit may expire at any moment.
         let script = "sleep 1000 & echo $! >new; mv new number; wait";
         let mut hanging = Command::new("sh");
         let error = run(hanging.args(["-c", script]).current_dir(folder.path()), Duration::from_secs(3)).unwrap_err();

@@ -1,4 +1,4 @@
-//! Whose programs a host runs: ours or those of icecream 1.4.
+//! The programs that a host runs: ours or those of icecream 1.4.
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -8,14 +8,14 @@ use super::error::Error;
 /// How the installed 1.4 is named on command lines.
 pub const PEER_1_4: &str = "1.4";
 
-/// A set of programs: a folder of them, or a prefix with `bin` and `sbin`.
+/// A set of programs: a directory of them, or a prefix with `bin` and `sbin`.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Programs {
     folder: PathBuf,
 }
 
 impl Programs {
-    /// The programs at or below a folder.
+    /// The programs in a directory or in its `bin` and `sbin`.
     pub fn at(folder: impl Into<PathBuf>) -> Programs {
         Programs { folder: folder.into() }
     }
@@ -25,7 +25,7 @@ impl Programs {
         Programs::at("/usr")
     }
 
-    /// From a command line: `1.4` or a folder.
+    /// From a command line: `1.4` or a directory.
     pub fn named(text: &str) -> Programs {
         if text == PEER_1_4 { Programs::peer_1_4() } else { Programs::at(text) }
     }
@@ -50,7 +50,7 @@ impl Programs {
         self.client().is_ok() && self.daemon().is_ok() && self.scheduler().is_ok()
     }
 
-    /// PATH with the client's folder first, unless these are the system's.
+    /// PATH with the client's directory first, unless these are the system's programs.
     pub(super) fn path_variable(&self) -> Option<OsString> {
         let folder = self.client().ok()?.parent()?.to_path_buf();
         if folder == Path::new("/usr/bin") {

@@ -1,4 +1,4 @@
-//! A wire with delay, for kernels without netem: raw frames are carried from one interface to another, later.
+//! A link with delay, for kernels without netem: forwards raw frames from one interface to another after a delay.
 //!
 //! It works on frames and never ends a TCP connection, so round trips, windows and retransmissions stay real.
 
@@ -15,7 +15,7 @@ use nix::sys::socket::{
 
 use super::error::Error;
 
-/// Frames under way on one wire; more are dropped, as by a real one.
+/// Maximum number of frames under way on a link; further ones are dropped, as on a real link.
 const UNDER_WAY_MAX: usize = 20_000;
 /// Longest frame: an Ethernet frame, or one that the kernel has not cut yet.
 const FRAME_MAX: usize = 70_000;
@@ -67,8 +67,8 @@ fn put_out(to: &OwnedFd, from: &Receiver<Frame>) {
     }
 }
 
-/// A raw socket on an interface that sees what comes in there. The same socket sends, since the kernel does not show a
-/// socket its own frames.
+/// A raw socket that receives the frames arriving on an interface. It is also used to send, since the kernel does not
+/// return a socket its own frames.
 fn open(interface: &str) -> Result<OwnedFd, Error> {
     let fail = |e: nix::Error| Error::file(interface)(e.into());
     let raw =

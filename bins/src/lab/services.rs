@@ -1,4 +1,4 @@
-//! Daemons and schedulers of a lab: started, ended, asked.
+//! Daemons and schedulers of a lab: starting, stopping, querying.
 
 use std::fs;
 use std::path::Path;
@@ -51,14 +51,14 @@ impl Lab {
         Ok(all.into_iter().filter(|p| process::called_as(p.pid).as_deref() == Some(program)).collect())
     }
 
-    /// What the scheduler's text port answers to a command.
+    /// The answer of the scheduler's text port to a command.
     pub fn console(&self, command: &str) -> Result<String, Error> {
         let mut program = self.nsenter(self.state.switch.pid, &["-n"]);
         program.arg(programs::icelab()?).args(["console", &network::address(1).to_string(), command]);
         Ok(process::run_ok(&mut program, STEP)?.text())
     }
 
-    /// Waits until the scheduler knows this number of hosts.
+    /// Waits until this number of hosts is logged in.
     pub fn wait_for_hosts(&self, count: usize) -> Result<(), Error> {
         let mut last = String::new();
         process::until(&format!("log-in of {count} hosts"), LOGIN, || {
@@ -74,7 +74,7 @@ impl Lab {
         Ok(String::from_utf8_lossy(&text).into_owned())
     }
 
-    /// The end of every log, for the report of a failure.
+    /// The last lines of every log, for reports of failures.
     pub fn logs(&self) -> String {
         const LINES: usize = 40;
         let mut text = String::new();
@@ -100,7 +100,7 @@ impl Lab {
         text
     }
 
-    /// Starts a program that goes on as a child of the host's first process; what it prints goes to a file of the host.
+    /// Starts a program that runs as a child of the host's first process; its output goes to a file of the host.
     fn leave_running(&self, host: &Host, program: &Path, args: &[&str]) -> Result<(), Error> {
         let name = program.file_name().unwrap_or_default().to_string_lossy();
         let path = host.folder.join(format!("{name}.out"));

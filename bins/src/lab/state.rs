@@ -1,4 +1,4 @@
-//! What is remembered of a lab between two calls of `icelab`.
+//! The state of a lab that is stored between two calls of `icelab`.
 
 use std::fs;
 use std::net::Ipv4Addr;
@@ -53,7 +53,7 @@ pub struct State {
 }
 
 impl State {
-    /// Makes the folder of a new lab; what is left of one that was killed goes.
+    /// Makes the directory of a new lab; remains of a killed one are removed.
     pub(super) fn claim(name: &str) -> Result<PathBuf, Error> {
         let folder = folder(name)?;
         if folder.exists() {
@@ -70,7 +70,7 @@ impl State {
     pub(super) fn read(name: &str) -> Result<State, Error> {
         let folder = folder(name)?;
         let none = || Error::NoLab(name.to_string());
-        // Others can make folders there as well: theirs are not ours to trust.
+        // Other users can make directories there too; those are not trusted.
         let owner = fs::symlink_metadata(&folder).map_err(|_| none())?;
         if !owner.is_dir() || owner.uid() != nix::unistd::Uid::effective().as_raw() {
             return Err(none());
@@ -80,7 +80,7 @@ impl State {
         if state.switch.alive() { Ok(state) } else { Err(none()) }
     }
 
-    /// Remembers it.
+    /// Stores it.
     pub(super) fn write(&self) -> Result<(), Error> {
         let path = self.folder.join("lab.json");
         let text = serde_json::to_vec_pretty(self).map_err(|e| Error::file(&path)(e.into()))?;
@@ -88,8 +88,8 @@ impl State {
     }
 }
 
-/// In the folder for temporary files and not in the user's runtime folder, which is memory and too small for
-/// environments.
+/// The directory of a lab: in the directory for temporary files, not in the user's runtime directory, which is in
+/// memory and too small for environments.
 fn folder(name: &str) -> Result<PathBuf, Error> {
     let fits = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
     if name.is_empty() || name.len() > 64 || !name.chars().all(fits) {

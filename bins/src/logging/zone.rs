@@ -1,6 +1,6 @@
-//! Local time: how far a moment is from UTC, by `TZ` or the system's zone file. Where neither is usable, times are UTC.
+//! Local time: the offset from UTC by `TZ` or the system's zone file. If neither is usable, times are UTC.
 //!
-//! The C library's `localtime_r` would need `unsafe` and reads the environment behind our back.
+//! The C library's `localtime_r` would need `unsafe` and reads the environment at unexpected times.
 
 use tz::TimeZone;
 

@@ -1,7 +1,7 @@
-//! Showing ourselves to other schedulers, and checking those that claim to be better.
+//! Announcing this scheduler to others, and checking announcements of those that claim precedence.
 //!
-//! An announcement is one datagram that anybody can forge. So it only counts if a scheduler on that address also answers a query and
-//! is better by its answer: anybody can forge an announcement, and work that runs is worth a question.
+//! An announcement is one datagram, which anyone can forge. So it only counts if a scheduler at that address also
+//! answers a query and has precedence by its answer.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -12,23 +12,23 @@ use crossbeam::channel::Sender;
 use ice_core::version::Version;
 use ice_net::discover::{self, Answer, Identity, Query, Reach};
 
-/// How long a claimed winner may take to answer. Hosts are to move within the second in which it appeared.
+/// Timeout of the query. Hosts shall move within the second in which the other scheduler appeared.
 const ANSWER: Duration = Duration::from_millis(300);
-/// `ICECC_FAKE_STARTTIME` makes us this much older.
+/// Age that `ICECC_FAKE_STARTTIME` adds to this scheduler.
 pub const FAKE_AGE: Duration = Duration::from_secs(1000);
 const STACK: usize = 128 << 10;
 
-/// What tests set in the environment.
+/// Settings from environment variables, for tests.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Hooks {
-    /// Where broadcasts go.
+    /// Address to which broadcasts are sent.
     pub reach: Reach,
-    /// How much older we claim to be.
+    /// Age that is added to this scheduler's.
     pub earlier: Duration,
 }
 
 impl Hooks {
-    /// Reads them. Broadcasts of a scheduler that listens on one device leave by that one.
+    /// Reads the variables. A scheduler that listens on one interface sends its broadcasts there.
     pub fn from_environment(device: Option<String>) -> Self {
         let twin_ports = std::env::var("ICECC_TEST_SCHEDULER_PORTS").ok().and_then(|text| {
             let (a, b) = text.split_once(':')?;
@@ -40,7 +40,7 @@ impl Hooks {
     }
 }
 
-/// Who we are to other schedulers.
+/// This scheduler's identity towards others.
 pub fn identity(netname: &str, earlier: Duration) -> Identity {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     Identity {
@@ -50,7 +50,7 @@ pub fn identity(netname: &str, earlier: Duration) -> Identity {
     }
 }
 
-/// A winner that answered.
+/// A scheduler with precedence that has answered.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Winner {
     /// Where it answers.
@@ -59,8 +59,8 @@ pub struct Winner {
     pub version: u32,
 }
 
-/// Asks around whether the announcer at `from` answers and is better than us; if so it comes out of `winners`.
-/// `held` is kept until that is known.
+/// Queries the announcer at `from`; if it answers and has precedence, it is sent to `winners`. `held` is dropped when
+/// that is known.
 pub fn check_claim(own: Identity, from: SocketAddr, port: u16, reach: Reach, winners: Sender<Winner>, held: Arc<()>) {
     let work = move || {
         let _held = held;

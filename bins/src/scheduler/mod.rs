@@ -1,7 +1,7 @@
-//! The scheduler program: [`Scheduler`] with sockets, a clock and a log around it.
+//! The scheduler program: the shell that connects [`Scheduler`] with sockets, a clock and a log.
 //!
-//! One loop thread owns the machine: it takes events of the hub, the discovery thread, probes and signals, and carries out what comes
-//! back. It decides nothing about jobs or hosts.
+//! One thread owns the state machine: it receives events of the hub, the discovery thread, probes and signals, and
+//! carries out the outputs. It decides nothing about jobs or hosts.
 
 mod election;
 mod options;
@@ -36,16 +36,16 @@ use prober::{Probed, Prober};
 
 pub use options::PROGRAM;
 
-/// Time between announcements.
+/// Interval between announcements.
 const ANNOUNCE: Duration = Duration::from_secs(120);
-/// How long peers may take to read what is left for them when we end.
+/// How long peers may take to read their last messages when the scheduler exits.
 const FAREWELL: Duration = Duration::from_millis(300);
-/// Claims of other schedulers that are checked at once.
+/// Maximum number of announcements that are checked at a time.
 const CHECKS_MAX: usize = 4;
-/// Events carried out before the clock and the other channels are looked at again.
+/// Number of events processed before the clock and the other channels are checked again.
 const BATCH: usize = 256;
 
-/// The program.
+/// Runs the program.
 pub fn main() -> ExitCode {
     match options::parse(std::env::args_os().skip(1)) {
         Ok(options) => finish("icecc-scheduler", run(&options)),
@@ -64,7 +64,7 @@ fn usage(why: &UsageError) -> ExitCode {
     ExitCode::from(1)
 }
 
-/// All sockets, bound while we may still be root.
+/// All sockets, bound while the process may still be root.
 struct Doors {
     binary: Vec<Listener>,
     text: Vec<Listener>,
@@ -83,7 +83,7 @@ impl Doors {
     }
 }
 
-/// Listens on an address, on a device, or everywhere.
+/// Binds to an address, an interface, or everywhere.
 fn listen(on: Option<&str>, port: u16) -> Result<Vec<Listener>, ListenError> {
     let Some(on) = on else { return Ok(vec![Listener::tcp(port)?]) };
     match on.parse::<IpAddr>() {
@@ -114,7 +114,7 @@ fn run(options: &Options) -> Result<u8, Failure> {
         let mut shell = Shell::new(options, doors, log)?;
         info!("scheduler ready");
         if options.detach {
-            // So that no file system is kept busy. It cannot fail on any system that has a root.
+            // So that no file system is kept busy. It cannot fail: every system has a root directory.
             let _ = std::env::set_current_dir("/");
         }
         start.ready().map_err(|e| Failure::new(format!("cannot detach: {e}")))?;
@@ -127,7 +127,8 @@ fn run(options: &Options) -> Result<u8, Failure> {
     result
 }
 
-/// Where the log goes. As root and detached without `-l` it is `/var/log/icecc/scheduler.log`, in a folder of the account.
+/// The target of the log. As root and detached without `-l` it is `/var/log/icecc/scheduler.log`, in a directory of the
+/// account.
 fn log_target(options: &Options, account: &Account) -> Target {
     if let Some(path) = &options.log_file {
         return Target::File(path.clone());
@@ -138,7 +139,7 @@ fn log_target(options: &Options, account: &Account) -> Target {
     if !options.detach || !nix::unistd::Uid::effective().is_root() {
         return Target::Stderr;
     }
-    let folder = PathBuf::from(background::LOG_FOLDER);
+    let folder = PathBuf::from(background::LOG_DIR);
     let made = std::fs::create_dir(&folder).is_ok();
     if made || folder.is_dir() {
         let _ = std::os::unix::fs::lchown(&folder, Some(account.uid), Some(account.gid));
@@ -146,7 +147,7 @@ fn log_target(options: &Options, account: &Account) -> Target {
     Target::File(folder.join("scheduler.log"))
 }
 
-/// Everything around the machine.
+/// Everything around the state machine.
 struct Shell {
     machine: Scheduler,
     began: Instant,
@@ -163,9 +164,9 @@ struct Shell {
     hooks: Hooks,
     persistent: bool,
     announce_at: Instant,
-    /// Held by each check of a claimed winner.
+    /// One token is held by each check of an announcement.
     checks: Arc<()>,
-    /// Messages for one peer, written at once.
+    /// Messages for one peer that are written together.
     batch: Vec<Message>,
     _responder: Responder,
 }
@@ -217,7 +218,7 @@ impl Shell {
         })
     }
 
-    /// Until a signal ends it.
+    /// Runs until a signal ends it.
     fn run(&mut self) {
         loop {
             if Instant::now() >= self.announce_at {
@@ -257,7 +258,7 @@ impl Shell {
                 }
                 recv(timer) -> _ => {}
             }
-            // A flood of messages is worked off in batches, so that neither timers nor signals wait for its end.
+            // Messages are processed in batches, so that a flood of them delays neither timers nor signals.
             for _ in 0..BATCH {
                 let Ok(event) = self.events.try_recv() else { break };
                 self.event(event);
@@ -314,7 +315,7 @@ impl Shell {
                 debug!("closed peer={peer} reason={}", chain(&reason));
                 self.input(Input::Closed { peer });
             }
-            // We have no handlers and dial nobody.
+            // No handlers are registered and no connections are made.
             HubEvent::Noted { .. } | HubEvent::DialFailed { .. } => {}
         }
     }
@@ -330,7 +331,7 @@ impl Shell {
                     identity.version,
                     identity.netname
                 );
-                // A flood of forged ones must not become a flood of threads and broadcasts.
+                // A flood of forged announcements must not cause a flood of threads and broadcasts.
                 if defeats_us && !self.persistent && Arc::strong_count(&self.checks) <= CHECKS_MAX {
                     let (own, reach, winners) = (self.own.clone(), self.hooks.reach.clone(), self.winners.0.clone());
                     election::check_claim(own, from, self.port, reach, winners, Arc::clone(&self.checks));

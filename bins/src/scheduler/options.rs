@@ -1,4 +1,4 @@
-//! The scheduler's command line, read as 1.4 reads it.
+//! The scheduler's command line, parsed as 1.4 does.
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -8,7 +8,7 @@ use crate::cli::table::{Completes, HELP, Opt, Program, SHOW_VERSION, option};
 use crate::cli::{self, ParseError};
 use ice_net::allow::{Allow, NotANetwork};
 
-/// The scheduler, for help, manual and shells.
+/// The program's table, for help, manual and shells.
 pub const PROGRAM: Program = Program {
     name: "icecc-scheduler",
     title: "ICECREAM scheduler",
@@ -50,32 +50,32 @@ const TABLE: &[Opt] = &[
     SHOW_VERSION,
 ];
 
-/// What was asked for.
+/// The options given.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Options {
     /// The network served.
     pub netname: String,
-    /// The only device to listen on.
+    /// The only interface to listen on.
     pub device: Option<String>,
     /// TCP and UDP port.
     pub port: u16,
-    /// The log, made absolute.
+    /// The log file, as absolute path.
     pub log_file: Option<PathBuf>,
-    /// Leave the terminal.
+    /// Whether to detach from the terminal.
     pub detach: bool,
-    /// Who to be; `None` = the default.
+    /// The account to run as; `None` for the default.
     pub account: Option<Account>,
     /// Number of `-v`.
     pub verbose: usize,
-    /// Losing an election drops nobody.
+    /// Whether connections are kept when another scheduler has precedence.
     pub persistent: bool,
-    /// Who may connect.
+    /// Networks that may connect.
     pub allow: Allow,
-    /// Address or device of the text port, if it has one of its own.
+    /// Address or interface of the text port, if it has its own.
     pub text_interface: Option<String>,
 }
 
-/// Why there is nothing to run.
+/// Why the program does not run.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 pub enum UsageError {
     /// `--help`.
@@ -84,30 +84,30 @@ pub enum UsageError {
     /// `--version`.
     #[error("")]
     Version,
-    /// A row of the table that does nothing.
+    /// An option of the table that the parser does not handle.
     #[error("--{0} means nothing")]
     Meaningless(String),
-    /// It does not fit the table; the C library's words.
+    /// An invalid option, with the C library's text.
     #[error("{0}")]
     Parse(#[from] ParseError),
-    /// An empty argument.
+    /// An empty argument of an option with a letter.
     #[error("Error: -{0} requires argument")]
     Empty(char),
-    /// The same of an option without a letter.
+    /// The same for an option without a letter.
     #[error("Error: --{0} requires argument")]
     EmptyLong(String),
-    /// `--allow` names no networks.
+    /// `--allow` without valid networks.
     #[error("Error: --allow: {0}")]
     Allow(#[from] NotANetwork),
-    /// No number, or 0.
+    /// Not a number, or 0.
     #[error("Error: Invalid port specified")]
     Port,
-    /// A user that does not exist or may not be.
+    /// A user that does not exist or is not allowed.
     #[error("{0}")]
     Account(#[from] AccountError),
 }
 
-/// Reads the command line, without the program's name.
+/// Parses the command line, without the program's name.
 pub fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Options, UsageError> {
     let mut options = Options {
         netname: ice_net::discover::DEFAULT_NETNAME.into(),
@@ -131,7 +131,7 @@ pub fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Options, UsageE
                 filled('p')?;
                 options.port = match cli::atoi(&given.value) {
                     0 => return Err(UsageError::Port),
-                    // As the C library cuts it: 70000 is 4464.
+                    // Truncated as in C: 70000 is 4464.
                     port => port as u16,
                 };
             }

@@ -1,6 +1,6 @@
-//! Reachability probes: a thread for each while it lasts, a bounded number at once.
+//! Reachability probes: one thread for each, a bounded number at a time.
 //!
-//! It does not know what an answer is good for.
+//! It does not know what the results are used for.
 
 use std::collections::VecDeque;
 use std::thread;
@@ -11,13 +11,13 @@ use ice_core::ids::HostId;
 use ice_net::deadline::{Deadline, Step};
 use ice_net::dial;
 
-/// Probes at once: most take a millisecond; those that hang take 5 s and are rare.
+/// Maximum number of probes at a time: most take a millisecond; those that hang take 5 s and are rare.
 const AT_ONCE_MAX: usize = 64;
-/// How long a host may take.
+/// Timeout of a probe.
 const LIMIT: Duration = Duration::from_secs(5);
 const STACK: usize = 64 << 10;
 
-/// A probe that has ended.
+/// Result of a probe.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Probed {
     /// The host.
@@ -26,7 +26,7 @@ pub struct Probed {
     pub reachable: bool,
 }
 
-/// Runs probes. Each one started ends in exactly one [`Probed`], which must be shown to [`Prober::ended`].
+/// Runs probes. Each probe ends in exactly one [`Probed`]; the caller must then call [`Prober::ended`].
 #[derive(Debug)]
 pub struct Prober {
     answers: Sender<Probed>,
@@ -35,7 +35,7 @@ pub struct Prober {
 }
 
 impl Prober {
-    /// Answers go to `answers`, which must never be full for long.
+    /// Results are sent to `answers`, which must not stay full.
     pub fn new(answers: Sender<Probed>) -> Self {
         Self { answers, running: 0, waiting: VecDeque::new() }
     }
@@ -46,7 +46,7 @@ impl Prober {
         self.run();
     }
 
-    /// One has ended: the next may start.
+    /// A probe has ended: starts the next one.
     pub fn ended(&mut self) {
         self.running = self.running.saturating_sub(1);
         self.run();
@@ -66,7 +66,7 @@ impl Prober {
             self.running += 1;
             let started = thread::Builder::new().name("probe".into()).stack_size(STACK).spawn(work);
             if started.is_err() {
-                // Without a thread nothing can be said against the host.
+                // Without a thread nothing is known against the host.
                 let _ = self.answers.send(Probed { host, reachable: true });
             }
         }

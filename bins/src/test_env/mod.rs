@@ -1,6 +1,6 @@
-//! Checking an environment: the program icecc-test-env.
+//! The program icecc-test-env, which checks an environment.
 //!
-//! As 1.4's, every failure is exit code 2; 1 means that nothing could be checked here.
+//! As in 1.4, every failure is exit code 2; 1 means that nothing could be checked on this machine.
 
 use crate::cli::table::{Completes, HELP, Opt, Program, SHOW_VERSION, option};
 use crate::cli::words::{Words, WordsError};
@@ -14,7 +14,7 @@ use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-/// The program, for help, manual and shells.
+/// The program's table, for help, manual and shells.
 pub const PROGRAM: Program = Program {
     name: "icecc-test-env",
     title: "icecc-test-env",
@@ -28,7 +28,7 @@ pub const PROGRAM: Program = Program {
 
 const TABLE: &[Opt] = &[option("quiet", "say nothing if all is well").short('q'), HELP.short('h'), SHOW_VERSION];
 
-/// What shall be done.
+/// What the command line requests.
 #[derive(Debug, PartialEq, Eq)]
 enum Task {
     Help,
@@ -36,7 +36,7 @@ enum Task {
     Try { archive: PathBuf, is_quiet: bool },
 }
 
-/// The whole program.
+/// Runs the program.
 pub fn main() -> ExitCode {
     let args: Vec<OsString> = std::env::args_os().skip(1).collect();
     if args.first().is_some_and(|a| a == trial::INSIDE) {
@@ -72,7 +72,7 @@ fn test(args: &[OsString]) -> Result<u8, Failure> {
         Task::Version => return print(&PROGRAM.version()),
         Task::Try { archive, is_quiet } => (archive, is_quiet),
     };
-    // What was unpacked is removed first.
+    // The unpacked files are removed first.
     let interrupt = Interrupt::noted();
     let tried = try_archive(&archive);
     if interrupt.is_pressed() {
@@ -91,7 +91,7 @@ fn try_archive(archive: &Path) -> Result<String, Failure> {
     let input = File::open(archive).map_err(|e| failed(e.to_string()))?;
     let scratch = Scratch::new().map_err(|e| failed(format!("no scratch folder: {e}")))?;
     unpack(input, &scratch.0, &UnpackLimits::default()).map_err(|e| failed(chain(&e)))?;
-    match trial::try_folder(&scratch.0).map_err(|e| failed(e.to_string()))? {
+    match trial::try_directory(&scratch.0).map_err(|e| failed(e.to_string()))? {
         Trial::Passed(words) => Ok(words),
         Trial::Failed(words) => Err(failed(words.trim_end().to_string())),
         Trial::Impossible(why) => Err(failed(format!("not tried: {why}")).code(1)),
