@@ -1,5 +1,6 @@
-//! Every command line of `testdata/cmdline/args-cases.json` is judged as its row says: argument by argument, in order, in the
-//! mode that is the default (`ours`), and as 1.4 judges it where no improvement is noted (`expect`, `ICECC_REMOTE_CPP=0`).
+//! Every command line of `testdata/cmdline/args-cases.json` is judged as its row says: argument by argument, in order,
+//! in the mode that is the default (`ours`), and as 1.4 judges it where no improvement is noted (`expect`,
+//! `ICECC_REMOTE_CPP=0`).
 
 // A case that cannot be read is a failed case.
 #![allow(clippy::unwrap_used)]
@@ -41,8 +42,8 @@ fn text(bytes: &[u8]) -> String {
     String::from_utf8(bytes.to_vec()).unwrap()
 }
 
-/// The job, or the reason and the argument that keep it here. The compilers of the conditions answer questions; others do not
-/// exist.
+/// The job, or the reason and the argument that keep it here. The compilers of the conditions answer questions; others
+/// do not exist.
 fn judge(argv: &[String], directory: &Path, settings: Settings) -> Result<RemoteJob, String> {
     let arguments: Vec<Vec<u8>> = argv[1..].iter().map(|argument| argument.as_bytes().to_vec()).collect();
     let arguments = response::expand(&arguments, directory).unwrap();

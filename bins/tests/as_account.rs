@@ -1,5 +1,5 @@
-//! What root does in a folder of the service's account happens with the account's rights. Its only test, as ids belong to the
-//! whole process.
+//! What root does in a folder of the service's account happens with the account's rights. Its only test, as ids belong
+//! to the whole process.
 
 #![allow(clippy::unwrap_used)]
 

@@ -1,7 +1,6 @@
 //! The numbered scenarios G (client), D (daemon), E (environments) and O (operations): each is a function of its number
-//! somewhere in the tests, or a row of `testdata/scenarios` that names another test, a line of `scripts/prove.sh` that names the
-//! scenario, or the reason why there is none. (The
-//! scheduler's, S, are checked beside their tests.)
+//! somewhere in the tests, or a row of `testdata/scenarios` that names another test, a line of `scripts/prove.sh` that
+//! names the scenario, or the reason why there is none. (The scheduler's, S, are checked beside their tests.)
 
 #![allow(clippy::unwrap_used)]
 

@@ -106,7 +106,8 @@ fn a_cross_compiler_without_its_assembler_or_cc1_is_refused() {
     assert!(place.refused(&[silent.to_str().unwrap()]).contains("Failed to find gcc location."));
 }
 
-/// E18: `as` must be the target's. A gcc that is made to say another triple of the same length stands for a cross compiler.
+/// E18: `as` must be the target's. A gcc that is made to say another triple of the same length stands for a cross
+/// compiler.
 #[test]
 fn e18_a_cross_compiler_needs_its_own_assembler() {
     const NATIVE: &[u8] = b"x86_64-linux-gnu";

@@ -1,4 +1,5 @@
-//! What a run leaves behind: nothing when it is ended or the disk is full, and nothing of what a daemon's compiler tries.
+//! What a run leaves behind: nothing when it is ended or the disk is full, and nothing of what a daemon's compiler
+//! tries.
 
 use super::{CREATE, Place, as_a_user, lacks};
 use nix::sys::signal::{Signal, kill};
@@ -59,8 +60,9 @@ fn e15_a_full_disk_leaves_nothing() {
     assert!(words.contains("Couldn't create archive") && words.contains("No space left on device"), "{words}");
 }
 
-/// A daemon's request: the program that is asked for its parts sees nothing of the daemon's folders, cannot end its processes, and
-/// leaves none behind. The archive comes out all the same, also where the current folder is one of the daemon's.
+/// A daemon's request: the program that is asked for its parts sees nothing of the daemon's folders, cannot end its
+/// processes, and leaves none behind. The archive comes out all the same, also where the current folder is one of the
+/// daemon's.
 #[test]
 fn what_a_daemon_has_asked_is_apart_from_that_daemon() {
     if !as_a_user(&["unshare", "-Urm", "true"]).status().is_ok_and(|s| s.success()) {

@@ -1,7 +1,7 @@
 //! Broken toolchains: a line of the *toolchain* list, run by `scripts/prove.sh toolchain.7`.
 //!
-//! Each is a copy of this machine's compiler in a folder of its own with one thing wrong. What is wrong must be named where the
-//! environment is made, and a job with that compiler must end as it does without us.
+//! Each is a copy of this machine's compiler in a folder of its own with one thing wrong. What is wrong must be named
+//! where the environment is made, and a job with that compiler must end as it does without us.
 
 use crate::cluster::{Cluster, Whose};
 use crate::environments::completed;
@@ -122,7 +122,8 @@ const CASES: [Case; 19] = [
     Case { name: "(nothing broken)", ..CASE },
 ];
 
-/// `own FILE`: a copy instead of the hard link; `patch FILE FROM TO`: of equal length; `hide`, `show`: a program of the machine.
+/// `own FILE`: a copy instead of the hard link; `patch FILE FROM TO`: of equal length; `hide`, `show`: a program of the
+/// machine.
 const TOOLS: &str = "set -e
     own() { cp \"$1\" \"$1.new\"; mv \"$1.new\" \"$1\"; }
     patch() { LC_ALL=C sed -i \"s,$2,$3,g\" \"$1\"; }
@@ -175,8 +176,8 @@ fn toolchain_7_broken_toolchains() {
     println!("the same copy with nothing broken: packed, sent, its object equal");
 }
 
-/// Breaks a copy, packs it and compiles with it. The exit code of packing, what it said, and how the job ended; `None` if this
-/// machine lacks something.
+/// Breaks a copy, packs it and compiles with it. The exit code of packing, what it said, and how the job ended; `None`
+/// if this machine lacks something.
 fn make_and_compile(cluster: &Cluster, n: usize, case: &Case) -> Option<(i32, String, String)> {
     let Case { name, damage, mend, driver, more, source, .. } = case;
     let top = format!("case{n}/tc");

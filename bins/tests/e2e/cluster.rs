@@ -72,8 +72,8 @@ pub struct Cluster {
     _turn: Option<Turn>,
 }
 
-/// The right to have a lab. One lab at a time, whichever process has it: a loaded machine makes 1.4's daemons refuse jobs,
-/// and each test shall say the same alone and in the suite.
+/// The right to have a lab. One lab at a time, whichever process has it: a loaded machine makes 1.4's daemons refuse
+/// jobs, and each test shall say the same alone and in the suite.
 type Turn = Flock<File>;
 
 /// Waits for its turn: the runner of the tests bounds that.
@@ -171,7 +171,8 @@ impl Cluster {
     pub fn start(&self, host: &str, variables: &[(&str, &str)], command: &str) -> Background<'_> {
         let mut enter: Command = self.lab.enter(self.check(self.lab.host(host)));
         enter.args(["sh", "-c", &self.text(variables, command)]);
-        // It ends by the signal of its child, but not by one that is ignored, as ^C is by all that a shell has in the background.
+        // It ends by the signal of its child, but not by one that is ignored, as ^C is by all that a shell has in the
+        // background.
         let mut plain = Command::new("env");
         plain.arg("--default-signal=INT").arg(enter.get_program()).args(enter.get_args());
         plain.envs(enter.get_envs().filter_map(|(name, value)| Some((name, value?))));

@@ -87,7 +87,8 @@ fn make(goal: &str, compiler: &str) -> String {
 fn through_ccache(cluster: &Cluster, folder: &str, archive: &str, objects: usize) {
     let wrapper = cluster.write("wrapper", &format!("#!/bin/sh\nCCACHE_PATH={folder}/cross exec ccache {CC} \"$@\"\n"));
     cluster.ok("h1", &[], "chmod 755 wrapper");
-    // By its path: ccache passes over an icecc that is the file its compiler's link leads to, and takes 1.4's behind it.
+    // By its path: ccache passes over an icecc that is the file its compiler's link leads to, and takes 1.4's behind
+    // it.
     let ways = [
         ("CCACHE_PREFIX=icecc, ccache CC", "CCACHE_PREFIX=$(command -v icecc)".to_string(), format!("ccache {CC}")),
         (

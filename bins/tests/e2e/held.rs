@@ -30,7 +30,8 @@ impl<'a> Held<'a> {
         let variables =
             [("ICECC_PREFERRED_HOST", host), ("ICECC_DEBUG", "debug"), ("ICECC_LOGFILE", &log.to_string_lossy())];
         let before = [submitter, host].map(|host| cluster.called(host, "cc1").len());
-        // exec: a signal to it is a signal to the client. A shell's background job ignores ^C, and so would all that it starts.
+        // exec: a signal to it is a signal to the client. A shell's background job ignores ^C, and so would all that it
+        // starts.
         let command = format!("exec env --default-signal=INT icecc gcc -c {name}.c -o {name}.o");
         let client = cluster.start(submitter, &variables, &command);
         for (host, before) in [submitter, host].into_iter().zip(before) {

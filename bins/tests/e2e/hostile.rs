@@ -26,8 +26,8 @@ struct Hostile {
     words: String,
 }
 
-/// Each archive that `toolchain/tests/archives/hostile.rs` refuses, and three more tricks, brought by a client that plays none
-/// of a client's rules but the protocol's.
+/// Each archive that `toolchain/tests/archives/hostile.rs` refuses, and three more tricks, brought by a client that
+/// plays none of a client's rules but the protocol's.
 #[test]
 #[ignore = "long: scripts/prove.sh toolchain.6"]
 fn toolchain_6_hostile_archives() {

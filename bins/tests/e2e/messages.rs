@@ -34,8 +34,8 @@ const SOURCES: [(&str, &str); 8] = [
 /// For all sources; and for those that warn.
 const OPTIONS: [&str; 2] = ["-O1 -Wall -Wextra -MMD -MF deps", "-Wall -Werror -fdiagnostics-color=always"];
 
-/// Compiles each source with each compiler and set of options: plainly, elsewhere, here with a slot, here without a daemon.
-/// Prints a line for each way: what differs from the plain compiler, and where it was compiled.
+/// Compiles each source with each compiler and set of options: plainly, elsewhere, here with a slot, here without a
+/// daemon. Prints a line for each way: what differs from the plain compiler, and where it was compiled.
 const SCRIPT: &str = r#"
 compile() { rm -f a.o deps; "$@" >out 2>err; echo $? >status; touch a.o deps; for x in out err status a.o deps; do mv $x $way.$x; done; }
 while read -r compiler source options; do

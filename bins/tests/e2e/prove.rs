@@ -59,8 +59,8 @@ fn main_3_make_j200_also_with_hosts_that_die() {
 
 /// A host whose processes are all stopped while others' jobs run on it and its own wait must not slow others down.
 ///
-/// Two labs, with and without that host, build in turn. The jobs on the frozen host are held up and tiny: all hosts of a
-/// lab share the machine's processors, and what guests compile again would slow the build that is measured.
+/// Two labs, with and without that host, build in turn. The jobs on the frozen host are held up and tiny: all hosts of
+/// a lab share the machine's processors, and what guests compile again would slow the build that is measured.
 #[test]
 #[ignore = "long: scripts/prove.sh main.4"]
 fn main_4_a_frozen_host_costs_others_little() {

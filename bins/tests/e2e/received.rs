@@ -346,7 +346,8 @@ fn may_enter() -> bool {
     root
 }
 
-/// The first job of a fresh server over a line of 10 MB/s: it waits for the archive and little else, and others do not wait for it.
+/// The first job of a fresh server over a line of 10 MB/s: it waits for the archive and little else, and others do not
+/// wait for it.
 #[test]
 #[ignore = "long: scripts/prove.sh toolchain.8"]
 fn e55_the_first_job_over_a_slow_line() {

@@ -95,8 +95,8 @@ fn e49_a_gcc_of_another_prefix() {
     println!("gcc and g++ of /opt: 2 objects of h2, equal");
 }
 
-/// Options that want more of an environment than its compiler. What is asked of each: the object of a local run; of those
-/// that are known to work, also that it came from the server.
+/// Options that want more of an environment than its compiler. What is asked of each: the object of a local run; of
+/// those that are known to work, also that it came from the server.
 #[test]
 #[ignore = "long: scripts/prove.sh toolchain.8"]
 fn e53_e54_options_that_want_more_than_a_compiler() {
@@ -120,8 +120,8 @@ fn e53_e54_options_that_want_more_than_a_compiler() {
     ];
     for (number, command, source, is_remote) in cases {
         let job = format!("{command} -O1 -c {source} -o out.o");
-        // In debug information a server's compiler shows itself: gcc by one option more, clang by the number of the file. So
-        // the object is compared without, and of the .dwo the tree of names.
+        // In debug information a server's compiler shows itself: gcc by one option more, clang by the number of the
+        // file. So the object is compared without, and of the .dwo the tree of names.
         let take = |what: &str| {
             let tree = "test ! -e out.dwo || readelf --debug-dump=info out.dwo | grep -o 'DW_[A-Z]*_[a-zA-Z_]*'; rm -f out.dwo";
             if command.contains(" -g ") {
@@ -156,7 +156,8 @@ fn e53_e54_options_that_want_more_than_a_compiler() {
     }
 }
 
-/// Where the loader prefers a variant for this machine's processor, the plain library is packed: others cannot run the variant.
+/// Where the loader prefers a variant for this machine's processor, the plain library is packed: others cannot run the
+/// variant.
 #[test]
 #[ignore = "long: scripts/prove.sh toolchain.8"]
 fn e13_the_plain_library_is_packed_not_the_variant_for_this_processor() {
@@ -229,8 +230,8 @@ fn e50_e51_e52_other_platforms() {
     println!("E52 the daemon under setarch i686 says i686 and gets no archive of x86_64");
 }
 
-/// Jobs whose options write other files than the object, read some, or put names of files into it: everything must be as
-/// without icecc. Those that end with `@` are compiled on the server.
+/// Jobs whose options write other files than the object, read some, or put names of files into it: everything must be
+/// as without icecc. Those that end with `@` are compiled on the server.
 const JOBS: &str = "
 clang -c a.c -g -gsplit-dwarf=split -o a.o @
 clang -c a.c -g -gsplit-dwarf=single -o a.o @

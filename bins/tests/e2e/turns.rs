@@ -1,4 +1,5 @@
-//! Two compilers by turns where the cache has room for one: what the cluster believes of an environment is true, and no job is lost.
+//! Two compilers by turns where the cache has room for one: what the cluster believes of an environment is true, and no
+//! job is lost.
 
 use std::time::Duration;
 
@@ -57,7 +58,8 @@ fn gcc_and_clang_by_turns_in_a_cache_for_one_lose_no_job() {
     assert_eq!(cluster.count_in_log("h2", "iceccd.log", "I don't have environment"), 0);
 }
 
-/// Somebody clears the cache under the daemon: the first job finds out, all is corrected, and the job goes there all the same.
+/// Somebody clears the cache under the daemon: the first job finds out, all is corrected, and the job goes there all
+/// the same.
 #[test]
 fn a_job_whose_server_has_lost_the_environment_is_not_lost() {
     for whose in [Whose::Ours, Whose::Peer14] {

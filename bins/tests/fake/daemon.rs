@@ -171,7 +171,8 @@ pub struct Daemon {
 }
 
 impl Daemon {
-    /// Connects, logs in, waits for CS_CONF where there is one, reports its load, and waits for the first probe to be over.
+    /// Connects, logs in, waits for CS_CONF where there is one, reports its load, and waits for the first probe to be
+    /// over.
     #[track_caller]
     pub fn login(scheduler: &Scheduler, mut setup: Setup) -> Self {
         let stream = connect_with(setup.from, scheduler.port, setup.unread_max);
@@ -289,8 +290,8 @@ impl Daemon {
         }
     }
 
-    /// Makes sure that all it said was heard: returns the answers to requests that came until then. (Logs in again, which changes nothing
-    /// but that environments count as arrived.)
+    /// Makes sure that all it said was heard: returns the answers to requests that came until then. (Logs in again,
+    /// which changes nothing but that environments count as arrived.)
     #[track_caller]
     pub fn fence(&mut self) -> Vec<Answer> {
         let environments = self.setup.login.environments.clone();

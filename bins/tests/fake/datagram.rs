@@ -45,8 +45,9 @@ pub struct Claim {
     pub netname: String,
 }
 
-/// Answers queries as these schedulers until it is dropped. All answers leave, in this order, when the last port is asked, so that they
-/// arrive together however busy the machine is: who asks several ports at once has that one asked last.
+/// Answers queries as these schedulers until it is dropped. All answers leave, in this order, when the last port is
+/// asked, so that they arrive together however busy the machine is: who asks several ports at once has that one asked
+/// last.
 #[track_caller]
 pub fn answering(claims: &[Claim]) -> Answering {
     let bind = |claim: &Claim| (UdpSocket::bind((Ipv4Addr::UNSPECIFIED, claim.port)).unwrap(), claim.clone());

@@ -78,8 +78,8 @@ pub fn unused_port() -> u16 {
     TcpListener::bind((Ipv4Addr::UNSPECIFIED, 0)).unwrap().local_addr().unwrap().port()
 }
 
-/// A port that answers nothing: its queue is full, so the system drops what asks for more. It lives as long as what is returned;
-/// [`SilentPort::open`] makes it answer.
+/// A port that answers nothing: its queue is full, so the system drops what asks for more. It lives as long as what is
+/// returned; [`SilentPort::open`] makes it answer.
 pub fn silent_port() -> SilentPort {
     let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
     socket.bind(&std::net::SocketAddr::from((Ipv4Addr::LOCALHOST, 0)).into()).unwrap();

@@ -1,9 +1,10 @@
-//! Scripted peers on real sockets: daemons, monitors, text peers, clients, compile servers, schedulers, each of any version, and
-//! started schedulers to try them on.
+//! Scripted peers on real sockets: daemons, monitors, text peers, clients, compile servers, schedulers, each of any
+//! version, and started schedulers to try them on.
 //!
-//! Every wait has a bound, ports are free ones, programs are ended by their own number, and what fails says what it waited for. It stands
-//! below `tests` and not in the library because it panics where a program must not, and so that a change here builds no program anew;
-//! a test takes it by `mod fake;`, a benchmark by `#[path = "../tests/fake/mod.rs"]`. It knows no test.
+//! Every wait has a bound, ports are free ones, programs are ended by their own number, and what fails says what it
+//! waited for. It stands below `tests` and not in the library because it panics where a program must not, and so that a
+//! change here builds no program anew; a test takes it by `mod fake;`, a benchmark by `#[path =
+//! "../tests/fake/mod.rs"]`. It knows no test.
 
 #![allow(dead_code, reason = "each test program uses another part")]
 #![allow(
@@ -45,7 +46,8 @@ use ice_core::version::Version;
 use ice_net::conn::Conn;
 use ice_net::deadline::{Deadline, Step};
 
-/// How long a peer waits for what the script says must come: long, since the machine may be busy; nothing waits that long when all is well.
+/// How long a peer waits for what the script says must come: long, since the machine may be busy; nothing waits that
+/// long when all is well.
 pub const LIMIT: Duration = Duration::from_secs(40);
 
 /// A deadline for whatever comes next.

@@ -128,7 +128,8 @@ impl CompileServer {
         self.0.accept()
     }
 
-    /// Takes one job: says what was asked and the source, and answers with this result, and this object if the status is 0.
+    /// Takes one job: says what was asked and the source, and answers with this result, and this object if the status
+    /// is 0.
     #[track_caller]
     pub fn serve(&self, result: &CompileResult, object: &[u8]) -> (CompileFile, Vec<u8>) {
         let mut conn = self.accept();

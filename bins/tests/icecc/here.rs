@@ -1,4 +1,5 @@
-//! What is compiled here although it should not be, and what the user is told: `ICECC_FALLBACK`, and values that mean nothing.
+//! What is compiled here although it should not be, and what the user is told: `ICECC_FALLBACK`, and values that mean
+//! nothing.
 
 use std::os::unix::fs::symlink;
 use std::os::unix::net::UnixListener;

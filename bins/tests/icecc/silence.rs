@@ -1,4 +1,5 @@
-//! A compile server of 1.4 that falls silent with a job: it is asked once whether it is still there, then the job is built here.
+//! A compile server of 1.4 that falls silent with a job: it is asked once whether it is still there, then the job is
+//! built here.
 
 use ice_core::message::Message;
 use ice_core::version::Version;
@@ -7,8 +8,8 @@ use std::net::TcpListener;
 
 use super::{Bench, patience, text};
 
-/// What the client's log says of a server that takes the whole job and then says nothing; it refuses further connections, or they get
-/// no answer.
+/// What the client's log says of a server that takes the whole job and then says nothing; it refuses further
+/// connections, or they get no answer.
 fn silent_server(refuses: bool) -> String {
     let bench = Bench::new();
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();

@@ -14,8 +14,8 @@ use std::process::{Command, Output};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-/// A compiler that preprocesses by `cat` and compiles by putting `object:` in front. It tells what it is as gcc does: its
-/// target is that of its name.
+/// A compiler that preprocesses by `cat` and compiles by putting `object:` in front. It tells what it is as gcc does:
+/// its target is that of its name.
 pub const COMPILER: &str = r#"#!/bin/sh
 case " $* " in
   *" -dumpmachine "*) t=${0##*/}; case $t in *-gcc) echo "${t%-gcc}" ;; *) echo "$(uname -m)-linux-gnu" ;; esac; exit ;;

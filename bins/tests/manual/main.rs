@@ -1,5 +1,5 @@
-//! What is written from the programs' tables of options: the lists in the manual pages, and completions for shells. The rest of a
-//! page is written by hand: it names no other options, and roff has no complaint.
+//! What is written from the programs' tables of options: the lists in the manual pages, and completions for shells. The
+//! rest of a page is written by hand: it names no other options, and roff has no complaint.
 //!
 //! `ICE_WRITE=1 cargo test -p ice-bins --test manual` writes them.
 

@@ -1,4 +1,5 @@
-//! Completions: a file for each program and shell. A shell offers options, and for words between them what the table says.
+//! Completions: a file for each program and shell. A shell offers options, and for words between them what the table
+//! says.
 
 use ice_bins::cli::table::{Completes, Opt, Program};
 use std::fmt::Write as _;

@@ -148,8 +148,8 @@ impl Farm {
         (output, std::fs::read_to_string(&log).unwrap_or_default())
     }
 
-    /// As [`Farm::shell`]. The scheduler may have found 1.4's server silent for some seconds of other work: a job that wants it goes
-    /// home, and where it is `wanted` elsewhere it is tried again half a minute later.
+    /// As [`Farm::shell`]. The scheduler may have found 1.4's server silent for some seconds of other work: a job that
+    /// wants it goes home, and where it is `wanted` elsewhere it is tried again half a minute later.
     pub fn shell_elsewhere(
         &self,
         host: &str,

@@ -1,5 +1,5 @@
-//! What else every mix must do: environments of the user's own, refused environments, local and cancelled jobs, hosts that take
-//! none, hosts without slots.
+//! What else every mix must do: environments of the user's own, refused environments, local and cancelled jobs, hosts
+//! that take none, hosts without slots.
 
 use ice_bins::lab::HostConfig;
 

@@ -1,4 +1,5 @@
-//! An environment of this host's own programs, put together without the project's packer: by a test that needs one, quickly.
+//! An environment of this host's own programs, put together without the project's packer: by a test that needs one,
+//! quickly.
 
 #![allow(dead_code, reason = "each test program uses another part")]
 
@@ -13,8 +14,8 @@ pub const FOLDERS: [&str; 4] = ["tmp", "dev", "usr/bin", "bin"];
 /// What compiles C.
 pub const C: [&str; 4] = ["gcc", "cc1", "as", "true"];
 
-/// Where in the environment each file has its place, and where on this host it is: these programs, and the libraries of all. A program
-/// of gcc's own is asked for at gcc.
+/// Where in the environment each file has its place, and where on this host it is: these programs, and the libraries of
+/// all. A program of gcc's own is asked for at gcc.
 pub fn files(programs: &[&str]) -> Result<BTreeMap<String, PathBuf>, Box<dyn Error>> {
     let mut files = BTreeMap::new();
     for name in programs {

@@ -1,7 +1,7 @@
 //! What gcc's `-fdirectives-only` would drop or get wrong is in the object all the same.
 //!
-//! With `-g` gcc records its own arguments, `-fdirectives-only` too: rows switch that off, so that line numbers and columns count. Where
-//! all macros are expanded here, columns behind a macro are those of the expanded text.
+//! With `-g` gcc records its own arguments, `-fdirectives-only` too: rows switch that off, so that line numbers and
+//! columns count. Where all macros are expanded here, columns behind a macro are those of the expanded text.
 
 use crate::compare::{Table, any, remote, twice};
 

@@ -16,7 +16,8 @@ use crate::compare::{Outcome, Trial};
 
 /// How many commands run at a time.
 const WORKERS: usize = 2;
-/// Every compiler that tables use, compiled with once before the first row: the first job of each makes its environment.
+/// Every compiler that tables use, compiled with once before the first row: the first job of each makes its
+/// environment.
 const WARM: &str = "echo 'int x;' >w.c; for c in gcc g++ clang clang++; do
     command -v $c >/dev/null || continue
     for i in $(seq 20); do

@@ -1,7 +1,8 @@
-//! Right in every case: commands run plain and through icecc with another host, and everything that they leave is compared.
+//! Right in every case: commands run plain and through icecc with another host, and everything that they leave is
+//! compared.
 //!
-//! A subject is one file with a table, and a test that tries it. To add one: write `NAME.rs` beside this file, name it below, and
-//! give it
+//! A subject is one file with a table, and a test that tries it. To add one: write `NAME.rs` beside this file, name it
+//! below, and give it
 //!
 //! ```text
 //! use crate::compare::{Table, any, local, remote, twice};
@@ -22,11 +23,12 @@
 //! }
 //! ```
 //!
-//! `GCC`, `GXX`, `CLANG` and `CLANGXX` stand for the compilers, `ICE COMMAND` for any other command that icecc shall run. Rows run
-//! in bash, in a new directory that has the same path each time: plain twice (what differs between these two varies by itself and
-//! is not compared) and once through icecc, with `ICECC_PREFERRED_HOST=h2`. All files (kind, bytes, mode, links), both outputs and
-//! the status must be equal. Rows run two at a time, on one lab for all tests of this program, so a row costs little: write many.
-//! A row that fails prints the command, what differs and the client's log.
+//! `GCC`, `GXX`, `CLANG` and `CLANGXX` stand for the compilers, `ICE COMMAND` for any other command that icecc shall
+//! run. Rows run in bash, in a new directory that has the same path each time: plain twice (what differs between these
+//! two varies by itself and is not compared) and once through icecc, with `ICECC_PREFERRED_HOST=h2`. All files (kind,
+//! bytes, mode, links), both outputs and the status must be equal. Rows run two at a time, on one lab for all tests of
+//! this program, so a row costs little: write many. A row that fails prints the command, what differs and the client's
+//! log.
 //!
 //! `sweep` makes its rows from what the compilers list themselves.
 

@@ -1,5 +1,5 @@
-//! What becomes of an output that is there already, or that cannot be made: kept, replaced, written through or removed, as each
-//! compiler does it.
+//! What becomes of an output that is there already, or that cannot be made: kept, replaced, written through or removed,
+//! as each compiler does it.
 
 use crate::compare::{Row, Table, any, local, remote, twice};
 

@@ -65,7 +65,8 @@ pub fn run(directory: &Path, environment: &[(&str, &str)], script: &str) -> Left
     left
 }
 
-/// What it prints to both; past the limit its process group is killed. No thread: the caller may not be able to start one.
+/// What it prints to both; past the limit its process group is killed. No thread: the caller may not be able to start
+/// one.
 fn read_both(child: &mut Child, end: Instant) -> [Vec<u8>; 2] {
     let mut out = child.stdout.take().expect("a pipe");
     let mut err = child.stderr.take().expect("a pipe");

@@ -1,7 +1,7 @@
 //! The sweep over all options: tries the rows of `sweep_rows` and tells what differs.
 //!
-//! A row may differ only where `testdata/cmdline/varies.md` says so. `scripts/prove.sh right.3` runs it all; a sample of it runs
-//! with the tests.
+//! A row may differ only where `testdata/cmdline/varies.md` says so. `scripts/prove.sh right.3` runs it all; a sample
+//! of it runs with the tests.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File, OpenOptions};
@@ -48,8 +48,8 @@ fn a_sample_of_all_options() {
     assert!(differing == 0, "{differing} rows differ");
 }
 
-/// Variables say what to do: `SWEEP_PART` (N/M), `SWEEP_SEED`, `SWEEP_RESULTS` (a file; what it already has is not tried again)
-/// and `SWEEP_ONLY` (a part of the command).
+/// Variables say what to do: `SWEEP_PART` (N/M), `SWEEP_SEED`, `SWEEP_RESULTS` (a file; what it already has is not
+/// tried again) and `SWEEP_ONLY` (a part of the command).
 #[test]
 #[ignore = "long: scripts/prove.sh right.3"]
 fn right_3_all_options() {

@@ -1,15 +1,17 @@
-//! The sweep's rows: every option that the installed compilers list themselves, with values, in every spelling that they know.
+//! The sweep's rows: every option that the installed compilers list themselves, with values, in every spelling that
+//! they know.
 //!
-//! gcc lists its spellings and the values of its enumerations by `--completion=-`, those that take a value of their own by
-//! `--help=separate`, and what its driver hands on by `-dumpspecs`; clang by `--autocomplete=-` and `--help-hidden`; the inner
-//! compiler and the assembler by their own help. What is nearly the same many times (negations, translated long names, values of
-//! one enumeration) is tried by a sample that the seed chooses.
+//! gcc lists its spellings and the values of its enumerations by `--completion=-`, those that take a value of their own
+//! by `--help=separate`, and what its driver hands on by `-dumpspecs`; clang by `--autocomplete=-` and `--help-hidden`;
+//! the inner compiler and the assembler by their own help. What is nearly the same many times (negations, translated
+//! long names, values of one enumeration) is tried by a sample that the seed chooses.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::process::Command;
 
-/// Fills the directory: sources in four languages that use what options change (macros, lines, includes, pragmas, assertions).
+/// Fills the directory: sources in four languages that use what options change (macros, lines, includes, pragmas,
+/// assertions).
 pub const SETUP: &str = r##"
 mkdir k
 cat >k/inc.h <<'END'

@@ -1,4 +1,5 @@
-//! G34 to G46 and G53 to G71: environments, icerun, links with compiler names, whole builds, side files, and what must not break.
+//! G34 to G46 and G53 to G71: environments, icerun, links with compiler names, whole builds, side files, and what must
+//! not break.
 
 use std::time::Duration;
 

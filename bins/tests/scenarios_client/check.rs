@@ -26,8 +26,8 @@ struct Run {
     output: Option<Vec<u8>>,
 }
 
-/// An ELF file without what may differ: names and options that only its debug information tells, and where that lies. Clang
-/// numbers the file that it is given on standard input apart from the one whose name it is told.
+/// An ELF file without what may differ: names and options that only its debug information tells, and where that lies.
+/// Clang numbers the file that it is given on standard input apart from the one whose name it is told.
 const MASKED: &str = "objdump -dr \"$1\" | tail -n +4; readelf -Ws \"$1\" | grep -v '^/'
     readelf --debug-dump=info,decodedline \"$1\" | sed -E '
     /DW_AT_(name|comp_dir|producer|linkage_name|dwo_name|GNU_dwo_name|decl_file)|Length:|^File:|^\\/|^$|loaded from|separate debug/d
@@ -76,7 +76,8 @@ impl Trial {
         self.cluster.write(name, text);
     }
 
-    /// Runs a shell command on the submitter with a client's log; `CC` in it is the compiler behind icecc. Status, stderr, log.
+    /// Runs a shell command on the submitter with a client's log; `CC` in it is the compiler behind icecc. Status,
+    /// stderr, log.
     pub fn icecc(&self, variables: &[(&str, &str)], command: &str) -> (Option<i32>, String, String) {
         let log = self.cluster.folder().join("client.log");
         let _ = std::fs::remove_file(&log);
@@ -106,8 +107,8 @@ impl Trial {
         }
     }
 
-    /// The common check of a command, in which `CC` stands for the compiler: `output` is the file it makes. Returns the client's log
-    /// of the run by the server.
+    /// The common check of a command, in which `CC` stands for the compiler: `output` is the file it makes. Returns the
+    /// client's log of the run by the server.
     #[track_caller]
     pub fn common(&self, kind: Kind, compiler: &str, command: &str, output: &str) -> String {
         let text = format!("rm -f '{output}'; {command}");

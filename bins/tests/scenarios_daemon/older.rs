@@ -1,4 +1,5 @@
-//! D64: clients and schedulers of other versions. Each message has the fields that both sides of its link know, and only those.
+//! D64: clients and schedulers of other versions. Each message has the fields that both sides of its link know, and
+//! only those.
 
 use std::collections::BTreeSet;
 use std::fs::{self, Permissions};

@@ -67,7 +67,8 @@ impl Place {
         // The program itself may lie where that user cannot go.
         let (built, here) = (env!("CARGO_BIN_EXE_iceccd"), place.path("iceccd"));
         if fs::hard_link(built, &here).is_err() {
-            // Not by this process: what another test starts meanwhile would hold the file open, and the system run no such program.
+            // Not by this process: what another test starts meanwhile would hold the file open, and the system run no
+            // such program.
             assert!(Command::new("cp").args([Path::new(built), &here]).status().unwrap().success());
         }
         place
@@ -112,8 +113,8 @@ impl Place {
         command
     }
 
-    /// The daemon by a root who has `/var/run` and `/var/log` for himself, and the folder of that account. `None`, and a reason printed,
-    /// where there is no such root.
+    /// The daemon by a root who has `/var/run` and `/var/log` for himself, and the folder of that account. `None`, and
+    /// a reason printed, where there is no such root.
     pub fn daemon_by_root(&self, account: &str) -> Option<(Command, PathBuf)> {
         let Ok(Some(user)) = User::from_name(account) else { return skip(&format!("no user {account}")) };
         if !has_own_mounts() {

@@ -10,8 +10,8 @@ type Who<'a> = (u8, u64, &'a str);
 
 /// Starts a daemon that asks, in this order, two schedulers: it must log in to the one that is `wanted`. Its log.
 ///
-/// It waits a tenth of a second for a second answer, and on a busy machine that one may come later: then it is asked anew. Of
-/// two answers that it has seen, it must choose the right one.
+/// It waits a tenth of a second for a second answer, and on a busy machine that one may come later: then it is asked
+/// anew. Of two answers that it has seen, it must choose the right one.
 #[track_caller]
 fn chooses(args: &[&str], both: [Who<'_>; 2], wanted: Who<'_>) -> String {
     let chosen = both.iter().position(|who| *who == wanted).unwrap();

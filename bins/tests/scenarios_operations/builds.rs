@@ -13,8 +13,8 @@ fn cluster(slots: &[u32]) -> Option<Cluster> {
     Cluster::with(&config)
 }
 
-/// The part of a compiler that an update replaces last, and how: as a package manager does, under a new name first. What is
-/// added after its end changes nothing but what it is.
+/// The part of a compiler that an update replaces last, and how: as a package manager does, under a new name first.
+/// What is added after its end changes nothing but what it is.
 const UPDATE: &str = "for f in \"$(readlink -f \"$(command -v gcc)\")\" \"$(gcc -print-prog-name=cc1)\"; do
     cp -p \"$f\" \"$f.new\"; echo update >>\"$f.new\"; mv \"$f.new\" \"$f\"; sleep 1; done";
 
@@ -58,7 +58,8 @@ fn o16_an_updated_compiler_is_a_new_environment_and_no_job_fails() {
     assert!(build.wait(SOON * 2).success());
     assert!(!cluster.folder().join("failed").exists(), "{:?}", cluster.read("failed"));
 
-    // Whatever the jobs amid the update made of it: now there is one environment, a new one, with the last part of the update.
+    // Whatever the jobs amid the update made of it: now there is one environment, a new one, with the last part of the
+    // update.
     compile("f1");
     let log = compile("f1");
     assert!(log.contains("has env: true") && !log.contains("<building_local>"), "{log}");

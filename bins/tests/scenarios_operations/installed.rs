@@ -1,4 +1,5 @@
-//! Hosts on which `scripts/install.sh --debian` has installed our programs: its folders lie over the machine's own `/usr` and `/etc`.
+//! Hosts on which `scripts/install.sh --debian` has installed our programs: its folders lie over the machine's own
+//! `/usr` and `/etc`.
 
 use std::fs;
 use std::path::{Path, PathBuf};

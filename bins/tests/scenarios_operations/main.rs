@@ -1,6 +1,7 @@
 //! The scenarios of operation (O…): what is installed as on Debian, on hosts of a lab, by its own service scripts.
 //!
-//! Each is a function of its number; `testdata/scenarios/operations.md` says which are tried elsewhere and which not at all.
+//! Each is a function of its number; `testdata/scenarios/operations.md` says which are tried elsewhere and which not at
+//! all.
 
 // Where clippy cannot see that all of this is tests: they may expect what must be there.
 #![allow(clippy::expect_used, clippy::unwrap_used)]

@@ -392,7 +392,8 @@ fn s42_one_request_one_platform() {
     });
 }
 
-/// Cancels that came too late, and jobs of peers that left, leave nothing behind. (Not numbered: what S33 and S18 are for.)
+/// Cancels that came too late, and jobs of peers that left, leave nothing behind. (Not numbered: what S33 and S18 are
+/// for.)
 #[test]
 fn nothing_is_left_of_jobs_that_ended() {
     let scheduler = ours();

@@ -1,4 +1,5 @@
-//! S64 to S67: many hosts, many jobs. How fast it is, is measured by `cargo bench --bench scheduler_load`; here nothing may be lost.
+//! S64 to S67: many hosts, many jobs. How fast it is, is measured by `cargo bench --bench scheduler_load`; here nothing
+//! may be lost.
 
 use std::collections::VecDeque;
 use std::sync::Arc;

@@ -1,6 +1,7 @@
 //! The scheduler's numbered scenarios (S…) over real sockets, and its event feed beside 1.4's.
 //!
-//! One test for each scenario, named by its number. Where 1.4 is described too, the same test runs against 1.4's program: that checks the test.
+//! One test for each scenario, named by its number. Where 1.4 is described too, the same test runs against 1.4's
+//! program: that checks the test.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
 

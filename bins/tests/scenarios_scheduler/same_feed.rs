@@ -1,7 +1,9 @@
-//! One scripted workload seen by a recording monitor, against our scheduler and against 1.4's: the event feed is the same.
+//! One scripted workload seen by a recording monitor, against our scheduler and against 1.4's: the event feed is the
+//! same.
 //!
-//! Compared are, per job, the sequence of event types and all fields that do not name a host, and per host its log-in and its leaving. Numbers
-//! and times are left aside. Which host a job goes to is each scheduler's own choice, so nothing the script does depends on it.
+//! Compared are, per job, the sequence of event types and all fields that do not name a host, and per host its log-in
+//! and its leaving. Numbers and times are left aside. Which host a job goes to is each scheduler's own choice, so
+//! nothing the script does depends on it.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -160,7 +162,8 @@ fn leaving(world: &mut World) {
     world.host(0).begin(own[0].job());
     world.host(0).fence();
     let third = world.place("h1");
-    // Two more wait for it, one of them is cancelled. (Last of all, since with 1.4 the first that waits holds up all others.)
+    // Two more wait for it, one of them is cancelled. (Last of all, since with 1.4 the first that waits holds up all
+    // others.)
     let waiting = world.request("h4");
     let waits = world.submitter.request(waiting);
     let request = world.request("h4");

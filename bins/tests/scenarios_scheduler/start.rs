@@ -243,8 +243,8 @@ fn now() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs()
 }
 
-/// Whether a scheduler gives way. It asks a winner once, for a third of a second, whether it is there, and a busy machine
-/// misses that: the winner speaks `again`.
+/// Whether a scheduler gives way. It asks a winner once, for a third of a second, whether it is there, and a busy
+/// machine misses that: the winner speaks `again`.
 fn closes(host: &mut Daemon, again: impl Fn()) -> bool {
     (0..LIMIT.as_secs() / 4).any(|_| {
         let closed = host.is_closed_within(Duration::from_secs(4));

@@ -1,4 +1,5 @@
-//! Which scenarios are tried, and which not, with the reason (`testdata/scenarios/scheduler.md`): none may be missing silently.
+//! Which scenarios are tried, and which not, with the reason (`testdata/scenarios/scheduler.md`): none may be missing
+//! silently.
 
 use std::collections::BTreeMap;
 

@@ -1,5 +1,5 @@
-//! What nobody uses: declarations that only their own tests know, and dependencies that no source names. The compiler finds neither,
-//! since a public name may be used by another package.
+//! What nobody uses: declarations that only their own tests know, and dependencies that no source names. The compiler
+//! finds neither, since a public name may be used by another package.
 
 use std::collections::BTreeMap;
 use std::fs;

@@ -76,8 +76,8 @@ fn functions_are_short() {
     none(&wrong);
 }
 
-/// The functions of a formatted text that have a body: name, line and number of lines of each. What is formatted ends a function by a
-/// brace below its beginning.
+/// The functions of a formatted text that have a body: name, line and number of lines of each. What is formatted ends a
+/// function by a brace below its beginning.
 fn functions(text: &str) -> Vec<(&str, usize, usize)> {
     let lines: Vec<&str> = text.lines().collect();
     let mut found = Vec::new();
@@ -116,7 +116,8 @@ fn unsafe_is_in_the_sandbox_and_explained() {
             {
                 continue;
             }
-            // A test may need what no product code may: it says so with its reason, as an allowance that the compiler wants too.
+            // A test may need what no product code may: it says so with its reason, as an allowance that the compiler
+            // wants too.
             let is_test = file.path.components().any(|part| part.as_os_str() == "tests");
             let allowed =
                 is_test && (file.text.contains("allow(unsafe_code") || file.path.starts_with(root().join("sandbox")));
