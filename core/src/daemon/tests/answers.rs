@@ -1,24 +1,24 @@
-//! Who is answered, by whom, and what is told of it: cases in which two sessions, two clients or two hosts meet.
+//! Answers and reports in cases that involve two sessions, two clients or two hosts.
 
 use super::*;
 use crate::job::JobStats;
 use crate::level::Level;
 
-/// A second answer to one request is for nobody, whatever the first one was.
+/// A second answer to a request is ignored, whatever the first one was.
 #[test]
 fn a_request_is_answered_once() {
     let mut s = Scenario::new(config(2));
     let own = s.own_job(5);
-    assert_eq!(s.heard(own).len(), 1);
+    assert_eq!(s.sent_to(own).len(), 1);
     let client = ClientId(u32::try_from(own.0).unwrap());
-    s.told();
+    s.sent_to_scheduler();
     s.scheduler(use_cs(6, OWN_ADDRESS, client));
     s.scheduler(Message::NoCs { job: JobId(7), client });
-    assert!(s.heard(own).is_empty());
-    assert_eq!(s.told(), [6, 7].map(|job| job_done(job, 107, FROM_SUBMITTER, 1)));
+    assert!(s.sent_to(own).is_empty());
+    assert_eq!(s.sent_to_scheduler(), [6, 7].map(|job| job_done(job, 107, FROM_SUBMITTER, 1)));
 }
 
-/// The next one has numbers of its own: what was begun under another is none of its business.
+/// The next scheduler has its own numbers: jobs of an earlier session are not reported to it.
 #[test]
 fn jobs_of_a_former_session_are_not_told() {
     let mut s = Scenario::new(config(2));
@@ -27,15 +27,15 @@ fn jobs_of_a_former_session_are_not_told() {
     s.use_other(waits, 6);
     s.handle(Input::SchedulerLost);
     s.log_in();
-    s.told();
+    s.sent_to_scheduler();
     s.say(own, compile_file(5, "__client"));
     s.say(own, job_done(5, 0, FROM_SUBMITTER, 0));
     s.say(own, Message::End);
     s.hang_up(waits);
-    assert!(s.told().is_empty());
+    assert!(s.sent_to_scheduler().is_empty());
 }
 
-/// Both addresses mean this host only together with what else they say.
+/// Both addresses mean this host only together with the other fields.
 #[test]
 fn what_is_for_another_daemon_of_this_machine_is_passed_on() {
     let no_host = UseCs { job: JobId(4), host: LOCALHOST.into(), ..UseCs::default() };
@@ -52,7 +52,7 @@ fn what_is_for_another_daemon_of_this_machine_is_passed_on() {
         let client = ClientId(u32::try_from(peer.0).unwrap());
         let answer = Message::UseCs(UseCs { client, ..answer });
         s.scheduler(answer.clone());
-        let heard = s.heard(peer);
+        let heard = s.sent_to(peer);
         let [Message::UseCs(told)] = heard.as_slice() else { panic!("{heard:?}") };
         assert_eq!(Message::UseCs(told.clone()) == answer, passed_on, "{answer:?}");
         assert_eq!(told.host == LOCALHOST && told.port == 10245, !passed_on, "{answer:?}");
@@ -63,19 +63,19 @@ fn what_is_for_another_daemon_of_this_machine_is_passed_on() {
 fn who_begins_anew_ends_what_it_had() {
     let mut s = Scenario::new(config(2));
     let own = s.own_job(5);
-    s.told();
+    s.sent_to_scheduler();
     s.say(own, get_cs());
-    let told = s.told();
+    let told = s.sent_to_scheduler();
     assert!(matches!(&told[..], [done, Message::GetCs(_)] if *done == job_done(5, 119, FROM_SUBMITTER, 1)), "{told:?}");
     assert_eq!(s.daemon.slots_used(), 0);
 
     let local = s.local_job();
-    s.told();
+    s.sent_to_scheduler();
     s.say(local, Message::TransferEnv(target("e")));
-    assert!(s.told().contains(&Message::JobLocalDone { id: u32::try_from(local.0).unwrap() }));
+    assert!(s.sent_to_scheduler().contains(&Message::JobLocalDone { id: u32::try_from(local.0).unwrap() }));
 }
 
-/// Other clients may do what they like meanwhile.
+/// Other clients are not affected meanwhile.
 #[test]
 fn a_request_is_built_here_whoever_else_is_connected() {
     let mut s = Scenario::new(config(2));
@@ -84,10 +84,10 @@ fn a_request_is_built_here_whoever_else_is_connected() {
     let idle = s.client();
     s.handle(Input::SchedulerLost);
     s.pass(Duration::from_secs(5));
-    assert_eq!(s.heard(asks).len(), 1);
-    assert!(s.heard(idle).is_empty());
+    assert_eq!(s.sent_to(asks).len(), 1);
+    assert!(s.sent_to(idle).is_empty());
     let late = s.asking();
-    assert_eq!(s.heard(late).len(), 1, "nobody is expected back any more");
+    assert_eq!(s.sent_to(late).len(), 1, "nobody is expected back any more");
     assert_eq!(s.notes.iter().filter(|note| note.contains("request built here")).count(), 1);
 }
 
@@ -116,7 +116,7 @@ fn one_large_object_is_delivered_whoever_else_is_connected() {
     }
 }
 
-/// It waits until the last job in it has ended to be removed.
+/// It is removed when the last job in it has ended.
 #[test]
 fn a_broken_environment_is_no_good_to_anybody() {
     let mut s = Scenario::new(config(2));
@@ -125,25 +125,25 @@ fn a_broken_environment_is_no_good_to_anybody() {
     s.handle(Input::JobEnded { peer: breaks, report: JobReport { broken: true, ..JobReport::default() } });
     let peer = s.client();
     s.say(peer, Message::VerifyEnv(target("e")));
-    assert_eq!(s.heard(peer), [Message::VerifyEnvResult { ok: 0 }]);
+    assert_eq!(s.sent_to(peer), [Message::VerifyEnvResult { ok: 0 }]);
     assert!(!s.others.iter().any(|o| matches!(o, Output::Verify(_) | Output::Remove(_))));
     s.handle(Input::JobEnded { peer: runs, report: JobReport::default() });
     assert!(s.others.contains(&Output::Remove(env("e"))));
 }
 
-/// A client that claims more processor time than time went by lies, or used threads.
+/// A client that reports more CPU time than elapsed time lies, or used threads.
 #[test]
 fn what_clients_build_here_is_no_load() {
     let load = |real_ms: u32, user_ms: u32, sys_ms: u32| {
         let mut s = Scenario::new(config(2));
         let own = s.own_job(5);
         s.pass(Duration::from_secs(3));
-        s.told();
+        s.sent_to_scheduler();
         let stats = JobStats { real_ms, user_ms, sys_ms, ..JobStats::default() };
         s.say(own, Message::JobDone(JobDone { job: 5, stats, flags: FROM_SUBMITTER, ..JobDone::default() }));
         s.measurement.cpu = CpuTicks { user: 1000, ..CpuTicks::default() };
         s.pass(Duration::from_secs(3));
-        let told = s.told();
+        let told = s.sent_to_scheduler();
         told.iter().rev().find_map(|m| if let Message::Stats(stats) = m { Some(stats.load) } else { None })
     };
     assert_eq!(load(3000, 0, 0), Some(999));
@@ -152,7 +152,7 @@ fn what_clients_build_here_is_no_load() {
     assert_eq!(load(2999, 2000, 1000), Some(999));
 }
 
-/// Its time elsewhere is no time here.
+/// CPU time on another host does not count here.
 #[test]
 fn what_another_host_built_for_a_client_stays_in_the_load() {
     let mut s = Scenario::new(config(2));
@@ -160,13 +160,13 @@ fn what_another_host_built_for_a_client_stays_in_the_load() {
     s.pass(Duration::from_secs(3));
     let stats = JobStats { real_ms: 3000, user_ms: 3000, ..JobStats::default() };
     s.say(peer, Message::JobDone(JobDone { job: 5, stats, flags: FROM_SUBMITTER, ..JobDone::default() }));
-    s.told();
+    s.sent_to_scheduler();
     s.measurement.cpu = CpuTicks { user: 1000, ..CpuTicks::default() };
     s.pass(Duration::from_secs(3));
-    assert!(matches!(&s.told()[..], [Message::Stats(stats)] if stats.load == 999));
+    assert!(matches!(&s.sent_to_scheduler()[..], [Message::Stats(stats)] if stats.load == 999));
 }
 
-/// That a host takes jobs or takes none is told once, however small the step.
+/// A change between accepting jobs and not is reported once, however small the step.
 #[test]
 fn a_full_host_is_told_when_it_becomes_full_and_when_it_is_no_more() {
     let mut s = Scenario::new(config(2));
@@ -174,9 +174,9 @@ fn a_full_host_is_told_when_it_becomes_full_and_when_it_is_no_more() {
     s.pass(Duration::from_secs(4));
     let mut loads = |change: &dyn Fn(&mut Measurement)| {
         change(&mut s.measurement);
-        s.told();
+        s.sent_to_scheduler();
         s.pass(Duration::from_secs(3));
-        let told = s.told().into_iter();
+        let told = s.sent_to_scheduler().into_iter();
         told.filter_map(|m| if let Message::Stats(stats) = m { Some(stats.load) } else { None }).collect::<Vec<_>>()
     };
     let memory = |kb: u64| Memory { total_kb: 1_000_000, available_kb: kb, headroom_kb: 1 << 20 };
@@ -211,7 +211,7 @@ fn features_are_shown_by_name() {
     }
 }
 
-/// After TERM no scheduler is looked for, and nothing is to be done before the time is over.
+/// After SIGTERM no scheduler is searched, and nothing is due before the grace period is over.
 #[test]
 fn a_daemon_that_stops_looks_for_no_scheduler() {
     let mut s = Scenario::new(config(2));
@@ -265,18 +265,17 @@ fn a_note_is_as_important_as_what_it_tells() {
     }
 }
 
-/// A number that somebody else has here already is not reported by a second one, but a client may have its own job
-/// served.
+/// A job that is served or built here is not reported by a second connection, but a client may have its own job served.
 #[test]
 fn whose_job_is_reported() {
     let mut s = Scenario::new(config(4));
     s.install("e", 1);
     s.own_job(5);
-    s.told();
+    s.sent_to_scheduler();
     let begins = |s: &mut Scenario, peer: PeerId, job: u32| {
         s.say(peer, compile_file(job, "e"));
         assert_eq!(s.grants().len(), 1);
-        !s.told().is_empty()
+        !s.sent_to_scheduler().is_empty()
     };
     let stranger = s.stranger(OTHER_ADDRESS);
     assert!(begins(&mut s, stranger, 6), "another number");
@@ -292,7 +291,7 @@ fn each_scheduler_is_told_the_load() {
     s.handle(Input::SchedulerLost);
     s.log_in();
     s.pass(Duration::ZERO);
-    assert!(matches!(&s.told()[..], [Message::Login(_), Message::Stats(stats)] if stats.load == 0));
+    assert!(matches!(&s.sent_to_scheduler()[..], [Message::Login(_), Message::Stats(stats)] if stats.load == 0));
 }
 
 #[test]
@@ -305,8 +304,8 @@ fn who_is_gone_gets_no_answer() {
     }
     s.hang_up(gone);
     s.handle(Input::Verified { env: env("e"), outcome: Ok(()) });
-    assert!(s.heard(gone).is_empty());
-    assert_eq!(s.heard(waits), [Message::VerifyEnvResult { ok: 1 }]);
+    assert!(s.sent_to(gone).is_empty());
+    assert_eq!(s.sent_to(waits), [Message::VerifyEnvResult { ok: 1 }]);
 }
 
 #[test]
@@ -328,12 +327,12 @@ fn a_scheduler_that_was_left_is_expected_back_for_five_seconds() {
     s.handle(Input::SchedulerLost);
     let peer = s.asking();
     s.pass(Duration::from_millis(4999));
-    assert!(s.heard(peer).is_empty());
+    assert!(s.sent_to(peer).is_empty());
     s.pass(Duration::from_millis(1));
-    assert_eq!(s.heard(peer).len(), 1);
+    assert_eq!(s.sent_to(peer).len(), 1);
 }
 
-/// The load is looked at more often than a scheduler is looked for.
+/// The load is measured more often than a scheduler is searched.
 #[test]
 fn a_scheduler_is_looked_for_whatever_else_is_due() {
     let mut s = Scenario::alone(config(2));
@@ -374,11 +373,11 @@ fn the_load_is_looked_at_when_an_environment_has_come() {
     let peer = s.client();
     s.pass(Duration::from_millis(500));
     s.say(peer, Message::TransferEnv(target("e")));
-    s.told();
+    s.sent_to_scheduler();
     s.measurement.disk_free = 0;
     s.handle(Input::Received { peer, env: env("e"), outcome: Ok(1) });
     s.conf();
-    assert!(s.told().iter().any(|m| matches!(m, Message::Stats(stats) if stats.load == 1000)));
+    assert!(s.sent_to_scheduler().iter().any(|m| matches!(m, Message::Stats(stats) if stats.load == 1000)));
 }
 
 #[test]
@@ -388,10 +387,10 @@ fn a_client_is_told_why_it_is_refused_if_there_is_a_reason_and_it_understands() 
         let peer = s.client_as(version);
         s.say(peer, Message::GetCs(GetCs { file: "x".repeat(1 << 20).into(), ..GetCs::default() }));
         let expected = told.then(|| Message::StatusText { text: "request too long".into() });
-        assert_eq!(s.heard(peer), Vec::from_iter(expected), "{version}");
+        assert_eq!(s.sent_to(peer), Vec::from_iter(expected), "{version}");
         let peer = s.client_as(version);
         s.say(peer, job_done(5, 0, FROM_SUBMITTER, 0));
-        assert!(s.heard(peer).is_empty(), "{version}");
+        assert!(s.sent_to(peer).is_empty(), "{version}");
         assert_eq!(s.closed.get(&peer), Some(&CloseReason::ForeignJob));
     }
 }

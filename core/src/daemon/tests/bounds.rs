@@ -12,12 +12,12 @@ fn millis(n: u64) -> Duration {
     Duration::from_millis(n)
 }
 
-/// Whether an environment was removed since the last question.
+/// Whether an environment was removed since the last call.
 fn removed(s: &mut Scenario, name: &str) -> bool {
     std::mem::take(&mut s.others).contains(&Output::Remove(env(name)))
 }
 
-/// A small environment comes from a client that leaves: the limit is looked at.
+/// Installs a small environment of a client that leaves, so that the limit is checked.
 fn something_comes(s: &mut Scenario) {
     s.install(&format!("small{}", s.peers), 1);
 }
@@ -57,7 +57,7 @@ fn what_was_used_lately_goes_one_byte_over_twice_the_limit() {
     assert!(removed(&mut s, "a"));
 }
 
-/// However long ago it began to be used: its job, or its client, would find nothing there.
+/// However long it has been in use: its job or client still needs it.
 #[test]
 fn an_environment_in_use_is_never_evicted() {
     type Use = fn(&mut Scenario) -> PeerId;
@@ -153,7 +153,7 @@ fn a_native_archive_is_kept_two_hundred_seconds_or_a_day_if_there_are_fewer_than
     }
 }
 
-/// Over a thousand daemons both ends of what chance may give occur.
+/// Among a thousand daemons both ends of the random range occur.
 #[test]
 fn a_scheduler_is_looked_for_after_half_to_all_of_a_wait_that_doubles_up_to_twenty_seconds() {
     let waits = |seed: u64| {
@@ -177,7 +177,7 @@ fn a_scheduler_is_looked_for_after_half_to_all_of_a_wait_that_doubles_up_to_twen
     for (n, whole) in [500, 1000, 2000, 4000, 8000, 16_000, 20_000, 20_000, 20_000].into_iter().enumerate() {
         assert_eq!((of(n).min(), of(n).max()), (Some(whole / 2), Some(whole)), "wait {n}");
     }
-    // What is found again is looked for again as soon as at first.
+    // After a connection the next search begins as early as the first one.
     let mut s = Scenario::alone(config(2));
     for _ in 0..9 {
         s.handle(Input::SchedulerNotFound);
@@ -194,17 +194,17 @@ fn a_scheduler_is_looked_for_after_half_to_all_of_a_wait_that_doubles_up_to_twen
 fn a_thousand_messages_wait_for_the_answer_to_a_login() {
     let mut s = Scenario::alone(config(2));
     s.handle(Input::SchedulerConnected { version: Version::new(43), known_as: OWN_ADDRESS.into() });
-    s.told();
+    s.sent_to_scheduler();
     let peer = s.client();
-    s.told();
+    s.sent_to_scheduler();
     let entry = || Message::BlacklistHostEnv(BlacklistHostEnv::default());
-    // One is the first report of the load.
+    // One message is the first report of the load.
     for _ in 0..999 {
         s.say(peer, entry());
     }
-    assert!(s.told().is_empty());
+    assert!(s.sent_to_scheduler().is_empty());
     s.say(peer, entry());
-    assert_eq!(s.told().len(), 1001);
+    assert_eq!(s.sent_to_scheduler().len(), 1001);
 }
 
 #[test]
@@ -212,11 +212,11 @@ fn a_login_is_waited_for_a_second() {
     let mut s = Scenario::alone(config(2));
     s.handle(Input::SchedulerConnected { version: Version::new(43), known_as: OWN_ADDRESS.into() });
     s.pass(Duration::ZERO);
-    s.told();
+    s.sent_to_scheduler();
     s.pass(millis(999));
-    assert!(s.told().is_empty());
+    assert!(s.sent_to_scheduler().is_empty());
     s.pass(millis(1));
-    assert!(matches!(s.told().as_slice(), [Message::Stats(_)]));
+    assert!(matches!(s.sent_to_scheduler().as_slice(), [Message::Stats(_)]));
 }
 
 #[test]
@@ -225,9 +225,9 @@ fn a_request_waits_five_seconds_for_a_lost_scheduler() {
     let peer = s.asking();
     s.handle(Input::SchedulerLost);
     s.pass(millis(4999));
-    assert!(s.heard(peer).is_empty());
+    assert!(s.sent_to(peer).is_empty());
     s.pass(millis(1));
-    assert!(matches!(s.heard(peer).as_slice(), [Message::UseCs(u)] if u.host == "127.0.0.1"));
+    assert!(matches!(s.sent_to(peer).as_slice(), [Message::UseCs(u)] if u.host == "127.0.0.1"));
 }
 
 #[test]
@@ -246,7 +246,7 @@ fn jobs_may_end_for_ten_seconds_after_term() {
 fn clients_of_others_may_be_idle_for_two_minutes_or_twenty_with_an_environment() {
     let mut s = Scenario::new(config(2));
     s.install("e", 1);
-    // Not in step with the looks at the load.
+    // Not at the times of the measurements.
     s.pass(millis(500));
     let idle = s.stranger(OTHER_ADDRESS);
     let brought = s.stranger(OTHER_ADDRESS);
@@ -298,12 +298,12 @@ fn texts_of_a_request_have_bounds() {
         let mut s = Scenario::new(config(2));
         let peer = s.client();
         s.say(peer, Message::GetCs(request));
-        s.told().len() == 1
+        s.sent_to_scheduler().len() == 1
     };
     let request = |n: usize| GetCs { count: 1, file: text(n), target: text(1), ..GetCs::default() };
     assert!(passed_on(request(65_535)));
     assert!(!passed_on(request(65_536)));
-    // An environment takes the lengths of its two names too.
+    // An environment also takes two lengths, of its two names.
     let one = || crate::env::EnvRef { platform: text(100), name: text(900) };
     let named =
         |n: usize, more: usize| GetCs { environments: vec![one(); n], preferred_host: text(more), ..request(23) };
@@ -314,7 +314,7 @@ fn texts_of_a_request_have_bounds() {
     let name = |n: usize| Message::BlacklistHostEnv(BlacklistHostEnv { host: text(n), ..BlacklistHostEnv::default() });
     s.say(peer, name(255));
     s.say(peer, name(256));
-    assert_eq!(s.told(), [name(255)]);
+    assert_eq!(s.sent_to_scheduler(), [name(255)]);
 }
 
 #[test]
@@ -324,12 +324,12 @@ fn a_request_asks_for_sixteen_copies_at_most() {
         let peer = s.client();
         let request = GetCs { count, target: "x86_64".into(), ..GetCs::default() };
         s.say(peer, Message::GetCs(request));
-        assert_eq!(s.heard(peer).len(), copies, "{count}");
+        assert_eq!(s.sent_to(peer).len(), copies, "{count}");
         s.hang_up(peer);
     }
 }
 
-/// Negative ones come wrapped and count as 0.
+/// Negative values arrive wrapped and count as 0.
 #[test]
 fn niceness_is_zero_to_twenty() {
     let first = |one: u32, two: u32| {
@@ -342,7 +342,7 @@ fn niceness_is_zero_to_twenty() {
         };
         let peers = [ask(one), ask(two)];
         s.hang_up(busy);
-        peers.map(|peer| !s.heard(peer).is_empty())
+        peers.map(|peer| !s.sent_to(peer).is_empty())
     };
     assert_eq!(first(20, 19), [false, true]);
     assert_eq!(first(21, 20), [true, false], "21 counts as 20");
@@ -358,9 +358,9 @@ fn a_local_job_within_a_second_of_a_dropped_one_is_a_fallback() {
         s.hang_up(peer);
         s.pass(millis(wait));
         s.local_job();
-        s.told();
+        s.sent_to_scheduler();
         s.scheduler(Message::GetInternals);
-        let [Message::StatusText { text }] = &s.told()[..] else { panic!() };
+        let [Message::StatusText { text }] = &s.sent_to_scheduler()[..] else { panic!() };
         assert_eq!(text.lossy().contains("Fallbacks to local builds: 1"), counts, "{wait} ms");
     }
 }
@@ -376,9 +376,9 @@ fn no_more_than_two_hundred_and_fifty_six_dropped_jobs_are_remembered() {
         let peer = s.local_job();
         s.hang_up(peer);
     }
-    s.told();
+    s.sent_to_scheduler();
     s.scheduler(Message::GetInternals);
-    let [Message::StatusText { text }] = &s.told()[..] else { panic!() };
+    let [Message::StatusText { text }] = &s.sent_to_scheduler()[..] else { panic!() };
     assert!(text.lossy().contains("Fallbacks to local builds: 256\n"));
 }
 

@@ -1,4 +1,4 @@
-//! Jobs of others.
+//! Remote jobs.
 
 use super::*;
 use crate::job::JobStats;
@@ -12,11 +12,11 @@ fn d61_input_is_taken_and_the_job_starts_when_a_slot_is_free() {
     assert_eq!(grants.iter().map(|g| (g.peer, g.slot)).collect::<Vec<_>>(), [(jobs[0], 0), (jobs[1], 1)]);
     assert_eq!(grants[0].memory_mib, 4096);
     let begun = |told: &[Message]| told.iter().filter(|m| matches!(m, Message::JobBegin(_))).count();
-    assert_eq!(begun(&s.told()), 2);
+    assert_eq!(begun(&s.sent_to_scheduler()), 2);
     let stats = JobStats { real_ms: 5, ..JobStats::default() };
     let report = JobReport { exit_code: 1, stats, ..JobReport::default() };
     s.handle(Input::JobEnded { peer: jobs[0], report });
-    let told = s.told();
+    let told = s.sent_to_scheduler();
     assert!(
         matches!(told.as_slice(), [Message::JobDone(d), Message::JobBegin(b)]
         if d.job == 1 && d.exit_code == 1 && d.flags == 0 && d.stats.real_ms == 5 && d.client_count == 3 && b.job == JobId(3)),
@@ -24,7 +24,7 @@ fn d61_input_is_taken_and_the_job_starts_when_a_slot_is_free() {
     );
     assert_eq!(s.grants().iter().map(|g| g.slot).collect::<Vec<_>>(), [0]);
     s.hang_up(jobs[0]);
-    assert!(s.told().is_empty(), "its end was reported");
+    assert!(s.sent_to_scheduler().is_empty(), "its end was reported");
 }
 
 #[test]
@@ -32,9 +32,9 @@ fn d49_a_thread_that_dies_without_a_report_frees_its_slot() {
     let mut s = Scenario::new(config(1));
     s.install("e", 1);
     let peer = s.foreign_job(1, "e");
-    s.told();
+    s.sent_to_scheduler();
     s.hang_up(peer);
-    assert_eq!(s.told(), [job_done(1, 151, 0, 0)]);
+    assert_eq!(s.sent_to_scheduler(), [job_done(1, 151, 0, 0)]);
     assert_eq!(s.daemon.slots_used(), 0);
 }
 
@@ -44,15 +44,15 @@ fn d55_a_broken_environment_is_removed_and_announced() {
     s.install("e", 1);
     let (first, second) = (s.foreign_job(1, "e"), s.foreign_job(2, "e"));
     s.grants();
-    s.told();
+    s.sent_to_scheduler();
     s.handle(Input::JobEnded {
         peer: first,
         report: JobReport { exit_code: 110, broken: true, ..JobReport::default() },
     });
-    let told = s.told();
+    let told = s.sent_to_scheduler();
     assert_eq!(announced(&told), Some(vec![]));
     s.conf();
-    assert_eq!(s.told(), [job_done(1, 110, 0, 2)]);
+    assert_eq!(s.sent_to_scheduler(), [job_done(1, 110, 0, 2)]);
     assert!(!s.others.contains(&Output::Remove(env("e"))), "another job still runs in it");
     let third = s.foreign_job(3, "e");
     assert_eq!(s.closed.get(&third), Some(&CloseReason::NoEnvironment), "nothing new starts in it");
@@ -64,9 +64,9 @@ fn d55_a_broken_environment_is_removed_and_announced() {
 fn an_environment_that_is_not_here() {
     let mut s = Scenario::new(config(1));
     let peer = s.foreign_job(20, "gone");
-    assert!(matches!(s.heard(peer).as_slice(), [Message::StatusText { .. }]));
+    assert!(matches!(s.sent_to(peer).as_slice(), [Message::StatusText { .. }]));
     assert_eq!(s.closed.get(&peer).map(|r| r.code()), Some(110));
-    assert_eq!(s.told(), [job_done(20, 110, 0, 0)]);
+    assert_eq!(s.sent_to_scheduler(), [job_done(20, 110, 0, 0)]);
 }
 
 #[test]
@@ -83,7 +83,7 @@ fn d58_names_that_are_none_are_refused() {
         assert_eq!(s.closed.get(&peer).map(|r| r.code()), Some(144));
         let peer = s.client();
         s.say(peer, Message::VerifyEnv(target(name)));
-        assert!(matches!(s.heard(peer).as_slice(), [Message::StatusText { .. }, Message::VerifyEnvResult { ok: 0 }]));
+        assert!(matches!(s.sent_to(peer).as_slice(), [Message::StatusText { .. }, Message::VerifyEnvResult { ok: 0 }]));
     }
 }
 
@@ -104,7 +104,7 @@ fn a_language_that_we_do_not_know_is_refused() {
     let peer = s.client();
     let Message::CompileFile(file) = compile_file(1, "e") else { unreachable!() };
     s.say(peer, Message::CompileFile(CompileFile { language: 4, ..file }));
-    assert!(matches!(s.heard(peer).as_slice(), [Message::StatusText { .. }]));
+    assert!(matches!(s.sent_to(peer).as_slice(), [Message::StatusText { .. }]));
     assert!(s.grants().is_empty() && s.closed.contains_key(&peer));
 }
 
@@ -113,16 +113,16 @@ fn a_job_that_is_under_way_is_not_ended_by_another_of_its_number() {
     let mut s = Scenario::new(config(3));
     s.install("e", 1);
     let (first, own) = (s.foreign_job(1, "e"), s.own_job(2));
-    s.told();
+    s.sent_to_scheduler();
     for job in [1, 2] {
         s.foreign_job(job, "gone");
         let second = s.foreign_job(job, "e");
         s.hang_up(second);
     }
-    assert!(s.told().is_empty());
+    assert!(s.sent_to_scheduler().is_empty());
     s.say(own, job_done(2, 0, 0, 0));
     s.handle(Input::JobEnded { peer: first, report: JobReport::default() });
-    assert_eq!(s.told(), [job_done(2, 0, 0, 2), job_done(1, 0, 0, 2)]);
+    assert_eq!(s.sent_to_scheduler(), [job_done(2, 0, 0, 2), job_done(1, 0, 0, 2)]);
 }
 
 #[test]
@@ -132,7 +132,7 @@ fn compile_jobs_that_nobody_announced_run_without_being_reported() {
     let peer = s.foreign_job(1, "e");
     assert_eq!(s.grants().len(), 1);
     s.log_in();
-    s.told();
+    s.sent_to_scheduler();
     s.handle(Input::JobEnded { peer, report: JobReport::default() });
-    assert!(s.told().is_empty());
+    assert!(s.sent_to_scheduler().is_empty());
 }

@@ -1,9 +1,9 @@
-//! Environments of others, and native ones.
+//! Environments for remote jobs, and native ones.
 
 use super::*;
 use crate::limits::ENVIRONMENTS_MAX;
 
-/// More than an environment is kept after its last use.
+/// Longer than an environment is kept after its last use.
 const LATELY: Duration = Duration::from_secs(201);
 
 fn native(path: &str, mtime_ns: i64) -> NativeKey {
@@ -35,11 +35,11 @@ fn d40_one_build_serves_all_who_ask() {
     let third = wants_native(&mut s, &other, None);
     assert_eq!(builds(&s), 1, "one at a time");
     s.handle(Input::NativeBuilt { key, outcome: Ok(archive("/n/a")) });
-    assert_eq!(s.heard(first), [Message::NativeEnv { path: "/n/a".into() }]);
-    assert_eq!(s.heard(second), [Message::NativeEnv { path: "/n/a".into() }]);
+    assert_eq!(s.sent_to(first), [Message::NativeEnv { path: "/n/a".into() }]);
+    assert_eq!(s.sent_to(second), [Message::NativeEnv { path: "/n/a".into() }]);
     assert_eq!(builds(&s), 2);
     s.handle(Input::NativeBuilt { key: other, outcome: Ok(archive("/n/b")) });
-    assert_eq!(s.heard(third), [Message::NativeEnv { path: "/n/b".into() }]);
+    assert_eq!(s.sent_to(third), [Message::NativeEnv { path: "/n/b".into() }]);
 }
 
 #[test]
@@ -48,7 +48,7 @@ fn d41_an_unknown_compiler_ends_the_connection() {
     let peer = s.client();
     s.say(peer, Message::GetNativeEnv(GetNativeEnv::default()));
     s.handle(Input::Examined { peer, outcome: Err("cannot read /x".into()) });
-    assert_eq!(s.heard(peer), [Message::End]);
+    assert_eq!(s.sent_to(peer), [Message::End]);
     assert_eq!(s.closed.get(&peer).map(|r| r.code()), Some(122));
 }
 
@@ -59,7 +59,7 @@ fn d42_a_changed_compiler_or_a_deleted_archive_is_made_again() {
     wants_native(&mut s, &old, None);
     s.handle(Input::NativeBuilt { key: old.clone(), outcome: Ok(archive("/n/old")) });
     let peer = wants_native(&mut s, &old, Some(archive("/n/old")));
-    assert_eq!(s.heard(peer).len(), 1);
+    assert_eq!(s.sent_to(peer).len(), 1);
     assert_eq!(builds(&s), 1);
 
     wants_native(&mut s, &old, None);
@@ -70,7 +70,7 @@ fn d42_a_changed_compiler_or_a_deleted_archive_is_made_again() {
     let peer = wants_native(&mut s, &new, None);
     assert!(s.others.contains(&Output::RemoveNative(old, "/n/old".into())));
     s.handle(Input::NativeBuilt { key: new, outcome: Ok(archive("/n/new")) });
-    assert_eq!(s.heard(peer), [Message::NativeEnv { path: "/n/new".into() }]);
+    assert_eq!(s.sent_to(peer), [Message::NativeEnv { path: "/n/new".into() }]);
 }
 
 #[test]
@@ -95,7 +95,7 @@ fn d44_a_failed_build_ends_all_who_wait_and_is_tried_again() {
     s.pass(Duration::from_secs(30));
     s.handle(Input::NativeBuilt { key: key.clone(), outcome: Err("no as".into()) });
     for peer in peers {
-        assert_eq!(s.heard(peer), [Message::End]);
+        assert_eq!(s.sent_to(peer), [Message::End]);
         assert_eq!(s.closed.get(&peer).map(|r| r.code()), Some(121));
     }
     let peer = wants_native(&mut s, &key, None);
@@ -115,22 +115,22 @@ fn d45_transfer_verify_compile_on_one_connection() {
     let peer = s.client();
     s.say(peer, Message::TransferEnv(target("e")));
     assert!(s.others.contains(&Output::Receive(peer, env("e"))));
-    s.told();
+    s.sent_to_scheduler();
     s.handle(Input::Received { peer, env: env("e"), outcome: Ok(5) });
-    assert_eq!(announced(&s.told()), Some(vec!["e".to_owned()]));
+    assert_eq!(announced(&s.sent_to_scheduler()), Some(vec!["e".to_owned()]));
     s.conf();
     s.say(peer, Message::VerifyEnv(target("e")));
     assert!(s.others.contains(&Output::Verify(env("e"))));
     s.say(peer, compile_file(1, "e"));
     assert!(s.grants().is_empty(), "not before the answer");
     s.handle(Input::Verified { env: env("e"), outcome: Ok(()) });
-    assert_eq!(s.heard(peer), [Message::VerifyEnvResult { ok: 1 }]);
+    assert_eq!(s.sent_to(peer), [Message::VerifyEnvResult { ok: 1 }]);
     assert_eq!(s.grants().len(), 1);
 
     let second = s.client();
     s.others.clear();
     s.say(second, Message::VerifyEnv(target("e")));
-    assert_eq!(s.heard(second), [Message::VerifyEnvResult { ok: 1 }], "known");
+    assert_eq!(s.sent_to(second), [Message::VerifyEnvResult { ok: 1 }], "known");
     assert!(s.others.is_empty());
 }
 
@@ -140,9 +140,9 @@ fn d57_an_archive_that_is_none() {
     let peer = s.client();
     s.say(peer, Message::TransferEnv(target("e")));
     s.handle(Input::Received { peer, env: env("e"), outcome: Err("not an archive".into()) });
-    assert!(s.heard(peer).is_empty() && s.closed.is_empty());
+    assert!(s.sent_to(peer).is_empty() && s.closed.is_empty());
     s.say(peer, Message::VerifyEnv(target("e")));
-    assert!(matches!(s.heard(peer).as_slice(), [Message::StatusText { .. }, Message::VerifyEnvResult { ok: 0 }]));
+    assert!(matches!(s.sent_to(peer).as_slice(), [Message::StatusText { .. }, Message::VerifyEnvResult { ok: 0 }]));
 }
 
 #[test]
@@ -151,12 +151,12 @@ fn an_environment_whose_compiler_does_not_run_is_removed() {
     s.install("e", 1);
     let peer = s.client();
     s.say(peer, Message::VerifyEnv(target("e")));
-    s.told();
+    s.sent_to_scheduler();
     let outcome = Err(VerifyFailure::Environment("gcc: no cc1".into()));
     s.handle(Input::Verified { env: env("e"), outcome });
-    assert_eq!(s.heard(peer), [Message::VerifyEnvResult { ok: 0 }], "no status text: the client blacklists");
+    assert_eq!(s.sent_to(peer), [Message::VerifyEnvResult { ok: 0 }], "no status text: the client blacklists");
     assert!(s.others.contains(&Output::Remove(env("e"))));
-    assert_eq!(announced(&s.told()), Some(vec![]));
+    assert_eq!(announced(&s.sent_to_scheduler()), Some(vec![]));
 }
 
 #[test]
@@ -165,20 +165,22 @@ fn an_environment_that_this_host_cannot_verify_now_stays() {
     s.install("e", 1);
     let peer = s.client();
     s.say(peer, Message::VerifyEnv(target("e")));
-    s.told();
+    s.sent_to_scheduler();
     s.others.clear();
     s.handle(Input::Verified { env: env("e"), outcome: Err(VerifyFailure::Host("cannot limit memory".into())) });
-    let [Message::StatusText { text }] = &s.heard(peer)[..] else { panic!("no answer: the client does not blacklist") };
+    let [Message::StatusText { text }] = &s.sent_to(peer)[..] else {
+        panic!("no answer: the client does not blacklist")
+    };
     assert!(text.lossy().ends_with("cannot limit memory"));
     assert!(!s.others.contains(&Output::Remove(env("e"))));
     assert_eq!(s.closed.get(&peer), Some(&CloseReason::NoEnvironment));
-    assert_eq!(announced(&s.told()), None);
+    assert_eq!(announced(&s.sent_to_scheduler()), None);
 
     let peer = s.client();
     s.say(peer, Message::VerifyEnv(target("e")));
     assert!(s.others.contains(&Output::Verify(env("e"))), "tried again");
     s.handle(Input::Verified { env: env("e"), outcome: Ok(()) });
-    assert_eq!(s.heard(peer), [Message::VerifyEnvResult { ok: 1 }]);
+    assert_eq!(s.sent_to(peer), [Message::VerifyEnvResult { ok: 1 }]);
 }
 
 #[test]
@@ -189,18 +191,18 @@ fn an_environment_that_is_never_verified_in_time_is_no_good() {
     let peer = s.client();
     s.say(peer, Message::VerifyEnv(target("e")));
     s.handle(Input::Verified { env: env("e"), outcome: late() });
-    assert!(matches!(&s.heard(peer)[..], [Message::StatusText { .. }]), "this host may be busy");
+    assert!(matches!(&s.sent_to(peer)[..], [Message::StatusText { .. }]), "this host may be busy");
     assert!(!s.others.contains(&Output::Remove(env("e"))));
     s.pass(Duration::from_secs(59));
     let peer = s.client();
     s.say(peer, Message::VerifyEnv(target("e")));
     s.handle(Input::Verified { env: env("e"), outcome: late() });
-    assert!(matches!(&s.heard(peer)[..], [Message::StatusText { .. }]), "still");
+    assert!(matches!(&s.sent_to(peer)[..], [Message::StatusText { .. }]), "still");
     s.pass(Duration::from_secs(1));
     let peer = s.client();
     s.say(peer, Message::VerifyEnv(target("e")));
     s.handle(Input::Verified { env: env("e"), outcome: late() });
-    assert_eq!(s.heard(peer), [Message::VerifyEnvResult { ok: 0 }]);
+    assert_eq!(s.sent_to(peer), [Message::VerifyEnvResult { ok: 0 }]);
     assert!(s.others.contains(&Output::Remove(env("e"))));
 }
 
@@ -212,11 +214,11 @@ fn d59_a_second_upload_is_thrown_away_and_served_by_the_first() {
     s.say(second, Message::TransferEnv(target("e")));
     assert!(s.others.contains(&Output::Discard(second)));
     s.say(second, Message::VerifyEnv(target("e")));
-    assert!(s.heard(second).is_empty());
+    assert!(s.sent_to(second).is_empty());
     s.handle(Input::Received { peer: first, env: env("e"), outcome: Ok(1) });
     s.handle(Input::Verified { env: env("e"), outcome: Ok(()) });
-    assert_eq!(s.heard(second), [Message::VerifyEnvResult { ok: 1 }]);
-    // And one that comes when it is there.
+    assert_eq!(s.sent_to(second), [Message::VerifyEnvResult { ok: 1 }]);
+    // And one that is sent when it is installed.
     let third = s.client();
     s.say(third, Message::TransferEnv(target("e")));
     assert!(s.others.contains(&Output::Discard(third)));
@@ -228,13 +230,16 @@ fn d59_the_first_sender_dies() {
     let (first, second) = (s.client(), s.client());
     s.say(first, Message::TransferEnv(target("e")));
     s.say(second, Message::VerifyEnv(target("e")));
-    s.told();
+    s.sent_to_scheduler();
     s.hang_up(first);
     assert_eq!(s.daemon.slots_used(), 0);
     s.handle(Input::Received { peer: first, env: env("e"), outcome: Err("sender gone".into()) });
-    assert!(matches!(s.heard(second).as_slice(), [Message::StatusText { .. }]), "no verdict on what it did not bring");
+    assert!(
+        matches!(s.sent_to(second).as_slice(), [Message::StatusText { .. }]),
+        "no verdict on what it did not bring"
+    );
     assert_eq!(s.closed.get(&second), Some(&CloseReason::NoEnvironment));
-    assert!(announced(&s.told()).is_some(), "the scheduler learns that the installation is over");
+    assert!(announced(&s.sent_to_scheduler()).is_some(), "the scheduler learns that the installation is over");
     s.others.clear();
     let third = s.client();
     s.say(third, Message::TransferEnv(target("e")));
@@ -250,11 +255,11 @@ fn d60_the_least_recently_used_idle_one_goes() {
     s.pass(LATELY);
     let runs = s.foreign_job(1, "a");
     s.conf();
-    s.told();
+    s.sent_to_scheduler();
     s.install("d", 300);
     assert!(s.others.contains(&Output::Remove(env("b"))), "a is older, but in use");
     assert!(!s.others.contains(&Output::Remove(env("a"))));
-    assert_eq!(announced(&s.told()), Some(["a", "c", "d"].map(str::to_owned).to_vec()));
+    assert_eq!(announced(&s.sent_to_scheduler()), Some(["a", "c", "d"].map(str::to_owned).to_vec()));
     s.handle(Input::JobEnded { peer: runs, report: JobReport::default() });
     s.install("e", 300);
     assert!(s.others.contains(&Output::Remove(env("c"))), "a was used since");
@@ -268,7 +273,7 @@ fn what_was_used_lately_stays_up_to_twice_the_limit() {
     }
     assert!(s.others.contains(&Output::Remove(env("a"))), "all three are more than twice the limit");
     assert!(!s.others.contains(&Output::Remove(env("b"))), "b was used a moment ago");
-    // That it is over needs nobody who comes.
+    // Its removal after that time needs no new client.
     s.pass(LATELY);
     assert!(s.others.contains(&Output::Remove(env("b"))) && !s.others.contains(&Output::Remove(env("c"))));
     s.install("d", 100);
@@ -298,12 +303,12 @@ fn many_tiny_ones_are_too_many_for_a_login() {
     let mut s = Scenario::alone(config);
     s.log_in();
     let latest: Vec<String> = (1200 - ENVIRONMENTS_MAX..1200).map(|n| format!("{n:0255}")).collect();
-    assert_eq!(announced(&s.told()), Some(latest));
+    assert_eq!(announced(&s.sent_to_scheduler()), Some(latest));
     s.conf();
     s.others.clear();
     s.install("z", 1);
     assert!(s.others.contains(&Output::Remove(tiny(1200 - ENVIRONMENTS_MAX))));
-    assert_eq!(announced(&s.told()).map(|names| names.len()), Some(ENVIRONMENTS_MAX));
+    assert_eq!(announced(&s.sent_to_scheduler()).map(|names| names.len()), Some(ENVIRONMENTS_MAX));
 }
 
 #[test]
@@ -313,7 +318,7 @@ fn environments_survive_a_restart() {
     let mut s = Scenario::alone(Config { environments, ..config(1) });
     assert!(s.others.contains(&Output::Remove(env("old"))), "over the limit");
     s.log_in();
-    assert_eq!(announced(&s.told()), Some(vec!["new".to_owned()]));
+    assert_eq!(announced(&s.sent_to_scheduler()), Some(vec!["new".to_owned()]));
     s.foreign_job(1, "new");
     assert_eq!(s.grants().len(), 1);
 }

@@ -1,4 +1,4 @@
-//! Which environments go when there are too many, and that the scheduler hears of each that goes, whatever the reason.
+//! Which environments are removed when there are too many, and that each removal is announced to the scheduler.
 
 use super::*;
 
@@ -13,7 +13,7 @@ fn names(names: &[&str]) -> Option<Vec<String>> {
     Some(names.iter().map(|name| (*name).to_owned()).collect())
 }
 
-/// A daemon with environments that together exceed the limit of 1000, but not twice of it. The oldest comes first.
+/// A daemon whose environments together exceed the limit of 1000, but not twice the limit. The oldest is first.
 fn crowded(environments: &[&str]) -> Scenario {
     let mut s = Scenario::new(config(1));
     for name in environments {
@@ -21,7 +21,7 @@ fn crowded(environments: &[&str]) -> Scenario {
         s.pass(Duration::from_secs(1));
     }
     s.conf();
-    s.told();
+    s.sent_to_scheduler();
     s
 }
 
@@ -30,10 +30,10 @@ fn what_the_timer_evicts_is_announced() {
     let mut s = crowded(&["gcc", "clang"]);
     s.pass(Duration::from_secs(KEPT - 10));
     assert!(!is_removed(&s, "gcc"), "used lately");
-    assert_eq!(announced(&s.told()), None);
+    assert_eq!(announced(&s.sent_to_scheduler()), None);
     s.pass(Duration::from_secs(20));
     assert!(is_removed(&s, "gcc") && !is_removed(&s, "clang"));
-    assert_eq!(announced(&s.told()), names(&["clang"]));
+    assert_eq!(announced(&s.sent_to_scheduler()), names(&["clang"]));
 }
 
 #[test]
@@ -42,7 +42,7 @@ fn what_a_native_archive_pushes_out_is_announced() {
     s.install("e", 600);
     s.pass(Duration::from_secs(KEPT + 1));
     s.conf();
-    s.told();
+    s.sent_to_scheduler();
     let file = FileFacts { path: "/usr/bin/gcc".into(), size: 1, mtime_ns: 1, inode: 1 };
     let key = NativeKey {
         compression: Text::new(),
@@ -55,22 +55,22 @@ fn what_a_native_archive_pushes_out_is_announced() {
     s.handle(Input::Examined { peer, outcome: Ok((key.clone(), None)) });
     s.handle(Input::NativeBuilt { key, outcome: Ok(Archive { path: "/n/a".into(), size: 900 }) });
     assert!(is_removed(&s, "e"));
-    assert_eq!(announced(&s.told()), names(&[]));
+    assert_eq!(announced(&s.sent_to_scheduler()), names(&[]));
 }
 
-/// The end of a job frees a slot: the scheduler must not fill it with a job that believes in what has just gone.
+/// The end of a job frees a slot: the scheduler must not fill it with a job for an environment that was just removed.
 #[test]
 fn a_broken_environment_is_announced_before_the_end_of_its_job() {
     let mut s = Scenario::new(config(1));
     s.install("e", 1);
     let runs = s.foreign_job(1, "e");
-    s.told();
+    s.sent_to_scheduler();
     s.handle(Input::JobEnded {
         peer: runs,
         report: JobReport { exit_code: 110, broken: true, ..JobReport::default() },
     });
     s.conf();
-    let told = s.told();
+    let told = s.sent_to_scheduler();
     assert!(matches!(&told[..], [Message::Login(l), Message::JobDone(d)] if l.environments.is_empty() && d.job == 1));
 }
 
@@ -79,12 +79,12 @@ fn an_attempt_to_install_is_announced_even_if_nothing_changed() {
     let mut s = Scenario::new(config(1));
     let peer = s.client();
     s.say(peer, Message::TransferEnv(target("e")));
-    s.told();
+    s.sent_to_scheduler();
     s.handle(Input::Received { peer, env: env("e"), outcome: Err("truncated".into()) });
-    assert_eq!(announced(&s.told()), names(&[]));
+    assert_eq!(announced(&s.sent_to_scheduler()), names(&[]));
     s.conf();
     s.pass(Duration::from_secs(60));
-    assert_eq!(announced(&s.told()), None, "once");
+    assert_eq!(announced(&s.sent_to_scheduler()), None, "once");
 }
 
 #[test]
@@ -95,12 +95,12 @@ fn without_a_scheduler_nothing_is_announced_and_the_next_one_hears_all() {
     s.daemon.handle_timeout(s.now);
     s.collect();
     assert!(is_removed(&s, "gcc"));
-    assert_eq!(announced(&s.told()), None);
+    assert_eq!(announced(&s.sent_to_scheduler()), None);
     s.log_in();
-    assert_eq!(announced(&s.told()), names(&["clang"]));
+    assert_eq!(announced(&s.sent_to_scheduler()), names(&["clang"]));
 }
 
-/// Whoever has a job with it here keeps it, whether the job runs or waits.
+/// A job that uses it keeps it, whether the job runs or waits.
 #[test]
 fn what_a_job_runs_in_or_waits_for_stays() {
     let mut s = crowded(&["runs", "waits"]);
@@ -117,7 +117,7 @@ fn what_a_job_runs_in_or_waits_for_stays() {
     assert!(!s.closed.contains_key(&waits));
 }
 
-/// Whoever asked for the check may be gone, but the compilers in it still run.
+/// The client that requested the check may be gone, but the check still runs.
 #[test]
 fn what_is_being_checked_stays() {
     let mut s = crowded(&["checked", "other"]);
@@ -131,16 +131,16 @@ fn what_is_being_checked_stays() {
     assert!(is_removed(&s, "other") || is_removed(&s, "checked"), "the limit holds again");
 }
 
-/// A slot would not help it, and its client can ask for another server meanwhile.
+/// A slot would not help the job, and its client can request another server.
 #[test]
 fn a_job_without_its_environment_is_told_so_at_once() {
     let mut s = Scenario::new(config(1));
     s.install("e", 1);
     s.foreign_job(1, "e");
-    s.told();
+    s.sent_to_scheduler();
     let late = s.foreign_job(2, "gone");
-    let [Message::StatusText { text }] = &s.heard(late)[..] else { panic!("it waits for a slot") };
+    let [Message::StatusText { text }] = &s.sent_to(late)[..] else { panic!("it waits for a slot") };
     assert_eq!(text.lossy(), "environment gone(x86_64) is not installed, removed?");
     assert_eq!(s.closed.get(&late), Some(&CloseReason::NoEnvironment));
-    assert_eq!(s.told(), [job_done(2, 110, 0, 1)]);
+    assert_eq!(s.sent_to_scheduler(), [job_done(2, 110, 0, 1)]);
 }

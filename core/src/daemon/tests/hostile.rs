@@ -1,4 +1,4 @@
-//! What peers may send to do harm: too much, too often, too slowly.
+//! Hostile peers, which send too much, too often or too slowly.
 
 use super::*;
 use crate::env::EnvRef;
@@ -14,14 +14,14 @@ fn a_request_that_the_schedulers_link_cannot_carry_ends_its_client_only() {
     ] {
         let peer = s.client_as(21);
         s.say(peer, Message::GetCs(request));
-        assert!(s.closed.contains_key(&peer) && s.told().is_empty());
+        assert!(s.closed.contains_key(&peer) && s.sent_to_scheduler().is_empty());
     }
     let peer = s.client();
     let entry = BlacklistHostEnv { host: long.as_str().into(), ..BlacklistHostEnv::default() };
     s.say(peer, Message::BlacklistHostEnv(entry));
-    assert!(s.told().is_empty());
+    assert!(s.sent_to_scheduler().is_empty());
     s.say(peer, Message::JobLocalBegin(JobLocalBegin { output_file: long.into(), ..JobLocalBegin::default() }));
-    let told = s.told();
+    let told = s.sent_to_scheduler();
     assert!(matches!(told.as_slice(), [Message::JobLocalBegin(b)] if b.output_file.len() == 1024), "{}", told.len());
 }
 
@@ -37,13 +37,13 @@ fn what_is_for_the_hosts_own_clients_is_refused_to_others() {
         Message::GetNativeEnv(GetNativeEnv::default()),
         compile_file(7, "__client"),
     ];
-    s.told();
+    s.sent_to_scheduler();
     for request in requests {
         let peer = s.stranger(OTHER_ADDRESS);
         s.say(peer, request);
         assert_eq!(s.closed.get(&peer), Some(&CloseReason::NotLocal));
-        assert_eq!(s.heard(peer), [Message::End]);
-        assert!(s.told().is_empty());
+        assert_eq!(s.sent_to(peer), [Message::End]);
+        assert!(s.sent_to_scheduler().is_empty());
     }
     s.foreign_job(8, "e");
     assert_eq!(s.daemon.slots_used(), 1);
@@ -98,12 +98,12 @@ fn uploads_neither_flood_the_unpacker_nor_the_disk() {
     }
     assert_eq!(senders.iter().filter(|p| s.closed.contains_key(p)).count(), 4);
     for (n, sender) in senders.iter().take(16).enumerate() {
-        // Its sender stays, so that it counts as in use.
+        // Its sender stays connected, so that it counts as in use.
         s.handle(Input::Received { peer: *sender, env: env(&format!("e{n}")), outcome: Ok(900) });
     }
     s.conf();
     s.pass(Duration::ZERO);
-    assert_eq!(announced(&s.told()).map(|names| names.len()), Some(2));
+    assert_eq!(announced(&s.sent_to_scheduler()).map(|names| names.len()), Some(2));
     assert!(s.daemon.envs.size() <= 2000);
 }
 
@@ -118,9 +118,9 @@ fn uploads_hold_up_nothing_that_is_built_here() {
     s.foreign_job(1, "e");
     assert!(s.grants().is_empty(), "they take slots from jobs of others");
     let (link, own, third) = (s.local_job(), s.own_job(2), s.local_job());
-    assert!(matches!(s.heard(link).as_slice(), [Message::JobLocalBegin(_)]));
-    assert!(matches!(s.heard(own).as_slice(), [Message::UseCs(_)]));
-    assert!(s.heard(third).is_empty(), "both slots are used");
+    assert!(matches!(s.sent_to(link).as_slice(), [Message::JobLocalBegin(_)]));
+    assert!(matches!(s.sent_to(own).as_slice(), [Message::UseCs(_)]));
+    assert!(s.sent_to(third).is_empty(), "both slots are used");
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! The daemon knows its own broken invariants when they are put into it.
+//! The daemon's check of invariants finds each violation.
 
 use super::super::peer::{SessionJob, State};
 use super::*;
@@ -8,7 +8,7 @@ fn runs(slot: u16, environment: &str) -> State {
     State::WaitForChild { job, env: env(environment), slot, since: Instant::ZERO }
 }
 
-/// What is wrong with a daemon of two slots whose two connections are in these states.
+/// The violation in a daemon of two slots whose two connections are in these states.
 fn wrong(states: [State; 2]) -> String {
     let mut s = Scenario::new(config(2));
     s.install("e", 1);

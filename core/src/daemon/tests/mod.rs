@@ -19,7 +19,7 @@ use crate::message::{
 };
 use std::collections::BTreeMap;
 
-/// A daemon with its world: a clock, what it said to whom, and a machine that is always idle.
+/// A daemon, a clock, everything that the daemon sent, and a host that is always idle.
 struct Scenario {
     daemon: Daemon,
     now: Instant,
@@ -125,7 +125,7 @@ impl Scenario {
         self.daemon.check().unwrap();
     }
 
-    /// Lets time pass, with every timeout on its way.
+    /// Advances the clock and runs every timeout on the way.
     fn pass(&mut self, time: Duration) {
         let end = self.now + time;
         loop {
@@ -175,21 +175,21 @@ impl Scenario {
         self.handle(Input::SchedulerMessage(message));
     }
 
-    /// What was said to a client since it was last asked.
-    fn heard(&mut self, peer: PeerId) -> Vec<Message> {
+    /// Takes the messages sent to a client since the last call.
+    fn sent_to(&mut self, peer: PeerId) -> Vec<Message> {
         self.to_clients.remove(&peer).unwrap_or_default()
     }
 
-    /// What was said to the scheduler since it was last asked.
-    fn told(&mut self) -> Vec<Message> {
+    /// Takes the messages sent to the scheduler since the last call.
+    fn sent_to_scheduler(&mut self) -> Vec<Message> {
         std::mem::take(&mut self.to_scheduler)
     }
 
-    /// What the daemon shows of itself to a scheduler that asks.
+    /// The daemon's answer to GET_INTERNALS.
     fn internals(&mut self) -> String {
-        self.told();
+        self.sent_to_scheduler();
         self.scheduler(Message::GetInternals);
-        let told = self.told();
+        let told = self.sent_to_scheduler();
         let [Message::StatusText { text }] = told.as_slice() else { panic!("{told:?}") };
         text.lossy().into_owned()
     }
@@ -218,7 +218,7 @@ impl Scenario {
         peer
     }
 
-    /// A client whose job goes to another host.
+    /// A client whose job was assigned to another host.
     fn remote_job(&mut self, job: u32) -> PeerId {
         let peer = self.asking();
         self.use_other(peer, job);
@@ -230,7 +230,7 @@ impl Scenario {
         self.scheduler(use_cs(job, "10.0.0.2", client));
     }
 
-    /// A client whose job was given to its own host.
+    /// A client whose job was assigned to its own host.
     fn own_job(&mut self, job: u32) -> PeerId {
         let peer = self.asking();
         let client = ClientId(u32::try_from(peer.0).unwrap());
@@ -247,7 +247,7 @@ impl Scenario {
         self.pass(Duration::ZERO);
     }
 
-    /// A job of another host.
+    /// A remote job.
     fn foreign_job(&mut self, job: u32, env: &str) -> PeerId {
         let peer = self.stranger(OTHER_ADDRESS);
         self.say(peer, compile_file(job, env));

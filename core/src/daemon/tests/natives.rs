@@ -1,4 +1,4 @@
-//! Native archives: who is told, who is forgotten, and in what words.
+//! Native archives: which clients get an answer, and which one.
 
 use super::*;
 
@@ -34,11 +34,11 @@ fn why_there_is_no_archive_is_told_to_clients_of_ours() {
         if told {
             expected.insert(0, Message::StatusText { text: "cannot read /gcc".into() });
         }
-        assert_eq!(s.heard(peer), expected, "{version}");
+        assert_eq!(s.sent_to(peer), expected, "{version}");
     }
 }
 
-/// The first in the row is made already, and whoever comes next will want it.
+/// The first archive in the queue is being made already, and later requests will need it.
 #[test]
 fn an_archive_that_nobody_waits_for_any_more_is_not_begun() {
     let keys = ["/first", "/second", "/third"].map(|path| key(path, 1));
@@ -50,9 +50,9 @@ fn an_archive_that_nobody_waits_for_any_more_is_not_begun() {
     assert!(builds(&mut s).is_empty());
     s.handle(Input::NativeBuilt { key: keys[0].clone(), outcome: Ok(archive("/n/first")) });
     assert_eq!(builds(&mut s), [keys[2].clone()]);
-    assert!(s.heard(peers[0]).is_empty() && s.heard(peers[1]).is_empty());
+    assert!(s.sent_to(peers[0]).is_empty() && s.sent_to(peers[1]).is_empty());
     s.handle(Input::NativeBuilt { key: keys[2].clone(), outcome: Ok(archive("/n/third")) });
-    assert_eq!(s.heard(peers[2]), [Message::NativeEnv { path: "/n/third".into() }]);
+    assert_eq!(s.sent_to(peers[2]), [Message::NativeEnv { path: "/n/third".into() }]);
     assert!(builds(&mut s).is_empty());
 }
 
@@ -64,9 +64,9 @@ fn who_asks_for_something_else_gets_no_answer_to_the_former_question() {
     s.say(peer, Message::GetNativeEnv(GetNativeEnv::default()));
     s.handle(Input::Examined { peer, outcome: Ok((second.clone(), None)) });
     s.handle(Input::NativeBuilt { key: first, outcome: Ok(archive("/n/first")) });
-    assert!(s.heard(peer).is_empty());
+    assert!(s.sent_to(peer).is_empty());
     s.handle(Input::NativeBuilt { key: second, outcome: Ok(archive("/n/second")) });
-    assert_eq!(s.heard(peer), [Message::NativeEnv { path: "/n/second".into() }]);
+    assert_eq!(s.sent_to(peer), [Message::NativeEnv { path: "/n/second".into() }]);
 }
 
 #[test]
@@ -77,7 +77,7 @@ fn only_an_archive_of_an_earlier_time_is_removed() {
         let peer = s.client();
         s.say(peer, Message::GetNativeEnv(GetNativeEnv::default()));
         s.handle(Input::Examined { peer, outcome: Ok((key.clone(), Some(archive(path)))) });
-        assert_eq!(s.heard(peer), [Message::NativeEnv { path: path.into() }]);
+        assert_eq!(s.sent_to(peer), [Message::NativeEnv { path: path.into() }]);
         let outputs = std::mem::take(&mut s.others).into_iter();
         outputs.filter(|o| matches!(o, Output::RemoveNative(..))).collect::<Vec<_>>()
     };

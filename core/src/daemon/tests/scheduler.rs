@@ -1,4 +1,4 @@
-//! The link to the scheduler: login, loss, and what must not be said.
+//! The connection to the scheduler: login, loss, and what must not be sent.
 
 use super::*;
 
@@ -7,7 +7,7 @@ fn d13_login_has_the_fields_of_1_4() {
     let mut s = Scenario::alone(config(2));
     assert_eq!(s.others, [Output::Connect]);
     s.handle(Input::SchedulerConnected { version: Version::TO_SCHEDULER, known_as: OWN_ADDRESS.into() });
-    let told = s.told();
+    let told = s.sent_to_scheduler();
     let [Message::Login(login)] = told.as_slice() else { panic!("{told:?}") };
     assert_eq!((login.port, login.slots, login.chroot_possible, login.no_remote, login.features), (10245, 2, 1, 0, 3));
     assert_eq!((login.node_name.to_string(), login.platform.to_string()), ("h1".to_owned(), "x86_64".to_owned()));
@@ -28,21 +28,21 @@ fn d18_one_report_then_silence_while_the_load_is_steady() {
     let mut s = Scenario::alone(config(2));
     s.log_in();
     s.pass(Duration::from_secs(4));
-    assert!(matches!(s.told().as_slice(), [Message::Login(_), Message::Stats(_)]));
+    assert!(matches!(s.sent_to_scheduler().as_slice(), [Message::Login(_), Message::Stats(_)]));
     s.pass(Duration::from_secs(600));
-    assert!(s.told().is_empty());
+    assert!(s.sent_to_scheduler().is_empty());
 }
 
 #[test]
 fn d18_a_slow_drift_is_reported_too() {
     let mut s = Scenario::new(config(2));
     s.pass(Duration::from_secs(4));
-    s.told();
+    s.sent_to_scheduler();
     for _ in 0..5 {
         s.measurement.memory.available_kb -= 8 << 20 >> 5;
         s.pass(Duration::from_secs(15));
     }
-    assert_eq!(s.told().len(), 1, "a sixth of the memory went, in steps of a thirtieth");
+    assert_eq!(s.sent_to_scheduler().len(), 1, "a sixth of the memory went, in steps of a thirtieth");
 }
 
 #[test]
@@ -65,16 +65,16 @@ fn d19_a_full_disk_stops_foreign_jobs_until_it_is_freed() {
     let mut s = Scenario::new(config(2));
     s.install("e", 1);
     s.pass(Duration::from_secs(4));
-    s.told();
+    s.sent_to_scheduler();
     s.measurement.disk_free = 74 << 20;
     s.client();
     s.pass(Duration::from_secs(4));
-    assert!(s.told().iter().any(|m| matches!(m, Message::Stats(x) if x.load == 1000)));
+    assert!(s.sent_to_scheduler().iter().any(|m| matches!(m, Message::Stats(x) if x.load == 1000)));
     s.foreign_job(1, "e");
     assert!(s.grants().is_empty());
     s.measurement.disk_free = 1 << 40;
     s.pass(Duration::from_secs(4));
-    assert!(s.told().iter().any(|m| matches!(m, Message::Stats(x) if x.load < 1000)));
+    assert!(s.sent_to_scheduler().iter().any(|m| matches!(m, Message::Stats(x) if x.load < 1000)));
     assert_eq!(s.grants().len(), 1);
     assert_eq!(s.notes.iter().filter(|n| n.contains("of others")).count(), 2, "said once each");
 }
@@ -88,9 +88,9 @@ fn d20_a_lost_scheduler_is_looked_for_soon_and_told_of_the_environments() {
     assert!(s.notes.iter().any(|n| n == "scheduler closed connection"));
     s.pass(Duration::from_secs(1));
     assert_eq!(s.others, [Output::Connect]);
-    s.told();
+    s.sent_to_scheduler();
     s.log_in();
-    assert_eq!(announced(&s.told()), Some(vec!["e".to_owned()]));
+    assert_eq!(announced(&s.sent_to_scheduler()), Some(vec!["e".to_owned()]));
 }
 
 #[test]
@@ -128,13 +128,13 @@ fn d21_running_jobs_outlive_the_scheduler_and_are_not_reported_to_the_next() {
     s.handle(Input::SchedulerLost);
     assert_eq!(s.daemon.slots_used(), 2);
     assert!(s.closed.len() == 1, "only the sender of the environment");
-    s.told();
+    s.sent_to_scheduler();
     s.log_in();
-    s.told();
+    s.sent_to_scheduler();
     s.handle(Input::JobEnded { peer: foreign, report: JobReport::default() });
     s.say(own, job_done(2, 0, 0, 0));
     s.hang_up(elsewhere);
-    assert!(s.told().is_empty(), "ids of another session mean nothing");
+    assert!(s.sent_to_scheduler().is_empty(), "ids of another session mean nothing");
     assert_eq!(s.daemon.slots_used(), 0);
 }
 
@@ -144,12 +144,12 @@ fn requests_are_asked_again_at_the_next_login() {
     let peer = s.asking();
     s.handle(Input::SchedulerLost);
     s.pass(Duration::from_secs(4));
-    assert!(s.heard(peer).is_empty());
-    s.told();
+    assert!(s.sent_to(peer).is_empty());
+    s.sent_to_scheduler();
     s.log_in();
-    assert!(matches!(s.told().get(1), Some(Message::GetCs(g)) if g.client == ClientId(1)));
+    assert!(matches!(s.sent_to_scheduler().get(1), Some(Message::GetCs(g)) if g.client == ClientId(1)));
     s.use_other(peer, 1);
-    assert_eq!(s.heard(peer).len(), 1);
+    assert_eq!(s.sent_to(peer).len(), 1);
 }
 
 #[test]
@@ -160,16 +160,16 @@ fn requests_are_answered_here_after_five_seconds() {
     s.pass(Duration::from_secs(3));
     let second = s.asking();
     s.pass(Duration::from_secs(1));
-    assert!(s.heard(peer).is_empty());
+    assert!(s.sent_to(peer).is_empty());
     s.pass(Duration::from_secs(1));
-    assert!(matches!(s.heard(peer).as_slice(), [Message::UseCs(u)] if u.host == "127.0.0.1"));
-    assert!(s.heard(second).is_empty(), "one slot");
-    s.told();
+    assert!(matches!(s.sent_to(peer).as_slice(), [Message::UseCs(u)] if u.host == "127.0.0.1"));
+    assert!(s.sent_to(second).is_empty(), "one slot");
+    s.sent_to_scheduler();
     s.log_in();
-    s.told();
+    s.sent_to_scheduler();
     s.say(peer, job_done(1, 0, 1, 0));
-    assert_eq!(s.heard(second).len(), 1);
-    assert!(s.told().is_empty(), "a number made up here is not told");
+    assert_eq!(s.sent_to(second).len(), 1);
+    assert!(s.sent_to_scheduler().is_empty(), "a number made up here is not told");
 }
 
 #[test]
@@ -177,11 +177,11 @@ fn local_jobs_are_announced_to_the_next_scheduler() {
     let mut s = Scenario::new(config(1));
     let peer = s.local_job();
     s.handle(Input::SchedulerLost);
-    s.told();
+    s.sent_to_scheduler();
     s.log_in();
-    assert!(s.told().iter().any(|m| matches!(m, Message::JobLocalBegin(b) if b.id == 1)));
+    assert!(s.sent_to_scheduler().iter().any(|m| matches!(m, Message::JobLocalBegin(b) if b.id == 1)));
     s.hang_up(peer);
-    assert_eq!(s.told(), [Message::JobLocalDone { id: 1 }]);
+    assert_eq!(s.sent_to_scheduler(), [Message::JobLocalDone { id: 1 }]);
 }
 
 #[test]
@@ -199,9 +199,9 @@ fn d22_an_unknown_message_closes_and_reconnects() {
 fn d23_internals() {
     let mut s = Scenario::new(config(2));
     s.pass(Duration::from_secs(4));
-    s.told();
+    s.sent_to_scheduler();
     s.scheduler(Message::GetInternals);
-    let told = s.told();
+    let told = s.sent_to_scheduler();
     let [Message::StatusText { text }] = told.as_slice() else { panic!("{told:?}") };
     let expected = "Node Name: h1\n  Remote name: 10.0.0.1\n  Architecture: x86_64\n  Current kids: 0 (max: 2)\n  Supported features: \
                     env_xz env_zstd\n  Scheduler protocol: 43\n  cpu: 1000 idle, 0 nice\n  load: 0.000, icecream_load: 0\n  memory: 0 (free: 8192)\n";
@@ -213,9 +213,9 @@ fn internals_show_when_environments_were_used_as_1_4_does() {
     let mut s = Scenario::new(config(2));
     s.install("e", 5);
     s.pass(Duration::from_secs(7));
-    s.told();
+    s.sent_to_scheduler();
     s.scheduler(Message::GetInternals);
-    let told = s.told();
+    let told = s.sent_to_scheduler();
     let [Message::StatusText { text }] = told.as_slice() else { panic!("{told:?}") };
     let text = text.lossy().into_owned();
     let lines = text.lines().skip_while(|l| !l.starts_with("  Now: ")).take(2).collect::<Vec<_>>();
@@ -232,36 +232,36 @@ fn nothing_follows_a_login_before_its_answer_at_most_a_second() {
     let sender = s.client();
     s.say(sender, Message::TransferEnv(target("f")));
     s.handle(Input::Received { peer: sender, env: env("f"), outcome: Ok(1) });
-    s.told();
+    s.sent_to_scheduler();
     let asking = s.asking();
     s.foreign_job(1, "e");
-    assert!(s.told().is_empty());
+    assert!(s.sent_to_scheduler().is_empty());
     s.conf();
-    let told = s.told();
+    let told = s.sent_to_scheduler();
     assert!(matches!(told.as_slice(), [Message::GetCs(_), Message::JobBegin(_)]), "{told:?}");
     s.hang_up(asking);
-    s.told();
+    s.sent_to_scheduler();
 
     s.say(sender, Message::TransferEnv(target("g")));
     s.handle(Input::Received { peer: sender, env: env("g"), outcome: Ok(1) });
-    s.told();
+    s.sent_to_scheduler();
     s.asking();
     s.pass(Duration::from_millis(999));
-    assert!(s.told().is_empty());
+    assert!(s.sent_to_scheduler().is_empty());
     s.pass(Duration::from_millis(1));
-    assert_eq!(s.told().len(), 1, "it never answered");
+    assert_eq!(s.sent_to_scheduler().len(), 1, "it never answered");
 }
 
 #[test]
 fn a_ping_is_answered_only_below_27() {
     let mut s = Scenario::new(config(1));
     s.scheduler(Message::Ping);
-    assert!(s.told().is_empty());
+    assert!(s.sent_to_scheduler().is_empty());
     let mut s = Scenario::alone(config(1));
     s.log_in_as(26);
-    s.told();
+    s.sent_to_scheduler();
     s.scheduler(Message::Ping);
-    assert_eq!(s.told(), [Message::Ping]);
+    assert_eq!(s.sent_to_scheduler(), [Message::Ping]);
 }
 
 #[test]
@@ -284,7 +284,7 @@ fn d11_term_lets_jobs_end_for_ten_seconds() {
     let second = s.foreign_job(2, "e");
     let waits = s.foreign_job(3, "e");
     s.others.clear();
-    s.told();
+    s.sent_to_scheduler();
     s.handle(Input::Terminate);
     assert_eq!(s.closed.get(&waits).map(|r| r.code()), Some(116));
     s.pass(Duration::from_secs(5));
@@ -294,7 +294,7 @@ fn d11_term_lets_jobs_end_for_ten_seconds() {
     s.pass(Duration::from_secs(5));
     assert_eq!(s.others.get(1), Some(&Output::Kill(second)));
     assert_eq!(s.others.last(), Some(&Output::Exit));
-    let told = s.told();
+    let told = s.sent_to_scheduler();
     assert!(told.contains(&job_done(3, 116, 0, 2)) && told.contains(&job_done(2, 116, 0, 0)), "{told:?}");
 }
 

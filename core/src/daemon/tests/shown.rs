@@ -1,18 +1,20 @@
-//! What a daemon shows and reports of its host: figures, and when they change.
+//! The figures of a host that a daemon shows and reports, and when they change.
 
 use super::*;
 use crate::job::JobStats;
 
-/// The loads that are reported when a host measures this.
+/// The loads that are reported for these measurements.
 fn reported(change: impl Fn(&mut Measurement)) -> Vec<u32> {
     let mut s = Scenario::new(config(2));
     s.client();
     s.pass(Duration::from_secs(4));
-    s.told();
+    s.sent_to_scheduler();
     change(&mut s.measurement);
     s.pass(Duration::from_secs(3));
-    let loads =
-        s.told().into_iter().filter_map(|m| if let Message::Stats(stats) = m { Some(stats.load) } else { None });
+    let loads = s
+        .sent_to_scheduler()
+        .into_iter()
+        .filter_map(|m| if let Message::Stats(stats) = m { Some(stats.load) } else { None });
     loads.collect()
 }
 
@@ -75,7 +77,7 @@ fn ten_ticks_say_nothing() {
 
 #[test]
 fn a_host_takes_no_jobs_with_little_disk_or_memory() {
-    // Each job may need 25 MiB, and one more than there are slots free.
+    // 25 MiB for each free slot and one more.
     assert_eq!(reported(|m| m.disk_free = 75 << 20), []);
     assert_eq!(reported(|m| m.disk_free = (75 << 20) - 1), [1000]);
     assert_eq!(reported(|m| m.memory.headroom_kb = 64 << 10), []);
@@ -98,7 +100,7 @@ fn memory_is_shared_by_four_jobs_at_most_and_no_job_gets_less_than_256_mib() {
     assert_eq!([255, 256, 257].map(|mib| granted(1, mib)), [256, 256, 257]);
 }
 
-/// Free memory is told in MiB.
+/// Free memory is reported in MiB.
 #[test]
 fn a_report_has_the_averages_and_the_free_memory() {
     let mut s = Scenario::alone(config(2));
@@ -106,7 +108,7 @@ fn a_report_has_the_averages_and_the_free_memory() {
     s.measurement.memory = Memory { total_kb: 4 << 20, available_kb: 2 << 20, headroom_kb: 1 << 20 };
     s.log_in();
     s.pass(Duration::from_secs(4));
-    let told = s.told();
+    let told = s.sent_to_scheduler();
     let Some(Message::Stats(stats)) = told.last() else { panic!("{told:?}") };
     assert_eq!((stats.load, stats.free_mem), (500, 2048));
     assert_eq!((stats.load_avg_1, stats.load_avg_5, stats.load_avg_10), (1, 2, 3));
@@ -120,12 +122,12 @@ fn the_time_of_own_jobs_is_taken_off_the_load() {
         s.install("e", 1);
         let job = s.foreign_job(1, "e");
         s.pass(Duration::from_secs(3));
-        s.told();
+        s.sent_to_scheduler();
         let stats = JobStats { user_ms, sys_ms, ..JobStats::default() };
         s.handle(Input::JobEnded { peer: job, report: JobReport { stats, ..JobReport::default() } });
         s.measurement.cpu = CpuTicks { user: 1000, ..CpuTicks::default() };
         s.pass(Duration::from_secs(3));
-        let told = s.told();
+        let told = s.sent_to_scheduler();
         told.iter().rev().find_map(|m| if let Message::Stats(stats) = m { Some(stats.load) } else { None })
     };
     assert_eq!(load(0, 0), Some(999));
@@ -159,10 +161,10 @@ fn the_load_is_looked_at_every_three_seconds_and_less_while_idle() {
 fn an_answer_nobody_waits_for_frees_its_server() {
     let mut s = Scenario::new(config(2));
     let peer = s.remote_job(5);
-    s.told();
+    s.sent_to_scheduler();
     s.use_other(peer, 6);
-    assert_eq!(s.told(), [job_done(6, 107, FROM_SUBMITTER, 1)]);
-    assert_eq!(s.heard(peer).len(), 1);
+    assert_eq!(s.sent_to_scheduler(), [job_done(6, 107, FROM_SUBMITTER, 1)]);
+    assert_eq!(s.sent_to(peer).len(), 1);
 }
 
 #[test]
@@ -173,13 +175,13 @@ fn why_an_environment_was_refused_is_told_of_that_one() {
         s.say(peer, Message::TransferEnv(target("e")));
         s.handle(Input::Received { peer, env: env("e"), outcome: Err("no archive".into()) });
         s.say(peer, Message::VerifyEnv(target(name)));
-        let heard = s.heard(peer);
+        let heard = s.sent_to(peer);
         let Some(Message::StatusText { text }) = heard.first() else { panic!("{heard:?}") };
         assert_eq!(text.lossy().contains("no archive"), told);
     }
 }
 
-/// What takes long is not tried again for twice as long.
+/// A failed attempt is not repeated for twice its duration.
 #[test]
 fn a_failed_build_counts_for_twice_its_time() {
     let key = || NativeKey {
@@ -204,7 +206,7 @@ fn a_failed_build_counts_for_twice_its_time() {
     assert!(asks(&mut s));
 }
 
-/// The connection's own thread leads the dialogue then.
+/// The connection's own thread handles its messages then.
 #[test]
 fn a_client_whose_job_waits_or_runs_says_no_more() {
     for slots in [1, 2] {

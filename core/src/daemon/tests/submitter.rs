@@ -1,4 +1,4 @@
-//! Clients of this host: local jobs, requests, and every way in which a connection can end.
+//! Clients of this host: local jobs, requests, and every end of a connection.
 
 use super::*;
 
@@ -12,7 +12,7 @@ fn d25_local_jobs_start_in_order_never_more_than_the_slots() {
     let jobs: Vec<PeerId> = (0..10).map(|_| s.local_job()).collect();
     let mut started: Vec<PeerId> = Vec::new();
     for ended in 0..=10 {
-        started.extend(jobs.iter().filter(|p| began(&s.heard(**p))));
+        started.extend(jobs.iter().filter(|p| began(&s.sent_to(**p))));
         assert_eq!(started, jobs[..(ended + 2).min(10)], "after {ended} ends");
         if let Some(peer) = jobs.get(ended) {
             s.hang_up(*peer);
@@ -25,16 +25,16 @@ fn d25_local_jobs_start_in_order_never_more_than_the_slots() {
 fn d26_without_slots_one_local_job_runs_at_a_time() {
     let mut s = Scenario::alone(config(0));
     s.log_in();
-    let login = s.told().into_iter().find_map(|m| if let Message::Login(l) = m { Some(l) } else { None });
+    let login = s.sent_to_scheduler().into_iter().find_map(|m| if let Message::Login(l) = m { Some(l) } else { None });
     assert_eq!(login.unwrap().slots, 0);
     let (first, second) = (s.local_job(), s.local_job());
-    assert!(began(&s.heard(first)));
-    assert!(s.heard(second).is_empty());
+    assert!(began(&s.sent_to(first)));
+    assert!(s.sent_to(second).is_empty());
     let asking = s.asking();
-    assert!(s.told().iter().any(|m| matches!(m, Message::GetCs(_))));
+    assert!(s.sent_to_scheduler().iter().any(|m| matches!(m, Message::GetCs(_))));
     s.hang_up(first);
-    assert!(began(&s.heard(second)));
-    assert!(s.heard(asking).is_empty());
+    assert!(began(&s.sent_to(second)));
+    assert!(s.sent_to(asking).is_empty());
 }
 
 #[test]
@@ -42,14 +42,14 @@ fn d27_without_a_scheduler_the_job_is_built_here_when_a_slot_is_free() {
     let mut s = Scenario::alone(config(1));
     let first = s.asking();
     let second = s.asking();
-    let heard = s.heard(first);
+    let heard = s.sent_to(first);
     let [Message::UseCs(answer)] = heard.as_slice() else { panic!("{heard:?}") };
     assert_eq!((answer.host.to_string(), answer.port, answer.job), ("127.0.0.1".to_owned(), 10245, JobId(1)));
     assert_eq!((answer.host_platform.to_string(), answer.env_present), ("x86_64".to_owned(), 1));
-    assert!(s.heard(second).is_empty());
+    assert!(s.sent_to(second).is_empty());
     s.say(first, compile_file(1, "__client"));
     s.say(first, job_done(1, 0, FROM_SUBMITTER, 0));
-    assert_eq!(s.heard(second).len(), 1);
+    assert_eq!(s.sent_to(second).len(), 1);
     s.say(first, Message::End);
     assert_eq!(s.closed.get(&first), Some(&CloseReason::End));
     assert_eq!(s.closed.len(), 1);
@@ -60,21 +60,21 @@ fn d28_own_host_chosen_waits_for_a_slot_and_is_reported() {
     let mut s = Scenario::new(config(1));
     let local = s.local_job();
     let own = s.own_job(9);
-    assert!(s.heard(own).is_empty());
+    assert!(s.sent_to(own).is_empty());
     s.hang_up(local);
-    let heard = s.heard(own);
+    let heard = s.sent_to(own);
     let [Message::UseCs(answer)] = heard.as_slice() else { panic!("{heard:?}") };
     assert_eq!((answer.host.to_string(), answer.port, answer.job), ("127.0.0.1".to_owned(), 10245, JobId(9)));
     assert_eq!((answer.client, answer.env_present), (ClientId(1), 1));
-    s.told();
+    s.sent_to_scheduler();
     s.say(own, compile_file(9, "__client"));
     assert!(
-        matches!(s.told().as_slice(), [Message::JobBegin(b)] if b.job == JobId(9) && b.client_count == 1 && b.start_time > 1_000_000)
+        matches!(s.sent_to_scheduler().as_slice(), [Message::JobBegin(b)] if b.job == JobId(9) && b.client_count == 1 && b.start_time > 1_000_000)
     );
     s.say(own, job_done(9, 0, 0, 0));
-    assert_eq!(s.told(), [job_done(9, 0, 0, 1)]);
+    assert_eq!(s.sent_to_scheduler(), [job_done(9, 0, 0, 1)]);
     s.say(own, Message::End);
-    assert!(s.told().is_empty());
+    assert!(s.sent_to_scheduler().is_empty());
 }
 
 #[test]
@@ -84,13 +84,13 @@ fn d29_another_host_chosen_is_passed_on_at_once() {
     let peer = s.asking();
     let answer = use_cs(3, "10.0.0.2", ClientId(2));
     s.scheduler(answer.clone());
-    assert_eq!(s.heard(peer), [answer]);
-    // Same address, other port: another daemon of this machine.
+    assert_eq!(s.sent_to(peer), [answer]);
+    // Same address, other port: another daemon on this host.
     let peer = s.asking();
     let Message::UseCs(mut answer) = use_cs(4, OWN_ADDRESS, ClientId(3)) else { unreachable!() };
     answer.port = 10246;
     s.scheduler(Message::UseCs(answer.clone()));
-    assert_eq!(s.heard(peer), [Message::UseCs(answer)]);
+    assert_eq!(s.sent_to(peer), [Message::UseCs(answer)]);
 }
 
 #[test]
@@ -98,7 +98,7 @@ fn d30_nobody_suitable_is_built_here_with_an_empty_platform() {
     let mut s = Scenario::new(config(1));
     let peer = s.asking();
     s.scheduler(Message::NoCs { job: JobId(12), client: ClientId(1) });
-    let heard = s.heard(peer);
+    let heard = s.sent_to(peer);
     assert!(matches!(heard.as_slice(), [Message::UseCs(u)] if u.host == "127.0.0.1" && u.host_platform.is_empty()));
 }
 
@@ -109,30 +109,31 @@ fn d30_that_no_host_could_take_it_is_passed_on_when_a_slot_is_free() {
     let peer = s.asking();
     let no_host = UseCs { job: JobId(12), host: LOCALHOST.into(), client: ClientId(2), ..UseCs::default() };
     s.scheduler(Message::UseCs(no_host));
-    assert!(s.heard(peer).is_empty());
+    assert!(s.sent_to(peer).is_empty());
     s.hang_up(local);
-    let heard = s.heard(peer);
+    let heard = s.sent_to(peer);
     let [Message::UseCs(answer)] = heard.as_slice() else { panic!("{heard:?}") };
     assert_eq!((answer.host.to_string(), answer.job, answer.env_present), (LOCALHOST.to_owned(), JobId(12), 0));
     assert!(answer.host_platform.is_empty());
     s.say(peer, compile_file(12, "__client"));
-    assert!(s.told().iter().any(|told| matches!(told, Message::JobBegin(begin) if begin.job == JobId(12))));
+    assert!(
+        s.sent_to_scheduler().iter().any(|told| matches!(told, Message::JobBegin(begin) if begin.job == JobId(12)))
+    );
 }
 
 #[test]
 fn d31_a_client_that_dies_before_the_answer() {
     let mut s = Scenario::new(config(1));
     let peer = s.asking();
-    let told = s.told();
+    let told = s.sent_to_scheduler();
     assert!(matches!(told.as_slice(), [Message::GetCs(g)] if g.client == ClientId(1) && g.client_count == 1));
     s.hang_up(peer);
-    assert_eq!(s.told(), [job_done(1, 118, 3, 0)]);
+    assert_eq!(s.sent_to_scheduler(), [job_done(1, 118, 3, 0)]);
     s.use_other(peer, 5);
-    assert_eq!(s.told(), [job_done(5, 107, FROM_SUBMITTER, 0)]);
+    assert_eq!(s.sent_to_scheduler(), [job_done(5, 107, FROM_SUBMITTER, 0)]);
 }
 
-/// One way in which a connection ends: how to get there, and what the scheduler hears when the client closes or says
-/// END.
+/// An end of a connection: how to reach its state, and what is reported when the client closes or sends END.
 type Row = (&'static str, fn(&mut Scenario) -> PeerId, Vec<Message>, Vec<Message>);
 
 #[test]
@@ -189,7 +190,7 @@ fn d32_every_state_that_closes() {
             let mut s = Scenario::new(config(2));
             let peer = get_there(&mut s);
             assert_eq!(s.daemon.peers[&peer].state.name(), state);
-            s.told();
+            s.sent_to_scheduler();
             if end {
                 s.say(peer, Message::End);
             } else {
@@ -197,7 +198,7 @@ fn d32_every_state_that_closes() {
             }
             s.hang_up(peer);
             let heard: Vec<Message> =
-                s.told().into_iter().filter(|m| !matches!(m, Message::JobLocalBegin(_))).collect();
+                s.sent_to_scheduler().into_iter().filter(|m| !matches!(m, Message::JobLocalBegin(_))).collect();
             assert_eq!(heard, expected, "{state}, END: {end}");
         }
     }
@@ -209,18 +210,18 @@ fn d32_a_foreign_job_that_waits_is_reported_from_the_server() {
     s.install("e", 1);
     s.foreign_job(1, "e");
     let waits = s.foreign_job(2, "e");
-    s.told();
+    s.sent_to_scheduler();
     s.hang_up(waits);
-    assert_eq!(s.told(), [job_done(2, 118, 0, 1)]);
+    assert_eq!(s.sent_to_scheduler(), [job_done(2, 118, 0, 1)]);
 }
 
 #[test]
 fn d33_waitcompile_and_end_tell_nothing() {
     let mut s = Scenario::new(config(2));
     let peer = s.remote_job(4);
-    s.told();
+    s.sent_to_scheduler();
     s.say(peer, Message::End);
-    assert!(s.told().is_empty());
+    assert!(s.sent_to_scheduler().is_empty());
 }
 
 #[test]
@@ -232,10 +233,10 @@ fn d34_local_then_own_then_foreign() {
     let own = s.own_job(2);
     let link = s.local_job();
     s.hang_up(first);
-    assert!(began(&s.heard(link)));
-    assert!(s.heard(own).is_empty() && s.grants().is_empty());
+    assert!(began(&s.sent_to(link)));
+    assert!(s.sent_to(own).is_empty() && s.grants().is_empty());
     s.hang_up(link);
-    assert_eq!(s.heard(own).len(), 1);
+    assert_eq!(s.sent_to(own).len(), 1);
     assert!(s.grants().is_empty());
     s.hang_up(own);
     assert_eq!(s.grants().first().map(|g| g.peer), Some(foreign));
@@ -248,9 +249,9 @@ fn d35_a_local_job_starts_before_waiting_foreign_ones() {
     let runs = s.foreign_job(1, "e");
     s.foreign_job(2, "e");
     let link = s.local_job();
-    assert!(s.heard(link).is_empty());
+    assert!(s.sent_to(link).is_empty());
     s.handle(Input::JobEnded { peer: runs, report: JobReport::default() });
-    assert!(began(&s.heard(link)));
+    assert!(began(&s.sent_to(link)));
     assert_eq!(s.grants().len(), 1);
 }
 
@@ -264,11 +265,11 @@ fn d36_blacklisting_is_passed_on_or_dropped() {
     let mut s = Scenario::new(config(1));
     let peer = s.client();
     s.say(peer, entry.clone());
-    assert_eq!(s.told(), std::slice::from_ref(&entry));
+    assert_eq!(s.sent_to_scheduler(), std::slice::from_ref(&entry));
     let mut s = Scenario::alone(config(1));
     let peer = s.client();
     s.say(peer, entry);
-    assert!(s.told().is_empty() && s.closed.is_empty());
+    assert!(s.sent_to_scheduler().is_empty() && s.closed.is_empty());
 }
 
 #[test]
@@ -277,7 +278,7 @@ fn d37_an_unexpected_message_ends_that_connection_only() {
     let other = s.client();
     let peer = s.client();
     s.say(peer, Message::MonLogin);
-    assert_eq!(s.heard(peer), [Message::End]);
+    assert_eq!(s.sent_to(peer), [Message::End]);
     assert_eq!(s.closed.get(&peer).map(|r| r.code()), Some(120));
     assert!(!s.closed.contains_key(&other));
 }
@@ -286,10 +287,14 @@ fn d37_an_unexpected_message_ends_that_connection_only() {
 fn d38_a_foreign_job_id_ends_the_connection() {
     let mut s = Scenario::new(config(1));
     let peer = s.remote_job(4);
-    s.told();
+    s.sent_to_scheduler();
     s.say(peer, job_done(5, 0, 0, 0));
     assert_eq!(s.closed.get(&peer), Some(&CloseReason::ForeignJob));
-    assert_eq!(s.told(), [job_done(4, 120, 1, 0)], "its own job is given up, the foreign one not mentioned");
+    assert_eq!(
+        s.sent_to_scheduler(),
+        [job_done(4, 120, 1, 0)],
+        "its own job is given up, the foreign one not mentioned"
+    );
 }
 
 #[test]
@@ -300,7 +305,7 @@ fn d39_two_hundred_clients_at_once() {
         s.use_other(*peer, u32::try_from(job).unwrap() + 1);
     }
     for peer in peers {
-        assert_eq!(s.heard(peer).len(), 1);
+        assert_eq!(s.sent_to(peer).len(), 1);
     }
 }
 
@@ -319,7 +324,7 @@ fn nicer_jobs_wait_longer_equal_ones_keep_their_order() {
     let mut running = runs;
     for next in [1, 2, 3, 0, 4].map(|i: usize| order[i]) {
         s.hang_up(running);
-        assert_eq!(s.heard(next).len(), 1);
+        assert_eq!(s.sent_to(next).len(), 1);
         running = next;
     }
 }
@@ -330,12 +335,12 @@ fn a_full_job_keeps_others_from_starting() {
     let small = s.local_job();
     let full = s.client_as(44);
     s.say(full, Message::JobLocalBegin(JobLocalBegin { full: 1, ..JobLocalBegin::default() }));
-    assert!(began(&s.heard(full)), "it starts as soon as one slot is free");
+    assert!(began(&s.sent_to(full)), "it starts as soon as one slot is free");
     let next = s.local_job();
     s.hang_up(small);
-    assert!(s.heard(next).is_empty());
+    assert!(s.sent_to(next).is_empty());
     s.hang_up(full);
-    assert!(began(&s.heard(next)));
+    assert!(began(&s.sent_to(next)));
 }
 
 #[test]
@@ -346,22 +351,22 @@ fn three_copies_of_one_job() {
     for job in 1..=3 {
         s.use_other(peer, job);
     }
-    assert_eq!(s.heard(peer).len(), 3);
-    s.told();
+    assert_eq!(s.sent_to(peer).len(), 3);
+    s.sent_to_scheduler();
     s.say(peer, job_done(2, 0, 1, 0));
     s.hang_up(peer);
-    assert_eq!(s.told(), [job_done(2, 0, 1, 1), job_done(1, 118, 1, 0), job_done(3, 118, 1, 0)]);
+    assert_eq!(s.sent_to_scheduler(), [job_done(2, 0, 1, 1), job_done(1, 118, 1, 0), job_done(3, 118, 1, 0)]);
     s.use_other(peer, 4);
-    assert_eq!(s.told(), [job_done(4, 107, 1, 0)]);
+    assert_eq!(s.sent_to_scheduler(), [job_done(4, 107, 1, 0)]);
 }
 
 #[test]
 fn fallbacks_of_own_clients_are_counted_and_shown() {
     let mut s = Scenario::new(config(1));
     let shown = |s: &mut Scenario| {
-        s.told();
+        s.sent_to_scheduler();
         s.scheduler(Message::GetInternals);
-        let told = s.told();
+        let told = s.sent_to_scheduler();
         let [Message::StatusText { text }] = told.as_slice() else { panic!("{told:?}") };
         text.lossy().lines().find_map(|l| l.strip_prefix("  Fallbacks to local builds: ").map(str::to_owned))
     };
@@ -371,7 +376,7 @@ fn fallbacks_of_own_clients_are_counted_and_shown() {
         s.scheduler(use_cs(job, "10.0.0.9", ClientId(client)));
         peer
     };
-    // A good end, and a local job that has nothing to do with it.
+    // A regular end, and an unrelated local job.
     let fine = at_another_host(&mut s, 1);
     s.say(fine, Message::End);
     s.local_job();
