@@ -75,8 +75,12 @@ need_cargo() {
 }
 
 # show ARGUMENT...: `cargo test` with these arguments, whose tests show what they find. That no test is run, or one is skipped, is a
-# failure: then nothing was shown.
+# failure: then nothing was shown. Tests of ice-bins run icelab, a program of another package, which cargo does not build for them.
 show() {
+    case " $* " in
+        *" --release "*" -p ice-bins "*) cargo build -q --release --bins ;;
+        *" -p ice-bins "*) cargo build -q --bins ;;
+    esac
     show_said=$(mktemp)
     show_result=0
     { cargo test -q "$@" 2>&1 || echo "cargo test: FAILED"; } | tee "$show_said"

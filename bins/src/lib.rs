@@ -8,7 +8,6 @@ pub mod icecc;
 pub mod iceccd;
 pub mod icedump;
 pub mod interrupt;
-pub mod lab;
 pub mod logging;
 pub mod scheduler;
 pub mod signals;

@@ -7,7 +7,7 @@ mod rows;
 mod site;
 
 use ice_bins::exit::chain;
-use ice_bins::lab::{Error, Programs, own_programs};
+use ice_lab::{Error, Programs, own_programs};
 
 use rows::{GROUPS, Row};
 use site::Site;

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 use std::time::Duration;
 
-use ice_bins::lab::{Error, Lab, Process};
+use ice_lab::{Error, Lab, Process};
 use nix::sys::resource::{UsageWho, getrusage};
 
 /// How long one measured command may take.

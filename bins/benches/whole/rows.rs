@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use ice_bins::lab::Error;
+use ice_lab::Error;
 
 use crate::measure::{cpu_s, wire_bytes};
 use crate::site::{EMPTY, LARGE, Place, SMALL, Site, Unit, job};

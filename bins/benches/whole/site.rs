@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use std::fs;
 use std::time::Duration;
 
-use ice_bins::lab::{Config, Error, Lab, Programs};
+use ice_lab::{Config, Error, Lab, Programs};
 
 use crate::measure::{Spent, timed};
 

@@ -6,8 +6,8 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-use ice_bins::lab::process::{self, Process};
-use ice_bins::lab::{Config, Error, Lab, Output, Programs, own_programs};
+use ice_lab::process::{self, Process};
+use ice_lab::{Config, Error, Lab, Output, Programs, own_programs};
 use nix::fcntl::{Flock, FlockArg};
 use nix::sys::signal::Signal;
 
@@ -31,7 +31,7 @@ impl Whose {
     /// The programs.
     pub fn programs(self) -> Programs {
         match self {
-            Whose::Ours => own_programs().expect("icelab lies beside the programs"),
+            Whose::Ours => own_programs().unwrap_or_else(|e| panic!("{}", ice_bins::exit::chain(&e))),
             Whose::Peer14 => Programs::peer_1_4(),
         }
     }

@@ -2,7 +2,7 @@
 
 use crate::cluster::{Cluster, Whose};
 use crate::environments::completed;
-use ice_bins::lab::{Config, HostConfig};
+use ice_lab::{Config, HostConfig};
 
 const CC: &str = "arm-linux-gnueabihf-gcc";
 

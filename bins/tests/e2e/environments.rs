@@ -4,7 +4,7 @@
 use std::path::Path;
 use std::process::Command;
 
-use ice_bins::lab::{Config, HostConfig};
+use ice_lab::{Config, HostConfig};
 
 use crate::cluster::{COMPILE, Cluster, Whose};
 

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use ice_bins::lab::process::Process;
+use ice_lab::process::Process;
 use nix::sys::signal::Signal;
 
 use crate::cluster::{Background, Cluster, SOON};

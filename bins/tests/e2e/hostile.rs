@@ -4,9 +4,9 @@ use std::fs;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use ice_bins::lab::Config;
 use ice_core::message::{EnvTarget, Message};
 use ice_core::version::Version;
+use ice_lab::Config;
 use ice_net::compress::Packer;
 use ice_net::conn::Conn;
 use ice_net::deadline::{Deadline, Step};
@@ -120,7 +120,7 @@ fn state(cluster: &Cluster) -> String {
 
 /// What was unpacked is removed in the background, after the answer.
 fn wait_until(cluster: &Cluster, before: &str, what: &str) {
-    if ice_bins::lab::process::until("removal", ANSWER, || state(cluster) == before).is_err() {
+    if ice_lab::process::until("removal", ANSWER, || state(cluster) == before).is_err() {
         assert_eq!(state(cluster), before, "{what}: something stayed");
     }
 }

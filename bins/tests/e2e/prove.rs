@@ -3,7 +3,7 @@
 use std::fs;
 use std::time::{Duration, Instant};
 
-use ice_bins::lab::{Config, HostConfig};
+use ice_lab::{Config, HostConfig};
 
 use crate::cluster::{Cluster, Whose};
 use crate::held::Held;

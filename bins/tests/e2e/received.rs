@@ -6,9 +6,9 @@ use std::io::{Read, Write};
 use std::net::{Shutdown, TcpStream};
 use std::time::{Duration, Instant};
 
-use ice_bins::lab::Config;
 use ice_core::message::Message;
 use ice_core::version::Version;
+use ice_lab::Config;
 use ice_net::compress::Unpacker;
 use ice_net::deadline::{Deadline, Step};
 use ice_net::wire::frame::Frames;

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use ice_bins::lab::Config;
+use ice_lab::Config;
 use nix::sys::signal::Signal;
 
 use crate::cluster::{Cluster, SOON, Whose};

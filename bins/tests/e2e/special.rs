@@ -1,7 +1,7 @@
 //! Compilers in unusual places and options that want more than a compiler (scenarios E…); run by
 //! `scripts/prove.sh toolchain.8`.
 
-use ice_bins::lab::{Config, HostConfig};
+use ice_lab::{Config, HostConfig};
 
 use crate::cluster::{Cluster, Whose};
 use crate::environments::completed;

@@ -3,7 +3,7 @@
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 
-use ice_bins::lab::Config;
+use ice_lab::Config;
 use nix::unistd::Uid;
 
 use crate::cluster::{Cluster, SOON, Whose, skip};

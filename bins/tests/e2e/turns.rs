@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use ice_bins::lab::Config;
+use ice_lab::Config;
 
 use crate::cluster::{Cluster, SOON, Whose};
 

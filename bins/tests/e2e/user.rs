@@ -5,7 +5,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::Command;
 
-use ice_bins::lab::{Output, own_programs, process};
+use ice_lab::{Output, process};
 
 use crate::cluster::{COMPILE, Cluster, Whose, skip};
 
@@ -41,7 +41,7 @@ impl User {
         let folder = tempfile::tempdir().expect("a temporary folder");
         fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o1777)).expect("a folder for all");
         // Where the programs were built, others may not read.
-        let own = own_programs().expect("icelab lies beside the programs");
+        let own = Whose::Ours.programs();
         let client = own.client().expect("our programs are built");
         for program in ["icelab", "icecc", "icecc-create-env", "iceccd", "icecc-scheduler"] {
             fs::copy(client.with_file_name(program), folder.path().join(program))

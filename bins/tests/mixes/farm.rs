@@ -3,7 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
-use ice_bins::lab::{Config, HostConfig, Output};
+use ice_lab::{Config, HostConfig, Output};
 
 use crate::cluster::{Cluster, Whose};
 
@@ -128,7 +128,7 @@ impl Farm {
 
     /// Waits until a host has logged this more often than `before`.
     pub fn grows(&self, host: &str, text: &str, before: usize) -> Result<(), String> {
-        ice_bins::lab::process::until(text, LOG, || self.count(host, text) > before)
+        ice_lab::process::until(text, LOG, || self.count(host, text) > before)
             .map_err(|_| format!("{host} does not log \"{text}\""))
     }
 

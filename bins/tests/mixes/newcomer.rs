@@ -1,7 +1,7 @@
 //! D63: below a 1.4 scheduler, ours as the only server of a 1.4 submitter and as submitter of a 1.4 server, for the
 //! command lines of the client's scenarios. What a 1.4 pair gives, and the plain compiler, is what these must give.
 
-use ice_bins::lab::Output;
+use ice_lab::Output;
 
 use crate::cluster::Whose;
 use crate::farm::{BOTH, Farm, Mix};

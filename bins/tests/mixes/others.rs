@@ -1,7 +1,7 @@
 //! What else every mix must do: environments of the user's own, refused environments, local and cancelled jobs, hosts
 //! that take none, hosts without slots.
 
-use ice_bins::lab::HostConfig;
+use ice_lab::HostConfig;
 
 use crate::cluster::Whose;
 use crate::farm::{BOTH, COMPILERS, Compiler, Farm, LOG, Mix};
@@ -143,7 +143,7 @@ fn cancels(farm: &Farm, mix: Mix) -> Result<(), String> {
         return Err(format!("{}: was not compiled remotely\n{client}", output.status));
     }
     let mut listing = String::new();
-    ice_bins::lab::process::until("free slots", LOG, || {
+    ice_lab::process::until("free slots", LOG, || {
         listing = farm.cluster.lab.console("listcs").unwrap_or_default();
         !listing.contains("COMP") && listing.lines().filter(|l| l.contains("jobs=")).all(|l| l.contains("jobs=0/"))
     })

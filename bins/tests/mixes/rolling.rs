@@ -6,7 +6,7 @@ use std::path::Path;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use ice_bins::lab::{Config, process};
+use ice_lab::{Config, process};
 use nix::sys::signal::Signal;
 
 use crate::cluster::{Cluster, Whose};
@@ -91,7 +91,7 @@ fn project(folder: &Path) {
 
 fn replace(cluster: &Cluster, step: usize) -> String {
     let lab = &cluster.lab;
-    let orderly = |result: Result<(), ice_bins::lab::Error>| {
+    let orderly = |result: Result<(), ice_lab::Error>| {
         result.unwrap_or_else(|e| cluster.fail(&format!("step {step}: {}", ice_bins::exit::chain(&e))));
     };
     cluster.write(&format!("during{step}"), "");

@@ -1,6 +1,6 @@
 //! What a scheduler of 1.4 shows of our daemons.
 
-use ice_bins::lab::Config;
+use ice_lab::Config;
 
 use crate::cluster::{Cluster, Whose};
 

@@ -7,7 +7,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use crossbeam::channel::{Receiver, Sender, bounded, unbounded};
-use ice_bins::lab::{Config, Host};
+use ice_lab::{Config, Host};
 use nix::sched::{CloneFlags, setns, unshare};
 use parking_lot::Mutex;
 

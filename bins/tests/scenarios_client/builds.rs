@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use ice_bins::lab::process;
+use ice_lab::process;
 use nix::sys::signal::Signal;
 
 use crate::check::{Distributable, Scenario, Trial, try_all};

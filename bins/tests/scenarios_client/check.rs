@@ -3,7 +3,7 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
 
-use ice_bins::lab::{Config, process};
+use ice_lab::{Config, process};
 
 use crate::cluster::{Cluster, Whose};
 

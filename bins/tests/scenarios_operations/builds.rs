@@ -1,6 +1,6 @@
 //! O16, O17 and O19: a compiler updated during a build, CMake with ninja, Yocto's wrappers and archives.
 
-use ice_bins::lab::Config;
+use ice_lab::Config;
 
 use crate::cluster::{Cluster, SOON, Whose, skip};
 

@@ -7,8 +7,8 @@ use std::process::Command;
 use std::time::Duration;
 
 use ice_bins::background::{Account, DEFAULT_USER};
-use ice_bins::lab::process::run_ok;
-use ice_bins::lab::{Config, Output};
+use ice_lab::process::run_ok;
+use ice_lab::{Config, Output};
 
 use crate::cluster::{Cluster, Whose, skip};
 

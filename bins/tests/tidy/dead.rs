@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::fs;
 
-use crate::{ARROWS, Source, none, root, sources};
+use crate::{PACKAGES, Source, none, root, sources};
 
 /// Declarations that this program does not see in use, each with the reason.
 const USED_OTHERWISE: &[(&str, &str)] = &[
@@ -67,10 +67,9 @@ fn every_declaration_is_used() {
 #[test]
 fn every_dependency_is_used() {
     let mut wrong = Vec::new();
-    for (package, _) in ARROWS {
+    for (package, ..) in PACKAGES {
         let manifest = fs::read_to_string(root().join(package).join("Cargo.toml")).expect("Cargo.toml");
-        let files: Vec<Source> =
-            sources().into_iter().filter(|file| file.path.starts_with(root().join(package))).collect();
+        let files: Vec<Source> = sources().into_iter().filter(|file| file.package() == *package).collect();
         for (section, of_tests) in [("[dependencies]", false), ("[dev-dependencies]", true)] {
             let Some((_, behind)) = manifest.split_once(section) else { continue };
             let names = behind.lines().skip(1).take_while(|line| !line.starts_with('['));

@@ -32,14 +32,19 @@ const QUALIFIERS: &[&str] = &["pub", "const", "async", "unsafe", "extern", "\"C\
 /// Words that name nothing.
 const BANNED_NAMES: &[&str] = &["utils", "util", "common", "helpers", "helper", "manager", "misc"];
 
-/// Which of our packages each package may use.
-const ARROWS: &[(&str, &[&str])] = &[
-    ("core", &[]),
-    ("net", &["ice_core"]),
-    ("sandbox", &["ice_core"]),
-    ("toolchain", &["ice_core"]),
-    ("bins", &["ice_core", "ice_net", "ice_sandbox", "ice_toolchain", "ice_bins"]),
+/// The directories of all packages, each with its name in sources and those of ours that it may use.
+const PACKAGES: &[(&str, &str, &[&str])] = &[
+    ("core", "ice_core", &[]),
+    ("net", "ice_net", &["ice_core"]),
+    ("sandbox", "ice_sandbox", &["ice_core"]),
+    ("toolchain", "ice_toolchain", &["ice_core"]),
+    ("bins", "ice_bins", &["ice_core", "ice_net", "ice_sandbox", "ice_toolchain"]),
+    ("bins/lab", "ice_lab", &["ice_bins"]),
+    ("bins/testrun", "ice_testrun", &[]),
 ];
+
+/// What tests and benchmarks of a package may use besides.
+const FOR_TESTS: &[(&str, &str)] = &[("bins", "ice_lab")];
 
 #[test]
 fn files_are_short_named_and_say_what_they_are() {
@@ -170,12 +175,14 @@ fn ignored_tests_belong_to_a_line_of_prove() {
 
 #[test]
 fn packages_use_only_what_the_arrows_allow() {
-    let names: BTreeSet<&str> = ["ice_core", "ice_net", "ice_sandbox", "ice_toolchain", "ice_bins"].into();
     let mut wrong = Vec::new();
-    for (package, may) in ARROWS {
-        let own = format!("ice_{package}");
-        for file in sources().iter().filter(|f| f.path.starts_with(root().join(package))) {
-            for name in names.iter().filter(|n| **n != own && !may.contains(n)) {
+    for (package, own, may) in PACKAGES {
+        for file in sources().iter().filter(|file| file.package() == *package) {
+            for (_, name, _) in PACKAGES.iter().filter(|(_, name, _)| name != own && !may.contains(name)) {
+                let is_test = !file.path.starts_with(root().join(package).join("src"));
+                if is_test && FOR_TESTS.contains(&(*package, *name)) {
+                    continue;
+                }
                 if file.text.lines().any(|l| !l.trim_start().starts_with("//") && l.contains(&format!("{name}::"))) {
                     wrong.push(format!("{}: uses {name}", file.shown()));
                 }
@@ -186,13 +193,24 @@ fn packages_use_only_what_the_arrows_allow() {
 }
 
 #[test]
+fn every_package_is_known() {
+    let manifest = fs::read_to_string(root().join("Cargo.toml")).expect("Cargo.toml");
+    let members = manifest.lines().find_map(|line| line.strip_prefix("members = ")).expect("members");
+    let members: BTreeSet<&str> = members.split('"').skip(1).step_by(2).collect();
+    assert_eq!(members, PACKAGES.iter().map(|(package, ..)| *package).collect());
+    let text = fs::read_to_string(root().join("ARCHITECTURE.md")).expect("ARCHITECTURE.md");
+    let absent = members.iter().filter(|package| !text.contains(&format!("\n| `{package}/` | ")));
+    none(&absent.map(|package| format!("ARCHITECTURE.md: no row for {package}")).collect::<Vec<_>>());
+}
+
+#[test]
 fn paths_in_the_architecture_exist() {
     let text = fs::read_to_string(root().join("ARCHITECTURE.md")).expect("ARCHITECTURE.md");
     let mut wrong = Vec::new();
     for word in text.split('`').skip(1).step_by(2) {
-        let is_path = ARROWS
+        let is_path = PACKAGES
             .iter()
-            .map(|(p, _)| *p)
+            .map(|(package, ..)| *package)
             .chain(["scripts", "testdata"])
             .any(|top| word.starts_with(&format!("{top}/")));
         if is_path && !word.contains(['*', '{', ' ', '<']) && !root().join(word).exists() {
@@ -248,6 +266,12 @@ impl Source {
     fn shown(&self) -> String {
         self.path.strip_prefix(root()).unwrap_or(&self.path).display().to_string()
     }
+
+    /// The directory of its package: the innermost of those that it is in.
+    fn package(&self) -> &'static str {
+        let around = PACKAGES.iter().map(|(package, ..)| *package).filter(|p| self.path.starts_with(root().join(p)));
+        around.max_by_key(|package| package.len()).unwrap_or_default()
+    }
 }
 
 fn root() -> PathBuf {
@@ -256,7 +280,9 @@ fn root() -> PathBuf {
 
 fn sources() -> Vec<Source> {
     let mut found = Vec::new();
-    let mut folders: Vec<PathBuf> = ARROWS.iter().map(|(package, _)| root().join(package)).collect();
+    // Packages inside of others are reached through them.
+    let outer = PACKAGES.iter().map(|(package, ..)| *package).filter(|package| !package.contains('/'));
+    let mut folders: Vec<PathBuf> = outer.map(|package| root().join(package)).collect();
     while let Some(folder) = folders.pop() {
         for path in fs::read_dir(&folder).into_iter().flatten().flatten().map(|entry| entry.path()) {
             if path.is_dir() && !path.ends_with("target") {

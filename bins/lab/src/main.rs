@@ -3,5 +3,5 @@
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    ice_bins::lab::cli::main()
+    ice_lab::cli::main()
 }

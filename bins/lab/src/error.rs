@@ -63,6 +63,12 @@ pub enum Error {
         /// The directory that was searched.
         folder: PathBuf,
     },
+    /// The lab's own program is not where the running one was built.
+    #[error("no icelab in {directory}: `cargo build --bins` builds it, with `--release` if what asks for it is")]
+    NotBuilt {
+        /// Where it should be.
+        directory: PathBuf,
+    },
     /// An option is invalid.
     #[error("{option}: {reason}")]
     Option {

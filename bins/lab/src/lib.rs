@@ -260,7 +260,7 @@ impl Drop for Lab {
                 eprint!("{}", self.logs());
             }
             if let Err(error) = self.remove() {
-                eprintln!("lab {}: {}", self.state.name, crate::exit::chain(&error));
+                eprintln!("lab {}: {}", self.state.name, ice_bins::exit::chain(&error));
             }
         }
     }

@@ -74,13 +74,36 @@ pub fn own_programs() -> Result<Programs, Error> {
     Ok(Programs::at(icelab()?.parent().unwrap_or(Path::new("/"))))
 }
 
-/// The lab's own program. A test runs in `target/PROFILE/deps`, next to which it is.
+/// The lab's own program.
 pub(super) fn icelab() -> Result<PathBuf, Error> {
-    let own = std::env::current_exe().map_err(Error::file("/proc/self/exe"))?;
-    own.ancestors()
-        .skip(1)
-        .take(2)
-        .map(|folder| folder.join("icelab"))
-        .find(|path| path.is_file())
-        .ok_or(Error::NoProgram { program: "icelab", folder: own })
+    built_with(&std::env::current_exe().map_err(Error::file("/proc/self/exe"))?)
+}
+
+/// The lab's program that was built with a running one. A test runs in `target/PROFILE/deps`, next to which it is; for
+/// tests of other packages cargo does not build it.
+fn built_with(running: &Path) -> Result<PathBuf, Error> {
+    let beside = running.parent().unwrap_or(Path::new("/"));
+    let above = beside.parent().filter(|_| beside.ends_with("deps"));
+    let directory = above.unwrap_or(beside).to_path_buf();
+    let path = directory.join("icelab");
+    if path.is_file() { Ok(path) } else { Err(Error::NotBuilt { directory }) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_labs_program_is_found_by_programs_and_tests_or_how_to_build_it_is_told() {
+        let directory = tempfile::tempdir().unwrap();
+        let running = ["icedump", "deps/e2e-0123"].map(|name| directory.path().join(name));
+        for running in &running {
+            let error = built_with(running).unwrap_err().to_string();
+            let begin = format!("no icelab in {}: `cargo build --bins`", directory.path().display());
+            assert!(error.starts_with(&begin), "{error}");
+        }
+        let icelab = directory.path().join("icelab");
+        std::fs::write(&icelab, "").unwrap();
+        assert!(running.iter().all(|running| built_with(running).unwrap() == icelab));
+    }
 }

@@ -59,7 +59,7 @@ fn furnish(holding: &Holding, name: &str) -> Result<(), Error> {
             bind(path, &at(&path.to_string_lossy()), MsFlags::empty())?;
         }
     }
-    let account = User::from_name(crate::background::DEFAULT_USER).ok().flatten();
+    let account = User::from_name(ice_bins::background::DEFAULT_USER).ok().flatten();
     for path in OWN {
         let own = holding.folder.join(path.trim_start_matches("/var/"));
         let service = own.join("icecc");

@@ -10,8 +10,8 @@ use nix::sys::signal::Signal;
 use pico_args::Arguments;
 
 use super::{Config, Delayer, Error, Holding, HostConfig, Lab, Programs, hold, own_programs, relay};
-use crate::exit::{self, Failure};
-use crate::interrupt::{self, Interrupt};
+use ice_bins::exit::{self, Failure};
+use ice_bins::interrupt::{self, Interrupt};
 
 const HELP: &str = "\
 icelab: hosts as network namespaces, each with its own daemon, cache and socket; h1 has the scheduler

@@ -53,7 +53,7 @@ impl Lab {
             }
             Err(error) => {
                 let _ = fs::remove_dir_all(&folder);
-                Err(Error::Unavailable(crate::exit::chain(&error)))
+                Err(Error::Unavailable(ice_bins::exit::chain(&error)))
             }
         }
     }
