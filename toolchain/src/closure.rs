@@ -1,7 +1,7 @@
-//! The loader and libraries that ELF programs need, read from the files themselves.
+//! The loader and the shared libraries that an ELF program needs, read from the files themselves.
 //!
-//! Works for any architecture and below any root, as nothing is run. The same walk looks at this machine and at a planned
-//! environment: [`View`] is what differs.
+//! Nothing is run, so this works for any architecture and below any root directory. The same search serves this host
+//! and a planned environment; [`View`] abstracts the difference.
 
 use crate::plan::{Content, Plan, textual_name};
 use crate::program::{Machine, Program, ProgramError};
@@ -15,90 +15,91 @@ use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use thiserror::Error;
 
-/// Longest chain of links that is followed, as the kernel does.
+/// Maximum number of symbolic links followed, the same as the kernel's.
 const LINKS_MAX: usize = 40;
-/// How deep `include` lines of ld.so.conf may nest.
+/// Maximum depth of `include` lines in ld.so.conf.
 const INCLUDES_MAX: u32 = 8;
-/// Programs and libraries of one environment: clang has 25.
+/// Maximum number of programs and libraries in one closure; clang has 25.
 const FILES_MAX: usize = 4096;
 
-/// Why a closure cannot be made.
+/// Why the closure of a program cannot be computed.
 #[derive(Debug, Error)]
 pub enum ClosureError {
-    /// A library is nowhere.
+    /// A library or loader is not found.
     #[error("{wanted_by} needs {library}, which is not found")]
     Missing {
         /// Its name.
         library: Text,
-        /// The file that wants it.
+        /// The file that needs it.
         wanted_by: Text,
     },
-    /// A file is no ELF file we understand.
+    /// A file is a damaged or unreadable ELF file.
     #[error(transparent)]
     Program(#[from] ProgramError),
-    /// A program to start from isn't there.
+    /// The program itself is missing or not an ELF file.
     #[error("no program {0}")]
     NoProgram(Text),
-    /// Thousands of libraries: something goes in circles.
+    /// There are thousands of libraries, which no real program has.
     #[error("over {FILES_MAX} libraries")]
     TooMany,
 }
 
-/// A place with files: this machine, a foreign root, or an environment that is planned.
+/// A file system to search: this host, a foreign root, or a planned environment.
 pub trait View {
-    /// What stands at the absolute `path` when links are followed; `None`: nothing, or no ELF file.
+    /// The ELF file at the absolute `path`, links followed. `None`: no file, or not an ELF file.
     fn look(&self, path: &[u8]) -> Result<Option<Seen>, ProgramError>;
-    /// Folders of `etc/ld.so.conf` and, for musl, of its path file.
+    /// The library directories configured in `/etc/ld.so.conf` or, for musl, in its path file.
     fn configured(&self, is_musl: bool, machine: Machine) -> Vec<Vec<u8>>;
-    /// Whether a folder is there.
-    fn has_folder(&self, path: &[u8]) -> bool;
+    /// Whether `path` is a directory, links followed.
+    fn has_dir(&self, path: &[u8]) -> bool;
 }
 
-/// An ELF file somewhere.
+/// An ELF file in a [`View`].
 #[derive(Clone)]
 pub struct Seen {
-    /// The folder of the file itself, links followed: `$ORIGIN`.
-    pub folder: Vec<u8>,
-    /// What it says.
+    /// The directory of the file itself, links followed: the value of `$ORIGIN`.
+    pub dir: Vec<u8>,
+    /// The content of its headers.
     pub program: Rc<Program>,
 }
 
 /// One file of a closure.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Found {
-    /// Where it was found: the absolute path that the loader would try.
+    /// The absolute path by which the loader would open it.
     pub path: Vec<u8>,
-    /// The name by which it was wanted.
+    /// The name by which it was requested.
     pub library: Vec<u8>,
 }
 
-/// The folders that the loader of `machine` looks through by itself. The first is where a link helps it.
-pub fn default_folders(view: &dyn View, machine: Machine, is_musl: bool) -> Vec<Vec<u8>> {
-    let mut folders: Vec<String> = Vec::new();
+/// The directories that the loader of `machine` searches by default. A library linked into the first one is found.
+pub fn default_dirs(view: &dyn View, machine: Machine, is_musl: bool) -> Vec<Vec<u8>> {
+    let mut dirs: Vec<String> = Vec::new();
     if is_musl {
-        folders.extend(["/lib", "/usr/local/lib", "/usr/lib"].map(String::from));
+        dirs.extend(["/lib", "/usr/local/lib", "/usr/lib"].map(String::from));
     } else {
         for triple in machine.triples() {
-            folders.extend([format!("/lib/{triple}"), format!("/usr/lib/{triple}")]);
+            dirs.extend([format!("/lib/{triple}"), format!("/usr/lib/{triple}")]);
         }
-        // Loaders of Debian look into its own folders, those of others into lib64; which it is, the machine shows.
-        let is_debian = folders.iter().any(|f| view.has_folder(f.as_bytes()));
+        // Debian's loaders search directories named after the triple, others search lib64. Which kind this system has
+        // shows in the directories that exist.
+        let is_debian = dirs.iter().any(|f| view.has_dir(f.as_bytes()));
         if !is_debian {
-            folders.clear();
+            dirs.clear();
             if machine.is_64 {
-                folders.extend(["/lib64", "/usr/lib64"].map(String::from));
+                dirs.extend(["/lib64", "/usr/lib64"].map(String::from));
             }
         } else if machine.is_64 {
-            folders.extend(["/lib64", "/usr/lib64"].map(String::from));
+            dirs.extend(["/lib64", "/usr/lib64"].map(String::from));
         }
-        folders.extend(["/lib", "/usr/lib"].map(String::from));
+        dirs.extend(["/lib", "/usr/lib"].map(String::from));
     }
-    folders.into_iter().map(String::into_bytes).collect()
+    dirs.into_iter().map(String::into_bytes).collect()
 }
 
-/// Everything that the program at `path` needs, itself not included: the loader first, then libraries as they are met.
+/// All files that the program at `path` needs, without itself: the loader first, then libraries as they are found.
 ///
-/// `loader` is the one that will load it if it names none itself, as a plugin doesn't.
+/// `loader` is used if the program names no loader, as plugins do not.
 pub fn closure(view: &dyn View, path: &[u8], loader: Option<&[u8]>) -> Result<Vec<Found>, ClosureError> {
     let Some(top) = view.look(path)? else { return Err(ClosureError::NoProgram(path.into())) };
     let is_static = top.program.interpreter.is_none() && top.program.needed.is_empty();
@@ -110,13 +111,13 @@ pub fn closure(view: &dyn View, path: &[u8], loader: Option<&[u8]>) -> Result<Ve
     let mut walk = Walk {
         view,
         machine: top.program.machine,
-        folders: [view.configured(is_musl, top.program.machine), default_folders(view, top.program.machine, is_musl)]
+        dirs: [view.configured(is_musl, top.program.machine), default_dirs(view, top.program.machine, is_musl)]
             .concat(),
         done: BTreeMap::new(),
         found: Vec::new(),
     };
     if let Some(loader) = interpreter {
-        // Its own loader is there by its path, and is what libraries mean by its base name.
+        // The loader is opened by its path. Libraries that need it do so by its base name.
         let is_there = view.look(&loader)?.is_some_and(|l| l.program.machine == walk.machine);
         if !is_there {
             return Err(ClosureError::Missing { library: loader.into(), wanted_by: path.into() });
@@ -139,23 +140,25 @@ pub fn closure(view: &dyn View, path: &[u8], loader: Option<&[u8]>) -> Result<Ve
     Ok(walk.found)
 }
 
-/// The RPATHs of a file and of those that loaded it.
+/// The RPATH of a file, and those of the files that loaded it.
 struct Chain {
     rpath: Vec<Vec<u8>>,
     above: Option<Rc<Chain>>,
 }
 
+/// The state of a search for libraries.
 struct Walk<'a> {
     view: &'a dyn View,
     machine: Machine,
-    /// Configured and default folders.
-    folders: Vec<Vec<u8>>,
-    /// Library name to path: a loader loads each name once.
+    /// Configured and default directories.
+    dirs: Vec<Vec<u8>>,
+    /// Paths by library name: a loader loads each name once.
     done: BTreeMap<Vec<u8>, Vec<u8>>,
     found: Vec<Found>,
 }
 
 impl Walk<'_> {
+    /// Finds `library`, which `wanted_by` needs. `None` if it is already found.
     fn resolve(
         &mut self,
         library: &[u8],
@@ -168,20 +171,20 @@ impl Walk<'_> {
         }
         let mut tries = Vec::new();
         if library.contains(&b'/') {
-            tries.extend(expand(library, &seen.folder, self.machine));
+            tries.extend(expand(library, &seen.dir, self.machine));
         } else {
-            let mut folders = Vec::new();
+            let mut dirs = Vec::new();
             if let Some(runpath) = &seen.program.runpath {
-                folders.extend(runpath.iter().flat_map(|f| expand(f, &seen.folder, self.machine)));
+                dirs.extend(runpath.iter().flat_map(|f| expand(f, &seen.dir, self.machine)));
             } else {
                 let mut at = Some(chain);
                 while let Some(link) = at {
-                    folders.extend(link.rpath.iter().cloned());
+                    dirs.extend(link.rpath.iter().cloned());
                     at = link.above.as_ref();
                 }
             }
-            folders.extend(self.folders.iter().cloned());
-            tries.extend(folders.into_iter().map(|f| [&f, &b"/"[..], library].concat()));
+            dirs.extend(self.dirs.iter().cloned());
+            tries.extend(dirs.into_iter().map(|f| [&f, &b"/"[..], library].concat()));
         }
         for path in tries {
             let path = [&b"/"[..], &textual_name(Path::new(OsStr::from_bytes(&path)))].concat();
@@ -198,15 +201,17 @@ impl Walk<'_> {
     }
 }
 
-/// A file's RPATH counts, for itself and for what it loads, only if it has no RUNPATH.
+/// The directories of a file's RPATH, which applies to the file and to what it loads. It is ignored if the file has a
+/// RUNPATH.
 fn own_rpath(seen: &Seen, machine: Machine) -> Vec<Vec<u8>> {
     if seen.program.runpath.is_some() {
         return Vec::new();
     }
-    seen.program.rpath.iter().flat_map(|f| expand(f, &seen.folder, machine)).collect()
+    seen.program.rpath.iter().flat_map(|f| expand(f, &seen.dir, machine)).collect()
 }
 
-/// `$ORIGIN`, `$LIB` and `$PLATFORM` replaced; `$LIB` may be several folders.
+/// The paths that `text` stands for, with `$ORIGIN`, `$LIB` and `$PLATFORM` replaced. `$LIB` may mean several
+/// directories.
 fn expand(text: &[u8], origin: &[u8], machine: Machine) -> Vec<Vec<u8>> {
     let mut libs: Vec<String> = machine.triples().iter().map(|t| format!("lib/{t}")).collect();
     libs.extend([if machine.is_64 { "lib64" } else { "lib" }.to_string(), "lib".to_string()]);
@@ -217,6 +222,7 @@ fn expand(text: &[u8], origin: &[u8], machine: Machine) -> Vec<Vec<u8>> {
     all
 }
 
+/// Replaces `$WORD` and `${WORD}` in `text`.
 fn replace(text: &[u8], word: &[u8], by: &[u8]) -> Vec<u8> {
     let mut out = Vec::new();
     let mut rest = text;
@@ -236,23 +242,25 @@ fn replace(text: &[u8], word: &[u8], by: &[u8]) -> Vec<u8> {
     out
 }
 
+/// The last component of a path.
 fn base(path: &[u8]) -> &[u8] {
     path.rsplit(|b| *b == b'/').next().unwrap_or(path)
 }
 
-/// Files below a root folder of this machine, `/` or another.
+/// The files below a root directory of this host, `/` or another.
 pub struct Root {
     root: PathBuf,
     cache: std::cell::RefCell<BTreeMap<PathBuf, Option<Rc<Program>>>>,
 }
 
 impl Root {
-    /// A view of what lies below `root`.
+    /// A view of the files below `root`.
     pub fn new(root: &Path) -> Self {
         Self { root: root.to_path_buf(), cache: std::cell::RefCell::default() }
     }
 
-    /// Follows all links of the absolute `path`, those with absolute texts from the root on; the result is below `/` again.
+    /// Resolves all links in the absolute `path`, absolute ones relative to the root. The result is relative to the
+    /// root again; `None` if nothing is there.
     pub fn resolve(&self, path: &Path) -> Option<PathBuf> {
         let mut todo: Vec<Vec<u8>> = parts(path.as_os_str().as_bytes());
         let mut here = PathBuf::from("/");
@@ -281,11 +289,12 @@ impl Root {
         fs::symlink_metadata(self.host(&here)).ok().map(|_| here)
     }
 
-    /// The path on this machine of an absolute path below the root.
+    /// The path on this host of an absolute path below the root.
     pub fn host(&self, path: &Path) -> PathBuf {
         self.root.join(path.strip_prefix("/").unwrap_or(path))
     }
 
+    /// Reads an ELF file, or returns it from the cache.
     fn program(&self, host: PathBuf) -> Result<Option<Rc<Program>>, ProgramError> {
         if let Some(known) = self.cache.borrow().get(&host) {
             return Ok(known.clone());
@@ -296,7 +305,8 @@ impl Root {
         Ok(program)
     }
 
-    fn conf(&self, file: &Path, depth: u32, folders: &mut Vec<Vec<u8>>) {
+    /// Adds the directories of a file of ld.so.conf's format.
+    fn conf(&self, file: &Path, depth: u32, dirs: &mut Vec<Vec<u8>>) {
         let Some(file) = self.resolve(file) else { return };
         let Ok(text) = fs::read(self.host(&file)) else { return };
         for line in text.split(|b| *b == b'\n') {
@@ -307,28 +317,28 @@ impl Root {
                 if depth < INCLUDES_MAX {
                     let pattern = Path::new("/etc").join(OsStr::from_bytes(pattern.trim_ascii()));
                     for file in self.glob(&pattern) {
-                        self.conf(&file, depth + 1, folders);
+                        self.conf(&file, depth + 1, dirs);
                     }
                 }
             } else if line.first() == Some(&b'/') {
-                // Old files name a library type behind an `=`.
-                folders.push(line.split(|b| *b == b'=').next().unwrap_or_default().to_vec());
+                // Old files have a library type after an `=`.
+                dirs.push(line.split(|b| *b == b'=').next().unwrap_or_default().to_vec());
             }
         }
     }
 
-    /// Files that a pattern with one `*` in its last component means.
+    /// The files that match a pattern with one `*` in its last component.
     fn glob(&self, pattern: &Path) -> Vec<PathBuf> {
-        let Some((folder, name)) = pattern.parent().zip(pattern.file_name()) else { return Vec::new() };
+        let Some((dir, name)) = pattern.parent().zip(pattern.file_name()) else { return Vec::new() };
         let Some(star) = name.as_bytes().iter().position(|b| *b == b'*') else { return vec![pattern.to_path_buf()] };
         let (start, end) = (&name.as_bytes()[..star], &name.as_bytes()[star + 1..]);
-        let Some(real) = self.resolve(folder) else { return Vec::new() };
+        let Some(real) = self.resolve(dir) else { return Vec::new() };
         let Ok(entries) = fs::read_dir(self.host(&real)) else { return Vec::new() };
         let mut files: Vec<PathBuf> = entries
             .filter_map(Result::ok)
             .map(|e| e.file_name())
             .filter(|n| n.len() >= name.len() - 1 && n.as_bytes().starts_with(start) && n.as_bytes().ends_with(end))
-            .map(|n| folder.join(n))
+            .map(|n| dir.join(n))
             .collect();
         files.sort();
         files
@@ -339,36 +349,37 @@ impl View for Root {
     fn look(&self, path: &[u8]) -> Result<Option<Seen>, ProgramError> {
         let Some(real) = self.resolve(Path::new(OsStr::from_bytes(path))) else { return Ok(None) };
         let Some(program) = self.program(self.host(&real))? else { return Ok(None) };
-        let folder = real.parent().unwrap_or(Path::new("/")).as_os_str().as_bytes().to_vec();
-        Ok(Some(Seen { folder, program }))
+        let dir = real.parent().unwrap_or(Path::new("/")).as_os_str().as_bytes().to_vec();
+        Ok(Some(Seen { dir, program }))
     }
 
     fn configured(&self, is_musl: bool, machine: Machine) -> Vec<Vec<u8>> {
-        let mut folders = Vec::new();
+        let mut dirs = Vec::new();
         if is_musl {
             let arch = machine.platform().unwrap_or("");
             let file = self.host(Path::new(&format!("/etc/ld-musl-{arch}.path")));
             if let Ok(text) = fs::read(file) {
-                let words = text.split(|b| *b == b':' || *b == b'\n').map(<[u8]>::trim_ascii);
-                folders.extend(words.filter(|w| !w.is_empty()).map(<[u8]>::to_vec));
+                let entries = text.split(|b| *b == b':' || *b == b'\n').map(<[u8]>::trim_ascii);
+                dirs.extend(entries.filter(|w| !w.is_empty()).map(<[u8]>::to_vec));
             }
         } else {
-            self.conf(Path::new("/etc/ld.so.conf"), 0, &mut folders);
+            self.conf(Path::new("/etc/ld.so.conf"), 0, &mut dirs);
         }
-        folders
+        dirs
     }
 
-    fn has_folder(&self, path: &[u8]) -> bool {
+    fn has_dir(&self, path: &[u8]) -> bool {
         self.resolve(Path::new(OsStr::from_bytes(path))).is_some_and(|p| self.host(&p).is_dir())
     }
 }
 
+/// The components of a path, last one first, without `.`.
 fn parts(path: &[u8]) -> Vec<Vec<u8>> {
     let parts = path.split(|b| *b == b'/').filter(|p| !p.is_empty() && *p != b".");
     parts.rev().map(<[u8]>::to_vec).collect()
 }
 
-/// An environment as it will be: names of a plan, contents of this machine's files.
+/// A planned environment: the names of a plan with the contents of this host's files.
 pub struct Planned<'a> {
     plan: &'a Plan,
     tree: Tree,
@@ -376,7 +387,7 @@ pub struct Planned<'a> {
 }
 
 impl<'a> Planned<'a> {
-    /// The view of `plan`; `sources` reads the files.
+    /// A view of `plan`; `sources` reads the files.
     pub fn new(plan: &'a Plan, sources: &'a Root) -> Self {
         let mut tree = Tree::default();
         for (name, content) in &plan.entries {
@@ -395,21 +406,21 @@ impl View for Planned<'_> {
         let Ok((name, Node::File)) = self.tree.resolve(path) else { return Ok(None) };
         let Some(source) = self.plan.source(&name) else { return Ok(None) };
         let Some(program) = self.sources.program(source.to_path_buf())? else { return Ok(None) };
-        let folder = name.iter().rposition(|b| *b == b'/').map_or(&b""[..], |at| &name[..at]);
-        Ok(Some(Seen { folder: [&b"/"[..], folder].concat(), program }))
+        let dir = name.iter().rposition(|b| *b == b'/').map_or(&b""[..], |at| &name[..at]);
+        Ok(Some(Seen { dir: [&b"/"[..], dir].concat(), program }))
     }
 
-    /// Environments have neither file: no cache, no configuration.
+    /// An environment has no loader cache and no loader configuration.
     fn configured(&self, _is_musl: bool, _machine: Machine) -> Vec<Vec<u8>> {
         Vec::new()
     }
 
-    fn has_folder(&self, path: &[u8]) -> bool {
-        matches!(self.tree.resolve(path), Ok((_, Node::Folder)))
+    fn has_dir(&self, path: &[u8]) -> bool {
+        matches!(self.tree.resolve(path), Ok((_, Node::Directory)))
     }
 }
 
-/// All names in `plan` that are ELF files with a loader of their own: programs.
+/// The names of all members of `plan` that are ELF files with a loader: its programs.
 pub fn programs(plan: &Plan, sources: &Root) -> Result<BTreeSet<Vec<u8>>, ProgramError> {
     let mut names = BTreeSet::new();
     for (name, content) in &plan.entries {

@@ -1,20 +1,21 @@
-//! What is different for a compiler that makes code for another machine: above all, whose assembler it is.
+//! The tools of a compiler that generates code for another machine: above all, its assembler.
 //!
-//! A wrong assembler gives objects for the wrong machine without any error; so one that cannot be shown to be the target's
-//! is not taken.
+//! A wrong assembler gives objects for the wrong machine without any error. So an assembler is used only if it is known
+//! to be the target's.
 
 use crate::find;
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
-/// Whether a compiler whose `-dumpmachine` is `target` makes code for the machine that it runs on (`host`, as `uname -m`).
+/// Whether a compiler with `-dumpmachine` `target` generates code for the machine that it runs on (`host`, as `uname
+/// -m` prints it).
 pub fn is_native(target: &str, host: &str) -> bool {
     let cpu = target.split('-').next().unwrap_or(target);
     cpu == host || (host == "armv7l" && cpu.starts_with("arm")) || (is_x86_32(host) && is_x86_32(cpu))
 }
 
-/// Whether compilers of these triples make code for the same target: the vendor, `-poky-` or `-redhat-`, is none of its business.
+/// Whether two triples mean the same target. The vendor part, as `-poky-` or `-redhat-`, does not matter.
 pub fn is_same_target(a: &str, b: &str) -> bool {
     fn parts(triple: &str) -> (&str, &str) {
         let (cpu, rest) = triple.split_once('-').unwrap_or((triple, ""));
@@ -30,10 +31,10 @@ fn is_x86_32(cpu: &str) -> bool {
     matches!(cpu, "i386" | "i486" | "i586" | "i686")
 }
 
-/// Finds the tool `name` (`as`, `objcopy`) for a compiler that answered `answer` when it was asked for it.
+/// Finds the tool `name` (`as`, `objcopy`) of a compiler whose answer to `-print-prog-name` was `answer`.
 ///
-/// A path is the compiler's own and so the target's. A bare word means PATH to the compiler: right for a native one; for
-/// another target only a program named `TARGET-name` will do, beside the compiler or in PATH.
+/// An absolute path is the compiler's own tool and so the target's. A bare name means PATH: that is right for a native
+/// compiler. For another target the tool must be named `TARGET-name`, beside the compiler or in PATH.
 pub fn tool(
     name: &str,
     answer: &Path,
@@ -45,19 +46,19 @@ pub fn tool(
     if answer.is_absolute() {
         return answer.exists().then(|| answer.to_path_buf());
     }
-    let beside = |word: &OsStr| compiler.parent().map(|f| f.join(word)).filter(|p| p.is_file());
-    let own_word: OsString = format!("{target}-{name}").into();
-    // What the compiler's file is named like, `arm-none-eabi-` of `arm-none-eabi-gcc`, may differ from the triple.
+    let beside = |tool: &OsStr| compiler.parent().map(|f| f.join(tool)).filter(|p| p.is_file());
+    let by_target: OsString = format!("{target}-{name}").into();
+    // The prefix of the compiler's file name, as `arm-none-eabi-` of `arm-none-eabi-gcc`, may differ from the triple.
     let named = compiler.file_name().map(|base| [prefix_of(base), name.as_bytes()].concat());
-    let named_word = named.map(|word| OsStr::from_bytes(&word).to_os_string()).filter(|word| word != name);
-    let search = |word: &OsStr| find::compiler(word, path, Path::new("/proc/self/exe")).ok();
+    let by_prefix = named.map(|tool| OsStr::from_bytes(&tool).to_os_string()).filter(|tool| tool != name);
+    let search = |tool: &OsStr| find::compiler(tool, path, Path::new("/proc/self/exe")).ok();
     if is_native {
-        return search(OsStr::new(name)).or_else(|| beside(OsStr::new(name))).or_else(|| search(&own_word));
+        return search(OsStr::new(name)).or_else(|| beside(OsStr::new(name))).or_else(|| search(&by_target));
     }
-    [Some(own_word), named_word].into_iter().flatten().find_map(|word| beside(&word).or_else(|| search(&word)))
+    [Some(by_target), by_prefix].into_iter().flatten().find_map(|tool| beside(&tool).or_else(|| search(&tool)))
 }
 
-/// `arm-linux-gnueabihf-` of `arm-linux-gnueabihf-gcc-12`.
+/// The target prefix of a compiler's file name: `arm-linux-gnueabihf-` of `arm-linux-gnueabihf-gcc-12`.
 fn prefix_of(base: &OsStr) -> &[u8] {
     let name = base.as_bytes();
     let at = [&b"gcc"[..], b"g++", b"clang"].iter().filter_map(|w| name.windows(w.len()).rposition(|x| x == *w)).max();

@@ -1,29 +1,29 @@
-//! From content to an environment's name: ours, and 1.4's for checking.
+//! Names of environments derived from their content: ours, and 1.4's to verify them.
 
 use ice_core::env::{EnvName, NameError};
 use ice_core::limits;
 use std::collections::BTreeMap;
 use std::fmt::Write;
 
-/// Our name of an environment: 64 hex digits of the BLAKE3 digest of its uncompressed tar (decision: content-names).
+/// Our name of an environment: the BLAKE3 digest of its uncompressed tar, as 64 hex digits (decision: content-names).
 pub fn content_name(digest: &[u8; 32]) -> String {
     hex(digest)
 }
 
-/// What comparing a name with the content it arrived with gave.
+/// The result of comparing an environment's name with its content.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum NameCheck {
-    /// The name is the content's.
+    /// The name matches the content.
     Same,
-    /// A word of the user's: nothing to compare.
+    /// The name was chosen by a user: nothing to compare.
     NotAContentName,
-    /// One of our names and other content: to be refused.
+    /// One of our names with other content: the archive must be refused.
     Forged,
-    /// One of 1.4's names and other content: to be logged only, as its users rename.
+    /// One of 1.4's names with other content: only logged, as users of 1.4 rename archives.
     Renamed,
 }
 
-/// Compares an environment's name with what was unpacked. `md5_name` is needed for 1.4's names only.
+/// Compares an environment's name with the content that was unpacked. `md5_name` is needed only for 1.4's names.
 pub fn check_name(name: &EnvName, digest: &[u8; 32], md5_name: Option<&[u8; 16]>) -> NameCheck {
     if name.is_content_name() {
         return if name.as_str() == content_name(digest) { NameCheck::Same } else { NameCheck::Forged };
@@ -40,26 +40,27 @@ pub fn check_name(name: &EnvName, digest: &[u8; 32], md5_name: Option<&[u8; 16]>
     }
 }
 
-/// The name by which hosts know a user's archive: a name of its content as it is, any other word with a mark of the content.
-/// Hosts keep what they have under a name, so that another content must have another name.
+/// The name by which compile servers know a user's archive: a name derived from content unchanged, any other name with
+/// a mark of the content. Servers cache environments by name, so other content must have another name.
 ///
-/// `digest` is the file's, in hex digits. Every version takes a `+` in a name.
+/// `digest` is the archive file's, as hex digits. Every protocol version accepts a `+` in a name. Fails if the marked
+/// name is no valid name.
 pub fn marked_name(name: &EnvName, digest: &str) -> Result<EnvName, NameError> {
     if name.is_content_name() || is_md5_name(name) {
         return Ok(name.clone());
     }
     let mark = format!("+{digest:.8}");
-    let word = name.as_str().as_bytes();
-    let word = &word[..word.len().min(limits::NAME_MAX - mark.len())];
-    EnvName::new(&[word, mark.as_bytes()].concat())
+    let plain = name.as_str().as_bytes();
+    let plain = &plain[..plain.len().min(limits::NAME_MAX - mark.len())];
+    EnvName::new(&[plain, mark.as_bytes()].concat())
 }
 
-/// Whether it looks like a name that 1.4's tool gives: 32 lower-case hex digits.
+/// Whether a name has the form of 1.4's: 32 lower-case hex digits.
 pub fn is_md5_name(name: &EnvName) -> bool {
     name.as_str().len() == 32 && name.as_str().bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'))
 }
 
-/// 1.4's name of an environment, file by file in the archive's order.
+/// Computes 1.4's name of an environment, file by file in the archive's order.
 #[derive(Clone, Default)]
 pub struct Md5Name {
     lines: Vec<u8>,
@@ -67,7 +68,7 @@ pub struct Md5Name {
 }
 
 impl Md5Name {
-    /// No file yet.
+    /// Starts without files.
     pub fn new() -> Self {
         Self::default()
     }
@@ -81,20 +82,20 @@ impl Md5Name {
         self.sums.insert(name.to_vec(), sum);
     }
 
-    /// Adds a name that has the content of an earlier one.
+    /// Adds a hard link: a name with the content of the earlier file `earlier`.
     pub fn same_as(&mut self, name: &[u8], earlier: &[u8]) {
         if let Some(sum) = self.sums.get(earlier).copied() {
             self.file(name, sum);
         }
     }
 
-    /// The name's 16 bytes.
+    /// The name as 16 bytes.
     pub fn finish(self) -> [u8; 16] {
         md5::compute(&self.lines).0
     }
 }
 
-/// Lower-case hex digits.
+/// `bytes` as lower-case hex digits.
 pub fn hex(bytes: &[u8]) -> String {
     bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, b| {
         // Writing into a String cannot fail.
@@ -116,7 +117,7 @@ mod tests {
     }
 
     #[test]
-    fn a_word_of_the_users_is_marked_with_the_content() {
+    fn a_name_of_the_users_is_marked_with_the_content() {
         let named = |name: &str, content: &str| {
             let digest = blake3::hash(content.as_bytes());
             marked_name(&EnvName::new(name.as_bytes()).unwrap(), &digest.to_hex()).unwrap().as_str().to_owned()

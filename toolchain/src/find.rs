@@ -1,6 +1,6 @@
-//! The real compiler behind a name or a link; ICECC_CC and ICECC_CXX; what a compiler's name tells.
+//! Which program a compiler's name means: the search in PATH, ICECC_CC and ICECC_CXX, and what the name itself reveals.
 //!
-//! It looks at files, but starts none.
+//! This module inspects files but starts no program.
 
 use std::ffi::{OsStr, OsString};
 use std::fs;
@@ -9,48 +9,55 @@ use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use thiserror::Error;
 
-/// Names of files that are us, or the 1.4 client.
+/// File names of our own client and of the 1.4 client.
 const OURSELVES: [&str; 2] = ["icecc", "icerun"];
-/// Wrappers that would call us again: skipped once a link to us was passed in PATH.
+/// Wrappers that would call us again. They are skipped once the search in PATH has passed a link to us.
 const WRAPPERS: [&str; 3] = ["distcc", "colorgcc", "tbcompiler"];
-/// Longest chain of links that is followed, as the kernel does.
+/// Maximum number of symbolic links followed, the same as the kernel's.
 const LINKS_MAX: usize = 40;
 
 /// Why no compiler was found.
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
 pub enum FindError {
-    /// No folder of PATH has such a file. The text is 1.4's.
+    /// No directory of PATH has an executable of this name. The text is 1.4's.
     #[error("couldn't find any {}", std::path::Path::new(.0).display())]
     NotFound(OsString),
-    /// Only links to ourselves were found.
-    #[error("{} is only found as a link to icecc ({}); put the compiler's own folder into PATH", std::path::Path::new(.0).display(), .1.display())]
+    /// PATH has only links to our own client under this name; the path is the first of them.
+    #[error(
+        "{} is only found as a link to icecc ({}); put the compiler's own directory into PATH",
+        std::path::Path::new(.0).display(),
+        .1.display()
+    )]
     OnlyOurselves(OsString, PathBuf),
 }
 
-/// Finds the program that shall be run for `name`: never ourselves, whatever link leads to us.
+/// Finds the program to run for the compiler `name`. It never returns our own client, whatever link leads to it.
 ///
-/// For the values of ICECC_CC and ICECC_CXX as well: the whole value is one name, a bare word is searched in PATH.
-/// A name with a `/` is taken as it is, unless it is ourselves: then its last component is searched in `path` (the value of
-/// PATH). `own_exe` is our own program, which is recognised by device and inode however it is named.
+/// `name` is the name we were called by, or the whole value of ICECC_CC or ICECC_CXX. A name without a `/` is searched
+/// in `path` (the value of PATH). A name with a `/` is used unchanged, unless it is our own client: then its last
+/// component is searched. `own_exe` is our own executable; it is recognised by device and inode, whatever its name.
 pub fn compiler(name: &OsStr, path: &OsStr, own_exe: &Path) -> Result<PathBuf, FindError> {
     find(name, path, own_exe, Caller::User)
 }
 
-/// As [`compiler`], where a wrapper such as ccache calls us: what it looks for is none of the wrappers in PATH, also where no link
-/// to ourselves stands before them.
+/// As [`compiler`], for a client that was called by a wrapper such as ccache. The wrapper looks for the real compiler,
+/// so wrappers in PATH are skipped even before a link to our client is met.
 pub fn compiler_for_wrapper(name: &OsStr, path: &OsStr, own_exe: &Path) -> Result<PathBuf, FindError> {
     find(name, path, own_exe, Caller::Wrapper)
 }
 
-/// Who wants a compiler.
+/// Who asks for a compiler.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Caller {
+    /// The user or a build tool.
     User,
+    /// A wrapper such as ccache.
     Wrapper,
 }
 
+/// Common part of [`compiler`] and [`compiler_for_wrapper`].
 fn find(name: &OsStr, path: &OsStr, own_exe: &Path, caller: Caller) -> Result<PathBuf, FindError> {
-    let own = Own::new(own_exe);
+    let own = OwnProgram::new(own_exe);
     if name.as_bytes().contains(&b'/') {
         let given = PathBuf::from(name);
         if !own.is(&given) {
@@ -62,29 +69,33 @@ fn find(name: &OsStr, path: &OsStr, own_exe: &Path, caller: Caller) -> Result<Pa
     search(name, path, &own, caller)
 }
 
-/// Searches `name` in `path` (the value of PATH) without looking for links to ourselves: an ordinary program.
+/// Searches an ordinary program in `path` (the value of PATH), without regard to links to our own client.
 pub fn program(name: &OsStr, path: &OsStr) -> Option<PathBuf> {
-    folders(path).map(|folder| folder.join(name)).find(|p| is_executable_file(p))
+    dirs(path).map(|dir| dir.join(name)).find(|p| is_executable_file(p))
 }
 
-/// Whether `path` is ourselves or a 1.4 client: by device and inode, or by the name of any file its links lead to.
+/// Whether `path` is our own client (by device and inode) or a 1.4 client (by the name of any file that its links lead
+/// to).
 pub fn is_ourselves(path: &Path, own_exe: &Path) -> bool {
-    Own::new(own_exe).is(path)
+    OwnProgram::new(own_exe).is(path)
 }
 
-/// The link to ccache, or copy of it, that `name` would lead to in `path` without our own link before it.
+/// The link to ccache, or copy of it, that `name` means in `path` if our own link before it is ignored. `None` if there
+/// is no link to our client, or the next executable is not ccache.
 pub fn ccache_behind(name: &OsStr, path: &OsStr, own_exe: &Path) -> Option<PathBuf> {
-    let own = Own::new(own_exe);
-    let mut files = folders(path).map(|folder| folder.join(name)).filter(|file| is_executable_file(file));
+    let own = OwnProgram::new(own_exe);
+    let mut files = dirs(path).map(|dir| dir.join(name)).filter(|file| is_executable_file(file));
     files.find(|file| own.is(file))?;
     files.find(|file| !own.is(file)).filter(|file| is_ccache(file, path))
 }
 
-fn search(name: &OsStr, path: &OsStr, own: &Own, caller: Caller) -> Result<PathBuf, FindError> {
+/// Searches `name` in `path`. After a link to our own client the next executable that is no wrapper wins; otherwise the
+/// first one.
+fn search(name: &OsStr, path: &OsStr, own: &OwnProgram, caller: Caller) -> Result<PathBuf, FindError> {
     let mut first = None;
     let mut passed = None;
-    for folder in folders(path) {
-        let file = folder.join(name);
+    for dir in dirs(path) {
+        let file = dir.join(name);
         if !is_executable_file(&file) {
             continue;
         }
@@ -105,26 +116,30 @@ fn search(name: &OsStr, path: &OsStr, own: &Own, caller: Caller) -> Result<PathB
     }
 }
 
-/// The folders of PATH. An empty element is left out: it means `/` to 1.4 and the current folder to shells, and neither is
-/// a good place for a compiler.
-pub(crate) fn folders(path: &OsStr) -> impl Iterator<Item = &Path> {
+/// The directories of PATH. Empty elements are skipped: 1.4 takes them for `/` and shells for the current directory,
+/// and neither should provide a compiler.
+pub(crate) fn dirs(path: &OsStr) -> impl Iterator<Item = &Path> {
     path.as_bytes().split(|b| *b == b':').filter(|f| !f.is_empty()).map(|f| Path::new(OsStr::from_bytes(f)))
 }
 
+/// Whether `path`, links followed, is a regular file with an execute bit.
 pub(crate) fn is_executable_file(path: &Path) -> bool {
     fs::metadata(path).is_ok_and(|m| m.is_file() && m.permissions().mode() & 0o111 != 0)
 }
 
-/// Who we are, to be recognised.
-pub(crate) struct Own {
+/// The identity of our own executable, to recognise links to it.
+pub(crate) struct OwnProgram {
+    /// Device and inode; `None` if the executable cannot be inspected.
     file: Option<(u64, u64)>,
 }
 
-impl Own {
+impl OwnProgram {
+    /// Reads device and inode of `own_exe`.
     pub(crate) fn new(own_exe: &Path) -> Self {
         Self { file: fs::metadata(own_exe).ok().map(|m| (m.dev(), m.ino())) }
     }
 
+    /// Whether `path` is this executable, or leads to a file named like a client.
     pub(crate) fn is(&self, path: &Path) -> bool {
         let same_file = match (self.file, fs::metadata(path)) {
             (Some(own), Ok(m)) => own == (m.dev(), m.ino()),
@@ -134,16 +149,18 @@ impl Own {
     }
 }
 
-/// A link to a program that would run a compiler of the same name in turn, or to ccache.
+/// Whether `path` is a link to a program that would run a compiler of the same name in turn, or is ccache.
 pub(crate) fn is_wrapper(path: &Path, search_path: &OsStr) -> bool {
     leads_to(path, &WRAPPERS) || is_ccache(path, search_path)
 }
 
+/// Whether a link leads to a file with one of `names`.
 fn leads_to(link: &Path, names: &[&str]) -> bool {
     chain(link).iter().skip(1).any(|name| names.iter().any(|wanted| name == wanted))
 }
 
-/// A link, or, as in some installations, a copy or hard link of ccache under a compiler's name. `search_path` is the value of PATH.
+/// Whether `path` is ccache under a compiler's name: a link to it or, as in some installations, a copy or hard link.
+/// `search_path` is the value of PATH.
 pub fn is_ccache(path: &Path, search_path: &OsStr) -> bool {
     if leads_to(path, &["ccache"]) {
         return true;
@@ -153,11 +170,11 @@ pub fn is_ccache(path: &Path, search_path: &OsStr) -> bool {
     if (a.dev(), a.ino()) == (b.dev(), b.ino()) {
         return true;
     }
-    // Reading is rare: the sizes of two different programs practically never agree.
+    // Contents are rarely read: two different programs hardly ever have the same size.
     a.len() == b.len() && matches!((fs::read(path), fs::read(ccache)), (Ok(x), Ok(y)) if x == y)
 }
 
-/// The base names of `path` and of each file that its links lead to.
+/// The file name of `path` and of each file on the chain of links from it.
 fn chain(path: &Path) -> Vec<OsString> {
     let mut names = Vec::new();
     let mut here = path.to_path_buf();
@@ -171,7 +188,7 @@ fn chain(path: &Path) -> Vec<OsString> {
     names
 }
 
-/// Which language a driver compiles before its arguments are looked at.
+/// The language that a driver compiles by default.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Driver {
     /// `gcc`, `cc`, `clang` …
@@ -180,7 +197,8 @@ pub enum Driver {
     Cxx,
 }
 
-/// Whether a program of this base name is a compiler, and which. `None`: a custom command.
+/// The default language of a compiler with this file name; `None` if the name is not a known compiler's, as with custom
+/// commands.
 pub fn driver(base: &OsStr) -> Option<Driver> {
     let name = base.as_bytes();
     if contains(name, b"g++") || contains(name, b"clang++") || name == b"c++" {
@@ -190,7 +208,8 @@ pub fn driver(base: &OsStr) -> Option<Driver> {
     c.then_some(Driver::C)
 }
 
-/// The C++ driver's name beside a C driver: `T-gcc-12` gives `T-g++-12`, `clang-14` `clang++-14`, `cc` `c++`.
+/// The name of the C++ driver that belongs to a C driver: `T-g++-12` for `T-gcc-12`, `clang++-14` for `clang-14`, `c++`
+/// for `cc`.
 pub fn cxx_partner(base: &OsStr) -> Option<OsString> {
     let name = base.as_bytes();
     if name == b"cc" {
@@ -199,7 +218,7 @@ pub fn cxx_partner(base: &OsStr) -> Option<OsString> {
     replace_last(name, b"clang", b"clang++").or_else(|| replace_last(name, b"gcc", b"g++"))
 }
 
-/// The C driver's name for a driver of either language.
+/// The name of the C driver that belongs to a driver of either language.
 pub fn c_partner(base: &OsStr) -> OsString {
     let name = base.as_bytes();
     if name == b"c++" {
@@ -210,17 +229,17 @@ pub fn c_partner(base: &OsStr) -> OsString {
         .unwrap_or_else(|| base.to_os_string())
 }
 
-/// The prefix of a compiler's name that `=target` of ICECC_VERSION is compared with.
+/// The prefix of a compiler's name, which `=target` in ICECC_VERSION is compared with.
 ///
-/// What stands before the last `-`, after a version (`-12`, `-12.2`) was taken off. The triple of `machine` (as `uname -m`
-/// says) itself counts as no prefix.
+/// It is the part before the last `-`, after a version (`-12`, `-12.2`) was removed. The triple of `machine` (as `uname
+/// -m` prints it) counts as no prefix.
 pub fn prefix(base: &OsStr, machine: &str) -> OsString {
     let name = without_version(base.as_bytes());
     let prefix = name.iter().rposition(|b| *b == b'-').map_or(&b""[..], |at| &name[..at]);
     if is_native_triple(prefix, machine) { OsString::new() } else { OsStr::from_bytes(prefix).to_os_string() }
 }
 
-/// Whether compilers of this triple make code for a machine of this kind: `x86_64-linux-gnu`, `x86_64-pc-linux-gnu` ….
+/// Whether a compiler for this triple generates code for `machine`: `x86_64-linux-gnu`, `x86_64-pc-linux-gnu` ….
 pub fn is_native_triple(triple: &[u8], machine: &str) -> bool {
     const SYSTEMS: [&[u8]; 6] =
         [b"linux-gnu", b"pc-linux-gnu", b"unknown-linux-gnu", b"redhat-linux", b"suse-linux", b"linux"];
@@ -255,7 +274,7 @@ mod tests {
     use super::*;
     use std::os::unix::fs::symlink;
 
-    /// A folder with folders of programs and links, as in a PATH.
+    /// A directory with subdirectories of programs and links, as in a PATH.
     struct Place(tempfile::TempDir);
 
     impl Place {
@@ -283,8 +302,8 @@ mod tests {
             symlink(to, &file).unwrap();
             file
         }
-        fn find(&self, name: &str, folders: &[&str]) -> Result<PathBuf, FindError> {
-            let path = folders.iter().map(|f| self.at(f).into_os_string()).collect::<Vec<_>>().join(OsStr::new(":"));
+        fn find(&self, name: &str, dirs: &[&str]) -> Result<PathBuf, FindError> {
+            let path = dirs.iter().map(|f| self.at(f).into_os_string()).collect::<Vec<_>>().join(OsStr::new(":"));
             compiler(OsStr::new(name), &path, &self.at("own/icecc-1"))
         }
     }
@@ -328,8 +347,8 @@ mod tests {
         let path = format!("{}:{}", p.at("ccache").display(), p.at("bin").display());
         let called = compiler_for_wrapper(p.at("links/gcc").as_os_str(), OsStr::new(&path), &p.at("own/icecc-1"));
         assert_eq!(called.unwrap(), real);
-        let ccache = |folders: &[&str]| {
-            let path = folders.iter().map(|f| p.at(f).into_os_string()).collect::<Vec<_>>().join(OsStr::new(":"));
+        let ccache = |dirs: &[&str]| {
+            let path = dirs.iter().map(|f| p.at(f).into_os_string()).collect::<Vec<_>>().join(OsStr::new(":"));
             ccache_behind(OsStr::new("gcc"), &path, &p.at("own/icecc-1"))
         };
         assert_eq!(ccache(&["links", "ccache", "bin"]), Some(p.at("ccache/gcc")));
@@ -350,7 +369,7 @@ mod tests {
     }
 
     #[test]
-    fn folders_files_without_x_and_empty_elements_are_passed_over() {
+    fn directories_files_without_x_and_empty_elements_are_passed_over() {
         let p = Place::new();
         fs::create_dir_all(p.at("a/gcc")).unwrap();
         fs::create_dir_all(p.at("b")).unwrap();

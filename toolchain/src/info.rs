@@ -1,4 +1,4 @@
-//! What an environment says of itself: the text `usr/share/icecream/env`.
+//! The description that an environment carries: the text of its member `usr/share/icecream/env`.
 //!
 //! ```text
 //! icecream environment 1
@@ -7,11 +7,12 @@
 //! target x86_64-linux-gnu
 //! platform x86_64
 //! ```
-//! An archive with both compilers has a `compiler`, `version`, `target` group for each.
+//! An archive with gcc and clang has a group `compiler`, `version`, `target` for each.
 
 use crate::driver::{Driver, DriverError, Kind};
 use std::fmt::Write;
 
+/// The first line, with the version of the format.
 const FIRST_LINE: &str = "icecream environment 1";
 
 /// One compiler of an environment.
@@ -19,36 +20,36 @@ const FIRST_LINE: &str = "icecream environment 1";
 pub struct CompilerInfo {
     /// `gcc` or `clang`.
     pub compiler: String,
-    /// Its version line.
+    /// The version line that `-v` prints.
     pub version: String,
-    /// What it makes code for.
+    /// The target triple.
     pub target: String,
 }
 
-/// What an environment says of itself.
+/// The description of an environment.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct EnvInfo {
-    /// Its compilers, one mostly.
+    /// Its compilers; mostly one.
     pub compilers: Vec<CompilerInfo>,
-    /// The hosts that run it, as `uname -m`.
+    /// The platform of hosts that can run it, as `uname -m` prints it.
     pub platform: String,
 }
 
 impl CompilerInfo {
-    /// Asks an installed compiler.
+    /// Queries an installed compiler.
     pub fn ask(driver: &Driver) -> Result<Self, DriverError> {
         Self::of_kind(driver, driver.kind()?)
     }
 
-    /// Asks one whose kind is known already: each question is a run of it.
+    /// Queries a compiler of known kind, which saves a run of it.
     pub fn of_kind(driver: &Driver, kind: Kind) -> Result<Self, DriverError> {
-        let compiler = kind.word().to_string();
+        let compiler = kind.name().to_string();
         Ok(Self { compiler, version: driver.version()?, target: driver.target()? })
     }
 }
 
 impl EnvInfo {
-    /// The text.
+    /// The text of the member.
     pub fn text(&self) -> String {
         let mut text = format!("{FIRST_LINE}\n");
         for c in &self.compilers {
@@ -58,7 +59,7 @@ impl EnvInfo {
         text + &format!("platform {}\n", self.platform)
     }
 
-    /// Reads the text; unknown lines are for later versions. `None`: not such a text.
+    /// Parses the text. Unknown keys are ignored, as later versions may add some. `None`: not such a text.
     pub fn parse(text: &str) -> Option<Self> {
         let mut lines = text.lines();
         if lines.next()? != FIRST_LINE {
@@ -80,13 +81,13 @@ impl EnvInfo {
         Some(info)
     }
 
-    /// Why a compiler of this machine doesn't fit this environment; `None`: it does.
+    /// Why an installed compiler does not match this environment; `None`: it does.
     pub fn mismatch(&self, own: &CompilerInfo) -> Option<String> {
         let Some(c) = self.compilers.iter().find(|c| c.compiler == own.compiler) else {
             let has: Vec<&str> = self.compilers.iter().map(|c| c.compiler.as_str()).collect();
             return Some(format!("the environment has {}, not {}", has.join(" and "), own.compiler));
         };
-        // clang is every target's compiler: the client says which by -target.
+        // One clang serves all targets: the client passes the target by -target.
         if c.compiler == "gcc" && c.target != own.target {
             return Some(format!("the environment makes code for {}, the compiler for {}", c.target, own.target));
         }
@@ -113,7 +114,7 @@ mod tests {
     }
 
     #[test]
-    fn what_doesnt_fit_is_said() {
+    fn a_mismatch_is_explained() {
         let info = EnvInfo { compilers: vec![gcc("v1", "x86_64-linux-gnu")], platform: "x86_64".into() };
         assert_eq!(info.mismatch(&gcc("v1", "x86_64-linux-gnu")), None);
         assert!(info.mismatch(&gcc("v1", "arm-linux-gnueabihf")).unwrap().contains("makes code for x86_64-linux-gnu"));

@@ -1,6 +1,7 @@
-//! An archive looked into: what it is for, what it holds, what it lacks.
+//! Report on an archive: what it is for, what it contains, what it lacks.
 //!
-//! It is unpacked by the same safe unpack that a server uses, into a scratch folder that the caller gives and removes.
+//! The archive is unpacked, by the same safe code that a compile server uses, into a scratch directory that the caller
+//! provides and removes.
 
 use crate::archive::{UnpackError, UnpackLimits, Unpacked, unpack};
 use crate::closure::{ClosureError, Root, closure};
@@ -13,22 +14,23 @@ use std::io::Read;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
-/// What an archive is.
+/// The report on an archive.
 #[derive(Clone, Debug)]
 pub struct Inspection {
-    /// Sizes, digest, 1.4's name.
+    /// Sizes, content digest and 1.4's name.
     pub unpacked: Unpacked,
-    /// What it says of itself; 1.4's archives say nothing.
+    /// The environment's description; archives of 1.4 have none.
     pub info: Option<EnvInfo>,
-    /// The hosts that run it, by the ELF header of its compiler.
+    /// The platform of hosts that can run it, by the ELF header of its compiler.
     pub platform: Option<&'static str>,
-    /// Its programs, by name.
+    /// Names of its programs, sorted.
     pub programs: Vec<String>,
-    /// What a job would miss: each a sentence.
+    /// Everything that is wrong with it, each as a sentence.
     pub missing: Vec<String>,
 }
 
-/// Looks into the archive that `input` gives, by way of the empty folder `scratch`.
+/// Reports on the archive that `input` provides. `scratch` must be an empty directory. Fails if the archive cannot be
+/// unpacked.
 pub fn inspect(input: impl Read, scratch: &Path) -> Result<Inspection, UnpackError> {
     let limits = UnpackLimits { md5_name: true, ..UnpackLimits::default() };
     let unpacked = unpack(input, scratch, &limits)?;
@@ -41,11 +43,11 @@ pub fn inspect(input: impl Read, scratch: &Path) -> Result<Inspection, UnpackErr
         missing.push("bin/true is missing: servers of icecream 1.4 refuse the environment".to_string());
     }
     let has_gcc = ["usr/bin/gcc", "usr/bin/gcc.bin"].iter().any(|name| at(name).is_some());
-    // In an archive for clang alone, gcc is a small program that calls it.
+    // In an archive for clang alone, gcc is a small program that calls clang.
     let is_for_gcc = has_gcc && (at("usr/bin/clang").is_none() || at("usr/bin/gcc.bin").is_some());
     for (piece, what) in [("usr/bin/cc1", "C"), ("usr/bin/cc1plus", "C++")] {
         let flat = at(piece).is_some();
-        if is_for_gcc && !flat && !holds(scratch, piece.trim_start_matches("usr/bin/")) {
+        if is_for_gcc && !flat && !has_file(scratch, piece.trim_start_matches("usr/bin/")) {
             missing.push(format!("{piece} is missing: {what} jobs fail"));
         }
     }
@@ -53,10 +55,8 @@ pub fn inspect(input: impl Read, scratch: &Path) -> Result<Inspection, UnpackErr
     let mut platform = None;
     let mut names: Vec<_> = ["bin", "usr/bin"]
         .iter()
-        .filter_map(|folder| Some((folder, fs::read_dir(scratch.join(folder)).ok()?)))
-        .flat_map(|(folder, entries)| {
-            entries.filter_map(Result::ok).map(move |e| Path::new(folder).join(e.file_name()))
-        })
+        .filter_map(|dir| Some((dir, fs::read_dir(scratch.join(dir)).ok()?)))
+        .flat_map(|(dir, entries)| entries.filter_map(Result::ok).map(move |e| Path::new(dir).join(e.file_name())))
         .collect();
     names.sort();
     for name in names {
@@ -91,11 +91,11 @@ pub fn inspect(input: impl Read, scratch: &Path) -> Result<Inspection, UnpackErr
     Ok(Inspection { unpacked, info, platform, programs, missing })
 }
 
-/// Whether a file of this base name is anywhere below.
-fn holds(folder: &Path, base: &str) -> bool {
-    let Ok(entries) = fs::read_dir(folder) else { return false };
+/// Whether any directory below has a file of this name.
+fn has_file(dir: &Path, base: &str) -> bool {
+    let Ok(entries) = fs::read_dir(dir) else { return false };
     entries.filter_map(Result::ok).any(|e| {
-        let is_folder = e.file_type().is_ok_and(|t| t.is_dir());
-        if is_folder { holds(&e.path(), base) } else { e.file_name() == base }
+        let is_dir = e.file_type().is_ok_and(|t| t.is_dir());
+        if is_dir { has_file(&e.path(), base) } else { e.file_name() == base }
     })
 }

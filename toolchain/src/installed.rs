@@ -1,8 +1,9 @@
-//! Which compilers are installed: the programs of PATH that have a compiler's name and are one.
+//! Which compilers are installed: the programs in PATH that are named like a compiler and are one.
 //!
-//! A wrapper is none, as it would find the link to icecc that is made for its name, and icecc would find the wrapper again.
+//! A wrapper does not count: with a link to icecc under its name, icecc would find the wrapper and the wrapper would
+//! find icecc again.
 
-use crate::find::{self, Own};
+use crate::find::{self, OwnProgram};
 use crate::wrapper;
 use std::collections::BTreeSet;
 use std::ffi::{OsStr, OsString};
@@ -11,24 +12,25 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-/// What a compiler is called after its target and before its version.
+/// A compiler's name without its target prefix and version.
 const STEMS: [&[u8]; 6] = [b"gcc", b"g++", b"clang", b"clang++", b"cc", b"c++"];
 
-/// The base names of all compilers in `path` (the value of PATH). `own_exe` is our own program.
+/// The file names of all compilers in `path` (the value of PATH). `own_exe` is our own executable. May run compilers,
+/// to ask for their target.
 pub fn compilers(path: &OsStr, own_exe: &Path) -> BTreeSet<OsString> {
-    let own = Own::new(own_exe);
-    let entries = find::folders(path).filter_map(|directory| fs::read_dir(directory).ok()).flatten().flatten();
+    let own = OwnProgram::new(own_exe);
+    let entries = find::dirs(path).filter_map(|directory| fs::read_dir(directory).ok()).flatten().flatten();
     let named = entries.filter(|entry| is_compiler_name(&entry.file_name()));
     named.filter(|entry| is_compiler(&entry.path(), path, &own)).map(|entry| entry.file_name()).collect()
 }
 
-/// Whether a program of this base name should be a compiler: `gcc`, `g++-12`, `arm-linux-gnueabihf-gcc`, but not `gcc-ar`.
+/// Whether a file name is a compiler's: `gcc`, `g++-12`, `arm-linux-gnueabihf-gcc`, but not `gcc-ar`.
 pub fn is_compiler_name(name: &OsStr) -> bool {
     let (prefix, stem) = parts(name.as_bytes());
     STEMS.contains(&stem) && prefix.is_none_or(|prefix| !prefix.is_empty())
 }
 
-/// What stands before the last `-`, and behind it, of a name without its version.
+/// Splits a name without its version at the last `-`: the target prefix, if any, and the rest.
 fn parts(name: &[u8]) -> (Option<&[u8]>, &[u8]) {
     let end = name.iter().rposition(|b| !(b.is_ascii_digit() || *b == b'.')).map_or(0, |last| last + 1);
     let (plain, version) = name.split_at(end);
@@ -40,18 +42,19 @@ fn parts(name: &[u8]) -> (Option<&[u8]>, &[u8]) {
     }
 }
 
-fn is_compiler(file: &Path, path: &OsStr, own: &Own) -> bool {
+/// Whether a file named like a compiler is one, and neither a wrapper nor a link to our client.
+fn is_compiler(file: &Path, path: &OsStr, own: &OwnProgram) -> bool {
     if !find::is_executable_file(file) || own.is(file) || find::is_wrapper(file, path) || wrapper::is_script(file) {
         return false;
     }
     match parts(file.file_name().unwrap_or_default().as_bytes()).0 {
-        // `avr-gcc` is a compiler and `afl-gcc` a program that runs one.
+        // A prefix of one word may be a target or not: `avr-gcc` is a compiler, `afl-gcc` a wrapper around one.
         Some(prefix) if !prefix.contains(&b'-') => makes_code_for(file, prefix),
         _ => true,
     }
 }
 
-/// Whether a compiler says that its target is of this architecture.
+/// Whether a compiler reports a target of this architecture.
 fn makes_code_for(compiler: &Path, architecture: &[u8]) -> bool {
     let mut ask = Command::new(compiler);
     let answer = ask.arg("-dumpmachine").stdin(Stdio::null()).stderr(Stdio::null()).output();
@@ -70,15 +73,15 @@ mod tests {
         for name in all.split_whitespace() {
             assert!(is_compiler_name(OsStr::new(name)), "{name}");
         }
-        let none = "c++filt gcc-ar gcc-ar-12 x86_64-linux-gnu-gcc-nm gcov gcov-12 clang-format clang-cpp-14 clang-cl ccache \
-                    colorgcc -gcc gcc- cpp ld 12 gccgo icecc";
+        let none = "c++filt gcc-ar gcc-ar-12 x86_64-linux-gnu-gcc-nm gcov gcov-12 clang-format clang-cpp-14 clang-cl \
+                    ccache colorgcc -gcc gcc- cpp ld 12 gccgo icecc";
         for name in none.split_whitespace() {
             assert!(!is_compiler_name(OsStr::new(name)), "{name}");
         }
     }
 
     #[test]
-    fn compilers_are_told_from_what_only_has_their_name() {
+    fn compilers_are_distinguished_from_files_named_like_one() {
         let root = tempfile::tempdir().unwrap();
         let at = |name: &str| root.path().join(name);
         fs::create_dir_all(at("bin")).unwrap();
@@ -92,7 +95,8 @@ mod tests {
         for compiler in ["gcc-12", "arm-linux-gnueabihf-g++", "clang-16"] {
             program(&format!("bin/{compiler}"), "a program");
         }
-        // A script, what runs another compiler, what is not executable, a directory, and links to others and to ourselves.
+        // None of these counts: a script, a program that runs another compiler, a file that is not executable, a
+        // directory, and links to other programs and to ourselves.
         program("bin/c89-gcc", "#!/bin/sh\nexec gcc \"$@\"\n");
         fs::copy("/bin/true", at("bin/afl-gcc")).unwrap();
         fs::write(at("bin/gcc-11"), "text").unwrap();

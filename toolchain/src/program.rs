@@ -1,4 +1,4 @@
-//! What an ELF file says about itself: machine, loader, wanted libraries. Read from the file, never run.
+//! What the headers of an ELF file say: machine, loader, needed libraries. The file is read, never run.
 
 use elf::ElfStream;
 use elf::abi;
@@ -10,23 +10,24 @@ use std::io::{self, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 use thiserror::Error;
 
-/// Longest table of dynamic strings that is read: libLLVM's has a few MB.
+/// Maximum size of a table of dynamic strings in bytes: libLLVM's has a few MB.
 const STRINGS_MAX: u64 = 64 << 20;
+/// Maximum length of the loader's path in bytes.
 const PATH_MAX: u64 = 4096;
 
-/// Why an ELF file cannot be understood.
+/// Why an ELF file cannot be parsed.
 #[derive(Debug, Error)]
 pub enum ProgramError {
-    /// It cannot be read.
+    /// The file cannot be read.
     #[error("cannot read {}", .path.display())]
     Read {
         /// The file.
         path: PathBuf,
-        /// What the system said.
+        /// The system's error.
         #[source]
         source: io::Error,
     },
-    /// It begins like an ELF file, but isn't one.
+    /// The file begins like an ELF file, but is malformed.
     #[error("{} is a damaged program: {what}", .path.display())]
     Damaged {
         /// The file.
@@ -36,19 +37,19 @@ pub enum ProgramError {
     },
 }
 
-/// Which processor a file is for; libraries must agree with their program in all of it.
+/// The processor that a file is for. Libraries must agree with their program in all of these fields.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Machine {
-    /// 64 bits, or 32.
+    /// Whether it is a 64-bit file; else it has 32 bits.
     pub is_64: bool,
-    /// Most significant byte first.
+    /// Whether it is big-endian.
     pub is_big: bool,
-    /// The number of the ELF header.
+    /// The machine number `e_machine` of the ELF header.
     pub number: u16,
 }
 
 impl Machine {
-    /// By the first 20 bytes of a file; `None`: not an ELF file.
+    /// Parses the first 20 bytes of a file. `None`: not an ELF file.
     pub fn of_header(start: &[u8]) -> Option<Self> {
         let [0x7f, b'E', b'L', b'F', class, data, .., low, high] = *start.get(..20)? else { return None };
         let is_big = data == abi::ELFDATA2MSB;
@@ -56,7 +57,7 @@ impl Machine {
         Some(Self { is_64: class == abi::ELFCLASS64, is_big, number })
     }
 
-    /// The word for hosts that run it, as `uname -m` says there.
+    /// The platform of hosts that can run it, as `uname -m` prints it there. `None`: unknown machine.
     pub fn platform(self) -> Option<&'static str> {
         Some(match (self.number, self.is_64, self.is_big) {
             (abi::EM_X86_64, ..) => "x86_64",
@@ -78,7 +79,7 @@ impl Machine {
         })
     }
 
-    /// Debian's names for its library folders.
+    /// The triples by which Debian names its library directories.
     pub fn triples(self) -> &'static [&'static str] {
         match (self.number, self.is_64, self.is_big) {
             (abi::EM_X86_64, true, _) => &["x86_64-linux-gnu"],
@@ -99,23 +100,23 @@ impl Machine {
     }
 }
 
-/// What an ELF file says about itself. Names are as they stand there, `$ORIGIN` and all.
+/// What the headers of an ELF file say. Names are unchanged; `$ORIGIN` is not replaced.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Program {
-    /// For which processor.
+    /// The processor it is for.
     pub machine: Machine,
-    /// The loader it asks for.
+    /// The path of its loader.
     pub interpreter: Option<Vec<u8>>,
-    /// Libraries it wants.
+    /// The libraries it needs.
     pub needed: Vec<Vec<u8>>,
-    /// Folders of RPATH.
+    /// The directories of RPATH.
     pub rpath: Vec<Vec<u8>>,
-    /// Folders of RUNPATH.
+    /// The directories of RUNPATH; `None` if it has none.
     pub runpath: Option<Vec<Vec<u8>>>,
 }
 
 impl Program {
-    /// Reads `path`; `None`: not an ELF file.
+    /// Reads the file `path`. `None`: not an ELF file.
     pub fn read(path: &Path) -> Result<Option<Self>, ProgramError> {
         let failed = |source| ProgramError::Read { path: path.to_path_buf(), source };
         let mut file = File::open(path).map_err(failed)?;
@@ -128,6 +129,7 @@ impl Program {
         Self::parse(file).map(Some).map_err(|what| ProgramError::Damaged { path: path.to_path_buf(), what })
     }
 
+    /// Parses an ELF file; the error is what is wrong.
     fn parse(file: File) -> Result<Self, String> {
         let mut bytes = file.try_clone().map_err(|e| e.to_string())?;
         let mut elf = ElfStream::<AnyEndian, _>::open_stream(file).map_err(|e| e.to_string())?;
@@ -163,8 +165,8 @@ impl Program {
         for entry in &entries {
             match entry.d_tag {
                 abi::DT_NEEDED => program.needed.push(string(entry.d_val())?),
-                abi::DT_RPATH => program.rpath = folders(&string(entry.d_val())?),
-                abi::DT_RUNPATH => program.runpath = Some(folders(&string(entry.d_val())?)),
+                abi::DT_RPATH => program.rpath = search_path(&string(entry.d_val())?),
+                abi::DT_RUNPATH => program.runpath = Some(search_path(&string(entry.d_val())?)),
                 _ => {}
             }
         }
@@ -172,14 +174,17 @@ impl Program {
     }
 }
 
-fn folders(text: &[u8]) -> Vec<Vec<u8>> {
+/// The directories of a list separated by `:`.
+fn search_path(text: &[u8]) -> Vec<Vec<u8>> {
     text.split(|b| *b == b':').filter(|f| !f.is_empty()).map(<[u8]>::to_vec).collect()
 }
 
+/// The bytes before the first NUL.
 fn until_nul(text: &[u8]) -> &[u8] {
     text.split(|b| *b == 0).next().unwrap_or_default()
 }
 
+/// Reads exactly `size` bytes from `offset`.
 fn read_at(file: &mut File, offset: u64, size: u64) -> Result<Vec<u8>, String> {
     let mut bytes = Vec::new();
     file.seek(SeekFrom::Start(offset)).map_err(|e| e.to_string())?;

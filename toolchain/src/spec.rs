@@ -1,6 +1,6 @@
 //! The grammar of ICECC_VERSION: `[platform:]file[=target]`, separated by commas.
 //!
-//! It names each piece that is malformed or missing; what is left is what the job may use. It doesn't look into archives.
+//! Each malformed or missing entry is reported; the job may use the others. Archives are not opened to look inside.
 
 use ice_core::env::{EnvName, NameError};
 use std::ffi::{OsStr, OsString};
@@ -9,28 +9,28 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use thiserror::Error;
 
-/// Endings that a file must have one of, longest first; what stands before is the environment's name.
+/// Accepted file name suffixes, longest first. The part before the suffix is the environment's name.
 pub const SUFFIXES: [&str; 6] = [".tar.bz2", ".tar.zst", ".tar.gz", ".tar.xz", ".tar", ".tgz"];
-/// The smallest archive that can be one: 1.4 takes no file below it.
+/// Minimum size of an archive in bytes; 1.4 refuses smaller files.
 const SIZE_MIN: u64 = 500;
 
 /// One usable archive of ICECC_VERSION.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Entry {
-    /// What a compile server must be to run it (`uname -m`).
+    /// The platform (`uname -m`) of compile servers that can run it.
     pub platform: EnvName,
-    /// The archive, absolute.
+    /// Absolute path of the archive.
     pub file: PathBuf,
-    /// Its name without the suffix; hosts know it by [`crate::digest::marked_name`].
+    /// File name without the suffix. Compile servers know the environment by [`crate::digest::marked_name`] of it.
     pub name: EnvName,
-    /// It was given by `=target`, and so for this compiler.
+    /// Whether the entry has a `=target`, which equals this compiler's prefix.
     pub has_target: bool,
 }
 
-/// A piece of ICECC_VERSION that cannot be used, and why.
+/// Why an entry of ICECC_VERSION cannot be used.
 #[derive(Debug, Error)]
 pub enum SpecError {
-    /// Nothing in the value but commas.
+    /// The value is empty or has only commas.
     #[error("$ICECC_VERSION is empty: give it an archive or unset it")]
     Empty,
     /// `platform:` or `=target` without a file.
@@ -45,7 +45,7 @@ pub enum SpecError {
         /// The entry as given.
         entry: OsString,
     },
-    /// The platform cannot be one.
+    /// The platform is not a valid name.
     #[error("$ICECC_VERSION: {:?} has no usable platform", .entry)]
     Platform {
         /// The entry as given.
@@ -54,15 +54,15 @@ pub enum SpecError {
         #[source]
         source: NameError,
     },
-    /// A second archive for one platform; the first is used. The beginning is 1.4's.
+    /// A second archive for the same platform; the first one is used. The beginning of the text is 1.4's.
     #[error("there are two environments for platform {platform} in $ICECC_VERSION - ignoring {}", .file.display())]
     SecondForPlatform {
         /// The platform.
         platform: EnvName,
-        /// The one that is ignored.
+        /// The archive that is ignored.
         file: PathBuf,
     },
-    /// No such file. The text is 1.4's.
+    /// The file does not exist. The text is 1.4's.
     #[error("$ICECC_VERSION has to point to an existing file to be installed {}", .given.display())]
     Missing {
         /// The file as given.
@@ -71,7 +71,7 @@ pub enum SpecError {
         #[source]
         source: std::io::Error,
     },
-    /// The file is there but cannot be opened for reading.
+    /// The file exists but cannot be opened for reading.
     #[error("$ICECC_VERSION: cannot read {}", .file.display())]
     Unreadable {
         /// The file.
@@ -80,27 +80,27 @@ pub enum SpecError {
         #[source]
         source: std::io::Error,
     },
-    /// A folder, device or pipe.
+    /// The path is not a regular file.
     #[error("$ICECC_VERSION has to point to an existing file to be installed {}: not a regular file", .file.display())]
     NotAFile {
-        /// What was named.
+        /// The path.
         file: PathBuf,
     },
-    /// Under 500 bytes: no archive is that small.
+    /// The file has fewer than 500 bytes, which no archive has.
     #[error("$ICECC_VERSION: {} has only {size} bytes, that is no environment", .file.display())]
     TooSmall {
         /// The file.
         file: PathBuf,
-        /// Its size.
+        /// Its size in bytes.
         size: u64,
     },
-    /// The file's name doesn't end as archives do.
+    /// The file's name has no suffix of an archive.
     #[error("$ICECC_VERSION: {} has to end in .tar, .tgz, .tar.gz, .tar.bz2, .tar.xz or .tar.zst", .file.display())]
     Suffix {
         /// The file.
         file: PathBuf,
     },
-    /// What stands before the suffix cannot be an environment's name.
+    /// The part before the suffix is not a valid environment name.
     #[error("$ICECC_VERSION: {} makes no name for an environment", .file.display())]
     Name {
         /// The file.
@@ -109,29 +109,29 @@ pub enum SpecError {
         #[source]
         source: NameError,
     },
-    /// Entries were left, but none is for this compiler.
+    /// No entry has the target of this compiler.
     #[error("$ICECC_VERSION has no environment for the target {:?}, only for {:?}", .wanted, .given)]
     NoTargetFits {
-        /// The compiler's prefix, empty for a native one.
+        /// The compiler's prefix; empty for a native compiler.
         wanted: OsString,
-        /// The targets that the entries name.
+        /// The targets of all entries; empty for an entry without one.
         given: Vec<OsString>,
     },
 }
 
-/// What ICECC_VERSION means for one compiler.
+/// The meaning of ICECC_VERSION for one compiler.
 #[derive(Debug, Default)]
 pub struct Spec {
-    /// In the order given, at most one per platform. Empty: the job is built locally.
+    /// The usable archives in the order given, at most one per platform. If empty, the job is compiled locally.
     pub usable: Vec<Entry>,
-    /// Everything that is wrong with the rest, in the order given.
+    /// The problems with all other entries, in the order given.
     pub problems: Vec<SpecError>,
 }
 
-/// Reads ICECC_VERSION's `value` for a compiler of `prefix` (as [`crate::find::prefix`] gives it).
+/// Parses `value` of ICECC_VERSION for a compiler with `prefix` (from [`crate::find::prefix`]).
 ///
-/// `own_platform` is taken where an entry names none; relative files are relative to `cwd`. A colon or an equals sign that
-/// has a `/` on the wrong side belongs to the file's name, and links are followed.
+/// Entries without a platform get `own_platform`; relative paths are relative to `cwd`. A `:` with a `/` before it and
+/// a `=` with a `/` after it belong to the file's name. Symbolic links are followed.
 pub fn parse(value: &OsStr, own_platform: &EnvName, prefix: &OsStr, cwd: &Path) -> Spec {
     let mut spec = Spec::default();
     let mut pieces = Vec::new();
@@ -147,7 +147,7 @@ pub fn parse(value: &OsStr, own_platform: &EnvName, prefix: &OsStr, cwd: &Path) 
         }
         return spec;
     }
-    // As soon as one entry names a target, those without one are for the native compiler only.
+    // If any entry names a target, entries without one are for the native compiler only.
     if pieces.iter().any(|p| p.target.is_some()) {
         let given = pieces.iter().map(|p| p.target.clone().unwrap_or_default()).collect();
         pieces.retain(|p| p.target.as_deref().unwrap_or_default() == prefix);
@@ -164,7 +164,7 @@ pub fn parse(value: &OsStr, own_platform: &EnvName, prefix: &OsStr, cwd: &Path) 
     spec
 }
 
-/// An entry, split.
+/// One entry, split into its parts.
 struct Piece {
     platform: Option<EnvName>,
     file: PathBuf,
@@ -172,12 +172,13 @@ struct Piece {
 }
 
 impl Piece {
+    /// Splits an entry without looking at the file.
     fn parse(entry: &OsStr) -> Result<Self, SpecError> {
         let named = || entry.to_os_string();
         let mut rest = entry.as_bytes();
         let mut target = None;
         if let Some(at) = rest.iter().rposition(|b| *b == b'=').filter(|at| !rest[at + 1..].contains(&b'/')) {
-            // `x=.tar.gz` is a file; a target never ends like an archive.
+            // `x=.tar.gz` is a file name: a target never ends like an archive.
             if !ends_as_archive(&rest[at + 1..]) {
                 if rest.len() == at + 1 {
                     return Err(SpecError::NoTarget { entry: named() });
@@ -199,16 +200,18 @@ impl Piece {
     }
 }
 
+/// Whether a name ends with one of [`SUFFIXES`].
 fn ends_as_archive(name: &[u8]) -> bool {
     SUFFIXES.iter().any(|suffix| name.ends_with(suffix.as_bytes()))
 }
 
-/// The environment's name: a file's base name without the archive suffix. `None`: no such suffix.
+/// The environment's name: the file's name without the archive suffix. `None` if it has no such suffix.
 pub fn name_of(file: &Path) -> Option<&OsStr> {
     let base = file.file_name()?.as_bytes();
     SUFFIXES.iter().find_map(|suffix| base.strip_suffix(suffix.as_bytes())).map(OsStr::from_bytes)
 }
 
+/// Checks the file of an entry. `before` are the entries accepted so far.
 fn check(piece: Piece, own: &EnvName, cwd: &Path, before: &[Entry]) -> Result<Entry, SpecError> {
     let has_target = piece.target.is_some();
     let platform = piece.platform.unwrap_or_else(|| own.clone());

@@ -1,9 +1,10 @@
-//! Wrappers around a compiler: what they add to a command line.
+//! Wrappers around a compiler: the options that they add to a command line.
 //!
-//! Servers run the compiler, not the wrapper. So its options must be told, or the job stays here; what is told is compared with
-//! the wrapper's own account before it is believed.
+//! Compile servers run the compiler, not the wrapper. So the wrapper's options must become part of the job, or the job
+//! stays local. Options found are used only if the compiler with them does the same as the wrapper, by the output of
+//! `-###`.
 
-use crate::driver::{Driver, Kind, quoted_words};
+use crate::driver::{Driver, Kind, split_quoted};
 use crate::find;
 use std::ffi::{OsStr, OsString};
 use std::fs::{self, File};
@@ -14,142 +15,146 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use thiserror::Error;
 
-/// Why a wrapper's own options cannot be told.
+/// Why a wrapper's options cannot be determined.
 #[derive(Debug, Error)]
 pub enum WrapperError {
-    /// The wrapper or the compiler behind it doesn't say how it would compile, or says what cannot be had by options.
+    /// The wrapper or its compiler does not report how it would compile, or does something that options cannot express.
     #[error("{} does not tell its options", .0.display())]
-    Silent(PathBuf),
-    /// The wrapper's compiler cannot be found.
+    OptionsUnknown(PathBuf),
+    /// The compiler behind the wrapper cannot be found.
     #[error("cannot find the compiler behind {}", .0.display())]
     NoCompiler(PathBuf),
-    /// It runs another compiler than its name says.
-    #[error("behind {} is {}", .path.display(), .is.word())]
+    /// The wrapper runs another kind of compiler than its name suggests.
+    #[error("behind {} is {}", .path.display(), .is.name())]
     OtherKind {
         /// The wrapper.
         path: PathBuf,
-        /// What it runs.
+        /// The kind of compiler that it runs.
         is: Kind,
     },
 }
 
-/// What a wrapper adds to the user's words: which of two options wins depends on their order.
+/// The options that a wrapper adds to the user's arguments. The order decides which of two contradicting options wins.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct WrapperOptions {
-    /// In front of them.
+    /// Options before the user's arguments.
     pub before: Vec<OsString>,
-    /// Behind them.
+    /// Options after the user's arguments.
     pub after: Vec<OsString>,
 }
 
 impl WrapperOptions {
-    /// Whether there are none.
+    /// Whether the wrapper adds nothing.
     pub fn is_empty(&self) -> bool {
         self.before.is_empty() && self.after.is_empty()
     }
 
-    /// All words of a command line.
-    fn around<'a>(&'a self, words: &[&'a OsStr]) -> Vec<&'a OsStr> {
+    /// The whole argument list around the user's `args`.
+    fn around<'a>(&'a self, args: &[&'a OsStr]) -> Vec<&'a OsStr> {
         let before = self.before.iter().map(OsString::as_os_str);
-        before.chain(words.iter().copied()).chain(self.after.iter().map(OsString::as_os_str)).collect()
+        before.chain(args.iter().copied()).chain(self.after.iter().map(OsString::as_os_str)).collect()
     }
 }
 
-/// Stands for the user's words when a wrapper is asked.
-const MARK: &str = "ICECC_WORDS_OF_THE_USER";
-/// What a wrapper is asked about where nothing is to be compiled.
+/// Marks the user's arguments in the output of `-###`: a macro defined as their first one.
+const MARKER: &str = "ICECC_WORDS_OF_THE_USER";
+/// The arguments used where the user's are not known.
 const PLAIN: [&str; 6] = ["-c", "-x", "c", "/dev/null", "-o", "/dev/null"];
-/// A longer script is not looked into.
+/// Scripts of this many bytes or more are not analysed.
 const SCRIPT_MAX: u64 = 1 << 16;
 
-/// Whether a compiler is a script. What cannot be read is none to us; the compile itself will tell.
+/// Whether a compiler is a script. An unreadable file counts as none; the compile itself will report it.
 pub fn is_script(compiler: &Path) -> bool {
     start_of(compiler, 2).is_some_and(|start| start == b"#!")
 }
 
-/// Whether a compiler is a script that does the same each time: a shell's, of one line that does nothing but run a program, which
-/// is no script in turn, and in which nothing stands for anything but the user's words and its own name. That program may still
-/// do something else for other words. `path` is the value of PATH.
+/// Whether a compiler is a script whose added options cannot vary: a shell script of one line that only runs a program,
+/// which is no script itself, with no expansion but the user's arguments and the script's name. The program may still
+/// treat some arguments specially. `path` is the value of PATH.
 pub fn is_constant_script(compiler: &Path, path: &OsStr) -> bool {
-    let Some(text) = script(compiler).filter(|text| is_of_a_shell(text)) else { return false };
+    let Some(text) = script(compiler).filter(|text| is_shell_script(text)) else { return false };
     let mut lines = lines(&text);
     let (Some(line), None) = (lines.next(), lines.next()) else { return false };
     let mut pieces = line.split(|b| *b == b'$');
     pieces.next();
     let is_plain = pieces.all(|piece| matches!(piece.first(), Some(b'@' | b'*' | b'0')))
         && !line.iter().any(|b| matches!(b, b'|' | b';' | b'&' | b'`'));
-    let is_program = |words: Vec<OsString>| {
-        let found = words.first().and_then(|word| find::compiler(word, path, Path::new("/proc/self/exe")).ok());
+    let is_program = |args: Vec<OsString>| {
+        let found = args.first().and_then(|arg| find::compiler(arg, path, Path::new("/proc/self/exe")).ok());
         found.is_some_and(|file| file.exists() && !is_script(&file))
     };
     is_plain && command(line).is_some_and(is_program)
 }
 
-/// Whether a script is written for a shell that it calls without options.
-fn is_of_a_shell(text: &[u8]) -> bool {
+/// Whether the `#!` line names a shell without options.
+fn is_shell_script(text: &[u8]) -> bool {
     let first = text.split(|b| *b == b'\n').next().and_then(|line| line.strip_prefix(b"#!")).unwrap_or_default();
-    let words = first.split(u8::is_ascii_whitespace).filter(|word| !word.is_empty());
-    let names: Vec<&[u8]> = words.filter_map(|word| word.rsplit(|b| *b == b'/').next()).collect();
+    let args = first.split(u8::is_ascii_whitespace).filter(|arg| !arg.is_empty());
+    let names: Vec<&[u8]> = args.filter_map(|arg| arg.rsplit(|b| *b == b'/').next()).collect();
     matches!(names.as_slice(), [b"sh" | b"bash" | b"dash"] | [b"env", b"sh" | b"bash" | b"dash"])
 }
 
-/// Whether a program runs another one that is the compiler. `None`: it does not tell. `path` is the value of PATH.
+/// Whether a program runs another program that is the compiler. `None`: it does not report that. `path` is the value of
+/// PATH.
 pub fn is_wrapper(compiler: &Path, path: &OsStr) -> Option<bool> {
-    let account = Driver::new(compiler).account(&PLAIN.map(OsStr::new))?;
-    let real = account.compiler(path)?;
+    let dry_run = Driver::new(compiler).dry_run(&PLAIN.map(OsStr::new))?;
+    let real = dry_run.compiler(path)?;
     Some(!find::is_ccache(compiler, path) && !is_same_file(&real, compiler))
 }
 
-/// The options that a wrapper adds to those of the compiler it runs: `-m32` of `exec gcc -m32 "$@"`. Servers
-/// run the compiler, not the wrapper, so they must be part of the job.
+/// Determines the options that a wrapper adds to those of its compiler, such as `-m32` in `exec gcc -m32 "$@"`.
 ///
-/// Costs three to five runs. `path` is the value of PATH, `kind` what the wrapper is taken for, `words` the user's, for which the
-/// answer is proven then; `None`: those that it adds where the user gives no options.
+/// Runs the wrapper and the compiler three to five times in all. `path` is the value of PATH, `kind` the expected kind
+/// of compiler. With `args`, the user's arguments, the result is verified for them; with `None`, it is what the wrapper
+/// adds if the user gives no options.
 pub fn wrapper_options(
     compiler: &Path,
     path: &OsStr,
     kind: Kind,
-    words: Option<&[Vec<u8>]>,
+    args: Option<&[Vec<u8>]>,
 ) -> Result<WrapperOptions, WrapperError> {
     let wrapper = Driver::new(compiler);
-    let mark = format!("-D{MARK}");
+    let mark = format!("-D{MARKER}");
     let plain = || PLAIN.map(OsStr::new).to_vec();
-    let words = words.map_or_else(plain, |words| words.iter().map(|word| OsStr::from_bytes(word)).collect());
-    let asked: Vec<&OsStr> = iter::once(OsStr::new(&mark)).chain(words).collect();
-    let silent = || WrapperError::Silent(compiler.to_path_buf());
-    let account = wrapper.account(&asked).ok_or_else(|| WrapperError::NoCompiler(compiler.to_path_buf()))?;
-    if account.kind != kind {
-        return Err(WrapperError::OtherKind { path: compiler.to_path_buf(), is: account.kind });
+    let args = args.map_or_else(plain, |args| args.iter().map(|arg| OsStr::from_bytes(arg)).collect());
+    let asked: Vec<&OsStr> = iter::once(OsStr::new(&mark)).chain(args).collect();
+    let unknown = || WrapperError::OptionsUnknown(compiler.to_path_buf());
+    let dry_run = wrapper.dry_run(&asked).ok_or_else(|| WrapperError::NoCompiler(compiler.to_path_buf()))?;
+    if dry_run.kind != kind {
+        return Err(WrapperError::OtherKind { path: compiler.to_path_buf(), is: dry_run.kind });
     }
-    let real = account.compiler(path).ok_or_else(|| WrapperError::NoCompiler(compiler.to_path_buf()))?;
+    let real = dry_run.compiler(path).ok_or_else(|| WrapperError::NoCompiler(compiler.to_path_buf()))?;
     let real = Driver::new(&real);
-    let by_text = by_text(compiler);
+    let from_script = from_script(compiler);
     let mut candidates = match kind {
         Kind::Gcc => {
-            let plain = real.account(&asked).ok_or_else(|| WrapperError::Silent(real.path().to_path_buf()))?;
-            by_difference(plain.words, account.words.clone()).ok_or_else(silent)?
+            let plain = real.dry_run(&asked).ok_or_else(|| WrapperError::OptionsUnknown(real.path().to_path_buf()))?;
+            from_difference(plain.args, dry_run.args.clone()).ok_or_else(unknown)?
         }
         Kind::Clang => vec![WrapperOptions::default()],
     };
-    candidates.extend(by_text);
-    let is_right = |options: &WrapperOptions| real.account(&options.around(&asked)).is_some_and(|a| a.agrees(&account));
-    candidates.into_iter().find(is_right).ok_or_else(silent)
+    candidates.extend(from_script);
+    let is_verified =
+        |options: &WrapperOptions| real.dry_run(&options.around(&asked)).is_some_and(|a| a.agrees(&dry_run));
+    candidates.into_iter().find(is_verified).ok_or_else(unknown)
 }
 
-/// Whether a wrapper does with the user's `words` what the compiler behind it does with these `options` around them. Costs two runs.
-pub fn is_proven(compiler: &Path, path: &OsStr, options: &WrapperOptions, words: &[Vec<u8>]) -> bool {
-    let words: Vec<&OsStr> = words.iter().map(|word| OsStr::from_bytes(word)).collect();
-    let Some(account) = Driver::new(compiler).account(&words) else { return false };
-    let Some(real) = account.compiler(path) else { return false };
+/// Whether a wrapper given `args`, the user's arguments, compiles as its compiler does with `options` around them. Runs
+/// two programs.
+pub fn is_proven(compiler: &Path, path: &OsStr, options: &WrapperOptions, args: &[Vec<u8>]) -> bool {
+    let args: Vec<&OsStr> = args.iter().map(|arg| OsStr::from_bytes(arg)).collect();
+    let Some(dry_run) = Driver::new(compiler).dry_run(&args) else { return false };
+    let Some(real) = dry_run.compiler(path) else { return false };
     if is_same_file(&real, compiler) {
         return options.is_empty();
     }
-    Driver::new(&real).account(&options.around(&words)).is_some_and(|real| real.agrees(&account))
+    Driver::new(&real).dry_run(&options.around(&args)).is_some_and(|real| real.agrees(&dry_run))
 }
 
-/// What may have been added to the options that gcc collects, by those of a `plain` run. `None`: the mark is not among them.
-fn by_difference(plain: Vec<OsString>, all: Vec<OsString>) -> Option<Vec<WrapperOptions>> {
-    let ((mut front, middle), (all, mark)) = (without_mark(plain)?, without_mark(all)?);
+/// Candidates for a gcc wrapper's options: what its dry run has beyond the compiler's own, `plain`. `None` if the
+/// marker is missing from either.
+fn from_difference(plain: Vec<OsString>, all: Vec<OsString>) -> Option<Vec<WrapperOptions>> {
+    let ((mut front, middle), (all, mark)) = (without_marker(plain)?, without_marker(all)?);
     let mut back = front.split_off(middle.min(front.len()));
     let mut added = WrapperOptions::default();
     for (at, option) in all.into_iter().enumerate() {
@@ -159,7 +164,8 @@ fn by_difference(plain: Vec<OsString>, all: Vec<OsString>) -> Option<Vec<Wrapper
             None => added.push(option),
         }
     }
-    // What the driver itself derives, as -march from -m32, stands behind the words too, but must not win over the user's.
+    // Options that the driver derives itself, as -march from -m32, also appear after the user's arguments, but must not
+    // override the user's.
     let mut given = added.clone();
     given
         .after
@@ -167,59 +173,61 @@ fn by_difference(plain: Vec<OsString>, all: Vec<OsString>) -> Option<Vec<Wrapper
     Some(vec![given, added])
 }
 
-/// The words without the mark, and where it was. gcc shows `-DX` as two words.
-fn without_mark(mut words: Vec<OsString>) -> Option<(Vec<OsString>, usize)> {
-    let is_mark = |word: &OsString| word.as_bytes().strip_prefix(b"-D").unwrap_or(word.as_bytes()) == MARK.as_bytes();
-    let mut at = words.iter().position(is_mark)?;
-    if words.remove(at) == *MARK {
+/// The arguments without the marker, and the marker's position. gcc prints `-DX` as two arguments.
+fn without_marker(mut args: Vec<OsString>) -> Option<(Vec<OsString>, usize)> {
+    let is_marker = |arg: &OsString| arg.as_bytes().strip_prefix(b"-D").unwrap_or(arg.as_bytes()) == MARKER.as_bytes();
+    let mut at = args.iter().position(is_marker)?;
+    if args.remove(at) == *MARKER {
         at = at.checked_sub(1)?;
-        words.remove(at);
+        args.remove(at);
     }
-    Some((words, at))
+    Some((args, at))
 }
 
-/// What a script may add, by each line like `exec clang --target=X "$@"` in it; to be proven. clang's account has no options of
-/// the driver in it, gcc's none that it hands on to the assembler.
-fn by_text(compiler: &Path) -> Vec<WrapperOptions> {
-    let is_literal = |word: &OsString| !word.as_bytes().iter().any(|b| matches!(b, b'$' | b'`'));
-    let options_of = |words: Vec<OsString>| {
-        let at = words.iter().position(|word| word == "$@")?;
-        let (before, after) = (words.get(1..at)?.to_vec(), words.get(at + 1..)?.to_vec());
+/// Candidates for a script's options, one for each line like `exec clang --target=X "$@"`; the caller verifies them.
+/// This is needed because clang's dry run omits options of the driver, and gcc's those for the assembler.
+fn from_script(compiler: &Path) -> Vec<WrapperOptions> {
+    let is_literal = |arg: &OsString| !arg.as_bytes().iter().any(|b| matches!(b, b'$' | b'`'));
+    let options_of = |args: Vec<OsString>| {
+        let at = args.iter().position(|arg| arg == "$@")?;
+        let (before, after) = (args.get(1..at)?.to_vec(), args.get(at + 1..)?.to_vec());
         before.iter().chain(&after).all(is_literal).then_some(WrapperOptions { before, after })
     };
     let text = script(compiler).unwrap_or_default();
     commands(&text).filter_map(options_of).filter(|options| !options.is_empty()).collect()
 }
 
-/// The lines of a script that run something with the user's words, as words.
+/// The arguments of each line of a script that passes on the user's arguments.
 fn commands(text: &[u8]) -> impl Iterator<Item = Vec<OsString>> {
     lines(text).filter_map(command)
 }
 
-/// The lines of a script in which something stands.
+/// The lines of a script that are neither empty nor comments.
 fn lines(text: &[u8]) -> impl Iterator<Item = &[u8]> {
     let lines = text.split(|b| *b == b'\n').map(<[u8]>::trim_ascii);
     lines.filter(|line| !line.is_empty() && !line.starts_with(b"#"))
 }
 
-/// What a line runs, if the user's words are among its own.
+/// The command of a line with its arguments, if the user's are among them.
 fn command(line: &[u8]) -> Option<Vec<OsString>> {
-    let words: Vec<_> = quoted_words(line).into_iter().skip_while(|word| word == "exec").collect();
-    words.iter().any(|word| word == "$@" || word == "$*").then_some(words)
+    let args: Vec<_> = split_quoted(line).into_iter().skip_while(|arg| arg == "exec").collect();
+    args.iter().any(|arg| arg == "$@" || arg == "$*").then_some(args)
 }
 
-/// A script's text, if it is one and not too long.
+/// A script's text; `None` if the file is no script or too long.
 fn script(compiler: &Path) -> Option<Vec<u8>> {
     let text = start_of(compiler, SCRIPT_MAX)?;
     (text.starts_with(b"#!") && (text.len() as u64) < SCRIPT_MAX).then_some(text)
 }
 
+/// The first `max` bytes of a file.
 fn start_of(file: &Path, max: u64) -> Option<Vec<u8>> {
     let mut start = Vec::new();
     File::open(file).and_then(|f| f.take(max).read_to_end(&mut start)).ok()?;
     Some(start)
 }
 
+/// Whether two paths lead to the same inode.
 fn is_same_file(a: &Path, b: &Path) -> bool {
     matches!((fs::metadata(a), fs::metadata(b)), (Ok(a), Ok(b)) if (a.dev(), a.ino()) == (b.dev(), b.ino()))
 }
@@ -240,49 +248,49 @@ mod tests {
         found
     }
 
-    fn script(folder: &tempfile::TempDir, name: &str, text: &str) -> PathBuf {
-        let path = folder.path().join(name);
+    fn script(dir: &tempfile::TempDir, name: &str, text: &str) -> PathBuf {
+        let path = dir.path().join(name);
         fs::write(&path, format!("#!/bin/sh\n{text}\n")).unwrap();
         fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
         path
     }
 
     #[test]
-    fn e6_a_scripts_own_options_are_told() {
+    fn e6_a_scripts_own_options_are_determined() {
         let (path, dir) = (OsStr::new(PATH), tempfile::tempdir().unwrap());
         let Some(gcc) = compiler("gcc") else { return };
-        let told = |name, text: &str| wrapper_options(&script(&dir, name, text), path, Kind::Gcc, None);
+        let options_of = |name, text: &str| wrapper_options(&script(&dir, name, text), path, Kind::Gcc, None);
         let run = gcc.display();
-        assert!(told("plain", &format!("exec {run} \"$@\"")).unwrap().is_empty());
-        let added = told("adds", &format!("exec {run} -fwrapv -DA='b c' \"$@\"")).unwrap();
+        assert!(options_of("plain", &format!("exec {run} \"$@\"")).unwrap().is_empty());
+        let added = options_of("adds", &format!("exec {run} -fwrapv -DA='b c' \"$@\"")).unwrap();
         assert_eq!(
             (added.before.as_slice(), added.after.len()),
             (&["-fwrapv", "-D", "A=b c"].map(OsString::from)[..], 0)
         );
-        let added = told("wins", &format!("exec {run} -m32 \"$@\" -O2")).unwrap();
+        let added = options_of("wins", &format!("exec {run} -m32 \"$@\" -O2")).unwrap();
         assert_eq!((added.before.as_slice(), added.after.as_slice()), (&["-m32".into()][..], &["-O2".into()][..]));
-        let added = told("assembles", &format!("exec {run} -Wa,--noexecstack \"$@\"")).unwrap();
+        let added = options_of("assembles", &format!("exec {run} -Wa,--noexecstack \"$@\"")).unwrap();
         assert_eq!((added.before.as_slice(), added.after.len()), (&["-Wa,--noexecstack".into()][..], 0));
-        let hidden = told("hides", &format!("x=-Wa,--noexecstack; exec {run} $x \"$@\""));
-        assert!(matches!(hidden, Err(WrapperError::Silent(_))), "{hidden:?}");
+        let hidden = options_of("hides", &format!("x=-Wa,--noexecstack; exec {run} $x \"$@\""));
+        assert!(matches!(hidden, Err(WrapperError::OptionsUnknown(_))), "{hidden:?}");
         assert!(wrapper_options(&gcc, path, Kind::Gcc, None).unwrap().is_empty());
-        assert!(matches!(told("other", "exit 0"), Err(WrapperError::NoCompiler(_))));
+        assert!(matches!(options_of("other", "exit 0"), Err(WrapperError::NoCompiler(_))));
     }
 
     #[test]
-    fn e6_a_programs_own_options_are_told() {
+    fn e6_a_programs_own_options_are_determined() {
         let (path, dir) = (OsStr::new(PATH), tempfile::tempdir().unwrap());
         let Some(gcc) = compiler("gcc") else { return };
         let source = dir.path().join("wrap.c");
-        // As Buildroot's: it adds an option only where the user gave none of that kind.
+        // Like Buildroot's wrapper: it adds an option only if the user gave none of that kind.
         let text = r#"#include <string.h>
 #include <unistd.h>
-int main(int n, char **words) {
+int main(int n, char **args) {
     char *all[n + 2]; int m = 0, is_set = 0;
-    for (int i = 1; i < n; i++) is_set |= !strncmp(words[i], "-march", 6);
+    for (int i = 1; i < n; i++) is_set |= !strncmp(args[i], "-march", 6);
     all[m++] = "/usr/bin/gcc";
     if (!is_set) all[m++] = "-m32";
-    for (int i = 1; i < n; i++) all[m++] = words[i];
+    for (int i = 1; i < n; i++) all[m++] = args[i];
     all[m] = 0;
     return execv(all[0], all);
 }
@@ -295,15 +303,15 @@ int main(int n, char **words) {
         assert_eq!(is_wrapper(&gcc, path), Some(false));
         let options = wrapper_options(&wrapper, path, Kind::Gcc, None).unwrap();
         assert_eq!((options.before.as_slice(), options.after.len()), (&["-m32".into()][..], 0));
-        let words = |line: &str| line.split(' ').map(|word| word.as_bytes().to_vec()).collect::<Vec<_>>();
-        assert!(is_proven(&wrapper, path, &options, &words("-O2 -c a.c -o a.o")));
-        assert!(!is_proven(&wrapper, path, &WrapperOptions::default(), &words("-O2 -c a.c -o a.o")));
-        // What it adds for other words is told with them.
-        let own = words("-march=x86-64 -c a.c -o a.o");
+        let args = |line: &str| line.split(' ').map(|arg| arg.as_bytes().to_vec()).collect::<Vec<_>>();
+        assert!(is_proven(&wrapper, path, &options, &args("-O2 -c a.c -o a.o")));
+        assert!(!is_proven(&wrapper, path, &WrapperOptions::default(), &args("-O2 -c a.c -o a.o")));
+        // Other arguments change what it adds, and are reported with them.
+        let own = args("-march=x86-64 -c a.c -o a.o");
         assert!(!is_proven(&wrapper, path, &options, &own));
         assert!(wrapper_options(&wrapper, path, Kind::Gcc, Some(&own)).unwrap().is_empty());
         let same = script(&dir, "same", "exec /usr/bin/gcc -DA -O2 \"$@\"");
-        let same = wrapper_options(&same, path, Kind::Gcc, Some(&words("-O1 -DA -O2 -c a.c -o a.o"))).unwrap();
+        let same = wrapper_options(&same, path, Kind::Gcc, Some(&args("-O1 -DA -O2 -c a.c -o a.o"))).unwrap();
         assert_eq!((same.before.as_slice(), same.after.len()), (&["-D", "A", "-O2"].map(OsString::from)[..], 0));
     }
 
@@ -347,23 +355,24 @@ int main(int n, char **words) {
     fn clangs_options_are_read_and_proven() {
         let (path, dir) = (OsStr::new(PATH), tempfile::tempdir().unwrap());
         let Some(clang) = compiler("clang") else { return };
-        let told = |name, text: &str| wrapper_options(&script(&dir, name, text), path, Kind::Clang, None);
+        let options_of = |name, text: &str| wrapper_options(&script(&dir, name, text), path, Kind::Clang, None);
         let run = clang.display();
-        assert!(told("plain", &format!("exec {run} \"$@\"")).unwrap().is_empty());
-        let added = told("assembles", &format!("exec {run} -fno-integrated-as \"$@\"")).unwrap();
+        assert!(options_of("plain", &format!("exec {run} \"$@\"")).unwrap().is_empty());
+        let added = options_of("assembles", &format!("exec {run} -fno-integrated-as \"$@\"")).unwrap();
         assert_eq!((added.before.as_slice(), added.after.len()), (&["-fno-integrated-as".into()][..], 0));
-        // As the Android NDK's.
+        // Like a wrapper of the Android NDK.
         let ndk = format!(
-            "if [ \"$1\" != \"-cc1\" ]; then\n  \"`dirname {run}`/clang\" --target=aarch64-linux-android21 \"$@\"\nelse\n  \"`dirname {run}`/clang\" \"$@\"\nfi"
+            "if [ \"$1\" != \"-cc1\" ]; then\n  \"`dirname {run}`/clang\" --target=aarch64-linux-android21 \"$@\"\n\
+             else\n  \"`dirname {run}`/clang\" \"$@\"\nfi"
         );
-        let options = told("ndk-clang", &ndk).unwrap();
+        let options = options_of("ndk-clang", &ndk).unwrap();
         assert_eq!(options.before, ["--target=aarch64-linux-android21"]);
         let source = script(&dir, "a.c", "");
-        let words = ["-O2".as_ref(), "-c".as_ref(), source.as_os_str(), "-o".as_ref(), "a.o".as_ref()];
-        let words = words.map(|word: &OsStr| word.as_bytes().to_vec());
-        assert!(is_proven(&dir.path().join("ndk-clang"), path, &options, &words));
-        let hidden = told("hidden", &format!("x=--target=arm-linux-gnueabi; exec {run} $x \"$@\""));
-        assert!(matches!(hidden, Err(WrapperError::Silent(_))));
+        let args = ["-O2".as_ref(), "-c".as_ref(), source.as_os_str(), "-o".as_ref(), "a.o".as_ref()];
+        let args = args.map(|arg: &OsStr| arg.as_bytes().to_vec());
+        assert!(is_proven(&dir.path().join("ndk-clang"), path, &options, &args));
+        let hidden = options_of("hidden", &format!("x=--target=arm-linux-gnueabi; exec {run} $x \"$@\""));
+        assert!(matches!(hidden, Err(WrapperError::OptionsUnknown(_))));
         let other = wrapper_options(&script(&dir, "gcc", &format!("exec {run} \"$@\"")), path, Kind::Gcc, None);
         assert!(matches!(other, Err(WrapperError::OtherKind { is: Kind::Clang, .. })));
         assert_eq!(is_wrapper(&clang, path), Some(false));

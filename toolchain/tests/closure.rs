@@ -1,7 +1,7 @@
-//! Libraries found by reading ELF files, in roots made of tiny ones: foreign machines, RPATH, RUNPATH, musl
-//! (scenario E19).
+//! Tests of `closure`: libraries are found by reading ELF files, in root directories of tiny ones for foreign machines,
+//! with RPATH, RUNPATH and musl (scenario E19).
 
-#![allow(clippy::unwrap_used)] // tests are made of them
+#![allow(clippy::unwrap_used)] // a failed test panics
 
 use ice_toolchain::closure::{ClosureError, Root, closure};
 use ice_toolchain::program::Program;
@@ -103,7 +103,7 @@ impl Elf {
     }
 }
 
-/// A root folder with files.
+/// A root directory with files.
 struct Place(tempfile::TempDir);
 
 impl Place {
@@ -149,7 +149,7 @@ fn e19_a_foreign_machine_is_read_not_run() {
         ("usr/lib/aarch64-linux-gnu/liba.so.1.2", Elf { needed: &["libb.so", "libc.so.6"], ..LIB }),
         ("lib/aarch64-linux-gnu/libc.so.6", Elf { needed: &["ld-linux-aarch64.so.1"], ..LIB }),
         ("opt/conf/libb.so", LIB),
-        // The same names for other machines come first, and are passed over.
+        // Files of the same names for other machines come first in the search, and are skipped.
         ("lib/aarch64-linux-gnu/liba.so.1", Elf { machine: X86_64, ..LIB }),
         ("lib/aarch64-linux-gnu/libb.so", Elf { machine: ARM, is_64: false, ..LIB }),
     ]);
@@ -195,12 +195,12 @@ fn runpath_is_for_the_file_and_rpath_for_all_it_loads() {
     assert_eq!(files(Some("/none:${ORIGIN}/../$LIB"), None).closure("/opt/tc/bin/p").unwrap(), all);
     let error = files(None, Some("$ORIGIN/../lib")).closure("/opt/tc/bin/p").unwrap_err().to_string();
     assert_eq!(error, "/opt/tc/lib/libone.so needs libtwo.so, which is not found");
-    // With a RUNPATH, the file's RPATH doesn't count.
+    // A file with a RUNPATH has its RPATH ignored.
     assert!(files(Some("$ORIGIN/../lib"), Some("/none")).closure("/opt/tc/bin/p").is_err());
 }
 
 #[test]
-fn origin_is_the_folder_of_the_file_itself() {
+fn origin_is_the_directory_of_the_file_itself() {
     let place = Place::new(&[
         ("opt/tc/bin/p", Elf { runpath: Some("$ORIGIN/../lib"), ..program(&["liba.so"]) }),
         ("opt/tc/lib/liba.so", LIB),
@@ -220,7 +220,7 @@ fn musl_and_32_bit_big_endian() {
         ("special/libc.so", big),
     ]);
     place.put("etc/ld-musl-ppc.path", b"/special\n");
-    // musl's configured folders come first, then its own.
+    // musl searches its configured directories first, then its default ones.
     let found = place.closure("/bin/p").unwrap();
     assert_eq!(found, ["/lib/ld-musl-ppc.so.1", "/special/libc.so", "/usr/local/lib/libx.so"]);
 }

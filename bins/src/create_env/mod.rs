@@ -15,7 +15,7 @@ pub use inspect::inspect;
 use crate::exit::{Failure, print};
 use args::{ArgError, Making, Task};
 use ice_toolchain::archive::{PackError, Sealed};
-use ice_toolchain::native::{Planning, Request, plan};
+use ice_toolchain::native::{NativePlan, Request, plan};
 use ice_toolchain::plan::{Content, as_path};
 use std::error::Error;
 use std::ffi::OsString;
@@ -115,7 +115,7 @@ fn failure(error: &dyn Error) -> Failure {
 }
 
 /// Tries the environment if this machine can run it, so that a broken one is found here and not on a server.
-fn check(planning: &Planning) -> Result<(), Failure> {
+fn check(planning: &NativePlan) -> Result<(), Failure> {
     let host = nix::sys::utsname::uname().map(|u| u.machine().as_bytes().to_vec()).unwrap_or_default();
     if !ice_core::platform::runs(&host, planning.info.platform.as_bytes()) {
         log::debug!("environment not tried: it is for {}", planning.info.platform);
@@ -136,7 +136,7 @@ fn check(planning: &Planning) -> Result<(), Failure> {
     }
 }
 
-fn tell_files(planning: &Planning) {
+fn tell_files(planning: &NativePlan) {
     let mut lines = Vec::new();
     for name in &planning.added {
         let path = as_path(name);

@@ -189,7 +189,7 @@ fn options(told: &[Vec<u8>]) -> Option<WrapperOptions> {
 /// Which kind of compiler it is, whatever its name; `None` if it does not tell.
 fn family(program: &Path) -> Option<Family> {
     let answer = remembered::answer(program, &[OsStr::new("family")], || match Driver::new(program).kind() {
-        Ok(kind) => Some(vec![kind.word().into()]),
+        Ok(kind) => Some(vec![kind.name().into()]),
         // That it is another one shall be remembered too.
         Err(DriverError::Unknown(_)) => Some(Vec::new()),
         Err(_) => None,

@@ -1,7 +1,7 @@
 //! What is known of an archive in ICECC_VERSION: looked through once, and remembered.
 
 use super::remembered;
-use ice_toolchain::archive::{self, Look};
+use ice_toolchain::archive::{self, Summary};
 use ice_toolchain::info::EnvInfo;
 use std::ffi::OsStr;
 use std::fs::File;
@@ -9,9 +9,9 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
 /// What the archive shows of itself. `None`: it cannot be read, which the log says.
-pub(super) fn look(file: &Path) -> Option<Look> {
+pub(super) fn look(file: &Path) -> Option<Summary> {
     let answer = remembered::answer(file, &[OsStr::new("archive")], || {
-        let look = File::open(file).and_then(archive::look);
+        let look = File::open(file).and_then(archive::summarize);
         look.map_err(|err| log::error!("cannot read environment {}: {err}", file.display())).ok().map(|l| words(&l))
     });
     let look = parse(&answer?);
@@ -27,17 +27,17 @@ pub(super) fn holds(file: &Path, name: &[u8]) -> bool {
     remembered::is_so(file, &question, || archive::holds(File::open(file).ok()?, name).ok())
 }
 
-fn words(look: &Look) -> Vec<Vec<u8>> {
+fn words(look: &Summary) -> Vec<Vec<u8>> {
     let info = look.info.as_ref().map(EnvInfo::text).unwrap_or_default();
     let fixed = [look.digest.clone(), info, look.platform.clone().unwrap_or_default()];
     fixed.into_iter().chain(look.targets.iter().cloned()).map(String::into_bytes).collect()
 }
 
-fn parse(words: &[Vec<u8>]) -> Option<Look> {
+fn parse(words: &[Vec<u8>]) -> Option<Summary> {
     let mut words = words.iter().map(|word| std::str::from_utf8(word).ok());
     let mut next = || words.next().flatten();
     let (digest, info, platform) = (next()?, next()?, next()?);
-    Some(Look {
+    Some(Summary {
         digest: digest.to_owned(),
         info: EnvInfo::parse(info),
         platform: Some(platform.to_owned()).filter(|platform| !platform.is_empty()),
@@ -53,8 +53,8 @@ mod tests {
     fn what_is_remembered_is_read_back() {
         let info = EnvInfo::parse("icecream environment 1\ncompiler gcc\nversion v\ntarget t\nplatform p\n");
         let targets = ["a-b".to_owned(), "c-d".to_owned()].into();
-        let full = Look { digest: "0a7".into(), info, platform: Some("aarch64".into()), targets };
-        for look in [full, Look::default()] {
+        let full = Summary { digest: "0a7".into(), info, platform: Some("aarch64".into()), targets };
+        for look in [full, Summary::default()] {
             assert_eq!(parse(&words(&look)), Some(look));
         }
         assert_eq!(parse(&[]), None);

@@ -12,7 +12,7 @@ use ice_core::platform;
 use ice_core::text::Text;
 use ice_core::version::Version;
 use ice_net::deadline::{Deadline, Step};
-use ice_toolchain::archive::Look;
+use ice_toolchain::archive::Summary;
 use ice_toolchain::{cross, digest, find, spec};
 use std::ffi::OsStr;
 use std::fs::File;
@@ -178,7 +178,7 @@ fn given(
 
 /// Whether an archive is for the compiler that would run here: with another one the object would be another too, and
 /// nobody would be told.
-fn fits(entry: &spec::Entry, look: &Look, task: &Task, prefix: &OsStr, platform: &str) -> bool {
+fn fits(entry: &spec::Entry, look: &Summary, task: &Task, prefix: &OsStr, platform: &str) -> bool {
     // One that does not answer cannot be compared.
     let Some(own) = answerer::about(&task.program) else { return true };
     let (file, program) = (entry.file.display(), task.program.display());
@@ -226,7 +226,7 @@ fn is_triple(prefix: &OsStr, target: &str) -> bool {
 
 /// Says if the hosts that an archive would go to cannot run it. They find out themselves and refuse it, so that nothing
 /// but the user's time is lost.
-fn report_platform(entry: &spec::Entry, look: &Look) {
+fn report_platform(entry: &spec::Entry, look: &Summary) {
     let Some(is) = look.platform.as_deref().or(look.info.as_ref().map(|info| info.platform.as_str())) else { return };
     let wanted = entry.platform.as_str();
     // The ELF header knows no kinds of ARM.

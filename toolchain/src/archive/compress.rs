@@ -1,7 +1,8 @@
-//! Tar in, archive out: the compressors, on all cores, with bytes that do not depend on how many there are.
+//! Compression on all cores. The bytes do not depend on the number of cores.
 //!
-//! gzip, bzip2 and xz are cut into blocks of fixed size, each packed by itself: deflate blocks of one gzip member, a row of
-//! bzip2 streams, blocks of one xz stream. All of that is what `gunzip`, `bunzip2` and 1.4's libarchive read.
+//! gzip, bzip2 and xz are cut into blocks of fixed size that are compressed independently: deflate blocks of one gzip
+//! member, a sequence of bzip2 streams, blocks of one xz stream. `gunzip`, `bunzip2` and 1.4's libarchive read all of
+//! these.
 
 use super::Compression;
 use std::io::{self, BufWriter, Read, Write};
@@ -9,29 +10,31 @@ use std::num::NonZeroU64;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread;
 
-/// zstd's window, as a power of two: the largest that every receiver takes, small ones too
+/// zstd's window as a power of two: the largest that every receiver accepts, small ones included
 /// (decision: environment-compression).
 const ZSTD_WINDOW_LOG: u32 = 23;
+/// zstd's compression level.
 const ZSTD_LEVEL: i32 = 3;
-/// What one core packs at once; it may repeat the end of the job before it.
+/// Bytes that one core compresses at once; it may refer to the end of the job before it.
 const ZSTD_JOB: u32 = 8 << 20;
-/// A block loses what it could have repeated from the 32 KiB before it: nothing to speak of at this size.
+/// Bytes of a gzip block. A block cannot refer to the 32 KiB before it, which is negligible at this size.
 const GZIP_BLOCK: usize = 1 << 20;
-/// What bzip2 -9 sorts at once.
+/// Bytes that bzip2 -9 sorts at once.
 const BZIP2_BLOCK: usize = 900_000;
-/// One dictionary: three times as many blocks as xz -6 -T0 makes, so that all cores are done at about the same time.
+/// Bytes of an xz block, which is one dictionary. There are three times as many blocks as with xz -6 -T0, so that all
+/// cores finish at about the same time.
 const XZ_BLOCK: u64 = 8 << 20;
-/// Matches of this length are taken at once. With half of what xz -6 takes an archive is 1 % larger, and made in less time than
-/// by xz itself.
+/// Length of a match that is accepted without looking for a longer one. With half of xz -6's value an archive is 1 %
+/// larger, and is made in less time than by xz itself.
 const XZ_NICE: u32 = 32;
-/// More cores than this only cost memory here.
+/// Maximum number of threads; more of them only cost memory here.
 const WORKERS_MAX: usize = 16;
-/// Time 0, no name, the system "Unix"; the last byte but one: neither best nor fastest.
+/// gzip header: time 0, no name, system "Unix". The last byte but one says neither best nor fastest compression.
 const GZIP_HEADER: [u8; 10] = [0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 3];
-/// An empty last block of fixed codes.
+/// An empty final deflate block with fixed codes.
 const DEFLATE_END: [u8; 2] = [3, 0];
 
-/// Compresses all of `tar`, of `size` bytes, into `out`.
+/// Compresses all of `tar`, which has `size` bytes, into `out`.
 pub(super) fn compress(
     compression: Compression,
     xz_level: u32,
@@ -62,7 +65,7 @@ pub(super) fn compress(
             encoder.include_checksum(true)?;
             encoder.window_log(ZSTD_WINDOW_LOG)?;
             encoder.set_parameter(zstd::zstd_safe::CParameter::JobSize(ZSTD_JOB))?;
-            // One worker is already cut into jobs: the same bytes by one core and by many.
+            // Even a single worker cuts the input into jobs, so the bytes are the same on one core and on many.
             encoder.multithread(u32::try_from(workers()).unwrap_or(1))?;
             io::copy(&mut io::BufReader::with_capacity(1 << 18, tar), &mut encoder)?;
             encoder.finish()?;
@@ -75,11 +78,12 @@ pub(super) fn compress(
     out.flush()
 }
 
+/// The number of threads to use.
 fn workers() -> usize {
     thread::available_parallelism().map_or(1, usize::from).min(WORKERS_MAX)
 }
 
-/// One member, of deflate blocks that end at a byte and repeat nothing of the block before.
+/// Writes one gzip member of deflate blocks that end at a byte boundary and do not refer to the block before.
 fn gzip(tar: impl Read, out: &mut impl Write) -> io::Result<()> {
     out.write_all(&GZIP_HEADER)?;
     let mut whole = flate2::Crc::new();
@@ -92,13 +96,14 @@ fn gzip(tar: impl Read, out: &mut impl Write) -> io::Result<()> {
     out.write_all(&whole.amount().to_le_bytes())
 }
 
+/// Compresses one block for gzip, and computes its checksum.
 fn deflated(block: &[u8]) -> io::Result<(Vec<u8>, flate2::Crc)> {
     let mut crc = flate2::Crc::new();
     crc.update(block);
-    // Room for all at once: flate2's writer loses bytes when a synchronisation doesn't fit into its buffer.
+    // The buffer must hold everything: flate2's writer loses bytes if a synchronisation does not fit into its buffer.
     let mut bytes = Vec::with_capacity(block.len() + block.len() / 8 + 1024);
     let mut encoder = flate2::Compress::new(flate2::Compression::new(6), false);
-    // A synchronisation, not an end: what is written stands at a byte's border, and the next block may follow.
+    // A synchronisation, not an end: it fills up to a byte boundary, and the next block may follow.
     encoder.compress_vec(block, &mut bytes, flate2::FlushCompress::Sync)?;
     if encoder.total_in() != block.len() as u64 || bytes.len() == bytes.capacity() {
         return Err(io::Error::other("deflate needs more room than the data itself"));
@@ -106,19 +111,21 @@ fn deflated(block: &[u8]) -> io::Result<(Vec<u8>, flate2::Crc)> {
     Ok((bytes, crc))
 }
 
+/// Compresses one block as a whole bzip2 stream.
 fn bzip2_stream(block: &[u8]) -> io::Result<Vec<u8>> {
     let mut encoder = bzip2::write::BzEncoder::new(Vec::with_capacity(block.len() / 2), bzip2::Compression::best());
     encoder.write_all(block)?;
     encoder.finish()
 }
 
-/// One thread's two ends: blocks go in, what became of them comes out, in the same order.
+/// The channels of a worker thread: blocks go in, results come out in the same order.
 struct Worker<T> {
     todo: SyncSender<Vec<u8>>,
     done: Receiver<io::Result<T>>,
 }
 
-/// Cuts `tar` into blocks, packs them on all cores and gives the results to `take` in order.
+/// Cuts `tar` into blocks of `size` bytes, applies `pack` to them on all cores and passes the results to `take` in
+/// order.
 fn blocks<T: Send>(
     mut tar: impl Read,
     size: usize,
@@ -131,7 +138,7 @@ fn blocks<T: Send>(
                 let (todo, blocks) = sync_channel::<Vec<u8>>(1);
                 let (results, done) = sync_channel(1);
                 scope.spawn(move || {
-                    // Ends when either side is gone: all done, or an error in another block.
+                    // Ends when either channel is closed: at the end of the input, or after an error in another block.
                     while blocks.recv().is_ok_and(|block| results.send(pack(&block)).is_ok()) {}
                 });
                 Worker { todo, done }
@@ -146,7 +153,7 @@ fn blocks<T: Send>(
             if block.is_empty() {
                 break;
             }
-            // Two for each worker: one in work, one waiting.
+            // Two blocks for each worker: one in work, one waiting.
             if given >= 2 * workers.len() {
                 take(workers[taken % workers.len()].done.recv().map_err(|_| gone())??)?;
                 taken += 1;

@@ -1,42 +1,42 @@
-//! Archives packed and unpacked, every compression; no path leaves the folder.
+//! Archives of environments: packing and unpacking in every compression.
 
-mod canonical;
-mod codec;
 mod compress;
-mod look;
-mod member;
+mod decompress;
 mod pack;
+mod summary;
+mod tar_reader;
+mod tar_writer;
 mod unpack;
 
-pub use canonical::PackError;
-pub use look::{Look, holds, look};
 pub use pack::{Packed, Sealed};
+pub use summary::{Summary, holds, summarize};
+pub use tar_writer::PackError;
 pub use unpack::{UnpackError, UnpackLimits, Unpacked, unpack};
 
 use std::fmt;
 
-/// How an archive is compressed. When reading, the content decides and never the file's name.
+/// The compression of an archive. When reading, it is detected from the content, never from the file's name.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Compression {
-    /// A plain tar.
+    /// An uncompressed tar.
     None,
-    /// What 1.4 makes, and every version takes.
+    /// gzip: what 1.4 makes, and every version accepts.
     #[default]
     Gzip,
-    /// Small and slow.
+    /// bzip2: small and slow.
     Bzip2,
-    /// Smallest, slowest to make.
+    /// xz: the smallest, and the slowest to make.
     Xz,
-    /// Best for links up to some GBit/s; servers from protocol 42 on.
+    /// zstd: the fastest overall on networks of up to some GBit/s; compile servers accept it from protocol 42 on.
     Zstd,
-    /// For links faster than zstd, between our own peers only.
+    /// lz4: for networks that are faster than zstd; only between our own programs.
     Lz4,
 }
 
 impl Compression {
-    /// Reads a word of `--compression` or ICECC_ENV_COMPRESSION.
-    pub fn parse(word: &[u8]) -> Option<Self> {
-        Some(match word {
+    /// Parses a value of `--compression` or ICECC_ENV_COMPRESSION.
+    pub fn parse(name: &[u8]) -> Option<Self> {
+        Some(match name {
             b"none" => Self::None,
             b"gzip" | b"gz" => Self::Gzip,
             b"bzip2" | b"bz2" => Self::Bzip2,
@@ -47,7 +47,7 @@ impl Compression {
         })
     }
 
-    /// What the file's name ends with behind `.tar`.
+    /// The suffix of the archive's name after `.tar`.
     pub fn ending(self) -> &'static str {
         match self {
             Self::None => "",
@@ -59,13 +59,13 @@ impl Compression {
         }
     }
 
-    /// Recognises the compression by an archive's first bytes; `None` means: not compressed, or unknown.
+    /// Detects the compression by the first bytes of an archive. `None`: not compressed, or unknown.
     pub fn detect(start: &[u8]) -> Option<Self> {
         match start {
             [0x1f, 0x8b, ..] => Some(Self::Gzip),
             [b'B', b'Z', b'h', b'1'..=b'9', ..] => Some(Self::Bzip2),
             [0xfd, b'7', b'z', b'X', b'Z', 0, ..] => Some(Self::Xz),
-            // Also a skippable frame before the first real one.
+            // zstd's magic number, or a skippable frame before the first real one.
             [0x28, 0xb5, 0x2f, 0xfd, ..] | [0x50..=0x5f, 0x2a, 0x4d, 0x18, ..] => Some(Self::Zstd),
             [0x04, 0x22, 0x4d, 0x18, ..] => Some(Self::Lz4),
             _ => None,

@@ -1,8 +1,8 @@
-//! A plan becomes a file: hashed first, then written, then renamed to the name that its content gives.
+//! Writes a plan to an archive: it is hashed first, then written, then renamed to the name derived from its content.
 
 use super::Compression;
-use super::canonical::{PackError, Prepared, TarStream, prepare, tar_size};
 use super::compress::compress;
+use super::tar_writer::{PackError, Prepared, TarStream, prepare, tar_size};
 use crate::digest::content_name;
 use crate::plan::Plan;
 use rustix::fs::{AtFlags, CWD, Mode, OFlags};
@@ -12,7 +12,7 @@ use std::os::fd::AsRawFd;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
-/// A plan whose content and so whose name is known, ready to be written.
+/// A plan whose content digest, and so whose name, is known; ready to be written.
 pub struct Sealed {
     members: Vec<Prepared>,
     digest: [u8; 32],
@@ -22,14 +22,14 @@ pub struct Sealed {
 /// An archive on disk.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Packed {
-    /// The file.
+    /// The archive's path.
     pub path: PathBuf,
-    /// Its size.
+    /// Its size in bytes.
     pub bytes: u64,
 }
 
 impl Sealed {
-    /// Reads everything once, to know the name.
+    /// Reads all files once to compute the name. Fails if one cannot be read.
     pub fn new(plan: &Plan) -> Result<Self, PackError> {
         let members = prepare(plan)?;
         let mut nothing = |_| {};
@@ -47,12 +47,12 @@ impl Sealed {
         content_name(&self.digest)
     }
 
-    /// BLAKE3 of the tar.
+    /// BLAKE3 digest of the uncompressed tar.
     pub fn digest(&self) -> &[u8; 32] {
         &self.digest
     }
 
-    /// Bytes of the tar.
+    /// Size of the uncompressed tar in bytes.
     pub fn tar_bytes(&self) -> u64 {
         self.size
     }
@@ -62,20 +62,22 @@ impl Sealed {
         format!("{}.tar{}", self.name(), compression.ending())
     }
 
-    /// Writes the archive into `folder`, under its own name, replacing an older one at the very end. On any failure, and
-    /// when the process is killed, nothing new is left. `progress` is told how many bytes of [`Sealed::tar_bytes`] are done.
+    /// Writes the archive into `dir` under [`Sealed::file_name`], atomically replacing an older one at the very end. On
+    /// any failure, and when the process is killed, no new file is left. `progress` is called with the number of bytes
+    /// done, of [`Sealed::tar_bytes`].
     ///
-    /// `xz_level` is 6 for everybody but 1.4's own tests.
+    /// `xz_level` is 6 except in tests. Fails if a file changed since [`Sealed::new`], or the archive cannot be
+    /// written.
     pub fn write(
         &self,
         compression: Compression,
         xz_level: u32,
-        folder: &Path,
+        dir: &Path,
         progress: &mut dyn FnMut(u64),
     ) -> Result<Packed, PackError> {
-        let path = folder.join(self.file_name(compression));
+        let path = dir.join(self.file_name(compression));
         let failed = |source| PackError::Write { path: path.clone(), source };
-        let out = Output::create(folder).map_err(failed)?;
+        let out = PendingFile::create(dir).map_err(failed)?;
         let mut stream = TarStream::new(&self.members, progress);
         let written = compress(compression, xz_level, &mut stream, self.size, &out.file);
         if let Some(error) = stream.error.take() {
@@ -91,30 +93,33 @@ impl Sealed {
     }
 }
 
-/// A file that has no name until it is complete, so that nothing is left whatever happens; where the file system has no such
-/// files, one with a name of its own that is removed on failure.
-struct Output {
+/// A file without a name until it is complete, so that nothing is left in any case. On a file system without such files
+/// it is a file with a provisional name, which is removed on failure.
+struct PendingFile {
     file: File,
-    /// The provisional name, where one is needed.
+    /// The provisional name while the file has it.
     name: Option<PathBuf>,
+    /// A name in the same directory for use until the file is complete.
     provisional: PathBuf,
 }
 
-impl Output {
-    fn create(folder: &Path) -> io::Result<Self> {
-        let provisional = folder.join(format!(".icecc-env.{}", std::process::id()));
+impl PendingFile {
+    /// Creates the file, without a name if the file system permits.
+    fn create(dir: &Path) -> io::Result<Self> {
+        let provisional = dir.join(format!(".icecc-env.{}", std::process::id()));
         let mode = Mode::from_raw_mode(0o666);
         let flags = OFlags::TMPFILE | OFlags::WRONLY | OFlags::CLOEXEC;
-        if let Ok(fd) = rustix::fs::openat(CWD, folder, flags, mode) {
+        if let Ok(fd) = rustix::fs::openat(CWD, dir, flags, mode) {
             return Ok(Self { file: File::from(fd), name: None, provisional });
         }
         let file = OpenOptions::new().write(true).create_new(true).mode(0o666).open(&provisional)?;
         Ok(Self { file, name: Some(provisional.clone()), provisional })
     }
 
+    /// Gives the complete file its name.
     fn publish(mut self, path: &Path) -> io::Result<()> {
         if self.name.is_none() {
-            // A link cannot replace an older archive: link beside it, and rename.
+            // A new link cannot replace an existing file: so link to the provisional name, then rename.
             let from = format!("/proc/self/fd/{}", self.file.as_raw_fd());
             rustix::fs::linkat(CWD, from.as_str(), CWD, &self.provisional, AtFlags::SYMLINK_FOLLOW)?;
             self.name = Some(self.provisional.clone());
@@ -125,10 +130,10 @@ impl Output {
     }
 }
 
-impl Drop for Output {
+impl Drop for PendingFile {
     fn drop(&mut self) {
         if let Some(name) = &self.name {
-            // Nothing more can be done about it than has been tried.
+            // If removal fails too, nothing more can be done.
             let _ = fs::remove_file(name);
         }
     }

@@ -1,15 +1,15 @@
-//! Safe unpack: an archive of a stranger into a folder of ours (`sandbox/SECURITY.md`).
+//! Safe unpacking of an untrusted archive into a directory (`sandbox/SECURITY.md`).
 //!
-//! Only files, folders, symbolic links and hard links are made; nothing is written through a link, nothing outside the
-//! folder, and every size, count and length has a limit. Whatever else an archive holds, it is refused as a whole by a named
-//! error. It removes nothing: who made the folder removes it after an error.
+//! Only files, directories, symbolic links and hard links are created. Nothing is written through a link or outside the
+//! directory, and every size, count and length has a limit. An archive with anything else is refused as a whole by a
+//! specific error. Nothing is removed here: the caller removes the directory after an error.
 
 mod error;
 
 use super::Compression;
-use super::codec::Plain;
-use super::member::{Kind, Member, Members};
-use crate::tree::{Lost, Node, Tree};
+use super::decompress::Decompressed;
+use super::tar_reader::{Kind, Member, Members};
+use crate::tree::{Node, ResolveError, Tree};
 pub use error::UnpackError;
 use rustix::fs::{AtFlags, CWD, Mode, OFlags, Timespec, Timestamps};
 use std::fs::File;
@@ -17,33 +17,33 @@ use std::io::{self, Read, Write};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
 
-/// Bounds of one archive. The defaults are those of the design.
+/// Limits for one archive.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct UnpackLimits {
-    /// Bytes as they come.
+    /// Bytes of the compressed archive.
     pub compressed: u64,
-    /// Bytes of the tar, all members of the compression together.
+    /// Bytes of the uncompressed tar, over all members of the compression format.
     pub expanded: u64,
-    /// How many times larger than what came so far.
+    /// Ratio of uncompressed to compressed bytes so far.
     pub ratio: u64,
-    /// Members, and the folders above them that are none but have to be made.
+    /// Number of members, including directories that are created because a member's name needs them.
     pub entries: u32,
-    /// Bytes of all their names, and of what links say: they are kept in memory.
+    /// Bytes of all their names and link targets, which are kept in memory.
     pub names: u64,
     /// Bytes of one file.
     pub file: u64,
-    /// Length of a name in bytes.
+    /// Bytes of one name.
     pub name: usize,
-    /// Components of a name.
+    /// Components of one name.
     pub depth: usize,
-    /// Largest zstd window, as a power of two: 27 is what 1.4 takes; the small profile sets 23
+    /// zstd's window as a power of two: 27 is what 1.4 accepts; the small profile sets 23
     /// (decision: environment-compression).
     pub zstd_window_log: u32,
-    /// Memory of the xz decoder in KiB: its dictionary, mostly.
+    /// Memory of the xz decoder in KiB, which is mostly its dictionary.
     pub xz_memory_kib: u32,
-    /// Bytes of the disk that stay free, whoever else fills it meanwhile.
+    /// Bytes of the disk that must stay free, whoever else writes to it meanwhile.
     pub disk_kept: u64,
-    /// Compute 1.4's name as well ([`Unpacked::md5_name`]); costs a second pass of hashing.
+    /// Whether to compute 1.4's name too ([`Unpacked::md5_name`]), which hashes everything a second time.
     pub md5_name: bool,
 }
 
@@ -59,7 +59,7 @@ impl Default for UnpackLimits {
             name: 4096,
             depth: 64,
             zstd_window_log: 27,
-            xz_memory_kib: 160 << 10, // xz -9 needs 65 MiB; twice that and some
+            xz_memory_kib: 160 << 10, // a good two times the 65 MiB of xz -9
             disk_kept: 0,
             md5_name: false,
         }
@@ -69,32 +69,32 @@ impl Default for UnpackLimits {
 /// What was unpacked.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Unpacked {
-    /// BLAKE3 of the uncompressed tar, every byte of it: our content name (decision: content-names), see
-    /// [`crate::digest`].
+    /// BLAKE3 of the whole uncompressed tar: the content name (decision: content-names), see [`crate::digest`].
     pub digest: [u8; 32],
-    /// 1.4's name of it, if [`UnpackLimits::md5_name`] asked for it.
+    /// 1.4's name of it, if [`UnpackLimits::md5_name`] was set.
     pub md5_name: Option<[u8; 16]>,
     /// Bytes of all files.
     pub bytes: u64,
-    /// Bytes that it takes of the disk: what the cache limit counts. Small files, folders and links are not for nothing.
+    /// Disk usage in bytes, including a block for each file, directory and link: what the cache limit counts.
     pub disk: u64,
     /// Bytes of the uncompressed tar.
     pub tar_bytes: u64,
     /// Number of files.
     pub files: u32,
-    /// How it was compressed.
+    /// The compression that was detected.
     pub compression: Compression,
 }
 
-/// Unpacks the archive that `input` gives into the existing, empty folder `dir`.
+/// Unpacks the archive that `input` provides into the existing, empty directory `dir`.
 ///
-/// Files become 0644 or 0755, folders 0755, all of the caller's owner; the mount points `tmp`, `dev` and `proc` are made.
-/// It stops by an error at the first thing that is not allowed; what was made by then is left for the caller to remove.
+/// Files get mode 0644 or 0755, directories 0755, all owned by the caller; the mount points `tmp`, `dev` and `proc` are
+/// created. Unpacking stops at the first violation with its [`UnpackError`]; the caller removes what was created until
+/// then.
 pub fn unpack(input: impl Read, dir: &Path, limits: &UnpackLimits) -> Result<Unpacked, UnpackError> {
-    let top = rustix::fs::openat(CWD, dir, FOLDER, Mode::empty())
+    let top = rustix::fs::openat(CWD, dir, OPEN_DIR, Mode::empty())
         .map_err(|e| UnpackError::Write { name: dir.as_os_str().as_encoded_bytes().into(), source: e.into() })?;
-    let mut members = Members::new(Plain::new(input, limits)?);
-    let mut making = Making {
+    let mut members = Members::new(Decompressed::new(input, limits)?);
+    let mut unpacker = Unpacker {
         top,
         tree: Tree::default(),
         last: None,
@@ -107,33 +107,34 @@ pub fn unpack(input: impl Read, dir: &Path, limits: &UnpackLimits) -> Result<Unp
         limits,
     };
     while let Some(member) = members.next()? {
-        making.member(member, &mut members)?;
+        unpacker.member(member, &mut members)?;
     }
-    making.links()?;
-    making.complete()?;
+    unpacker.links()?;
+    unpacker.complete()?;
     Ok(Unpacked {
         digest: *members.plain.hasher.finalize().as_bytes(),
-        md5_name: making.md5.map(crate::digest::Md5Name::finish),
-        bytes: making.bytes,
-        disk: making.bytes.saturating_add(u64::from(making.entries).saturating_mul(ENTRY)),
+        md5_name: unpacker.md5.map(crate::digest::Md5Name::finish),
+        bytes: unpacker.bytes,
+        disk: unpacker.bytes.saturating_add(u64::from(unpacker.entries).saturating_mul(ENTRY)),
         tar_bytes: members.plain.expanded,
-        files: making.files,
+        files: unpacker.files,
         compression: members.plain.compression,
     })
 }
 
-/// What a file takes beside its bytes, and a folder or link at all, in bytes: a block of most file systems.
+/// Disk usage in bytes of each file, directory or link beside its content: a block of most file systems.
 const ENTRY: u64 = 4096;
 
-const FOLDER: OFlags = OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC);
+/// Flags to open a directory, not following a link.
+const OPEN_DIR: OFlags = OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC);
 
-/// A folder being filled.
-struct Making<'a> {
+/// An environment's directory while it is unpacked.
+struct Unpacker<'a> {
     top: OwnedFd,
     tree: Tree,
-    /// The folder used last, as members of one folder mostly follow each other.
+    /// The last directory used: consecutive members are mostly in the same one.
     last: Option<(Vec<u8>, OwnedFd)>,
-    /// Symbolic links are made last: until then nothing can be written through them.
+    /// Symbolic links, with their targets. They are created last, so that nothing can be written through them.
     links: Vec<(Vec<u8>, Vec<u8>)>,
     /// Counted against [`UnpackLimits::entries`].
     entries: u32,
@@ -145,14 +146,15 @@ struct Making<'a> {
     limits: &'a UnpackLimits,
 }
 
-impl Making<'_> {
+impl Unpacker<'_> {
+    /// Creates one member, or notes it if it is a symbolic link.
     fn member(&mut self, member: Member, members: &mut Members<'_>) -> Result<(), UnpackError> {
         let name = self.name(&member.name)?;
         self.count(&name, &member.kind)?;
         if name.is_empty() {
-            // `./` is the folder itself.
+            // `./` is the directory itself.
             return match member.kind {
-                Kind::Folder => Ok(()),
+                Kind::Directory => Ok(()),
                 _ => Err(UnpackError::Name { name: member.name.into(), why: "is the environment's own folder" }),
             };
         }
@@ -161,13 +163,13 @@ impl Making<'_> {
         }
         match (self.tree.at(&name), &member.kind) {
             (None, _) => {}
-            (Some(Node::Folder), Kind::Folder) => {}
+            (Some(Node::Directory), Kind::Directory) => {}
             (Some(_), _) => return Err(UnpackError::Twice { name: name.into() }),
         }
         match member.kind {
-            Kind::Folder => {
-                self.folder(&name).map_err(|source| UnpackError::Write { name: name.as_slice().into(), source })?;
-                self.tree.insert(&name, Node::Folder);
+            Kind::Directory => {
+                self.dir(&name).map_err(|source| UnpackError::Write { name: name.as_slice().into(), source })?;
+                self.tree.insert(&name, Node::Directory);
             }
             Kind::File => {
                 self.file(&name, &member, members)?;
@@ -188,7 +190,7 @@ impl Making<'_> {
         Ok(())
     }
 
-    /// Counts a member, and the folders above it that are made with it, before anything is made.
+    /// Counts a member, and the directories created for it, before anything is created.
     fn count(&mut self, name: &[u8], kind: &Kind) -> Result<(), UnpackError> {
         let mut add = |name: usize| {
             self.entries = self.entries.saturating_add(1);
@@ -196,9 +198,9 @@ impl Making<'_> {
         };
         add(match kind {
             Kind::Symlink(text) => name.len() + text.len(),
-            Kind::File | Kind::Folder | Kind::Hardlink(_) => name.len(),
+            Kind::File | Kind::Directory | Kind::Hardlink(_) => name.len(),
         });
-        self.tree.missing_above(name).for_each(|folder| add(folder.len()));
+        self.tree.missing_ancestors(name).for_each(|dir| add(dir.len()));
         if self.entries > self.limits.entries {
             return Err(UnpackError::Entries { limit: self.limits.entries });
         }
@@ -208,20 +210,21 @@ impl Making<'_> {
         self.keep_disk_free()
     }
 
-    /// Looked at while it is written, as several archives may come at once, and others write to the same disk.
+    /// Checks the free space. This is repeated while files are written, as several archives may arrive at once and
+    /// others may write to the same disk.
     fn keep_disk_free(&self) -> Result<(), UnpackError> {
         let full = |disk: &rustix::fs::StatVfs| {
-            // Without blocks it is a file system in memory without a limit.
+            // A file system without blocks is one in memory without a limit.
             disk.f_blocks > 0 && disk.f_bavail.saturating_mul(disk.f_frsize) < self.limits.disk_kept
         };
         match rustix::fs::fstatvfs(&self.top) {
             Ok(disk) if full(&disk) => Err(UnpackError::Disk { kept: self.limits.disk_kept }),
-            // What cannot be looked at shows when it is written to.
+            // If it cannot be determined, a full disk shows when it is written to.
             _ => Ok(()),
         }
     }
 
-    /// Checks a name and takes `.` and doubled `/` out of it. Empty: the folder itself.
+    /// Checks a name and removes `.` and doubled `/`. The result is empty for the directory itself.
     fn name(&self, name: &[u8]) -> Result<Vec<u8>, UnpackError> {
         let refuse = |why| Err(UnpackError::Name { name: name[..name.len().min(200)].into(), why });
         if name.is_empty() {
@@ -246,15 +249,16 @@ impl Making<'_> {
         Ok(parts.join(&b'/'))
     }
 
+    /// Creates a file with its content.
     fn file(&mut self, name: &[u8], member: &Member, members: &mut Members<'_>) -> Result<(), UnpackError> {
         if member.size > self.limits.file {
             return Err(UnpackError::FileSize { name: name.into(), size: member.size, limit: self.limits.file });
         }
         let failed = |source: io::Error| UnpackError::Write { name: name.into(), source };
         let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        let (folder, base) = split(name);
-        let folder = self.folder(folder).map_err(failed)?;
-        let fd = rustix::fs::openat(folder, base, flags, Mode::from_raw_mode(0o600)).map_err(|e| failed(e.into()))?;
+        let (dir, base) = split(name);
+        let dir = self.dir(dir).map_err(failed)?;
+        let fd = rustix::fs::openat(dir, base, flags, Mode::from_raw_mode(0o600)).map_err(|e| failed(e.into()))?;
         let mut file = File::from(fd);
         let mut md5 = self.md5.is_some().then(md5::Context::new);
         let mut buf = vec![0; 1 << 17];
@@ -272,17 +276,18 @@ impl Making<'_> {
         if let (Some(names), Some(md5)) = (&mut self.md5, md5) {
             names.file(name, md5.finalize().0);
         }
-        // Set-id bits are dropped, and everybody may read: jobs run as other users than the daemon.
+        // Set-id bits are dropped. All users may read, as jobs have other users than the daemon.
         let mode = Mode::from_raw_mode(if member.executable { 0o755 } else { 0o644 });
         rustix::fs::fchmod(&file, mode).map_err(|e| failed(e.into()))?;
         let time = Timespec { tv_sec: i64::try_from(member.mtime).unwrap_or(0), tv_nsec: 0 };
-        // Dates are a nicety: a file system that cannot hold this one is no reason to fail.
+        // A failure is ignored: dates are not essential, and a file system may not support this one.
         let _ = rustix::fs::futimens(&file, &Timestamps { last_access: time, last_modification: time });
         self.bytes += member.size;
         self.files += 1;
         Ok(())
     }
 
+    /// Creates a hard link to an earlier file of the archive.
     fn hard_link(&mut self, name: &[u8], target: &[u8]) -> Result<(), UnpackError> {
         let refuse = || UnpackError::HardLink { name: name.into(), target: target.into() };
         let from = self.name(target).map_err(|_| refuse())?;
@@ -290,11 +295,11 @@ impl Making<'_> {
             return Err(refuse());
         }
         let failed = |source: io::Error| UnpackError::Write { name: name.into(), source };
-        let (from_folder, from_base) = split(&from);
-        let (folder, base) = split(name);
-        let from_folder = self.folder(from_folder).map_err(failed)?.try_clone_to_owned().map_err(failed)?;
-        let folder = self.folder(folder).map_err(failed)?;
-        rustix::fs::linkat(&from_folder, from_base, folder, base, AtFlags::empty()).map_err(|e| failed(e.into()))?;
+        let (from_dir, from_base) = split(&from);
+        let (dir, base) = split(name);
+        let from_dir = self.dir(from_dir).map_err(failed)?.try_clone_to_owned().map_err(failed)?;
+        let dir = self.dir(dir).map_err(failed)?;
+        rustix::fs::linkat(&from_dir, from_base, dir, base, AtFlags::empty()).map_err(|e| failed(e.into()))?;
         if let Some(names) = &mut self.md5 {
             names.same_as(name, &from);
         }
@@ -302,20 +307,20 @@ impl Making<'_> {
         Ok(())
     }
 
-    /// Makes the symbolic links, after it is known that none leads out.
+    /// Creates the symbolic links once it is known that none leads out.
     fn links(&mut self) -> Result<(), UnpackError> {
         for (name, text) in std::mem::take(&mut self.links) {
-            if let Err(why @ (Lost::Outside | Lost::Circle)) = self.tree.resolve(&name) {
+            if let Err(why @ (ResolveError::Outside | ResolveError::Circle)) = self.tree.resolve(&name) {
                 return Err(UnpackError::Link { name: name.into(), why });
             }
-            let (folder, base) = split(&name);
-            let made = self.folder(folder).and_then(|folder| Ok(rustix::fs::symlinkat(&text[..], folder, base)?));
+            let (dir, base) = split(&name);
+            let made = self.dir(dir).and_then(|dir| Ok(rustix::fs::symlinkat(&text[..], dir, base)?));
             made.map_err(|source| UnpackError::Write { name: name.as_slice().into(), source })?;
         }
         Ok(())
     }
 
-    /// Is this an environment at all? And the mount points of the jobs' boxes.
+    /// Checks that this is an environment, and creates the mount points for jobs.
     fn complete(&mut self) -> Result<(), UnpackError> {
         if !self.tree.is_file(b"usr/bin/gcc") && !self.tree.is_file(b"usr/bin/clang") {
             return Err(UnpackError::NoEnvironment("neither usr/bin/gcc nor usr/bin/clang is in it"));
@@ -326,16 +331,16 @@ impl Making<'_> {
         for (name, why) in
             [(&b"tmp"[..], "tmp is no folder"), (b"dev", "dev is no folder"), (b"proc", "proc is no folder")]
         {
-            if self.tree.at(name).is_some_and(|node| *node != Node::Folder) {
+            if self.tree.at(name).is_some_and(|node| *node != Node::Directory) {
                 return Err(UnpackError::NoEnvironment(why));
             }
-            self.folder(name).map_err(|source| UnpackError::Write { name: name.into(), source })?;
+            self.dir(name).map_err(|source| UnpackError::Write { name: name.into(), source })?;
         }
         Ok(())
     }
 
-    /// Opens a folder below the top, component by component and never through a link; makes what is missing.
-    fn folder(&mut self, path: &[u8]) -> io::Result<BorrowedFd<'_>> {
+    /// Opens a directory below the root, component by component without following links, and creates missing ones.
+    fn dir(&mut self, path: &[u8]) -> io::Result<BorrowedFd<'_>> {
         if path.is_empty() {
             return Ok(self.top.as_fd());
         }
@@ -348,12 +353,13 @@ impl Making<'_> {
                     Err(rustix::io::Errno::EXIST) => false,
                     Err(e) => return Err(e.into()),
                 };
-                let folder = rustix::fs::openat(above, part, FOLDER, Mode::empty())?;
+                let dir = rustix::fs::openat(above, part, OPEN_DIR, Mode::empty())?;
                 if is_new {
-                    // Whatever the umask: jobs of other users pass through, and the owner can always remove it.
-                    rustix::fs::fchmod(&folder, Mode::from_raw_mode(0o755))?;
+                    // The mode must not depend on the umask: jobs of other users pass through, and the owner must be
+                    // able to remove it.
+                    rustix::fs::fchmod(&dir, Mode::from_raw_mode(0o755))?;
                 }
-                here = Some(folder);
+                here = Some(dir);
             }
             self.last = here.map(|fd| (path.to_vec(), fd));
         }
@@ -361,7 +367,7 @@ impl Making<'_> {
     }
 }
 
-/// Folder and last component.
+/// Splits a name into its directory and its last component.
 fn split(name: &[u8]) -> (&[u8], &[u8]) {
     name.iter().rposition(|b| *b == b'/').map_or((&b""[..], name), |at| (&name[..at], &name[at + 1..]))
 }

@@ -1,8 +1,10 @@
-//! The environments of a daemon on disk: each is whole or not there (decision: store). [`layout`] tells where they lie.
+//! The environments of a daemon on disk: each is complete or absent (decision: store). [`layout`] has their paths.
 //!
-//! Here is kept what is known of each: size, last use, digest. It is the daemon's launcher that unpacks, installs and removes the
-//! directories, and the daemon's machine that decides which are in use and which one has to go. Plain calls on one thread.
+//! The store keeps a record of each environment: size, last use, digest. The daemon's launcher unpacks, installs and
+//! removes the directories; the daemon's state machine decides which are in use and which one to evict. All calls block
+//! and belong on one thread.
 
+/// Paths and names below the base directory.
 pub mod layout;
 
 use ice_core::env::{EnvId, EnvName};
@@ -14,46 +16,46 @@ use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use thiserror::Error;
 
-/// A record of ours is three short lines.
+/// Maximum size of a record in bytes; ours are three short lines.
 const RECORD_MAX: u64 = 4096;
 
-/// What went wrong with the store.
+/// Why an operation on the store failed.
 #[derive(Debug, Error)]
 pub enum StoreError {
-    /// A file or folder of the store failed.
+    /// A file or directory of the store cannot be accessed.
     #[error("cannot {what} {}", .path.display())]
     Io {
-        /// What was tried.
+        /// The operation that failed.
         what: &'static str,
-        /// On what.
+        /// The file or directory.
         path: PathBuf,
-        /// What the system said.
+        /// The system's error.
         #[source]
         source: io::Error,
     },
 }
 
-/// What is known of an installed environment.
+/// The record of an installed environment.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Record {
-    /// Bytes it takes of the disk.
+    /// Its disk usage in bytes.
     pub bytes: u64,
-    /// Seconds since 1970 of its last use.
+    /// Time of its last use in seconds since 1970.
     pub last_use: u64,
-    /// BLAKE3 of the tar it came from; not known of environments that 1.4 has left.
+    /// BLAKE3 of the tar it came from; unknown for environments left by 1.4.
     pub digest: Option<[u8; 32]>,
 }
 
-/// What [`Store::open`] cleaned up.
+/// What [`Store::open`] removed.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Cleaned {
-    /// Environments without a record: half made by a crash, or a 1.4 daemon's.
+    /// Environments without a record: incomplete after a crash, or left by a 1.4 daemon.
     pub leftovers: Vec<PathBuf>,
-    /// What could not be removed, with the reason.
+    /// Paths that could not be removed, with the reason.
     pub stuck: Vec<(PathBuf, String)>,
 }
 
-/// The environments under one base folder.
+/// The environments below one base directory.
 #[derive(Debug)]
 pub struct Store {
     base: PathBuf,
@@ -61,51 +63,53 @@ pub struct Store {
 }
 
 impl Store {
-    /// Reads what is installed under `base`, and removes what is only half there. Makes the folders it needs.
+    /// Reads the records below `base`, removes incomplete environments and creates missing directories. Fails if a
+    /// directory cannot be read or created.
     pub fn open(base: &Path) -> Result<(Self, Cleaned), StoreError> {
         let mut store = Self { base: base.to_path_buf(), known: BTreeMap::new() };
         let mut cleaned = Cleaned::default();
-        for folder in [layout::native(base), layout::records(base)] {
-            make_folders(&folder)?;
+        for dir in [layout::native(base), layout::records(base)] {
+            make_dirs(&dir)?;
         }
-        for platform_folder in list(base)? {
-            let Some(platform) = platform_folder.file_name().and_then(layout::platform_of) else { continue };
-            for folder in list(&platform_folder)? {
-                let record = name_of(&folder).and_then(|name| {
+        for platform_dir in list(base)? {
+            let Some(platform) = platform_dir.file_name().and_then(layout::platform_of) else { continue };
+            for dir in list(&platform_dir)? {
+                let record = name_of(&dir).and_then(|name| {
                     let id = EnvId { platform: platform.clone(), name };
                     Some((read_record(&layout::record(base, &id))?, id))
                 });
                 match record {
-                    Some((record, id)) if folder.is_dir() => {
+                    Some((record, id)) if dir.is_dir() => {
                         store.known.insert(id, record);
                     }
                     _ => {
-                        clean(&mut cleaned, &folder);
-                        cleaned.leftovers.push(folder);
+                        clean(&mut cleaned, &dir);
+                        cleaned.leftovers.push(dir);
                     }
                 }
             }
         }
-        store.forget_records_without_folder()?;
+        store.forget_records_without_dir()?;
         Ok((store, cleaned))
     }
 
-    /// Notes that `id` is about to be installed. The record comes first: one without a directory is forgotten at the next start, a
-    /// directory without a record is removed.
+    /// Writes the record of `id`, which is about to be installed. The record is written first: at the next start, a
+    /// record without a directory is dropped, and a directory without a record is removed.
     pub fn enter(&mut self, id: &EnvId, record: Record) -> Result<(), StoreError> {
         self.write_record(id, &record)?;
         self.known.insert(id.clone(), record);
         Ok(())
     }
 
-    /// Forgets `id`, whose folder somebody else has removed.
+    /// Drops the record of `id`, whose directory somebody else has removed.
     pub fn forget(&mut self, id: &EnvId) {
         self.known.remove(id);
-        // A record without a folder is forgotten at the next start at the latest.
+        // If removal fails, the next start drops the record.
         let _ = fs::remove_file(layout::record(&self.base, id));
     }
 
-    /// Notes that `id` was used at `now` (seconds since 1970). Written at most once a minute: eviction needs no more.
+    /// Records that `id` was used at `now` (seconds since 1970). The file is written at most once a minute, which is
+    /// enough for eviction.
     pub fn touch(&mut self, id: &EnvId, now: u64) -> Result<(), StoreError> {
         let Some(record) = self.known.get_mut(id) else { return Ok(()) };
         if now < record.last_use.saturating_add(60) {
@@ -116,31 +120,33 @@ impl Store {
         self.write_record(id, &record)
     }
 
-    /// All installed environments, by platform and name.
+    /// All installed environments, sorted by platform and name.
     pub fn entries(&self) -> impl Iterator<Item = (&EnvId, &Record)> {
         self.known.iter()
     }
 
+    /// Writes a record atomically.
     fn write_record(&self, id: &EnvId, record: &Record) -> Result<(), StoreError> {
         let path = layout::record(&self.base, id);
         if let Some(parent) = path.parent() {
-            make_folders(parent)?;
+            make_dirs(parent)?;
         }
         let mut text = format!("bytes {}\nlast_use {}\n", record.bytes, record.last_use);
         if let Some(digest) = &record.digest {
             text += &format!("digest {}\n", crate::digest::hex(digest));
         }
-        // Beside and renamed: a crash in mid-write must not make a good environment one without a record.
+        // Written beside and renamed: after a crash in mid-write a good environment would lack its record.
         let new = layout::new_record(&self.base);
         let failed = |source| StoreError::Io { what: "write", path: path.clone(), source };
         fs::File::create(&new).and_then(|mut f| f.write_all(text.as_bytes())).map_err(failed)?;
         fs::rename(&new, &path).map_err(failed)
     }
 
-    fn forget_records_without_folder(&self) -> Result<(), StoreError> {
-        for platform_folder in list(&layout::records(&self.base))? {
-            for file in list(&platform_folder)? {
-                let id = name_of(&platform_folder).zip(name_of(&file));
+    /// Removes records of environments that are not installed.
+    fn forget_records_without_dir(&self) -> Result<(), StoreError> {
+        for platform_dir in list(&layout::records(&self.base))? {
+            for file in list(&platform_dir)? {
+                let id = name_of(&platform_dir).zip(name_of(&file));
                 let is_known = id.is_some_and(|(platform, name)| self.known.contains_key(&EnvId { platform, name }));
                 if !is_known {
                     let _ = fs::remove_file(file);
@@ -151,8 +157,8 @@ impl Store {
     }
 }
 
-/// Removes a folder with all in it, follows no link, and needs no write permission on the folders below.
-/// Nothing there is no error.
+/// Removes a directory tree without following links, even if directories in it lack write permission. A missing path is
+/// no error.
 pub fn remove_tree(path: &Path) -> io::Result<()> {
     match fs::symlink_metadata(path) {
         Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(()),
@@ -170,10 +176,10 @@ pub fn remove_tree(path: &Path) -> io::Result<()> {
     }
 }
 
-/// Gives the owner write permission on each folder of the tree.
-fn open_up(folder: &Path) -> io::Result<()> {
-    fs::set_permissions(folder, Permissions::from_mode(0o755))?;
-    for entry in fs::read_dir(folder)? {
+/// Gives the owner write permission on each directory of a tree.
+fn open_up(dir: &Path) -> io::Result<()> {
+    fs::set_permissions(dir, Permissions::from_mode(0o755))?;
+    for entry in fs::read_dir(dir)? {
         let entry = entry?;
         if entry.file_type()?.is_dir() {
             open_up(&entry.path())?;
@@ -182,17 +188,19 @@ fn open_up(folder: &Path) -> io::Result<()> {
     Ok(())
 }
 
+/// Removes a tree, and notes a failure.
 fn clean(cleaned: &mut Cleaned, path: &Path) {
     if let Err(e) = remove_tree(path) {
         cleaned.stuck.push((path.to_path_buf(), e.to_string()));
     }
 }
 
-fn make_folders(path: &Path) -> Result<(), StoreError> {
+/// Creates a directory with those above it, passable for all users.
+fn make_dirs(path: &Path) -> Result<(), StoreError> {
     let failed = |source| StoreError::Io { what: "make", path: path.to_path_buf(), source };
     DirBuilder::new().recursive(true).mode(0o755).create(path).map_err(failed)?;
     let mode = fs::metadata(path).map_err(failed)?.mode();
-    // Only widened: an administrator's wider modes stay.
+    // The mode is only widened: wider modes set by an administrator stay.
     if mode & 0o755 == 0o755 { Ok(()) } else { set_mode(path, mode & 0o7777 | 0o755) }
 }
 
@@ -204,21 +212,23 @@ fn set_mode(path: &Path, mode: u32) -> Result<(), StoreError> {
     })
 }
 
-fn list(folder: &Path) -> Result<Vec<PathBuf>, StoreError> {
-    let failed = |source| StoreError::Io { what: "read", path: folder.to_path_buf(), source };
+/// The entries of a directory, sorted.
+fn list(dir: &Path) -> Result<Vec<PathBuf>, StoreError> {
+    let failed = |source| StoreError::Io { what: "read", path: dir.to_path_buf(), source };
     let mut paths = Vec::new();
-    for entry in fs::read_dir(folder).map_err(failed)? {
+    for entry in fs::read_dir(dir).map_err(failed)? {
         paths.push(entry.map_err(failed)?.path());
     }
     paths.sort();
     Ok(paths)
 }
 
-/// The last component as a name.
+/// The last component as an environment's name.
 fn name_of(path: &Path) -> Option<EnvName> {
     EnvName::new(path.file_name()?.as_bytes()).ok()
 }
 
+/// Reads a record; `None` if it is missing or malformed.
 fn read_record(path: &Path) -> Option<Record> {
     if fs::symlink_metadata(path).ok().filter(|m| m.is_file())?.len() > RECORD_MAX {
         return None;
@@ -229,6 +239,7 @@ fn read_record(path: &Path) -> Option<Record> {
     Some(Record { bytes: value("bytes")?.parse().ok()?, last_use: value("last_use")?.parse().ok()?, digest })
 }
 
+/// Parses 64 hex digits.
 fn unhex(text: &str) -> Option<[u8; 32]> {
     let mut bytes = [0; 32];
     if text.len() != 64 || !text.is_ascii() {
@@ -248,7 +259,7 @@ mod tests {
         EnvId::new(b"x86_64", name.as_bytes()).unwrap()
     }
 
-    /// As the launcher installs one.
+    /// Installs an environment as the launcher does.
     fn install(store: &mut Store, name: &str, bytes: u64) -> PathBuf {
         let path = layout::installed(&store.base, &id(name));
         store.enter(&id(name), Record { bytes, last_use: 5, digest: Some([0xab; 32]) }).unwrap();
@@ -278,8 +289,8 @@ mod tests {
         install(&mut store, "good", 1);
         let no_record = install(&mut store, "no-record", 1);
         fs::remove_file(layout::record(base.path(), &id("no-record"))).unwrap();
-        let no_folder = install(&mut store, "no-folder", 1);
-        remove_tree(&no_folder).unwrap();
+        let no_dir = install(&mut store, "no-folder", 1);
+        remove_tree(&no_dir).unwrap();
         let unfinished = no_record.with_file_name(layout::unpacking_name(1));
         fs::create_dir_all(unfinished.join("shut")).unwrap();
         fs::set_permissions(unfinished.join("shut"), Permissions::from_mode(0o555)).unwrap();
@@ -293,13 +304,13 @@ mod tests {
     }
 
     #[test]
-    fn e29_folders_without_write_permission_are_removed() {
+    fn e29_directories_without_write_permission_are_removed() {
         let base = tempfile::tempdir().unwrap();
         let deep = base.path().join("a/b/c");
         fs::create_dir_all(&deep).unwrap();
         std::os::unix::fs::symlink("/etc", base.path().join("a/link")).unwrap();
-        for folder in ["a/b/c", "a/b", "a"] {
-            fs::set_permissions(base.path().join(folder), Permissions::from_mode(0o555)).unwrap();
+        for dir in ["a/b/c", "a/b", "a"] {
+            fs::set_permissions(base.path().join(dir), Permissions::from_mode(0o555)).unwrap();
         }
         remove_tree(&base.path().join("a")).unwrap();
         assert!(!base.path().join("a").exists() && Path::new("/etc/passwd").exists());

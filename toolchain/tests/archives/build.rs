@@ -1,11 +1,11 @@
-//! Tars built header by header, right and wrong, and what compressors make of them.
+//! Builds tars header by header, valid and invalid ones, and compresses them.
 
 use ice_toolchain::archive::{UnpackError, UnpackLimits, Unpacked, unpack};
 use std::fs;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
-/// Bytes of a tar in the making.
+/// The bytes of a tar under construction.
 #[derive(Clone, Default)]
 pub struct Tar(pub Vec<u8>);
 
@@ -17,7 +17,7 @@ pub struct Head {
     pub mode: u32,
     pub size: u64,
     pub link: Vec<u8>,
-    /// Changes the finished header; the checksum is made after it.
+    /// Changes the finished header, before the checksum is computed.
     pub patch: fn(&mut [u8]),
 }
 
@@ -70,7 +70,7 @@ impl Tar {
         self.head(head).data(data)
     }
 
-    pub fn folder(self, name: &str, mode: u32) -> Self {
+    pub fn dir(self, name: &str, mode: u32) -> Self {
         self.named(name, b'5', mode, b"")
     }
 
@@ -98,7 +98,7 @@ impl Tar {
         self.named("././@LongLink", kind, 0o644, &[text.as_bytes(), b"\0"].concat())
     }
 
-    /// With the end blocks.
+    /// The bytes with the end blocks.
     pub fn end(mut self) -> Vec<u8> {
         self.0.resize(self.0.len() + 1024, 0);
         self.0
@@ -140,7 +140,7 @@ pub fn lz4(plain: &[u8]) -> Vec<u8> {
     out
 }
 
-/// A folder with a folder to unpack into and something beside it that must stay as it is.
+/// A directory to unpack into, and beside it one that must stay unchanged.
 pub struct Place(tempfile::TempDir);
 
 impl Place {

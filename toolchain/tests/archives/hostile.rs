@@ -1,6 +1,8 @@
-//! The hostile-archive catalogue, by its numbers. Refused by a named error, nothing outside the folder touched; or taken.
+//! The catalogue of hostile archives by their numbers. Each is refused by a specific error with nothing outside the
+//! directory touched, or accepted harmlessly.
 //!
-//! Not here: 46 (a sender that stops is the caller's deadline; the error of its reader is here), 47 (`digest`), 48 (`store`).
+//! Tested elsewhere: 46 (a sender that stops ends by the caller's deadline; the reader's error is tested here), 47
+//! (`digest`), 48 (`store`).
 
 use super::build::{Head, Place, Tar, bzip2, gzip, xz, zstd};
 use ice_toolchain::archive::UnpackLimits;
@@ -10,20 +12,20 @@ use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::Path;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-/// Unpacks and expects a refusal whose text has `words` in it. With HOSTILE_ARCHIVES set the archive is kept in that folder, for
-/// a running daemon to be tried on it (`scripts/prove.sh toolchain.6`).
-fn refused(number: u32, archive: &[u8], words: &str) {
-    if let Some(folder) = std::env::var_os("HOSTILE_ARCHIVES") {
+/// Unpacks and expects an error whose text contains `text`. With HOSTILE_ARCHIVES set, the archive is kept in that
+/// directory to be sent to a running daemon (`scripts/prove.sh toolchain.6`).
+fn refused(number: u32, archive: &[u8], text: &str) {
+    if let Some(dir) = std::env::var_os("HOSTILE_ARCHIVES") {
         static COUNT: AtomicU32 = AtomicU32::new(0);
         let name = format!("{number:02}-{}", COUNT.fetch_add(1, Ordering::Relaxed));
-        fs::write(Path::new(&folder).join(&name), archive).unwrap();
-        fs::write(Path::new(&folder).join(name + ".words"), words).unwrap();
+        fs::write(Path::new(&dir).join(&name), archive).unwrap();
+        fs::write(Path::new(&dir).join(name + ".words"), text).unwrap();
     }
-    let error = Place::new().unpack(archive).expect_err(&format!("no. {number} was taken")).to_string();
-    assert!(error.contains(words), "no. {number}: {error:?} does not say {words:?}");
+    let error = Place::new().unpack(archive).expect_err(&format!("no. {number} was accepted")).to_string();
+    assert!(error.contains(text), "no. {number}: {error:?} does not contain {text:?}");
 }
 
-fn taken(number: u32, archive: &[u8]) -> Place {
+fn accepted(number: u32, archive: &[u8]) -> Place {
     let place = Place::new();
     if let Err(e) = place.unpack(archive) {
         panic!("no. {number} was refused: {e}");
@@ -47,8 +49,8 @@ fn n01_to_n05_names_and_links_that_lead_out() {
 }
 
 #[test]
-fn n06_an_absolute_link_inside_is_taken() {
-    let place = taken(6, &env().link("usr/bin/g++", "/usr/bin/gcc").end());
+fn n06_an_absolute_link_inside_is_accepted() {
+    let place = accepted(6, &env().link("usr/bin/g++", "/usr/bin/gcc").end());
     assert_eq!(fs::read_link(place.inside().join("usr/bin/g++")).unwrap().to_str(), Some("/usr/bin/gcc"));
 }
 
@@ -74,8 +76,8 @@ fn n13_to_n17_bits_and_owners_are_ignored() {
         block[265..269].copy_from_slice(b"root");
     };
     let owned = Head { name: b"owned".to_vec(), patch, ..Head::default() };
-    let archive = env().file("suid", 0o4755, b"x").folder("sgid", 0o2755).folder("sticky", 0o1777).head(owned).end();
-    let place = taken(13, &archive);
+    let archive = env().file("suid", 0o4755, b"x").dir("sgid", 0o2755).dir("sticky", 0o1777).head(owned).end();
+    let place = accepted(13, &archive);
     for (name, mode) in [("suid", 0o755), ("sgid", 0o755), ("sticky", 0o755), ("owned", 0o644)] {
         let meta = fs::metadata(place.inside().join(name)).unwrap();
         assert_eq!(meta.permissions().mode() & 0o7777, mode, "{name}");
@@ -85,9 +87,9 @@ fn n13_to_n17_bits_and_owners_are_ignored() {
 
 #[test]
 fn n18_to_n20_nothing_twice() {
-    refused(18, &env().folder("a", 0o755).file("a", 0o644, b"x").end(), "in the archive twice");
+    refused(18, &env().dir("a", 0o755).file("a", 0o644, b"x").end(), "in the archive twice");
     refused(18, &env().file("usr", 0o644, b"x").end(), "in the archive twice");
-    refused(19, &env().link("a", "usr").folder("a", 0o755).end(), "in the archive twice");
+    refused(19, &env().link("a", "usr").dir("a", 0o755).end(), "in the archive twice");
     refused(20, &env().file("usr/bin/gcc", 0o755, b"other").end(), "in the archive twice");
     refused(20, &env().file("a", 0o644, b"x").file("./a", 0o644, b"y").end(), "in the archive twice");
     refused(20, &env().file("usr/bin/gcc/x", 0o755, b"x").end(), "written through \"usr/bin/gcc\"");
@@ -99,11 +101,11 @@ fn n21_to_n26_names() {
     refused(22, &env().file("a\nb", 0o644, b"").end(), "control character");
     refused(22, &env().file("a\x1b[2J", 0o644, b"").end(), "control character");
     refused(23, &env().file("", 0o644, b"").end(), "is empty");
-    taken(24, &Tar::default().folder(".", 0o700).0.into_iter().chain(env().end()).collect::<Vec<_>>());
+    accepted(24, &Tar::default().dir(".", 0o700).0.into_iter().chain(env().end()).collect::<Vec<_>>());
     refused(24, &env().file(".", 0o644, b"x").end(), "own folder");
     refused(25, &env().gnu_long(b'L', &"a/".repeat(2049)[..4097]).file("x", 0o644, b"").end(), "too long");
     refused(26, &env().gnu_long(b'L', &["a"; 65].join("/")).file("x", 0o644, b"").end(), "too deep");
-    taken(26, &env().gnu_long(b'L', &["a"; 64].join("/")).file("x", 0o644, b"").end());
+    accepted(26, &env().gnu_long(b'L', &["a"; 64].join("/")).file("x", 0o644, b"").end());
 }
 
 #[test]
@@ -114,9 +116,9 @@ fn n27_to_n29_extension_headers() {
     refused(28, &env().pax(b'x', &[("path", "../evil")]).file("good", 0o644, b"").end(), "has a .. in it");
     refused(28, &env().pax(b'x', &[("linkpath", "../../evil")]).link("good", "x").end(), "leads out");
     refused(28, &env().pax(b'g', &[("path", "../evil")]).file("good", 0o644, b"").end(), "global header");
-    // 29: the effective size is the pax header's: with it the next header is found, and its data is no header.
+    // 29: the pax header's size counts: with it the next header is found, and the content is not taken for a header.
     let header_says = Head { name: b"a".to_vec(), size: 0, ..Head::default() };
-    let place = taken(29, &env().pax(b'x', &[("size", "600")]).head(header_says.clone()).data(&[7; 600]).end());
+    let place = accepted(29, &env().pax(b'x', &[("size", "600")]).head(header_says.clone()).data(&[7; 600]).end());
     assert_eq!(fs::read(place.inside().join("a")).unwrap(), [7; 600]);
     refused(29, &env().pax(b'x', &[("size", "2000000000")]).head(header_says).end(), "at most 1073741824");
 }
@@ -152,7 +154,7 @@ fn n30_to_n35_numbers_checksums_ends() {
     let packed = bzip2(&whole);
     refused(34, &packed[..packed.len() / 2], "truncated");
     refused(35, &[whole.clone(), b"more".to_vec()].concat(), "data after the end");
-    taken(35, &[whole, vec![0; 5000]].concat());
+    accepted(35, &[whole, vec![0; 5000]].concat());
 }
 
 #[test]
@@ -167,19 +169,19 @@ fn n36_to_n40_bombs() {
     assert!(error.contains("compressed archive over 1048576"), "{error}");
 
     refused(37, &window(&env().end(), 28), "more than the 134217728 bytes");
-    taken(37, &window(&env().end(), 27));
+    accepted(37, &window(&env().end(), 27));
     let small = UnpackLimits { zstd_window_log: 23, ..UnpackLimits::default() };
     assert!(Place::new().unpack_with(&window(&env().end(), 24), &small).is_err());
     refused(38, &giant_dictionary(xz(&env().end())), "more than the 167772160 bytes");
 
-    // 39: a tar in two gzip members, each below a limit that both together pass.
+    // 39: a tar in two gzip members, each below a limit that both together exceed.
     let plain = env().file("a", 0o644, &vec![1; 600_000]).end();
     let members = [gzip(&plain[..300_000]), gzip(&plain[300_000..])].concat();
     let small = UnpackLimits { expanded: 500_000, ..UnpackLimits::default() };
     assert!(Place::new().unpack_with(&members, &small).unwrap_err().to_string().contains("expands to over"));
-    taken(39, &members);
+    accepted(39, &members);
 
-    let mut many = Tar::default().folder(".", 0o755).0.repeat(100_001 - 3);
+    let mut many = Tar::default().dir(".", 0o755).0.repeat(100_001 - 3);
     many.extend(env().end());
     refused(40, &many, "over 100000 members");
 }
@@ -188,23 +190,23 @@ fn n36_to_n40_bombs() {
 fn what_is_made_beside_the_members_is_bounded() {
     let limits = UnpackLimits { entries: 20, names: 1000, ..UnpackLimits::default() };
     let text = |archive: &[u8], limits: &UnpackLimits| {
-        Place::new().unpack_with(archive, limits).map_or_else(|e| e.to_string(), |_| "taken".to_owned())
+        Place::new().unpack_with(archive, limits).map_or_else(|e| e.to_string(), |_| "accepted".to_owned())
     };
-    // Six things make the environment, nine each of these: its folders are no members.
+    // The environment has six entries, each of these nine: directories count although they are no members.
     let deep = |top: &str, depth: usize| format!("{top}/{}", "d/".repeat(depth)) + "file";
     let one = env().file(&deep("a", 7), 0o644, b"");
-    assert_eq!(text(&one.clone().end(), &limits), "taken");
+    assert_eq!(text(&one.clone().end(), &limits), "accepted");
     let two = one.file(&deep("b", 7), 0o644, b"").end();
     assert_eq!(text(&two, &limits), "over 20 members and folders above them");
-    assert_eq!(text(&two, &UnpackLimits::default()), "taken");
-    // What links say is kept too.
+    assert_eq!(text(&two, &UnpackLimits::default()), "accepted");
+    // Targets of links are kept in memory too.
     let links = env().link("a", &"x".repeat(90)).link("b", &"y".repeat(90));
-    assert_eq!(text(&links.clone().end(), &limits), "taken");
+    assert_eq!(text(&links.clone().end(), &limits), "accepted");
     let tight = UnpackLimits { names: 200, ..limits.clone() };
     assert_eq!(text(&links.end(), &tight), "names of over 200 bytes");
     let full = UnpackLimits { disk_kept: u64::MAX, ..limits };
-    let words = format!("less than {} bytes of the disk are free", u64::MAX);
-    assert_eq!(text(&env().end(), &full), words);
+    let message = format!("less than {} bytes of the disk are free", u64::MAX);
+    assert_eq!(text(&env().end(), &full), message);
 }
 
 #[test]
@@ -216,7 +218,7 @@ fn nothing_on_the_disk_is_for_free() {
     assert_eq!(sizes(&env().file("x", 0o644, &[1; 5000]).end()), (bytes + 5000, disk + 5000 + 4096));
 }
 
-/// A zstd frame of one raw block that announces a window of 2^`log`.
+/// A zstd frame of one raw block that announces a window of 2^`log` bytes.
 fn window(plain: &[u8], log: u8) -> Vec<u8> {
     let mut frame = vec![0x28, 0xb5, 0x2f, 0xfd, 0, (log - 10) << 3];
     frame.extend(&(((plain.len() as u32) << 3) | 1).to_le_bytes()[..3]);
@@ -246,16 +248,16 @@ fn n41_to_n45_contents() {
     refused(41, &env().file("tmp", 0o644, b"x").end(), "tmp is no folder"); // E38
     refused(41, &env().link("dev", "usr").end(), "dev is no folder");
     let script = Tar::default().file("usr/bin/gcc", 0o755, b"#!/bin/sh\n").file("usr/bin/as", 0o755, b"as").end();
-    taken(42, &script);
-    // 43: 0755 and not 0700, as jobs run as other users than the daemon.
-    let place = taken(43, &env().folder("shut", 0).file("shut/x", 0, b"x").end());
+    accepted(42, &script);
+    // 43: 0755 and not 0700, as jobs have other users than the daemon.
+    let place = accepted(43, &env().dir("shut", 0).file("shut/x", 0, b"x").end());
     for (name, mode) in [("shut", 0o755), ("shut/x", 0o644)] {
         assert_eq!(fs::metadata(place.inside().join(name)).unwrap().permissions().mode() & 0o7777, mode);
     }
     refused(44, &env().named("v", b'V', 0o644, b"").end(), "unknown type 'V'");
     refused(44, &env().named("z", b'z', 0o644, b"").end(), "unknown type 'z'");
     let pax = [("SCHILY.xattr.security.capability", "\u{1}"), ("LIBARCHIVE.xattr.user.x", "y"), ("mtime", "1.5")];
-    taken(45, &env().pax(b'x', &pax).file("a", 0o644, b"").end());
+    accepted(45, &env().pax(b'x', &pax).file("a", 0o644, b"").end());
 }
 
 #[test]
@@ -302,7 +304,7 @@ fn damaged_bytes_never_panic_and_never_leave() {
                 let at = random() % bad.len();
                 bad[at] = random() as u8;
             }
-            // Either is fine; `unpack` checks that nothing outside was touched.
+            // Both results are fine; `unpack` checks that nothing outside was touched.
             let _ = Place::new().unpack(&bad);
         }
     }

@@ -1,6 +1,6 @@
-//! Archives packed and unpacked: round trips, the forms that must be taken, and the catalogue of hostile ones.
+//! Tests of archives: round trips, the formats that must be accepted, and the catalogue of hostile archives.
 
-#![allow(clippy::unwrap_used, clippy::expect_used)] // tests are made of them
+#![allow(clippy::unwrap_used, clippy::expect_used)] // a failed test panics
 
 mod build;
 mod good;

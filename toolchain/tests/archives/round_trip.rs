@@ -1,4 +1,4 @@
-//! What is packed comes out again, and the same plan gives the same bytes.
+//! An archive unpacks to what was packed, and equal plans give equal bytes.
 
 use super::build::Place;
 use ice_toolchain::archive::{Compression, Sealed};
@@ -147,7 +147,7 @@ fn gzip_and_zstd_headers_tell_nothing() {
     assert_ne!(zstd[4] >> 6, 0, "no size");
 }
 
-/// Blocks of the parallel compressors: whole ones, a rest, and data that nothing can make smaller.
+/// Exercises the parallel compressors with whole blocks, a rest, and incompressible data.
 #[test]
 fn blocks_that_do_and_do_not_shrink() {
     let dir = tempfile::tempdir().unwrap();

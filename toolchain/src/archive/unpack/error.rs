@@ -1,67 +1,67 @@
-//! Every reason to refuse an archive.
+//! The reasons to refuse an archive.
 
 use crate::archive::Compression;
-use crate::tree::Lost;
+use crate::tree::ResolveError;
 use ice_core::text::Text;
 use std::io;
 use thiserror::Error;
 
-/// Why an archive is refused. Names of members are a stranger's bytes: they print lossily.
+/// Why an archive is refused. Names of members are untrusted bytes; they are printed with invalid UTF-8 replaced.
 #[derive(Debug, Error)]
 pub enum UnpackError {
-    /// The input failed, not the archive.
+    /// The input cannot be read; the archive may be good.
     #[error("cannot read the archive")]
     Read(#[source] io::Error),
-    /// A file, folder or link could not be made.
+    /// A file, directory or link could not be created.
     #[error("cannot make {name}")]
     Write {
         /// The member.
         name: Text,
-        /// What the system said: a full disk, mostly.
+        /// The system's error: mostly a full disk.
         #[source]
         source: io::Error,
     },
-    /// Not what its compression promises.
+    /// The compressed data is corrupt.
     #[error("corrupt {compression} data")]
     Corrupt {
-        /// The compression its first bytes announced.
+        /// The compression that was detected.
         compression: Compression,
-        /// What the decompressor said.
+        /// The decompressor's error.
         #[source]
         source: io::Error,
     },
-    /// Neither a tar nor a compression we know.
+    /// The input is neither a tar nor in a known compression.
     #[error("not a tar archive, nor one in a compression we know")]
     NotATar,
-    /// It ends in mid-archive.
+    /// The input ends within the archive.
     #[error("truncated archive")]
     Truncated,
-    /// Something but zeros behind the end blocks.
+    /// Bytes other than zeros follow the end blocks.
     #[error("data after the end of the archive")]
     DataAfterEnd,
-    /// A header field that is no number, negative or beyond 64 bits, or a wrong checksum.
+    /// A header field is malformed, negative or beyond 64 bits, or the checksum is wrong.
     #[error("bad {field} in the header of {name:?}")]
     Header {
-        /// Which.
+        /// The field.
         field: &'static str,
-        /// Of which member.
+        /// The member.
         name: Text,
     },
-    /// A pax header that cannot be understood, or goes too far.
+    /// A pax header is malformed or sets what it may not.
     #[error("pax header: {what}")]
     Pax {
         /// What is wrong.
         what: &'static str,
     },
-    /// A GNU long name or pax header that is too long to be one.
+    /// A GNU long name or a pax header is too long.
     #[error("extension header of {size} bytes, at most {max} are allowed")]
     LongHeader {
-        /// Its size.
+        /// Its size in bytes.
         size: u64,
         /// The limit.
         max: u64,
     },
-    /// `..`, a leading `/`, a NUL or control character, nothing at all, too long or too deep.
+    /// A name or link target has a `..`, a leading `/`, a NUL or control character, or is empty, too long or too deep.
     #[error("name {name:?} {why}")]
     Name {
         /// The name.
@@ -69,13 +69,13 @@ pub enum UnpackError {
         /// What is wrong with it.
         why: &'static str,
     },
-    /// The same name twice, or a file where a folder is, or the reverse.
+    /// A name occurs twice, or is both a file and a directory.
     #[error("{name:?} is in the archive twice")]
     Twice {
         /// The name.
         name: Text,
     },
-    /// A member below a link or a file.
+    /// A member's directory is a link or a file.
     #[error("{name:?} would be written through {through:?}, which is no folder")]
     Through {
         /// The member.
@@ -83,35 +83,35 @@ pub enum UnpackError {
         /// The link or file.
         through: Text,
     },
-    /// A symbolic link that leads out, or in a circle.
+    /// A symbolic link leads out of the environment, or in a circle.
     #[error("link {name:?} {why}")]
     Link {
         /// The link.
         name: Text,
-        /// Where it leads.
-        why: Lost,
+        /// Why it cannot be followed.
+        why: ResolveError,
     },
-    /// A hard link to anything but a file that this archive made before.
+    /// A hard link's target is not an earlier file of the archive.
     #[error("hard link {name:?} to {target:?}, which is no earlier file of this archive")]
     HardLink {
         /// The link.
         name: Text,
-        /// What it names.
+        /// Its target.
         target: Text,
     },
-    /// A device node or a named pipe.
+    /// A member is a device node or a named pipe.
     #[error("{name:?} is a device or pipe")]
     Device {
         /// The member.
         name: Text,
     },
-    /// A file with holes.
+    /// A file is stored with holes.
     #[error("{name:?} is stored as a sparse file")]
     Sparse {
         /// The member.
         name: Text,
     },
-    /// A type of member that nobody knows.
+    /// A member's type is unknown.
     #[error("{name:?} is of the unknown type {:?}", char::from(*.kind))]
     UnknownKind {
         /// The type flag.
@@ -119,19 +119,19 @@ pub enum UnpackError {
         /// The member.
         name: Text,
     },
-    /// More bytes came than allowed.
+    /// The compressed archive is larger than allowed.
     #[error("compressed archive over {limit} bytes")]
     CompressedSize {
         /// The limit.
         limit: u64,
     },
-    /// It expands to more than allowed.
+    /// The uncompressed tar is larger than allowed.
     #[error("archive expands to over {limit} bytes")]
     ExpandedSize {
         /// The limit.
         limit: u64,
     },
-    /// It expands too much for what came.
+    /// The expansion ratio is higher than allowed.
     #[error("archive expands more than {limit} times")]
     Ratio {
         /// The limit.
@@ -142,30 +142,30 @@ pub enum UnpackError {
     FileSize {
         /// The file.
         name: Text,
-        /// Its size.
+        /// Its size in bytes.
         size: u64,
         /// The limit.
         limit: u64,
     },
-    /// Too many members.
+    /// There are too many members and directories above them.
     #[error("over {limit} members and folders above them")]
     Entries {
         /// The limit.
         limit: u32,
     },
-    /// Names too long, all together.
+    /// The names and link targets together are too long.
     #[error("names of over {limit} bytes")]
     Names {
         /// The limit.
         limit: u64,
     },
-    /// The disk would be full.
+    /// The disk has too little space left.
     #[error("less than {kept} bytes of the disk are free")]
     Disk {
-        /// What stays free.
+        /// Bytes that must stay free.
         kept: u64,
     },
-    /// The decompressor would need more memory than allowed.
+    /// The decompressor needs more memory than allowed.
     #[error("{compression} needs more than the {allowed} bytes of memory that are allowed")]
     Window {
         /// The compression.
@@ -173,7 +173,7 @@ pub enum UnpackError {
         /// The limit.
         allowed: u64,
     },
-    /// Something a compile server needs at this place is missing or of the wrong kind.
+    /// A file that a compile server needs is missing or of the wrong type.
     #[error("no environment: {0}")]
     NoEnvironment(&'static str),
 }

@@ -1,4 +1,4 @@
-//! Bytes in, tar out: the decompressors, with every count and limit an archive from a stranger needs.
+//! Decompression of untrusted archives, with a limit on everything that they could exhaust.
 
 use super::Compression;
 use super::unpack::{UnpackError, UnpackLimits};
@@ -6,32 +6,33 @@ use std::cell::Cell;
 use std::io::{self, BufReader, Cursor, Read};
 use std::rc::Rc;
 
-/// Bytes that may be produced before the ratio of expansion is looked at: small archives of zeros are no bombs.
+/// Bytes that may be produced before the expansion ratio is checked: a small archive of zeros is no bomb.
 const RATIO_SLACK: u64 = 1 << 20;
 
 /// The uncompressed tar: counted, hashed, and ended by an error at each limit.
-pub(super) struct Plain<'a> {
+pub(super) struct Decompressed<'a> {
     decoder: Box<dyn Read + 'a>,
     compressed: Rc<Cell<u64>>,
     limits: UnpackLimits,
-    /// How it is compressed.
+    /// The compression that was detected.
     pub(super) compression: Compression,
-    /// Bytes given out.
+    /// Number of bytes given out.
     pub(super) expanded: u64,
-    /// Over all of them.
+    /// Digest of all bytes given out.
     pub(super) hasher: blake3::Hasher,
 }
 
-impl<'a> Plain<'a> {
+impl<'a> Decompressed<'a> {
+    /// Detects the compression of `input` and starts the decompressor.
     pub(super) fn new(input: impl Read + 'a, limits: &UnpackLimits) -> Result<Self, UnpackError> {
         let compressed = Rc::new(Cell::new(0));
-        let mut input = Counted { inner: input, count: compressed.clone(), limit: limits.compressed };
+        let mut input = CountingReader { inner: input, count: compressed.clone(), limit: limits.compressed };
         let mut start = Vec::new();
         input
             .by_ref()
             .take(512)
             .read_to_end(&mut start)
-            .map_err(|e| blame(e, &compressed, limits, Compression::None))?;
+            .map_err(|e| translate_error(e, &compressed, limits, Compression::None))?;
         if start.is_empty() {
             return Err(UnpackError::Truncated);
         }
@@ -57,7 +58,7 @@ impl<'a> Plain<'a> {
         Ok(Self { decoder, compressed, limits: limits.clone(), compression, expanded: 0, hasher })
     }
 
-    /// Fills `buf` as far as the archive reaches; less only at its end.
+    /// Fills `buf`. Fewer bytes are returned only at the end of the archive.
     pub(super) fn fill(&mut self, buf: &mut [u8]) -> Result<usize, UnpackError> {
         let mut done = 0;
         while done < buf.len() {
@@ -65,7 +66,7 @@ impl<'a> Plain<'a> {
                 Ok(0) => break,
                 Ok(n) => done += n,
                 Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
-                Err(e) => return Err(blame(e, &self.compressed, &self.limits, self.compression)),
+                Err(e) => return Err(translate_error(e, &self.compressed, &self.limits, self.compression)),
             }
         }
         self.hasher.update(&buf[..done]);
@@ -80,15 +81,20 @@ impl<'a> Plain<'a> {
     }
 }
 
-/// Gives a decompressor's error its name.
-fn blame(e: io::Error, compressed: &Cell<u64>, limits: &UnpackLimits, compression: Compression) -> UnpackError {
+/// Translates a decompressor's error.
+fn translate_error(
+    e: io::Error,
+    compressed: &Cell<u64>,
+    limits: &UnpackLimits,
+    compression: Compression,
+) -> UnpackError {
     if compressed.get() > limits.compressed {
         return UnpackError::CompressedSize { limit: limits.compressed };
     }
     let text = e.to_string();
     match (compression, e.kind()) {
         (Compression::None, _) => UnpackError::Read(e),
-        // libzstd's own words; its number doesn't reach us.
+        // The text is libzstd's; its error number is not passed on.
         (Compression::Zstd, _) if text.contains("too much memory") => {
             UnpackError::Window { compression, allowed: 1 << limits.zstd_window_log }
         }
@@ -101,14 +107,14 @@ fn blame(e: io::Error, compressed: &Cell<u64>, limits: &UnpackLimits, compressio
     }
 }
 
-/// Counts what comes in and ends at the limit.
-struct Counted<R> {
+/// Counts the compressed bytes and fails at the limit.
+struct CountingReader<R> {
     inner: R,
     count: Rc<Cell<u64>>,
     limit: u64,
 }
 
-impl<R: Read> Read for Counted<R> {
+impl<R: Read> Read for CountingReader<R> {
     fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
         let n = self.inner.read(buf)?;
         self.count.set(self.count.get() + n as u64);

@@ -1,38 +1,47 @@
-//! Members of a tar, one after the other: headers of v7, ustar, GNU and pax, nothing believed unchecked.
+//! Reads the members of an untrusted tar one by one: headers of v7, ustar, GNU and pax, each field checked.
 //!
-//! It decides what a header says, not what may be made of it; that is `unpack`'s.
+//! It parses what headers say. Whether a member may be created is decided in `unpack`.
 
-use super::codec::Plain;
+use super::decompress::Decompressed;
 use super::unpack::UnpackError;
 use ice_core::text::Text;
 
+/// Size of a tar block in bytes.
 const BLOCK: usize = 512;
-/// Longest GNU long name that is read: more than any name we take, refused before it is allocated.
+/// Maximum size of a GNU long name, checked before memory is allocated; no accepted name is longer.
 const LONG_NAME_MAX: u64 = 8192;
-/// Longest pax header: room for extended attributes, which are ignored.
+/// Maximum size of a pax header; it leaves room for extended attributes, which are ignored.
 const PAX_MAX: u64 = 1 << 20;
 
-/// What a member is.
+/// The type of a member.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Kind {
+    /// A regular file.
     File,
-    Folder,
+    /// A directory.
+    Directory,
+    /// A symbolic link with its target.
     Symlink(Vec<u8>),
+    /// A hard link with the name of its target.
     Hardlink(Vec<u8>),
 }
 
-/// One member, before its content.
+/// The header of a member.
 #[derive(Clone, Debug)]
 pub(super) struct Member {
+    /// Its name, unchecked.
     pub(super) name: Vec<u8>,
+    /// Its type.
     pub(super) kind: Kind,
-    /// Bytes of content that follow; 0 for all but files.
+    /// Size in bytes of the content that follows; 0 for all but files.
     pub(super) size: u64,
+    /// Whether any of its execute bits is set.
     pub(super) executable: bool,
+    /// Modification time in seconds since 1970; 0 if it cannot be expressed.
     pub(super) mtime: u64,
 }
 
-/// What extension headers said about the next member.
+/// Values from extension headers for the next member.
 #[derive(Default)]
 struct Extra {
     name: Option<Vec<u8>>,
@@ -42,18 +51,21 @@ struct Extra {
 
 /// The members of a tar.
 pub(super) struct Members<'a> {
-    pub(super) plain: Plain<'a>,
-    /// Content and padding of the current member that was not read yet.
+    /// The bytes of the tar.
+    pub(super) plain: Decompressed<'a>,
+    /// Bytes of the current member's content that were not read yet.
     content: u64,
+    /// Bytes of padding after that content.
     padding: usize,
 }
 
 impl<'a> Members<'a> {
-    pub(super) fn new(plain: Plain<'a>) -> Self {
+    /// Starts at the first member.
+    pub(super) fn new(plain: Decompressed<'a>) -> Self {
         Self { plain, content: 0, padding: 0 }
     }
 
-    /// The next member; `None` at the archive's end, after which only zeros may stand and all was read.
+    /// The next member. `None` at the archive's end; then only zeros followed, and all input was read.
     pub(super) fn next(&mut self) -> Result<Option<Member>, UnpackError> {
         let mut extra = Extra::default();
         loop {
@@ -72,7 +84,7 @@ impl<'a> Members<'a> {
         }
     }
 
-    /// Content of the current member into `buf`; 0 at its end.
+    /// Reads content of the current member into `buf`; returns 0 at its end.
     pub(super) fn read(&mut self, buf: &mut [u8]) -> Result<usize, UnpackError> {
         let want = buf.len().min(usize::try_from(self.content).unwrap_or(usize::MAX));
         let done = self.plain.fill(&mut buf[..want])?;
@@ -83,18 +95,19 @@ impl<'a> Members<'a> {
         Ok(done)
     }
 
+    /// Combines a header with the extension headers before it.
     fn member(&mut self, header: &tar::Header, kind: u8, size: u64, extra: Extra) -> Result<Member, UnpackError> {
         let old = header.as_old();
         let name = extra.name.unwrap_or_else(|| header.path_bytes().into_owned());
         let link = extra.link.or_else(|| header.link_name_bytes().map(|l| l.into_owned())).unwrap_or_default();
         let size = extra.size.unwrap_or(size);
         let kind = match kind {
-            // v7 has no folders but names that end in a slash.
-            0 | b'0' if name.last() == Some(&b'/') => Kind::Folder,
+            // In v7 a directory is a file whose name ends with a slash.
+            0 | b'0' if name.last() == Some(&b'/') => Kind::Directory,
             0 | b'0' | b'7' => Kind::File,
             b'1' => Kind::Hardlink(link),
             b'2' => Kind::Symlink(link),
-            b'5' => Kind::Folder,
+            b'5' => Kind::Directory,
             b'3' | b'4' | b'6' => return Err(UnpackError::Device { name: name.into() }),
             b'S' => return Err(UnpackError::Sparse { name: name.into() }),
             kind => return Err(UnpackError::UnknownKind { kind, name: name.into() }),
@@ -103,17 +116,17 @@ impl<'a> Members<'a> {
             return Err(UnpackError::Header { field: "size", name: name.into() });
         }
         let mode = number(&old.mode).ok_or_else(|| UnpackError::Header { field: "mode", name: name.clone().into() })?;
-        // A date before 1970 or beyond all numbers is as good as none.
+        // A date before 1970 or out of range is ignored.
         let mtime = number(&old.mtime).unwrap_or(0);
         self.set_content(size);
         Ok(Member { name, kind, size, executable: mode & 0o111 != 0, mtime })
     }
 
-    /// One header block; `None` at the end of the archive.
+    /// Reads a header block; `None` at the end of the archive.
     fn header(&mut self) -> Result<Option<tar::Header>, UnpackError> {
         let mut block = [0; BLOCK];
         match self.plain.fill(&mut block)? {
-            0 => return Ok(None), // no end blocks: some tools leave them out
+            0 => return Ok(None), // some tools omit the end blocks
             BLOCK => {}
             _ => return Err(UnpackError::Truncated),
         }
@@ -124,13 +137,14 @@ impl<'a> Members<'a> {
         let sum: u64 =
             block.iter().enumerate().map(|(at, b)| u64::from(if (148..156).contains(&at) { b' ' } else { *b })).sum();
         if number(&header.as_old().cksum) != Some(sum) {
-            // The first block decides whether this is a tar at all.
+            // A bad checksum in the first block means that this is no tar at all.
             let is_first = self.plain.expanded == BLOCK as u64;
             return Err(if is_first { UnpackError::NotATar } else { self.bad("checksum", header.as_old()) });
         }
         Ok(Some(header))
     }
 
+    /// Reads to the end of the input, which must be zeros only.
     fn only_zeros(&mut self) -> Result<(), UnpackError> {
         let mut buf = vec![0; 1 << 16];
         loop {
@@ -144,6 +158,7 @@ impl<'a> Members<'a> {
         }
     }
 
+    /// Reads the content of a GNU long name or link.
     fn long_name(&mut self, size: u64) -> Result<Vec<u8>, UnpackError> {
         let mut name = self.body(size, LONG_NAME_MAX)?;
         if name.last() == Some(&0) {
@@ -152,6 +167,7 @@ impl<'a> Members<'a> {
         Ok(name)
     }
 
+    /// Reads a pax header. `extra` gets the values for the next member; `None`: a global header, which may set none.
     fn pax(&mut self, size: u64, extra: Option<&mut Extra>) -> Result<(), UnpackError> {
         let body = self.body(size, PAX_MAX)?;
         let mut target = extra;
@@ -173,13 +189,14 @@ impl<'a> Members<'a> {
                 b"path" => extra.name = Some(value.to_vec()),
                 b"linkpath" => extra.link = Some(value.to_vec()),
                 b"size" => extra.size = Some(decimal(value).ok_or(UnpackError::Pax { what: "bad size" })?),
-                // Owners, dates, attributes, capabilities: ignored, as all files belong to the daemon's user.
+                // Owners, dates, attributes and capabilities are ignored: all files belong to the daemon's user.
                 _ => {}
             }
         }
         Ok(())
     }
 
+    /// Reads the content of an extension header of at most `max` bytes.
     fn body(&mut self, size: u64, max: u64) -> Result<Vec<u8>, UnpackError> {
         if size > max {
             return Err(UnpackError::LongHeader { size, max });
@@ -191,11 +208,13 @@ impl<'a> Members<'a> {
         Ok(body)
     }
 
+    /// Notes how much content and padding follows.
     fn set_content(&mut self, size: u64) {
         self.content = size;
         self.padding = ((BLOCK as u64 - size % BLOCK as u64) % BLOCK as u64) as usize;
     }
 
+    /// Skips the rest of the current member.
     fn skip_content(&mut self) -> Result<(), UnpackError> {
         let mut buf = vec![0; 1 << 14];
         while self.content > 0 {
@@ -209,13 +228,14 @@ impl<'a> Members<'a> {
         Ok(())
     }
 
+    /// An error in a header field.
     fn bad(&self, field: &'static str, old: &tar::OldHeader) -> UnpackError {
         let name = old.name.split(|b| *b == 0).next().unwrap_or_default();
         UnpackError::Header { field, name: name.into() }
     }
 }
 
-/// A number field: octal text, or base 256. `None`: negative, over 64 bits, or no number.
+/// Parses a number field: octal text, or base 256. `None`: negative, over 64 bits, or malformed.
 pub(super) fn number(field: &[u8]) -> Option<u64> {
     let (first, rest) = field.split_first()?;
     if first & 0x80 != 0 {
@@ -231,7 +251,7 @@ pub(super) fn number(field: &[u8]) -> Option<u64> {
     })
 }
 
-/// The first `LEN KEY=VALUE\n` of `text`, and what follows.
+/// Parses the first record `LEN KEY=VALUE\n` of `text`; returns it and the rest.
 #[allow(clippy::type_complexity)] // a pair of pairs of slices
 fn pax_record(text: &[u8]) -> Option<((&[u8], &[u8]), &[u8])> {
     let blank = text.iter().take(12).position(|b| *b == b' ')?;
@@ -241,6 +261,7 @@ fn pax_record(text: &[u8]) -> Option<((&[u8], &[u8]), &[u8])> {
     Some(((&record[..equals], &record[equals + 1..]), &text[len..]))
 }
 
+/// Parses decimal digits. `None`: empty, over 64 bits, or malformed.
 fn decimal(text: &[u8]) -> Option<u64> {
     if text.is_empty() {
         return None;

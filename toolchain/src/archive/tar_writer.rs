@@ -1,6 +1,6 @@
-//! A plan as the bytes of its canonical tar: the same for the same contents, always.
+//! Writes a plan as a canonical tar: equal contents always give equal bytes.
 //!
-//! The bytes are made while they are read, from the sources themselves; nothing is copied before.
+//! The bytes are generated while they are read, straight from the source files, without a temporary copy.
 
 use crate::plan::{Content, Plan, file_hash, relative};
 use ice_core::text::Text;
@@ -10,32 +10,33 @@ use std::io::{self, Cursor, Read};
 use std::path::PathBuf;
 use thiserror::Error;
 
+/// Size of a tar block in bytes.
 const BLOCK: u64 = 512;
-/// The archive is filled up to a multiple of this, as tar does.
+/// The archive is padded to a multiple of this size, as tar does.
 const RECORD: u64 = 10_240;
-/// Files below this are stored again rather than linked.
+/// Files smaller than this are stored again instead of being replaced by a link.
 const SAME_MIN: u64 = 512;
-/// These are looked at from outside the environment by 1.4's daemon: always files.
+/// 1.4's daemon inspects these from outside the environment, so they are always files.
 const NEVER_LINKS: [&[u8]; 2] = [b"bin/true", b"usr/bin/as"];
-/// Servers mount their own folders here: an extra file below one must not be what another name leads to.
+/// Compile servers mount their own directories here, so no other member may link to an extra file below one of them.
 const HIDDEN: [&[u8]; 4] = [b"tmp/", b"dev/", b"proc/", b"sys/"];
 
 /// Why a plan cannot be packed.
 #[derive(Debug, Error)]
 pub enum PackError {
-    /// A source cannot be read any more.
+    /// A source file can no longer be read.
     #[error("cannot read {}", .path.display())]
     Source {
         /// The file.
         path: PathBuf,
-        /// What the system said.
+        /// The system's error.
         #[source]
         source: io::Error,
     },
-    /// A source was changed, or its size, while it was packed.
+    /// The size of a source file changed while it was packed.
     #[error("{} was changed while it was packed", .0.display())]
     Changed(PathBuf),
-    /// No content of ours changed in size, but the second reading gave another tar than the first.
+    /// No file changed in size, but the second reading gave another tar than the first.
     #[error("a file was changed while it was packed")]
     ChangedSomewhere,
     /// The archive cannot be written.
@@ -43,22 +44,23 @@ pub enum PackError {
     Write {
         /// The archive.
         path: PathBuf,
-        /// What the system said: a full disk, mostly.
+        /// The system's error: mostly a full disk.
         #[source]
         source: io::Error,
     },
-    /// Over 8 GiB: ustar has no room for it.
+    /// A file has 8 GiB or more, which a ustar header cannot express.
     #[error("/{0} is too large for an archive")]
     TooLarge(Text),
 }
 
-/// One member, ready to be written.
+/// One member with its size, ready to be written.
 #[derive(Clone, Debug)]
 pub(super) struct Prepared {
     name: Vec<u8>,
     body: Body,
 }
 
+/// The content of a member.
 #[derive(Clone, Debug)]
 enum Body {
     File { source: PathBuf, size: u64, executable: bool },
@@ -66,7 +68,7 @@ enum Body {
     Link(Vec<u8>),
 }
 
-/// Sizes all files and makes links of equal ones.
+/// Reads the sizes of all files and replaces equal files by links.
 pub(super) fn prepare(plan: &Plan) -> Result<Vec<Prepared>, PackError> {
     let mut sized: Vec<(&Vec<u8>, &Content, u64)> = Vec::new();
     let mut of_size: BTreeMap<u64, u32> = BTreeMap::new();
@@ -91,7 +93,7 @@ pub(super) fn prepare(plan: &Plan) -> Result<Vec<Prepared>, PackError> {
         let body = match content {
             Content::File { source, executable } => {
                 let mut body = Body::File { source: source.clone(), size, executable: *executable };
-                let is_hidden = HIDDEN.iter().any(|folder| name.starts_with(folder));
+                let is_hidden = HIDDEN.iter().any(|dir| name.starts_with(dir));
                 if size >= SAME_MIN && !is_hidden && of_size.get(&size).is_some_and(|n| *n > 1) {
                     let hash = file_hash(source).map_err(|e| unreadable(source, e))?;
                     let first = first_with.entry(hash).or_insert(name);
@@ -109,16 +111,18 @@ pub(super) fn prepare(plan: &Plan) -> Result<Vec<Prepared>, PackError> {
     Ok(members)
 }
 
+/// Reports that a source file cannot be read.
 fn unreadable(path: &std::path::Path, source: io::Error) -> PackError {
     PackError::Source { path: path.to_path_buf(), source }
 }
 
-/// The size of the whole tar.
+/// The size of the whole tar in bytes.
 pub(super) fn tar_size(members: &[Prepared]) -> u64 {
     let size: u64 = members.iter().map(|m| head(m).len() as u64 + body_size(m).div_ceil(BLOCK) * BLOCK).sum();
     (size + 2 * BLOCK).div_ceil(RECORD) * RECORD
 }
 
+/// The size of a member's content in bytes.
 fn body_size(member: &Prepared) -> u64 {
     match &member.body {
         Body::File { size, .. } => *size,
@@ -127,20 +131,22 @@ fn body_size(member: &Prepared) -> u64 {
     }
 }
 
-/// The bytes of the tar.
+/// The tar as a byte stream.
 pub(super) struct TarStream<'a> {
     members: std::slice::Iter<'a, Prepared>,
     part: Part,
-    /// The member whose content follows its header.
+    /// The member whose header was given out and whose content follows.
     body: Option<&'a Prepared>,
     written: u64,
     ended: bool,
-    /// Which error [`io::Error`]s from here mean.
+    /// The cause of the last [`io::Error`] that this stream returned.
     pub(super) error: Option<PackError>,
+    /// Digest of all bytes given out so far.
     pub(super) hasher: blake3::Hasher,
     progress: &'a mut dyn FnMut(u64),
 }
 
+/// A piece of the stream.
 enum Part {
     Memory(Cursor<Vec<u8>>),
     File { file: File, path: PathBuf, left: u64 },
@@ -148,7 +154,7 @@ enum Part {
 }
 
 impl<'a> TarStream<'a> {
-    /// `progress` is told how many bytes were read so far.
+    /// Starts a stream; `progress` is called with the number of bytes given out so far.
     pub(super) fn new(members: &'a [Prepared], progress: &'a mut dyn FnMut(u64)) -> Self {
         let hasher = blake3::Hasher::new();
         Self {
@@ -163,7 +169,7 @@ impl<'a> TarStream<'a> {
         }
     }
 
-    /// What follows when the current part is used up; `false` at the end.
+    /// Advances to the next part; `false` at the end.
     fn next_part(&mut self) -> Result<bool, PackError> {
         if let Some(member) = self.body.take() {
             match &member.body {
@@ -218,13 +224,14 @@ impl Read for TarStream<'_> {
 }
 
 impl TarStream<'_> {
+    /// Reads from the current part, and advances at its end.
     fn read_part(&mut self, buf: &mut [u8]) -> Result<usize, PackError> {
         if buf.is_empty() {
             return Ok(0);
         }
         loop {
             let n = match &mut self.part {
-                Part::Memory(bytes) => bytes.read(buf).unwrap_or(0), // memory cannot fail
+                Part::Memory(bytes) => bytes.read(buf).unwrap_or(0), // reading from memory cannot fail
                 Part::Zeros(left) => {
                     let n = buf.len().min(usize::try_from(*left).unwrap_or(usize::MAX));
                     buf[..n].fill(0);
@@ -251,7 +258,7 @@ impl TarStream<'_> {
     }
 }
 
-/// Header blocks of a member: the ustar header, before it a pax header if the name doesn't fit.
+/// The header blocks of a member: a ustar header, preceded by a pax header if the name or link is too long.
 fn head(member: &Prepared) -> Vec<u8> {
     let link = match &member.body {
         Body::Link(text) => Some(text.as_slice()),
@@ -284,6 +291,7 @@ fn head(member: &Prepared) -> Vec<u8> {
     blocks
 }
 
+/// A ustar header block with a checksum.
 fn header(prefix: &[u8], name: &[u8], mode: u32, size: u64, kind: u8, link: &[u8]) -> [u8; 512] {
     let mut header = tar::Header::new_ustar();
     header.set_mode(mode);
@@ -296,7 +304,7 @@ fn header(prefix: &[u8], name: &[u8], mode: u32, size: u64, kind: u8, link: &[u8
         ustar.name[..name.len()].copy_from_slice(name);
         ustar.prefix[..prefix.len()].copy_from_slice(prefix);
         ustar.linkname[..link.len()].copy_from_slice(link);
-        // Fields that mean nothing for files, in the form tar writes them.
+        // Fields without a meaning for files, in the form in which tar writes them.
         ustar.dev_major = *b"0000000\0";
         ustar.dev_minor = *b"0000000\0";
     }
@@ -304,7 +312,7 @@ fn header(prefix: &[u8], name: &[u8], mode: u32, size: u64, kind: u8, link: &[u8
     *header.as_bytes()
 }
 
-/// Prefix and name of a ustar header; `None`: doesn't fit.
+/// The prefix and name fields of a ustar header; `None` if the name does not fit.
 fn split_name(name: &[u8]) -> Option<(&[u8], &[u8])> {
     if name.len() <= 100 {
         return Some((b"", name));
@@ -314,8 +322,9 @@ fn split_name(name: &[u8]) -> Option<(&[u8], &[u8])> {
     (!prefix.is_empty() && !rest.is_empty() && rest.len() <= 100).then_some((prefix, rest))
 }
 
+/// One record `LEN KEY=VALUE` of a pax header.
 fn pax_record(key: &[u8], value: &[u8]) -> Vec<u8> {
-    // The length counts its own digits.
+    // The length includes its own digits.
     let rest = key.len() + value.len() + 3;
     let mut len = rest;
     while len != rest + len.to_string().len() {
