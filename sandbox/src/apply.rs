@@ -1,4 +1,5 @@
-//! Carries out a plan in a fresh single-threaded process, then executes the program. All that is unsafe about a box.
+//! Carries out a plan in a fresh single-threaded process, and the system calls around forking. Most of the `unsafe`
+//! code of this crate is here.
 
 use crate::error::Error;
 use crate::plan::{Limit, Step};
@@ -17,35 +18,37 @@ use std::marker::PhantomData;
 use std::os::fd::{AsRawFd, BorrowedFd, RawFd};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-/// Proof that this process had one thread when it was asked, which its holder keeps so.
+/// Proof that this process had one thread when it was checked; the owner must start no other.
 ///
-/// Forking copies only the calling thread; locks that others hold (the allocator's) would stay locked in the child.
+/// Forking copies only the calling thread. Locks that other threads hold, such as the allocator's, would stay locked in
+/// the child.
 #[derive(Debug)]
 pub struct SingleThread(PhantomData<*const ()>);
 
 impl SingleThread {
-    /// Counts the threads.
+    /// Checks that there is one thread. Fails with [`Error::Threads`] otherwise.
     pub fn check() -> Result<Self, Error> {
         let threads = fs::read_dir("/proc/self/task").map_err(Error::step("count the threads"))?.count();
         if threads == 1 { Ok(Self(PhantomData)) } else { Err(Error::Threads { threads }) }
     }
 
-    /// Makes an ordinary child that runs `body` and exits with what it returns.
+    /// Forks a child that runs `body` and exits with its result.
     pub fn fork(&self, body: impl FnOnce() -> i32) -> io::Result<Pid> {
         self.child(CloneFlags::empty(), body)
     }
 
-    /// Makes a child that runs `body` and exits with what it returns. With namespaces: the first process of those.
+    /// Forks a child that runs `body` and exits with its result. If `namespaces` is not empty, the child is the first
+    /// process in new namespaces of these types.
     pub fn child(&self, namespaces: CloneFlags, body: impl FnOnce() -> i32) -> io::Result<Pid> {
         let flags = libc::c_long::from(namespaces.bits() | libc::SIGCHLD);
         let none: libc::c_long = 0;
         // SAFETY: without a stack and CLONE_VM this is fork(2); the process has one thread, so that no lock is held.
         let pid = unsafe { libc::syscall(libc::SYS_clone, flags, none, none, none, none) };
-        born(pid, body)
+        after_fork(pid, body)
     }
 
-    /// As [`Self::child`], but born in the control group (v2) of this folder: entering it later makes the kernel wait for all
-    /// processors. Kernels before 5.7, and filters of calls around us, refuse this.
+    /// As [`Self::child`], but created in the control group (v2) of this directory: moving it there later makes the
+    /// kernel wait for all processors. Fails on kernels before 5.7, and where a call filter around us forbids it.
     pub fn child_in(
         &self,
         group: BorrowedFd<'_>,
@@ -60,12 +63,12 @@ impl SingleThread {
         };
         // SAFETY: as above; the structure has the size that is given and is only read.
         let pid = unsafe { libc::syscall(libc::SYS_clone3, &raw const args, size_of::<CloneArgs>()) };
-        born(pid, body)
+        after_fork(pid, body)
     }
 }
 
-/// Both sides of a fork: the child runs `body` and ends.
-fn born(pid: libc::c_long, body: impl FnOnce() -> i32) -> io::Result<Pid> {
+/// Handles both sides of a fork: the child runs `body` and exits.
+fn after_fork(pid: libc::c_long, body: impl FnOnce() -> i32) -> io::Result<Pid> {
     match pid {
         -1 => Err(io::Error::last_os_error()),
         0 => {
@@ -77,36 +80,41 @@ fn born(pid: libc::c_long, body: impl FnOnce() -> i32) -> io::Result<Pid> {
     }
 }
 
-/// `struct clone_args` of Linux 5.7, which libc does not have everywhere.
+/// `struct clone_args` of Linux 5.7, which some versions of libc lack.
 #[derive(Default)]
 #[repr(C)]
 struct CloneArgs {
+    /// Namespaces and other flags.
     flags: u64,
     pidfd: u64,
     child_tid: u64,
     parent_tid: u64,
+    /// The signal sent to the parent at the end.
     exit_signal: u64,
     stack: u64,
     stack_size: u64,
     tls: u64,
     set_tid: u64,
     set_tid_size: u64,
+    /// Descriptor of the control group's directory.
     cgroup: u64,
 }
 
-/// `linux/sched.h`; too wide for libc's type of flags.
+/// From `linux/sched.h`; it does not fit libc's type of flags.
 const CLONE_INTO_CGROUP: u64 = 0x2_0000_0000;
 
 /// Exit status of a child whose body panicked.
 const PANICKED: i32 = 101;
 
-/// Carries out steps in order; the first that fails is in the error.
+/// Carries out the steps in order. The error names the first one that fails.
 pub fn perform(steps: &[Step]) -> Result<(), Error> {
     steps.iter().try_for_each(|step| perform_one(step).map_err(Error::step(step.to_string())))
 }
 
+/// An absent argument of mount(2).
 const NO_PATH: Option<&CStr> = None;
 
+/// Carries out one step.
 fn perform_one(step: &Step) -> io::Result<()> {
     match step {
         Step::UserNamespace { uid, gid, outside } => user_namespace((*uid, *gid), *outside)?,
@@ -138,7 +146,7 @@ fn perform_one(step: &Step) -> io::Result<()> {
         }
         Step::PivotRoot { new, old: None } => {
             chdir(new.as_c_str())?;
-            // The old root lands on top of the new one, where it can be taken off without a folder for it.
+            // The old root is mounted over the new one, where it can be detached without a mount point of its own.
             pivot_root(c".", c".")?;
             umount2(c".", MntFlags::MNT_DETACH)?;
             chdir(c"/")?;
@@ -149,7 +157,7 @@ fn perform_one(step: &Step) -> io::Result<()> {
         Step::Umask(mask) => drop(umask(Mode::from_bits_truncate(*mask))),
         Step::Nice(by) => nice(*by)?,
         Step::Limit(what, to) => {
-            // Raising needs a right; what is lower already may stay.
+            // Raising a limit needs a privilege, so a lower one stays.
             let to = (*to).min(getrlimit(resource(*what))?.1);
             setrlimit(resource(*what), to, to)?;
         }
@@ -174,7 +182,7 @@ fn user_namespace(inside: (u32, u32), outside: (u32, u32)) -> io::Result<()> {
     // A process that changed its ids is not dumpable, and then may not write its own maps.
     control(libc::PR_SET_DUMPABLE, 1)?;
     match unshare(CloneFlags::CLONE_NEWUSER) {
-        // "No space left on device" would send its reader to df.
+        // The kernel's text, "No space left on device", would suggest a full disk.
         Err(Errno::ENOSPC) => return Err(io::Error::other("the limit user.max_user_namespaces is reached")),
         result => result?,
     }
@@ -183,7 +191,7 @@ fn user_namespace(inside: (u32, u32), outside: (u32, u32)) -> io::Result<()> {
     fs::write("/proc/self/gid_map", format!("{} {} 1", inside.1, outside.1))
 }
 
-/// chroot without following any link below `base`.
+/// Changes the root without following links below `base`.
 fn change_root(base: &CStr, below: &[CString]) -> io::Result<()> {
     let flags = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
     let mut at = nix::fcntl::open(base, flags, Mode::empty())?;
@@ -195,6 +203,7 @@ fn change_root(base: &CStr, below: &[CString]) -> io::Result<()> {
     Ok(chdir(c"/")?)
 }
 
+/// The kernel's resource for a limit.
 fn resource(limit: Limit) -> Resource {
     match limit {
         Limit::AddressSpace => Resource::RLIMIT_AS,
@@ -206,6 +215,7 @@ fn resource(limit: Limit) -> Resource {
     }
 }
 
+/// Adds niceness to this process.
 fn nice(by: i32) -> io::Result<()> {
     Errno::clear();
     // SAFETY: takes and returns plain numbers. -1 is a valid result, so errno decides.
@@ -215,6 +225,7 @@ fn nice(by: i32) -> io::Result<()> {
     }
 }
 
+/// Calls prctl(2) with one number.
 fn control(option: libc::c_int, to: libc::c_int) -> io::Result<()> {
     let (to, none): (libc::c_ulong, libc::c_ulong) = (to.unsigned_abs().into(), 0);
     // SAFETY: these options take numbers only.
@@ -222,36 +233,37 @@ fn control(option: libc::c_int, to: libc::c_int) -> io::Result<()> {
     Errno::result(result).map(drop).map_err(Into::into)
 }
 
-/// Empties every set: bounding (while that is allowed), ambient, and the three of this process.
+/// Empties all capability sets: bounding (if permitted), ambient, and the three of this process.
 fn no_capabilities() -> io::Result<()> {
     for n in 0..64 {
         match control(libc::PR_CAPBSET_DROP, n) {
             Ok(()) => {}
-            // The kernel has no more of them.
+            // The kernel has no more capabilities.
             Err(e) if e.raw_os_error() == Some(libc::EINVAL) => break,
-            // After the change of ids the right to do so is gone; no_new_privs makes the bounding set idle then.
+            // After a change of ids dropping is not permitted; no_new_privs makes the bounding set irrelevant then.
             Err(e) if e.raw_os_error() == Some(libc::EPERM) => break,
             Err(e) => return Err(e),
         }
     }
-    // No ambient set (Linux before 4.3): nothing to clear.
+    // Linux before 4.3 has no ambient set to clear.
     let _ = rustix::thread::clear_ambient_capability_set();
     let none = rustix::thread::CapabilitySet::empty();
     let sets = rustix::thread::CapabilitySets { effective: none, permitted: none, inheritable: none };
     Ok(rustix::thread::set_capabilities(None, sets)?)
 }
 
-/// Whether this process has a capability now.
+/// Whether this process has a capability in its effective set.
 pub fn has(capability: rustix::thread::CapabilitySet) -> bool {
     rustix::thread::capabilities(None).is_ok_and(|sets| sets.effective.contains(capability))
 }
 
-/// Blocks every signal that can be: the launcher and its boxes end by hang-up, not by a terminal's keys.
+/// Blocks all signals: the launcher and its sandboxes end when their sockets close, not by keys typed in a terminal.
 pub fn block_signals() -> io::Result<()> {
     Ok(sigprocmask(SigmaskHow::SIG_SETMASK, Some(&SigSet::all()), None)?)
 }
 
-/// Every signal to its default, none blocked: what a program expects at its start. (1.4's compilers ignore SIGPIPE.)
+/// Resets all signals to their defaults and unblocks them, as a program expects at its start. (1.4's compilers ignore
+/// SIGPIPE.)
 pub fn default_signals() -> io::Result<()> {
     for signal in Signal::iterator().filter(|s| !matches!(s, Signal::SIGKILL | Signal::SIGSTOP)) {
         // SAFETY: the default needs no handler.
@@ -260,8 +272,8 @@ pub fn default_signals() -> io::Result<()> {
     Ok(sigprocmask(SigmaskHow::SIG_SETMASK, Some(&SigSet::empty()), None)?)
 }
 
-/// Closes every descriptor but 0, 1, 2 and those named. For processes whose other descriptors have no owner any more, or
-/// not yet one: fresh children, and programs that have just started.
+/// Closes all descriptors but 0, 1, 2 and `keep`. Only for processes in which nothing owns the others: fresh children,
+/// and programs that have just started.
 pub fn close_others(keep: &[RawFd]) {
     let mut keep: Vec<RawFd> = keep.iter().copied().filter(|fd| *fd > 2).collect();
     keep.sort_unstable();
@@ -276,11 +288,13 @@ pub fn close_others(keep: &[RawFd]) {
     }
 }
 
+/// Closes a range of descriptors.
 fn close_range(first: RawFd, last: RawFd) {
-    // SAFETY: callers own none of these: they are fresh processes that never return to the copied owners, or have opened nothing yet.
+    // SAFETY: callers own none of these descriptors: they are fresh processes that never return to the copied owners,
+    // or have opened nothing yet.
     let result = unsafe { libc::syscall(libc::SYS_close_range, first, last, 0) };
     if result != 0 {
-        // Linux before 5.9. Nothing was opened past the soft limit by this program.
+        // Linux before 5.9 lacks the call. This program has no descriptors beyond the usual soft limit.
         for fd in first..=last.min(4096) {
             // SAFETY: as above.
             unsafe { libc::close(fd) };
@@ -288,7 +302,7 @@ fn close_range(first: RawFd, last: RawFd) {
     }
 }
 
-/// Puts descriptors in the places of 0, 1 and 2, open across exec.
+/// Duplicates three descriptors to 0, 1 and 2, which stay open across exec.
 pub fn place(three: [RawFd; 3]) -> io::Result<()> {
     for (from, to) in three.into_iter().zip(0..) {
         // SAFETY: plain numbers; 0 to 2 of this fresh process belong to nobody. Sources are above 2.
@@ -297,7 +311,7 @@ pub fn place(three: [RawFd; 3]) -> io::Result<()> {
     Ok(())
 }
 
-/// Whether this process has any child, ended or not.
+/// Whether this process has any child, running or not yet reaped.
 pub(crate) fn has_children() -> bool {
     // SAFETY: all-zero is a valid siginfo_t, and a place for one is all that the call wants.
     let mut info: libc::siginfo_t = unsafe { std::mem::zeroed() };
@@ -306,7 +320,8 @@ pub(crate) fn has_children() -> bool {
     unsafe { libc::waitid(libc::P_ALL, 0, &raw mut info, options) == 0 }
 }
 
-/// Looks for a child that has ended, or waits for one: its pid, status and use. `None`: no such child.
+/// Reaps a child that has ended, waiting for one if `block`. Returns its pid, wait status and resource usage; `None`:
+/// no such child.
 pub fn reap(block: bool) -> Option<(Pid, libc::c_int, libc::rusage)> {
     let mut status = 0;
     // SAFETY: all-zero is a valid rusage, it is plain numbers.

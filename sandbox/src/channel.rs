@@ -1,4 +1,5 @@
-//! Packets with descriptors between the halves and the boxes: `SOCK_SEQPACKET`, close-on-exec everywhere.
+//! Sockets that transport packets with descriptors, between the daemon's two halves and the sandboxes. All descriptors
+//! are close-on-exec.
 
 use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, SealFlag, fcntl};
@@ -13,15 +14,15 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 use std::os::unix::fs::FileExt;
 use std::time::{Duration, Instant};
 
-/// Most descriptors of one packet.
+/// Maximum number of descriptors in one packet.
 pub const FDS_MAX: usize = 8;
 
-/// Two connected ends.
+/// Creates two connected `SOCK_SEQPACKET` sockets.
 pub fn pair() -> io::Result<(OwnedFd, OwnedFd)> {
     Ok(socketpair(AddressFamily::Unix, SockType::SeqPacket, None, SockFlag::SOCK_CLOEXEC)?)
 }
 
-/// Sends one packet, whole or not at all.
+/// Sends one packet, completely or not at all.
 pub fn send(to: BorrowedFd<'_>, bytes: &[u8], fds: &[BorrowedFd<'_>]) -> io::Result<()> {
     let raw: Vec<i32> = fds.iter().map(AsRawFd::as_raw_fd).collect();
     let rights = [ControlMessage::ScmRights(&raw)];
@@ -34,18 +35,18 @@ pub fn send(to: BorrowedFd<'_>, bytes: &[u8], fds: &[BorrowedFd<'_>]) -> io::Res
     }
 }
 
-/// A packet as it came.
+/// A received packet.
 #[derive(Debug)]
 pub struct Packet {
-    /// Its bytes; none means that the other end was closed.
+    /// Its bytes; empty if the other end was closed.
     pub bytes: Vec<u8>,
     /// Its descriptors.
     pub fds: Vec<OwnedFd>,
-    /// It was longer, or had more descriptors, than there was room for.
+    /// Whether it had more bytes or descriptors than there was room for.
     pub cut: bool,
 }
 
-/// Takes one packet; waits for it if none is there.
+/// Receives one packet of at most `bytes_max` bytes, waiting for it if necessary.
 pub fn receive(from: BorrowedFd<'_>, bytes_max: usize) -> io::Result<Packet> {
     let mut bytes = vec![0; bytes_max];
     let mut control = nix::cmsg_space!([i32; FDS_MAX]);
@@ -58,7 +59,7 @@ pub fn receive(from: BorrowedFd<'_>, bytes_max: usize) -> io::Result<Packet> {
         };
         let cut = message.flags.intersects(MsgFlags::MSG_TRUNC | MsgFlags::MSG_CTRUNC);
         let mut fds = Vec::new();
-        // An error here means that the control part was cut, which the flags tell as well.
+        // An error here means that the control data was truncated, which the flags report too.
         for part in message.cmsgs().into_iter().flatten() {
             if let ControlMessageOwned::ScmRights(raw) = part {
                 // SAFETY: the kernel has just installed these descriptors for us, nobody else knows them.
@@ -71,23 +72,24 @@ pub fn receive(from: BorrowedFd<'_>, bytes_max: usize) -> io::Result<Packet> {
     Ok(Packet { bytes, fds, cut })
 }
 
-/// Waits for something to read (or the end). `false` when `timeout` passed.
+/// Waits until the socket is readable or closed. `false`: `timeout` has passed.
 pub fn readable(fd: &OwnedFd, timeout: Duration) -> io::Result<bool> {
     wait(fd, PollFlags::POLLIN, timeout)
 }
 
-/// Waits for the other end to go away. `false` when `timeout` passed.
+/// Waits until the other end is closed. `false`: `timeout` has passed.
 pub fn hung_up(fd: &OwnedFd, timeout: Duration) -> bool {
     wait(fd, PollFlags::empty(), timeout).unwrap_or(true)
 }
 
-fn wait(fd: &OwnedFd, what: PollFlags, timeout: Duration) -> io::Result<bool> {
+/// Waits for `events` on a descriptor, or its end.
+fn wait(fd: &OwnedFd, events: PollFlags, timeout: Duration) -> io::Result<bool> {
     let end = Instant::now().checked_add(timeout);
     loop {
         let left = end.map_or(Duration::MAX, |e| e.saturating_duration_since(Instant::now()));
-        // Rounded up, so that the last partial millisecond is no busy loop.
+        // Rounding up avoids a busy loop in the last partial millisecond.
         let ms = i32::try_from(left.as_micros().div_ceil(1000)).unwrap_or(i32::MAX);
-        let mut fds = [PollFd::new(fd.as_fd(), what)];
+        let mut fds = [PollFd::new(fd.as_fd(), events)];
         match poll(&mut fds, PollTimeout::try_from(ms).unwrap_or(PollTimeout::MAX)) {
             Ok(0) if left.is_zero() => return Ok(false),
             Ok(0) | Err(Errno::EINTR) => {}
@@ -97,7 +99,7 @@ fn wait(fd: &OwnedFd, what: PollFlags, timeout: Duration) -> io::Result<bool> {
     }
 }
 
-/// `bytes` in a memory file that nobody can change any more, to be read from its start.
+/// Creates a memory file with `bytes` that nobody can change any more, positioned at its start.
 pub fn sealed(bytes: &[u8]) -> io::Result<OwnedFd> {
     let fd = memfd_create(c"request", MFdFlags::MFD_CLOEXEC | MFdFlags::MFD_ALLOW_SEALING)?;
     let mut file = File::from(fd);
@@ -107,12 +109,12 @@ pub fn sealed(bytes: &[u8]) -> io::Result<OwnedFd> {
     Ok(file.into())
 }
 
-/// An empty file in memory.
+/// Creates an empty file in memory.
 pub fn memory() -> io::Result<File> {
     Ok(memfd_create(c"output", MFdFlags::MFD_CLOEXEC)?.into())
 }
 
-/// Reads a memory file whole, if it is sealed and not too long.
+/// Reads a sealed memory file. Fails if it is not sealed, or longer than `bytes_max`.
 pub fn read_sealed(fd: OwnedFd, bytes_max: usize) -> io::Result<Vec<u8>> {
     let have = SealFlag::from_bits_retain(fcntl(&fd, FcntlArg::F_GET_SEALS)?);
     let file = File::from(fd);
@@ -125,6 +127,7 @@ pub fn read_sealed(fd: OwnedFd, bytes_max: usize) -> io::Result<Vec<u8>> {
     Ok(bytes)
 }
 
+/// The seals that make a memory file immutable.
 fn seals() -> SealFlag {
     SealFlag::F_SEAL_WRITE | SealFlag::F_SEAL_SHRINK | SealFlag::F_SEAL_GROW | SealFlag::F_SEAL_SEAL
 }

@@ -1,11 +1,12 @@
-//! The first process of a box: starts the work, watches its end, its deadline and its owner, then reports.
+//! The first process of a sandbox: it starts the work, watches its end, its deadline and its owner, and reports the
+//! result.
 
 use crate::apply::{self, SingleThread};
 use crate::error::Error;
+use crate::factory::TMP_FILES_MAX;
 use crate::memory::Group;
 use crate::plan::{Plan, Step};
 use crate::report::{Ended, How, Report, Usage};
-use crate::stage::TMP_FILES;
 use nix::errno::Errno;
 use nix::fcntl::OFlag;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
@@ -22,94 +23,95 @@ use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsE
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-/// What is done in a box.
+/// The work of a sandbox.
 pub enum Work {
     /// A program of the environment.
     Program {
-        /// Its path in the box.
+        /// Its path in the sandbox.
         path: CString,
-        /// All arguments, its own name first.
+        /// All arguments, beginning with its own name.
         argv: Vec<CString>,
-        /// Its whole environment.
+        /// All environment variables.
         env: Vec<CString>,
         /// Standard input, output and error.
         stdio: [OwnedFd; 3],
     },
-    /// A function of ours.
+    /// A function of this program.
     Function {
-        /// The one descriptor it may keep.
+        /// The only descriptor that it may keep.
         input: Option<OwnedFd>,
-        /// Its result goes into the report; at most 4000 bytes of it.
+        /// The function. At most 4000 bytes of its result go into the report.
         body: Box<Body>,
     },
 }
 
-/// A function run in a box.
+/// A function that runs in a sandbox. `Err` is the text of the report.
 pub type Body = dyn FnOnce(Option<OwnedFd>) -> Result<Vec<u8>, String>;
 
-/// Folders and outputs of a job; all paths are below `/tmp` of the box and were checked by the caller.
+/// Directories and outputs of a job. All paths are relative to `/tmp` of the sandbox and were checked by the caller.
 #[derive(Clone, Debug, Default)]
 pub struct Files {
-    /// Folders to make.
+    /// Directories to create.
     pub dirs: Vec<Vec<u8>>,
-    /// Working directory.
+    /// The working directory.
     pub cwd: Vec<u8>,
-    /// Handed over after exit status 0, if not empty.
+    /// The object: handed over after exit status 0, if the path is not empty.
     pub object: Vec<u8>,
-    /// Handed over after exit status 0, if it exists.
+    /// The `.dwo` file: handed over after exit status 0, if it exists.
     pub dwo: Vec<u8>,
-    /// `/tmp` outlives the job: what it made there is removed.
+    /// Whether `/tmp` outlives the job, so that what the job created there must be removed.
     pub clean: bool,
 }
 
-/// A box and what is to be done in it.
+/// A sandbox and its work.
 pub struct Job<'a> {
-    /// How the box is made.
+    /// How the sandbox is made.
     pub plan: Plan,
-    /// What is done in it.
+    /// What runs in it.
     pub work: Work,
-    /// Where.
+    /// Its directories and outputs.
     pub files: Files,
-    /// The report goes here; when the other end closes, the box ends.
+    /// The socket for the report. When the other end closes, the sandbox ends.
     pub answer: OwnedFd,
-    /// Most time.
+    /// Maximum elapsed time.
     pub wall: Duration,
-    /// The control group it shall be in.
+    /// The control group to run in.
     pub group: Option<&'a Group>,
 }
 
-/// Exit status of a box's first process that has reported a failure, or had nobody to report to.
+/// Exit status of a sandbox's first process that reported a failure, or had nobody to report to.
 pub const FAILED: i32 = 3;
 
-/// Starts a box. The caller reaps the process, and keeps the answer socket so that it can report in its stead if the
-/// process ended in another way than with 0 (reported an end) or [`FAILED`].
+/// Starts a sandbox. The caller reaps the process. It keeps the returned socket to report in the process's place if its
+/// exit status is neither 0 (it reported a result) nor [`FAILED`].
 pub fn start(single: &SingleThread, mut job: Job<'_>) -> io::Result<(Pid, OwnedFd)> {
     let namespaces = job.plan.namespaces;
-    let cradle = job.group.and_then(Group::cradle);
-    let born_there =
-        cradle.and_then(|cradle| single.child_in(cradle, namespaces, || live(single, &mut job, true)).ok());
-    let pid = match born_there {
+    let clone_target = job.group.and_then(Group::clone_target);
+    let in_group = clone_target.and_then(|clone_target| {
+        single.child_in(clone_target, namespaces, || run_first_process(single, &mut job, true)).ok()
+    });
+    let pid = match in_group {
         Some(pid) => pid,
-        None => single.child(namespaces, || live(single, &mut job, false))?,
+        None => single.child(namespaces, || run_first_process(single, &mut job, false))?,
     };
     Ok((pid, job.answer))
 }
 
-/// The life of the first process; its exit status.
-fn live(single: &SingleThread, job: &mut Job<'_>, in_group: bool) -> i32 {
+/// Runs the first process; returns its exit status.
+fn run_first_process(single: &SingleThread, job: &mut Job<'_>, in_group: bool) -> i32 {
     let report = first_process(single, job, in_group).unwrap_or_else(|e| Some(Report::Refused(e.to_string())));
     report.iter().for_each(|r| r.send(job.answer.as_fd()));
     if matches!(report, Some(Report::Ended(_) | Report::Done(_))) { 0 } else { FAILED }
 }
 
-/// Makes the box, starts the work, waits for its end. `None`: nobody wants to know any more.
+/// Makes the sandbox, starts the work and waits for its end. `None`: the owner is gone.
 fn first_process(single: &SingleThread, job: &mut Job<'_>, in_group: bool) -> Result<Option<Report>, Error> {
-    apply::close_others(&kept(job));
+    apply::close_others(&kept_descriptors(job));
     if let Some(group) = job.group.filter(|_| !in_group) {
         group.join().map_err(Error::step("join the control group"))?;
     }
     apply::perform(&job.plan.steps)?;
-    make_folders(&job.files)?;
+    make_dirs(&job.files)?;
     let (from_work, to_first) = pipe2(OFlag::O_CLOEXEC).map_err(Error::step("make a pipe"))?;
     let children = SigSet::from_iter([Signal::SIGCHLD]);
     let children = SignalFd::with_flags(&children, SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK)
@@ -128,9 +130,9 @@ fn first_process(single: &SingleThread, job: &mut Job<'_>, in_group: bool) -> Re
     };
     kill_all(pid, alone);
     usage.real = start.elapsed();
-    let said = said(from_work);
+    let message = read_message(from_work);
     let files = &job.files;
-    if let Some(report) = said.and_then(|said| answer(&said)) {
+    if let Some(report) = message.and_then(|message| parse_message(&message)) {
         return Ok(Some(report));
     }
     if matches!(job.work, Work::Function { .. }) {
@@ -142,7 +144,7 @@ fn first_process(single: &SingleThread, job: &mut Job<'_>, in_group: bool) -> Re
     if files.clean {
         clean(files);
     } else if outputs.iter().any(|output| matches!(output, Ok(Some(_)))) {
-        empty(Path::new("/tmp"));
+        empty_tmp(Path::new("/tmp"));
     }
     let [object, dwo] = outputs;
     let (object, dwo) = (object?, dwo?);
@@ -150,8 +152,8 @@ fn first_process(single: &SingleThread, job: &mut Job<'_>, in_group: bool) -> Re
     Ok(Some(Report::Ended(Ended { how, usage, out_of_memory, timed_out, object, dwo })))
 }
 
-/// The descriptors that a box keeps of the launcher's.
-fn kept(job: &Job<'_>) -> Vec<i32> {
+/// The launcher's descriptors that a sandbox keeps.
+fn kept_descriptors(job: &Job<'_>) -> Vec<i32> {
     let mut keep = vec![job.answer.as_raw_fd()];
     match &job.work {
         Work::Program { stdio, .. } => keep.extend(stdio.iter().map(AsRawFd::as_raw_fd)),
@@ -161,25 +163,26 @@ fn kept(job: &Job<'_>) -> Vec<i32> {
     keep
 }
 
-/// A path below the box's `/tmp`.
+/// An absolute path for one relative to `/tmp`.
 fn below_tmp(path: &[u8]) -> PathBuf {
     Path::new("/tmp").join(std::ffi::OsStr::from_bytes(path))
 }
 
-fn make_folders(files: &Files) -> Result<(), Error> {
+/// Creates the job's directories.
+fn make_dirs(files: &Files) -> Result<(), Error> {
     for dir in files.dirs.iter().chain([&files.cwd]).filter(|d| !d.is_empty()) {
         let path = below_tmp(dir);
         let made = DirBuilder::new().recursive(true).mode(0o700).create(&path);
-        made.map_err(Error::step(format!("make folder {}", path.display())))?;
+        made.map_err(Error::step(format!("make directory {}", path.display())))?;
     }
     Ok(())
 }
 
-/// The first process must not keep the ends of the job's pipes open.
+/// Closes the first process's copies of the job's pipes, so that their other ends see the job's end.
 fn close_stdio(work: &mut Work) {
     match work {
         Work::Program { stdio, .. } => {
-            // Replaced by harmless ones: dropping the old closes them.
+            // Replacing them by other descriptors drops, and so closes, the old ones.
             for fd in stdio.iter_mut() {
                 if let Ok((a, _)) = pipe2(OFlag::O_CLOEXEC) {
                     *fd = a;
@@ -190,16 +193,18 @@ fn close_stdio(work: &mut Work) {
     }
 }
 
-/// The worker: becomes the program, or calls the function. What it says on the pipe is tag and text.
+/// Runs the work in its own process: executes the program, or calls the function. Messages on the pipe are a tag byte
+/// and a text.
 fn do_work(work: &mut Work, files: &Files, owned: bool, to_first: OwnedFd) -> i32 {
-    // A group to be killed by, where that is all there is. It cannot fail: a fresh process leads no group.
+    // Makes a process group, to kill all of the job where nothing better is available. It cannot fail: a fresh process
+    // leads no group.
     let _ = setsid();
     if !owned {
-        // No namespace takes it down with the first process.
+        // Without a pid namespace it would survive the first process.
         let _ = apply::perform(&[Step::DieWithParent]);
     }
     let mut pipe = File::from(to_first);
-    let mut say = |tag: u8, text: &[u8]| {
+    let mut send = |tag: u8, text: &[u8]| {
         let text = &text[..text.len().min(4000)];
         let _ = pipe.write_all(&[&[tag][..], text].concat());
     };
@@ -207,44 +212,45 @@ fn do_work(work: &mut Work, files: &Files, owned: bool, to_first: OwnedFd) -> i3
         Work::Program { path, argv, env, stdio } => {
             let cwd = below_tmp(&files.cwd);
             if let Err(e) = prepare(stdio, &cwd) {
-                say(b'R', format!("cannot prepare for {}: {e}", path.to_string_lossy()).as_bytes());
+                send(b'R', format!("cannot prepare for {}: {e}", path.to_string_lossy()).as_bytes());
                 return 0;
             }
             let Err(e) = execve(path, argv, env);
             if matches!(e, Errno::ENOMEM | Errno::EAGAIN | Errno::EMFILE | Errno::ENFILE | Errno::EIO) {
-                // Trouble of this host, which says nothing of the program.
-                say(b'R', format!("cannot start {} now: {e}", path.to_string_lossy()).as_bytes());
+                // A temporary failure of this host, which says nothing about the program.
+                send(b'R', format!("cannot start {} now: {e}", path.to_string_lossy()).as_bytes());
                 return 0;
             }
-            // ENOENT is also said when the program is there, but its loader is not.
+            // ENOENT is also returned if the program exists but its loader does not.
             let missing = access(path.as_c_str(), AccessFlags::F_OK) == Err(Errno::ENOENT);
             let text = format!("cannot start {}: {e}", path.to_string_lossy());
-            say(if missing { b'M' } else { b'N' }, text.as_bytes());
+            send(if missing { b'M' } else { b'N' }, text.as_bytes());
         }
         Work::Function { input, body } => {
             let body = std::mem::replace(body, Box::new(|_| Ok(Vec::new())));
             match body(input.take()) {
-                Ok(bytes) => say(b'D', &bytes),
-                Err(text) => say(b'R', text.as_bytes()),
+                Ok(bytes) => send(b'D', &bytes),
+                Err(text) => send(b'R', text.as_bytes()),
             }
         }
     }
     0
 }
 
+/// Sets up standard descriptors, working directory and signals before exec.
 fn prepare(stdio: &[OwnedFd; 3], cwd: &Path) -> io::Result<()> {
     apply::place(stdio.each_ref().map(AsRawFd::as_raw_fd))?;
     nix::unistd::chdir(cwd)?;
     apply::default_signals()
 }
 
-/// Waits until the work has ended, killing it at the deadline. `None` if the owner hung up first.
+/// Waits until the work has ended, and kills it at the deadline. `None`: the owner hung up first.
 fn watch(job: &Job<'_>, pid: Pid, children: &SignalFd, start: Instant) -> Option<(How, Usage, bool)> {
     let mut timed_out = false;
     loop {
         while let Some((who, status, usage)) = apply::reap(false) {
             if who == pid {
-                return Some((how(status), used(&usage), timed_out));
+                return Some((exit_of(status), usage_of(&usage), timed_out));
             }
         }
         let left = job.wall.saturating_sub(start.elapsed());
@@ -256,7 +262,8 @@ fn watch(job: &Job<'_>, pid: Pid, children: &SignalFd, start: Instant) -> Option
         let timeout = i32::try_from(ms).ok().and_then(|ms| PollTimeout::try_from(ms).ok()).unwrap_or(PollTimeout::MAX);
         let mut fds =
             [PollFd::new(job.answer.as_fd(), PollFlags::empty()), PollFd::new(children.as_fd(), PollFlags::POLLIN)];
-        // Interruption cannot happen, all signals are blocked; other errors end in the next round or at the deadline.
+        // No interruption can occur, as all signals are blocked; other errors show in the next round or at the
+        // deadline.
         let _ = poll(&mut fds, timeout);
         if fds[0].revents().is_some_and(|r| !r.is_empty()) {
             return None;
@@ -265,10 +272,10 @@ fn watch(job: &Job<'_>, pid: Pid, children: &SignalFd, start: Instant) -> Option
     }
 }
 
-/// Ends whatever the job left running, before its files are looked at.
+/// Kills everything that the job left running, before its files are inspected.
 fn kill_all(pid: Pid, alone: bool) {
-    // Processes that fork while they are killed are met in a later round. In a pid namespace the first does it, and what
-    // might be left there ends with this process.
+    // Processes that fork while they are killed are killed in a later round. In a pid namespace the kernel kills
+    // whatever is left when this process ends.
     for _ in 0..KILL_ROUNDS {
         signal_all(pid, alone);
         while apply::reap(false).is_some() {}
@@ -279,15 +286,16 @@ fn kill_all(pid: Pid, alone: bool) {
     }
 }
 
-/// Rounds of killing, a millisecond apart.
+/// Maximum number of rounds of killing, one millisecond apart.
 const KILL_ROUNDS: u32 = 1000;
 
-/// Not simply all: the first process of a box with a shared id must not hit its neighbours.
+/// Kills the job's processes. Killing all processes of the user is only right if no other job has the same user id.
 fn signal_all(pid: Pid, alone: bool) {
     let _ = if alone { kill(Pid::from_raw(-1), Signal::SIGKILL) } else { killpg(pid, Signal::SIGKILL) };
 }
 
-fn how(status: i32) -> How {
+/// Translates a wait status.
+fn exit_of(status: i32) -> How {
     if libc::WIFSIGNALED(status) {
         How::Signalled(libc::WTERMSIG(status))
     } else {
@@ -295,9 +303,10 @@ fn how(status: i32) -> How {
     }
 }
 
-fn used(usage: &libc::rusage) -> Usage {
+/// Translates the kernel's resource usage.
+fn usage_of(usage: &libc::rusage) -> Usage {
     let count = |n: libc::c_long| u64::try_from(n).unwrap_or(0);
-    #[allow(clippy::unnecessary_cast)] // its width differs between machines
+    #[allow(clippy::unnecessary_cast)] // the width differs between platforms
     let time = |t: &libc::timeval| {
         Duration::from_micros(count(t.tv_sec as libc::c_long) * 1_000_000 + count(t.tv_usec as libc::c_long))
     };
@@ -310,16 +319,17 @@ fn used(usage: &libc::rusage) -> Usage {
     }
 }
 
-/// What the worker said before it ended or became the program. Everybody with the other end is dead or has exec'ed.
-fn said(pipe: OwnedFd) -> Option<Vec<u8>> {
+/// The worker's message. Nothing more can follow: every process with the other end has ended or called exec.
+fn read_message(pipe: OwnedFd) -> Option<Vec<u8>> {
     let mut bytes = vec![0; 4096];
     let len = File::from(pipe).read(&mut bytes).ok()?;
     bytes.truncate(len);
     (len > 0).then_some(bytes)
 }
 
-fn answer(said: &[u8]) -> Option<Report> {
-    let (tag, rest) = said.split_first()?;
+/// Translates the worker's message to a report.
+fn parse_message(message: &[u8]) -> Option<Report> {
+    let (tag, rest) = message.split_first()?;
     let text = || String::from_utf8_lossy(rest).into_owned();
     match tag {
         b'D' => Some(Report::Done(rest.to_vec())),
@@ -328,13 +338,13 @@ fn answer(said: &[u8]) -> Option<Report> {
     }
 }
 
-/// Opens an output. What is no regular file is refused; a missing one is no output.
+/// Opens an output. A missing file is no output; anything but a regular file is an error.
 fn output(path: &[u8]) -> Result<Option<OwnedFd>, Error> {
     if path.is_empty() {
         return Ok(None);
     }
     let path = below_tmp(path);
-    // O_NONBLOCK: a fifo must not hold us up.
+    // O_NONBLOCK, as opening a fifo would wait for a writer.
     let opened = OpenOptions::new().read(true).custom_flags(libc::O_NOFOLLOW | libc::O_NONBLOCK).open(&path);
     let what = || format!("hand over {}", path.display());
     match opened {
@@ -345,27 +355,29 @@ fn output(path: &[u8]) -> Result<Option<OwnedFd>, Error> {
     }
 }
 
-/// Empties the job's own `/tmp` when its outputs are open: they keep all of it in memory, charged to their slot, for as long as
-/// somebody takes to read them. What the environment shows there is of another file system, and stays.
+/// Empties the job's own `/tmp` once its outputs are open. An open output keeps the whole file system in memory,
+/// charged to the slot, until somebody has read it. Files that the environment shows there are on another file system,
+/// and stay.
 ///
-/// Nothing of the job runs any more, and this process may do no more than it could: no name can mislead it.
-fn empty(tmp: &Path) {
+/// No process of the job runs any more, and this process has no more rights than the job had, so no file name can
+/// mislead it.
+fn empty_tmp(tmp: &Path) {
     let Ok(device) = fs::metadata(tmp).map(|m| m.dev()) else { return };
-    let list = |folder: &Path| fs::read_dir(folder).into_iter().flatten().flatten().collect::<Vec<_>>();
-    let open_up = |folder: &Path| fs::set_permissions(folder, Permissions::from_mode(0o700));
-    // Folders within folders are moved to the top, each once, so that no depth matters.
-    let mut moves = 0..2 * TMP_FILES;
+    let list = |dir: &Path| fs::read_dir(dir).into_iter().flatten().flatten().collect::<Vec<_>>();
+    let open_up = |dir: &Path| fs::set_permissions(dir, Permissions::from_mode(0o700));
+    // Nested directories are moved to the top, each once, so that their depth does not matter.
+    let mut moves = 0..2 * TMP_FILES_MAX;
     let mut is_done = false;
     while !std::mem::replace(&mut is_done, true) {
         for entry in list(tmp) {
             let path = entry.path();
-            if !is_folder(&entry) {
+            if !is_dir(&entry) {
                 let _ = fs::remove_file(path);
             } else if entry.metadata().is_ok_and(|m| m.dev() == device) {
                 let _ = open_up(&path);
                 for inner in list(&path) {
                     let inner_path = inner.path();
-                    if !is_folder(&inner) {
+                    if !is_dir(&inner) {
                         let _ = fs::remove_file(inner_path);
                     } else if let Some(number) = moves.next() {
                         let _ = open_up(&inner_path);
@@ -379,11 +391,12 @@ fn empty(tmp: &Path) {
     }
 }
 
-fn is_folder(entry: &DirEntry) -> bool {
+/// Whether a directory entry is a directory, without following a link.
+fn is_dir(entry: &DirEntry) -> bool {
     entry.file_type().is_ok_and(|t| t.is_dir())
 }
 
-/// Removes what the job had below a `/tmp` that stays. Failures leave what the removal of the environment takes.
+/// Removes the job's files in a shared `/tmp`. After a failure they stay until the environment is removed.
 fn clean(files: &Files) {
     for path in [&files.object, &files.dwo].into_iter().filter(|p| !p.is_empty()) {
         let _ = fs::remove_file(below_tmp(path));

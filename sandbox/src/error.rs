@@ -1,35 +1,35 @@
-//! What can go wrong around a job.
+//! Errors of this crate.
 
 use std::io;
 use thiserror::Error;
 
-/// A failure of this crate: always which step, with the kernel's reason.
+/// Why a sandbox or a message to it failed.
 #[derive(Debug, Error)]
 pub enum Error {
-    /// A step of a plan was refused.
+    /// A step failed.
     #[error("cannot {step}: {source}")]
     Step {
-        /// The step as the plan prints it.
+        /// The step, worded as the plan prints it.
         step: String,
-        /// The kernel's answer.
+        /// The kernel's error.
         source: io::Error,
     },
-    /// Forking is only sound (and cheap) while no other thread exists.
+    /// The process has more than one thread, so that forking would not be sound.
     #[error("cannot fork the launcher: {threads} threads exist already")]
     Threads {
-        /// How many there are.
+        /// The number of threads.
         threads: usize,
     },
-    /// A message between box and caller does not have the agreed form.
+    /// A message between sandbox and launcher is malformed.
     #[error("malformed message: {0}")]
     Malformed(&'static str),
-    /// The other end is gone.
+    /// The other end was closed.
     #[error("{0} is gone")]
     Gone(&'static str),
 }
 
 impl Error {
-    /// Turns an error of the kernel into "cannot `step`: ...".
+    /// Wraps an error of the kernel as "cannot `step`: …".
     pub fn step<E: Into<io::Error>>(step: impl Into<String>) -> impl FnOnce(E) -> Self {
         move |e| Self::Step { step: step.into(), source: e.into() }
     }

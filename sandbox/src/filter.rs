@@ -1,11 +1,13 @@
-//! The filter of system calls: those that no compiler needs are refused, so that unknown compilers keep working.
+//! The system call filter. It refuses calls that no compiler needs, so that unknown compilers keep working.
 
 use std::io;
 
+/// The error of a refused call.
 const EPERM: u32 = libc::EPERM as u32;
+/// The error of a call that appears not to exist.
 const ENOSYS: u32 = libc::ENOSYS as u32;
 
-/// Refused for want of permission.
+/// Calls that fail with EPERM.
 const REFUSED: &[libc::c_long] = &[
     libc::SYS_mount,
     libc::SYS_umount2,
@@ -56,23 +58,25 @@ const REFUSED: &[libc::c_long] = &[
     libc::SYS_socket,
 ];
 
-/// The calls of a machine of half the width whose programs this one's kernel runs as well.
-struct Narrow {
-    /// How audit names that machine.
+/// System call numbers of a 32-bit machine whose programs this machine's kernel runs too.
+struct Machine32 {
+    /// The machine's audit number (`AUDIT_ARCH_…`).
     machine: u32,
-    /// [`REFUSED`] by its numbers.
+    /// [`REFUSED`] in its numbers, sorted.
     refused: &'static [u32],
+    /// The number of clone.
     clone: u32,
+    /// The number of clone3.
     clone3: u32,
 }
 
-/// On x86_64: mount, stime, ptrace, acct, umount2, chroot, sethostname, settimeofday, swapon, reboot, socketcall, syslog,
-/// vm86old, swapoff, setdomainname, adjtimex, init_module, delete_module, quotactl, vm86, pivot_root, clock_settime, kexec_load,
-/// add_key, request_key, keyctl, unshare, perf_event_open, fanotify_init, name_to_handle_at, open_by_handle_at, clock_adjtime,
-/// setns, process_vm_readv, process_vm_writev, kcmp, finit_module, bpf, socket, userfaultfd, clock_settime64,
-/// clock_adjtime64, io_uring_setup, io_uring_enter, io_uring_register, open_tree, move_mount, fsopen, fsconfig, fsmount,
-/// fspick, pidfd_getfd, mount_setattr.
-const I386: Narrow = Narrow {
+/// i386 on x86_64: mount, stime, ptrace, acct, umount2, chroot, sethostname, settimeofday, swapon, reboot, socketcall,
+/// syslog, vm86old, swapoff, setdomainname, adjtimex, init_module, delete_module, quotactl, vm86, pivot_root,
+/// clock_settime, kexec_load, add_key, request_key, keyctl, unshare, perf_event_open, fanotify_init, name_to_handle_at,
+/// open_by_handle_at, clock_adjtime, setns, process_vm_readv, process_vm_writev, kcmp, finit_module, bpf, socket,
+/// userfaultfd, clock_settime64, clock_adjtime64, io_uring_setup, io_uring_enter, io_uring_register, open_tree,
+/// move_mount, fsopen, fsconfig, fsmount, fspick, pidfd_getfd, mount_setattr.
+const I386: Machine32 = Machine32 {
     machine: 0x4000_0003,
     refused: &[
         21, 22, 25, 26, 51, 52, 61, 74, 79, 87, 88, 102, 103, 113, 115, 121, 124, 128, 129, 131, 166, 217, 264, 283,
@@ -83,11 +87,12 @@ const I386: Narrow = Narrow {
     clone3: 435,
 };
 
-/// On aarch64, by the numbers of the ARM EABI: mount, ptrace, acct, umount2, chroot, sethostname, settimeofday, swapon, reboot,
-/// syslog, swapoff, setdomainname, adjtimex, init_module, delete_module, quotactl, pivot_root, clock_settime, socket, add_key,
-/// request_key, keyctl, unshare, kexec_load, perf_event_open, fanotify_init, name_to_handle_at, open_by_handle_at,
-/// clock_adjtime, setns, process_vm_readv, process_vm_writev, kcmp, finit_module, bpf, userfaultfd, then as above.
-const ARM: Narrow = Narrow {
+/// ARM on aarch64, in the numbers of the ARM EABI: mount, ptrace, acct, umount2, chroot, sethostname, settimeofday,
+/// swapon, reboot, syslog, swapoff, setdomainname, adjtimex, init_module, delete_module, quotactl, pivot_root,
+/// clock_settime, socket, add_key, request_key, keyctl, unshare, kexec_load, perf_event_open, fanotify_init,
+/// name_to_handle_at, open_by_handle_at, clock_adjtime, setns, process_vm_readv, process_vm_writev, kcmp, finit_module,
+/// bpf, userfaultfd, then as for i386 from clock_settime64 on.
+const ARM: Machine32 = Machine32 {
     machine: 0x4000_0028,
     refused: &[
         21, 26, 51, 52, 61, 74, 79, 87, 88, 103, 115, 121, 124, 128, 129, 131, 218, 262, 281, 309, 310, 311, 337, 347,
@@ -98,11 +103,11 @@ const ARM: Narrow = Narrow {
     clone3: 435,
 };
 
-/// Said not to exist, so that the C library falls back to older calls whose arguments can be looked at.
-const UNKNOWN: &[libc::c_long] = &[libc::SYS_clone3];
+/// Calls that fail with ENOSYS, so that the C library falls back to older calls whose arguments the filter can check.
+const ABSENT: &[libc::c_long] = &[libc::SYS_clone3];
 
-/// Flags of clone that make namespaces.
-const NEW: u32 = (libc::CLONE_NEWNS
+/// Flags of clone that create namespaces.
+const NEW_NAMESPACES: u32 = (libc::CLONE_NEWNS
     | libc::CLONE_NEWCGROUP
     | libc::CLONE_NEWUTS
     | libc::CLONE_NEWIPC
@@ -110,7 +115,7 @@ const NEW: u32 = (libc::CLONE_NEWNS
     | libc::CLONE_NEWPID
     | libc::CLONE_NEWNET) as u32;
 
-// Offsets in `struct seccomp_data`; the low half of an argument comes first on every machine named below.
+// Offsets in `struct seccomp_data`. The low half of an argument comes first on all machines named below.
 const NUMBER: u32 = 0;
 const MACHINE: u32 = 4;
 const ARGUMENT_0: u32 = 16;
@@ -122,7 +127,7 @@ const EQUAL: u16 = (libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K) as u16;
 const AT_LEAST: u16 = (libc::BPF_JMP | libc::BPF_JGE | libc::BPF_K) as u16;
 const RETURN: u16 = (libc::BPF_RET | libc::BPF_K) as u16;
 
-/// The machine's number of `struct seccomp_data`; `None` where no filter is known to work.
+/// This machine's audit number; `None` where the filter is not supported.
 const fn machine() -> Option<u32> {
     if cfg!(target_arch = "x86_64") {
         Some(0xc000_003e)
@@ -137,8 +142,8 @@ const fn machine() -> Option<u32> {
     }
 }
 
-/// The narrow machine beside this one, if there is one.
-const fn narrow() -> Option<&'static Narrow> {
+/// The 32-bit machine whose programs run here too, if any.
+const fn machine32() -> Option<&'static Machine32> {
     if cfg!(target_arch = "x86_64") {
         Some(&I386)
     } else if cfg!(target_arch = "aarch64") {
@@ -148,11 +153,11 @@ const fn narrow() -> Option<&'static Narrow> {
     }
 }
 
-/// Installs it for this process and all that it starts. Needs `no_new_privs`.
-/// `foreign`: calls of the narrow machine's form are filtered too instead of being deadly.
+/// Installs the filter for this process and all that it starts. Requires `no_new_privs`. If `foreign`, calls of 32-bit
+/// programs are filtered too; otherwise such a call kills. Fails where filters are not supported.
 pub(crate) fn install(foreign: bool) -> io::Result<()> {
     let machine = machine().ok_or(io::Error::from(io::ErrorKind::Unsupported))?;
-    let mut program = program(machine, narrow().filter(|_| foreign));
+    let mut program = program(machine, machine32().filter(|_| foreign));
     let header =
         libc::sock_fprog { len: u16::try_from(program.len()).unwrap_or(u16::MAX), filter: program.as_mut_ptr() };
     let (mode, none): (libc::c_ulong, libc::c_ulong) = (libc::SECCOMP_MODE_FILTER.into(), 0);
@@ -161,22 +166,30 @@ pub(crate) fn install(foreign: bool) -> io::Result<()> {
     if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
 }
 
-fn program(machine: u32, foreign: Option<&Narrow>) -> Vec<libc::sock_filter> {
+/// The filter's instructions, for this machine and perhaps a 32-bit one.
+fn program(machine: u32, foreign: Option<&Machine32>) -> Vec<libc::sock_filter> {
     let line = |code, jt, jf, k| libc::sock_filter { code, jt, jf, k };
     let fail = |errno| line(RETURN, 0, 0, libc::SECCOMP_RET_ERRNO | errno);
     let allow = line(RETURN, 0, 0, libc::SECCOMP_RET_ALLOW);
     let kill = line(RETURN, 0, 0, libc::SECCOMP_RET_KILL_PROCESS);
-    // The narrow machine's calls have other numbers than those below. Environments of its platform may make them, by a list of
-    // their own: any client may call its environment so. Elsewhere such calls are an attack.
+    // 32-bit programs number their calls differently. Environments of that platform may make such calls, filtered by a
+    // list of their own, as any client can declare its environment to be one. In other environments such a call is an
+    // attack.
     let mut others = Vec::new();
-    if let Some(narrow) = foreign {
-        others.extend([line(EQUAL, 1, 0, narrow.machine), kill, line(LOAD, 0, 0, NUMBER)]);
-        for &call in narrow.refused {
+    if let Some(machine32) = foreign {
+        others.extend([line(EQUAL, 1, 0, machine32.machine), kill, line(LOAD, 0, 0, NUMBER)]);
+        for &call in machine32.refused {
             others.extend([line(EQUAL, 0, 1, call), fail(EPERM)]);
         }
-        others.extend([line(EQUAL, 0, 1, narrow.clone3), fail(ENOSYS)]);
-        others.extend([line(EQUAL, 1, 0, narrow.clone), allow]);
-        others.extend([line(LOAD, 0, 0, ARGUMENT_0), line(AND, 0, 0, NEW), line(EQUAL, 1, 0, 0), fail(EPERM), allow]);
+        others.extend([line(EQUAL, 0, 1, machine32.clone3), fail(ENOSYS)]);
+        others.extend([line(EQUAL, 1, 0, machine32.clone), allow]);
+        others.extend([
+            line(LOAD, 0, 0, ARGUMENT_0),
+            line(AND, 0, 0, NEW_NAMESPACES),
+            line(EQUAL, 1, 0, 0),
+            fail(EPERM),
+            allow,
+        ]);
     } else {
         others.push(kill);
     }
@@ -184,21 +197,27 @@ fn program(machine: u32, foreign: Option<&Narrow>) -> Vec<libc::sock_filter> {
     p.extend(others);
     p.push(line(LOAD, 0, 0, NUMBER));
     if cfg!(target_arch = "x86_64") {
-        // x32: the same machine number, calls from 0x40000000 on.
+        // x32 calls have the same machine number and begin at 0x40000000.
         p.push(line(AT_LEAST, 0, 1, 0x4000_0000));
         p.push(line(RETURN, 0, 0, libc::SECCOMP_RET_KILL_PROCESS));
     }
-    for (calls, errno) in [(REFUSED, EPERM), (UNKNOWN, ENOSYS)] {
+    for (calls, errno) in [(REFUSED, EPERM), (ABSENT, ENOSYS)] {
         for &call in calls {
             p.push(line(EQUAL, 0, 1, u32::try_from(call).unwrap_or(u32::MAX)));
             p.push(fail(errno));
         }
     }
-    // clone: only without new namespaces.
+    // clone is allowed without new namespaces only.
     let clone = u32::try_from(libc::SYS_clone).unwrap_or(u32::MAX);
-    p.extend([line(EQUAL, 0, 4, clone), line(LOAD, 0, 0, ARGUMENT_0), line(AND, 0, 0, NEW), line(EQUAL, 1, 0, 0)]);
+    p.extend([
+        line(EQUAL, 0, 4, clone),
+        line(LOAD, 0, 0, ARGUMENT_0),
+        line(AND, 0, 0, NEW_NAMESPACES),
+        line(EQUAL, 1, 0, 0),
+    ]);
     p.push(fail(EPERM));
-    // ioctl: not the two that type into a terminal. The number is loaded again, clone's test has replaced it.
+    // ioctl is refused for the two requests that type into a terminal. The call number is loaded again, as clone's
+    // check has replaced it.
     let ioctl = u32::try_from(libc::SYS_ioctl).unwrap_or(u32::MAX);
     p.extend([line(LOAD, 0, 0, NUMBER), line(EQUAL, 0, 4, ioctl), line(LOAD, 0, 0, ARGUMENT_1)]);
     p.extend([line(EQUAL, 1, 0, TIOCSTI), line(EQUAL, 0, 1, TIOCLINUX)]);
@@ -214,7 +233,7 @@ const TIOCLINUX: u32 = 0x541c;
 mod tests {
     use super::*;
 
-    /// Runs the program as the kernel would.
+    /// Runs the filter as the kernel would, without a 32-bit machine.
     fn verdict(machine_seen: u32, call: u32, arguments: [u32; 2]) -> u32 {
         run(&program(machine().unwrap_or(1), None), machine_seen, call, arguments)
     }
@@ -246,35 +265,36 @@ mod tests {
     #[test]
     fn an_environment_of_a_narrow_platform_is_filtered_too() {
         let here = machine().unwrap_or(1);
-        let other_clock = |narrow: &Narrow| if narrow.machine == I386.machine { 264 } else { 262 };
-        for narrow in [I386, ARM] {
-            // As on a machine of another kind than both.
-            let program = program(1, Some(&narrow));
+        let other_clock = |machine32: &Machine32| if machine32.machine == I386.machine { 264 } else { 262 };
+        for machine32 in [I386, ARM] {
+            // As on a machine that is neither of them.
+            let program = program(1, Some(&machine32));
             assert!(program.len() < 4096);
-            assert!(narrow.refused.is_sorted() && narrow.refused.contains(&other_clock(&narrow)));
-            let seen = |call, argument| run(&program, narrow.machine, call, [argument, 0]);
-            for &call in narrow.refused {
+            assert!(machine32.refused.is_sorted() && machine32.refused.contains(&other_clock(&machine32)));
+            let seen = |call, argument| run(&program, machine32.machine, call, [argument, 0]);
+            for &call in machine32.refused {
                 assert_eq!(seen(call, 0), libc::SECCOMP_RET_ERRNO | EPERM, "{call}");
             }
-            assert_eq!(seen(narrow.clone3, 0), libc::SECCOMP_RET_ERRNO | ENOSYS);
+            assert_eq!(seen(machine32.clone3, 0), libc::SECCOMP_RET_ERRNO | ENOSYS);
             for new in [libc::CLONE_NEWUSER, libc::CLONE_NEWNS, libc::CLONE_NEWNET] {
-                assert_eq!(seen(narrow.clone, new as u32 | 0x11), libc::SECCOMP_RET_ERRNO | EPERM);
+                assert_eq!(seen(machine32.clone, new as u32 | 0x11), libc::SECCOMP_RET_ERRNO | EPERM);
             }
-            // clone, read, execve, ioctl, mmap2, vfork: as numbered on both.
-            for (call, argument) in [(narrow.clone, 0x11), (3, 0), (11, 0), (54, TIOCSTI ^ 1), (192, 0), (190, 0)] {
+            // clone, read, execve, ioctl, mmap2 and vfork have these numbers on both.
+            for (call, argument) in [(machine32.clone, 0x11), (3, 0), (11, 0), (54, TIOCSTI ^ 1), (192, 0), (190, 0)] {
                 assert_eq!(seen(call, argument), libc::SECCOMP_RET_ALLOW, "{call}");
             }
-            // Calls of any other machine are deadly.
-            assert_eq!(run(&program, narrow.machine ^ 8, 3, [0, 0]), libc::SECCOMP_RET_KILL_PROCESS);
+            // Calls of any other machine kill.
+            assert_eq!(run(&program, machine32.machine ^ 8, 3, [0, 0]), libc::SECCOMP_RET_KILL_PROCESS);
         }
-        // Its own machine's calls are filtered as ever.
+        // Calls of the machine itself are filtered as before.
         let program = program(here, Some(&ARM));
         let mount = u32::try_from(libc::SYS_mount).unwrap_or(0);
         assert_eq!(run(&program, here, mount, [0, 0]), libc::SECCOMP_RET_ERRNO | EPERM);
         assert_eq!(run(&program, here, u32::try_from(libc::SYS_read).unwrap_or(0), [0, 0]), libc::SECCOMP_RET_ALLOW);
     }
 
-    /// Numbers on x86_64, i386 and ARM, as the kernel's tables have them: what the lists above must say, written apart from them.
+    /// Numbers on x86_64, i386 and ARM from the kernel's tables, written independently of the lists above to check
+    /// them.
     const EXPECTED: [(&str, u32, u32, u32); 47] = [
         ("mount", 165, 21, 21),
         ("umount2", 166, 52, 52),
@@ -327,22 +347,23 @@ mod tests {
 
     #[test]
     fn no_narrow_machine_goes_unfiltered() {
-        // stime, umount, socketcall, vm86old and vm86 are i386's alone; the calls with wide times have one number everywhere.
+        // i386 alone has stime, umount, socketcall, vm86old and vm86. The calls with 64-bit times have the same number
+        // everywhere.
         let sets = [
             (&I386, EXPECTED.map(|(_, _, number, _)| number), &[25, 22, 102, 113, 166, 404, 405][..]),
             (&ARM, EXPECTED.map(|(_, _, _, number)| number), &[404, 405][..]),
         ];
-        for (narrow, expected, more) in sets {
+        for (machine32, expected, more) in sets {
             let sorted = |mut list: Vec<u32>| {
                 list.sort_unstable();
                 list
             };
             let wanted = expected.iter().chain(more).copied().collect();
-            assert_eq!(sorted(narrow.refused.to_vec()), sorted(wanted), "{:x}", narrow.machine);
+            assert_eq!(sorted(machine32.refused.to_vec()), sorted(wanted), "{:x}", machine32.machine);
         }
-        let Some(narrow) = narrow() else { return };
-        let program = program(machine().unwrap_or(1), Some(narrow));
-        assert_eq!(run(&program, narrow.machine, 21, [0, 0]), libc::SECCOMP_RET_ERRNO | EPERM, "mount");
+        let Some(machine32) = machine32() else { return };
+        let program = program(machine().unwrap_or(1), Some(machine32));
+        assert_eq!(run(&program, machine32.machine, 21, [0, 0]), libc::SECCOMP_RET_ERRNO | EPERM, "mount");
     }
 
     #[test]
@@ -356,7 +377,7 @@ mod tests {
             }
         }
         assert_eq!(verdict(here, number(libc::SYS_clone3), [0, 0]), errno(ENOSYS));
-        assert_eq!(verdict(here, number(libc::SYS_clone), [NEW & 0x1000_0000, 0]), errno(EPERM));
+        assert_eq!(verdict(here, number(libc::SYS_clone), [NEW_NAMESPACES & 0x1000_0000, 0]), errno(EPERM));
         assert_eq!(verdict(here, number(libc::SYS_ioctl), [0, TIOCSTI]), errno(EPERM));
         assert_eq!(verdict(here, number(libc::SYS_ioctl), [0, TIOCLINUX]), errno(EPERM));
         assert_eq!(verdict(here ^ 1, 0, [0, 0]), libc::SECCOMP_RET_KILL_PROCESS);

@@ -1,18 +1,28 @@
-//! Where a job runs: the box around a compiler.
+//! Sandboxes: namespaces, ids, limits and a system call filter around a compiler that somebody else sent.
 //!
-//! In scope: a [`plan::Plan`] (printable steps, made without privilege), [`apply`] which carries it out in a fresh
-//! process, [`stage`] which prepares the launcher once so that a job needs few calls, [`child`] which is the first
-//! process of a box and watches the job, [`probe`] which says what this host permits, [`memory`].
-//! Out of scope: requests, environments as names, archives. Nothing here reads from a peer.
-//! SECURITY.md says what each guarantee is worth.
+//! A sandbox is described by a [`plan::Plan`], a printable list of steps that is made without privileges; [`apply`]
+//! carries it out in a fresh process. [`factory`] prepares the launcher once, so that a job needs few system calls, and
+//! makes the plans. [`child`] is the first process of a sandbox and watches the job.
+//!
+//! Out of scope: requests, environments as names, archives. Nothing here reads from a peer. What each guarantee promises
+//! is documented in SECURITY.md.
 
+/// Carries out a plan. Most of the `unsafe` code is here.
 pub mod apply;
+/// Sockets that transport packets with descriptors.
 pub mod channel;
+/// The first process of a sandbox.
 pub mod child;
+/// Errors of this crate.
 pub mod error;
+/// The launcher's preparation, and the plans of its sandboxes.
+pub mod factory;
 mod filter;
+/// Free memory of the host, and control groups for jobs.
 pub mod memory;
+/// The steps that make a sandbox.
 pub mod plan;
+/// What this host permits.
 pub mod probe;
+/// The result of a job.
 pub mod report;
-pub mod stage;

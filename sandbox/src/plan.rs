@@ -1,104 +1,105 @@
-//! An ordered list of steps that make the box: made without privilege, printable.
+//! A plan: the ordered steps that make a sandbox. It is made without privileges and can be printed.
 //!
-//! A plan decides nothing while it is carried out: a step works, or the box is not made.
+//! Carrying out a plan involves no decisions: if a step fails, there is no sandbox.
 
 use nix::mount::MsFlags;
 use nix::sched::CloneFlags;
 use std::ffi::CString;
 use std::fmt;
 
-/// One thing done to the process that will be the box.
+/// One step of the process that becomes a sandbox.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Step {
-    /// A user namespace of its own in which only this user and group exist. Gives every right *inside*.
+    /// Enters a new user namespace in which only this user and group exist. It grants all capabilities *inside*.
     UserNamespace {
-        /// The one user, as it is called inside.
+        /// The user id inside.
         uid: u32,
-        /// The one group, likewise.
+        /// The group id inside.
         gid: u32,
-        /// Who they are outside: this process's user and group.
+        /// This process's user and group id outside.
         outside: (u32, u32),
     },
-    /// Other namespaces of its own.
+    /// Enters other new namespaces.
     Unshare(CloneFlags),
-    /// Mounts made from here on stay here.
+    /// Makes mounts private: later ones are not propagated to the host.
     Private,
-    /// Shows `from` at `to` as well, with everything mounted below it if `all`.
+    /// Bind-mounts `from` at `to`.
     Bind {
-        /// What.
+        /// The source.
         from: CString,
-        /// Where.
+        /// The mount point.
         to: CString,
-        /// With its submounts.
+        /// Whether to include everything mounted below `from`.
         all: bool,
     },
     /// Changes the flags of the mount at `at`.
     Remount {
-        /// The mount.
+        /// The mount point.
         at: CString,
         /// Its new flags.
         flags: MsFlags,
     },
-    /// An empty file system in memory.
+    /// Mounts an empty file system in memory.
     Tmpfs {
-        /// Where.
+        /// The mount point.
         at: CString,
-        /// Options as mount(2) takes them.
+        /// Options in the syntax of mount(2).
         options: CString,
     },
-    /// A folder; one that exists is fine.
+    /// Creates a directory; an existing one is no error.
     MakeDir(CString),
-    /// An empty file, for a device to be shown at.
+    /// Creates an empty file as a mount point for a device or file.
     MakeFile(CString),
-    /// Makes `new` the root; the old root is shown at `old`, or gone if that is `None`.
+    /// Makes `new` the root. The old root is mounted at `old`, or detached if that is `None`.
     PivotRoot {
         /// The new root.
         new: CString,
-        /// Where the old one goes.
+        /// The mount point of the old root.
         old: Option<CString>,
     },
-    /// Takes the mount at this place away.
+    /// Detaches the mount at this path.
     Detach(CString),
-    /// Makes a folder the root by chroot(2); each component is opened without following links.
+    /// Makes a directory the root by chroot(2). Each component is opened without following links.
     Chroot {
-        /// The folder to start from, trusted.
+        /// The directory to start from, trusted.
         base: CString,
-        /// What follows it, not trusted.
+        /// The components below it, not trusted.
         below: Vec<CString>,
     },
-    /// The working directory.
+    /// Changes the working directory.
     Chdir(CString),
-    /// Permissions that new files do not get.
+    /// Sets the umask.
     Umask(u32),
-    /// Niceness added.
+    /// Adds niceness.
     Nice(i32),
-    /// A resource limit, soft and hard.
+    /// Lowers a resource limit, soft and hard.
     Limit(Limit, u64),
-    /// No supplementary group, this group and user.
+    /// Changes to this user and group, without supplementary groups.
     Ids {
-        /// The user.
+        /// The user id.
         uid: u32,
-        /// The group.
+        /// The group id.
         gid: u32,
     },
-    /// No capability, now or after any exec.
+    /// Drops all capabilities, also for programs executed later.
     NoCapabilities,
-    /// No gain by set-id programs.
+    /// Disables privilege gain by set-id programs (`no_new_privs`).
     NoNewPrivileges,
-    /// No tracing by others of the same user.
+    /// Forbids tracing by other processes of the same user.
     NotDumpable,
-    /// Killed when its parent dies. Armed anew after each change of ids, which disarms it.
+    /// Kills the process when its parent dies. A change of ids disarms this, so it is repeated after each.
     DieWithParent,
-    /// Orphans below become its children, so that none is out of reach. A pid namespace does that by itself.
+    /// Makes orphaned descendants children of this process, so that it can kill them. Not needed in a pid namespace,
+    /// whose first process gets them anyway.
     Adopt,
-    /// Calls that no compiler needs are refused.
+    /// Refuses system calls that no compiler needs.
     FilterCalls {
-        /// Programs of the machine of half the width may run too, by a list of their own.
+        /// Whether 32-bit programs may run too, with a call filter of their own.
         foreign: bool,
     },
 }
 
-/// A resource that can be limited.
+/// A resource with a limit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Limit {
     /// Bytes of address space.
@@ -107,27 +108,27 @@ pub enum Limit {
     Cpu,
     /// Bytes of one file.
     File,
-    /// Descriptors.
+    /// Number of descriptors.
     Descriptors,
-    /// Processes of this user.
+    /// Number of processes of this user.
     Processes,
     /// Bytes of a core dump.
     Core,
 }
 
-/// The whole of a box: how its first process is made, then its steps.
+/// A complete sandbox: how its first process is created, then its steps.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Plan {
-    /// Namespaces the first process is born into.
+    /// Namespaces in which the first process is created.
     pub namespaces: CloneFlags,
-    /// A signal to "all" by the first process reaches the job's processes and no other: they have a pid namespace, or a
-    /// user id, of their own.
+    /// Whether kill(-1) by the first process reaches only processes of this job, because they have a pid namespace or a
+    /// user id of their own.
     pub alone: bool,
-    /// What it does then, in order.
+    /// The steps of the first process, in order.
     pub steps: Vec<Step>,
 }
 
-/// Text for a C call; a NUL, which no caller lets through, would end it.
+/// A C string. It ends at the first NUL; callers have refused text with one.
 pub fn c(text: impl AsRef<[u8]>) -> CString {
     let bytes: Vec<u8> = text.as_ref().iter().copied().take_while(|&b| b != 0).collect();
     CString::new(bytes).unwrap_or_default()
@@ -146,12 +147,12 @@ impl fmt::Display for Step {
             }
             Self::Remount { at, flags } => write!(f, "remount {at:?} as {flags:?}"),
             Self::Tmpfs { at, options } => write!(f, "mount a tmpfs at {at:?} with {options:?}"),
-            Self::MakeDir(at) => write!(f, "make folder {at:?}"),
+            Self::MakeDir(at) => write!(f, "make directory {at:?}"),
             Self::MakeFile(at) => write!(f, "make file {at:?}"),
             Self::PivotRoot { new, old } => write!(f, "pivot the root to {new:?}, the old one to {old:?}"),
             Self::Detach(at) => write!(f, "detach {at:?}"),
             Self::Chroot { base, below } => write!(f, "change the root to {base:?} {below:?}"),
-            Self::Chdir(to) => write!(f, "change the folder to {to:?}"),
+            Self::Chdir(to) => write!(f, "change the directory to {to:?}"),
             Self::Umask(mask) => write!(f, "set umask {mask:03o}"),
             Self::Nice(by) => write!(f, "add niceness {by}"),
             Self::Limit(what, to) => write!(f, "limit {what:?} to {to}"),
@@ -162,12 +163,12 @@ impl fmt::Display for Step {
             Self::DieWithParent => f.write_str("die with the parent"),
             Self::Adopt => f.write_str("adopt orphans"),
             Self::FilterCalls { foreign: false } => f.write_str("filter system calls"),
-            Self::FilterCalls { foreign: true } => f.write_str("filter system calls, those of the narrow machine too"),
+            Self::FilterCalls { foreign: true } => f.write_str("filter system calls, of 32-bit programs too"),
         }
     }
 }
 
-/// One step per line.
+/// Prints one step per line.
 impl fmt::Display for Plan {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "clone into {:?}", self.namespaces)?;

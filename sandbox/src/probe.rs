@@ -1,4 +1,4 @@
-//! What this host permits, with the reason when it does not.
+//! What this host permits, with the reason for what it does not.
 
 use crate::apply::{SingleThread, perform};
 use crate::plan::Step;
@@ -8,29 +8,29 @@ use std::fmt;
 use std::fs::File;
 use std::io::{Read, Write};
 
-/// A promise about every job. Each is on or off by itself (decision: separate-guarantees).
+/// A guarantee for every job. Each holds or not independently of the others (decision: separate-guarantees).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Guarantee {
     /// The job sees its environment as `/` and no other file of the host.
     Root,
     /// The job cannot write into its environment.
     ReadOnly,
-    /// `/tmp` is the job's own, bounded, and gone with it.
+    /// `/tmp` belongs to the job alone, is limited, and is removed with it.
     PrivateTmp,
-    /// The job sees no process but its own, and all of them end with it.
+    /// The job sees only its own processes, and all of them end with it.
     Processes,
     /// The job reaches no network and no socket of the host.
     Network,
-    /// The job runs under an id of its slot alone.
+    /// The job runs with a user id that only its slot uses.
     OwnId,
-    /// Memory is bounded by a control group, and running out of it is known for certain.
+    /// A control group limits memory and reports reliably when a job exceeds it.
     Memory,
-    /// Calls that no compiler needs are refused by a filter.
+    /// A filter refuses system calls that no compiler needs.
     Calls,
 }
 
 impl Guarantee {
-    /// All of them, in the order they are printed.
+    /// All guarantees, in the order in which they are printed.
     pub const ALL: [Self; 8] = [
         Self::Root,
         Self::ReadOnly,
@@ -42,8 +42,8 @@ impl Guarantee {
         Self::Calls,
     ];
 
-    /// Its word for `--require` and `--check`.
-    pub const fn word(self) -> &'static str {
+    /// Its name for `--require` and `--check`.
+    pub const fn name(self) -> &'static str {
         match self {
             Self::Root => "root",
             Self::ReadOnly => "read-only",
@@ -56,71 +56,73 @@ impl Guarantee {
         }
     }
 
-    /// The guarantee of a word.
-    pub fn from_word(word: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|g| g.word() == word)
+    /// The guarantee with this name.
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|g| g.name() == name)
     }
 }
 
 impl fmt::Display for Guarantee {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.word())
+        f.write_str(self.name())
     }
 }
 
-/// What this host can promise: for each guarantee nothing when it holds, else why it does not.
+/// The guarantees that hold on this host, and for each other one the reason why it does not.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Guarantees {
+    /// The guarantees that do not hold, with the reasons.
     missing: Vec<(Guarantee, String)>,
 }
 
 impl Guarantees {
-    /// Nothing holds, all for the same reason.
+    /// No guarantee holds, all for the same reason.
     pub fn none(reason: &str) -> Self {
         Self { missing: Guarantee::ALL.iter().map(|&g| (g, reason.to_owned())).collect() }
     }
 
-    /// Everything holds.
+    /// All guarantees hold.
     pub const fn all() -> Self {
         Self { missing: Vec::new() }
     }
 
-    /// Takes one back. The first reason stays.
+    /// Marks one as not holding. An earlier reason is kept.
     pub fn lose(&mut self, what: Guarantee, reason: impl Into<String>) {
         if self.has(what) {
             self.missing.push((what, reason.into()));
         }
     }
 
-    /// Whether it holds.
+    /// Whether a guarantee holds.
     pub fn has(&self, what: Guarantee) -> bool {
         self.reason(what).is_none()
     }
 
-    /// Why it does not hold; `None` if it does.
+    /// Why a guarantee does not hold; `None` if it does.
     pub fn reason(&self, what: Guarantee) -> Option<&str> {
         self.missing.iter().find(|(g, _)| *g == what).map(|(_, r)| r.as_str())
     }
 
-    /// Whether strangers' jobs can be run at all: what 1.4 calls "chroot possible". `Err` says why not.
+    /// Whether jobs of other hosts can be accepted at all: what 1.4 calls "chroot possible". `Err` is the reason why
+    /// not.
     pub fn accepts_jobs(&self) -> Result<(), &str> {
         self.reason(Guarantee::Root).map_or(Ok(()), Err)
     }
 
-    /// As bytes, to cross a socket: a line each.
+    /// Serialized for a socket, one line each.
     pub fn to_bytes(&self) -> Vec<u8> {
         self.missing.iter().map(|(g, r)| format!("{g}={}\n", r.replace('\n', " "))).collect::<String>().into_bytes()
     }
 
-    /// Reads [`Self::to_bytes`]; lines that are none are left out.
+    /// Parses [`Self::to_bytes`]; malformed lines are ignored.
     pub fn from_bytes(bytes: &[u8]) -> Self {
         let text = String::from_utf8_lossy(bytes);
-        let line = |l: &str| l.split_once('=').and_then(|(w, r)| Some((Guarantee::from_word(w)?, r.to_owned())));
+        let line = |l: &str| l.split_once('=').and_then(|(w, r)| Some((Guarantee::from_name(w)?, r.to_owned())));
         Self { missing: text.lines().filter_map(line).collect() }
     }
 }
 
-/// One line per guarantee: `network: yes`, `memory: no (no writable control group)`.
+/// Prints one line per guarantee: `network: yes`, `memory: no (no writable control group)`.
 impl fmt::Display for Guarantees {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for g in Guarantee::ALL {
@@ -133,7 +135,8 @@ impl fmt::Display for Guarantees {
     }
 }
 
-/// Tries steps in a child, for versions and settings tell little. `Err` is the first refusal.
+/// Tries steps in a child, as kernel version and settings do not tell reliably whether they work. `Err` is the first
+/// failure.
 pub(crate) fn trial(single: &SingleThread, steps: &[Step]) -> Result<(), String> {
     let (from, to) = nix::unistd::pipe2(OFlag::O_CLOEXEC).map_err(|e| e.to_string())?;
     let mut to = Some(File::from(to));
@@ -145,7 +148,7 @@ pub(crate) fn trial(single: &SingleThread, steps: &[Step]) -> Result<(), String>
     drop(to);
     let mut text = String::new();
     let read = File::from(from).take(4096).read_to_string(&mut text);
-    // The child ends right after writing.
+    // The child exits right after writing.
     let _ = nix::sys::wait::waitpid(pid, None);
     match text.as_str() {
         "ok" => Ok(()),

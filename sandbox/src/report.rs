@@ -1,4 +1,4 @@
-//! What comes back from a box.
+//! The result of a job, and how it is transported out of the sandbox.
 
 use crate::channel;
 use crate::error::Error;
@@ -9,69 +9,70 @@ use std::time::Duration;
 /// How a program ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum How {
-    /// By itself, with this status.
+    /// It exited with this status.
     Exited(i32),
-    /// By this signal.
+    /// It was killed by this signal.
     Signalled(i32),
 }
 
-/// What a program and all its children used.
+/// Resources used by a program and all its children.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Usage {
-    /// Time on the wall, from the start of the program to its end.
+    /// Elapsed time from the start of the program to its end.
     pub real: Duration,
     /// CPU time in user mode.
     pub user: Duration,
     /// CPU time in the kernel.
     pub system: Duration,
-    /// Largest resident size of one of its processes, in KiB.
+    /// Maximum resident size of one of its processes in KiB.
     pub resident_kib: u64,
-    /// Page faults, with and without reading from a disk.
+    /// Number of page faults, with and without disk access.
     pub page_faults: u64,
 }
 
-/// The end of a job.
+/// The result of a program that has run.
 #[derive(Debug)]
 pub struct Ended {
     /// How the compiler ended.
     pub how: How,
-    /// What it used.
+    /// The resources that it used.
     pub usage: Usage,
-    /// The kernel killed for want of memory in the job's control group. Without such a group this is never set.
+    /// Whether the kernel killed a process of the job's control group because of its memory limit. Always false without
+    /// a control group.
     pub out_of_memory: bool,
-    /// The job was killed because its time was over.
+    /// Whether the job was killed at its deadline.
     pub timed_out: bool,
-    /// The object: a regular file, opened for reading. Only after exit status 0.
+    /// The object, a regular file opened for reading. Only after exit status 0.
     pub object: Option<OwnedFd>,
-    /// The `.dwo`, likewise.
+    /// The `.dwo` file, opened likewise.
     pub dwo: Option<OwnedFd>,
 }
 
-/// What comes back from a box, or from the launcher in its stead.
+/// The answer of a sandbox, or of the launcher in its place.
 #[derive(Debug)]
 pub enum Report {
     /// The program has run.
     Ended(Ended),
-    /// A function in a box has ended well; its result.
+    /// A function has succeeded, with this result.
     Done(Vec<u8>),
-    /// The box could not be made, or the request was not acceptable.
+    /// The sandbox could not be made, or the request was refused; the reason.
     Refused(String),
-    /// The box was made, but the program did not start.
+    /// The sandbox was made, but the program did not start.
     NotStarted {
-        /// Program and reason.
+        /// The program and the reason.
         text: String,
-        /// There is no such file.
+        /// Whether the program's file does not exist.
         missing: bool,
     },
 }
 
-/// Longest report.
+/// Maximum size of a report in bytes.
 const REPORT_MAX: usize = 4096;
-/// Numbers of an `Ended`.
+/// Number of 64-bit numbers in an `Ended`.
 const NUMBERS: usize = 7;
 
 impl Report {
-    /// Sends it; a receiver that is gone is no error, it wants nothing any more.
+    /// Sends the report. A closed receiver is no error: it no longer needs the report.
     pub fn send(&self, to: BorrowedFd<'_>) {
         let mut fds = Vec::new();
         let mut bytes = Vec::new();
@@ -114,19 +115,19 @@ impl Report {
         let _ = channel::send(to, &bytes, &fds);
     }
 
-    /// Takes one; `None` when `timeout` passed first, `Gone` when the other end closed without one.
+    /// Receives a report. `None`: `timeout` has passed; [`Error::Gone`]: the other end closed without a report.
     pub fn receive(from: &OwnedFd, timeout: Duration) -> Result<Option<Self>, Error> {
-        let talk = || Error::step::<io::Error>("read a report");
-        if !channel::readable(from, timeout).map_err(talk())? {
+        let failed = || Error::step::<io::Error>("read a report");
+        if !channel::readable(from, timeout).map_err(failed())? {
             return Ok(None);
         }
         let packet = match channel::receive(from.as_fd(), REPORT_MAX) {
-            Err(e) if e.raw_os_error() == Some(libc::ECONNRESET) => return Err(Error::Gone("the box")),
-            result => result.map_err(talk())?,
+            Err(e) if e.raw_os_error() == Some(libc::ECONNRESET) => return Err(Error::Gone("the sandbox")),
+            result => result.map_err(failed())?,
         };
         let mut fds = packet.fds.into_iter();
         let Some((kind, rest)) = packet.bytes.split_first() else {
-            return Err(Error::Gone("the box"));
+            return Err(Error::Gone("the sandbox"));
         };
         let text = || String::from_utf8_lossy(rest).into_owned();
         Ok(Some(match kind {
@@ -161,7 +162,7 @@ impl Report {
     }
 }
 
-/// The file, if it is a regular one: whatever a box hands out must not block or act when read.
+/// Checks that an output is a regular file: reading anything else could block or have side effects.
 fn regular(fd: Option<OwnedFd>) -> Result<OwnedFd, Error> {
     let fd = fd.ok_or(Error::Malformed("file missing"))?;
     let stat = nix::sys::stat::fstat(&fd).map_err(Error::step("look at an output"))?;
@@ -172,7 +173,7 @@ fn regular(fd: Option<OwnedFd>) -> Result<OwnedFd, Error> {
 mod tests {
     use super::*;
 
-    fn through(report: &Report) -> Result<Option<Report>, Error> {
+    fn transported(report: &Report) -> Result<Option<Report>, Error> {
         let (a, b) = channel::pair().map_err(Error::step("pair"))?;
         report.send(a.as_fd());
         drop(a);
@@ -185,11 +186,11 @@ mod tests {
         let object = tempfile::tempfile().ok().map(Into::into);
         let ended =
             Ended { how: How::Signalled(9), usage, out_of_memory: true, timed_out: false, object: None, dwo: object };
-        let Ok(Some(Report::Ended(back))) = through(&Report::Ended(ended)) else { panic!("no end") };
+        let Ok(Some(Report::Ended(back))) = transported(&Report::Ended(ended)) else { panic!("no end") };
         assert_eq!((back.how, back.usage), (How::Signalled(9), usage));
         assert!(back.out_of_memory && !back.timed_out && back.object.is_none() && back.dwo.is_some());
         let missing = Report::NotStarted { text: "x".to_owned(), missing: true };
-        assert!(matches!(through(&missing), Ok(Some(Report::NotStarted { missing: true, .. }))));
+        assert!(matches!(transported(&missing), Ok(Some(Report::NotStarted { missing: true, .. }))));
     }
 
     #[test]
@@ -203,6 +204,6 @@ mod tests {
             object: Some(pipe),
             dwo: None,
         };
-        assert!(matches!(through(&Report::Ended(ended)), Err(Error::Malformed(_))));
+        assert!(matches!(transported(&Report::Ended(ended)), Err(Error::Malformed(_))));
     }
 }

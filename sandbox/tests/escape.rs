@@ -1,16 +1,16 @@
-//! What a hostile job tries, and that it gets nothing: the rows of SECURITY.md's catalogue.
+//! Tests what a hostile job can do in a sandbox: nothing. The rows are the catalogue of SECURITY.md.
 //!
-//! This program is its own attacker: it puts itself and its libraries into an environment and runs itself in the box with
-//! the name of a trick. A trick exits with 0 if it was refused as it should be, and says what it got if not. As root the
-//! rows are tried as root first and then, by running this again, as an ordinary user.
+//! This program is its own attacker: it copies itself and its libraries into an environment and runs itself in the
+//! sandbox with the name of an attack. An attack exits with 0 if it was refused as it should be, and otherwise prints
+//! what it achieved. As root the rows are run as root first and then, in another process, as an ordinary user.
 
 use ice_sandbox::apply::{SingleThread, block_signals, reap};
 use ice_sandbox::channel;
 use ice_sandbox::child::{self, Files, Job, Work};
+use ice_sandbox::factory::{Needs, SandboxFactory, Setup};
 use ice_sandbox::plan::{Step, c};
 use ice_sandbox::probe::Guarantee::{self, Calls, Memory, Network, OwnId, PrivateTmp, Processes, ReadOnly, Root};
 use ice_sandbox::report::{Ended, How, Report};
-use ice_sandbox::stage::{Needs, Setup, Stage};
 use nix::sched::CloneFlags;
 use std::error::Error;
 use std::fs;
@@ -32,26 +32,26 @@ const AS_USER: &str = "ESCAPE_TEST_BASE";
 const USER: u32 = 41_000;
 const LONG: Duration = Duration::from_secs(60);
 
-/// What the end of a trick should look like from outside.
+/// The expected end of an attack as seen from outside.
 #[derive(Clone, Copy)]
 enum Expect {
-    /// The trick itself says that it was refused.
+    /// The attack itself reports that it was refused.
     Refused,
     /// Killed by the deadline.
     TimedOut,
-    /// Killed by the kernel for want of memory.
+    /// Killed by the kernel at the memory limit.
     OutOfMemory,
     /// Ended by a signal.
     Signal(i32),
-    /// What it left as output is not handed over.
+    /// Its output is not handed over.
     NoOutput,
-    /// Of all that it wrote only the output is left.
+    /// Of everything that it wrote only the output is left.
     OutputAlone,
 }
 
 use Expect::{NoOutput, OutOfMemory, OutputAlone, Refused, Signal, TimedOut};
 
-/// Trick, the guarantee that it tests, how its failure looks.
+/// Name of the attack, the guarantee that it tests, and how its failure looks.
 const ROWS: &[(&str, Guarantee, Expect)] = &[
     ("read-shadow", Root, Refused),
     ("read-base", Root, Refused),
@@ -129,53 +129,53 @@ fn run() -> Outcome {
     if let Some(base) = std::env::var_os(AS_USER) {
         return all(&single, Path::new(&base), "ordinary user");
     }
-    let folder = tempfile::Builder::new().prefix("escape").tempdir()?;
-    let base = folder.path().join("envs");
+    let dir = tempfile::Builder::new().prefix("escape").tempdir()?;
+    let base = dir.path().join("envs");
     plant(&base.join("target=x/env"))?;
     if fs::metadata(&base)?.uid() != 0 {
         return apart(&single, || all(&single, &base, "ordinary user"));
     }
-    give(folder.path(), USER)?;
-    born_in_group(&single)?;
+    give(dir.path(), USER)?;
+    created_in_group(&single)?;
     apart(&single, || all(&single, &base, "root"))?;
     let own = base.join("target=x/env").join(tricks::PROGRAM.trim_start_matches('/'));
     apart(&single, || Err(Command::new(own).env(AS_USER, &base).uid(USER).gid(USER).exec().into()))?;
     apart(&single, || {
-        only_chroot(folder.path())?;
+        only_chroot(dir.path())?;
         all(&single, Path::new("/envs"), "root without mounts")
     })
 }
 
-/// A child is in its control group from its first moment. Says why where a host cannot do that.
-fn born_in_group(single: &SingleThread) -> Outcome {
+/// Checks that a child can be created in a control group. Where the host cannot do that, it prints why.
+fn created_in_group(single: &SingleThread) -> Outcome {
     let mounts = fs::read_to_string("/proc/self/mountinfo")?;
     let mount = mounts.lines().find(|line| line.contains(" - cgroup2 ")).and_then(|line| line.split(' ').nth(4));
     let Some(mount) = mount else {
-        println!("skipped: born in a control group: no cgroup2 is mounted");
+        println!("skipped: created in a control group: no cgroup2 is mounted");
         return Ok(());
     };
     let name = format!("escape-test-{}", std::process::id());
     let group = Path::new(mount).join(&name);
     if let Err(e) = fs::create_dir(&group) {
-        println!("skipped: born in a control group: {}: {e}", group.display());
+        println!("skipped: created in a control group: {}: {e}", group.display());
         return Ok(());
     }
     let there = || fs::read_to_string("/proc/self/cgroup").is_ok_and(|own| own.contains(&name));
-    let born = fs::File::open(&group)
-        .and_then(|folder| single.child_in(folder.as_fd(), CloneFlags::empty(), || i32::from(!there())));
-    let ended = born.map(|pid| nix::sys::wait::waitpid(pid, None));
+    let created = fs::File::open(&group)
+        .and_then(|dir| single.child_in(dir.as_fd(), CloneFlags::empty(), || i32::from(!there())));
+    let ended = created.map(|pid| nix::sys::wait::waitpid(pid, None));
     fs::remove_dir(&group)?;
     match ended {
         Ok(Ok(nix::sys::wait::WaitStatus::Exited(_, 0))) => Ok(()),
-        Ok(other) => Err(format!("not born in its control group: {other:?}").into()),
+        Ok(other) => Err(format!("not created in its control group: {other:?}").into()),
         Err(e) => {
-            println!("skipped: born in a control group: clone3: {e}");
+            println!("skipped: created in a control group: clone3: {e}");
             Ok(())
         }
     }
 }
 
-/// Does it in a process of its own: a stage cannot be left again.
+/// Runs `body` in a process of its own, as the preparation of a factory cannot be undone.
 fn apart(single: &SingleThread, body: impl FnOnce() -> Outcome) -> Outcome {
     let pid = single.fork(|| i32::from(report(body()) != ExitCode::SUCCESS))?;
     match nix::sys::wait::waitpid(pid, None)? {
@@ -184,7 +184,7 @@ fn apart(single: &SingleThread, body: impl FnOnce() -> Outcome) -> Outcome {
     }
 }
 
-/// Without the right to mount, and in a chroot, where user namespaces are refused, only chroot is left.
+/// Leaves only chroot usable: without the capability to mount, and in a chroot, where user namespaces are refused.
 fn only_chroot(new_root: &Path) -> Outcome {
     use rustix::thread::{CapabilitySet, capabilities, set_capabilities};
     nix::unistd::chroot(new_root)?;
@@ -200,9 +200,9 @@ fn plant(env: &Path) -> Outcome {
     for dir in ["tmp", "dev", "usr/bin"] {
         fs::create_dir_all(env.join(dir))?;
     }
-    // As an installed environment has it, writable for the group that all jobs share.
+    // As in an installed environment, writable for the group that all jobs share.
     fs::set_permissions(env.join("tmp"), fs::Permissions::from_mode(0o1775))?;
-    // What is mapped here is what the loader will look for there; itself it is asked for by another name.
+    // The loader in the sandbox will look for what is mapped here, and is itself requested by another name.
     let maps = fs::read_to_string("/proc/self/maps")?;
     let mut libraries: Vec<&str> = maps.lines().filter_map(|l| l.split_whitespace().nth(5)).collect();
     libraries.retain(|l| l.contains(".so"));
@@ -231,7 +231,7 @@ fn give(path: &Path, uid: u32) -> Outcome {
 fn all(single: &SingleThread, base: &Path, who: &str) -> Outcome {
     block_signals()?;
     let root = who != "ordinary user";
-    // For the row "set-id": the bit must be worth nothing. Owned by root it would be worth most.
+    // For the row "set-id": the bit must have no effect. If the file belonged to root, it would have the greatest.
     let copy = base.join("target=x/env/usr/bin/set-id");
     let program = base.join("target=x/env").join(tricks::PROGRAM.trim_start_matches('/'));
     fs::remove_file(&copy).or_else(|e| if e.kind() == std::io::ErrorKind::NotFound { Ok(()) } else { Err(e) })?;
@@ -244,28 +244,28 @@ fn all(single: &SingleThread, base: &Path, who: &str) -> Outcome {
         slots: 2,
         nice: 0,
     };
-    // Before the stage, which leaves the machine's network.
+    // Listen before the factory leaves the host's network.
     let outside = Outside::listen()?;
-    let stage = Stage::prepare(single, setup)?;
-    println!("escape as {who}:\n{}", stage.guarantees());
-    if let Err(reason) = stage.guarantees().accepts_jobs() {
+    let factory = SandboxFactory::prepare(single, setup)?;
+    println!("escape as {who}:\n{}", factory.guarantees());
+    if let Err(reason) = factory.guarantees().accepts_jobs() {
         println!("skipped: escape as {who}: {reason}");
         return Ok(());
     }
-    println!("a box:\n{}", stage.job(&needs(LONG))?);
+    println!("a sandbox:\n{}", factory.job(&needs(LONG))?);
     let mut failed = Vec::new();
     for &(trick, guarantee, expect) in ROWS {
-        if let Some(reason) = stage.guarantees().reason(guarantee) {
+        if let Some(reason) = factory.guarantees().reason(guarantee) {
             if !beyond(who).contains(&guarantee) {
                 println!("skipped: escape as {who}: {trick}: {reason}");
             }
             continue;
         }
         let wall = if matches!(expect, TimedOut) { Duration::from_millis(300) } else { LONG };
-        // The filter refuses sockets too: the network is shown to be out of reach without that help as well.
+        // The filter refuses sockets too, so the network's isolation is also tested without it.
         let filters: &[bool] = if guarantee == Network { &[true, false] } else { &[true] };
         for &filtered in filters {
-            let (report, words) = attack(single, &stage, &outside, trick, (wall, filtered))?;
+            let (report, words) = attack(single, &factory, &outside, trick, (wall, filtered))?;
             let good = match (&report, expect) {
                 (Report::Ended(Ended { how: How::Exited(0), timed_out: false, .. }), Refused) => true,
                 (Report::Ended(e), TimedOut) => e.timed_out,
@@ -274,7 +274,7 @@ fn all(single: &SingleThread, base: &Path, who: &str) -> Outcome {
                 (Report::Ended(Ended { how: How::Exited(0), object: Some(object), .. }), OutputAlone) => {
                     let left = nix::sys::statvfs::fstatvfs(object)?;
                     let blocks = (left.blocks() - left.blocks_free()) * left.fragment_size();
-                    // The output and `/tmp` itself.
+                    // Two files: the output and `/tmp` itself.
                     left.files() - left.files_free() == 2 && blocks <= 64 << 10
                 }
                 (Report::Refused(text), NoOutput) => text.contains("hand over"),
@@ -290,7 +290,7 @@ fn all(single: &SingleThread, base: &Path, who: &str) -> Outcome {
     if failed.is_empty() { Ok(()) } else { Err(format!("as {who}:\n  {}", failed.join("\n  ")).into()) }
 }
 
-/// What this identity can guarantee on no machine (its memory is counted only where the host gives it a control group).
+/// The guarantees that this identity has on no host. Memory is guaranteed only where the host provides a control group.
 fn beyond(who: &str) -> &'static [Guarantee] {
     match who {
         "ordinary user" => &[OwnId, Memory],
@@ -303,7 +303,7 @@ fn needs(wall: Duration) -> Needs<'static> {
     Needs { env: ["target=x", "env"], slot: 0, memory: 256 << 20, tmp: 8 << 20, file: 4 << 20, wall, foreign: false }
 }
 
-/// What a job must not reach: a port of this machine's loopback, and an abstract name.
+/// Listeners that a job must not reach: a TCP port of the host's loopback, and an abstract Unix socket.
 struct Outside {
     tcp: TcpListener,
     unix: UnixListener,
@@ -312,7 +312,7 @@ struct Outside {
 }
 
 impl Outside {
-    /// Listens, and makes sure that both can be reached from here.
+    /// Listens, and verifies that both can be reached from here.
     fn listen() -> Outcome<Self> {
         let tcp = TcpListener::bind("127.0.0.1:0")?;
         let (port, name) = (tcp.local_addr()?.port(), format!("escape-{}", std::process::id()));
@@ -334,10 +334,10 @@ impl Outside {
     }
 }
 
-/// Runs a trick; what came back, and what it said.
+/// Runs an attack; returns the report and the attack's output.
 fn attack(
     single: &SingleThread,
-    stage: &Stage,
+    factory: &SandboxFactory,
     outside: &Outside,
     trick: &str,
     (wall, filtered): (Duration, bool),
@@ -345,27 +345,27 @@ fn attack(
     let (ours, theirs) = channel::pair()?;
     let said = channel::memory()?;
     let (held, stdout) = channel::pair()?;
-    if let Some(group) = stage.group(0) {
+    if let Some(group) = factory.group(0) {
         group.limit(256 << 20)?;
     }
     let path = c(tricks::PROGRAM);
     let stdio: [OwnedFd; 3] = [channel::sealed(b"")?, stdout, said.try_clone()?.into()];
     let env = vec![c("PATH=/usr/bin"), c("TMPDIR=/tmp")];
-    let mut plan = stage.job(&needs(wall))?;
+    let mut plan = factory.job(&needs(wall))?;
     plan.steps.retain(|step| filtered || !matches!(step, Step::FilterCalls { .. }));
     let argv = vec![path.clone(), c(trick), c(outside.port.to_string()), c(&outside.name)];
     let job = Job {
         plan,
         work: Work::Program { argv, path, env, stdio },
-        files: Files { object: b"object.o".to_vec(), clean: stage.shares_tmp(), ..Files::default() },
+        files: Files { object: b"object.o".to_vec(), clean: factory.shares_tmp(), ..Files::default() },
         answer: theirs,
         wall,
-        group: stage.group(0),
+        group: factory.group(0),
     };
     let (pid, answer) = child::start(single, job)?;
     let report = Report::receive(&ours, LONG)?.ok_or("no report")?;
     drop(answer);
-    // Whatever of the job still lived would hold the other end of its stdout.
+    // A process of the job that is still alive would hold the other end of its stdout.
     if !channel::hung_up(&held, Duration::from_secs(5)) {
         return Err(format!("{trick}: something of the job lives on").into());
     }

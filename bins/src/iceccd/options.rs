@@ -86,7 +86,7 @@ const FLAGS: [&str; Guarantee::ALL.len()] = {
     let mut words = [""; Guarantee::ALL.len()];
     let mut at = 0;
     while at < words.len() {
-        words[at] = Guarantee::ALL[at].word();
+        words[at] = Guarantee::ALL[at].name();
         at += 1;
     }
     words
@@ -278,8 +278,8 @@ fn guarantees(text: &str) -> Result<Vec<Guarantee>, Stop> {
     text.split(',')
         .filter(|w| !w.is_empty())
         .map(|word| {
-            Guarantee::from_word(word).ok_or_else(|| {
-                let all: Vec<&str> = Guarantee::ALL.iter().map(|g| g.word()).collect();
+            Guarantee::from_name(word).ok_or_else(|| {
+                let all: Vec<&str> = Guarantee::ALL.iter().map(|g| g.name()).collect();
                 usage(format!("Error: --require: {word:?} is none of {}", all.join(", ")))
             })
         })

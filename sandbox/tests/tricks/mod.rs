@@ -1,4 +1,4 @@
-//! The tricks themselves, run inside the box. `Ok` is: refused as it should be. `Err` says what was got.
+//! The attacks, run inside the sandbox. `Ok` means refused as it should be; `Err` says what was achieved.
 
 use nix::errno::Errno;
 use nix::mount::{MntFlags, MsFlags, mount, umount2};
@@ -16,12 +16,12 @@ use std::os::unix::process::CommandExt;
 use std::process::{Command, ExitCode};
 use std::time::Duration;
 
-/// Where this program is in the box.
+/// The path of this program in the sandbox.
 pub const PROGRAM: &str = "/usr/bin/escape";
 
 type Got = Result<(), String>;
 
-/// Plays a trick; 0 is: refused.
+/// Runs an attack; exit status 0 means refused.
 pub fn play(name: &str) -> ExitCode {
     match trick(name) {
         Ok(()) => ExitCode::SUCCESS,
@@ -65,7 +65,7 @@ fn trick(name: &str) -> Got {
         "clone3" => call(libc::SYS_clone3, [0, 0, 0], Errno::ENOSYS),
         "rare-calls" => rare_calls(),
         "tiocsti" => call(libc::SYS_ioctl, [0, i64::try_from(libc::TIOCSTI).unwrap_or(0), 0], Errno::EPERM),
-        // getpid by the x32 table.
+        // getpid in the x32 table.
         "x32-call" if cfg!(target_arch = "x86_64") => call(0x4000_0000 + libc::SYS_getpid, [0, 0, 0], Errno::EPERM),
         "x32-call" => Err(format!("{:?}", signal_self(Signal::SIGSYS))),
         "set-id" => set_id(),
@@ -192,7 +192,7 @@ fn fork_bomb() -> Got {
 }
 
 fn netlink() -> Got {
-    // With the filter there is no socket, without it there must be nothing to see by one.
+    // With the filter there is no socket; without it a socket must show nothing.
     let interfaces = nix::ifaddrs::getifaddrs().map(|all| all.map(|i| i.interface_name).collect::<Vec<_>>());
     match interfaces {
         Ok(all) if all.iter().any(|i| i != "lo") => Err(format!("{all:?}")),
@@ -260,7 +260,7 @@ fn fifo_output() -> Got {
     nix::unistd::mkfifo(c"/tmp/object.o", nix::sys::stat::Mode::S_IRWXU).map_err(|e| e.to_string())
 }
 
-/// Much data, deep folders, some of them shut, and names that whoever clears up might use.
+/// Creates much data, deep directories, some without permissions, and names that the cleanup might use.
 fn much_beside_output() -> std::io::Result<()> {
     fs::write("/tmp/object.o", [1; 5000])?;
     fs::hard_link("/tmp/object.o", "/tmp/again")?;
@@ -295,7 +295,7 @@ fn eperm(result: nix::Result<()>) -> Got {
 }
 
 fn call(number: libc::c_long, [a, b, c]: [libc::c_long; 3], expected: Errno) -> Got {
-    // SAFETY: calls that are refused do nothing, whatever their arguments; F_GETFD only reads.
+    // SAFETY: refused calls do nothing, whatever their arguments; F_GETFD only reads.
     let result = unsafe { libc::syscall(number, a, b, c, 0, 0, 0) };
     let errno = Errno::last();
     if result == -1 && errno == expected { Ok(()) } else { Err(format!("call {number}: {result}, {errno}")) }
@@ -315,7 +315,7 @@ fn signal_self(signal: Signal) -> nix::Result<()> {
     kill(nix::unistd::getpid(), signal)
 }
 
-/// No id is root's, all are the same, and no capability is left.
+/// Checks that no id is root's, that all are equal, and that no capability is left.
 fn identity() -> Got {
     let (u, g) = (getresuid().map_err(|e| e.to_string())?, getresgid().map_err(|e| e.to_string())?);
     let caps = rustix::thread::capabilities(None).map_err(|e| e.to_string())?;
@@ -332,10 +332,11 @@ fn identity() -> Got {
     Ok(())
 }
 
-/// The program above this box listens at a port of its loopback and at an abstract name; the arguments say where.
+/// Tries to connect to the test program outside, which listens on a loopback port and an abstract name given as
+/// arguments.
 fn connect() -> Got {
-    let mut told = std::env::args().skip(2);
-    let (port, name) = (told.next().unwrap_or_default(), told.next().unwrap_or_default());
+    let mut arguments = std::env::args().skip(2);
+    let (port, name) = (arguments.next().unwrap_or_default(), arguments.next().unwrap_or_default());
     let port = port.parse().map_err(|_| format!("no port: {port:?}"))?;
     let address = SocketAddr::from_abstract_name(name).map_err(|e| e.to_string())?;
     match (TcpStream::connect(("127.0.0.1", port)), UnixStream::connect_addr(&address)) {
@@ -344,13 +345,13 @@ fn connect() -> Got {
     }
 }
 
-/// Every signal at its default, none blocked.
+/// Checks that all signals have their defaults and none is blocked.
 fn signals() -> Got {
     let mask = nix::sys::signal::SigSet::thread_get_mask().map_err(|e| e.to_string())?;
     if mask.iter().next().is_some() {
         return Err(format!("blocked: {mask:?}"));
     }
-    // Rust's start-up ignores SIGPIPE itself, so that one is not seen here.
+    // Rust's start-up code ignores SIGPIPE itself, so that one cannot be checked.
     for s in [Signal::SIGTERM, Signal::SIGINT, Signal::SIGHUP, Signal::SIGCHLD, Signal::SIGUSR1] {
         let before = handle(s, SigHandler::SigDfl);
         if !matches!(before, Ok(SigHandler::SigDfl)) {

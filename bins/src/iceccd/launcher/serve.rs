@@ -11,9 +11,9 @@ use ice_sandbox::apply::{SingleThread, block_signals, close_others, reap};
 use ice_sandbox::channel::{self, Packet};
 use ice_sandbox::child::FAILED;
 use ice_sandbox::error::Error;
+use ice_sandbox::factory::{SandboxFactory, Setup};
 use ice_sandbox::probe::Guarantees;
 use ice_sandbox::report::Report;
-use ice_sandbox::stage::{Setup, Stage};
 use ice_toolchain::store::layout;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::{SigSet, Signal, kill};
@@ -76,7 +76,7 @@ fn live(single: &SingleThread, number: i32, socket: &OwnedFd, config: LauncherCo
     if std::os::unix::process::parent_id() != parent {
         return 1;
     }
-    let hello = [b"+", &serve.stage.guarantees().to_bytes()[..]].concat();
+    let hello = [b"+", &serve.factory.guarantees().to_bytes()[..]].concat();
     if channel::send(socket.as_fd(), &hello, &[]).is_err() {
         return 1;
     }
@@ -95,8 +95,8 @@ fn prepare(single: &SingleThread, config: LauncherConfig) -> Result<Serve<'_>, E
         slots: config.slots,
         nice: config.nice,
     };
-    let stage = Stage::prepare(single, setup)?;
-    let base = rustix::fs::open(stage.base(), FOLDER, Mode::empty()).map_err(Error::step("open the base"))?;
+    let factory = SandboxFactory::prepare(single, setup)?;
+    let base = rustix::fs::open(factory.base(), FOLDER, Mode::empty()).map_err(Error::step("open the base"))?;
     // After all changes of ids, which disarm it. Not KILL: the control groups want to be removed.
     rustix::process::set_parent_process_death_signal(Some(rustix::process::Signal::USR1))
         .map_err(Error::step("ask for news of the parent"))?;
@@ -105,7 +105,7 @@ fn prepare(single: &SingleThread, config: LauncherConfig) -> Result<Serve<'_>, E
         .map_err(Error::step("watch signals"))?;
     Ok(Serve {
         single,
-        stage,
+        factory,
         base,
         config,
         signals,
@@ -120,7 +120,7 @@ const FOLDER: OFlags = OFlags::DIRECTORY.union(OFlags::NOFOLLOW).union(OFlags::C
 
 struct Serve<'a> {
     single: &'a SingleThread,
-    stage: Stage,
+    factory: SandboxFactory,
     base: OwnedFd,
     config: LauncherConfig,
     signals: SignalFd,

@@ -40,7 +40,7 @@ impl Serve<'_> {
         bytes_max: u64,
         wall: Duration,
     ) -> Result<(), Refused> {
-        self.stage.guarantees().accepts_jobs().map_err(|e| format!("no foreign environments on this host: {e}"))?;
+        self.factory.guarantees().accepts_jobs().map_err(|e| format!("no foreign environments on this host: {e}"))?;
         if self.count(|task| matches!(task, Task::Fill(_))) >= UNPACKED_MAX {
             return Err("too many archives are being unpacked".to_owned());
         }
@@ -49,7 +49,7 @@ impl Serve<'_> {
         let inside = self.open(&target)?;
         self.make_folder(&inside, &name)?;
         let below = [target.as_str(), name.as_str()];
-        let (unpack, root, env) = (self.config.unpack, self.stage.folder_root(&below), env.name.clone());
+        let (unpack, root, env) = (self.config.unpack, self.factory.directory_root(&below), env.name.clone());
         let body = move |input: Option<OwnedFd>| {
             let input = input.ok_or("no archive")?;
             let contents = unpack(File::from(input), &env, &root, bytes_max)?;
@@ -57,7 +57,7 @@ impl Serve<'_> {
             Ok(contents.to_bytes())
         };
         let job = Job {
-            plan: self.stage.folder(&below),
+            plan: self.factory.directory(&below),
             work: Work::Function { input: fds.pop(), body: Box::new(body) },
             files: Files::default(),
             answer,
@@ -129,10 +129,10 @@ impl Serve<'_> {
     fn empty(&mut self, target: &str, name: &str) -> Result<(), Refused> {
         // Nobody waits for this answer; the worker itself holds the other end, for a box ends with that.
         let (hold, answer) = channel::pair().map_err(|e| e.to_string())?;
-        let path = self.stage.folder_root(&[target]).join(name);
+        let path = self.factory.directory_root(&[target]).join(name);
         let body = move |_hold| fs::remove_dir_all(&path).map(|()| Vec::new()).map_err(|e| e.to_string());
         let job = Job {
-            plan: self.stage.folder(&[target]),
+            plan: self.factory.directory(&[target]),
             work: Work::Function { input: Some(hold), body: Box::new(body) },
             files: Files::default(),
             answer,
@@ -144,7 +144,7 @@ impl Serve<'_> {
 
     /// Removes what an earlier life left half-made.
     pub(super) fn sweep(&mut self) {
-        let Ok(targets) = fs::read_dir(self.stage.base()) else { return };
+        let Ok(targets) = fs::read_dir(self.factory.base()) else { return };
         for target in targets.flatten().filter(|e| layout::platform_of(&e.file_name()).is_some()) {
             let entries = fs::read_dir(target.path()).into_iter().flatten().flatten();
             let names = entries.map(|e| e.file_name().to_string_lossy().into_owned());
@@ -163,7 +163,7 @@ impl Serve<'_> {
             Err(rustix::io::Errno::EXIST) if !layout::is_unpacking(name) => return Ok(()),
             result => result.map_err(|e| format!("cannot make folder {name}: {e}"))?,
         }
-        let Some((uid, gid)) = self.stage.give_to() else { return Ok(()) };
+        let Some((uid, gid)) = self.factory.give_to() else { return Ok(()) };
         let (uid, gid) = (rustix::fs::Uid::from_raw(uid), rustix::fs::Gid::from_raw(gid));
         // By descriptor: the owner of `at` may have put something else under that name meanwhile, even a link to root's file.
         rustix::fs::openat(at, name, FOLDER, Mode::empty())

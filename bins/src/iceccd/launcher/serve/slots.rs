@@ -7,9 +7,9 @@ use ice_core::env::EnvId;
 use ice_core::server::Program;
 use ice_sandbox::channel;
 use ice_sandbox::child::{self, Files, Job, Work};
+use ice_sandbox::factory::Needs;
 use ice_sandbox::plan::c;
 use ice_sandbox::report::Report;
-use ice_sandbox::stage::Needs;
 use ice_toolchain::store::layout;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::time::{Duration, Instant};
@@ -90,7 +90,7 @@ impl Serve<'_> {
         let Lists { args, layout } = Lists::from_bytes(&lists)?;
         let limits = limits.clamped(&self.config.limits);
         let target = layout::platform_name(&env);
-        let plan = self.stage.job(&Needs {
+        let plan = self.factory.job(&Needs {
             env: [&target, env.name.as_str()],
             slot,
             memory: limits.memory,
@@ -99,7 +99,7 @@ impl Serve<'_> {
             wall: limits.wall,
             foreign: foreign(&env),
         })?;
-        if let Some(group) = self.stage.group(slot) {
+        if let Some(group) = self.factory.group(slot) {
             group.limit(limits.memory).map_err(|e| format!("cannot limit memory: {e}"))?;
         }
         let path = c(program.path());
@@ -110,10 +110,10 @@ impl Serve<'_> {
             cwd: layout.cwd,
             object: layout.object,
             dwo: layout.dwo,
-            clean: self.stage.shares_tmp(),
+            clean: self.factory.shares_tmp(),
         };
         let work = Work::Program { path, argv, env, stdio };
-        let job = Job { plan, work, files, answer, wall: limits.wall, group: self.stage.group(slot) };
+        let job = Job { plan, work, files, answer, wall: limits.wall, group: self.factory.group(slot) };
         self.track(child::start(self.single, job), Task::Run(slot))
     }
 }

@@ -1,9 +1,9 @@
-//! The launcher's own root, prepared once so that each box needs few calls; and the plans of the boxes made from it.
+//! Prepares the launcher once, so that a sandbox needs few system calls, and makes the plans of the sandboxes.
 //!
-//! With mounts the launcher lives in a small tmpfs: `/base` (the environments), `/dev` (a few devices), `/box` (where a
-//! box is put together). The host's files are gone for it, so that no name in a request can lead to them. The user
-//! namespace (rootless) and the empty network namespace are made here too, once for all boxes
-//! (decision: namespaces-once).
+//! If it may mount, the launcher lives in a small tmpfs: `/base` (the environments), `/dev` (a few devices), `/box`
+//! (the mount point at which a sandbox is assembled). The host's files are out of its reach, so that no name in a
+//! request can lead to them. The user namespace (without root) and the empty network namespace are created here too,
+//! once for all sandboxes (decision: namespaces-once).
 
 use crate::apply::{SingleThread, has, perform};
 use crate::error::Error;
@@ -20,94 +20,104 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-/// What the boxes are made for.
+/// The configuration of a factory.
 #[derive(Clone, Debug)]
 pub struct Setup {
-    /// The folder of the environments.
+    /// The directory of the environments.
     pub base: PathBuf,
-    /// Owner of everything in it, if it is not the present user.
+    /// The owner of everything in it, if that is not the present user.
     pub owner: Option<(u32, u32)>,
-    /// First of `slots` ids that nobody else uses.
+    /// The first of `slots + 1` user ids that nobody else uses.
     pub job_uid_base: Option<u32>,
-    /// How many boxes there may be at a time.
+    /// Maximum number of sandboxes for jobs at a time.
     pub slots: u16,
-    /// Niceness added in each.
+    /// Niceness added in each sandbox.
     pub nice: i32,
 }
 
-/// How a box gets its root.
+/// How a sandbox gets its root directory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Way {
-    /// A mount namespace of its own.
+enum RootMethod {
+    /// By mounts in a mount namespace of its own.
     Mounts,
-    /// chroot(2), as 1.4.
+    /// By chroot(2), as in 1.4.
     Chroot,
-    /// Not at all.
+    /// No sandbox is possible.
     None,
 }
 
-/// A launcher ready to make boxes.
+/// The prepared launcher process, which can make sandboxes.
 #[derive(Debug)]
-pub struct Stage {
-    way: Way,
-    /// The right to change ids is there.
+pub struct SandboxFactory {
+    /// How sandboxes get their root.
+    root_method: RootMethod,
+    /// Whether it may change ids.
     ids: bool,
+    /// The configuration.
     setup: Setup,
+    /// User and group id that own the environments.
     owner: (u32, u32),
+    /// The namespaces of each sandbox.
     namespaces: CloneFlags,
     base: PathBuf,
     /// Flags of the mount of `base`, which an outer namespace may have locked.
     flags: MsFlags,
+    /// The slots' control groups, if this host permits any.
     groups: Option<Groups>,
+    /// Whether the system call filter can be installed.
     filter: bool,
+    /// What every sandbox is guaranteed.
     guarantees: Guarantees,
 }
 
-/// One job, as far as its box is concerned.
+/// The requirements of one job on its sandbox.
 #[derive(Clone, Copy, Debug)]
 pub struct Needs<'a> {
-    /// Folders from the base to the environment.
+    /// The directories from the base to the environment.
     pub env: [&'a str; 2],
-    /// Below the number of slots, or that number itself for verifications.
+    /// A number below the number of slots, or that number itself for verifications.
     pub slot: u16,
-    /// Bytes of memory.
+    /// Limit of memory in bytes.
     pub memory: u64,
-    /// Bytes of `/tmp`.
+    /// Limit of `/tmp` in bytes.
     pub tmp: u64,
-    /// Bytes of one file.
+    /// Limit of one file in bytes.
     pub file: u64,
-    /// Most time.
+    /// Maximum elapsed time.
     pub wall: Duration,
-    /// The environment is of another platform than this program.
+    /// Whether the environment is for another platform than this program.
     pub foreign: bool,
 }
 
+/// User and group id of "nobody".
 const NOBODY: (u32, u32) = (65534, 65534);
-/// Devices of a box.
+/// The devices in a sandbox.
 const DEVICES: [&str; 4] = ["null", "zero", "random", "urandom"];
-/// Most files in a job's `/tmp`.
-pub(crate) const TMP_FILES: u32 = 16384;
-/// Most files and folders of an environment's `/tmp` that a job sees.
+/// Maximum number of files in a job's `/tmp`.
+pub(crate) const TMP_FILES_MAX: u32 = 16384;
+/// Maximum number of entries of an environment's `/tmp` that a job sees.
 const SHOWN_MAX: usize = 64;
-/// Processes of a slot, by its own id or its control group. A compile needs about four, `-flto=auto` one per CPU.
-pub(crate) const PROCESSES: u64 = 128;
-/// Address space of a function that fills or empties a folder: the largest window of a decompressor and the names of an archive
-/// take less than half of it.
-const FOLDER_MEMORY: u64 = 1 << 30;
+/// Maximum number of processes of a slot, counted by its own user id or its control group. A compile needs about four,
+/// `-flto=auto` one per CPU.
+pub(crate) const PROCESSES_MAX: u64 = 128;
+/// Address space of a function that fills or empties a directory: a decompressor with the largest window and the names
+/// of an archive need less than half of it.
+const DIRECTORY_MEMORY: u64 = 1 << 30;
 
-impl Stage {
-    /// Finds out what the host permits, by doing it in children, and then does the most.
+impl SandboxFactory {
+    /// Determines what the host permits by trying it in children, then changes this process to use all of it. Fails if
+    /// the base directory is missing, or if a step fails that succeeded in a child.
     pub fn prepare(single: &SingleThread, setup: Setup) -> Result<Self, Error> {
         let what = || format!("find {}", setup.base.display());
         let base = fs::canonicalize(&setup.base).map_err(Error::step(what()))?;
         let me = (geteuid().as_raw(), getegid().as_raw());
         let wanted = setup.owner.unwrap_or(if me.0 == 0 { NOBODY } else { me });
-        // Having the right is not enough: in a user namespace most ids do not exist.
+        // The capability is not enough: in a user namespace most ids do not exist.
         let become_owner = vec![Step::Ids { uid: wanted.0, gid: wanted.1 }];
         let ids = has(CapabilitySet::SETUID | CapabilitySet::SETGID) && trial(single, &become_owner).is_ok();
         let owner = if ids || me.0 == 0 { wanted } else { me };
-        let mut stage = Self {
-            way: Way::None,
+        let mut factory = Self {
+            root_method: RootMethod::None,
             ids,
             owner,
             namespaces: CloneFlags::empty(),
@@ -118,63 +128,63 @@ impl Stage {
             base: base.clone(),
             setup,
         };
-        // Before the stage: its files are out of reach then.
-        stage.make_groups();
-        let rooted = stage_steps(&base);
+        // The groups come first: their files are out of reach once the root changes.
+        factory.make_groups();
+        let rooted = launcher_root_steps(&base);
         let (mut own_user, outside) = if ids && owner != me { (become_owner, owner) } else { (Vec::new(), me) };
         own_user.push(Step::UserNamespace { uid: owner.0, gid: owner.1, outside });
-        // Jobs must never run as root, not even as a namespace's.
+        // Jobs must never run as root, not even as root of a namespace.
         let stays_root = me.0 == 0 && !ids;
         let as_root = if stays_root { Err("jobs would run as root".to_owned()) } else { trial(single, &rooted) };
         let reason = match as_root {
             Ok(()) => {
-                stage.enter_mounts(single, &[], &rooted)?;
+                factory.enter_mounts(single, &[], &rooted)?;
                 None
             }
             Err(as_root) => match trial(single, &[own_user.clone(), rooted.clone()].concat()) {
                 Ok(()) => {
-                    stage.ids = false;
-                    stage.enter_mounts(single, &own_user, &rooted)?;
+                    factory.ids = false;
+                    factory.enter_mounts(single, &own_user, &rooted)?;
                     None
                 }
-                // The reason of the way that one would expect here.
+                // Report the failure of the method that one would expect to work here.
                 Err(as_user) if stays_root || !has(CapabilitySet::SYS_ADMIN) => Some(as_user),
                 Err(_) => Some(as_root),
             },
         };
         if let Some(reason) = reason {
-            stage.do_without_mounts(single, reason);
+            factory.fall_back_to_chroot(single, reason);
         }
-        stage.look_at_ids(single, me);
+        factory.check_ids(single, me);
         perform(&[Step::Umask(0o022)])?;
-        stage.filter = match trial(single, &[Step::NoNewPrivileges, Step::FilterCalls { foreign: false }]) {
+        factory.filter = match trial(single, &[Step::NoNewPrivileges, Step::FilterCalls { foreign: false }]) {
             Ok(()) => true,
             Err(reason) => {
-                stage.guarantees.lose(Guarantee::Calls, reason);
+                factory.guarantees.lose(Guarantee::Calls, reason);
                 false
             }
         };
-        Ok(stage)
+        Ok(factory)
     }
 
-    /// What every box is promised.
+    /// The guarantees of every sandbox.
     pub fn guarantees(&self) -> &Guarantees {
         &self.guarantees
     }
 
-    /// The folder of the environments as the launcher sees it from now on.
+    /// The path of the environments' directory for the launcher from now on.
     pub fn base(&self) -> &Path {
         &self.base
     }
 
-    /// Who shall own what is made below the base, if that is somebody else than the launcher.
+    /// The user and group that must own what is created below the base, if that is not the launcher.
     pub fn give_to(&self) -> Option<(u32, u32)> {
         (self.ids && geteuid().as_raw() != self.owner.0).then_some(self.owner)
     }
 
-    /// Whether what a job writes to its `/tmp` stays there.
+    /// Whether all jobs of an environment share its `/tmp`, so that a job's files stay there.
     pub fn shares_tmp(&self) -> bool {
-        self.way != Way::Mounts
+        self.root_method != RootMethod::Mounts
     }
 
     /// The control group of a slot.
@@ -182,15 +192,15 @@ impl Stage {
         self.groups.as_ref()?.slot(slot.into())
     }
 
-    /// The box of a job. `Err` says why there can be none.
+    /// The plan of a job's sandbox. `Err` is the reason why there can be none.
     pub fn job(&self, needs: &Needs<'_>) -> Result<Plan, String> {
         self.guarantees.accepts_jobs().map_err(|reason| format!("no foreign jobs on this host: {reason}"))?;
         let uid = self.job_uid(needs.slot);
         let mut steps = self.first_steps(&needs.env, MsFlags::MS_RDONLY);
-        if self.way == Way::Mounts {
-            let at = steps.len() - 1; // before the root changes
+        if self.root_method == RootMethod::Mounts {
+            let at = steps.len() - 1; // before the step that changes the root
             let (size, gid) = (needs.tmp, self.owner.1);
-            let options = c(format!("mode=700,uid={uid},gid={gid},size={size},nr_inodes={TMP_FILES}"));
+            let options = c(format!("mode=700,uid={uid},gid={gid},size={size},nr_inodes={TMP_FILES_MAX}"));
             let own = [
                 Step::Tmpfs { at: c("/box/tmp"), options },
                 Step::Bind { from: c("/dev"), to: c("/box/dev"), all: true },
@@ -198,7 +208,7 @@ impl Stage {
             steps.splice(at..at, own.into_iter().chain(self.shown_in_tmp(&needs.env)));
         }
         let shared = uid == self.owner.0;
-        let processes = if shared { PROCESSES * (u64::from(self.setup.slots) + 4) } else { PROCESSES };
+        let processes = if shared { PROCESSES_MAX * (u64::from(self.setup.slots) + 4) } else { PROCESSES_MAX };
         steps.extend([
             Step::Chdir(c("/tmp")),
             Step::Umask(0o077),
@@ -213,17 +223,18 @@ impl Stage {
             steps.push(Step::Limit(Limit::AddressSpace, needs.memory));
         }
         self.last_steps(&mut steps, uid, needs.foreign);
-        // The id after the slots' may be used by several boxes at a time.
+        // The id after those of the slots may be used by several sandboxes at a time.
         let own_id = self.guarantees.has(Guarantee::OwnId) && needs.slot < self.setup.slots;
         Ok(Plan { namespaces: self.namespaces, alone: self.counts_processes() || own_id, steps })
     }
 
-    /// What the environment itself has in `/tmp`, where the job's own would hide it: plugins and lists of a project that is built
-    /// there. Links are left out, as they would be followed here and not in the box.
+    /// Bind mounts of what the environment itself has in `/tmp`, which the job's own `/tmp` would hide: plugins and
+    /// lists of a project that is built there. Links are left out, as they would be resolved here and not in the
+    /// sandbox.
     fn shown_in_tmp(&self, env: &[&str; 2]) -> Vec<Step> {
-        let folder = self.base.join(env[0]).join(env[1]).join("tmp");
+        let dir = self.base.join(env[0]).join(env[1]).join("tmp");
         let mut steps = Vec::new();
-        for entry in fs::read_dir(folder).into_iter().flatten().flatten().take(SHOWN_MAX) {
+        for entry in fs::read_dir(dir).into_iter().flatten().flatten().take(SHOWN_MAX) {
             let to = || c([b"/box/tmp/", entry.file_name().as_encoded_bytes()].concat());
             match entry.file_type() {
                 Ok(kind) if kind.is_dir() => steps.push(Step::MakeDir(to())),
@@ -237,47 +248,54 @@ impl Stage {
         steps
     }
 
-    /// A box for a function of ours that fills or empties the folder `below` the base as its owner.
-    pub fn folder(&self, below: &[&str]) -> Plan {
+    /// The plan of a sandbox for a function that fills or empties the directory `below` the base, as the base's owner.
+    pub fn directory(&self, below: &[&str]) -> Plan {
         let mut steps = self.first_steps(below, MsFlags::MS_NOEXEC);
         steps.extend([
             Step::Umask(0o022),
             Step::Nice(self.setup.nice),
             Step::Limit(Limit::Core, 0),
-            Step::Limit(Limit::AddressSpace, FOLDER_MEMORY),
+            Step::Limit(Limit::AddressSpace, DIRECTORY_MEMORY),
         ]);
         self.last_steps(&mut steps, self.owner.0, false);
         Plan { namespaces: self.namespaces, alone: self.counts_processes(), steps }
     }
 
+    /// Whether sandboxes have a pid namespace.
     fn counts_processes(&self) -> bool {
         self.namespaces.contains(CloneFlags::CLONE_NEWPID)
     }
 
-    /// The folder that [`Self::folder`]'s function sees as the one it was made for.
-    pub fn folder_root(&self, below: &[&str]) -> PathBuf {
-        if self.way == Way::None { self.base.join(below.iter().collect::<PathBuf>()) } else { PathBuf::from("/") }
+    /// The path of that directory for the function in a sandbox of [`Self::directory`].
+    pub fn directory_root(&self, below: &[&str]) -> PathBuf {
+        if self.root_method == RootMethod::None {
+            self.base.join(below.iter().collect::<PathBuf>())
+        } else {
+            PathBuf::from("/")
+        }
     }
 
+    /// The steps up to the change of the root to the directory `below` the base.
     fn first_steps(&self, below: &[&str], flags: MsFlags) -> Vec<Step> {
         let mut steps = vec![Step::DieWithParent];
-        match self.way {
-            Way::Mounts => {
+        match self.root_method {
+            RootMethod::Mounts => {
                 let from = c(below.iter().fold("/base".to_owned(), |path, name| path + "/" + name));
                 let flags = self.flags | flags | MsFlags::MS_NOSUID | MsFlags::MS_NODEV;
                 steps.push(Step::Bind { from, to: c("/box"), all: false });
                 steps.push(Step::Remount { at: c("/box"), flags });
                 steps.push(Step::PivotRoot { new: c("/box"), old: None });
             }
-            Way::Chroot => {
+            RootMethod::Chroot => {
                 let base = c(self.base.as_os_str().as_encoded_bytes());
                 steps.push(Step::Chroot { base, below: below.iter().map(c).collect() });
             }
-            Way::None => {}
+            RootMethod::None => {}
         }
         steps
     }
 
+    /// The steps that give up all rights.
     fn last_steps(&self, steps: &mut Vec<Step>, uid: u32, foreign: bool) {
         if self.ids {
             steps.push(Step::Ids { uid, gid: self.owner.1 });
@@ -291,6 +309,7 @@ impl Stage {
         }
     }
 
+    /// The user id of a slot.
     fn job_uid(&self, slot: u16) -> u32 {
         let slot = u32::from(slot.min(self.setup.slots));
         match self.setup.job_uid_base {
@@ -299,6 +318,7 @@ impl Stage {
         }
     }
 
+    /// Creates the slots' control groups.
     fn make_groups(&mut self) {
         match Groups::make(usize::from(self.setup.slots) + 1) {
             Ok(groups) => self.groups = Some(groups),
@@ -306,12 +326,12 @@ impl Stage {
         }
     }
 
-    /// Builds the stage in this process and finds out which further namespaces a box can have.
+    /// Changes the root of this process, and determines which other namespaces a sandbox can have.
     fn enter_mounts(&mut self, single: &SingleThread, user: &[Step], rooted: &[Step]) -> Result<(), Error> {
-        self.way = Way::Mounts;
+        self.root_method = RootMethod::Mounts;
         perform(user)?;
-        self.take_network(single);
-        self.find_namespaces(single);
+        self.isolate_network(single);
+        self.detect_namespaces(single);
         perform(rooted)?;
         self.namespaces |= CloneFlags::CLONE_NEWNS;
         self.base = PathBuf::from("/base");
@@ -333,28 +353,30 @@ impl Stage {
         Ok(())
     }
 
-    fn do_without_mounts(&mut self, single: &SingleThread, reason: String) {
+    /// Falls back to chroot, where mounts are not permitted for `reason`.
+    fn fall_back_to_chroot(&mut self, single: &SingleThread, reason: String) {
         for lost in [Guarantee::PrivateTmp, Guarantee::ReadOnly] {
             self.guarantees.lose(lost, reason.clone());
         }
         let here = [Step::Chroot { base: c(self.base.as_os_str().as_encoded_bytes()), below: Vec::new() }];
         match trial(single, &here) {
-            Ok(()) => self.way = Way::Chroot,
+            Ok(()) => self.root_method = RootMethod::Chroot,
             Err(chroot) => self.guarantees.lose(Guarantee::Root, format!("{reason}; {chroot}")),
         }
-        self.take_network(single);
-        self.find_namespaces(single);
+        self.isolate_network(single);
+        self.detect_namespaces(single);
     }
 
-    /// An empty network for the launcher, and so for all boxes.
-    fn take_network(&mut self, single: &SingleThread) {
+    /// Gives the launcher, and so all sandboxes, an empty network.
+    fn isolate_network(&mut self, single: &SingleThread) {
         let step = [Step::Unshare(CloneFlags::CLONE_NEWNET)];
         if let Err(reason) = trial(single, &step).and_then(|()| perform(&step).map_err(|e| e.to_string())) {
             self.guarantees.lose(Guarantee::Network, reason);
         }
     }
 
-    fn find_namespaces(&mut self, single: &SingleThread) {
+    /// Determines which namespaces a sandbox can have.
+    fn detect_namespaces(&mut self, single: &SingleThread) {
         let wanted = [CloneFlags::CLONE_NEWPID, CloneFlags::CLONE_NEWIPC, CloneFlags::CLONE_NEWUTS];
         for flag in wanted {
             match trial(single, &[Step::Unshare(flag)]) {
@@ -364,9 +386,10 @@ impl Stage {
         }
     }
 
-    fn look_at_ids(&mut self, single: &SingleThread, me: (u32, u32)) {
+    /// Determines whether jobs can have ids of their own. `me` is the user and group id of this process.
+    fn check_ids(&mut self, single: &SingleThread, me: (u32, u32)) {
         let reason = match self.setup.job_uid_base {
-            _ if !self.ids && me.0 == 0 && self.way != Way::Mounts => {
+            _ if !self.ids && me.0 == 0 && self.root_method != RootMethod::Mounts => {
                 self.guarantees.lose(Guarantee::Root, "jobs would run as root");
                 "no right to change ids"
             }
@@ -390,14 +413,14 @@ impl Stage {
     }
 }
 
-/// The small root of the launcher.
-fn stage_steps(base: &Path) -> Vec<Step> {
+/// The steps that give the launcher its own small root.
+fn launcher_root_steps(base: &Path) -> Vec<Step> {
     let at = |path: &str| c(path);
     let host = |path: &[u8]| -> CString { c([b"/host", path].concat()) };
     let mut steps = vec![
         Step::Unshare(CloneFlags::CLONE_NEWNS),
         Step::Private,
-        // /tmp is on every host; what is mounted over it is our root a moment later.
+        // /tmp exists on every host. The tmpfs mounted over it becomes our root a moment later.
         Step::Tmpfs { at: at("/tmp"), options: at("mode=755,size=64k") },
     ];
     steps.extend(["/tmp/host", "/tmp/base", "/tmp/box", "/tmp/dev"].map(|d| Step::MakeDir(at(d))));
