@@ -139,7 +139,7 @@ fn measure(count: usize) {
 
 fn answer(hub: &Hub, events: &Receiver<HubEvent>) {
     for _ in 0..ROUNDS {
-        if let HubEvent::Said { peer, message, .. } = events.recv_timeout(LONG).unwrap() {
+        if let HubEvent::Message { peer, message, .. } = events.recv_timeout(LONG).unwrap() {
             hub.send(peer, &message);
         }
     }

@@ -1,4 +1,4 @@
-//! Networks whose hosts may connect (`--allow`).
+//! The networks whose hosts may connect (`--allow`).
 
 use ipnet::IpNet;
 use std::net::IpAddr;
@@ -6,11 +6,11 @@ use std::str::FromStr;
 
 use thiserror::Error;
 
-/// Who may connect by TCP. Without networks everybody; this host always, by its loopback addresses.
+/// The networks whose hosts may connect by TCP. An empty list admits everybody. Loopback addresses are always admitted.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Allow(Vec<IpNet>);
 
-/// A list of networks that is none.
+/// The text is not a network.
 #[derive(Debug, Error, PartialEq, Eq)]
 #[error("{0:?} is no network: 10.0.0.0/8, 192.168.1.7 and fd00::/8 are some")]
 pub struct NotANetwork(String);
@@ -18,24 +18,24 @@ pub struct NotANetwork(String);
 impl FromStr for Allow {
     type Err = NotANetwork;
 
-    /// Reads `NET[,NET…]`, each an address with or without `/BITS`.
-    fn from_str(text: &str) -> Result<Self, NotANetwork> {
-        let read = |word: &str| network(word).ok_or_else(|| NotANetwork(word.to_owned()));
-        text.split(',').map(read).collect::<Result<_, _>>().map(Self)
+    /// Parses `NET[,NET…]`, each an address with an optional `/BITS`.
+    fn from_str(list: &str) -> Result<Self, NotANetwork> {
+        let read = |text: &str| network(text).ok_or_else(|| NotANetwork(text.to_owned()));
+        list.split(',').map(read).collect::<Result<_, _>>().map(Self)
     }
 }
 
 impl Allow {
-    /// Whether a peer of this address may connect.
+    /// Whether a peer with this address may connect.
     pub fn admits(&self, peer: IpAddr) -> bool {
         let peer = peer.to_canonical();
         self.0.is_empty() || peer.is_loopback() || self.0.iter().any(|network| network.contains(&peer))
     }
 }
 
-/// A network, or the one host of an address.
-fn network(word: &str) -> Option<IpNet> {
-    word.parse().or_else(|_| word.parse().map(|address: IpAddr| address.into())).ok()
+/// Parses a network, or an address as the network of that host alone.
+fn network(text: &str) -> Option<IpNet> {
+    text.parse().or_else(|_| text.parse().map(|address: IpAddr| address.into())).ok()
 }
 
 #[cfg(test)]

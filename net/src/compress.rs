@@ -1,8 +1,8 @@
-//! Chunk payloads packed and unpacked: LZO1X and zstd, never more than the announced size
+//! Compression of chunk payloads with LZO1X and zstd. Decompression never yields more than the announced size
 //! (`net/PROTOCOL.md`, Primitives).
 //!
-//! One packer or unpacker per worker thread, not per connection: their contexts are large (zstd 0.4 MB to pack, 0.1 MB to
-//! unpack) and are made at the first use of their codec.
+//! Use one packer or unpacker per worker thread, not per connection: their contexts are large (zstd 0.4 MB to compress,
+//! 0.1 MB to decompress). They are allocated at the first use of their codec.
 
 use ice_core::limits::CHUNK_PLAIN_MAX;
 use ice_core::message::{Chunk, Codec};
@@ -13,35 +13,35 @@ use zstd::bulk;
 
 use crate::lzo::{self, LzoError};
 
-/// zstd level of senders that were told nothing else.
+/// The zstd level if none is configured.
 pub const LEVEL_DEFAULT: i32 = 1;
 
-/// Why data could not be packed or unpacked.
+/// Why data could not be compressed or decompressed.
 #[derive(Debug, Error)]
 pub enum CompressError {
-    /// More than a chunk may hold.
+    /// The plain data is longer than a chunk may be.
     #[error("{0} bytes in one chunk, at most {CHUNK_PLAIN_MAX} are allowed")]
     TooLong(usize),
-    /// Data announced and none there.
+    /// The chunk announces data but has none.
     #[error("chunk of {0} plain bytes without data")]
     NoData(u32),
-    /// No LZO1X block of that length.
+    /// The data is not an LZO1X block of the announced length.
     #[error(transparent)]
     Lzo(#[from] LzoError),
-    /// zstd does not take it.
+    /// zstd reports an error.
     #[error("zstd: {0}")]
     Zstd(#[source] io::Error),
-    /// A good zstd frame of another length.
+    /// The data is a valid zstd frame of another length.
     #[error("zstd data of {found} bytes, {announced} were announced")]
     ZstdLength {
-        /// What the chunk says.
+        /// The announced length in bytes.
         announced: u32,
-        /// What came out.
+        /// The actual length in bytes.
         found: usize,
     },
 }
 
-/// Packs chunks.
+/// Compresses chunks.
 pub struct Packer {
     level: i32,
     zstd: Option<bulk::Compressor<'static>>,
@@ -56,12 +56,12 @@ impl Default for Packer {
 }
 
 impl Packer {
-    /// `level` is zstd's (`ICECC_COMPRESSION`); what zstd does not know it clamps.
+    /// `level` is zstd's (`ICECC_COMPRESSION`); it clamps values out of range.
     pub fn new(level: i32) -> Self {
         Self { level, zstd: None, lzo: lzo::Compressor::new(), scratch: Vec::new() }
     }
 
-    /// Packs `plain` as peers of version `v` want it: zstd from 40 on, LZO1X below.
+    /// Compresses `plain` as peers of version `v` expect it: with zstd from 40 on, with LZO1X below.
     ///
     /// # Errors
     /// If `plain` is longer than a chunk may be.
@@ -69,7 +69,7 @@ impl Packer {
         self.pack_as(if v.has_zstd() { Codec::Zstd } else { Codec::Lzo1x }, plain)
     }
 
-    /// Packs `plain` with `codec`. No data make a chunk without data.
+    /// Compresses `plain` with `codec`. Empty input gives a chunk without data.
     ///
     /// # Errors
     /// If `plain` is longer than a chunk may be.
@@ -93,27 +93,27 @@ impl Packer {
                 compressor.compress_to_buffer(plain, &mut self.scratch).map_err(CompressError::Zstd)?;
             }
         }
-        // The scratch is made for the worst case; what is sent is a fifth of it.
+        // The scratch buffer has room for the worst case; the data is about a fifth of it.
         Ok(Chunk { plain_len, codec, data: self.scratch.as_slice().into() })
     }
 }
 
-/// Unpacks chunks.
+/// Decompresses chunks.
 #[derive(Default)]
 pub struct Unpacker {
     zstd: Option<bulk::Decompressor<'static>>,
 }
 
 impl Unpacker {
-    /// Allocates nothing yet.
+    /// Creates an unpacker without allocating.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Appends the plain data of `chunk` to `out`: exactly as many as it announces. On error `out` is as before.
+    /// Appends the plain data of `chunk` to `out`, exactly as many bytes as it announces. On error `out` is unchanged.
     ///
     /// # Errors
-    /// If the data are not what the chunk says.
+    /// If the data does not match what the chunk announces.
     pub fn unpack(&mut self, chunk: &Chunk, out: &mut Vec<u8>) -> Result<(), CompressError> {
         let (start, plain_len) = (out.len(), chunk.plain_len as usize);
         if plain_len > CHUNK_PLAIN_MAX {
@@ -130,6 +130,7 @@ impl Unpacker {
         result
     }
 
+    /// Decompresses `chunk` into all of `plain`.
     fn fill(&mut self, chunk: &Chunk, plain: &mut [u8]) -> Result<(), CompressError> {
         if chunk.codec == Codec::Lzo1x {
             return Ok(lzo::decompress(&chunk.data, plain)?);
@@ -138,7 +139,7 @@ impl Unpacker {
             Some(decompressor) => decompressor,
             none => none.insert(bulk::Decompressor::new().map_err(CompressError::Zstd)?),
         };
-        // Into a buffer of the announced size zstd needs no window, whatever the frame asks for.
+        // Decompressing into a buffer of the announced size needs no window, whatever the frame asks for.
         let found = decompressor.decompress_to_buffer(&chunk.data, plain).map_err(CompressError::Zstd)?;
         if found == plain.len() { Ok(()) } else { Err(CompressError::ZstdLength { announced: chunk.plain_len, found }) }
     }
@@ -187,7 +188,7 @@ mod tests {
             assert!(unpacker.unpack(&cut, &mut out).is_err());
             let none = Chunk { data: Vec::new(), ..good.clone() };
             assert!(matches!(unpacker.unpack(&none, &mut out), Err(CompressError::NoData(100_000))));
-            // A failure leaves the context usable.
+            // The context remains usable after a failure.
             unpacker.unpack(&good, &mut out).unwrap();
             out.truncate(6);
         }

@@ -1,7 +1,8 @@
 //! Messages on one blocking stream.
 //!
-//! A [`Conn`] is a [`Sender`] and a [`Receiver`] that may part. Every wait has a [`Deadline`] for the whole message; a receiver
-//! without one ([`Deadline::never`]) is woken by a [`Closer`]. It does not know what messages mean.
+//! A [`Conn`] consists of a [`Sender`] and a [`Receiver`], which can be split. Every wait has a [`Deadline`] for the
+//! whole message. A receiver without one ([`Deadline::never`]) can be woken by a [`Closer`]. This module does not
+//! interpret messages.
 
 use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::{Arc, Weak};
@@ -20,10 +21,10 @@ use crate::stream::Stream;
 use crate::wire::frame::Frames;
 use crate::wire::{self, Reading};
 
-/// A sender's buffer larger than this is given back after use.
+/// A sender's buffer with a larger capacity in bytes is freed after use.
 const SCRATCH_KEEP: usize = 256 * 1024;
 
-/// A connection after its handshake.
+/// A connection that has completed its handshake.
 #[derive(Debug)]
 pub struct Conn {
     sender: Sender,
@@ -32,7 +33,7 @@ pub struct Conn {
 }
 
 impl Conn {
-    /// Shakes hands on a fresh stream, offering `own`; both steps within `deadline`.
+    /// Performs the handshake on a new stream, offering `own`. `deadline` covers both steps.
     pub fn establish(stream: impl Into<Stream>, own: Version, deadline: Deadline) -> Result<Self, ConnError> {
         let stream = Arc::new(stream.into());
         stream.tune();
@@ -46,77 +47,79 @@ impl Conn {
         self.sender.send(message, deadline)
     }
 
-    /// Sends messages by one write.
+    /// Sends messages in one write.
     pub fn send_all(&mut self, messages: &[Message], deadline: Deadline) -> Result<(), ConnError> {
         self.sender.send_all(messages, deadline)
     }
 
-    /// The next message. After [`ConnError::TimedOut`] it may be asked again; nothing is lost.
+    /// Waits for the next message. After [`ConnError::TimedOut`] it may be called again; nothing is lost.
     pub fn recv(&mut self, deadline: Deadline) -> Result<Message, ConnError> {
         self.receiver.recv(deadline)
     }
 
-    /// The next message if it is there, without waiting.
+    /// Returns the next message if it has arrived, without waiting.
     pub fn try_recv(&mut self) -> Result<Option<Message>, ConnError> {
         self.receiver.try_recv()
     }
 
-    /// Reads as a monitor does from now on: two numbers mean something else to it.
+    /// Decodes as a monitor from now on: two message numbers have another meaning for it.
     pub fn read_as(&mut self, reading: Reading) {
         self.receiver.read_as(reading);
     }
 
-    /// Both halves, for two threads.
+    /// Splits the connection into its halves, for use by two threads.
     pub fn split(self) -> (Sender, Receiver) {
         (self.sender, self.receiver)
     }
 
-    /// A handle by which another thread ends the connection.
+    /// A handle by which another thread can end the connection.
     pub fn closer(&self) -> Closer {
         self.receiver.closer()
     }
 
-    /// The version spoken.
+    /// The agreed protocol version.
     pub fn version(&self) -> Version {
         self.receiver.version
     }
 
-    /// The highest version the peer knows, as it said.
+    /// The highest version that the peer knows, as it offered.
     pub fn peer_offer(&self) -> Version {
         self.peer_offer
     }
 
-    /// The peer's address as text, without port, v4-mapped ones dotted; empty for unix sockets.
+    /// The peer's address as text without port, IPv4-mapped ones dotted; empty for Unix sockets.
     pub fn peer_address(&self) -> String {
         self.stream().peer_address()
     }
 
-    /// The peer's port; 0 for unix sockets.
+    /// The peer's port; 0 for Unix sockets.
     pub fn peer_port(&self) -> u16 {
         self.stream().peer_port()
     }
 
-    /// Our own address on this connection ("I am known as"); empty for unix sockets.
+    /// Our own address on this connection; empty for Unix sockets.
     pub fn own_address(&self) -> String {
         self.stream().own_address()
     }
 
-    /// Whether it is a unix socket.
+    /// Whether it is a Unix socket.
     pub fn is_unix(&self) -> bool {
         self.stream().is_unix()
     }
 
-    /// Whether a whole message was read already: then polling [`Conn::as_fd`] would miss it; ask [`Conn::try_recv`] first.
+    /// Whether a complete message was read already. Polling [`Conn::as_fd`] would miss it, so call [`Conn::try_recv`]
+    /// first.
     pub fn has_buffered(&self) -> bool {
         self.receiver.has_buffered()
     }
 
-    /// Whether a message has begun and takes too long: [`Conn::try_recv`] says so too, but nobody may ask it while nothing comes.
+    /// True once a partially received message has passed its deadline. Poll loops need this, because
+    /// [`Conn::try_recv`], which reports the same, is only called when the socket is readable.
     pub fn is_late(&self) -> bool {
         self.receiver.is_late()
     }
 
-    /// Nothing was read for a while, which was not the peer's fault: a message that has begun gets its whole time again.
+    /// Restarts the time limit of a partially received message, after a time in which we did not read.
     pub fn resume(&mut self) {
         self.receiver.resume();
     }
@@ -126,19 +129,20 @@ impl Conn {
     }
 }
 
-/// For polling beside other descriptors. Only to be waited on: reading or writing it breaks the framing.
+/// For polling together with other descriptors. Do not read or write it: that would break the framing.
 impl AsFd for Conn {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.stream().as_fd()
     }
 }
 
-/// Ends a connection from another thread: whoever waits on it gets [`ConnError::Closed`]. It does not keep the connection open.
+/// Ends a connection from another thread: pending waits fail with [`ConnError::Closed`]. It does not keep the
+/// connection open.
 #[derive(Clone, Debug)]
 pub struct Closer(Weak<Stream>);
 
 impl Closer {
-    /// Ends both directions.
+    /// Shuts down both directions.
     pub fn shutdown(&self) {
         if let Some(stream) = self.0.upgrade() {
             stream.shutdown();
@@ -146,7 +150,7 @@ impl Closer {
     }
 }
 
-/// The writing half.
+/// The sending half.
 #[derive(Debug)]
 pub struct Sender {
     stream: Arc<Stream>,
@@ -164,7 +168,7 @@ impl Sender {
         self.send_all(std::slice::from_ref(message), deadline)
     }
 
-    /// Sends messages by one write.
+    /// Sends messages in one write.
     pub fn send_all(&mut self, messages: &[Message], deadline: Deadline) -> Result<(), ConnError> {
         self.scratch.clear();
         encode_all(messages, self.version, &mut self.scratch)?;
@@ -180,28 +184,29 @@ impl Sender {
         Ok(())
     }
 
-    /// The version spoken.
+    /// The agreed protocol version.
     pub fn version(&self) -> Version {
         self.version
     }
 }
 
-/// The reading half.
+/// The receiving half.
 #[derive(Debug)]
 pub struct Receiver {
     stream: Arc<Stream>,
     version: Version,
     reading: Reading,
     frames: Frames,
-    /// When the frame began that is not whole yet.
+    /// When the incomplete frame began.
     begun: Instant,
-    /// Time for the rest of a frame where nothing else limits it.
+    /// Time limit for the rest of a frame if the deadline is unlimited.
     rest: Duration,
-    /// Length of the frame taken last.
+    /// Length of the last frame in bytes.
     taken: usize,
 }
 
 impl Receiver {
+    /// A receiver before the handshake.
     pub(crate) fn new(stream: Arc<Stream>) -> Self {
         Self {
             stream,
@@ -214,8 +219,8 @@ impl Receiver {
         }
     }
 
-    /// The next message. After [`ConnError::TimedOut`] it may be asked again; nothing is lost. Without a limit a message may still not
-    /// take longer than [`limits::FRAME`] from its first byte to its last.
+    /// Waits for the next message. After [`ConnError::TimedOut`] it may be called again; nothing is lost. Even without
+    /// a limit a message may take at most [`limits::FRAME`] from its first byte to its last.
     pub fn recv(&mut self, deadline: Deadline) -> Result<Message, ConnError> {
         loop {
             if let Some(message) = self.advance(deadline)? {
@@ -224,7 +229,7 @@ impl Receiver {
         }
     }
 
-    /// The next message if it was read already; else waits for a piece of it.
+    /// Returns the next message if it was read already; otherwise waits for some bytes and returns `None`.
     pub(crate) fn advance(&mut self, mut deadline: Deadline) -> Result<Option<Message>, ConnError> {
         if let Some(message) = self.take()? {
             return Ok(Some(message));
@@ -233,31 +238,31 @@ impl Receiver {
             if self.frames.pending() > 0 {
                 deadline = Deadline::since(Step::Rest, self.begun, self.rest);
             } else {
-                // An idle peer shall cost no buffer: it is made when something has come.
+                // An idle peer should cost no buffer: it is allocated when something has arrived.
                 self.frames.release();
                 self.stream.wait(PollFlags::POLLIN, &deadline)?;
             }
         }
         let n = self.stream.read(self.frames.space(), &deadline)?;
-        self.came(n)?;
+        self.received(n)?;
         Ok(None)
     }
 
-    /// The next message if it is there, without waiting.
+    /// Returns the next message if it has arrived, without waiting.
     pub fn try_recv(&mut self) -> Result<Option<Message>, ConnError> {
         loop {
             if let Some(message) = self.take()? {
                 return Ok(Some(message));
             }
             match self.stream.read_now(self.frames.space())? {
-                Some(n) => self.came(n)?,
+                Some(n) => self.received(n)?,
                 None if self.is_late() => return Err(ConnError::TimedOut { step: Step::Rest, limit: self.rest }),
                 None => return Ok(None),
             }
         }
     }
 
-    /// Reads as a monitor does from now on: two numbers mean something else to it.
+    /// Decodes as a monitor from now on: two message numbers have another meaning for it.
     pub fn read_as(&mut self, reading: Reading) {
         self.reading = reading;
     }
@@ -267,45 +272,47 @@ impl Receiver {
         self.begun = Instant::now();
     }
 
+    /// Whether an incomplete frame has passed its time limit.
     fn is_late(&self) -> bool {
         self.frames.pending() > 0 && self.begun.elapsed() >= self.rest
     }
 
-    /// Sets the time for the rest of a frame.
+    /// Sets the time limit for the rest of a frame.
     pub(crate) fn limit_rest(&mut self, rest: Duration) {
         self.rest = rest;
     }
 
-    /// Gives the buffer back if nothing is in it.
+    /// Frees the buffer if it is empty.
     pub(crate) fn release(&mut self) {
         self.frames.release();
     }
 
-    /// What is held of messages that are not whole.
+    /// Bytes held in memory for incomplete messages.
     pub(crate) fn held(&self) -> usize {
         self.frames.held()
     }
 
-    /// Length of the frame of the last message.
+    /// Length of the frame of the last message in bytes.
     pub(crate) fn taken(&self) -> usize {
         self.taken
     }
 
-    /// Whether a whole message was read already.
+    /// Whether a complete message was read already.
     pub fn has_buffered(&self) -> bool {
         self.frames.is_ready()
     }
 
-    /// A handle by which another thread ends the connection.
+    /// A handle by which another thread can end the connection.
     pub fn closer(&self) -> Closer {
         Closer(Arc::downgrade(&self.stream))
     }
 
-    /// The version spoken.
+    /// The agreed protocol version.
     pub fn version(&self) -> Version {
         self.version
     }
 
+    /// Decodes the next message if its frame is complete.
     fn take(&mut self) -> Result<Option<Message>, ConnError> {
         let Some(body) = self.frames.take()? else { return Ok(None) };
         self.taken = body.len();
@@ -313,13 +320,13 @@ impl Receiver {
         if log_enabled!(Level::Trace) {
             trace!("{} says {}", self.stream.peer_text(), wire::print::line(&message));
         }
-        // What is there of the next one has come by now.
+        // What was read of the next frame has just arrived.
         self.begun = Instant::now();
         Ok(Some(message))
     }
 
-    /// Notes that `n` bytes were read.
-    fn came(&mut self, n: usize) -> Result<(), ConnError> {
+    /// Accounts for `n` bytes that were read; 0 is the end of the stream.
+    fn received(&mut self, n: usize) -> Result<(), ConnError> {
         if self.frames.pending() == 0 {
             self.begun = Instant::now();
         }
@@ -338,7 +345,7 @@ impl AsFd for Receiver {
     }
 }
 
-/// Runs the handshake of `receiver`'s stream, which speaks the agreed version from then on.
+/// Performs the handshake on `receiver`'s stream, which uses the agreed version from then on.
 pub(crate) fn shake_hands(receiver: &mut Receiver, own: Version, deadline: Deadline) -> Result<Agreed, ConnError> {
     let stream = &receiver.stream;
     let handshake = Handshake::new(own);
@@ -351,7 +358,7 @@ pub(crate) fn shake_hands(receiver: &mut Receiver, own: Version, deadline: Deadl
     Ok(agreed)
 }
 
-/// Reads one word of the handshake and not a byte more.
+/// Reads exactly one number of the handshake.
 pub(crate) fn read_word(stream: &Stream, deadline: &Deadline) -> Result<[u8; WORD], ConnError> {
     let mut word = [0; WORD];
     let mut have = 0;
@@ -365,7 +372,7 @@ pub(crate) fn read_word(stream: &Stream, deadline: &Deadline) -> Result<[u8; WOR
     Ok(word)
 }
 
-/// Appends the frames of all messages, or of none.
+/// Appends the frames of all messages. On error `out` is unchanged.
 pub(crate) fn encode_all(messages: &[Message], version: Version, out: &mut Vec<u8>) -> Result<(), ConnError> {
     let before = out.len();
     for message in messages {

@@ -1,41 +1,41 @@
-//! Which step may take how long.
+//! Deadlines, each for a named step.
 //!
-//! A [`Deadline`] bounds a whole step (all bytes of a message), never a single system call, so that a peer that sends a byte a
-//! second gains nothing. It carries the [`Step`] it stands for: the error says which one was over.
+//! A [`Deadline`] limits a whole step, such as all bytes of a message, never a single system call; so a peer that sends
+//! one byte per second gains nothing. It carries its [`Step`], which the error names.
 
 use std::fmt;
 use std::time::{Duration, Instant};
 
-/// What is waited for. It names the wait in errors and logs.
+/// What is waited for, as errors and logs name it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Step {
-    /// The address of a host name.
+    /// Resolving a host name.
     Resolve,
-    /// A connection.
+    /// Connecting.
     Connect,
-    /// The peer's first word, its highest version.
+    /// The peer's offer, its highest version.
     Offer,
-    /// The peer's second word, the version agreed.
+    /// The peer's confirmation of the agreed version.
     Confirm,
-    /// Room to send.
+    /// Room in the socket's send buffer.
     Send,
-    /// The next message, whatever it is.
+    /// The next message of any kind.
     Message,
-    /// The rest of a message that has begun.
+    /// The rest of a partially received message.
     Rest,
     /// The path of a native environment.
     NativeEnv,
-    /// A compile server (or "build it yourself").
+    /// A compile server, or the answer to compile locally.
     UseCs,
     /// A local slot.
     LocalSlot,
-    /// The outcome of a check of an environment.
+    /// The result of the verification of an environment.
     VerifyResult,
     /// The compiler's result.
     CompileResult,
-    /// The next piece of a file.
+    /// The next chunk of a file.
     Chunk,
-    /// The peer's end of the connection.
+    /// The end of the connection by the peer.
     End,
     /// Answers to a broadcast.
     Discovery,
@@ -63,62 +63,62 @@ impl fmt::Display for Step {
     }
 }
 
-/// The moment at which a step is given up.
+/// The time at which a step is given up.
 #[derive(Clone, Copy, Debug)]
 pub struct Deadline {
     step: Step,
-    /// The time allowed, and when it is over; `None` = never.
+    /// The time allowed and when it ends; `None`: unlimited.
     end: Option<(Duration, Instant)>,
 }
 
 impl Deadline {
-    /// `limit` from now. A limit too long to be counted is no limit.
+    /// A deadline `limit` from now. A limit too large to represent is no limit.
     pub fn after(step: Step, limit: Duration) -> Self {
         Self::since(step, Instant::now(), limit)
     }
 
-    /// `limit` from `begun`.
+    /// A deadline `limit` after `begun`.
     pub fn since(step: Step, begun: Instant, limit: Duration) -> Self {
         Self { step, end: begun.checked_add(limit).map(|at| (limit, at)) }
     }
 
-    /// No limit: for idle links alone, which end by keepalive or by a [`crate::conn::Closer`]
+    /// An unlimited deadline, only for idle connections, which end by keepalive or by a [`crate::conn::Closer`]
     /// (decision: bounded-waits).
     pub fn never(step: Step) -> Self {
         Self { step, end: None }
     }
 
-    /// The same moment, for another step of the same errand.
+    /// The same time for another step of the same operation.
     pub fn for_step(self, step: Step) -> Self {
         Self { step, ..self }
     }
 
-    /// What is waited for.
+    /// The step that it is for.
     pub fn step(&self) -> Step {
         self.step
     }
 
-    /// The time that was allowed, `None` = any.
+    /// The time that was allowed; `None`: unlimited.
     pub fn limit(&self) -> Option<Duration> {
         self.end.map(|(limit, _)| limit)
     }
 
-    /// Time left, zero if it is over; `None` = any.
+    /// The time left, zero if it has passed; `None`: unlimited.
     pub fn left(&self) -> Option<Duration> {
         self.end.map(|(_, at)| at.saturating_duration_since(Instant::now()))
     }
 
-    /// Whether there is no limit.
+    /// Whether it is unlimited.
     pub fn is_never(&self) -> bool {
         self.end.is_none()
     }
 
-    /// Whether it is over.
+    /// Whether it has passed.
     pub fn is_over(&self) -> bool {
         self.left().is_some_and(|left| left.is_zero())
     }
 
-    /// The part of the time left that one of `tries` equal tries may take.
+    /// A deadline for one of `tries` attempts that share the time left equally.
     pub fn share(&self, tries: usize) -> Self {
         let tries = u32::try_from(tries.max(1)).unwrap_or(u32::MAX);
         match self.left() {

@@ -1,6 +1,7 @@
-//! Connecting, with a budget for every step.
+//! Connecting to a peer, with one deadline for all steps.
 //!
-//! Host names are resolved on a thread of their own, because the system's resolver knows no deadline; addresses need no resolver.
+//! Host names are resolved on a thread of their own, because the system's resolver has no deadline. Addresses need no
+//! resolver.
 
 use std::io;
 use std::net::{IpAddr, SocketAddr, TcpStream, ToSocketAddrs};
@@ -21,43 +22,43 @@ use crate::error::ConnError;
 use crate::handshake::HandshakeError;
 use crate::stream::Stream;
 
-/// Longest path of a unix socket that the system takes.
+/// Maximum length in bytes of a Unix socket's path.
 pub const UNIX_PATH_MAX: usize = 107;
-/// Addresses of one host name that are tried.
+/// Maximum number of addresses of a host name that are tried.
 const ADDRESSES_MAX: usize = 8;
 
-/// Where to dial to.
+/// The peer to connect to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Target {
-    /// A host by name or address (IPv6 without brackets).
+    /// A TCP port of a host, given by name or address (IPv6 without brackets).
     Tcp {
-        /// Name or address.
+        /// The name or address.
         host: String,
-        /// Port.
+        /// The port.
         port: u16,
     },
-    /// A unix socket of this host.
+    /// A Unix socket of this host.
     Unix(PathBuf),
 }
 
-/// Why there is no connection.
+/// Why a connection could not be established.
 #[derive(Debug, Error)]
 pub enum DialError {
-    /// The name cannot be resolved.
+    /// The host name cannot be resolved.
     #[error("cannot find host {host}")]
     Resolve {
         /// The name.
         host: String,
-        /// What the resolver says.
+        /// The resolver's error.
         #[source]
         source: io::Error,
     },
-    /// No address of the host takes the connection.
+    /// No address of the host accepts the connection.
     #[error("cannot connect to {target}")]
     Connect {
         /// Address and port, or path.
         target: String,
-        /// Error of the last try.
+        /// The error of the last attempt.
         #[source]
         source: io::Error,
     },
@@ -68,25 +69,25 @@ pub enum DialError {
         target: String,
         /// What was waited for.
         step: Step,
-        /// How long.
+        /// The time limit.
         limit: Duration,
     },
     /// The path is longer than [`UNIX_PATH_MAX`].
     #[error("socket path {} is longer than {} bytes", .0.display(), UNIX_PATH_MAX)]
     PathTooLong(PathBuf),
-    /// Connected, but there is no agreement on a version.
+    /// The connection succeeded, but the handshake failed.
     #[error("{target} does not answer as icecream")]
     Handshake {
         /// Host and port, or path.
         target: String,
-        /// What happened.
+        /// The error of the handshake.
         #[source]
         source: ConnError,
     },
 }
 
 impl Target {
-    /// Connects and shakes hands within `deadline`.
+    /// Connects and performs the handshake within `deadline`.
     pub fn dial(&self, offer: Version, deadline: Deadline) -> Result<Conn, DialError> {
         match self {
             Self::Tcp { host, port } => tcp(host, *port, offer, deadline),
@@ -112,20 +113,20 @@ impl std::fmt::Display for Target {
     }
 }
 
-/// Connects to a host (name, IPv4 or IPv6 address) and shakes hands, all within `deadline`.
+/// Connects to a host (name, IPv4 or IPv6 address) and performs the handshake, all within `deadline`.
 pub fn tcp(host: &str, port: u16, offer: Version, deadline: Deadline) -> Result<Conn, DialError> {
     let stream = connect_tcp(host, port, deadline)?;
     establish(stream, offer, deadline, || host_port_text(host, port))
 }
 
-/// Connects to a unix socket and shakes hands, all within `deadline`.
+/// Connects to a Unix socket and performs the handshake, all within `deadline`.
 pub fn unix(path: &Path, offer: Version, deadline: Deadline) -> Result<Conn, DialError> {
     let stream = connect_unix(path, deadline)?;
     establish(stream, offer, deadline, || path.display().to_string())
 }
 
-/// Connects, reads the peer's offer and closes: proof that a daemon lives behind the port, not only its host's kernel
-/// (decision: silent-server).
+/// Connects, reads the peer's offer and closes the connection. Success proves that the daemon itself is alive, not only
+/// its host's kernel (decision: silent-server).
 pub fn probe(host: &str, port: u16, deadline: Deadline) -> Result<Version, DialError> {
     let stream = connect_tcp(host, port, deadline)?;
     let failed = |source| DialError::Handshake { target: host_port_text(host, port), source };
@@ -138,8 +139,8 @@ pub fn probe(host: &str, port: u16, deadline: Deadline) -> Result<Version, DialE
     }
 }
 
-/// Takes `host`, `host:port`, `:port`, `[v6]` and `[v6]:port` apart, at the last colon; a bare IPv6 address has no port. The port's text is the
-/// caller's to judge.
+/// Splits `host`, `host:port`, `:port`, `[v6]` and `[v6]:port` at the last colon; a bare IPv6 address has no port. The
+/// port's text is not checked.
 pub fn split_host_port(text: &str) -> (&str, Option<&str>) {
     if let Some((host, rest)) = text.strip_prefix('[').and_then(|t| t.split_once(']')) {
         return (host, rest.strip_prefix(':'));
@@ -152,11 +153,12 @@ pub fn split_host_port(text: &str) -> (&str, Option<&str>) {
     }
 }
 
-/// Host and port as people write them.
+/// Formats host and port for people, IPv6 addresses in brackets.
 pub fn host_port_text(host: &str, port: u16) -> String {
     if host.contains(':') { format!("[{host}]:{port}") } else { format!("{host}:{port}") }
 }
 
+/// Performs the handshake on a connected stream.
 fn establish(
     stream: Stream,
     offer: Version,
@@ -166,11 +168,12 @@ fn establish(
     Conn::establish(stream, offer, deadline).map_err(|source| DialError::Handshake { target: target(), source })
 }
 
+/// Resolves a host and connects.
 fn connect_tcp(host: &str, port: u16, deadline: Deadline) -> Result<Stream, DialError> {
     connect_any(&resolve(host, port, deadline)?, deadline.for_step(Step::Connect), || host_port_text(host, port))
 }
 
-/// Connects to the first address that takes it; each may take its share of the time that is left.
+/// Connects to the first address that accepts. Each attempt may use its share of the time left.
 fn connect_any(
     addresses: &[SocketAddr],
     deadline: Deadline,
@@ -200,10 +203,11 @@ fn connect_any(
     })
 }
 
+/// Connects to a Unix socket.
 fn connect_unix(path: &Path, deadline: Deadline) -> Result<Stream, DialError> {
     let target = || path.display().to_string();
     let failed = |source: io::Error| match source.kind() {
-        // The listener's queue stayed full for the time set below.
+        // The listener's queue was full during the whole timeout set below.
         io::ErrorKind::WouldBlock => timed_out(target(), deadline.for_step(Step::Connect)),
         _ => DialError::Connect { target: target(), source },
     };
@@ -219,26 +223,26 @@ fn connect_unix(path: &Path, deadline: Deadline) -> Result<Stream, DialError> {
     Ok(Stream::Unix(UnixStream::from(std::os::fd::OwnedFd::from(socket))))
 }
 
-/// All addresses of `host`, IPv4 first: 1.4 peers have no other.
+/// All addresses of `host`, IPv4 first, as 1.4 peers have no others.
 fn resolve(host: &str, port: u16, deadline: Deadline) -> Result<Vec<SocketAddr>, DialError> {
     if let Ok(address) = host.parse::<IpAddr>() {
         return Ok(vec![SocketAddr::new(address, port)]);
     }
     let failed = |source| DialError::Resolve { host: host.to_owned(), source };
-    let (tell, hear) = sync_channel(1);
+    let (sender, receiver) = sync_channel(1);
     let name = host.to_owned();
-    // A resolver that hangs keeps its thread, not us; its answer then falls into a channel nobody reads.
+    // A hanging resolver blocks only its own thread; its late answer goes to a channel that nobody reads.
     thread::Builder::new()
         .name("resolver".into())
         .spawn(move || {
             let found = (name.as_str(), port).to_socket_addrs().map(Iterator::collect::<Vec<_>>);
-            let _ = tell.send(found);
+            let _ = sender.send(found);
         })
         .map_err(failed)?;
     let deadline = deadline.for_step(Step::Resolve);
     let found = match deadline.left() {
-        None => hear.recv().map_err(|_| RecvTimeoutError::Disconnected),
-        Some(left) => hear.recv_timeout(left),
+        None => receiver.recv().map_err(|_| RecvTimeoutError::Disconnected),
+        Some(left) => receiver.recv_timeout(left),
     };
     let mut addresses = match found {
         Ok(found) => found.map_err(failed)?,
@@ -250,6 +254,7 @@ fn resolve(host: &str, port: u16, deadline: Deadline) -> Result<Vec<SocketAddr>,
     if addresses.is_empty() { Err(failed(io::ErrorKind::NotFound.into())) } else { Ok(addresses) }
 }
 
+/// The error for a deadline that has passed.
 fn timed_out(target: String, deadline: Deadline) -> DialError {
     DialError::TimedOut { target, step: deadline.step(), limit: deadline.limit().unwrap_or_default() }
 }

@@ -1,7 +1,7 @@
-//! Finding a scheduler by netname, and the election between schedulers (`net/PROTOCOL.md`, Discovery and election).
+//! Discovery of schedulers by netname, and the election between them (`net/PROTOCOL.md`, Discovery and election).
 //!
-//! Asking ([`find`]) and announcing ([`announce`]) are calls with a bound; answering is a thread of a scheduler ([`Responder`]) that sleeps until a
-//! datagram comes. Choice and election are plain functions.
+//! Queries ([`find`]) and announcements ([`announce`]) are calls that take a bounded time. A scheduler answers on a
+//! thread ([`Responder`]) that sleeps until a datagram arrives. Choice and election are plain functions.
 
 use std::cmp::Reverse;
 use std::io;
@@ -23,140 +23,140 @@ use crate::listen::{ListenError, device_address};
 use crate::wake::{self, Waker, Wakeup};
 use crate::wire::udp::{Announce, Datagram, Reply, ReplyFormat};
 
-/// The netname of those who name none.
+/// The netname if none is configured.
 pub const DEFAULT_NETNAME: &str = "ICECREAM";
-/// The scheduler's port, TCP and UDP.
+/// The scheduler's default port, TCP and UDP.
 pub const DEFAULT_PORT: u16 = 8765;
 
-/// How much later than the first answer a better one may come.
-const LATE: Duration = Duration::from_millis(100);
-/// Answers that are looked at: more are an attack.
+/// How long to wait for a better answer after the first one.
+const GRACE: Duration = Duration::from_millis(100);
+/// Maximum number of answers to a query; more are an attack.
 const ANSWERS_MAX: usize = 256;
-/// Longest datagram read; longer ones are cut, and so unreadable.
+/// Maximum size of a datagram in bytes; longer ones are truncated and so malformed.
 const DATAGRAM_MAX: usize = 300;
-/// What the short answer of an old scheduler, which has no version, counts as: the last that gave such answers.
+/// The version assumed for the short answer of an old scheduler, which has none: the last one that answered so.
 const LAST_SHORT: u32 = 32;
-/// Announcements below do not count in an election.
+/// The lowest version that takes part in an election.
 const FIRST_IN_ELECTION: Version = Version::new(36);
-/// Stack of the answering thread.
-const STACK: usize = 64 * 1024;
-/// Rest after an error of the socket, so that a lasting one does not spin.
-const REST: Duration = Duration::from_millis(100);
+/// Stack size of the answering thread in bytes.
+const STACK_SIZE: usize = 64 * 1024;
+/// Pause after an error of the socket, so that a permanent one causes no busy loop.
+const ERROR_PAUSE: Duration = Duration::from_millis(100);
 
-/// Where broadcasts go.
+/// Where broadcasts are sent.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Reach {
-    /// To 127.0.0.1 only (`ICECC_TESTS`).
+    /// Whether to send to 127.0.0.1 only (`ICECC_TESTS`).
     pub loopback_only: bool,
-    /// By this device alone, if there is one.
+    /// Restricts them to this network device.
     pub device: Option<String>,
-    /// What goes to one of these ports goes to the other too (`ICECC_TEST_SCHEDULER_PORTS`).
+    /// A pair of ports; what is sent to one is also sent to the other (`ICECC_TEST_SCHEDULER_PORTS`).
     pub twin_ports: Option<(u16, u16)>,
 }
 
-/// What to look for.
+/// A query for schedulers.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Query {
-    /// Compared without case.
+    /// The netname, compared without case.
     pub netname: Text,
-    /// The port asked on.
+    /// The port to send to.
     pub port: u16,
-    /// The version we say we are.
+    /// The version to state in the query.
     pub version: Version,
-    /// Where to.
+    /// Where the query is sent.
     pub reach: Reach,
 }
 
-/// A scheduler that answered.
+/// A scheduler that answered a query.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Answer {
-    /// Where it answers from: the address to dial.
+    /// Its address, to connect to.
     pub from: SocketAddr,
     /// Its version.
     pub version: u32,
-    /// When it started, Unix seconds; 0 if it is too old to tell.
+    /// Its start time in seconds since 1970; 0 if it is too old to report it.
     pub start_time: u64,
     /// Its netname.
     pub netname: Text,
 }
 
-/// A datagram that did not count.
+/// A datagram that was ignored.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Ignored {
-    /// Where it came from.
+    /// The sender.
     pub from: SocketAddr,
-    /// Why.
+    /// The reason.
     pub why: WhyIgnored,
 }
 
-/// Why an answer did not count.
+/// Why an answer was ignored.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum WhyIgnored {
-    /// It serves another netname.
+    /// The scheduler serves another netname.
     Netname(Text),
-    /// Its version is 0 or over 127.
+    /// Its version is 0 or above 127.
     BogusVersion(u32),
-    /// It is no answer to our query.
+    /// It is not an answer to our query.
     Unreadable {
-        /// Its length.
+        /// Its length in bytes.
         length: usize,
         /// Its first byte.
         first: Option<u8>,
     },
 }
 
-/// What a query brought.
+/// The result of a query.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Found {
-    /// The scheduler to use.
+    /// The scheduler to use, if any.
     pub best: Option<Answer>,
-    /// All schedulers that answered properly, of whatever netname, in the order of their answers.
+    /// All schedulers with a valid answer, of any netname, in the order of their answers.
     pub answers: Vec<Answer>,
-    /// What did not count.
+    /// What was ignored.
     pub ignored: Vec<Ignored>,
 }
 
-/// A scheduler as it shows itself to others.
+/// How a scheduler presents itself to others.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Identity {
     /// Its version.
     pub version: Version,
-    /// When it started, Unix seconds.
+    /// Its start time in seconds since 1970.
     pub start_time: u64,
     /// Its netname.
     pub netname: Text,
 }
 
-/// What a [`Responder`] heard.
+/// What a [`Responder`] received.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Heard {
+pub enum DiscoveryEvent {
     /// A query, which was answered.
     Query {
-        /// Who asked.
+        /// The sender.
         from: SocketAddr,
         /// Its version.
         version: u32,
     },
-    /// An announcement of a scheduler, perhaps our own.
+    /// An announcement of a scheduler, possibly our own.
     Announcement {
-        /// Who announced.
+        /// The sender.
         from: SocketAddr,
-        /// Who it says it is; the version is its raw number.
+        /// The announced scheduler, with its raw version number.
         identity: Identity,
-        /// Whether we lose to it ([`defeats`]).
+        /// Whether we lose the election to it ([`defeats`]).
         defeats_us: bool,
     },
 }
 
-/// Broadcasts a query and collects answers: until `timeout`, but only a moment longer than the first one that matches took.
+/// Broadcasts a query and collects answers until `timeout`, or until shortly after the first matching answer.
 ///
 /// # Errors
-/// If there is no socket to be had. A network that cannot be reached is no error: then nothing is found.
+/// If no socket can be created. An unreachable network is no error: nothing is found.
 pub fn find(query: &Query, timeout: Duration) -> io::Result<Found> {
-    ask(query, timeout, Some(LATE))
+    ask(query, timeout, Some(GRACE))
 }
 
-/// Broadcasts a query and collects all answers until `timeout`: the netnames around.
+/// Broadcasts a query and collects all answers until `timeout`, to list all netnames.
 ///
 /// # Errors
 /// As [`find`].
@@ -164,10 +164,10 @@ pub fn survey(query: &Query, timeout: Duration) -> io::Result<Found> {
     ask(query, timeout, None)
 }
 
-/// Broadcasts both announcements.
+/// Broadcasts the announcement in both formats.
 ///
 /// # Errors
-/// If there is no socket to be had.
+/// If no socket can be created.
 pub fn announce(own: &Identity, port: u16, reach: &Reach) -> io::Result<()> {
     let announce = Announce {
         version: u8::try_from(own.version.number()).unwrap_or(u8::MAX),
@@ -182,23 +182,23 @@ pub fn announce(own: &Identity, port: u16, reach: &Reach) -> io::Result<()> {
     Ok(())
 }
 
-/// The better of both: higher version, then earlier start.
+/// The better of two answers: the one with the higher version, then with the earlier start time.
 pub fn better<'a>(a: &'a Answer, b: &'a Answer) -> &'a Answer {
     let rank = |x: &Answer| (Reverse(x.version), x.start_time);
     if rank(b) < rank(a) { b } else { a }
 }
 
-/// Whether a scheduler that hears `other` announced has to drop its peers in favour of it.
+/// Whether a scheduler that receives the announcement `other` must drop its peers in favour of it.
 pub fn defeats(other: &Identity, own: &Identity) -> bool {
     other.version >= FIRST_IN_ELECTION
         && other.netname == own.netname
         && (other.version > own.version || other.version == own.version && other.start_time < own.start_time)
 }
 
-/// A socket for a [`Responder`]: on all IPv4 addresses, or only for what comes by one device.
+/// Binds a socket for a [`Responder`], on all IPv4 addresses or for one network device only.
 ///
 /// # Errors
-/// If the port is taken or the device has no address.
+/// If the port is in use or the device has no IPv4 address.
 pub fn bind(device: Option<&str>, port: u16) -> Result<UdpSocket, ListenError> {
     let at = |address: Ipv4Addr, device: Option<&str>| {
         let address = SocketAddr::from((address, port));
@@ -212,43 +212,48 @@ pub fn bind(device: Option<&str>, port: u16) -> Result<UdpSocket, ListenError> {
     };
     let Some(name) = device else { return at(Ipv4Addr::UNSPECIFIED, None) };
     let address = device_address(name)?;
-    // A socket bound to an address hears no broadcasts, so the device is the better bond; not every kernel allows it to everybody.
+    // A socket bound to an address receives no broadcasts, so binding to the device is better. Not every kernel permits
+    // that to everybody.
     match at(Ipv4Addr::UNSPECIFIED, device) {
         Err(ListenError::Bind { source, .. }) if source.kind() == io::ErrorKind::PermissionDenied => at(address, None),
         other => other,
     }
 }
 
-/// Answers queries and hears announcements, on a thread that sleeps until something comes.
+/// Answers queries and receives announcements, on a thread that sleeps until a datagram arrives.
 #[derive(Debug)]
 pub struct Responder {
+    /// Ends the thread.
     stop: Waker,
+    /// The thread.
     thread: JoinHandle<()>,
 }
 
 impl Responder {
-    /// Starts it on a socket of [`bind`]. If `heard` is full, what was heard is lost: it is told again.
+    /// Starts on a socket of [`bind`]. If the channel `events` is full, an event is dropped; queries and announcements
+    /// are repeated anyway.
     ///
     /// # Errors
     /// If the thread cannot be started.
-    pub fn start(socket: UdpSocket, own: Identity, heard: Sender<Heard>) -> io::Result<Self> {
+    pub fn start(socket: UdpSocket, own: Identity, events: Sender<DiscoveryEvent>) -> io::Result<Self> {
         socket.set_nonblocking(true)?;
         let (stop, stopped) = wake::pair()?;
         let thread = thread::Builder::new()
             .name("discovery".into())
-            .stack_size(STACK)
-            .spawn(move || respond(&socket, &own, &heard, &stopped))?;
+            .stack_size(STACK_SIZE)
+            .spawn(move || respond(&socket, &own, &events, &stopped))?;
         Ok(Self { stop, thread })
     }
 
-    /// Ends the thread and waits for its end.
+    /// Stops the thread and waits for its end.
     pub fn stop(self) {
         self.stop.wake();
         let _ = self.thread.join();
     }
 }
 
-fn ask(query: &Query, timeout: Duration, late: Option<Duration>) -> io::Result<Found> {
+/// Broadcasts a query and collects answers until `timeout`, or until `grace` after the first matching one.
+fn ask(query: &Query, timeout: Duration, grace: Option<Duration>) -> io::Result<Found> {
     let version = u8::try_from(query.version.number()).unwrap_or(u8::MAX);
     let socket = broadcaster()?;
     broadcast(&socket, &Datagram::Query { version }.to_bytes(), &targets(query.port, &query.reach));
@@ -257,14 +262,14 @@ fn ask(query: &Query, timeout: Duration, late: Option<Duration>) -> io::Result<F
     let mut buf = [0; DATAGRAM_MAX];
     while found.answers.len() + found.ignored.len() < ANSWERS_MAX {
         let left = end.saturating_duration_since(Instant::now());
-        // What came in time counts, also if a busy machine has kept us from looking at it.
+        // A datagram that arrived in time counts even if a busy host kept us from reading it.
         let is_over = left.is_zero();
         if is_over {
             socket.set_nonblocking(true)?;
         } else {
             socket.set_read_timeout(Some(left))?;
         }
-        // Errors are those of the network (nobody listens there), or that time is over: the clock tells.
+        // Errors are those of the network (nobody listens there), or the timeout, which the clock shows.
         let (n, from) = match socket.recv_from(&mut buf) {
             Ok(received) => received,
             Err(_) if is_over => break,
@@ -272,15 +277,15 @@ fn ask(query: &Query, timeout: Duration, late: Option<Duration>) -> io::Result<F
         };
         let had_none = found.best.is_none();
         found.take(query, version, from, buf.get(..n).unwrap_or_default());
-        if let (true, Some(_), Some(late)) = (had_none, &found.best, late) {
-            end = end.min(Instant::now() + late);
+        if let (true, Some(_), Some(grace)) = (had_none, &found.best, grace) {
+            end = end.min(Instant::now() + grace);
         }
     }
     Ok(found)
 }
 
 impl Found {
-    /// Judges one datagram that came back.
+    /// Evaluates one datagram.
     fn take(&mut self, query: &Query, own: u8, from: SocketAddr, bytes: &[u8]) {
         let Some(reply) = Reply::parse(own, bytes) else {
             let why = WhyIgnored::Unreadable { length: bytes.len(), first: bytes.first().copied() };
@@ -301,7 +306,7 @@ impl Found {
     }
 }
 
-/// Compares without case; a netname may have been cut by its format.
+/// Compares without case. The answer's netname may have been truncated by its format.
 fn same_netname(answered: &Text, asked: &Text, format: ReplyFormat) -> bool {
     let kept = match format {
         ReplyFormat::Short => 14,
@@ -312,7 +317,8 @@ fn same_netname(answered: &Text, asked: &Text, format: ReplyFormat) -> bool {
     answered.as_bytes().eq_ignore_ascii_case(asked.get(..kept).unwrap_or(asked))
 }
 
-fn respond(socket: &UdpSocket, own: &Identity, heard: &Sender<Heard>, stopped: &Wakeup) {
+/// The responder's thread.
+fn respond(socket: &UdpSocket, own: &Identity, events: &Sender<DiscoveryEvent>, stopped: &Wakeup) {
     let mut buf = [0; DATAGRAM_MAX];
     loop {
         let mut fds = [PollFd::new(stopped.as_fd(), PollFlags::POLLIN), PollFd::new(socket.as_fd(), PollFlags::POLLIN)];
@@ -323,24 +329,30 @@ fn respond(socket: &UdpSocket, own: &Identity, heard: &Sender<Heard>, stopped: &
         }
         let received = woken.map_err(io::Error::from).and_then(|_| socket.recv_from(&mut buf));
         match received {
-            Ok((n, from)) => hear(socket, own, heard, from, buf.get(..n).unwrap_or_default()),
+            Ok((n, from)) => handle_datagram(socket, own, events, from, buf.get(..n).unwrap_or_default()),
             Err(e) if matches!(e.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted) => {}
             Err(e) => {
                 warn!("discovery socket: {e}");
-                thread::sleep(REST);
+                thread::sleep(ERROR_PAUSE);
             }
         }
     }
 }
 
-/// Deals with one datagram. What cannot be sent is lost, as datagrams are: the asker asks again.
-fn hear(socket: &UdpSocket, own: &Identity, heard: &Sender<Heard>, from: SocketAddr, bytes: &[u8]) {
+/// Handles one datagram. An answer that cannot be sent is lost, like any datagram: the client asks again.
+fn handle_datagram(
+    socket: &UdpSocket,
+    own: &Identity,
+    events: &Sender<DiscoveryEvent>,
+    from: SocketAddr,
+    bytes: &[u8],
+) {
     match Datagram::parse(bytes) {
         Some(Datagram::Query { version }) => {
             let reply = Reply::to(version, own.version.number(), own.start_time, own.netname.clone());
             let Some(reply) = reply else { return };
             let _ = socket.send_to(&Datagram::Reply(reply).to_bytes(), from);
-            let _ = heard.try_send(Heard::Query { from, version: version.into() });
+            let _ = events.try_send(DiscoveryEvent::Query { from, version: version.into() });
         }
         Some(Datagram::Announce(announce)) => {
             let identity = Identity {
@@ -349,12 +361,13 @@ fn hear(socket: &UdpSocket, own: &Identity, heard: &Sender<Heard>, from: SocketA
                 netname: announce.netname,
             };
             let defeats_us = defeats(&identity, own);
-            let _ = heard.try_send(Heard::Announcement { from, identity, defeats_us });
+            let _ = events.try_send(DiscoveryEvent::Announcement { from, identity, defeats_us });
         }
         _ => debug!("no use for a datagram of {} bytes from {from}", bytes.len()),
     }
 }
 
+/// A socket that can broadcast.
 fn broadcaster() -> io::Result<UdpSocket> {
     let socket = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0))?;
     socket.set_broadcast(true)?;
@@ -362,6 +375,7 @@ fn broadcaster() -> io::Result<UdpSocket> {
     Ok(socket)
 }
 
+/// Sends a datagram to all targets.
 fn broadcast(socket: &UdpSocket, bytes: &[u8], targets: &[SocketAddr]) {
     for target in targets {
         if let Err(e) = socket.send_to(bytes, target) {
@@ -370,7 +384,8 @@ fn broadcast(socket: &UdpSocket, bytes: &[u8], targets: &[SocketAddr]) {
     }
 }
 
-/// Broadcast addresses of all devices, or of the one wanted, that are up, neither loopback nor point-to-point; and both ports if there are twins.
+/// The broadcast addresses of all devices, or of one, that are up and neither loopback nor point-to-point; with both
+/// ports if there is a pair.
 fn targets(port: u16, reach: &Reach) -> Vec<SocketAddr> {
     let addresses = if reach.loopback_only {
         vec![Ipv4Addr::LOCALHOST]
@@ -386,11 +401,12 @@ fn targets(port: u16, reach: &Reach) -> Vec<SocketAddr> {
     addresses.into_iter().flat_map(|address| ports().map(move |port| (address, port).into())).collect()
 }
 
+/// The broadcast addresses of `entries`, without duplicates.
 fn broadcast_addresses(entries: impl Iterator<Item = InterfaceAddress>, device: Option<&str>) -> Vec<Ipv4Addr> {
     let unwanted = InterfaceFlags::IFF_LOOPBACK | InterfaceFlags::IFF_POINTOPOINT;
     let wanted = InterfaceFlags::IFF_UP | InterfaceFlags::IFF_BROADCAST;
     let mut addresses: Vec<Ipv4Addr> = entries
-        // A further address of a device may have a label of its own, `eth0:1`.
+        // Another address of a device may have a label like `eth0:1`.
         .filter(|entry| device.is_none_or(|device| entry.interface_name.split(':').next() == Some(device)))
         .filter(|entry| entry.flags.contains(wanted) && !entry.flags.intersects(unwanted))
         .filter(|entry| entry.address.is_some_and(|address| address.as_sockaddr_in().is_some()))

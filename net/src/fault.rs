@@ -1,7 +1,7 @@
-//! A wrapper that delays, cuts and garbles a stream, for tests.
+//! Streams that delay, cut and corrupt data, for tests.
 //!
-//! Faults are between two streams, not `if`s in the code that uses them: [`link`] gives two ends whose bytes pass through
-//! [`Faulty`] in each direction.
+//! Faults are injected between two streams, without test code in the streams' users: [`link`] creates two ends whose
+//! data passes through [`Faulty`] in each direction.
 
 use std::io::{self, Read, Write};
 use std::net::Shutdown;
@@ -11,20 +11,20 @@ use std::time::Duration;
 
 use crate::stream::Stream;
 
-/// What goes wrong in one direction.
+/// The faults of one direction.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Plan {
-    /// Each piece waits that long.
+    /// Delay before each piece.
     pub delay: Duration,
-    /// Bytes of one piece; 0 = as they come.
+    /// Maximum bytes of one piece; 0: unlimited.
     pub piece: usize,
-    /// After that many bytes the connection ends.
+    /// The connection ends after this many bytes.
     pub cut_after: Option<u64>,
-    /// All bits of the byte at this offset are turned over.
+    /// All bits of the byte at this offset are inverted.
     pub garble_at: Option<u64>,
 }
 
-/// Writes what it is given as its [`Plan`] says.
+/// A writer that applies the faults of a [`Plan`].
 #[derive(Debug)]
 pub struct Faulty<W> {
     inner: W,
@@ -33,12 +33,12 @@ pub struct Faulty<W> {
 }
 
 impl<W: Write> Faulty<W> {
-    /// Spoils what is written to `inner`.
+    /// Applies the faults to what is written to `inner`.
     pub fn new(inner: W, plan: Plan) -> Self {
         Self { inner, plan, passed: 0 }
     }
 
-    /// The stream below.
+    /// Returns the wrapped writer.
     pub fn into_inner(self) -> W {
         self.inner
     }
@@ -75,11 +75,11 @@ impl<W: Write> Write for Faulty<W> {
     }
 }
 
-/// Two ends of a connection: what is written to the first reaches the second by the first plan, and back by the second. The threads
-/// between end with the connection.
+/// Creates two connected ends. Data written to the first passes the plan `there`, data written to the second the plan
+/// `back`. The threads in between end with the connection.
 ///
 /// # Errors
-/// If there are no descriptors or threads left.
+/// If the system has no descriptors or threads left.
 pub fn link(there: Plan, back: Plan) -> io::Result<(Stream, Stream)> {
     let (near, near_inside) = UnixStream::pair()?;
     let (far, far_inside) = UnixStream::pair()?;
@@ -88,6 +88,7 @@ pub fn link(there: Plan, back: Plan) -> io::Result<(Stream, Stream)> {
     Ok((near.into(), far.into()))
 }
 
+/// Starts a thread that copies `from` to `to` with faults.
 fn pump(mut from: UnixStream, to: UnixStream, plan: Plan) -> io::Result<()> {
     let carry = move || {
         let mut faulty = Faulty::new(to, plan);
@@ -135,20 +136,20 @@ mod tests {
         assert_eq!(faulty.inner.get_ref(), b"words");
     }
 
-    /// Who says no more may still be told something.
+    /// A peer that has ended its direction can still receive.
     #[test]
     fn one_direction_may_end_before_the_other() {
         let (near, far) = link(Plan::default(), Plan::default()).unwrap();
         let long = Deadline::after(Step::Message, Duration::from_secs(3600));
-        let mut heard = [0; 10];
+        let mut received = [0; 10];
         near.write_all(b"words", &long).unwrap();
-        assert_eq!(far.read(&mut heard, &long).unwrap(), 5);
+        assert_eq!(far.read(&mut received, &long).unwrap(), 5);
         near.shutdown_write();
-        assert_eq!(far.read(&mut heard, &long).unwrap(), 0);
+        assert_eq!(far.read(&mut received, &long).unwrap(), 0);
         far.write_all(b"answer", &long).unwrap();
-        assert_eq!(near.read(&mut heard, &long).unwrap(), 6);
-        assert!(heard.starts_with(b"answer"));
+        assert_eq!(near.read(&mut received, &long).unwrap(), 6);
+        assert!(received.starts_with(b"answer"));
         far.shutdown_write();
-        assert_eq!(near.read(&mut heard, &long).unwrap(), 0);
+        assert_eq!(near.read(&mut received, &long).unwrap(), 0);
     }
 }

@@ -1,67 +1,67 @@
-//! Version agreement, as a state machine over words (`net/PROTOCOL.md`, Handshake).
+//! Version agreement, as a state machine over numbers (`net/PROTOCOL.md`, Handshake).
 //!
 //! ```text
-//!  send offer ──► Handshake ──other's offer, send confirm──► Confirming ──the same number──► Agreed
-//!                     └── out of bounds: refused                   └── another number: refused
+//!  send offer -> Handshake -- other's offer, send confirm -> Confirming -- the same number -> Agreed
+//!                    `- out of bounds: refused                 `- another number: refused
 //! ```
 //!
-//! It knows no socket and no clock: [`crate::conn`] carries the words and watches the time.
+//! It uses no socket and no clock: [`crate::conn`] transports the numbers and watches the time.
 
 use ice_core::version::Version;
 use thiserror::Error;
 
-/// Bytes of one word of the handshake: a little-endian number, unlike all that follows it.
+/// Bytes of one number of the handshake: little-endian, unlike everything after it.
 pub const WORD: usize = 4;
 
-/// What both sides came to.
+/// The result of the handshake.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Agreed {
-    /// The version spoken from here on.
+    /// The agreed version.
     pub version: Version,
-    /// The highest version the peer offered: what monitors are shown, and what a "minimal version" is compared with.
+    /// The highest version that the peer offered; monitors are shown it, and a "minimal version" is compared with it.
     pub peer_offer: Version,
 }
 
-/// Why there is no agreement.
+/// Why the handshake failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 pub enum HandshakeError {
     /// The offer is below 21 or above 2^20.
     #[error("the peer offers version {}, which is out of bounds", .0)]
     Offer(Version),
-    /// The peer did not confirm the smaller of both offers.
+    /// The peer did not confirm the lower one of both offers.
     #[error("the peer confirms version {found} instead of {expected}")]
     Confirm {
-        /// The smaller of both offers.
+        /// The lower one of both offers.
         expected: Version,
-        /// What the peer sent.
+        /// The version that the peer confirmed.
         found: Version,
     },
 }
 
-/// One side of the handshake, waiting for the peer's offer.
+/// One side of the handshake that waits for the peer's offer.
 #[derive(Clone, Copy, Debug)]
 pub struct Handshake {
     own: Version,
 }
 
-/// One side of the handshake, waiting for the peer's confirm.
+/// One side of the handshake that waits for the peer's confirmation.
 #[derive(Clone, Copy, Debug)]
 pub struct Confirming {
     agreed: Agreed,
 }
 
 impl Handshake {
-    /// A handshake in which we offer `own`.
+    /// Starts a handshake that offers `own`.
     pub fn new(own: Version) -> Self {
         Self { own }
     }
 
-    /// Our offer: to be sent at once, without waiting.
+    /// Our offer, to be sent at once without waiting.
     pub fn offer(self) -> [u8; WORD] {
         self.own.number().to_le_bytes()
     }
 
-    /// The peer's offer came.
+    /// Handles the peer's offer.
     pub fn offered(self, word: [u8; WORD]) -> Result<Confirming, HandshakeError> {
         let peer_offer = Version::new(u32::from_le_bytes(word));
         let version = Version::agree(self.own, peer_offer).ok_or(HandshakeError::Offer(peer_offer))?;
@@ -70,12 +70,12 @@ impl Handshake {
 }
 
 impl Confirming {
-    /// Our confirm: to be sent now; messages may follow it in the same write.
+    /// Our confirmation, to be sent now; messages may follow it in the same write.
     pub fn confirm(self) -> [u8; WORD] {
         self.agreed.version.number().to_le_bytes()
     }
 
-    /// The peer's confirm came.
+    /// Handles the peer's confirmation.
     pub fn confirmed(self, word: [u8; WORD]) -> Result<Agreed, HandshakeError> {
         let found = Version::new(u32::from_le_bytes(word));
         if found == self.agreed.version {

@@ -1,6 +1,7 @@
-//! Sockets to accept on.
+//! Listening sockets.
 //!
-//! A [`Listener`] is one bound socket; the [`hub`](crate::hub) accepts on it, with caps. Binding again after a failure is the program's.
+//! A [`Listener`] is one bound socket; the [`hub`](crate::hub) accepts on it, with limits. The program decides whether
+//! to bind again after a failure.
 
 use std::fs;
 use std::io;
@@ -18,50 +19,52 @@ use thiserror::Error;
 use crate::dial::UNIX_PATH_MAX;
 use crate::stream::Stream;
 
-/// Connections that may wait to be accepted, as 1.4 has it.
+/// Maximum number of connections waiting to be accepted, the same as 1.4's.
 const BACKLOG: i32 = 1024;
 
-/// Why there is nothing to accept on.
+/// Why a listener could not be created.
 #[derive(Debug, Error)]
 pub enum ListenError {
-    /// The port cannot be had. With [`io::ErrorKind::AddrInUse`] it may be worth another try.
+    /// The port cannot be bound. After [`io::ErrorKind::AddrInUse`] another attempt may succeed.
     #[error("cannot listen on {address}")]
     Bind {
         /// Address and port.
         address: SocketAddr,
-        /// The system's words.
+        /// The system's error.
         #[source]
         source: io::Error,
     },
     /// The device does not exist or has no IPv4 address.
     #[error("No IP address found for interface \"{0}\"")]
     NoAddress(String),
-    /// Somebody accepts on that path already.
+    /// Another process accepts on this path.
     #[error("another process listens on {}", .0.display())]
     InUse(PathBuf),
-    /// Something else than a socket is there.
+    /// The path exists and is not a socket.
     #[error("{} is in the way: it is not a socket", .0.display())]
     NotASocket(PathBuf),
     /// The path is longer than [`UNIX_PATH_MAX`].
     #[error("socket path {} is longer than {} bytes", .0.display(), UNIX_PATH_MAX)]
     PathTooLong(PathBuf),
-    /// The socket file cannot be made.
+    /// The socket file cannot be created.
     #[error("cannot listen on {}", path.display())]
     Unix {
         /// The path.
         path: PathBuf,
-        /// The system's words.
+        /// The system's error.
         #[source]
         source: io::Error,
     },
 }
 
-/// A bound socket. A unix one removes its file when it is dropped, if the file is still its own.
+/// A bound socket. A Unix socket's file is removed when it is dropped, if the file is still its own.
 #[derive(Debug)]
 pub struct Listener {
+    /// The socket.
     socket: Listening,
 }
 
+/// The kinds of listening sockets.
 #[derive(Debug)]
 enum Listening {
     Tcp(TcpListener),
@@ -69,7 +72,8 @@ enum Listening {
 }
 
 impl Listener {
-    /// Accepts on every address of the host, IPv4 and IPv6 by one socket, IPv4 alone where the host has no IPv6. Port 0 = any free one.
+    /// Listens on all addresses of the host: IPv4 and IPv6 by one socket, or IPv4 alone if the host has no IPv6. Port 0
+    /// chooses a free one.
     pub fn tcp(port: u16) -> Result<Self, ListenError> {
         match Self::tcp_at((Ipv6Addr::UNSPECIFIED, port).into()) {
             Err(ListenError::Bind { source, .. }) if lacks_ipv6(&source) => {
@@ -79,13 +83,14 @@ impl Listener {
         }
     }
 
-    /// Accepts on one address.
+    /// Listens on one address.
     pub fn tcp_at(address: SocketAddr) -> Result<Self, ListenError> {
         let socket = bind_tcp(address).map_err(|source| ListenError::Bind { address, source })?;
         Ok(Self { socket: Listening::Tcp(TcpListener::from(OwnedFd::from(socket))) })
     }
 
-    /// Accepts on a device's first IPv4 address, and by a second socket on the loopback address unless that is the same.
+    /// Listens on a network device's first IPv4 address and, by a second socket, on the loopback address unless that is
+    /// the same.
     pub fn tcp_on(device: &str, port: u16) -> Result<Vec<Self>, ListenError> {
         let address = device_address(device)?;
         let first = Self::tcp_at((address, port).into())?;
@@ -96,7 +101,7 @@ impl Listener {
         Ok(vec![first, Self::tcp_at((Ipv4Addr::LOCALHOST, port).into())?])
     }
 
-    /// Accepts on a socket file of this mode. A stale file is replaced; one that somebody accepts on is left alone.
+    /// Listens on a Unix socket with this file mode. A stale file is replaced; one on which somebody accepts is not.
     pub fn unix(path: &Path, mode: u32) -> Result<Self, ListenError> {
         if path.as_os_str().as_bytes().len() > UNIX_PATH_MAX {
             return Err(ListenError::PathTooLong(path.to_path_buf()));
@@ -107,7 +112,7 @@ impl Listener {
         Ok(Self { socket: Listening::Unix { socket, path: path.to_path_buf(), inode } })
     }
 
-    /// The port; 0 for unix sockets.
+    /// The port; 0 for Unix sockets.
     pub fn port(&self) -> u16 {
         match &self.socket {
             Listening::Tcp(s) => s.local_addr().map_or(0, |a| a.port()),
@@ -115,7 +120,7 @@ impl Listener {
         }
     }
 
-    /// Waits for the next connection; an error after [`Listener::shutdown`].
+    /// Waits for the next connection. Fails after [`Listener::shutdown`].
     pub(crate) fn accept(&self) -> io::Result<Stream> {
         match &self.socket {
             Listening::Tcp(s) => s.accept().map(|(socket, peer)| Stream::Tcp { socket, peer: Some(peer) }),
@@ -123,7 +128,7 @@ impl Listener {
         }
     }
 
-    /// Accepts no more: wakes who waits in [`Listener::accept`].
+    /// Stops accepting; a thread that waits in [`Listener::accept`] wakes up.
     pub(crate) fn shutdown(&self) {
         let _ = match &self.socket {
             Listening::Tcp(s) => SockRef::from(s).shutdown(Shutdown::Both),
@@ -142,7 +147,7 @@ impl Drop for Listener {
     }
 }
 
-/// The first IPv4 address of a device.
+/// The first IPv4 address of a network device.
 pub fn device_address(device: &str) -> Result<Ipv4Addr, ListenError> {
     let none = || ListenError::NoAddress(device.to_owned());
     getifaddrs()
@@ -152,6 +157,7 @@ pub fn device_address(device: &str) -> Result<Ipv4Addr, ListenError> {
         .ok_or_else(none)
 }
 
+/// Binds a TCP socket and listens.
 fn bind_tcp(address: SocketAddr) -> io::Result<Socket> {
     let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
     socket.set_reuse_address(true)?;
@@ -163,7 +169,7 @@ fn bind_tcp(address: SocketAddr) -> io::Result<Socket> {
     Ok(socket)
 }
 
-/// Whether the host has no IPv6, as opposed to a port that is taken.
+/// Whether the host has no IPv6, rather than that the port is in use.
 fn lacks_ipv6(error: &io::Error) -> bool {
     use nix::errno::Errno;
     matches!(
@@ -172,13 +178,13 @@ fn lacks_ipv6(error: &io::Error) -> bool {
     )
 }
 
-/// Removes a socket file that nobody accepts on.
+/// Removes a socket file on which nobody accepts.
 fn clear_path(path: &Path) -> Result<(), ListenError> {
     let Ok(file) = fs::symlink_metadata(path) else { return Ok(()) };
     if !file.file_type().is_socket() {
         return Err(ListenError::NotASocket(path.to_path_buf()));
     }
-    // Only a refusal proves that its owner is gone: a full queue or a missing right does not.
+    // Only a refused connection proves that its owner is gone; a full queue or a missing permission does not.
     match UnixStream::connect(path) {
         Err(e) if e.kind() == io::ErrorKind::ConnectionRefused => {
             fs::remove_file(path).map_err(|source| ListenError::Unix { path: path.to_path_buf(), source })
@@ -188,7 +194,7 @@ fn clear_path(path: &Path) -> Result<(), ListenError> {
     }
 }
 
-/// Binds, sets the mode, and only then listens, so that nobody connects by the wrong rights.
+/// Binds, sets the mode and only then listens, so that nobody can connect before the mode is right.
 fn bind_unix(path: &Path, mode: u32) -> io::Result<(UnixListener, Option<u64>)> {
     let socket = Socket::new(Domain::UNIX, Type::STREAM, None)?;
     socket.bind(&socket2::SockAddr::unix(path)?)?;

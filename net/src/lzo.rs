@@ -1,8 +1,8 @@
-//! LZO1X, written from the description of its format (our own: the usual library is under the GPL, and those in Rust
-//! refuse valid input or panic).
+//! LZO1X, written from the description of its format. It is our own because the usual library is under the GPL, and
+//! those in Rust refuse valid input or panic.
 //!
-//! A block is a row of instructions, each a byte that says how long a match is and, with the bytes behind it, how far back it
-//! lies. What the low values mean depends on how many literals came right before:
+//! A block is a sequence of instructions. Each is a byte that gives the length of a match and, with the bytes after it,
+//! its distance. The meaning of low values depends on how many literals came directly before:
 //!
 //! | first byte | after 0 literals | after 1 to 3 | after a run of 4 or more |
 //! |---|---|---|---|
@@ -11,8 +11,9 @@
 //! | `001lllll` | match of 2 + l, distance to 16384 | same | same |
 //! | `01ldddss`, `1lldddss` | match of 3 to 8, distance to 2048 | same | same |
 //!
-//! A length whose bits are all 0 goes on in the next bytes: 255 for each 0, then the last one. The two `s` bits of a match (of its
-//! second last byte) are the number of literals that follow it directly. A first byte above 17 is a run of literals, that less 17.
+//! A length whose bits are all 0 continues in the next bytes: 255 for each 0, then the last one. The two `s` bits of a
+//! match (in its second last byte) are the number of literals that follow it directly. A first byte above 17 begins a
+//! run of literals, with a length of that byte less 17.
 
 mod encode;
 #[cfg(test)]
@@ -22,44 +23,45 @@ use thiserror::Error;
 
 pub use encode::Compressor;
 
-/// Largest distance of the nearest kind of match, and of the middle one: where the next kind begins to count.
+/// Maximum distance of the nearest kind of match, where the next kind begins.
 const NEAR_MAX: usize = 0x800;
+/// Maximum distance of the middle kind of match.
 const MIDDLE_MAX: usize = 0x4000;
-/// What ends a block.
+/// The end marker of a block.
 const END: [u8; 3] = [17, 0, 0];
 
-/// Why bytes are no LZO1X block of the announced length.
+/// Why data is not an LZO1X block of the announced length.
 #[derive(Clone, Copy, Debug, Error, PartialEq, Eq)]
 pub enum LzoError {
-    /// An instruction, its literals or the end marker are missing.
+    /// An instruction, its literals or the end marker is missing.
     #[error("lzo data end too early")]
     InputTooShort,
-    /// Bytes behind the end marker.
+    /// Bytes follow the end marker.
     #[error("{0} bytes behind the end of lzo data")]
     InputLeft(usize),
-    /// More plain data than announced.
+    /// The plain data is longer than announced.
     #[error("lzo data are longer than announced")]
     OutputTooLong,
-    /// Less plain data than announced.
+    /// The plain data is shorter than announced.
     #[error("lzo data are {0} bytes shorter than announced")]
     OutputTooShort(usize),
-    /// A match that begins before the data.
+    /// A match begins before the data.
     #[error("lzo match reaches {distance} bytes back, only {written} are there")]
     TooFarBack {
-        /// How far back.
+        /// Its distance in bytes.
         distance: usize,
-        /// What was there.
+        /// The number of bytes before it.
         written: usize,
     },
 }
 
-/// Unpacks `src` into all of `dst`.
+/// Decompresses `src` into all of `dst`.
 ///
 /// # Errors
-/// If `src` is not exactly one block of exactly that length; `dst` then holds anything.
+/// If `src` is not exactly one block of exactly that length. The content of `dst` is undefined then.
 pub fn decompress(src: &[u8], dst: &mut [u8]) -> Result<(), LzoError> {
     let mut d = Decoder { src, at: 0, dst, written: 0 };
-    // Literals right before the next instruction: 0, 1 to 3, or 4 for a run.
+    // Literals directly before the next instruction: 0, 1 to 3, or 4 for a run.
     let mut before = 0;
     if let Some(first) = src.first().copied().filter(|b| *b > 17) {
         d.at = 1;
@@ -100,6 +102,7 @@ pub fn decompress(src: &[u8], dst: &mut [u8]) -> Result<(), LzoError> {
     }
 }
 
+/// The state of a decompression.
 struct Decoder<'s, 'd> {
     src: &'s [u8],
     at: usize,
@@ -108,6 +111,7 @@ struct Decoder<'s, 'd> {
 }
 
 impl Decoder<'_, '_> {
+    /// The next byte.
     #[inline]
     fn byte(&mut self) -> Result<u8, LzoError> {
         let byte = *self.src.get(self.at).ok_or(LzoError::InputTooShort)?;
@@ -115,13 +119,14 @@ impl Decoder<'_, '_> {
         Ok(byte)
     }
 
+    /// The next two bytes as a number.
     #[inline]
     fn word(&mut self) -> Result<usize, LzoError> {
         let low = self.byte()?;
         Ok(usize::from(u16::from_le_bytes([low, self.byte()?])))
     }
 
-    /// The length whose bits in the instruction are `bits`; `most` is the most they can say.
+    /// A length whose bits in the instruction are `bits`; `most` is their maximum value.
     #[inline]
     fn length(&mut self, bits: usize, most: usize) -> Result<usize, LzoError> {
         if bits > 0 {
@@ -136,10 +141,11 @@ impl Decoder<'_, '_> {
         }
     }
 
+    /// Copies `n` literals.
     #[inline]
     fn literals(&mut self, n: usize) -> Result<(), LzoError> {
         let (from, to) = (self.at, self.written);
-        // Most runs are short: one copy of fixed size, where there is room to write too much.
+        // Most runs are short: make one copy of fixed size if there is room for it.
         if n <= 16 {
             if let (Some(source), Some(target)) = (chunk16(self.src, from), chunk16_mut(self.dst, to)) {
                 *target = source;
@@ -155,6 +161,7 @@ impl Decoder<'_, '_> {
         Ok(())
     }
 
+    /// Copies `n` bytes from `distance` bytes back.
     #[inline]
     fn repeat(&mut self, n: usize, distance: usize) -> Result<(), LzoError> {
         let to = self.written;
@@ -169,7 +176,7 @@ impl Decoder<'_, '_> {
         if to + n > self.dst.len() {
             return Err(LzoError::OutputTooLong);
         }
-        // What is repeated may reach into what it makes: then every copy doubles what there is to copy from.
+        // The match may overlap its own output: then each copy doubles the available data.
         let mut done = 0;
         while done < n {
             let step = (n - done).min(distance + done);
@@ -180,6 +187,7 @@ impl Decoder<'_, '_> {
         Ok(())
     }
 
+    /// Checks that input and output end here.
     fn finish(&self) -> Result<(), LzoError> {
         match (self.src.len() - self.at, self.dst.len() - self.written) {
             (0, 0) => Ok(()),
@@ -189,11 +197,13 @@ impl Decoder<'_, '_> {
     }
 }
 
+/// 16 bytes at a position, if there are as many.
 #[inline]
 fn chunk16(bytes: &[u8], at: usize) -> Option<[u8; 16]> {
     bytes.get(at..)?.first_chunk::<16>().copied()
 }
 
+/// Room for 16 bytes at a position, if there is as much.
 #[inline]
 fn chunk16_mut(bytes: &mut [u8], at: usize) -> Option<&mut [u8; 16]> {
     bytes.get_mut(at..)?.first_chunk_mut::<16>()

@@ -1,8 +1,8 @@
-//! One byte stream to a peer: TCP or a unix socket, with deadlines.
+//! A byte stream to a peer, TCP or a Unix socket, with deadlines.
 //!
-//! Sockets stay in blocking mode; each call says itself whether it waits (`MSG_DONTWAIT`), so that a reader may sleep in `recv` while
-//! another thread writes without ever sleeping. A secure stream would become another variant here: nothing outside this file
-//! and [`crate::dial`]/[`crate::listen`] knows what is below.
+//! Sockets stay in blocking mode; each call decides whether it waits (`MSG_DONTWAIT`). So a reader can sleep in `recv`
+//! while another thread writes without ever sleeping. An encrypted stream would be another variant here: only this
+//! file, [`crate::dial`] and [`crate::listen`] know the socket type.
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Shutdown, SocketAddr, TcpStream};
@@ -19,23 +19,23 @@ use crate::allow::Allow;
 use crate::deadline::Deadline;
 use crate::error::ConnError;
 
-/// Keepalive as 1.4 sets it (`net/PROTOCOL.md`, Transports): a peer that vanished is noticed after 36 s of silence…
+/// Keepalive with 1.4's values (`net/PROTOCOL.md`, Transports): a vanished peer is detected after 36 s of silence …
 const KEEPALIVE: TcpKeepalive =
     TcpKeepalive::new().with_time(Duration::from_secs(27)).with_interval(Duration::from_secs(3)).with_retries(3);
-/// …and after 9 s if it leaves data unacknowledged.
+/// … and after 9 s if it leaves data unacknowledged.
 const USER_TIMEOUT: Duration = Duration::from_secs(9);
 
 /// A connected socket.
 #[derive(Debug)]
 pub enum Stream {
-    /// To another host, or to this one by its address.
+    /// A TCP connection.
     Tcp {
         /// The socket.
         socket: TcpStream,
-        /// Its other end: noted at the start, as nobody can be asked for it once the peer has gone.
+        /// The peer's address. It is stored at the start, as the system no longer knows it once the peer has gone.
         peer: Option<SocketAddr>,
     },
-    /// To a process of this host.
+    /// A connection to a process of this host.
     Unix(UnixStream),
 }
 
@@ -61,8 +61,8 @@ impl AsFd for Stream {
 }
 
 impl Stream {
-    /// Sets what every connection of ours has: no delay, keepalive, a bound on unacknowledged data. Refusals are borne: they make
-    /// a link slower, not wrong.
+    /// Sets the options of all our connections: no delay, keepalive, a limit on unacknowledged data. Failures are
+    /// ignored, as they only make a connection slower.
     pub fn tune(&self) {
         if let Self::Tcp { socket, .. } = self {
             let socket = SockRef::from(socket);
@@ -72,27 +72,28 @@ impl Stream {
         }
     }
 
-    /// Ends both directions at once; whoever waits on it wakes up. The descriptor stays until its owners are gone.
+    /// Shuts down both directions at once and wakes all waiting threads. The descriptor stays open until its last owner
+    /// is gone.
     pub fn shutdown(&self) {
         self.end(Shutdown::Both);
     }
 
-    /// Ends our direction: the peer reads all that was written, then the end.
+    /// Shuts down our direction: the peer reads everything that was written, then the end.
     pub(crate) fn shutdown_write(&self) {
         self.end(Shutdown::Write);
     }
 
-    /// The peer's address as text without port, v4-mapped ones dotted; empty for unix sockets.
+    /// The peer's address as text without port, IPv4-mapped ones dotted; empty for Unix sockets.
     pub fn peer_address(&self) -> String {
         self.peer().map_or_else(String::new, |a| address_text(a.ip()))
     }
 
-    /// The peer as logs name it.
+    /// The peer's name in logs.
     pub fn peer_text(&self) -> String {
         if self.is_unix() { "local client".to_owned() } else { self.peer_address() }
     }
 
-    /// Our own address as the peer sees it (if nothing translates it); empty for unix sockets.
+    /// Our own address as the peer sees it (unless it is translated); empty for Unix sockets.
     pub fn own_address(&self) -> String {
         match self {
             Self::Tcp { socket, .. } => socket.local_addr().map_or_else(|_| String::new(), |a| address_text(a.ip())),
@@ -100,17 +101,17 @@ impl Stream {
         }
     }
 
-    /// The peer's port; 0 for unix sockets.
+    /// The peer's port; 0 for Unix sockets.
     pub fn peer_port(&self) -> u16 {
         self.peer().map_or(0, |a| a.port())
     }
 
-    /// Whether it is a unix socket.
+    /// Whether it is a Unix socket.
     pub fn is_unix(&self) -> bool {
         matches!(self, Self::Unix(_))
     }
 
-    /// Reads what is there, up to the size of `buf`; sleeps until there is something. 0 = the peer's end.
+    /// Reads at most `buf.len()` bytes; waits until there are some. 0: the peer's end.
     pub(crate) fn read(&self, buf: &mut [u8], deadline: &Deadline) -> Result<usize, ConnError> {
         if deadline.is_never() {
             return retry(|| recv(self.as_fd().as_raw_fd(), buf, MsgFlags::empty())).map_err(ConnError::io("read"));
@@ -123,7 +124,7 @@ impl Stream {
         }
     }
 
-    /// Reads what is there without waiting; `None` = nothing yet, 0 = the peer's end.
+    /// Reads available bytes without waiting. `None`: none yet; 0: the peer's end.
     pub(crate) fn read_now(&self, buf: &mut [u8]) -> Result<Option<usize>, ConnError> {
         match retry(|| recv(self.as_fd().as_raw_fd(), buf, MsgFlags::MSG_DONTWAIT)) {
             Ok(n) => Ok(Some(n)),
@@ -132,7 +133,7 @@ impl Stream {
         }
     }
 
-    /// Writes what there is room for, without waiting: 0 = no room.
+    /// Writes as many bytes as there is room for, without waiting. 0: no room.
     pub(crate) fn write_now(&self, bytes: &[u8]) -> Result<usize, ConnError> {
         let flags = MsgFlags::MSG_DONTWAIT | MsgFlags::MSG_NOSIGNAL;
         match retry(|| send(self.as_fd().as_raw_fd(), bytes, flags)) {
@@ -142,7 +143,7 @@ impl Stream {
         }
     }
 
-    /// Writes everything.
+    /// Writes all of `bytes`.
     pub(crate) fn write_all(&self, mut bytes: &[u8], deadline: &Deadline) -> Result<(), ConnError> {
         while !bytes.is_empty() {
             let n = self.write_now(bytes)?;
@@ -154,7 +155,7 @@ impl Stream {
         Ok(())
     }
 
-    /// Sleeps until one of `flags` (or an error, or the end) is there.
+    /// Waits until one of `flags`, an error or the end occurs.
     pub(crate) fn wait(&self, flags: PollFlags, deadline: &Deadline) -> Result<(), ConnError> {
         loop {
             let left = deadline.left();
@@ -169,21 +170,23 @@ impl Stream {
         }
     }
 
+    /// Shuts down one or both directions.
     fn end(&self, how: Shutdown) {
-        // Already ended by the peer is as good.
+        // It makes no difference if the peer has ended it already.
         let _ = match self {
             Self::Tcp { socket, .. } => socket.shutdown(how),
             Self::Unix(s) => s.shutdown(how),
         };
     }
 
-    /// Whether its other end may connect. This host may, also by its own address in a network; one whose address cannot be told
-    /// any more is no host of any.
+    /// Whether the peer may connect. This host may, also by its own address in a network. A peer whose address is no
+    /// longer known may not, if there is a list of networks.
     pub(crate) fn is_admitted(&self, allow: &Allow) -> bool {
         let peer = self.peer().map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |peer| peer.ip());
         self.is_unix() || allow.admits(peer) || self.own_address() == address_text(peer)
     }
 
+    /// The peer's address; `None` for Unix sockets.
     fn peer(&self) -> Option<SocketAddr> {
         match self {
             Self::Tcp { peer, .. } => *peer,
@@ -192,12 +195,13 @@ impl Stream {
     }
 }
 
-/// An address as messages and logs show it: a v4-mapped one dotted, as 1.4 peers write and compare it (decision: ipv6).
+/// An address as messages and logs show it: IPv4-mapped ones dotted, as 1.4 peers write and compare them
+/// (decision: ipv6).
 pub fn address_text(address: IpAddr) -> String {
     address.to_canonical().to_string()
 }
 
-/// The time left as `poll` wants it: rounded up, so that nobody spins through the last millisecond; `None` = for ever.
+/// The time left for `poll`, rounded up to avoid a busy loop in the last millisecond. `None`: unlimited.
 pub(crate) fn poll_timeout(left: Option<Duration>) -> PollTimeout {
     match left {
         None => PollTimeout::NONE,
@@ -209,7 +213,7 @@ pub(crate) fn poll_timeout(left: Option<Duration>) -> PollTimeout {
     }
 }
 
-/// Repeats a call that a signal broke off.
+/// Repeats a system call that a signal interrupted.
 fn retry<T>(mut call: impl FnMut() -> nix::Result<T>) -> io::Result<T> {
     loop {
         match call() {
@@ -229,7 +233,7 @@ mod tests {
         let client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
         let (socket, peer) = listener.accept().unwrap();
         let stream = Stream::Tcp { socket, peer: Some(peer) };
-        // Reset instead of closed: then the kernel knows no peer any more.
+        // After a reset instead of a close the kernel no longer knows the peer.
         SockRef::from(&client).set_linger(Some(Duration::ZERO)).unwrap();
         drop(client);
         stream

@@ -1,4 +1,4 @@
-//! Waking a thread that sleeps in `poll`: a pair of sockets of which one is polled and the other written.
+//! Waking a thread that sleeps in `poll`, by a pair of sockets: one is polled, the other written.
 
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
@@ -10,7 +10,7 @@ use crate::deadline::Deadline;
 use crate::error::ConnError;
 use crate::stream::Stream;
 
-/// Makes both ends.
+/// Creates both ends.
 pub fn pair() -> io::Result<(Waker, Wakeup)> {
     let (a, b) = UnixStream::pair()?;
     Ok((Waker(Stream::Unix(a)), Wakeup(Stream::Unix(b))))
@@ -21,24 +21,24 @@ pub fn pair() -> io::Result<(Waker, Wakeup)> {
 pub struct Waker(Stream);
 
 impl Waker {
-    /// Wakes it, now or when it next sleeps. Never waits: if there is no room, it is awake enough.
+    /// Wakes it, now or at its next sleep. Never waits: if there is no room, it has been woken already.
     pub fn wake(&self) {
         let _ = self.0.write_now(&[1]);
     }
 }
 
-/// To be polled for reading; readable also when the [`Waker`] is gone.
+/// The end to poll for reading. It is also readable when the [`Waker`] is gone.
 #[derive(Debug)]
 pub struct Wakeup(Stream);
 
 impl Wakeup {
-    /// Forgets the wake-ups so far, so that the next sleep sleeps.
+    /// Clears all wake-ups so far, so that the next wait sleeps.
     pub fn clear(&self) {
         let mut sink = [0; 64];
         while matches!(self.0.read_now(&mut sink), Ok(Some(n)) if n == sink.len()) {}
     }
 
-    /// Sleeps until woken.
+    /// Waits until woken.
     pub fn wait(&self, deadline: &Deadline) -> Result<(), ConnError> {
         self.0.wait(PollFlags::POLLIN, deadline)
     }
@@ -59,7 +59,7 @@ pub(crate) mod tests {
     use super::*;
     use crate::deadline::Step;
 
-    /// Whether a sleep would end at once.
+    /// Whether a wait would end at once.
     pub(crate) fn is_woken(wakeup: &Wakeup) -> bool {
         poll(&mut [PollFd::new(wakeup.as_fd(), PollFlags::POLLIN)], PollTimeout::ZERO).unwrap() > 0
     }

@@ -1,4 +1,5 @@
-//! Bounds of the wire, each asked at the bound and one beyond, and what is seldom sent. The numbers are written out: peers have them too.
+//! Limits of the wire format, each tested at the limit and beyond it, and rare content. The numbers are literal,
+//! because they are part of the protocol.
 
 #![allow(clippy::unwrap_used, reason = "a test")]
 
@@ -10,7 +11,7 @@ use ice_net::lzo;
 use ice_net::wire::{self, Malformed, Reading, fields, print};
 use std::time::Duration;
 
-/// A run of 4,000 literals, as it is packed and as it is.
+/// A run of 4,000 literals, compressed and plain.
 fn run() -> (Vec<u8>, Vec<u8>) {
     let plain: Vec<u8> = (0..4000_u32).map(|n| (n * 7 % 251) as u8).collect();
     // 3 + 15 + 15 × 255 + 157.
@@ -44,7 +45,7 @@ fn a_match_right_behind_a_run_is_of_three_bytes_from_afar() {
 fn a_match_behind_a_few_literals_is_of_two_bytes() {
     for (op, byte, distance) in [(0, 0, 1), (8, 3, 15), (12, 255, 1024)] {
         let (mut packed, mut plain) = run();
-        // Three bytes from 101 back, and a literal behind them.
+        // Three bytes from 101 bytes back, and a literal after them.
         packed.extend([33, (100 << 2 | 1) as u8, (100 << 2 >> 8) as u8, b'y']);
         plain.extend_from_within(3899..3902);
         plain.push(b'y');

@@ -1,5 +1,4 @@
-//! Connections on real sockets: the handshake of `net/PROTOCOL.md`; deadlines against slow peers, faults on the
-//! way.
+//! Tests of connections on real sockets: the handshake of `net/PROTOCOL.md`; deadlines; faulty streams.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "tests")]
 
@@ -20,7 +19,7 @@ use ice_net::fault::{Plan, link};
 use ice_net::handshake::HandshakeError;
 use ice_net::stream::Stream;
 
-/// Long enough for everything that is to succeed.
+/// Long enough for everything that succeeds.
 const LONG: Duration = Duration::from_secs(60);
 
 fn soon(step: Step) -> Deadline {
@@ -31,7 +30,7 @@ fn long(step: Step) -> Deadline {
     Deadline::after(step, LONG)
 }
 
-/// Two connections that talk to each other.
+/// Two connected connections.
 fn pair(own: Version) -> (Conn, Conn) {
     let (a, b) = UnixStream::pair().unwrap();
     shake(a.into(), b.into(), own)
@@ -47,20 +46,20 @@ fn chunk(len: usize) -> Message {
     Message::FileChunk(Chunk { plain_len: 5, codec: Codec::Zstd, data: (0..len).map(|i| i as u8).collect() })
 }
 
-/// A peer that says `offer`, then `confirm`; what we answer comes back with what we made of it.
+/// A peer that sends `offer`, then `confirm`. Returns our answer and our result.
 fn handshake(own: u32, offer: u32, confirm: Option<u32>) -> (Result<Conn, ConnError>, Vec<u8>) {
     let (a, mut b) = UnixStream::pair().unwrap();
     let peer = thread::spawn(move || {
         b.write_all(&offer.to_le_bytes()).unwrap();
-        let mut heard = vec![0; 4];
-        b.read_exact(&mut heard).unwrap();
+        let mut received = vec![0; 4];
+        b.read_exact(&mut received).unwrap();
         if let Some(confirm) = confirm {
             let _ = b.write_all(&confirm.to_le_bytes());
         }
-        let _ = b.read_to_end(&mut heard);
-        heard
+        let _ = b.read_to_end(&mut received);
+        received
     });
-    // Only who says nothing has to be waited for.
+    // Only a silent peer takes time.
     let limit = if confirm.is_some() { long(Step::Offer) } else { soon(Step::Offer) };
     let conn = Conn::establish(a, Version::new(own), limit).inspect(|conn| conn.closer().shutdown());
     (conn, peer.join().unwrap())
@@ -69,15 +68,15 @@ fn handshake(own: u32, offer: u32, confirm: Option<u32>) -> (Result<Conn, ConnEr
 #[test]
 fn handshake_table() {
     for (offer, agreed) in [(21, 21), (43, 43), (44, 43), (1000, 43), (1 << 20, 43)] {
-        let (conn, heard) = handshake(43, offer, Some(agreed));
+        let (conn, received) = handshake(43, offer, Some(agreed));
         let conn = conn.unwrap();
         assert_eq!((conn.version(), conn.peer_offer()), (Version::new(agreed), Version::new(offer)));
-        assert_eq!(heard, [43u32.to_le_bytes(), agreed.to_le_bytes()].concat());
+        assert_eq!(received, [43u32.to_le_bytes(), agreed.to_le_bytes()].concat());
     }
     for offer in [20, (1 << 20) + 1] {
-        let (conn, heard) = handshake(43, offer, None);
+        let (conn, received) = handshake(43, offer, None);
         assert!(matches!(conn, Err(ConnError::Handshake(HandshakeError::Offer(_)))));
-        assert_eq!(heard, 43u32.to_le_bytes(), "no confirm");
+        assert_eq!(received, 43u32.to_le_bytes(), "no confirm");
     }
     let (conn, _) = handshake(43, 43, Some(42));
     assert!(matches!(conn, Err(ConnError::Handshake(HandshakeError::Confirm { .. }))));
@@ -113,7 +112,7 @@ fn messages_of_all_sizes_arrive_in_order() {
     assert!(matches!(b.recv(long(Step::Message)), Err(ConnError::Closed)));
 }
 
-/// A byte now and then is no life: the deadline is the message's.
+/// A byte now and then does not extend the deadline, which is the message's.
 #[test]
 fn a_slow_peer_hits_the_deadline() {
     let (ours, mut theirs) = UnixStream::pair().unwrap();
@@ -122,7 +121,7 @@ fn a_slow_peer_hits_the_deadline() {
         theirs.write_all(&[44, 0, 0, 0, 44, 0, 0, 0]).unwrap();
         let frame = [&2004u32.to_be_bytes()[..], &90u32.to_be_bytes(), &1996u32.to_be_bytes(), &[b'x'; 1995], &[0]];
         let frame = frame.concat();
-        // The last byte does not come before we have given up.
+        // The last byte arrives only after the deadline.
         let mut sent = 0;
         while go_on.try_recv().is_err() {
             if sent < frame.len() - 1 {
@@ -138,7 +137,7 @@ fn a_slow_peer_hits_the_deadline() {
     let error = conn.recv(soon(Step::Chunk)).unwrap_err();
     assert!(matches!(error, ConnError::TimedOut { step: Step::Chunk, .. }), "{error}");
     assert_eq!(error.to_string(), "a piece of the file did not come within 0.3 s");
-    // And nothing is lost by having asked too early.
+    // Nothing is lost by a call that timed out.
     enough.send(()).unwrap();
     assert_eq!(conn.recv(long(Step::Message)).unwrap(), Message::StatusText { text: "x".repeat(1995).into() });
     peer.join().unwrap();
@@ -206,14 +205,14 @@ fn dialling() {
     assert_eq!((conn.peer_address().as_str(), conn.own_address().as_str()), ("127.0.0.1", "127.0.0.1"));
     dial::tcp("localhost", port, Version::TO_CLIENT, connect()).unwrap();
     assert_eq!(dial::probe("127.0.0.1", port, connect()).unwrap(), Version::new(43));
-    // The kernel accepts, but nobody speaks.
+    // The kernel accepts, but no program answers.
     match dial::probe("127.0.0.1", port, soon(Step::Connect)) {
         Err(DialError::Handshake { source: ConnError::TimedOut { step: Step::Offer, .. }, .. }) => {}
         other => panic!("{other:?}"),
     }
     drop(TcpStream::connect((Ipv4Addr::LOCALHOST, port)));
     server.join().unwrap();
-    // Refused is a failure, at once.
+    // A refused connection fails at once.
     assert!(matches!(dial::probe("127.0.0.1", port, connect()), Err(DialError::Connect { .. })));
     let path = std::env::temp_dir().join("ice-net-no-such-socket");
     assert!(matches!(dial::unix(&path, Version::TO_CLIENT, connect()), Err(DialError::Connect { .. })));

@@ -1,6 +1,6 @@
-//! Seeded damage to the recorded traffic: no panic, no endless loop, no allocation beyond what is promised.
+//! Random damage to the recorded traffic: no panic, no endless loop, no allocation beyond the documented limit.
 //!
-//! 10,000 variations in every run, the same ones each time; `MANGLE_SEED` and `MANGLE_CASES` try others and more. A failure names
+//! Each run has the same 10,000 variations; `MANGLE_SEED` and `MANGLE_CASES` select others and more. A failure prints
 //! its seed and case.
 
 #![allow(clippy::unwrap_used, reason = "a test")]
@@ -18,19 +18,20 @@ use ice_net::wire::{self, Reading, fields, print};
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 
-/// Variations of a run.
+/// Default number of variations.
 const CASES: u64 = 10_000;
-/// Seed of a run.
+/// Default seed.
 const SEED: u64 = 0x1ce_c4ea;
-/// Bytes of a stream that are tried at once: enough for several frames, small enough for thousands of rounds.
+/// Bytes of a stream used at once: enough for several frames, few enough for thousands of rounds.
 const PIECE: usize = 16 << 10;
-/// Decoding a body takes at most this many times its length (and a few hundred bytes). It is that much because a list of empty
-/// strings takes four bytes each on the wire.
+/// Decoding a body takes at most this many times its length (and a few hundred bytes). The factor is that large because
+/// an empty string of a list takes only four bytes on the wire.
 const DECODE_GROWTH: usize = 16;
-/// What small things may take beside what is counted.
+/// Bytes that small objects may take in addition.
 const SLACK: usize = 4 << 10;
 
-/// Counts what the thread holds and the most it ever held. Memory of zstd's own contexts is C's and not seen here.
+/// Counts the bytes allocated by the thread, and their maximum. Memory of zstd's own contexts is allocated in C and not
+/// counted.
 struct Counting;
 
 thread_local! {
@@ -39,14 +40,14 @@ thread_local! {
 }
 
 fn count(change: isize) {
-    // At the end of a thread there is nobody left to count for.
+    // At the end of a thread nothing needs to be counted.
     let _ = HELD.try_with(|held| {
         held.set(held.get() + change);
         let _ = MOST.try_with(|most| most.set(most.get().max(held.get())));
     });
 }
 
-// SAFETY: every call goes to the system's allocator unchanged; counting allocates nothing.
+// SAFETY: every call is passed to the system's allocator unchanged; counting allocates nothing.
 unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         count(layout.size() as isize);
@@ -64,7 +65,7 @@ unsafe impl GlobalAlloc for Counting {
 #[global_allocator]
 static ALLOCATOR: Counting = Counting;
 
-/// What `work` returned, and the most it held on top of what was held before.
+/// Returns the result of `work`, and its maximum of allocated bytes.
 fn most_held<T>(work: impl FnOnce() -> T) -> (T, usize) {
     let before = HELD.get();
     MOST.set(before);
@@ -72,7 +73,7 @@ fn most_held<T>(work: impl FnOnce() -> T) -> (T, usize) {
     (result, usize::try_from(MOST.get() - before).unwrap())
 }
 
-/// splitmix64: the same numbers for the same seed, everywhere.
+/// splitmix64: the same numbers for the same seed on all machines.
 #[derive(Clone)]
 struct Rng(u64);
 
@@ -89,7 +90,7 @@ impl Rng {
     }
 }
 
-/// What went through in a run: equal for equal seeds.
+/// Statistics of a run, which are equal for equal seeds.
 #[derive(Debug, Default, PartialEq, Eq)]
 struct Tally {
     frames: u64,
@@ -100,7 +101,7 @@ struct Tally {
     sum: u64,
 }
 
-/// A piece of what one side wrote, cut at frames.
+/// A part of what one side wrote, beginning and ending at frames.
 struct Piece {
     name: String,
     version: Version,
@@ -118,7 +119,7 @@ fn damaged_traffic_is_refused_in_good_order() {
     let tally = run(seed, cases);
     println!("seed {seed}, {cases} cases: {tally:?}");
     if cases >= CASES {
-        // Else it would not show anything.
+        // Otherwise the test would show nothing.
         assert!(tally.messages > cases && tally.errors > cases / 4 && tally.unpacked > 0 && tally.damaged_chunks > 0);
     }
 }
@@ -148,7 +149,7 @@ fn run(seed: u64, cases: u64) -> Tally {
     let pieces = pieces();
     let (mut tally, mut unpacker) = (Tally::default(), Unpacker::new());
     for case in 0..cases {
-        // Each case has its own numbers, so that one can be run alone.
+        // Each case has random numbers of its own, so that it can be run alone.
         let mut rng = Rng(seed ^ case.wrapping_mul(0xa076_1d64_78bd_642f));
         let piece = &pieces[rng.below(pieces.len())];
         let mut bytes = piece.bytes.clone();
@@ -162,7 +163,7 @@ fn run(seed: u64, cases: u64) -> Tally {
     tally
 }
 
-/// Does what a peer does with bytes that arrive.
+/// Processes received bytes as a peer does.
 fn listen(
     bytes: &[u8],
     v: Version,
@@ -194,11 +195,11 @@ fn listen(
             let cap = DECODE_GROWTH * body.len() + SLACK;
             assert!(held <= cap, "{place}: {held} bytes to decode {} ({decoded:?})", body.len());
             match decoded {
-                Ok(message) => heard(&message, v, tally, unpacker, place),
+                Ok(message) => process(&message, v, tally, unpacker, place),
                 Err(error) => {
                     tally.errors += 1;
                     tally.sum = tally.sum.wrapping_mul(31) + error.at as u64;
-                    // The connection would be dropped here.
+                    // The connection would be closed here.
                     assert!(error.to_string().len() < 300, "{place}: {error}");
                     return;
                 }
@@ -208,8 +209,8 @@ fn listen(
     assert!(tally.frames <= tally.messages + tally.errors, "{place}");
 }
 
-/// Does what a peer does with a message: shows it, unpacks it, writes it on.
-fn heard(message: &Message, v: Version, tally: &mut Tally, unpacker: &mut Unpacker, place: &str) {
+/// Processes a message as a peer does: prints it, decompresses it, encodes it again.
+fn process(message: &Message, v: Version, tally: &mut Tally, unpacker: &mut Unpacker, place: &str) {
     tally.messages += 1;
     let line = print::line(message);
     assert!(line.bytes().all(|b| (b' '..0x7f).contains(&b)), "{place}: {line:?}");
@@ -256,7 +257,7 @@ fn pieces() -> Vec<Piece> {
     pieces
 }
 
-/// One change, of the kinds that accidents and attackers make.
+/// Makes one change, of the kinds that accidents and attackers make.
 fn damage(bytes: &mut Vec<u8>, other: &[u8], rng: &mut Rng) {
     const WORDS: [u32; 10] = [0, 1, 4, 0xff, 0xffff, 1 << 20, (1 << 20) + 1, i32::MAX as u32, 1 << 31, u32::MAX];
     if bytes.is_empty() {
@@ -268,7 +269,7 @@ fn damage(bytes: &mut Vec<u8>, other: &[u8], rng: &mut Rng) {
         0 => bytes[at] ^= 1 << rng.below(8),
         1 => bytes[at] = rng.next() as u8,
         2 | 3 => overwrite(bytes, at, &WORDS[rng.below(WORDS.len())].to_be_bytes()),
-        // Most length words and counts stand where small numbers do.
+        // Most lengths and counts are at places of small numbers.
         4 => {
             let zeros = bytes.windows(3).position(|w| w == [0, 0, 0]).unwrap_or(at);
             let small = (rng.below(300) as u32).to_be_bytes();

@@ -1,5 +1,5 @@
-//! `PROTOCOL.md` says what the code does: each message stands in it with its fields and their types at every
-//! version, and its hexdumps are recorded bytes.
+//! Checks that `PROTOCOL.md` matches the code: it has each message with its fields and their types in every version,
+//! and its hexdumps are recorded bytes.
 
 #![allow(clippy::unwrap_used, reason = "a test")]
 
@@ -53,12 +53,12 @@ fn rows(section: &str) -> Vec<(&str, &str, Range<u32>)> {
 fn the_tables_have_all_fields_of_each_version_in_order() {
     let (sections, mut seen) = (sections(), 0);
     for version in (21..=44).map(Version::new) {
-        // Zeros are good words, empty lists and empty strings: each message is met at its shortest.
+        // Zeros are valid numbers, empty lists and empty strings, so this gives each message in its shortest form.
         for number in (0..200).filter(|n| number::name(*n).is_some()) {
             let body = |words: usize| [number.to_be_bytes().to_vec(), vec![0; 4 * words]].concat();
             let message = (0..50).find_map(|words| wire::decode(&body(words), version, Reading::Peer).ok()).unwrap();
             let name = number::name(number).unwrap();
-            // A request of old, and the fields of another message, are described there.
+            // An old request, and the fields of another message, are described there.
             if name == "MON_JOB_DONE" || name == "MON_GET_CS" && !version.has_short_mon_get_cs() {
                 continue;
             }
@@ -87,19 +87,19 @@ fn kind(field: &Field<'_>) -> &'static str {
     }
 }
 
-/// A block begins with "```hex FOLDER SIDE OFFSET MESSAGE"; at offset 0 the handshake stands before the message.
+/// A block begins with "```hex DIRECTORY SIDE OFFSET MESSAGE"; at offset 0 the handshake stands before the message.
 #[test]
 fn the_hexdumps_are_recorded_bytes() {
     let vectors = recorded::vectors();
     let mut count = 0;
     for block in PAGE.split("\n```hex ").skip(1) {
         let (head, dump) = block.split_once('\n').unwrap();
-        let [folder, side, offset, name] = head.split(' ').collect::<Vec<_>>()[..] else { panic!("{head}") };
-        // The offset is six characters wide, the bytes are 47 wide.
+        let [dir, side, offset, name] = head.split(' ').collect::<Vec<_>>()[..] else { panic!("{head}") };
+        // The offset takes six characters, the bytes take 47.
         let lines = dump.split("\n```").next().unwrap().lines();
         let words = lines.flat_map(|line| line[6..line.len().min(53)].split_ascii_whitespace());
         let bytes: Vec<u8> = words.map(|word| u8::from_str_radix(word, 16).unwrap()).collect();
-        let vector = vectors.iter().find(|v| v.name == folder).unwrap_or_else(|| panic!("no vector {folder}"));
+        let vector = vectors.iter().find(|v| v.name == dir).unwrap_or_else(|| panic!("no vector {dir}"));
         let stream = vector.streams().into_iter().find(|s| s.side == side).unwrap();
         let offset: usize = offset.parse().unwrap();
         assert_eq!(bytes, stream.bytes[offset..offset + bytes.len()], "{head}");

@@ -1,4 +1,4 @@
-//! Every recorded byte decodes to what its `vector.json` says, and is written again as it was.
+//! Every recorded message decodes to what its `vector.json` states, and encodes to the same bytes again.
 
 #![allow(clippy::unwrap_used, reason = "a test")]
 
@@ -33,7 +33,7 @@ fn recorded_messages_decode_and_encode_the_same() {
                 let decoded = wire::decode_strictly(&body, stream.version, stream.reading);
                 if wanted["type"].is_null() {
                     assert!(decoded.is_err(), "{place}: malformed, and yet {decoded:?}");
-                    // It covers the rest of the stream.
+                    // It extends to the end of the stream.
                     offset = stream.bytes.len();
                     continue;
                 }
@@ -80,7 +80,7 @@ fn recorded_datagrams_decode_and_encode_the_same() {
                         assert_eq!(wanted["version"], reply.version);
                         assert_eq!(wanted["start_time"], reply.start_time);
                     }
-                    // One hand-made datagram is no answer to anybody.
+                    // One datagram made by hand is not an answer to any query.
                     if reply.version < 128 {
                         assert_eq!(Reply::parse(asker.unwrap(), &bytes).as_ref(), Some(reply));
                     }
@@ -91,7 +91,7 @@ fn recorded_datagrams_decode_and_encode_the_same() {
                     assert_eq!(wanted["start_time"], a.start_time);
                 }
             }
-            // That hand-made one has no NUL, which we always leave room for.
+            // The one made by hand has no NUL, for which we always leave room.
             if bytes.last() == Some(&0) || bytes.len() < 268 {
                 assert_eq!(datagram.to_bytes(), bytes, "{}: {datagram:?}", vector.name);
             }
@@ -100,7 +100,7 @@ fn recorded_datagrams_decode_and_encode_the_same() {
     assert_eq!(kinds.len(), 8, "{kinds:?}");
 }
 
-/// Whatever the codec, all our chunks are as good as the recorded ones.
+/// With each codec our chunks are as valid as the recorded ones.
 #[test]
 fn recorded_chunks_can_be_packed_again() {
     let (mut unpacker, mut packer) = (Unpacker::new(), Packer::default());
@@ -122,7 +122,7 @@ fn recorded_chunks_can_be_packed_again() {
     }
 }
 
-/// A peer reads a string of length word 0 as empty, where the recorded 1.4 went on too.
+/// A peer reads a string of length 0 as empty; the recorded 1.4 continued too.
 #[test]
 fn a_zero_length_string_is_empty_to_a_peer() {
     let all = recorded::vectors();
@@ -132,7 +132,7 @@ fn a_zero_length_string_is_empty_to_a_peer() {
     assert!(matches!(login, Message::Login(login) if login.node_name.is_empty()));
 }
 
-/// The body of `message`, under the number it came with.
+/// The body of `message`, with the number that it had.
 fn encoded(message: &Message, number: u32, v: Version) -> Vec<u8> {
     let mut frame = Vec::new();
     wire::encode(message, v, &mut frame).unwrap();
@@ -141,7 +141,7 @@ fn encoded(message: &Message, number: u32, v: Version) -> Vec<u8> {
     [&number.to_be_bytes(), &body[4..]].concat()
 }
 
-/// The fields as `vector.json` spells them.
+/// The fields in the form of `vector.json`.
 fn object(message: &Message, v: Version, unpacker: &mut Unpacker) -> Value {
     let mut fields: Map<String, Value> =
         fields::of(message, v).into_iter().map(|(name, field)| (name.to_owned(), value(&field))).collect();
@@ -154,7 +154,7 @@ fn object(message: &Message, v: Version, unpacker: &mut Unpacker) -> Value {
     Value::Object(fields)
 }
 
-/// Without the checksums and names of algorithms, which only `icedump` prints and checks.
+/// Removes checksums and names of algorithms, which only `icedump` prints and checks.
 fn without_sums(fields: &Value) -> Value {
     let mut fields = fields.clone();
     if let Value::Object(map) = &mut fields {
@@ -177,6 +177,6 @@ fn value(field: &Field<'_>) -> Value {
 }
 
 fn text(text: &ice_core::text::Text) -> Value {
-    // No vector has a string that is not UTF-8.
+    // All strings in the vectors are UTF-8.
     text.as_str().unwrap().into()
 }

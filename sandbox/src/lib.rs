@@ -4,8 +4,8 @@
 //! carries it out in a fresh process. [`factory`] prepares the launcher once, so that a job needs few system calls, and
 //! makes the plans. [`child`] is the first process of a sandbox and watches the job.
 //!
-//! Out of scope: requests, environments as names, archives. Nothing here reads from a peer. What each guarantee promises
-//! is documented in SECURITY.md.
+//! Out of scope: requests, environments as names, archives. Nothing here reads from a peer. What each guarantee
+//! promises is documented in SECURITY.md.
 
 /// Carries out a plan. Most of the `unsafe` code is here.
 pub mod apply;

@@ -169,7 +169,7 @@ impl Job<'_> {
 
     /// Waits for something to happen.
     fn wait(&mut self) -> io::Result<()> {
-        self.client.keeps(self.feed.kept());
+        self.client.set_held(self.feed.kept());
         let is_read = self.serving.reads_client();
         // Of a client that is not read only its hang-up is of interest.
         let of_client = if is_read { PollFlags::POLLIN } else { PollFlags::from_bits_retain(libc::POLLRDHUP) };

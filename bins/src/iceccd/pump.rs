@@ -274,7 +274,7 @@ mod tests {
     struct Reader(Receiver<()>);
 
     impl PeerHandler<Told> for Reader {
-        fn said(&mut self, _: Message, client: &mut Client) -> Verdict {
+        fn message(&mut self, _: Message, client: &mut Client) -> Verdict {
             self.0.recv_timeout(LONG).unwrap();
             let mut feed = Feed::new(Spool::new(&std::env::temp_dir(), &Arc::default(), ""), 0);
             let mut serving = Serving::new(client.version());

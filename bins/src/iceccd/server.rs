@@ -139,11 +139,11 @@ impl Server {
                 let of_this_host = of_this_host(&info);
                 self.handle(Input::Opened { peer, version: info.version, address, of_this_host });
             }
-            HubEvent::Said { peer, message, .. } if self.link == Some(peer) => {
+            HubEvent::Message { peer, message, .. } if self.link == Some(peer) => {
                 self.handle(Input::SchedulerMessage(message));
             }
-            HubEvent::Said { peer, message, .. } => self.handle(Input::Message { peer, message }),
-            HubEvent::Noted { peer, note } => self.told(peer, note),
+            HubEvent::Message { peer, message, .. } => self.handle(Input::Message { peer, message }),
+            HubEvent::Note { peer, note } => self.told(peer, note),
             HubEvent::Closed { peer, reason } if self.link == Some(peer) => {
                 debug!("scheduler: {}", chain(&reason));
                 self.link = None;

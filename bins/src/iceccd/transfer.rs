@@ -47,11 +47,11 @@ pub fn serve(shared: &Arc<Shared>, target: EnvTarget, client: &mut Client) -> Ve
             client.note(Told::Received(env, told));
             match end {
                 Err(Trouble::Client(reason)) => Verdict::Close(reason),
-                Ok(_) | Err(Trouble::Archive(_)) => Verdict::Kept,
+                Ok(_) | Err(Trouble::Archive(_)) => Verdict::Handled,
             }
         }
         Some(Order::Discard) => match discard(client) {
-            Ok(()) => Verdict::Kept,
+            Ok(()) => Verdict::Handled,
             Err(reason) => Verdict::Close(reason),
         },
         Some(Order::Run(_) | Order::Kill) | None => Verdict::Close("not to be installed".to_owned()),

@@ -79,7 +79,7 @@ impl Worker {
 }
 
 impl PeerHandler<Told> for Worker {
-    fn said(&mut self, message: Message, client: &mut Client) -> Verdict {
+    fn message(&mut self, message: Message, client: &mut Client) -> Verdict {
         match message {
             Message::CompileFile(file) if file.environment != *OWN_CLIENT => job::serve(&self.shared, file, client),
             Message::TransferEnv(target) => transfer::serve(&self.shared, target, client),
@@ -93,7 +93,7 @@ impl PeerHandler<Told> for Worker {
                     return Verdict::Close(error.to_string());
                 }
                 client.note(Told::Examined(found));
-                Verdict::Kept
+                Verdict::Handled
             }
             other => Verdict::Forward(other),
         }

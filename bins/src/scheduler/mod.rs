@@ -20,7 +20,7 @@ use ice_core::message::Message;
 use ice_core::scheduler::{Config, Input, Output, Scheduler};
 use ice_core::time;
 use ice_core::version::Version;
-use ice_net::discover::{self, Heard, Identity, Responder};
+use ice_net::discover::{self, DiscoveryEvent, Identity, Responder};
 use ice_net::hub::{self, Hub, HubConfig, HubEvent};
 use ice_net::listen::{ListenError, Listener};
 use log::{LevelFilter, debug, error, info, warn};
@@ -154,7 +154,7 @@ struct Shell {
     hub: Hub,
     events: Receiver<HubEvent>,
     signals: Receiver<Signal>,
-    heard: Receiver<Heard>,
+    heard: Receiver<DiscoveryEvent>,
     winners: (crossbeam::channel::Sender<Winner>, Receiver<Winner>),
     probed: Receiver<Probed>,
     prober: Prober,
@@ -308,7 +308,7 @@ impl Shell {
                 version: info.version,
             }),
             HubEvent::TextOpened { peer, .. } => self.input(Input::TextOpened { peer }),
-            HubEvent::Said { peer, message, credit: _credit } => self.input(Input::Message { peer, message }),
+            HubEvent::Message { peer, message, credit: _credit } => self.input(Input::Message { peer, message }),
             HubEvent::Line { peer, text, credit: _credit } => self.input(Input::Line { peer, text: text.into() }),
             HubEvent::HalfClosed { peer } => self.input(Input::HalfClosed { peer }),
             HubEvent::Closed { peer, reason } => {
@@ -316,14 +316,16 @@ impl Shell {
                 self.input(Input::Closed { peer });
             }
             // No handlers are registered and no connections are made.
-            HubEvent::Noted { .. } | HubEvent::DialFailed { .. } => {}
+            HubEvent::Note { .. } | HubEvent::DialFailed { .. } => {}
         }
     }
 
-    fn heard(&mut self, heard: Heard) {
+    fn heard(&mut self, heard: DiscoveryEvent) {
         match heard {
-            Heard::Query { from, version } => info!("broadcast from {}:{} (version {version})", from.ip(), from.port()),
-            Heard::Announcement { from, identity, defeats_us } => {
+            DiscoveryEvent::Query { from, version } => {
+                info!("broadcast from {}:{} (version {version})", from.ip(), from.port())
+            }
+            DiscoveryEvent::Announcement { from, identity, defeats_us } => {
                 debug!(
                     "Received scheduler announcement from {}:{} (version {}, netname {})",
                     from.ip(),

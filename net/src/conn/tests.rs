@@ -1,4 +1,4 @@
-//! The two halves of a connection: what has begun, what is late, what is there without waiting.
+//! Tests of both halves of a connection: incomplete and late messages, receiving without waiting.
 
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use std::os::unix::net::UnixStream;
@@ -20,7 +20,7 @@ fn receiver() -> (Receiver, Stream) {
     (receiver, theirs.into())
 }
 
-/// Puts the beginning of what has begun so far back.
+/// Moves the start of the incomplete frame back by this time.
 fn age(receiver: &mut Receiver, time: Duration) {
     receiver.begun = Instant::now() - time;
 }
@@ -31,14 +31,15 @@ fn half_a_frame_is_waited_for_only_so_long_also_by_who_does_not_wait() {
     receiver.limit_rest(HOUR);
     age(&mut receiver, 2 * HOUR);
     assert!(matches!(receiver.try_recv(), Ok(None)), "nothing has begun");
-    // However long nothing came before: it begins with its first bytes, whether a whole one came before it or not.
+    // A frame begins with its first bytes, however long the peer was silent before, with or without a message before
+    // it.
     for bytes in [&PING[..5], &[&PING[5..], &PING, &PING[..5]].concat()] {
         age(&mut receiver, 2 * HOUR);
         peer.write_all(bytes, &long()).unwrap();
         while receiver.try_recv().unwrap().is_some() {}
         assert!(!receiver.is_late());
     }
-    // What comes of it later does not make it younger.
+    // Later bytes of the frame do not restart its time.
     age(&mut receiver, HOUR);
     peer.write_all(&PING[5..6], &long()).unwrap();
     match receiver.try_recv() {
@@ -116,9 +117,9 @@ fn what_is_there_is_had_without_waiting() {
     conn.resume();
     assert!(!conn.is_late());
     conn.send_all(&[Message::Ping, Message::End], long()).unwrap();
-    let mut heard = [0; 20];
-    assert_eq!(peer.read_now(&mut heard).unwrap(), Some(16));
-    assert_eq!(heard[..16], [PING, [0, 0, 0, 4, 0, 0, 0, 67]].concat());
+    let mut received = [0; 20];
+    assert_eq!(peer.read_now(&mut received).unwrap(), Some(16));
+    assert_eq!(received[..16], [PING, [0, 0, 0, 4, 0, 0, 0, 67]].concat());
     peer.shutdown();
     assert!(matches!(conn.recv(long()), Err(ConnError::Cut)));
 }
@@ -149,7 +150,7 @@ fn a_monitor_reads_two_numbers_its_own_way() {
     let event = Message::MonGetCs(ice_core::message::MonGetCs { file: "a.c".into(), ..Default::default() });
     let mut bytes = Vec::new();
     encode_all(std::slice::from_ref(&event), Version::new(43), &mut bytes).unwrap();
-    // MON_GET_CS has the number of GET_CS there.
+    // For a monitor MON_GET_CS has the number of GET_CS.
     assert_eq!(bytes[7], 83);
     bytes[7] = 71;
     conn.read_as(Reading::Monitor);
@@ -161,7 +162,7 @@ fn a_monitor_reads_two_numbers_its_own_way() {
 }
 
 #[test]
-fn who_only_looks_whether_we_are_there_is_told_from_who_breaks_off() {
+fn a_probe_is_distinguished_from_a_broken_handshake() {
     for (bytes, looks) in [(0, true), (1, false), (3, false), (4, true), (5, false), (7, false)] {
         let (ours, theirs) = UnixStream::pair().unwrap();
         let theirs = Stream::from(theirs);

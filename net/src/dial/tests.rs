@@ -1,4 +1,4 @@
-//! Hosts and ports as text, and dialling whom nobody answers.
+//! Tests of hosts and ports as text, and of dialling peers that do not answer.
 
 use super::*;
 use std::time::Instant;
@@ -33,7 +33,7 @@ fn scratch(name: &str) -> PathBuf {
     std::env::temp_dir().join(format!("ice-net-{}-{name}", std::process::id()))
 }
 
-/// What comes of connecting again and again within `limit` to whom nobody answers, when the queue is full.
+/// The result of connecting again and again within `limit` to a listener that does not accept, once its queue is full.
 fn when_the_queue_is_full(target: &Target, limit: Duration) -> DialError {
     let mut waiting = Vec::new();
     loop {
@@ -41,7 +41,7 @@ fn when_the_queue_is_full(target: &Target, limit: Duration) -> DialError {
         match target.connect(Deadline::after(Step::Send, limit)) {
             Ok(stream) => waiting.push(stream),
             Err(error) => {
-                // The system counts by ticks, the last of which may be short.
+                // The kernel counts in ticks, the last of which may be short.
                 assert!(begun.elapsed() >= limit / 2);
                 return error;
             }
@@ -68,7 +68,7 @@ fn who_does_not_take_connections_has_so_much_time() {
     let tcp = Target::Tcp { host: "127.0.0.1".into(), port };
     assert_timed_out(when_the_queue_is_full(&tcp, limit), &tcp, limit);
 
-    // The last of several addresses has all the time that is left.
+    // The last of several addresses may use all of the time left.
     let limit = Duration::from_millis(120);
     let full = SocketAddr::from(([127, 0, 0, 1], port));
     let (mut waiting, mut begun) = (Vec::new(), Instant::now());
@@ -82,7 +82,7 @@ fn who_does_not_take_connections_has_so_much_time() {
     };
     assert!(begun.elapsed() >= limit);
     assert_timed_out(error, &tcp, limit);
-    // One that is refused costs no time, and the next one is tried.
+    // A refused address takes no time, and the next one is tried.
     let refused = std::net::TcpListener::bind(("127.0.0.1", 0)).unwrap().local_addr().unwrap();
     let there = std::net::TcpListener::bind(("127.0.0.1", 0)).unwrap();
     let both = [refused, there.local_addr().unwrap()];
@@ -98,7 +98,7 @@ fn who_does_not_take_connections_has_so_much_time() {
     assert_timed_out(when_the_queue_is_full(&unix, limit), &unix, limit);
     std::fs::remove_file(path).unwrap();
 
-    // No time at all.
+    // With no time left.
     let over = Deadline::after(Step::Connect, Duration::ZERO);
     assert_timed_out(tcp.connect(over).unwrap_err(), &tcp, Duration::ZERO);
 }

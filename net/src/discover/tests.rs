@@ -1,4 +1,4 @@
-//! Whom a broadcast reaches, which answer is taken, and the election.
+//! Tests of broadcasts, the choice between answers, and the election.
 
 use super::*;
 use crossbeam::channel::{Receiver, bounded};
@@ -8,11 +8,11 @@ fn identity(version: u32, start_time: u64, netname: &str) -> Identity {
     Identity { version: Version::new(version), start_time, netname: netname.into() }
 }
 
-fn responder(own: Identity) -> (Responder, u16, Receiver<Heard>) {
+fn responder(own: Identity) -> (Responder, u16, Receiver<DiscoveryEvent>) {
     let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
     let port = socket.local_addr().unwrap().port();
-    let (tell, heard) = bounded(16);
-    (Responder::start(socket, own, tell).unwrap(), port, heard)
+    let (sender, events) = bounded(16);
+    (Responder::start(socket, own, sender).unwrap(), port, events)
 }
 
 #[test]
@@ -57,7 +57,7 @@ fn election() {
 }
 
 #[test]
-fn the_best_answer_is_chosen_and_the_others_are_told() {
+fn the_best_answer_is_chosen_and_the_others_are_reported() {
     let query = query("neta", 8765, 0);
     let from = |n: u16| SocketAddr::from((Ipv4Addr::LOCALHOST, n));
     let mut found = Found::default();
@@ -76,7 +76,7 @@ fn the_best_answer_is_chosen_and_the_others_are_told() {
     found.take(&query, 43, from(8), b"xyz");
     assert_eq!(found.best.map(|best| best.from.port()), Some(4));
     assert_eq!(found.answers.iter().map(|a| a.from.port()).collect::<Vec<_>>(), [1, 2, 3, 4, 5, 9]);
-    // A stranger chose these bytes: as text for people they are one line.
+    // The peer chose these bytes: as text they must stay on one line.
     assert_eq!(found.answers.last().map(|a| a.netname.to_string()), Some("x [1] forged".into()));
     let why: Vec<_> = found.ignored.into_iter().map(|i| i.why).collect();
     assert_eq!(
@@ -103,22 +103,22 @@ fn short_answers_of_old_schedulers_count() {
 
 #[test]
 fn asked_and_answered() {
-    let (one, port, heard) = responder(identity(43, 7, "NETA"));
+    let (one, port, events) = responder(identity(43, 7, "NETA"));
     let (two, twin, _) = responder(identity(43, 9, "NETB"));
     let found = find(&query("neta", port, twin), Duration::from_secs(20)).unwrap();
     let best = found.best.unwrap();
     assert_eq!((best.from.port(), best.version, best.start_time), (port, 43, 7));
-    assert!(matches!(heard.recv().unwrap(), Heard::Query { version: 43, .. }));
+    assert!(matches!(events.recv().unwrap(), DiscoveryEvent::Query { version: 43, .. }));
     let own = identity(43, 1, "NETA");
     announce(&own, port, &Reach { loopback_only: true, ..Reach::default() }).unwrap();
-    match heard.recv().unwrap() {
-        Heard::Announcement { identity, defeats_us, .. } => assert_eq!((identity, defeats_us), (own, true)),
+    match events.recv().unwrap() {
+        DiscoveryEvent::Announcement { identity, defeats_us, .. } => assert_eq!((identity, defeats_us), (own, true)),
         other => panic!("{other:?}"),
     }
     one.stop();
     assert!(UdpSocket::bind((Ipv4Addr::LOCALHOST, port)).is_ok(), "nobody has it any more");
     two.stop();
-    // Nobody answers any more.
+    // After the stop nobody answers.
     let found = survey(&query("NETA", port, twin), Duration::from_millis(50)).unwrap();
     assert_eq!(found, Found::default());
 }
@@ -201,7 +201,7 @@ fn of_two_that_are_as_good_the_first_one_is_kept() {
     assert!(std::ptr::eq(better(&one, &later), &one) && std::ptr::eq(better(&later, &one), &one));
 }
 
-/// Whoever sends answers without end costs no more than a bounded number of them, and no more time.
+/// A flood of answers costs neither unbounded memory nor more time.
 #[test]
 fn a_flood_of_answers_is_not_heard_to_its_end() {
     let flood = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
@@ -222,7 +222,7 @@ fn a_flood_of_answers_is_not_heard_to_its_end() {
     assert!(found.answers.len() > 1 && found.ignored.len() > 1);
 }
 
-/// The first answer is not taken before a better one has had its chance.
+/// A better answer has a chance after the first one.
 #[test]
 fn a_better_answer_may_come_a_moment_later() {
     let (only, port, _heard) = responder(identity(43, 7, "NETA"));

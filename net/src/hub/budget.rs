@@ -1,26 +1,26 @@
-//! What peers make us hold, added up over all of them and over those of one address.
+//! Accounting of the memory held for peers, in total and per address.
 //!
-//! Outbox, credits and frame length bound each peer; thousands of peers that each stay below these bounds would still exhaust the
-//! memory. So every peer has an [`Account`], and where a sum is over its limit the peer that holds most is cut.
+//! Outbox, credits and frame length limit each peer, but thousands of peers below these limits would still exhaust the
+//! memory. So every peer has an [`Account`], and when a sum exceeds its limit the peer that holds most is cut.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::HubConfig;
 
-/// Bytes held for several peers.
+/// Number of bytes held for several peers.
 pub(super) type Sum = Arc<AtomicUsize>;
 
-/// Which sum is over its limit.
+/// The sum that exceeds its limit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Excess {
-    /// All peers together.
+    /// The sum over all peers.
     Total,
-    /// Those of one address.
+    /// The sum over the peers of one address.
     Address,
 }
 
-/// The part of one peer in the sums.
+/// One peer's part of the sums.
 #[derive(Debug)]
 pub(super) struct Account {
     total: Sum,
@@ -29,11 +29,12 @@ pub(super) struct Account {
 }
 
 impl Account {
+    /// An account that holds nothing.
     pub(super) fn new(total: &Sum, address: &Sum) -> Self {
         Self { total: Arc::clone(total), address: Arc::clone(address), held: 0 }
     }
 
-    /// From now on the peer holds so much.
+    /// Sets the number of bytes held for the peer.
     pub(super) fn set(&mut self, held: usize) {
         for sum in [&self.total, &self.address] {
             if held >= self.held {
@@ -45,11 +46,12 @@ impl Account {
         self.held = held;
     }
 
+    /// The number of bytes held for the peer.
     pub(super) fn held(&self) -> usize {
         self.held
     }
 
-    /// Whether a sum is over its limit, the nearer one first.
+    /// Which sum exceeds its limit, if any; the address's is checked first.
     pub(super) fn excess(&self, config: &HubConfig) -> Option<Excess> {
         if self.address.load(Ordering::Relaxed) > config.held_per_address_max {
             Some(Excess::Address)
@@ -60,11 +62,12 @@ impl Account {
         }
     }
 
-    /// Whether both peers count for the same address.
-    pub(super) fn is_beside(&self, other: &Sum) -> bool {
+    /// Whether the peer counts for this address.
+    pub(super) fn counts_for(&self, other: &Sum) -> bool {
         Arc::ptr_eq(&self.address, other)
     }
 
+    /// The sum of the peer's address.
     pub(super) fn address(&self) -> &Sum {
         &self.address
     }
@@ -100,7 +103,7 @@ mod tests {
         assert_eq!(sums(), [81, 31, 50]);
         other.set(51);
         assert_eq!([one.excess(&config), other.excess(&config)], [None, Some(Excess::Address)]);
-        assert!(one.is_beside(&here) && one.is_beside(two.address()) && !one.is_beside(other.address()));
+        assert!(one.counts_for(&here) && one.counts_for(two.address()) && !one.counts_for(other.address()));
         drop(one);
         assert_eq!(sums(), [72, 21, 51]);
         drop((two, other));

@@ -1,11 +1,11 @@
-//! Lines of a text peer out of a byte stream (`net/PROTOCOL.md`, Text console).
+//! Splits a text peer's byte stream into lines (`net/PROTOCOL.md`, Text console).
 
 use std::collections::VecDeque;
 
-/// Cuts what comes into lines.
+/// Splits input into lines.
 ///
-/// A line ends at the first byte below 0x20; all such bytes behind it that came with it are swallowed, and a line feed that comes
-/// later behind a carriage return. So a line of its own that is only a control byte is an empty one, as in 1.4.
+/// A line ends at the first byte below 0x20. All such bytes directly after it in the same read are skipped, and so is a
+/// line feed that arrives later after a carriage return. A control byte alone is an empty line, as in 1.4.
 #[derive(Debug, Default)]
 pub(super) struct Lines {
     line: Vec<u8>,
@@ -14,7 +14,7 @@ pub(super) struct Lines {
 }
 
 impl Lines {
-    /// Takes what one read brought. `false` = a line got longer than `max`.
+    /// Adds the bytes of one read. `false`: a line is longer than `max` bytes.
     pub(super) fn feed(&mut self, bytes: &[u8], max: usize) -> bool {
         let mut swallow = self.after_return && bytes.first() == Some(&b'\n');
         for &byte in bytes {
@@ -35,7 +35,7 @@ impl Lines {
         true
     }
 
-    /// The next whole line.
+    /// The next complete line.
     pub(super) fn next(&mut self) -> Option<String> {
         self.done.pop_front()
     }

@@ -1,18 +1,20 @@
-//! Many peers, one loop: a reader thread per peer into one bounded channel, one outbox thread for all writes.
+//! A hub serves many peers with one event loop: one reader thread per peer sends events into a bounded channel, and one
+//! outbox thread writes what cannot be written at once.
 //!
 //! ```text
-//!  accept threads ──► reader thread per peer ──► events (bounded) ──► the loop: one thread that owns the machine
-//!                        │  └ PeerHandler: may keep the peer                    │ send, close
-//!                        ▼                                                      ▼
-//!                     the peer's socket ◄── written at once if there is room, else by the outbox thread (poll)
+//!  accept threads -> reader thread per peer -> events (bounded) -> the loop: the thread with the state machine
+//!                    |  `- PeerHandler: may process messages itself      | send, close
+//!                    v                                                   v
+//!                  the peer's socket <- written at once if there is room, else by the outbox thread (poll)
 //! ```
 //!
-//! - Nobody waits for a slow peer but its own thread. A reader has [`HubConfig::credits`] messages on their way to the loop at most;
-//!   a [`Credit`] returns when the loop drops the event, so it cannot be forgotten. A peer that does not read fills its outbox and
-//!   is closed. What is held for all peers, and for those of one address, has a limit too; past it the one that holds most is cut.
-//! - After each `Opened` or `TextOpened` comes exactly one `Closed`, the last event of that peer. A peer is known to the loop only from its
-//!   opening on; who fails before that is logged here.
-//! - Nothing wakes up while nothing happens: an idle hub sleeps for ever.
+//! - Only its own thread waits for a slow peer. A reader has at most [`HubConfig::credits`] messages in flight to the
+//!   loop; a [`Credit`] returns when the loop drops the event, so it cannot be lost. A peer that does not read fills
+//!   its outbox and is closed. The memory held for all peers, and for those of one address, is limited too; beyond the
+//!   limit the peer that holds most is cut.
+//! - Each `Opened` or `TextOpened` is followed by exactly one `Closed`, which is the peer's last event. The loop knows
+//!   a peer only after its opening; a failure before that is logged here.
+//! - There are no periodic wake-ups: an idle hub sleeps for ever.
 //!
 //! Out of scope: what messages mean, and timers: the loop receives with its own deadline.
 
@@ -24,13 +26,11 @@ use std::time::{Duration, Instant};
 
 use crossbeam::channel::{Receiver, Sender, bounded};
 use ice_core::ids::PeerId;
-use ice_core::limits;
 use ice_core::message::Message;
 use ice_core::version::Version;
 use log::{Level, log_enabled, trace};
 use parking_lot::Mutex;
 
-use crate::allow::Allow;
 use crate::conn;
 use crate::deadline::Deadline;
 use crate::dial::{DialError, Target};
@@ -38,107 +38,55 @@ use crate::error::ConnError;
 use crate::listen::Listener;
 use crate::wire;
 
-mod accept;
+mod acceptor;
 mod budget;
+mod config;
 mod lines;
 mod outbox;
 mod peer;
 mod peer_conn;
 mod reader;
-mod roll;
+mod registry;
 
-use accept::Door;
+use acceptor::ActiveListener;
 use budget::Excess;
+pub use config::HubConfig;
 use outbox::Outboxes;
 use peer::Peer;
 pub use peer_conn::PeerConn;
-use reader::Speech;
-use roll::Roll;
+use reader::Protocol;
+use registry::Registry;
 
-/// How long peers that were cut may take to be gone: their threads only have to wake up.
+/// How long to wait for the threads of peers that were cut. They only have to wake up.
 const CUT_TIME: Duration = Duration::from_secs(1);
 
-/// Sizes and times of a hub.
-#[derive(Clone, Debug)]
-pub struct HubConfig {
-    /// Events that wait for the loop; beyond that readers wait. Room for all is there from the start, also in an idle process.
-    pub events_max: usize,
-    /// Messages of one peer on their way to the loop (decision: credits).
-    pub credits: u32,
-    /// Bytes that may wait to be written to a peer; more closes it. See [`Hub::limit_outbox`].
-    pub outbox_max: usize,
-    /// Who may connect.
-    pub allow: Allow,
-    /// Connections accepted at once by TCP, and as many others.
-    pub peers_max: usize,
-    /// Connections accepted at once from one address.
-    pub peers_per_address_max: usize,
-    /// Bytes held for all accepted peers together; more cuts the one that holds most.
-    pub held_max: usize,
-    /// The same for the peers of one address; local ones count as one.
-    pub held_per_address_max: usize,
-    /// Time for a frame, from its first byte to its last.
-    pub frame: Duration,
-    /// Time for the whole handshake of an accepted connection.
-    pub handshake: Duration,
-    /// Time in which a peer that has something to read must read something.
-    pub send_stall: Duration,
-    /// Time to write what is left, and for the peer to go, after [`Hub::close`].
-    pub linger: Duration,
-    /// Longest line of a text peer.
-    pub line_max: usize,
-    /// Stack of a reader thread. Handlers run on it.
-    pub stack: usize,
-}
-
-impl Default for HubConfig {
-    fn default() -> Self {
-        Self {
-            events_max: 128,
-            credits: 16,
-            outbox_max: 4 << 20,
-            allow: Allow::default(),
-            peers_max: 10_000,
-            peers_per_address_max: 2_000,
-            held_max: limits::HELD_MAX,
-            held_per_address_max: limits::HELD_PER_ADDRESS_MAX,
-            frame: limits::FRAME,
-            handshake: limits::HANDSHAKE,
-            send_stall: limits::SEND,
-            linger: Duration::from_secs(2),
-            line_max: 4096,
-            stack: 64 * 1024,
-        }
-    }
-}
-
-/// Who a peer is, as far as the connection tells.
+/// What the connection tells about a peer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PeerInfo {
-    /// Its address without port, v4-mapped ones dotted; empty for unix sockets.
+    /// Its address without port, IPv4-mapped ones dotted; empty for Unix sockets.
     pub address: String,
-    /// Its port; 0 for unix sockets.
+    /// Its port; 0 for Unix sockets.
     pub port: u16,
-    /// Our own address on this connection ("I am known as"); empty for unix sockets.
+    /// Our own address on this connection; empty for Unix sockets.
     pub own_address: String,
-    /// Whether it came by a unix socket.
+    /// Whether it uses a Unix socket.
     pub local: bool,
     /// Whether we dialled it.
     pub dialled: bool,
-    /// The highest version it knows.
+    /// The highest version that it offered.
     pub offer: Version,
-    /// The version spoken.
+    /// The agreed version.
     pub version: Version,
 }
 
-/// What the loop hears. `N` is what handlers tell it ([`PeerConn::note`]).
+/// An event for the loop. `N` is the type of the handlers' notes ([`PeerConn::note`]).
 #[derive(Debug)]
 pub enum HubEvent<N = ()> {
-    /// A peer shook hands.
+    /// A peer has completed its handshake.
     Opened {
         /// Its number.
         peer: PeerId,
-        /// Who it is.
+        /// What is known about it.
         info: PeerInfo,
     },
     /// A text peer connected.
@@ -149,52 +97,52 @@ pub enum HubEvent<N = ()> {
         address: String,
     },
     /// A peer sent a message.
-    Said {
-        /// Who.
+    Message {
+        /// The peer.
         peer: PeerId,
-        /// What.
+        /// Its content.
         message: Message,
-        /// Lets the peer say more when it is dropped.
+        /// Allows the peer another message when it is dropped.
         credit: Credit,
     },
     /// A text peer sent a line.
     Line {
-        /// Who.
+        /// The peer.
         peer: PeerId,
-        /// The line without its end and without leading blanks; bytes that are not UTF-8 are replaced.
+        /// The line without its end and without leading blanks; invalid UTF-8 is replaced.
         text: String,
-        /// Lets the peer say more when it is dropped.
+        /// Allows the peer another message when it is dropped.
         credit: Credit,
     },
-    /// A text peer says no more but still reads. The loop says farewell and closes it.
+    /// A text peer has ended its direction but still reads. The loop should send what is left and close it.
     HalfClosed {
-        /// Who.
+        /// The peer.
         peer: PeerId,
     },
-    /// A handler tells the loop something, in order with the peer's other events.
-    Noted {
-        /// Whose handler.
+    /// A note from a handler, in order with the peer's other events.
+    Note {
+        /// The handler's peer.
         peer: PeerId,
-        /// What.
+        /// Its content.
         note: N,
     },
-    /// A peer that was opened is gone. Nothing comes from it any more.
+    /// An opened peer is gone. It is the peer's last event.
     Closed {
-        /// Who.
+        /// The peer.
         peer: PeerId,
-        /// Why.
+        /// The reason.
         reason: CloseReason,
     },
-    /// A [`Hub::dial`] came to nothing. Nothing else comes from that number.
+    /// A [`Hub::dial`] failed. It is the only event with that number.
     DialFailed {
-        /// The number `dial` gave.
+        /// The number that `dial` returned.
         peer: PeerId,
-        /// Why.
+        /// The reason.
         error: DialError,
     },
 }
 
-/// The right of a reader to have one more message, of so many bytes, on its way. It returns by being dropped.
+/// A reader's right to have one more message in flight, with its size in bytes. Dropping it returns the right.
 pub struct Credit(Arc<Peer>, usize);
 
 impl fmt::Debug for Credit {
@@ -212,24 +160,27 @@ impl Drop for Credit {
 /// Why a peer is gone.
 #[derive(Debug, thiserror::Error)]
 pub enum CloseReason {
-    /// The peer closed, or broke the connection or the rules.
+    /// The peer closed, or the connection or the protocol was broken.
     #[error(transparent)]
     Peer(#[from] ConnError),
-    /// [`Hub::close`] or its handler asked for it, for this reason.
+    /// [`Hub::close`] or its handler closed it for this reason.
     #[error("{0}")]
     Asked(String),
-    /// It did not read what it was sent.
+    /// It did not read what was sent to it.
     #[error("{waiting} bytes wait to be sent to it")]
     OutboxFull {
         /// Bytes in its outbox.
         waiting: usize,
     },
-    /// All peers, or those of its address, make us hold too much, and this one most of it.
-    #[error("too much is held for {}, most of it, {held} bytes, for this one", if *.address { "its address" } else { "all peers" })]
-    Hoarding {
-        /// Bytes held for it.
+    /// Too many bytes are held for all peers or for those of its address, and most of them for this peer.
+    #[error(
+        "too much is held for {}, most of it, {held} bytes, for this one",
+        if *.address { "its address" } else { "all peers" }
+    )]
+    HoldsTooMuch {
+        /// Number of bytes held for it.
         held: usize,
-        /// Whether the limit of its address is passed, not that of all peers.
+        /// Whether the limit of its address is exceeded, not that of all peers.
         address: bool,
     },
     /// A line of a text peer is too long.
@@ -240,33 +191,33 @@ pub enum CloseReason {
     },
 }
 
-/// What a handler wants done with a message it was shown.
+/// What to do with a message that a handler has seen.
 #[derive(Debug)]
 pub enum Verdict {
-    /// It goes to the loop.
+    /// Send it to the loop.
     Forward(Message),
-    /// It was dealt with.
-    Kept,
-    /// The peer is closed for this reason.
+    /// Nothing: the handler has processed it.
+    Handled,
+    /// Close the peer for this reason.
     Close(String),
 }
 
-/// Sees the messages of one peer first, on that peer's own thread. It may keep that thread for a whole dialogue: then only its peer waits.
-/// [`Hub::close`] wakes it out of every wait on its [`PeerConn`].
+/// Receives the messages of one peer before the loop, on that peer's own thread. It may use that thread for a whole
+/// dialogue; only its own peer waits then. [`Hub::close`] ends every wait on its [`PeerConn`].
 pub trait PeerHandler<N = ()>: Send {
-    /// A message came.
-    fn said(&mut self, message: Message, conn: &mut PeerConn<N>) -> Verdict;
+    /// Handles a message.
+    fn message(&mut self, message: Message, conn: &mut PeerConn<N>) -> Verdict;
 }
 
-/// Makes the handler of a peer that was just opened; `None` = all its messages go to the loop.
+/// Creates the handler of a newly opened peer. `None`: all its messages go to the loop.
 pub type Handlers<N = ()> = Arc<dyn Fn(PeerId, &PeerInfo) -> Option<Box<dyn PeerHandler<N>>> + Send + Sync>;
 
-/// No handler for anybody.
+/// Creates no handlers.
 pub fn no_handlers<N>() -> Handlers<N> {
     Arc::new(|_, _| None)
 }
 
-/// The peers of a process. Clones are the same hub; when the last one is gone all peers are cut.
+/// The peers of a process. Clones share one hub; when the last one is dropped, all peers are cut.
 pub struct Hub<N = ()> {
     owner: Arc<Owner<N>>,
 }
@@ -278,31 +229,36 @@ impl<N> Clone for Hub<N> {
 }
 
 impl<N: Send + 'static> Hub<N> {
-    /// A hub without peers, and where its events come out: for `recv_timeout` or `select!` beside other channels.
+    /// Creates a hub without peers, and the receiver of its events, to use with `recv_timeout` or `select!`.
     ///
     /// # Errors
     /// If the outbox thread cannot be started.
     pub fn new(config: HubConfig) -> io::Result<(Self, Receiver<HubEvent<N>>)> {
-        let (events, heard) = bounded(config.events_max);
+        let (events, receiver) = bounded(config.events_max);
         let (outboxes, wakeup) = Outboxes::new()?;
         let outboxes = Arc::new(outboxes);
-        let shared = Shared { config: config.clone(), events, outboxes: Arc::clone(&outboxes), roll: Roll::default() };
-        let owner =
-            Owner { shared: Arc::new(shared), heard: heard.clone(), doors: Mutex::default(), writer: Mutex::default() };
+        let shared =
+            Shared { config: config.clone(), events, outboxes: Arc::clone(&outboxes), registry: Registry::default() };
+        let owner = Owner {
+            shared: Arc::new(shared),
+            event_receiver: receiver.clone(),
+            listeners: Mutex::default(),
+            writer: Mutex::default(),
+        };
         let writer = thread::Builder::new()
             .name("outboxes".into())
             .stack_size(config.stack)
             .spawn(move || outboxes.run(&wakeup, &config))?;
         *owner.writer.lock() = Some(writer);
-        Ok((Self { owner: Arc::new(owner) }, heard))
+        Ok((Self { owner: Arc::new(owner) }, receiver))
     }
 
-    /// Accepts peers of the binary protocol, to whom we offer `offer`, until [`Hub::stop_listening`].
+    /// Accepts peers of the binary protocol, offering version `offer`, until [`Hub::stop_listening`].
     ///
     /// # Errors
     /// If the accept thread cannot be started.
     pub fn listen(&self, listener: Listener, offer: Version, handlers: Handlers<N>) -> io::Result<()> {
-        self.open_door(listener, Speech::Binary { offer, handlers })
+        self.start_listener(listener, Protocol::Binary { offer, handlers })
     }
 
     /// Accepts text peers until [`Hub::stop_listening`].
@@ -310,10 +266,10 @@ impl<N: Send + 'static> Hub<N> {
     /// # Errors
     /// If the accept thread cannot be started.
     pub fn listen_text(&self, listener: Listener) -> io::Result<()> {
-        self.open_door(listener, Speech::Text)
+        self.start_listener(listener, Protocol::Text)
     }
 
-    /// Dials on a thread of its own, which then reads. Comes out as `Opened` or `DialFailed`.
+    /// Connects to `target` on a new thread, which then reads. The result is an `Opened` or a `DialFailed`.
     ///
     /// # Errors
     /// If the thread cannot be started.
@@ -325,18 +281,18 @@ impl<N: Send + 'static> Hub<N> {
         handlers: Handlers<N>,
     ) -> io::Result<PeerId> {
         let shared = self.shared();
-        let peer = shared.roll.dialled(&shared.config);
+        let peer = shared.registry.add_dialled(&shared.config);
         reader::start_dialling(shared, &peer, target, offer, deadline, handlers)?;
         Ok(peer.id)
     }
 
-    /// Sends a message: at once as far as there is room, the rest by the outbox thread. Never waits. A peer that is gone or going is
-    /// ignored: its `Closed` is on its way.
+    /// Sends a message: at once as far as there is room, the rest by the outbox thread. Never waits. A peer that is
+    /// closed or closing is ignored; its `Closed` will follow.
     pub fn send(&self, peer: PeerId, message: &Message) {
         self.send_all(peer, std::slice::from_ref(message));
     }
 
-    /// Sends messages by one write.
+    /// Sends messages in one write.
     pub fn send_all(&self, peer: PeerId, messages: &[Message]) {
         if log_enabled!(Level::Trace) {
             messages.iter().for_each(|message| trace!("to peer {peer}: {}", wire::print::line(message)));
@@ -344,7 +300,7 @@ impl<N: Send + 'static> Hub<N> {
         self.post(peer, &|out, version| conn::encode_all(messages, version, out));
     }
 
-    /// Sends text to a text peer, as it is.
+    /// Sends text to a text peer unchanged.
     pub fn send_text(&self, peer: PeerId, text: &str) {
         self.post(peer, &|out, _| {
             out.extend_from_slice(text.as_bytes());
@@ -352,65 +308,69 @@ impl<N: Send + 'static> Hub<N> {
         });
     }
 
-    /// Sets how many bytes may wait for this peer.
+    /// Sets how many bytes may wait to be written to this peer.
     pub fn limit_outbox(&self, peer: PeerId, bytes: usize) {
-        if let Some(peer) = self.shared().roll.find(peer) {
+        if let Some(peer) = self.shared().registry.find(peer) {
             peer.lock().queue_max = bytes;
         }
     }
 
-    /// Writes what is left for at most [`HubConfig::linger`] and closes. What the peer says meanwhile is thrown away; a handler that has its
-    /// thread finds the connection closed. `Closed` follows.
+    /// Writes what is left for at most [`HubConfig::linger`], then closes. Input from the peer is discarded meanwhile;
+    /// a handler that uses its thread finds the connection closed. `Closed` follows.
     pub fn close(&self, peer: PeerId, reason: impl Into<String>) {
         let shared = self.shared();
-        if let Some(peer) = shared.roll.find(peer) {
+        if let Some(peer) = shared.registry.find(peer) {
             peer.close(reason.into(), Instant::now() + shared.config.linger, &shared.outboxes);
         }
     }
 
-    /// Closes at once, what is left to write is lost. `Closed` follows.
+    /// Closes at once; what is left to write is lost. `Closed` follows.
     pub fn cut(&self, peer: PeerId, reason: impl Into<String>) {
-        if let Some(peer) = self.shared().roll.find(peer) {
+        if let Some(peer) = self.shared().registry.find(peer) {
             peer.cut(CloseReason::Asked(reason.into()));
         }
     }
 
-    /// No new connections any more. Waits for the accept threads, which end at once.
+    /// Stops accepting connections. Waits for the accept threads, which end at once.
     pub fn stop_listening(&self) {
-        self.owner.close_doors();
+        self.owner.close_listeners();
     }
 
-    /// Stops listening, writes what is left to peers, closes them, and waits until their threads have ended; after `limit` the rest is cut.
-    /// Events that come meanwhile are thrown away.
+    /// Stops listening, writes what is left to peers, closes them, and waits until their threads have ended; after
+    /// `limit` the rest is cut. Events are discarded meanwhile.
     pub fn shutdown(&self, limit: Duration) {
-        self.owner.close_doors();
+        self.owner.close_listeners();
         let shared = self.shared();
         let until = Instant::now() + limit;
-        for peer in shared.roll.all() {
+        for peer in shared.registry.all() {
             peer.close_hastily("shutting down".into(), until, &shared.outboxes);
         }
-        // Readers may wait for room in the channel: without this they would wait for ever.
-        shared.roll.wait_until_empty(until, || while self.owner.heard.try_recv().is_ok() {});
+        // Readers may wait for room in the channel. It is emptied, as they would otherwise wait for ever.
+        shared.registry.wait_until_empty(until, || while self.owner.event_receiver.try_recv().is_ok() {});
         self.owner.end();
-        shared.roll.wait_until_empty(Instant::now() + CUT_TIME, || while self.owner.heard.try_recv().is_ok() {});
+        shared
+            .registry
+            .wait_until_empty(Instant::now() + CUT_TIME, || while self.owner.event_receiver.try_recv().is_ok() {});
     }
 
-    /// Connections there are, also those that still shake hands.
+    /// The number of connections, including those in their handshake.
     pub fn peer_count(&self) -> usize {
-        self.shared().roll.len()
+        self.shared().registry.len()
     }
 
-    fn open_door(&self, listener: Listener, speech: Speech<N>) -> io::Result<()> {
-        let door = accept::open(self.shared(), listener, speech)?;
-        self.owner.doors.lock().push(door);
+    /// Starts an accept thread.
+    fn start_listener(&self, listener: Listener, protocol: Protocol<N>) -> io::Result<()> {
+        let active = acceptor::start(self.shared(), listener, protocol)?;
+        self.owner.listeners.lock().push(active);
         Ok(())
     }
 
+    /// Adds bytes to a peer's outbox.
     fn post(&self, peer: PeerId, fill: peer::Fill<'_>) {
         let shared = self.shared();
-        if let Some(peer) = shared.roll.find(peer) {
+        if let Some(peer) = shared.registry.find(peer) {
             peer.post(fill, &shared.outboxes);
-            shared.relieve(&peer);
+            shared.enforce_limits(&peer);
         }
     }
 
@@ -419,47 +379,51 @@ impl<N: Send + 'static> Hub<N> {
     }
 }
 
-/// What all threads of a hub share.
+/// The state that all threads of a hub share.
 struct Shared<N> {
     config: HubConfig,
     events: Sender<HubEvent<N>>,
     outboxes: Arc<Outboxes>,
-    roll: Roll,
+    registry: Registry,
 }
 
 impl<N> Shared<N> {
-    /// Cuts who holds most while the limits are passed that `peer` counts for.
-    fn relieve(&self, peer: &Peer) {
+    /// Cuts the peer that holds most while a limit is exceeded that `peer` counts for.
+    fn enforce_limits(&self, peer: &Peer) {
         if peer.excess(&self.config).is_none() {
             return;
         }
-        // One thread after the other: two that see the same excess would cut two peers.
-        let _turn = self.roll.relief();
+        // Only one thread at a time: two that see the same excess would cut two peers.
+        let _turn = self.registry.enforcement();
         while let Some((excess, address)) = peer.excess(&self.config) {
             let of_address = excess == Excess::Address;
-            let Some((heaviest, held)) = self.roll.heaviest(of_address.then_some(&address)) else { return };
-            heaviest.cut(CloseReason::Hoarding { held, address: of_address });
+            let Some((heaviest, held)) = self.registry.heaviest(of_address.then_some(&address)) else { return };
+            heaviest.cut(CloseReason::HoldsTooMuch { held, address: of_address });
         }
     }
 }
 
-/// What only the user's handles own: when they are gone, everything ends.
+/// The part owned by the user's handles alone: when they are dropped, everything ends.
 struct Owner<N> {
     shared: Arc<Shared<N>>,
-    heard: Receiver<HubEvent<N>>,
-    doors: Mutex<Vec<Door>>,
+    /// The receiving end of the events, to discard them at the end.
+    event_receiver: Receiver<HubEvent<N>>,
+    /// The listeners with an accept thread.
+    listeners: Mutex<Vec<ActiveListener>>,
+    /// The outbox thread.
     writer: Mutex<Option<JoinHandle<()>>>,
 }
 
 impl<N> Owner<N> {
-    fn close_doors(&self) {
-        let doors = std::mem::take(&mut *self.doors.lock());
-        doors.into_iter().for_each(Door::close);
+    /// Ends all accept threads.
+    fn close_listeners(&self) {
+        let listeners = std::mem::take(&mut *self.listeners.lock());
+        listeners.into_iter().for_each(ActiveListener::close);
     }
 
-    /// Cuts who is left and ends the outbox thread.
+    /// Cuts the remaining peers and ends the outbox thread.
     fn end(&self) {
-        for peer in self.shared.roll.all() {
+        for peer in self.shared.registry.all() {
             peer.cut(CloseReason::Asked("shutting down".into()));
         }
         self.shared.outboxes.stop();
@@ -471,7 +435,7 @@ impl<N> Owner<N> {
 
 impl<N> Drop for Owner<N> {
     fn drop(&mut self) {
-        self.close_doors();
+        self.close_listeners();
         self.end();
     }
 }
@@ -480,7 +444,7 @@ impl<N> Drop for Owner<N> {
 mod tests {
     use super::*;
 
-    /// The channel fills its room at the start: it was half of what an idle daemon had in memory.
+    /// The channel allocates its memory at the start. It was half of what an idle daemon used.
     #[test]
     fn an_idle_hub_is_small() {
         assert!(HubConfig::default().events_max * size_of::<HubEvent<()>>() <= 32 << 10);

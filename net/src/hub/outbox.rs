@@ -1,7 +1,7 @@
-//! The outbox thread: one `poll` over all peers that have something left to read.
+//! The outbox thread: one `poll` over all peers with unwritten data.
 //!
-//! It also watches over peers that are being closed, until they have gone or their time is over. It has no list of all peers, only
-//! of those with something to do, and sleeps for ever when there are none.
+//! It also watches peers that are being closed, until they have gone or their time has passed. It keeps only peers with
+//! something to do, and sleeps for ever if there are none.
 
 use std::io;
 use std::os::fd::AsFd;
@@ -17,31 +17,35 @@ use super::peer::Peer;
 use crate::stream::{Stream, poll_timeout};
 use crate::wake::{self, Waker, Wakeup};
 
-/// How others reach the outbox thread.
+/// The interface of the outbox thread for others.
 #[derive(Debug)]
 pub(super) struct Outboxes {
-    fresh: Mutex<Vec<Arc<Peer>>>,
+    /// Peers handed over that the thread has not taken yet.
+    added: Mutex<Vec<Arc<Peer>>>,
+    /// Whether the thread must end.
     stop: AtomicBool,
+    /// Wakes the thread.
     waker: Waker,
 }
 
 impl Outboxes {
+    /// The interface, and the end that the thread waits on.
     pub(super) fn new() -> io::Result<(Self, Wakeup)> {
         let (waker, wakeup) = wake::pair()?;
-        Ok((Self { fresh: Mutex::default(), stop: AtomicBool::new(false), waker }, wakeup))
+        Ok((Self { added: Mutex::default(), stop: AtomicBool::new(false), waker }, wakeup))
     }
 
-    /// Hands a peer over until it has nothing left.
+    /// Hands a peer over to the thread until nothing is left to do for it.
     pub(super) fn watch(&self, peer: Arc<Peer>) {
-        let mut fresh = self.fresh.lock();
-        fresh.push(peer);
-        if fresh.len() == 1 {
+        let mut added = self.added.lock();
+        added.push(peer);
+        if added.len() == 1 {
             self.waker.wake();
         }
     }
 
-    /// A watched peer changed.
-    pub(super) fn look(&self) {
+    /// Wakes the thread because a watched peer has changed.
+    pub(super) fn wake(&self) {
         self.waker.wake();
     }
 
@@ -56,16 +60,16 @@ impl Outboxes {
         let mut peers: Vec<Arc<Peer>> = Vec::new();
         while !self.stop.load(Ordering::Relaxed) {
             wakeup.clear();
-            peers.append(&mut self.fresh.lock());
+            peers.append(&mut self.added.lock());
             let now = Instant::now();
-            peers.retain(|peer| keep(peer, now, config));
+            peers.retain(|peer| service(peer, now, config));
             sleep(&peers, wakeup, config);
         }
     }
 }
 
-/// Does what can be done for a peer now. `false` = nothing is left to do.
-fn keep(peer: &Peer, now: Instant, config: &HubConfig) -> bool {
+/// Does what is possible for a peer now. `false`: nothing is left to do.
+fn service(peer: &Peer, now: Instant, config: &HubConfig) -> bool {
     let mut state = peer.lock();
     if let Err(error) = state.write_now() {
         peer.fail(&mut state, error.into());
@@ -80,7 +84,7 @@ fn keep(peer: &Peer, now: Instant, config: &HubConfig) -> bool {
     more
 }
 
-/// Sleeps until a peer has room, one is over its time, or something changed.
+/// Sleeps until a peer has room or exceeds a time limit, or something has changed.
 fn sleep(peers: &[Arc<Peer>], wakeup: &Wakeup, config: &HubConfig) {
     let mut until: Option<Instant> = None;
     let mut streams: Vec<Arc<Stream>> = Vec::new();
@@ -97,10 +101,11 @@ fn sleep(peers: &[Arc<Peer>], wakeup: &Wakeup, config: &HubConfig) {
     fds.push(PollFd::new(wakeup.as_fd(), PollFlags::POLLIN));
     fds.extend(streams.iter().map(|stream| PollFd::new(stream.as_fd(), PollFlags::POLLOUT)));
     let left = until.map(|until| until.saturating_duration_since(Instant::now()));
-    // An error here can only be a lack of memory or a signal: the next round tries again.
+    // An error can only be a lack of memory or a signal; the next round tries again.
     let _ = poll(&mut fds, poll_timeout(left));
 }
 
+/// The earlier one of two optional times.
 fn earlier(a: Option<Instant>, b: Option<Instant>) -> Option<Instant> {
     match (a, b) {
         (Some(a), Some(b)) => Some(a.min(b)),

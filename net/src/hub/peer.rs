@@ -1,8 +1,8 @@
-//! One peer as all threads see it: its outbox, its credits, and whether it is being closed.
+//! One peer as all threads share it: its outbox, its credits, and whether it is being closed.
 //!
-//! Bytes for a peer go through its outbox alone, under its lock, so that any thread may write what is at the front: the loop when there
-//! is room at once, the outbox thread when there was none, the peer's own thread when its handler waits for room. No lock is held
-//! while anybody waits.
+//! Data for a peer is only written through its outbox, under its lock. So any thread may write the front of it: the
+//! loop if there is room at once, the outbox thread if there was none, the peer's own thread if its handler waits for
+//! room. No thread holds a lock while it waits.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -19,61 +19,74 @@ use crate::deadline::{Deadline, Step};
 use crate::error::ConnError;
 use crate::stream::Stream;
 
-/// An outbox larger than this is given back when it is empty.
+/// An empty outbox with a larger capacity in bytes is freed.
 const OUTBOX_KEEP: usize = 16 * 1024;
 
+/// A peer of a hub.
 #[derive(Debug)]
 pub(super) struct Peer {
+    /// Its number.
     pub(super) id: PeerId,
-    /// Address, for the caps and the log; empty for unix sockets.
+    /// The address, for limits and log; empty for Unix sockets and dialled peers.
     pub(super) address: String,
+    /// Everything that changes.
     state: Mutex<State>,
-    /// A credit came back, the outbox got empty, or the peer is being closed.
+    /// Notified when a credit has returned, the outbox is empty, or the peer is being closed.
     changed: Condvar,
 }
 
+/// What the lock protects.
 #[derive(Debug)]
 pub(super) struct State {
-    /// None while it is dialled, and after its thread has ended.
+    /// `None` while it is dialled, and after its thread has ended.
     stream: Option<Arc<Stream>>,
+    /// The agreed version.
     pub(super) version: Version,
+    /// The outbox.
     queue: Vec<u8>,
-    /// Bytes at the front of `queue` that were written.
+    /// Number of bytes at the front of `queue` that are written.
     written: usize,
+    /// Maximum number of unwritten bytes.
     pub(super) queue_max: usize,
-    /// When a byte was last written, or the first one began to wait.
+    /// When a byte was last written, or the queue last became non-empty.
     pub(super) progress: Instant,
-    /// Whether the outbox thread looks after it.
+    /// Whether the outbox thread watches the peer.
     pub(super) watched: bool,
+    /// Messages that may still be sent to the loop.
     credits: u32,
-    /// Bytes of its messages that the loop has not dealt with.
-    under_way: usize,
-    /// Bytes that its own thread holds: a frame that is not whole, what a handler keeps.
-    kept: usize,
-    /// What it holds of the limits of all; none for those we dialled: few, our own choice, and bounded by their outbox.
+    /// Bytes of its messages that the loop has not processed.
+    in_flight: usize,
+    /// Bytes held by its own thread: incomplete frames, and what a handler holds.
+    held_by_thread: usize,
+    /// Its part of the common limits. `None` for dialled peers: they are few, chosen by us, and limited by
+    /// their outbox.
     account: Option<Account>,
-    /// Whether a handler has the thread now.
-    pub(super) borrowed: bool,
+    /// Whether a handler is using the thread.
+    pub(super) in_handler: bool,
+    /// Set once the peer is being closed.
     pub(super) closing: Option<Closing>,
 }
 
+/// How a peer is being closed.
 #[derive(Debug)]
 pub(super) struct Closing {
+    /// The reason that is reported.
     pub(super) reason: CloseReason,
-    /// What is left is written until then, and the peer may take that long to go.
+    /// Until when unwritten data is still written, and the peer may take to close.
     pub(super) until: Instant,
-    /// Whether the peer may read our last words before the connection is gone.
-    patient: bool,
-    /// Whether the peer was told that no more comes.
-    pub(super) said: bool,
-    /// Whether what was queued is lost.
+    /// Whether to wait for the peer to read everything and close.
+    awaits_peer: bool,
+    /// Whether our direction was shut down, which tells the peer that no more follows.
+    pub(super) end_sent: bool,
+    /// Whether unwritten data was discarded.
     cut: bool,
 }
 
-/// What may be sent: appends to the queue at the peer's version.
+/// Appends data to the queue in the peer's version.
 pub(super) type Fill<'a> = &'a dyn Fn(&mut Vec<u8>, Version) -> Result<(), ConnError>;
 
 impl Peer {
+    /// A peer; `stream` is `None` if it is to be dialled.
     pub(super) fn new(
         id: PeerId,
         address: String,
@@ -90,20 +103,21 @@ impl Peer {
             progress: Instant::now(),
             watched: false,
             credits: config.credits,
-            under_way: 0,
-            kept: 0,
+            in_flight: 0,
+            held_by_thread: 0,
             account,
-            borrowed: false,
+            in_handler: false,
             closing: None,
         };
         Self { id, address, state: Mutex::new(state), changed: Condvar::new() }
     }
 
+    /// Locks the state.
     pub(super) fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock()
     }
 
-    /// Queues and writes what there is room for; the rest is the outbox thread's. Never waits.
+    /// Queues data and writes as much as there is room for; the outbox thread writes the rest. Never waits.
     pub(super) fn post(self: &Arc<Self>, fill: Fill<'_>, outboxes: &Outboxes) {
         let mut state = self.lock();
         if state.closing.is_some() {
@@ -112,7 +126,7 @@ impl Peer {
         if let Err(error) = self.push(&mut state, fill) {
             return self.fail(&mut state, error.into());
         }
-        // Behind waiting bytes there is no room either: the outbox thread, if it is on its way, would only be slowed down.
+        // If the peer is watched, bytes are waiting and there is no room; writing would only delay the outbox thread.
         if !state.watched {
             if let Err(error) = state.write_now() {
                 return self.fail(&mut state, error.into());
@@ -126,7 +140,7 @@ impl Peer {
         }
     }
 
-    /// Queues and waits until all that is queued is written; `queued` is called when that may take a while.
+    /// Queues data and waits until the queue is written. `queued` is called before each wait.
     pub(super) fn post_and_wait(
         &self,
         fill: Fill<'_>,
@@ -151,43 +165,46 @@ impl Peer {
         }
     }
 
-    /// Asks for the end: what is queued is written first, and then the peer may take its time to go.
+    /// Closes the peer: queued data is written first, and then the peer gets time to close.
     pub(super) fn close(self: &Arc<Self>, reason: String, until: Instant, outboxes: &Outboxes) {
-        self.part(reason, until, true, outboxes);
+        self.begin_closing(reason, until, true, outboxes);
     }
 
-    /// Asks for the end: what is queued is written first.
+    /// Closes the peer once queued data is written, without waiting for the peer to close.
     pub(super) fn close_hastily(self: &Arc<Self>, reason: String, until: Instant, outboxes: &Outboxes) {
-        self.part(reason, until, false, outboxes);
+        self.begin_closing(reason, until, false, outboxes);
     }
 
-    fn part(self: &Arc<Self>, reason: String, until: Instant, patient: bool, outboxes: &Outboxes) {
+    /// Begins closing.
+    fn begin_closing(self: &Arc<Self>, reason: String, until: Instant, awaits_peer: bool, outboxes: &Outboxes) {
         let mut state = self.lock();
         if state.closing.is_some() {
             return;
         }
         let reason = CloseReason::Asked(reason);
-        state.closing = Some(Closing { reason, until, patient, said: false, cut: false });
+        state.closing = Some(Closing { reason, until, awaits_peer, end_sent: false, cut: false });
         self.changed.notify_all();
         if !state.finish_writing(Instant::now()) {
             if state.watched {
-                // It sleeps until the peer stalls, which may be later.
-                outboxes.look();
+                // The thread sleeps until the peer's stall limit, which may be later.
+                outboxes.wake();
             }
             self.watch(&mut state, outboxes);
         }
     }
 
-    /// Ends it at once.
+    /// Closes the peer at once.
     pub(super) fn cut(&self, reason: CloseReason) {
         self.fail(&mut self.lock(), reason);
     }
 
-    /// Ends it at once; its own thread wakes up and reports. The first reason counts.
+    /// Closes the peer at once; its own thread wakes up and reports it. The first reason is kept.
     pub(super) fn fail(&self, state: &mut State, reason: CloseReason) {
         match &mut state.closing {
-            Some(closing) => (closing.said, closing.cut) = (true, true),
-            none => *none = Some(Closing { reason, until: Instant::now(), patient: false, said: true, cut: true }),
+            Some(closing) => (closing.end_sent, closing.cut) = (true, true),
+            none => {
+                *none = Some(Closing { reason, until: Instant::now(), awaits_peer: false, end_sent: true, cut: true })
+            }
         }
         state.clear_queue();
         if let Some(stream) = &state.stream {
@@ -196,40 +213,42 @@ impl Peer {
         self.changed.notify_all();
     }
 
-    /// Gives the peer its stream after dialling; `false` if it was closed meanwhile.
+    /// Sets the stream after dialling. `false`: the peer was closed meanwhile.
     pub(super) fn connected(&self, stream: Arc<Stream>) -> bool {
         let mut state = self.lock();
         state.stream = Some(stream);
         state.closing.is_none()
     }
 
-    /// Takes a credit for a message of `bytes`, waits for one if need be; `false` if the peer is being closed.
+    /// Takes a credit for a message of `bytes` bytes, waiting for one if necessary. `false`: the peer is being closed.
     pub(super) fn take_credit(&self, bytes: usize) -> bool {
         let mut state = self.lock();
         while state.credits == 0 && state.closing.is_none() {
             self.changed.wait(&mut state);
         }
         state.credits = state.credits.saturating_sub(1);
-        state.under_way += bytes;
-        state.settle();
+        state.in_flight += bytes;
+        state.update_account();
         state.closing.is_none()
     }
 
+    /// Returns the credit for a message of `bytes` bytes.
     pub(super) fn give_credit(&self, bytes: usize) {
         let mut state = self.lock();
         state.credits += 1;
-        state.under_way = state.under_way.saturating_sub(bytes);
-        state.settle();
+        state.in_flight = state.in_flight.saturating_sub(bytes);
+        state.update_account();
         if state.credits == 1 {
             self.changed.notify_all();
         }
     }
 
+    /// Whether the peer is being closed.
     pub(super) fn is_closing(&self) -> bool {
         self.lock().closing.is_some()
     }
 
-    /// Waits until somebody closes it, or `until`.
+    /// Waits until the peer is closed by somebody, or `until`.
     pub(super) fn wait_for_close(&self, until: Instant) {
         let mut state = self.lock();
         while state.closing.is_none() {
@@ -249,41 +268,44 @@ impl Peer {
         }
     }
 
-    /// Its thread holds so many bytes from now on.
-    pub(super) fn keep(&self, bytes: usize) {
+    /// Sets the number of bytes held by its own thread.
+    pub(super) fn set_held(&self, bytes: usize) {
         let mut state = self.lock();
-        state.kept = bytes;
-        state.settle();
+        state.held_by_thread = bytes;
+        state.update_account();
     }
 
-    /// Whether this peer's address, or all peers, hold too much.
+    /// Which sum that this peer counts for exceeds its limit, with the sum of its address.
     pub(super) fn excess(&self, config: &HubConfig) -> Option<(Excess, Sum)> {
         let state = self.lock();
         let account = state.account.as_ref()?;
         account.excess(config).map(|excess| (excess, Arc::clone(account.address())))
     }
 
-    /// How much it holds, if it counts for `address`.
+    /// The bytes held for it, if it counts for `address`.
     pub(super) fn held(&self, address: &Sum) -> Option<usize> {
         let state = self.lock();
         let account = state.account.as_ref()?;
-        account.is_beside(address).then(|| account.held())
+        account.counts_for(address).then(|| account.held())
     }
 
-    /// The peer's thread has ended: gives the descriptor away and says why, if we wanted it.
+    /// Handles the end of the peer's thread: releases the descriptor. Returns the reason if we closed the peer, and
+    /// whether the outbox thread watches it.
     pub(super) fn ended(&self) -> (Option<CloseReason>, bool) {
         let mut state = self.lock();
         state.stream = None;
         state.clear_queue();
-        state.kept = 0;
-        state.settle();
+        state.held_by_thread = 0;
+        state.update_account();
         (state.closing.take().map(|closing| closing.reason), state.watched)
     }
 
+    /// Wakes threads that wait for a change.
     pub(super) fn notify(&self) {
         self.changed.notify_all();
     }
 
+    /// Appends to the queue.
     fn push(&self, state: &mut State, fill: Fill<'_>) -> Result<(), ConnError> {
         if state.closing.is_some() || state.stream.is_none() {
             return Err(ConnError::Closed);
@@ -301,10 +323,11 @@ impl Peer {
         if filled.is_err() {
             state.queue.truncate(before);
         }
-        state.settle();
+        state.update_account();
         filled
     }
 
+    /// Hands the peer to the outbox thread, unless that watches it already.
     fn watch(self: &Arc<Self>, state: &mut State, outboxes: &Outboxes) {
         if !state.watched {
             state.watched = true;
@@ -314,16 +337,17 @@ impl Peer {
 }
 
 impl State {
-    /// Bytes not yet written.
+    /// Number of bytes not written yet.
     pub(super) fn waiting(&self) -> usize {
         self.queue.len() - self.written
     }
 
+    /// The stream, if there is one.
     pub(super) fn stream(&self) -> Option<&Arc<Stream>> {
         self.stream.as_ref()
     }
 
-    /// Writes what there is room for.
+    /// Writes as much as there is room for.
     pub(super) fn write_now(&mut self) -> Result<(), ConnError> {
         let stream = self.stream.as_ref().ok_or(ConnError::Closed)?;
         while self.written < self.queue.len() {
@@ -342,39 +366,41 @@ impl State {
         Ok(())
     }
 
+    /// Discards the queue and frees it.
     fn clear_queue(&mut self) {
         self.queue = Vec::new();
         self.written = 0;
-        self.settle();
+        self.update_account();
     }
 
-    /// Tells the account what is held now. Who was cut holds nothing any more: the rest goes as fast as its thread wakes up, and must not
-    /// cost another peer its connection meanwhile.
-    fn settle(&mut self) {
+    /// Updates the account. A peer that was cut counts for nothing: its memory is freed as soon as its thread wakes up,
+    /// and must not cost another peer its connection until then.
+    fn update_account(&mut self) {
         let cut = self.closing.as_ref().is_some_and(|closing| closing.cut);
-        let held = if cut { 0 } else { self.queue.capacity() + self.under_way + self.kept };
+        let held = if cut { 0 } else { self.queue.capacity() + self.in_flight + self.held_by_thread };
         if let Some(account) = &mut self.account {
             account.set(held);
         }
     }
 
-    /// One step of closing. `true` = the outbox thread need not look after it any more.
+    /// Performs the next step of closing. `true`: the outbox thread has nothing more to do.
     pub(super) fn finish_writing(&mut self, now: Instant) -> bool {
         let waiting = self.waiting();
         let (Some(stream), Some(closing)) = (&self.stream, &mut self.closing) else { return true };
-        if now >= closing.until || (waiting == 0 && (self.borrowed || !closing.patient)) {
+        if now >= closing.until || (waiting == 0 && (self.in_handler || !closing.awaits_peer)) {
             stream.shutdown();
             return true;
         }
-        if waiting == 0 && !closing.said {
-            // Not both directions: unread bytes of the peer would reset the connection and lose our last words on their way.
-            closing.said = true;
+        if waiting == 0 && !closing.end_sent {
+            // Only our direction: with both, unread bytes of the peer would reset the connection and lose data on its
+            // way.
+            closing.end_sent = true;
             stream.shutdown_write();
         }
         false
     }
 
-    /// What the outbox thread found over its time; `None` = all is well.
+    /// The reason to close a peer that has not read for too long; `None`: it reads.
     pub(super) fn stalled(&self, now: Instant, config: &HubConfig) -> Option<CloseReason> {
         let stalled = self.waiting() > 0 && now >= self.progress + config.send_stall;
         stalled.then(|| ConnError::TimedOut { step: Step::Send, limit: config.send_stall }.into())

@@ -1,4 +1,4 @@
-//! What a handler holds while it has its peer's thread: the connection, and the way to the loop.
+//! A peer's connection while a handler uses the peer's thread.
 
 use std::fmt;
 use std::os::fd::{AsFd, BorrowedFd};
@@ -14,88 +14,91 @@ use crate::conn::{self, Receiver};
 use crate::deadline::Deadline;
 use crate::error::ConnError;
 
-/// A peer's connection in the hands of its handler. What it sends goes out in order with what the loop sends.
+/// A peer's connection for its handler. Its messages are sent in order with those of the loop.
 pub struct PeerConn<N = ()> {
     shared: Arc<Shared<N>>,
     peer: Arc<Peer>,
     info: PeerInfo,
     receiver: Receiver,
-    /// What the handler keeps of what the peer sent.
-    handler_keeps: usize,
-    /// What was last said to be kept.
-    kept: usize,
+    /// Bytes that the handler holds of what the peer sent.
+    handler_held: usize,
+    /// Bytes last reported to the peer's account.
+    reported: usize,
 }
 
 impl<N> PeerConn<N> {
+    /// The connection of an opened peer.
     pub(super) fn new(shared: Arc<Shared<N>>, peer: Arc<Peer>, info: PeerInfo, mut receiver: Receiver) -> Self {
         receiver.limit_rest(shared.config.frame);
-        Self { shared, peer, info, receiver, handler_keeps: 0, kept: 0 }
+        Self { shared, peer, info, receiver, handler_held: 0, reported: 0 }
     }
 
-    /// The next message. After [`ConnError::TimedOut`] it may be asked again; nothing is lost.
+    /// Waits for the next message. After [`ConnError::TimedOut`] it may be called again; nothing is lost.
     pub fn recv(&mut self, deadline: Deadline) -> Result<Message, ConnError> {
-        self.open()?;
+        self.check_open()?;
         if deadline.is_never() {
             self.receiver.release();
         }
         loop {
-            self.settle();
+            self.update_account();
             if let Some(message) = self.receiver.advance(deadline)? {
                 return Ok(message);
             }
         }
     }
 
-    /// The next message if it is there, without waiting.
+    /// Returns the next message if it has arrived, without waiting.
     pub fn try_recv(&mut self) -> Result<Option<Message>, ConnError> {
-        self.open()?;
+        self.check_open()?;
         let message = self.receiver.try_recv();
-        self.settle();
+        self.update_account();
         message
     }
 
-    /// Nothing was read for a while, which was not the peer's fault: a message that has begun gets its whole time again.
+    /// Restarts the time limit of a partially received message, after a time in which we did not read.
     pub fn resume(&mut self) {
         self.receiver.resume();
     }
 
-    /// The handler keeps so many bytes of what this peer sent from now on: they count for it as what waits to be sent to it does.
-    pub fn keeps(&mut self, bytes: usize) {
-        self.handler_keeps = bytes;
-        self.settle();
+    /// Sets how many bytes the handler holds of what this peer sent. They count for the peer like bytes that wait to be
+    /// sent to it.
+    pub fn set_held(&mut self, bytes: usize) {
+        self.handler_held = bytes;
+        self.update_account();
     }
 
-    /// Sends one message; waits until it is written.
+    /// Sends one message and waits until it is written.
     pub fn send(&mut self, message: &Message, deadline: Deadline) -> Result<(), ConnError> {
         self.send_all(std::slice::from_ref(message), deadline)
     }
 
-    /// Sends messages by one write; waits until they are written.
+    /// Sends messages in one write and waits until they are written.
     pub fn send_all(&mut self, messages: &[Message], deadline: Deadline) -> Result<(), ConnError> {
         let fill = |out: &mut Vec<u8>, version| conn::encode_all(messages, version, out);
-        self.peer.post_and_wait(&fill, &|| self.shared.relieve(&self.peer), &deadline)
+        self.peer.post_and_wait(&fill, &|| self.shared.enforce_limits(&self.peer), &deadline)
     }
 
-    /// Hands a message to the loop as if the peer had just sent it; waits for a credit.
+    /// Sends a message to the loop as if the peer had just sent it. Waits for a credit.
     pub fn forward(&mut self, message: Message) -> Result<(), ConnError> {
         let bytes = self.receiver.taken();
         let open = self.peer.take_credit(bytes);
         let credit = Credit(Arc::clone(&self.peer), bytes);
-        self.shared.relieve(&self.peer);
+        self.shared.enforce_limits(&self.peer);
         if !open {
             return Err(ConnError::Closed);
         }
-        let said = HubEvent::Said { peer: self.peer.id, message, credit };
-        self.shared.events.send(said).map_err(|_| ConnError::Closed)
+        let event = HubEvent::Message { peer: self.peer.id, message, credit };
+        self.shared.events.send(event).map_err(|_| ConnError::Closed)
     }
 
-    /// Tells the loop something, in order with this peer's other events. Takes no credit.
+    /// Sends a note to the loop, in order with this peer's other events. It takes no credit.
     pub fn note(&mut self, note: N) {
-        // Without a loop there is nobody to tell.
-        let _ = self.shared.events.send(HubEvent::Noted { peer: self.peer.id, note });
+        // The loop may have ended; then nobody needs the note.
+        let _ = self.shared.events.send(HubEvent::Note { peer: self.peer.id, note });
     }
 
-    /// Whether the loop wants the peer closed: a handler that waits for something else than the connection asks now and then.
+    /// Whether the peer is being closed. A handler that waits for something other than the connection must check it
+    /// regularly.
     pub fn is_closing(&self) -> bool {
         self.peer.is_closing()
     }
@@ -105,32 +108,34 @@ impl<N> PeerConn<N> {
         self.peer.id
     }
 
-    /// Who it is.
+    /// What is known about the peer.
     pub fn info(&self) -> &PeerInfo {
         &self.info
     }
 
-    /// The version spoken.
+    /// The agreed version.
     pub fn version(&self) -> Version {
         self.info.version
     }
 
-    /// Whether a whole message was read already: then polling [`PeerConn::as_fd`] would miss it; ask [`PeerConn::try_recv`] first.
+    /// Whether a complete message was read already. Polling [`PeerConn::as_fd`] would miss it, so call
+    /// [`PeerConn::try_recv`] first.
     pub fn has_buffered(&self) -> bool {
         self.receiver.has_buffered()
     }
 
-    /// Says what is held for the peer by its own thread, if that changed.
-    fn settle(&mut self) {
-        let keeps = self.receiver.held() + self.handler_keeps;
-        if keeps != self.kept {
-            self.kept = keeps;
-            self.peer.keep(keeps);
-            self.shared.relieve(&self.peer);
+    /// Updates the peer's account if its own thread holds another number of bytes.
+    fn update_account(&mut self) {
+        let held = self.receiver.held() + self.handler_held;
+        if held != self.reported {
+            self.reported = held;
+            self.peer.set_held(held);
+            self.shared.enforce_limits(&self.peer);
         }
     }
 
-    fn open(&self) -> Result<(), ConnError> {
+    /// Fails if the peer is being closed.
+    fn check_open(&self) -> Result<(), ConnError> {
         if self.peer.is_closing() { Err(ConnError::Closed) } else { Ok(()) }
     }
 }
@@ -141,7 +146,7 @@ impl<N> fmt::Debug for PeerConn<N> {
     }
 }
 
-/// For polling beside other descriptors. Only to be waited on: reading or writing it breaks the framing.
+/// For polling together with other descriptors. Do not read or write it: that would break the framing.
 impl<N> AsFd for PeerConn<N> {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.receiver.as_fd()

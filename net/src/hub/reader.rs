@@ -1,4 +1,5 @@
-//! The thread of a peer: connects or is given a connection, shakes hands, reads, and reports the end.
+//! The thread of a peer: it connects or gets an accepted connection, performs the handshake, reads, and reports the
+//! end.
 
 use std::io;
 use std::sync::Arc;
@@ -18,15 +19,15 @@ use crate::error::ConnError;
 use crate::handshake::Agreed;
 use crate::stream::Stream;
 
-/// What an accepted peer speaks.
-pub(super) enum Speech<N> {
-    /// Frames, after the handshake.
+/// The protocol of an accepted peer.
+pub(super) enum Protocol<N> {
+    /// Frames after a handshake.
     Binary { offer: Version, handlers: Handlers<N> },
-    /// Lines.
+    /// Lines of text.
     Text,
 }
 
-impl<N> Clone for Speech<N> {
+impl<N> Clone for Protocol<N> {
     fn clone(&self) -> Self {
         match self {
             Self::Binary { offer, handlers } => Self::Binary { offer: *offer, handlers: Arc::clone(handlers) },
@@ -35,32 +36,32 @@ impl<N> Clone for Speech<N> {
     }
 }
 
-/// Gives an accepted peer its thread.
+/// Starts the thread of an accepted peer.
 pub(super) fn start_accepted<N: Send + 'static>(
     shared: &Arc<Shared<N>>,
     peer: &Arc<Peer>,
     stream: Arc<Stream>,
-    speech: Speech<N>,
+    protocol: Protocol<N>,
 ) {
-    let started = start(shared, peer, move |thread| match speech {
-        Speech::Binary { offer, handlers } => {
+    let started = start(shared, peer, move |thread| match protocol {
+        Protocol::Binary { offer, handlers } => {
             let deadline = Deadline::after(Step::Offer, thread.shared.config.handshake);
             let mut receiver = Receiver::new(Arc::clone(&stream));
             match conn::shake_hands(&mut receiver, offer, deadline) {
                 Ok(agreed) => thread.serve(receiver, &stream, agreed, false, &handlers),
-                // Who connects only to see whether we are there (`net/PROTOCOL.md`, Transports) is not worth a line.
+                // A probe (`net/PROTOCOL.md`, Transports) closes here; it is not worth a line in the log.
                 Err(ConnError::Closed) => debug!("{} went before the handshake was over", stream.peer_text()),
                 Err(error) => info!("refused {}: {error}", stream.peer_text()),
             }
         }
-        Speech::Text => thread.serve_text(&stream),
+        Protocol::Text => thread.serve_text(&stream),
     });
     if let Err(error) = started {
         warn!("no thread for a connection: {error}");
     }
 }
 
-/// Gives a peer to be dialled its thread.
+/// Starts the thread of a peer that is to be dialled.
 pub(super) fn start_dialling<N: Send + 'static>(
     shared: &Arc<Shared<N>>,
     peer: &Arc<Peer>,
@@ -87,27 +88,29 @@ pub(super) fn start_dialling<N: Send + 'static>(
     })
 }
 
+/// Starts a peer's thread.
 fn start<N: Send + 'static>(
     shared: &Arc<Shared<N>>,
     peer: &Arc<Peer>,
     body: impl FnOnce(&mut PeerThread<N>) + Send + 'static,
 ) -> io::Result<()> {
-    let mut thread = PeerThread { shared: Arc::clone(shared), peer: Arc::clone(peer), end: End::Unseen };
+    let mut thread = PeerThread { shared: Arc::clone(shared), peer: Arc::clone(peer), end: End::Unannounced };
     let name = format!("peer {}", peer.id);
-    // If it cannot be started the closure is dropped, and with it the thread's record, which strikes the peer off.
+    // If the thread cannot be started, the closure is dropped, and with it the record, which removes the peer.
     thread::Builder::new().name(name).stack_size(shared.config.stack).spawn(move || body(&mut thread)).map(drop)
 }
 
-/// What the loop is told when the thread ends.
+/// What to report to the loop when the thread ends.
 enum End {
-    /// It never heard of the peer.
-    Unseen,
+    /// Nothing: the loop does not know the peer.
+    Unannounced,
+    /// `DialFailed` for this reason.
     DialFailed(DialError),
-    /// `Closed`, for this reason unless we asked for the end.
-    Seen(CloseReason),
+    /// `Closed` for this reason, unless we closed the peer.
+    Announced(CloseReason),
 }
 
-/// The record of a peer's thread. The end is reported when it is dropped, so that no way out can forget it.
+/// A peer's thread. The end is reported when it is dropped, so that every exit reports it.
 struct PeerThread<N> {
     shared: Arc<Shared<N>>,
     peer: Arc<Peer>,
@@ -115,7 +118,7 @@ struct PeerThread<N> {
 }
 
 impl<N: Send + 'static> PeerThread<N> {
-    /// Runs a peer of the binary protocol after its handshake.
+    /// Serves a peer of the binary protocol after its handshake.
     fn serve(
         &mut self,
         receiver: Receiver,
@@ -135,21 +138,21 @@ impl<N: Send + 'static> PeerThread<N> {
         };
         self.peer.lock().version = agreed.version;
         let mut handler = handlers(self.peer.id, &info);
-        if !self.tell(HubEvent::Opened { peer: self.peer.id, info: info.clone() }) {
+        if !self.emit(HubEvent::Opened { peer: self.peer.id, info: info.clone() }) {
             return;
         }
-        // Until its true reason is known: what is reported if a handler panics.
-        self.end = End::Seen(CloseReason::Asked("its thread broke down".into()));
+        // A handler that panics leaves this reason; otherwise the real one replaces it.
+        self.end = End::Announced(CloseReason::Asked("its thread broke down".into()));
         let mut conn = PeerConn::new(Arc::clone(&self.shared), Arc::clone(&self.peer), info, receiver);
         let reason = self.read(&mut conn, handler.as_deref_mut());
-        self.end = End::Seen(reason);
-        self.part(stream);
+        self.end = End::Announced(reason);
+        self.finish(stream);
     }
 
-    /// Reads until the end.
+    /// Reads messages until the end; returns the reason.
     fn read(&self, conn: &mut PeerConn<N>, mut handler: Option<&mut (dyn PeerHandler<N> + 'static)>) -> CloseReason {
         loop {
-            // A handler may have had the thread for long.
+            // A handler may have used the thread for a long time.
             conn.resume();
             let message = match conn.recv(Deadline::never(Step::Message)) {
                 Ok(message) => message,
@@ -160,9 +163,9 @@ impl<N: Send + 'static> PeerThread<N> {
             }
             let verdict = match &mut handler {
                 Some(handler) => {
-                    self.peer.lock().borrowed = true;
-                    let verdict = handler.said(message, conn);
-                    self.peer.lock().borrowed = false;
+                    self.peer.lock().in_handler = true;
+                    let verdict = handler.message(message, conn);
+                    self.peer.lock().in_handler = false;
                     verdict
                 }
                 None => Verdict::Forward(message),
@@ -173,7 +176,7 @@ impl<N: Send + 'static> PeerThread<N> {
                         return error.into();
                     }
                 }
-                Verdict::Kept => {}
+                Verdict::Handled => {}
                 Verdict::Close(reason) => {
                     let until = Instant::now() + self.shared.config.linger;
                     self.peer.close(reason.clone(), until, &self.shared.outboxes);
@@ -183,17 +186,18 @@ impl<N: Send + 'static> PeerThread<N> {
         }
     }
 
-    /// Runs a text peer.
+    /// Serves a text peer.
     fn serve_text(&mut self, stream: &Arc<Stream>) {
         let (peer, address) = (self.peer.id, stream.peer_address());
-        if !self.tell(HubEvent::TextOpened { peer, address }) {
+        if !self.emit(HubEvent::TextOpened { peer, address }) {
             return;
         }
         let reason = self.read_text(stream);
-        self.end = End::Seen(reason);
-        self.part(stream);
+        self.end = End::Announced(reason);
+        self.finish(stream);
     }
 
+    /// Reads lines until the end; returns the reason.
     fn read_text(&self, stream: &Stream) -> CloseReason {
         let (peer, config) = (self.peer.id, &self.shared.config);
         let mut lines = Lines::default();
@@ -207,7 +211,7 @@ impl<N: Send + 'static> PeerThread<N> {
                 return ConnError::Closed.into();
             }
             if n == 0 {
-                self.tell(HubEvent::HalfClosed { peer });
+                self.emit(HubEvent::HalfClosed { peer });
                 self.peer.wait_for_close(Instant::now() + config.send_stall);
                 return ConnError::Closed.into();
             }
@@ -219,16 +223,16 @@ impl<N: Send + 'static> PeerThread<N> {
                     return ConnError::Closed.into();
                 }
                 let credit = Credit(Arc::clone(&self.peer), text.len());
-                if !self.tell(HubEvent::Line { peer, text, credit }) {
+                if !self.emit(HubEvent::Line { peer, text, credit }) {
                     return ConnError::Closed.into();
                 }
             }
         }
     }
 
-    /// Parts from a peer so that it gets our last words: they are written, and what it still says is read away, as unread bytes would
-    /// reset the connection. The outbox thread ends this if it takes too long.
-    fn part(&self, stream: &Stream) {
+    /// Ends a connection so that the peer gets everything we sent: it is written, and input is discarded, because
+    /// unread bytes would reset the connection. The outbox thread ends this if it takes too long.
+    fn finish(&self, stream: &Stream) {
         let until = Instant::now() + self.shared.config.linger;
         self.peer.wait_for_flush(until);
         if self.peer.is_closing() {
@@ -238,8 +242,8 @@ impl<N: Send + 'static> PeerThread<N> {
         }
     }
 
-    /// Tells the loop; `false` = there is no loop any more.
-    fn tell(&self, event: HubEvent<N>) -> bool {
+    /// Sends an event to the loop. `false`: the loop has ended.
+    fn emit(&self, event: HubEvent<N>) -> bool {
         self.shared.events.send(event).is_ok()
     }
 }
@@ -249,16 +253,16 @@ impl<N> Drop for PeerThread<N> {
         let peer = self.peer.id;
         let (asked, watched) = self.peer.ended();
         if watched {
-            self.shared.outboxes.look();
+            self.shared.outboxes.wake();
         }
-        let event = match std::mem::replace(&mut self.end, End::Unseen) {
-            End::Unseen => None,
+        let event = match std::mem::replace(&mut self.end, End::Unannounced) {
+            End::Unannounced => None,
             End::DialFailed(error) => Some(HubEvent::DialFailed { peer, error }),
-            End::Seen(reason) => Some(HubEvent::Closed { peer, reason: asked.unwrap_or(reason) }),
+            End::Announced(reason) => Some(HubEvent::Closed { peer, reason: asked.unwrap_or(reason) }),
         };
         if let Some(event) = event {
             let _ = self.shared.events.send(event);
         }
-        self.shared.roll.strike(&self.peer);
+        self.shared.registry.remove(&self.peer);
     }
 }

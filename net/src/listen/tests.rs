@@ -1,4 +1,4 @@
-//! Sockets as they are made, and whose file is in the way.
+//! Tests of listening sockets and of existing socket files.
 
 use super::*;
 use std::net::TcpStream;
@@ -29,10 +29,10 @@ fn a_living_owner_keeps_its_socket_a_dead_one_does_not() {
     assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o777);
     assert!(matches!(Listener::unix(&path, 0o777), Err(ListenError::InUse(_))));
     first.shutdown();
-    // What already waits is still given out.
+    // A connection that already waits is still delivered.
     while first.accept().is_ok() {}
     let second = Listener::unix(&path, 0o700).unwrap();
-    // The first one's file is not there any more: the second one's stays.
+    // The first listener's file has been replaced: the second one's stays.
     drop(first);
     assert!(path.exists());
     drop(second);
@@ -46,7 +46,7 @@ fn files_and_long_paths_are_refused() {
     assert!(matches!(Listener::unix(&path, 0o777), Err(ListenError::NotASocket(_))));
     assert_eq!(fs::read(&path).unwrap(), b"precious");
     fs::remove_file(&path).unwrap();
-    // The longest that the system takes, and one byte more.
+    // The longest path that the system accepts, and one byte more.
     let mut long = scratch("").into_os_string();
     long.push("x".repeat(107 - long.len()));
     assert!(Path::new(&long).parent().is_some_and(Path::is_dir));
@@ -55,7 +55,7 @@ fn files_and_long_paths_are_refused() {
     assert!(matches!(Listener::unix(Path::new(&long), 0o777), Err(ListenError::PathTooLong(_))));
 }
 
-/// Only a refusal tells that nobody listens: a socket of another kind may have its owner.
+/// Only a refused connection shows that nobody listens: a socket of another type may have an owner.
 #[test]
 fn another_kind_of_socket_is_left_alone() {
     let path = scratch("datagrams");
@@ -66,7 +66,7 @@ fn another_kind_of_socket_is_left_alone() {
 }
 
 #[test]
-fn a_host_without_ipv6_is_told_from_a_port_that_is_taken() {
+fn a_missing_ipv6_is_distinguished_from_a_port_in_use() {
     use nix::errno::Errno::*;
     for (errno, lacks) in [
         (EAFNOSUPPORT, true),

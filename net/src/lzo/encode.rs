@@ -1,31 +1,32 @@
-//! Packing: one look at each position by a hash of four bytes, as fast as it goes; how well comes second.
+//! Compression: each position is looked up once by a hash of four bytes. Speed matters more than the ratio.
 
 use super::{END, MIDDLE_MAX, NEAR_MAX, chunk16, chunk16_mut};
 
-/// Shortest match that is written: what the hash covers. The format knows shorter ones, hardly worth their search.
+/// Minimum length of a match: what the hash covers. The format has shorter ones, which are hardly worth the search.
 const MATCH_MIN: usize = 4;
-/// Largest distance of the furthest kind of match.
+/// Maximum distance of the furthest kind of match.
 const FAR_MAX: usize = 0xbfff;
-/// Longest match of the nearest kind.
+/// Maximum length of a match of the nearest kind.
 const NEAR_LENGTH_MAX: usize = 8;
-/// No match is looked for so close to the end; saves the bounds of the search, and costs nearly nothing.
+/// Bytes at the end in which no match is searched. This saves bounds checks, and costs nearly nothing.
 const TAIL: usize = 20;
-/// log2 of the number of positions that are remembered.
+/// log2 of the number of remembered positions.
 const TABLE_BITS: u32 = 14;
+/// The number of remembered positions.
 const TABLE_LEN: usize = 1 << TABLE_BITS;
-/// After every 2^5 literals without a match the search takes bigger steps: data that do not compress pass quickly.
+/// After each 2^5 literals without a match the search takes larger steps, so that incompressible data passes quickly.
 const SKIP_SHIFT: usize = 5;
 
-/// Packs blocks; keeps its table of positions and its room for what is packed from one to the next.
+/// Compresses blocks. It keeps its table of positions and its output buffer from one block to the next.
 #[derive(Clone, Debug, Default)]
 pub struct Compressor {
-    /// Where each hash of four bytes was seen last; made at the first use.
+    /// The last position of each hash of four bytes; allocated at the first use.
     table: Option<Box<[u32; TABLE_LEN]>>,
     room: Vec<u8>,
 }
 
 impl Compressor {
-    /// Allocates nothing yet.
+    /// Creates a compressor without allocating.
     pub fn new() -> Self {
         Self::default()
     }
@@ -60,15 +61,17 @@ impl Compressor {
     }
 }
 
-/// More than `n` bytes become at worst: a run of 19 to 273 literals takes two bytes more, a longer one another for each 255, and
-/// every match, of which one stands behind each run but the last, takes at least one byte less than what it stands for.
+/// The maximum compressed size of `n` bytes. A run of 19 to 273 literals takes two bytes more, a longer one another
+/// byte for each 255. Each match, and there is one after each run but the last, takes at least one byte less than what
+/// it replaces.
 const fn packed_max(n: usize) -> usize {
     n + n / 16 + 64
 }
 
+/// The state of writing one block.
 struct Encoder<'s, 'o> {
     src: &'s [u8],
-    /// Has room for the worst case; `written` bytes of it are used.
+    /// The output, with room for the worst case; `written` bytes of it are used.
     out: &'o mut [u8],
     written: usize,
     /// Where the literals begin that are not written yet.
@@ -76,7 +79,7 @@ struct Encoder<'s, 'o> {
 }
 
 impl Encoder<'_, '_> {
-    /// The literals up to `at`, then a match.
+    /// Writes the literals up to `at`, then a match.
     #[inline]
     fn matched(&mut self, at: usize, length: usize, distance: usize) {
         debug_assert!(length >= MATCH_MIN && (1..=FAR_MAX).contains(&distance));
@@ -95,7 +98,7 @@ impl Encoder<'_, '_> {
         }
     }
 
-    /// The literals up to `at`.
+    /// Writes the literals up to `at`.
     #[inline]
     fn flush(&mut self, at: usize) {
         let n = at - self.literals;
@@ -105,7 +108,7 @@ impl Encoder<'_, '_> {
         if self.written == 0 && n <= 238 {
             self.bytes([17 + n as u8]);
         } else if n <= 3 {
-            // A block never begins with so few: then the branch above took them.
+            // A block never begins with so few: then the branch above was taken.
             if let Some(byte) = self.out.get_mut(self.written.wrapping_sub(2)) {
                 *byte |= n as u8;
             }
@@ -113,7 +116,7 @@ impl Encoder<'_, '_> {
             self.instruction(0, n - 3, 15);
         }
         if n <= 16 {
-            // One copy of fixed size, where there is room to write too much.
+            // One copy of fixed size, if there is room for it.
             if let (Some(run), Some(room)) = (chunk16(self.src, self.literals), chunk16_mut(self.out, self.written)) {
                 *room = run;
                 self.written += n;
@@ -127,7 +130,7 @@ impl Encoder<'_, '_> {
         self.written += n;
     }
 
-    /// An instruction with a length, of which its own bits can say `most`.
+    /// Writes an instruction with a length, of which its own bits can express `most`.
     #[inline]
     fn instruction(&mut self, op: usize, length: usize, most: usize) {
         if length <= most {
@@ -142,6 +145,7 @@ impl Encoder<'_, '_> {
         self.bytes([more as u8]);
     }
 
+    /// Writes bytes unchanged.
     #[inline]
     fn bytes<const N: usize>(&mut self, bytes: [u8; N]) {
         let room = self.out.get_mut(self.written..).and_then(<[u8]>::first_chunk_mut);
@@ -152,7 +156,7 @@ impl Encoder<'_, '_> {
         self.written += N;
     }
 
-    /// The rest and the end marker; how much was written.
+    /// Writes the remaining literals and the end marker; returns the size.
     fn finish(mut self) -> usize {
         self.flush(self.src.len());
         self.bytes(END);
@@ -160,13 +164,13 @@ impl Encoder<'_, '_> {
     }
 }
 
-/// Four bytes as a number; 0 behind the end.
+/// Four bytes as a number; 0 beyond the end.
 #[inline]
 fn four(bytes: &[u8], at: usize) -> u32 {
     bytes.get(at..at + 4).and_then(<[u8]>::first_chunk).map_or(0, |b| u32::from_le_bytes(*b))
 }
 
-/// How many bytes are equal from `a` and from `b` (behind `a`) on.
+/// The number of equal bytes from `a` and from `b` (after `a`) on.
 #[inline]
 fn common(bytes: &[u8], a: usize, b: usize) -> usize {
     let (Some(behind), Some(ahead)) = (bytes.get(a..), bytes.get(b..)) else { return 0 };
@@ -182,6 +186,7 @@ fn common(bytes: &[u8], a: usize, b: usize) -> usize {
     n + tails.take_while(|(x, y)| x == y).count()
 }
 
+/// Eight bytes as a number; 0 if there are fewer.
 #[inline]
 fn eight(bytes: &[u8]) -> u64 {
     bytes.first_chunk().map_or(0, |b| u64::from_le_bytes(*b))

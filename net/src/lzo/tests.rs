@@ -1,4 +1,4 @@
-//! Blocks by hand, there and back, and damaged.
+//! Tests with blocks written by hand, round trips, and damaged blocks.
 
 use super::*;
 
@@ -13,7 +13,7 @@ fn unpack(packed: &[u8], len: usize) -> Result<Vec<u8>, LzoError> {
     decompress(packed, &mut plain).map(|()| plain)
 }
 
-/// A stream of numbers that is the same in every run.
+/// A random number generator that is the same in every run.
 struct Rng(u64);
 
 impl Rng {
@@ -24,7 +24,7 @@ impl Rng {
         (self.0 >> 11) as usize
     }
 
-    /// Text that compresses more or less, with repeats near and far.
+    /// Text that compresses more or less, with near and distant repeats.
     fn text(&mut self, len: usize) -> Vec<u8> {
         let (mut text, alphabet) = (Vec::with_capacity(len), 1 + self.next() % 255);
         while text.len() < len {
@@ -132,7 +132,7 @@ fn damaged_blocks_never_panic() {
                     _ => {}
                 }
             }
-            // What it says does not matter; that the rest of the buffer is its own does.
+            // The result does not matter, but the rest of the buffer must be untouched.
             let _ = unpack(&damaged, len);
         }
     }

@@ -1,4 +1,4 @@
-//! Environments: asked for, sent, verified, refused.
+//! Messages about environments: request, transfer, verification, blacklisting.
 
 use ice_core::message::{BlacklistHostEnv, EnvTarget, GetNativeEnv};
 use ice_core::version::Version;
@@ -7,6 +7,7 @@ use super::Malformed;
 use super::reader::Reader;
 use super::writer::Writer;
 
+/// Decodes GET_NATIVE_ENV.
 pub(super) fn parse_get_native(r: &mut Reader<'_>, v: Version) -> Result<GetNativeEnv, Malformed> {
     let mut m = GetNativeEnv::default();
     if v.has_native_env_files() {
@@ -19,6 +20,7 @@ pub(super) fn parse_get_native(r: &mut Reader<'_>, v: Version) -> Result<GetNati
     Ok(m)
 }
 
+/// Encodes GET_NATIVE_ENV.
 pub(super) fn emit_get_native(m: &GetNativeEnv, w: &mut Writer<'_>, v: Version) {
     if v.has_native_env_files() {
         w.text(&m.compiler);
@@ -29,20 +31,23 @@ pub(super) fn emit_get_native(m: &GetNativeEnv, w: &mut Writer<'_>, v: Version) 
     }
 }
 
-/// TRANSFER_ENV and VERIFY_ENV.
+/// Decodes TRANSFER_ENV or VERIFY_ENV.
 pub(super) fn parse_target(r: &mut Reader<'_>) -> Result<EnvTarget, Malformed> {
     Ok(EnvTarget { name: r.text()?, target: r.text()? })
 }
 
+/// Encodes TRANSFER_ENV or VERIFY_ENV.
 pub(super) fn emit_target(m: &EnvTarget, w: &mut Writer<'_>) {
     w.text(&m.name);
     w.text(&m.target);
 }
 
+/// Decodes BLACKLIST_HOST_ENV.
 pub(super) fn parse_blacklist(r: &mut Reader<'_>) -> Result<BlacklistHostEnv, Malformed> {
     Ok(BlacklistHostEnv { environment: r.text()?, target: r.text()?, host: r.text()? })
 }
 
+/// Encodes BLACKLIST_HOST_ENV.
 pub(super) fn emit_blacklist(m: &BlacklistHostEnv, w: &mut Writer<'_>) {
     w.text(&m.environment);
     w.text(&m.target);

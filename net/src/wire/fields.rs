@@ -1,4 +1,4 @@
-//! The fields of a message by their names in `net/PROTOCOL.md` and in wire order: for logs and for `icedump`.
+//! The fields of a message in wire order, with their names in `net/PROTOCOL.md`; for logs and `icedump`.
 
 use ice_core::env::EnvRef;
 use ice_core::message::{
@@ -11,9 +11,9 @@ use ice_core::version::Version;
 /// The value of a field.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Field<'m> {
-    /// A word.
+    /// A u32.
     Number(u32),
-    /// A word with a sign.
+    /// An i32.
     Signed(i32),
     /// A string.
     Text(&'m Text),
@@ -28,7 +28,7 @@ use Field::{Environments, Number, Signed};
 /// A field's name and its value.
 pub type Named<'m> = (&'static str, Field<'m>);
 
-/// The fields `message` has at version `v`; of a chunk's data only the length.
+/// The fields that `message` has in version `v`. Of a chunk's data only the length is included.
 pub fn of(message: &Message, v: Version) -> Vec<Named<'_>> {
     match message {
         Message::Ping | Message::End | Message::MonLogin | Message::GetInternals => Vec::new(),
@@ -255,7 +255,7 @@ fn text(text: &Text) -> Field<'_> {
     Field::Text(text)
 }
 
-/// Keeps the fields that exist at version `v`.
+/// Selects the fields that exist in version `v`.
 fn since<'m, const N: usize>(v: Version, fields: [(u32, &'static str, Field<'m>); N]) -> Vec<Named<'m>> {
     fields.into_iter().filter(|(since, ..)| v.number() >= *since).map(|(_, name, field)| (name, field)).collect()
 }

@@ -1,4 +1,4 @@
-//! Pieces of files: FILE_CHUNK. The data stay packed; `compress` unpacks them.
+//! Chunks of files: FILE_CHUNK. The data stays compressed; `compress` decompresses it.
 
 use ice_core::limits::CHUNK_PLAIN_MAX;
 use ice_core::message::{Chunk, Codec};
@@ -8,6 +8,7 @@ use super::reader::Reader;
 use super::writer::Writer;
 use super::{EncodeError, Malformed};
 
+/// Decodes FILE_CHUNK.
 pub(super) fn parse_chunk(r: &mut Reader<'_>, v: Version) -> Result<Chunk, Malformed> {
     let plain_len = r.u32()?;
     let packed_len = r.u32()?;
@@ -29,6 +30,7 @@ pub(super) fn parse_chunk(r: &mut Reader<'_>, v: Version) -> Result<Chunk, Malfo
     Ok(Chunk { plain_len, codec, data: r.bytes(packed_len)?.to_vec() })
 }
 
+/// Encodes FILE_CHUNK.
 pub(super) fn emit_chunk(m: &Chunk, w: &mut Writer<'_>, v: Version) {
     w.u32(m.plain_len);
     w.len(m.data.len());

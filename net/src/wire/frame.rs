@@ -1,21 +1,21 @@
-//! Frames out of a byte stream, incrementally: a length word, then so many bytes (`net/PROTOCOL.md`, Frames).
+//! Splits a byte stream into frames incrementally: each is a length, then as many bytes (`net/PROTOCOL.md`, Frames).
 //!
-//! It does not read: whoever does asks for [`Frames::space`], fills it and says how much with [`Frames::filled`]. The buffer
-//! grows with what has arrived, not with what a length word announces.
+//! It does not read itself: the reader fills [`Frames::space`] and reports the number of bytes to [`Frames::filled`].
+//! The buffer grows with the bytes received, not with an announced length.
 
 use ice_core::limits::FRAME_MAX;
 use thiserror::Error;
 
-/// The shortest body: its message number.
+/// Minimum size of a body in bytes: its message number.
 const BODY_MIN: usize = 4;
-/// Room that is offered when nothing is known about what comes.
+/// Bytes of room offered if the length of the next frame is unknown.
 const SPACE_MIN: usize = 4 << 10;
-/// How much more than what has arrived is offered at once.
+/// Maximum number of bytes of room offered beyond those received.
 const SPACE_MAX: usize = 64 << 10;
-/// An empty buffer above this is given back: peers are many, and mostly idle.
+/// An empty buffer larger than this in bytes is freed: there are many peers, and most are idle.
 const KEEP_MAX: usize = 128 << 10;
 
-/// A length word that no frame has. The connection is to be dropped.
+/// An invalid length. The connection must be closed.
 #[derive(Clone, Copy, Debug, Error, PartialEq, Eq)]
 #[error("frame of {length} bytes, {BODY_MIN} to {FRAME_MAX} are allowed")]
 pub struct FrameError {
@@ -23,33 +23,33 @@ pub struct FrameError {
     pub length: u32,
 }
 
-/// Bytes of a stream that are not yet taken as frames.
+/// Received bytes that are not yet taken as frames.
 #[derive(Debug, Default)]
 pub struct Frames {
-    /// `buffer[start..end]` has arrived and is not taken; behind `end` there is room.
+    /// `buffer[start..end]` has been received and not taken; after `end` there is room.
     buffer: Vec<u8>,
     start: usize,
     end: usize,
 }
 
 impl Frames {
-    /// Nothing arrived yet; allocates nothing.
+    /// Starts without bytes and without allocating.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Room for the next bytes of the stream, never empty.
+    /// Room for the next bytes of the stream; never empty.
     pub fn space(&mut self) -> &mut [u8] {
         self.make_room();
         self.buffer.get_mut(self.end..).unwrap_or_default()
     }
 
-    /// `n` bytes of [`Frames::space`] were filled; more than there was room for counts as all of it.
+    /// Reports that `n` bytes of [`Frames::space`] were filled. A larger number than its size counts as its size.
     pub fn filled(&mut self, n: usize) {
         self.end = self.end.saturating_add(n).min(self.buffer.len());
     }
 
-    /// Adds bytes that are already somewhere else.
+    /// Adds bytes from another buffer.
     pub fn feed(&mut self, mut bytes: &[u8]) {
         while !bytes.is_empty() {
             let space = self.space();
@@ -62,10 +62,10 @@ impl Frames {
         }
     }
 
-    /// Takes the next whole body, without its length word; `None`: more bytes are needed.
+    /// Takes the next complete body, without its length. `None`: more bytes are needed.
     ///
     /// # Errors
-    /// If the next length word is out of bounds; it stays so.
+    /// If the next length is invalid. The error is permanent.
     pub fn take(&mut self) -> Result<Option<&[u8]>, FrameError> {
         let Some(length) = self.announced()? else { return Ok(None) };
         let body = self.start + 4;
@@ -76,24 +76,24 @@ impl Frames {
         Ok(self.buffer.get(body..self.start))
     }
 
-    /// Bytes that arrived and are not taken: not 0 at the end of a stream means that it broke off inside a frame.
+    /// Number of bytes received and not taken. If it is not 0 at the end of a stream, that ended within a frame.
     pub fn pending(&self) -> usize {
         self.end - self.start
     }
 
-    /// What the buffer takes in memory.
+    /// The size of the buffer in bytes.
     pub fn held(&self) -> usize {
         self.buffer.capacity()
     }
 
-    /// Gives the buffer back if nothing is in it: for a reader that is about to sleep.
+    /// Frees the buffer if it is empty, for a reader that is about to sleep.
     pub fn release(&mut self) {
         if self.pending() == 0 {
             *self = Self::new();
         }
     }
 
-    /// Whether a whole body (or a length word that is out of bounds) waits for [`Frames::take`].
+    /// Whether a complete body, or an invalid length, is ready for [`Frames::take`].
     pub fn is_ready(&self) -> bool {
         match self.announced() {
             Ok(Some(length)) => self.pending() >= 4 + length,
@@ -102,7 +102,7 @@ impl Frames {
         }
     }
 
-    /// The length of the next body, if its word is there.
+    /// The length of the next body, if it has been received.
     fn announced(&self) -> Result<Option<usize>, FrameError> {
         let arrived = self.buffer.get(self.start..self.end).unwrap_or_default();
         let Some(word) = arrived.first_chunk::<4>() else { return Ok(None) };
@@ -114,6 +114,7 @@ impl Frames {
         }
     }
 
+    /// Provides room after `end`.
     fn make_room(&mut self) {
         if self.pending() == 0 {
             (self.start, self.end) = (0, 0);

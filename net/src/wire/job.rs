@@ -1,4 +1,4 @@
-//! A job from the question who compiles it to the news that it ended.
+//! Messages about a job, from the request for a compile server to the report of its end.
 
 use ice_core::ids::{ClientId, JobId};
 use ice_core::job::JobStats;
@@ -12,9 +12,10 @@ use super::Malformed;
 use super::reader::Reader;
 use super::writer::Writer;
 
-/// Exit code that says "the job's number is not known, this is the client's" to peers below 39.
+/// The exit code that tells peers below 39 that the job's number is unknown, and that the number sent is the client's.
 const UNKNOWN_JOB_CODE: i32 = 200;
 
+/// Decodes GET_CS.
 pub(super) fn parse_get_cs(r: &mut Reader<'_>, v: Version) -> Result<GetCs, Malformed> {
     Ok(GetCs {
         environments: r.environments()?,
@@ -33,6 +34,7 @@ pub(super) fn parse_get_cs(r: &mut Reader<'_>, v: Version) -> Result<GetCs, Malf
     })
 }
 
+/// Encodes GET_CS.
 pub(super) fn emit_get_cs(m: &GetCs, w: &mut Writer<'_>, v: Version) {
     w.environments(&m.environments);
     w.text(&m.file);
@@ -61,6 +63,7 @@ pub(super) fn emit_get_cs(m: &GetCs, w: &mut Writer<'_>, v: Version) {
     }
 }
 
+/// Decodes USE_CS.
 pub(super) fn parse_use_cs(r: &mut Reader<'_>, v: Version) -> Result<UseCs, Malformed> {
     Ok(UseCs {
         job: JobId(r.u32()?),
@@ -73,6 +76,7 @@ pub(super) fn parse_use_cs(r: &mut Reader<'_>, v: Version) -> Result<UseCs, Malf
     })
 }
 
+/// Encodes USE_CS.
 pub(super) fn emit_use_cs(m: &UseCs, w: &mut Writer<'_>, v: Version) {
     w.u32(m.job.0);
     w.u32(m.port);
@@ -85,10 +89,12 @@ pub(super) fn emit_use_cs(m: &UseCs, w: &mut Writer<'_>, v: Version) {
     }
 }
 
+/// Decodes NO_CS.
 pub(super) fn parse_no_cs(r: &mut Reader<'_>) -> Result<Message, Malformed> {
     Ok(Message::NoCs { job: JobId(r.u32()?), client: ClientId(r.u32()?) })
 }
 
+/// Decodes COMPILE_FILE.
 pub(super) fn parse_compile_file(r: &mut Reader<'_>, v: Version) -> Result<CompileFile, Malformed> {
     Ok(CompileFile {
         language: r.u32()?,
@@ -104,6 +110,7 @@ pub(super) fn parse_compile_file(r: &mut Reader<'_>, v: Version) -> Result<Compi
     })
 }
 
+/// Encodes COMPILE_FILE.
 pub(super) fn emit_compile_file(m: &CompileFile, w: &mut Writer<'_>, v: Version) {
     w.u32(m.language);
     w.u32(m.job.0);
@@ -123,6 +130,7 @@ pub(super) fn emit_compile_file(m: &CompileFile, w: &mut Writer<'_>, v: Version)
     }
 }
 
+/// Decodes the arguments: one ordered list from 41 on, two lists below.
 fn parse_arguments(r: &mut Reader<'_>, v: Version) -> Result<Vec<(ArgSide, Text)>, Malformed> {
     let sided = |side: ArgSide, texts: Vec<Text>| texts.into_iter().map(move |text| (side, text));
     if v.has_ordered_args() {
@@ -132,6 +140,7 @@ fn parse_arguments(r: &mut Reader<'_>, v: Version) -> Result<Vec<(ArgSide, Text)
     Ok(sided(ArgSide::Remote, remote).chain(sided(ArgSide::Rest, rest)).collect())
 }
 
+/// Encodes the arguments.
 fn emit_arguments(arguments: &[(ArgSide, Text)], w: &mut Writer<'_>, v: Version) {
     if v.has_ordered_args() {
         return w.texts(arguments.iter().map(|(_, text)| text));
@@ -142,6 +151,7 @@ fn emit_arguments(arguments: &[(ArgSide, Text)], w: &mut Writer<'_>, v: Version)
     }
 }
 
+/// Decodes COMPILE_RESULT.
 pub(super) fn parse_compile_result(r: &mut Reader<'_>, v: Version) -> Result<CompileResult, Malformed> {
     Ok(CompileResult {
         stderr: r.text()?,
@@ -152,6 +162,7 @@ pub(super) fn parse_compile_result(r: &mut Reader<'_>, v: Version) -> Result<Com
     })
 }
 
+/// Encodes COMPILE_RESULT.
 pub(super) fn emit_compile_result(m: &CompileResult, w: &mut Writer<'_>, v: Version) {
     w.text(&m.stderr);
     w.text(&m.stdout);
@@ -162,6 +173,7 @@ pub(super) fn emit_compile_result(m: &CompileResult, w: &mut Writer<'_>, v: Vers
     }
 }
 
+/// Decodes JOB_BEGIN.
 pub(super) fn parse_begin(r: &mut Reader<'_>, v: Version) -> Result<JobBegin, Malformed> {
     Ok(JobBegin {
         job: JobId(r.u32()?),
@@ -170,6 +182,7 @@ pub(super) fn parse_begin(r: &mut Reader<'_>, v: Version) -> Result<JobBegin, Ma
     })
 }
 
+/// Encodes JOB_BEGIN.
 pub(super) fn emit_begin(m: &JobBegin, w: &mut Writer<'_>, v: Version) {
     w.u32(m.job.0);
     w.u32(m.start_time);
@@ -178,7 +191,7 @@ pub(super) fn emit_begin(m: &JobBegin, w: &mut Writer<'_>, v: Version) {
     }
 }
 
-/// JOB_DONE. Below 39 the exit code 200 stands for [`done_flags::UNKNOWN_JOB`], which then says the same.
+/// Decodes JOB_DONE. Below 39 the exit code 200 stands for [`done_flags::UNKNOWN_JOB`], which is set then.
 pub(super) fn parse_done(r: &mut Reader<'_>, v: Version) -> Result<JobDone, Malformed> {
     let mut m = parse_done_fields(r, v)?;
     if !v.has_client_count() {
@@ -190,13 +203,14 @@ pub(super) fn parse_done(r: &mut Reader<'_>, v: Version) -> Result<JobDone, Malf
     Ok(m)
 }
 
+/// Encodes JOB_DONE. Below 39 the exit code 200 stands for [`done_flags::UNKNOWN_JOB`].
 pub(super) fn emit_done(m: &JobDone, w: &mut Writer<'_>, v: Version) {
     let unknown = m.flags & done_flags::UNKNOWN_JOB != 0 && !v.has_client_count();
     let exit_code = if unknown { UNKNOWN_JOB_CODE } else { m.exit_code };
     emit_done_fields(&JobDone { exit_code, ..*m }, w, v);
 }
 
-/// The fields as they are: all there is to MON_JOB_DONE, which always has the job's real number.
+/// Decodes the fields unchanged. They are all of MON_JOB_DONE, which always has the job's real number.
 pub(super) fn parse_done_fields(r: &mut Reader<'_>, v: Version) -> Result<JobDone, Malformed> {
     Ok(JobDone {
         job: r.u32()?,
@@ -216,6 +230,7 @@ pub(super) fn parse_done_fields(r: &mut Reader<'_>, v: Version) -> Result<JobDon
     })
 }
 
+/// Encodes the fields unchanged.
 pub(super) fn emit_done_fields(m: &JobDone, w: &mut Writer<'_>, v: Version) {
     w.u32(m.job);
     w.i32(m.exit_code);
@@ -232,6 +247,7 @@ pub(super) fn emit_done_fields(m: &JobDone, w: &mut Writer<'_>, v: Version) {
     }
 }
 
+/// Decodes JOB_LOCAL_BEGIN.
 pub(super) fn parse_local_begin(r: &mut Reader<'_>, v: Version) -> Result<JobLocalBegin, Malformed> {
     Ok(JobLocalBegin {
         start_time: r.u32()?,
@@ -241,6 +257,7 @@ pub(super) fn parse_local_begin(r: &mut Reader<'_>, v: Version) -> Result<JobLoc
     })
 }
 
+/// Encodes JOB_LOCAL_BEGIN.
 pub(super) fn emit_local_begin(m: &JobLocalBegin, w: &mut Writer<'_>, v: Version) {
     w.u32(m.start_time);
     w.text(&m.output_file);

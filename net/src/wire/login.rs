@@ -1,4 +1,4 @@
-//! A daemon's session with its scheduler: LOGIN and CS_CONF.
+//! Messages of a daemon's session with its scheduler: LOGIN and CS_CONF.
 
 use ice_core::message::{CsConf, Login};
 use ice_core::version::Version;
@@ -7,6 +7,7 @@ use super::Malformed;
 use super::reader::Reader;
 use super::writer::Writer;
 
+/// Decodes LOGIN.
 pub(super) fn parse_login(r: &mut Reader<'_>, v: Version) -> Result<Login, Malformed> {
     Ok(Login {
         port: r.u32()?,
@@ -20,6 +21,7 @@ pub(super) fn parse_login(r: &mut Reader<'_>, v: Version) -> Result<Login, Malfo
     })
 }
 
+/// Encodes LOGIN.
 pub(super) fn emit_login(m: &Login, w: &mut Writer<'_>, v: Version) {
     w.u32(m.port);
     w.u32(m.slots);
@@ -35,10 +37,12 @@ pub(super) fn emit_login(m: &Login, w: &mut Writer<'_>, v: Version) {
     }
 }
 
+/// Decodes CS_CONF.
 pub(super) fn parse_conf(r: &mut Reader<'_>) -> Result<CsConf, Malformed> {
     Ok(CsConf { max_pong: r.u32()?, max_ping: r.u32()?, extra: r.text()? })
 }
 
+/// Encodes CS_CONF.
 pub(super) fn emit_conf(m: &CsConf, w: &mut Writer<'_>) {
     w.u32(m.max_pong);
     w.u32(m.max_ping);

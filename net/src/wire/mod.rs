@@ -1,20 +1,26 @@
-//! Bytes ↔ [`Message`], without any I/O (`net/PROTOCOL.md`).
+//! Encoding and decoding of [`Message`]s, without any I/O (`net/PROTOCOL.md`).
 //!
-//! [`frame`] cuts a byte stream into bodies, [`decode`] reads one body, [`encode`] writes one whole frame, [`print`](mod@print) shows a
-//! message to people, [`udp`] does the datagrams of discovery. Nothing here knows what a message is for: values are kept as
-//! they came, and only what breaks the layout is refused. A reader never allocates more than 16 times what has arrived.
+//! [`frame`] splits a byte stream into bodies, [`decode`] decodes one body, [`encode`] encodes one frame,
+//! [`print`](mod@print) formats a message for people, [`udp`] handles the datagrams of discovery. This module does not
+//! interpret messages: values are kept unchanged, and only violations of the layout are refused. Decoding never
+//! allocates more than 16 times the size of its input.
 
 mod env;
+/// The fields of a message by name.
 pub mod fields;
 mod file;
+/// Splitting a byte stream into frames.
 pub mod frame;
 mod job;
 mod login;
 mod monitor;
+/// The numbers and names of messages.
 pub mod number;
+/// Messages as text.
 pub mod print;
 mod reader;
 mod stats;
+/// The datagrams of discovery.
 pub mod udp;
 mod writer;
 
@@ -28,76 +34,77 @@ use number::Named;
 use reader::Reader;
 use writer::Writer;
 
-/// Who reads: two numbers mean something else to a monitor.
+/// Who decodes: two message numbers have another meaning for a monitor.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Reading {
     /// Any peer but a monitor.
     #[default]
     Peer,
-    /// A monitor listening to its scheduler: 71 is MON_GET_CS and 77 is MON_JOB_DONE, as the scheduler of 44 sends them.
+    /// A monitor reading from its scheduler: 71 is MON_GET_CS and 77 is MON_JOB_DONE, as the scheduler of 44 sends
+    /// them.
     Monitor,
 }
 
-/// Why a body is no message. The connection is to be dropped.
+/// Why a body is not a valid message. The connection must be closed.
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
 #[error("{} at byte {at}: {what}", Named(*.number))]
 pub struct DecodeError {
-    /// The message's number; 0 if not even that could be read.
+    /// The message's number; 0 if it is missing.
     pub number: u32,
-    /// Offset in the body of the field that is wrong.
+    /// Offset of the wrong field in the body.
     pub at: usize,
-    /// What is wrong with it.
+    /// What is wrong with the field.
     pub what: Malformed,
 }
 
-/// What can be wrong with a body.
+/// What is wrong with a body.
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
 pub enum Malformed {
-    /// A field goes beyond the end.
+    /// A field extends beyond the end of the body.
     #[error("{needed} bytes needed, {left} are left")]
     Missing {
-        /// Bytes the field needs.
+        /// Number of bytes that the field needs.
         needed: usize,
-        /// Bytes that are there.
+        /// Number of bytes left.
         left: usize,
     },
-    /// The fields don't fill the body.
+    /// Bytes are left after the last field.
     #[error("{0} bytes left over")]
     LeftOver(usize),
-    /// No message has that number, or it is never sent.
+    /// The number is unknown or never sent.
     #[error("unknown message number")]
     UnknownNumber,
-    /// A string without the NUL that ends it.
+    /// A string does not end with NUL.
     #[error("string does not end with NUL")]
     NoNul,
-    /// A string with a NUL before its end.
+    /// A string has a NUL before its end.
     #[error("string with a NUL inside")]
     InnerNul,
-    /// A string of length word 0, which only [`decode_strictly`] minds.
+    /// A string has length 0, an error only for [`decode_strictly`].
     #[error("string of length 0, not even a NUL")]
     NoBytes,
-    /// A list that cannot fit into what is left.
+    /// A list cannot fit into the rest of the body.
     #[error("a list of {count} needs at least {needed} bytes, {left} are left")]
     Count {
-        /// Announced number of elements.
+        /// The announced number of elements.
         count: u32,
-        /// The least they could take.
+        /// The minimum number of bytes for them.
         needed: u64,
-        /// Bytes that are there.
+        /// Number of bytes left.
         left: usize,
     },
-    /// A chunk that announces more plain data than a chunk may have.
+    /// A chunk announces more plain data than allowed.
     #[error("chunk of {0} plain bytes")]
     ChunkTooLong(u32),
-    /// A chunk that announces data and has none.
+    /// A chunk announces data and has none.
     #[error("chunk of {0} plain bytes without data")]
     ChunkWithoutData(u32),
-    /// A compression that doesn't exist.
+    /// The compression is unknown.
     #[error("unknown compression {0}")]
     UnknownCodec(u32),
 }
 
-/// Why a message cannot be written. Nothing was appended.
+/// Why a message cannot be encoded. Nothing was appended.
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
 pub enum EncodeError {
     /// The body would be longer than a frame may be.
@@ -106,7 +113,7 @@ pub enum EncodeError {
         /// The message's number.
         number: u32,
     },
-    /// NUL cannot stand in a string.
+    /// A string contains NUL.
     #[error("{} with a NUL inside the string {text:?}", Named(*.number))]
     Nul {
         /// The message's number.
@@ -114,15 +121,15 @@ pub enum EncodeError {
         /// The string.
         text: Text,
     },
-    /// A chunk packed with zstd for a peer below 40.
+    /// A chunk is compressed with zstd, but the peer's version is below 40.
     #[error("zstd data for a peer of protocol {0}")]
     NoZstd(Version),
 }
 
-/// Appends the whole frame of `message` to `out`, length word included. On error `out` is as before.
+/// Appends the complete frame of `message`, with its length, to `out`. On error `out` is unchanged.
 ///
 /// # Errors
-/// If the message does not fit into a frame or cannot be said at version `v`.
+/// If the message does not fit into a frame or cannot be expressed in version `v`.
 pub fn encode(message: &Message, v: Version, out: &mut Vec<u8>) -> Result<(), EncodeError> {
     let number = number::of(message);
     let mut w = Writer::begin(out, number);
@@ -130,8 +137,7 @@ pub fn encode(message: &Message, v: Version, out: &mut Vec<u8>) -> Result<(), En
     w.finish()
 }
 
-/// Reads the body of one frame, without its length word. A string of length word 0 counts as empty
-/// (decision: empty-strings).
+/// Decodes the body of one frame, without its length. A string of length 0 counts as empty (decision: empty-strings).
 ///
 /// # Errors
 /// If the bytes are not exactly one message of version `v`.
@@ -139,7 +145,8 @@ pub fn decode(body: &[u8], v: Version, reading: Reading) -> Result<Message, Deco
     decode_with(Reader::new(body, false), v, reading)
 }
 
-/// As [`decode`], but minds strings of length word 0, so that what it accepts can be written again byte by byte.
+/// As [`decode`], but a string of length 0 is an error, so that an accepted message can be encoded to the same bytes
+/// again.
 ///
 /// # Errors
 /// If the bytes are not exactly one message of version `v`.
@@ -147,6 +154,7 @@ pub fn decode_strictly(body: &[u8], v: Version, reading: Reading) -> Result<Mess
     decode_with(Reader::new(body, true), v, reading)
 }
 
+/// Decodes the body that `r` reads.
 fn decode_with(mut r: Reader<'_>, v: Version, reading: Reading) -> Result<Message, DecodeError> {
     let number = r.u32().map_err(|what| DecodeError { number: 0, at: 0, what })?;
     parse(number, &mut r, v, reading).and_then(|message| r.finish().map(|()| message)).map_err(|what| DecodeError {
@@ -156,6 +164,7 @@ fn decode_with(mut r: Reader<'_>, v: Version, reading: Reading) -> Result<Messag
     })
 }
 
+/// Decodes the fields of the message with this number.
 fn parse(number: u32, r: &mut Reader<'_>, v: Version, reading: Reading) -> Result<Message, Malformed> {
     Ok(match (number, reading) {
         (number::PING, _) => Message::Ping,
@@ -193,6 +202,7 @@ fn parse(number: u32, r: &mut Reader<'_>, v: Version, reading: Reading) -> Resul
     })
 }
 
+/// Encodes the fields of a message.
 fn emit(message: &Message, w: &mut Writer<'_>, v: Version) {
     match message {
         Message::Ping | Message::End | Message::MonLogin | Message::GetInternals => {}
@@ -257,7 +267,7 @@ mod tests {
     fn every_message_comes_back_at_every_version() {
         for number in 0..120 {
             for v in all_versions() {
-                // Zeros are good words, empty lists and empty strings, except for chunks with codec 0.
+                // Zeros are valid numbers, empty lists and empty strings, except for chunks with codec 0.
                 for len in (4..200).step_by(4) {
                     let bytes = words(&[&[number][..], &vec![0; len / 4 - 1]].concat());
                     let Ok(message) = decode(&bytes, v, Reading::Peer) else { continue };
@@ -303,7 +313,7 @@ mod tests {
             let Ok(Message::JobDone(read)) = decode(&bytes, v, Reading::Peer) else { panic!("{v}") };
             assert_eq!(read.exit_code, if v.number() < 39 { 200 } else { 118 }, "{v}");
             assert_ne!(read.flags & done_flags::UNKNOWN_JOB, 0);
-            // The same bytes with a flag that only 39 brought say nothing without the code.
+            // The flag exists since 39; below, the same bytes without the exit code do not mean it.
             let known = JobDone { exit_code: 0, flags: 1, ..done };
             let Ok(Message::JobDone(read)) = decode(&body(&Message::JobDone(known), v), v, Reading::Peer) else {
                 panic!("{v}")
@@ -319,7 +329,7 @@ mod tests {
         let Ok(Message::MonGetCs(long)) = decode(&bytes, Version::new(28), Reading::Monitor) else { panic!() };
         let request = GetCs { file: "a.c".into(), language: 1, count: 1, ..GetCs::default() };
         assert_eq!(long, MonGetCs { request: Some(Box::new(request)), ..short.clone() });
-        // What was read there can be passed on to a newer monitor.
+        // What was decoded in an old version can be encoded for a newer monitor.
         assert_eq!(body(&Message::MonGetCs(long), NEW), body(&Message::MonGetCs(short), NEW));
     }
 

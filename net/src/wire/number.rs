@@ -1,4 +1,4 @@
-//! The numbers and names of the messages (`net/PROTOCOL.md`, Messages).
+//! The numbers and names of messages (`net/PROTOCOL.md`, Messages).
 
 use ice_core::message::Message;
 use std::fmt;
@@ -7,7 +7,7 @@ macro_rules! numbers {
     ($($name:ident = $n:literal;)*) => {
         $(pub(crate) const $name: u32 = $n;)*
 
-        /// The name of a message number, as `net/PROTOCOL.md` writes it; `None` if it is unknown or never sent.
+        /// The name of a message number, as in `net/PROTOCOL.md`. `None`: unknown or never sent.
         pub const fn name(number: u32) -> Option<&'static str> {
             match number {
                 $($n => Some(stringify!($name)),)*
@@ -49,7 +49,7 @@ numbers! {
     NO_CS = 96;
 }
 
-/// The number under which we send `message`.
+/// The number with which we send `message`.
 pub const fn of(message: &Message) -> u32 {
     match message {
         Message::Ping => PING,
@@ -84,7 +84,7 @@ pub const fn of(message: &Message) -> u32 {
     }
 }
 
-/// A number that prints as its name, or as `message N`.
+/// A message number that is printed as its name, or as `message N`.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Named(pub u32);
 

@@ -1,5 +1,5 @@
-//! Any message as one short line, for trace logs. Long texts and lists are cut, data are only counted, and nothing in it can
-//! break the line or reach the terminal: peers choose the bytes.
+//! Formats any message as one short line, for trace logs. Long texts and lists are truncated, chunk data is only
+//! counted, and control characters are escaped, because peers choose the bytes.
 
 use ice_core::message::Message;
 use ice_core::text::Text;
@@ -9,13 +9,13 @@ use std::fmt::{self, Write};
 use super::fields::{self, Field};
 use super::number;
 
-/// Most bytes that are shown of a text.
+/// Maximum number of bytes shown of a text.
 const TEXT_MAX: usize = 60;
-/// Most elements that are shown of a list.
+/// Maximum number of elements shown of a list.
 const LIST_MAX: usize = 8;
 
-/// `message` as one line: its name, then its fields, as `USE_CS job_id=7 port=10245 hostname="10.0.0.3" …`. The fields are those
-/// of the newest version.
+/// Formats `message` as one line: its name, then its fields, like `USE_CS job_id=7 port=10245 hostname="10.0.0.3" …`.
+/// The fields are those of the newest version.
 pub fn line(message: &Message) -> String {
     let mut line = number::Named(number::of(message)).to_string();
     for (name, field) in fields::of(message, Version::TO_CLIENT) {
@@ -25,6 +25,7 @@ pub fn line(message: &Message) -> String {
     line
 }
 
+/// A field's value, to be printed.
 struct Shown<'a>(&'a Field<'a>);
 
 impl fmt::Display for Shown<'_> {
@@ -43,6 +44,7 @@ impl fmt::Display for Shown<'_> {
     }
 }
 
+/// Prints a text, escaped and truncated.
 fn show(text: &Text, f: &mut fmt::Formatter<'_>) -> fmt::Result {
     let bytes = text.as_bytes();
     let head = bytes.get(..TEXT_MAX).unwrap_or(bytes);
@@ -50,6 +52,7 @@ fn show(text: &Text, f: &mut fmt::Formatter<'_>) -> fmt::Result {
     if head.len() < bytes.len() { write!(f, "+{}", bytes.len() - head.len()) } else { Ok(()) }
 }
 
+/// Prints a list, truncated.
 fn list<T>(
     elements: impl ExactSizeIterator<Item = T>,
     f: &mut fmt::Formatter<'_>,

@@ -1,13 +1,14 @@
-//! A bounds-checked cursor over one body. It cannot overrun, and looks at every length and count before it allocates.
+//! A bounds-checked cursor over one body. Every length and count is checked before memory is allocated.
 
 use ice_core::env::EnvRef;
 use ice_core::text::Text;
 
 use super::Malformed;
 
-/// The least a string takes: its length word.
+/// Minimum size of a string in bytes: its length.
 const TEXT_MIN: u64 = 4;
 
+/// The cursor.
 pub(super) struct Reader<'a> {
     body: &'a [u8],
     at: usize,
@@ -15,22 +16,24 @@ pub(super) struct Reader<'a> {
 }
 
 impl<'a> Reader<'a> {
-    /// `strict`: mind strings of length word 0.
+    /// Starts at the beginning of `body`. If `strict`, a string of length 0 is an error.
     pub(super) fn new(body: &'a [u8], strict: bool) -> Self {
         Self { body, at: 0, strict }
     }
 
+    /// Reads a big-endian number.
     pub(super) fn u32(&mut self) -> Result<u32, Malformed> {
         let word = self.rest().first_chunk::<4>().ok_or(Malformed::Missing { needed: 4, left: self.left() })?;
         self.at += 4;
         Ok(u32::from_be_bytes(*word))
     }
 
+    /// Reads a signed big-endian number.
     pub(super) fn i32(&mut self) -> Result<i32, Malformed> {
         Ok(i32::from_ne_bytes(self.u32()?.to_ne_bytes()))
     }
 
-    /// `n` bytes as they are.
+    /// Reads `n` bytes.
     pub(super) fn bytes(&mut self, n: u32) -> Result<&'a [u8], Malformed> {
         let needed = n as usize;
         let bytes = self.rest().get(..needed).ok_or(Malformed::Missing { needed, left: self.left() })?;
@@ -38,11 +41,13 @@ impl<'a> Reader<'a> {
         Ok(bytes)
     }
 
+    /// Reads a string.
     pub(super) fn text(&mut self) -> Result<Text, Malformed> {
         let start = self.at;
         self.raw_text().inspect_err(|_| self.at = start)
     }
 
+    /// Reads a list of strings.
     pub(super) fn texts(&mut self) -> Result<Vec<Text>, Malformed> {
         let count = self.count(TEXT_MIN)?;
         let mut texts = Vec::with_capacity(count);
@@ -52,6 +57,7 @@ impl<'a> Reader<'a> {
         Ok(texts)
     }
 
+    /// Reads a list of pairs of platform and name.
     pub(super) fn environments(&mut self) -> Result<Vec<EnvRef>, Malformed> {
         let count = self.count(2 * TEXT_MIN)?;
         let mut environments = Vec::with_capacity(count);
@@ -61,7 +67,7 @@ impl<'a> Reader<'a> {
         Ok(environments)
     }
 
-    /// A count of elements that take at least `each` bytes.
+    /// Reads the count of a list whose elements take at least `each` bytes.
     pub(super) fn count(&mut self, each: u64) -> Result<usize, Malformed> {
         let start = self.at;
         let count = self.u32()?;
@@ -73,7 +79,7 @@ impl<'a> Reader<'a> {
         Ok(count as usize)
     }
 
-    /// Nothing may be left.
+    /// Checks that no bytes are left.
     pub(super) fn finish(&self) -> Result<(), Malformed> {
         match self.left() {
             0 => Ok(()),
@@ -81,11 +87,12 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// Offset in the body; that of the wrong field after an error.
+    /// The offset in the body; after an error, that of the wrong field.
     pub(super) fn at(&self) -> usize {
         self.at
     }
 
+    /// Reads a string; after an error the offset is anywhere in it.
     fn raw_text(&mut self) -> Result<Text, Malformed> {
         let n = self.u32()?;
         if n == 0 {
@@ -98,10 +105,12 @@ impl<'a> Reader<'a> {
         }
     }
 
+    /// The bytes not read yet.
     fn rest(&self) -> &'a [u8] {
         self.body.get(self.at..).unwrap_or_default()
     }
 
+    /// Their number.
     fn left(&self) -> usize {
         self.body.len() - self.at
     }

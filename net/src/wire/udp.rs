@@ -1,5 +1,5 @@
-//! The datagrams of discovery and election (`net/PROTOCOL.md`, Discovery and election), as bytes and as values. Whom to
-//! ask, answer and choose is decided elsewhere.
+//! The datagrams of discovery and election (`net/PROTOCOL.md`, Discovery and election), as bytes and as values. Which
+//! schedulers to query, answer and choose is decided elsewhere.
 
 use ice_core::text::Text;
 
@@ -7,75 +7,75 @@ use ice_core::text::Text;
 const LEGACY: &[u8; 3] = b"ICE";
 /// First bytes of an announcement.
 const CURRENT: &[u8; 3] = b"ICF";
-/// Bytes of the short answer; its netname is cut to leave a NUL.
+/// Size of the short answer in bytes; its netname is truncated to leave room for a NUL.
 const SHORT: usize = 16;
-/// Bytes of the answer to 33 to 35.
+/// Size of the answer to 33 to 35 in bytes.
 const MIDDLE: usize = 32;
-/// Bytes of later answers and of an announcement.
+/// Size of later answers and of an announcement in bytes.
 const LONG: usize = 268;
 
 /// One datagram.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Datagram {
-    /// "Which schedulers are there?"
+    /// A query for schedulers.
     Query {
-        /// The asker's version.
+        /// The client's version.
         version: u8,
     },
     /// A scheduler's answer.
     Reply(Reply),
     /// A scheduler's announcement to others.
     Announce(Announce),
-    /// The same for schedulers of old; see [`Announce::legacy`].
+    /// An announcement to old schedulers; see [`Announce::legacy`].
     AnnounceLegacy {
-        /// What it says; the netname as it stands there.
+        /// Its content; the netname as it is in the datagram.
         announce: Announce,
-        /// The announced length of the netname, NULs included.
+        /// The stated length of the netname, including NULs.
         name_length: u8,
     },
 }
 
-/// "I am a scheduler."
+/// A scheduler's answer to a query.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Reply {
-    /// Layout.
+    /// Its layout.
     pub format: ReplyFormat,
-    /// First byte: the asker's version plus 1, 2 or 3, by format.
+    /// The first byte: the client's version plus 1, 2 or 3, depending on the format.
     pub mark: u8,
     /// The scheduler's version; 0 in [`ReplyFormat::Short`], which has none.
     pub version: u32,
-    /// When the scheduler started, Unix seconds; 0 in [`ReplyFormat::Short`], which has none.
+    /// The scheduler's start time in seconds since 1970; 0 in [`ReplyFormat::Short`], which has none.
     pub start_time: u64,
-    /// Its netname, cut if it did not fit.
+    /// Its netname, truncated if it did not fit.
     pub netname: Text,
 }
 
-/// How an answer is laid out; it follows the asker's version.
+/// The layout of an answer, which depends on the client's version.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum ReplyFormat {
-    /// 16 bytes, netname only: to 21 to 32.
+    /// 16 bytes, netname only; for clients of 21 to 32.
     Short,
-    /// 32 bytes, numbers little endian (in truth in the byte order of the scheduler's host): to 33 to 35.
+    /// 32 bytes, little-endian numbers (actually in the byte order of the scheduler's host); for 33 to 35.
     Little32,
-    /// 268 bytes, likewise: to 36 and 37.
+    /// 268 bytes, otherwise like [`Self::Little32`]; for 36 and 37.
     Little268,
-    /// 268 bytes, numbers big endian: to 38 and above.
+    /// 268 bytes, big-endian numbers; for 38 and above.
     Big268,
 }
 
-/// "I have been serving this netname since then."
+/// A scheduler's announcement that it serves a netname.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Announce {
     /// The scheduler's version.
     pub version: u8,
-    /// When it started, Unix seconds.
+    /// Its start time in seconds since 1970.
     pub start_time: u64,
     /// Its netname.
     pub netname: Text,
 }
 
 impl Datagram {
-    /// Reads a datagram without knowing what was asked; `None` if it is nothing we know. An asker uses [`Reply::parse`].
+    /// Parses a datagram without knowing the query. `None`: unknown. Clients use [`Reply::parse`].
     pub fn parse(bytes: &[u8]) -> Option<Self> {
         if let [version] = bytes {
             return Some(Self::Query { version: *version });
@@ -91,7 +91,7 @@ impl Datagram {
         let format = match bytes.len() {
             SHORT => ReplyFormat::Short,
             MIDDLE => ReplyFormat::Little32,
-            // Only a version that makes sense in this byte order tells that it is meant.
+            // Only a plausible version in this byte order shows that it is meant.
             LONG if matches!(bytes.get(1..5), Some([0, 0, 0, 1..=127])) => ReplyFormat::Big268,
             LONG => ReplyFormat::Little268,
             _ => return None,
@@ -99,7 +99,7 @@ impl Datagram {
         Reply::parse_as(format, bytes).map(Self::Reply)
     }
 
-    /// The bytes.
+    /// Encodes the datagram.
     pub fn to_bytes(&self) -> Vec<u8> {
         match self {
             Self::Query { version } => vec![*version],
@@ -111,14 +111,14 @@ impl Datagram {
             Self::AnnounceLegacy { announce: a, name_length } => {
                 let head = [&LEGACY[..], &[a.version], &a.start_time.to_le_bytes(), &[*name_length]].concat();
                 let size = head.len() + usize::from(*name_length);
-                padded_to_the_brim(head, &a.netname, size)
+                padded_without_nul(head, &a.netname, size)
             }
         }
     }
 }
 
 impl Announce {
-    /// The legacy form as 1.4 sends it: the last character of the netname is lost to a NUL.
+    /// The legacy format as 1.4 sends it: the last character of the netname is replaced by a NUL.
     pub fn legacy(&self) -> Datagram {
         let name = self.netname.as_bytes();
         let name_length = u8::try_from(name.len()).unwrap_or(u8::MAX);
@@ -128,7 +128,7 @@ impl Announce {
 }
 
 impl ReplyFormat {
-    /// The format that an asker of version `v` gets; `None` for versions that no scheduler answers.
+    /// The format for a client of version `v`; `None` for versions that no scheduler answers.
     pub const fn for_asker(v: u8) -> Option<Self> {
         match v {
             21..=32 => Some(Self::Short),
@@ -139,7 +139,7 @@ impl ReplyFormat {
         }
     }
 
-    /// What is added to the asker's version to make the mark.
+    /// The difference between the mark and the client's version.
     const fn mark_offset(self) -> u8 {
         match self {
             Self::Short => 1,
@@ -158,14 +158,15 @@ impl ReplyFormat {
 }
 
 impl Reply {
-    /// The answer of a scheduler to an asker of version `asker`; `None` if such are not answered.
-    pub fn to(asker: u8, version: u32, start_time: u64, netname: Text) -> Option<Self> {
-        let format = ReplyFormat::for_asker(asker)?;
-        let mark = asker.wrapping_add(format.mark_offset());
+    /// The answer to a client of version `client_version`; `None` if such clients are not answered.
+    pub fn to(client_version: u8, version: u32, start_time: u64, netname: Text) -> Option<Self> {
+        let format = ReplyFormat::for_asker(client_version)?;
+        let mark = client_version.wrapping_add(format.mark_offset());
         Some(Self { format, mark, version, start_time, netname })
     }
 
-    /// Reads an answer to a query that said `own`: length and mark must belong together. Formats of older schedulers are fine.
+    /// Parses an answer to a query of version `own`. Its size and mark must belong together. Formats of older
+    /// schedulers are accepted.
     pub fn parse(own: u8, bytes: &[u8]) -> Option<Self> {
         let mark = bytes.first()?.wrapping_sub(own);
         [ReplyFormat::Short, ReplyFormat::Little32, ReplyFormat::Little268, ReplyFormat::Big268]
@@ -225,6 +226,7 @@ fn parse_legacy(rest: &[u8]) -> Option<Datagram> {
     })
 }
 
+/// The bytes before the first NUL.
 fn until_nul(name: &[u8]) -> Text {
     name.split(|b| *b == 0).next().unwrap_or_default().into()
 }
@@ -233,11 +235,11 @@ fn until_nul(name: &[u8]) -> Text {
 fn padded(head: Vec<u8>, netname: &Text, size: usize) -> Vec<u8> {
     let room = size.saturating_sub(head.len() + 1);
     let cut = netname.as_bytes().get(..room).unwrap_or(netname.as_bytes());
-    padded_to_the_brim(head, &cut.into(), size)
+    padded_without_nul(head, &cut.into(), size)
 }
 
-/// The same without the room for a NUL.
-fn padded_to_the_brim(mut head: Vec<u8>, netname: &Text, size: usize) -> Vec<u8> {
+/// The same, without room for a NUL.
+fn padded_without_nul(mut head: Vec<u8>, netname: &Text, size: usize) -> Vec<u8> {
     head.extend_from_slice(netname.as_bytes());
     head.resize(size, 0);
     head
@@ -249,13 +251,13 @@ mod tests {
 
     #[test]
     fn every_asker_gets_an_answer_that_it_understands() {
-        for asker in 0..=255u8 {
-            let reply = Reply::to(asker, 43, 1_795_446_593, "ICECREAM".into());
-            assert_eq!(reply.is_some(), (21..=127).contains(&asker), "{asker}");
+        for client_version in 0..=255u8 {
+            let reply = Reply::to(client_version, 43, 1_795_446_593, "ICECREAM".into());
+            assert_eq!(reply.is_some(), (21..=127).contains(&client_version), "{client_version}");
             let Some(reply) = reply else { continue };
-            let read = Reply::parse(asker, &reply.to_bytes()).unwrap();
+            let read = Reply::parse(client_version, &reply.to_bytes()).unwrap();
             assert_eq!(read.netname, reply.netname);
-            assert_eq!(Reply::parse(asker + 10, &reply.to_bytes()), None, "mark of another asker");
+            assert_eq!(Reply::parse(client_version + 10, &reply.to_bytes()), None, "mark of another client_version");
             if read.format != ReplyFormat::Short {
                 assert_eq!(read, reply);
             }
@@ -265,10 +267,10 @@ mod tests {
     #[test]
     fn long_netnames_are_cut_before_the_nul() {
         let netname = Text::from("n".repeat(400));
-        for (asker, size, kept) in [(21, 16, 14), (33, 32, 18), (36, 268, 254), (43, 268, 254)] {
-            let bytes = Reply::to(asker, 43, 1, netname.clone()).unwrap().to_bytes();
+        for (client_version, size, kept) in [(21, 16, 14), (33, 32, 18), (36, 268, 254), (43, 268, 254)] {
+            let bytes = Reply::to(client_version, 43, 1, netname.clone()).unwrap().to_bytes();
             assert_eq!(bytes.len(), size);
-            assert_eq!(Reply::parse(asker, &bytes).unwrap().netname.len(), kept);
+            assert_eq!(Reply::parse(client_version, &bytes).unwrap().netname.len(), kept);
         }
         let announce = Announce { version: 43, start_time: 1, netname };
         assert_eq!(Datagram::Announce(announce.clone()).to_bytes().len(), 268);

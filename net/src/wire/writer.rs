@@ -1,4 +1,4 @@
-//! The mirror image of the reader: appends one frame to a buffer.
+//! The counterpart of the reader: appends one frame to a buffer.
 
 use ice_core::env::EnvRef;
 use ice_core::limits::FRAME_MAX;
@@ -6,8 +6,8 @@ use ice_core::text::Text;
 
 use super::EncodeError;
 
-/// Remembers the first thing that could not be written, so that the writers of messages read like the tables of
-/// `net/PROTOCOL.md`; [`Writer::finish`] then takes everything back.
+/// Keeps the first error, so that the encoders of messages read like the tables of `net/PROTOCOL.md`;
+/// [`Writer::finish`] then removes the frame.
 pub(super) struct Writer<'a> {
     out: &'a mut Vec<u8>,
     start: usize,
@@ -25,17 +25,19 @@ impl<'a> Writer<'a> {
         w
     }
 
+    /// Writes a big-endian number.
     pub(super) fn u32(&mut self, n: u32) {
         self.bytes(&n.to_be_bytes());
     }
 
+    /// Writes a signed big-endian number.
     pub(super) fn i32(&mut self, n: i32) {
         self.bytes(&n.to_be_bytes());
     }
 
-    /// Bytes as they are.
+    /// Writes bytes unchanged.
     pub(super) fn bytes(&mut self, bytes: &[u8]) {
-        // Looked at before it is copied: what is too long for a frame must not grow the buffer first.
+        // Checked before copying: a body that is too long must not grow the buffer first.
         if self.body_len() + bytes.len() > FRAME_MAX {
             self.fail(EncodeError::TooLong { number: self.number });
         } else if self.error.is_none() {
@@ -43,7 +45,7 @@ impl<'a> Writer<'a> {
         }
     }
 
-    /// A length or count. What is too large for a word is too long for a frame anyway.
+    /// Writes a length or count. One that does not fit into a u32 is too long for a frame anyway.
     pub(super) fn len(&mut self, n: usize) {
         match u32::try_from(n) {
             Ok(n) => self.u32(n),
@@ -51,6 +53,7 @@ impl<'a> Writer<'a> {
         }
     }
 
+    /// Writes a string.
     pub(super) fn text(&mut self, text: &Text) {
         if text.as_bytes().contains(&0) {
             return self.fail(EncodeError::Nul { number: self.number, text: text.clone() });
@@ -60,11 +63,13 @@ impl<'a> Writer<'a> {
         self.bytes(&[0]);
     }
 
+    /// Writes a list of strings.
     pub(super) fn texts<'t>(&mut self, texts: impl ExactSizeIterator<Item = &'t Text>) {
         self.len(texts.len());
         texts.for_each(|text| self.text(text));
     }
 
+    /// Writes a list of pairs of platform and name.
     pub(super) fn environments(&mut self, environments: &[EnvRef]) {
         self.len(environments.len());
         for environment in environments {
@@ -73,12 +78,12 @@ impl<'a> Writer<'a> {
         }
     }
 
-    /// Marks the frame as one that cannot be written.
+    /// Notes an error, unless there is one already.
     pub(super) fn fail(&mut self, error: EncodeError) {
         self.error.get_or_insert(error);
     }
 
-    /// Writes the length word; takes the frame back if something could not be written.
+    /// Writes the frame's length, or removes the frame if there was an error.
     pub(super) fn finish(self) -> Result<(), EncodeError> {
         let length = u32::try_from(self.body_len()).map_err(|_| EncodeError::TooLong { number: self.number });
         let result = match self.error {
@@ -96,6 +101,7 @@ impl<'a> Writer<'a> {
         Ok(())
     }
 
+    /// The size of the body so far.
     fn body_len(&self) -> usize {
         self.out.len() - self.start - 4
     }

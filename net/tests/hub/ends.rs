@@ -1,10 +1,10 @@
-//! How connections end: with their last words, in time, or with the hub.
+//! Tests of how connections end: with all data written, in time, or with the hub.
 
 use super::*;
 
-/// What was sent before a close is read by the peer, even one that goes on talking.
+/// The peer reads what was sent before a close, even if it continues to send.
 #[test]
-fn last_words_arrive() {
+fn data_sent_before_a_close_arrives() {
     let _alone = alone();
     let config = HubConfig { linger: LONG, outbox_max: 64 << 20, ..HubConfig::default() };
     let bench = Bench::<()>::new(config, no_handlers());
@@ -28,7 +28,7 @@ fn last_words_arrive() {
         (p, CloseReason::Asked(reason)) => assert_eq!((p, reason.as_str()), (peer, "enough")),
         (_, other) => panic!("{other}"),
     }
-    // One that never goes is cut when its time is over.
+    // One that never closes is cut when its time has passed.
     let bench =
         Bench::<()>::new(HubConfig { linger: Duration::from_millis(50), ..HubConfig::default() }, no_handlers());
     let _conn = bench.dial();
@@ -38,7 +38,7 @@ fn last_words_arrive() {
     bench.hub.shutdown(LONG);
 }
 
-/// A peer that says no more, and is not closed for it yet, still gets what is left for it.
+/// A peer that has ended its direction, and is not closed for it yet, still gets what is left for it.
 #[test]
 fn who_says_no_more_may_still_read() {
     let _alone = alone();
@@ -49,23 +49,23 @@ fn who_says_no_more_may_still_read() {
         bench.hub.send(peer, &chunk(500_000));
     }
     raw.shutdown(Shutdown::Write).unwrap();
-    // Most likely its thread has seen that by now.
+    // Most likely its thread has noticed that by now.
     thread::sleep(Duration::from_millis(50));
-    let mut heard = Vec::new();
-    raw.read_to_end(&mut heard).unwrap();
-    assert!(heard.len() > 20 * 500_000, "{}", heard.len());
+    let mut received = Vec::new();
+    raw.read_to_end(&mut received).unwrap();
+    assert!(received.len() > 20 * 500_000, "{}", received.len());
     let (gone, reason) = bench.closed();
     assert!(gone == peer && matches!(reason, CloseReason::Peer(ConnError::Closed)), "{reason}");
     bench.hub.shutdown(LONG);
 }
 
-/// A close is not put off until the peer, which reads nothing, would have been given up anyway.
+/// A close is not delayed until the time at which the peer, which reads nothing, would have been closed for that.
 #[test]
 fn a_stalled_peer_is_given_no_longer_than_others() {
     let _alone = alone();
     let config = HubConfig { linger: Duration::from_millis(50), send_stall: 10 * LONG, ..HubConfig::default() };
     let bench = Bench::<()>::new(config, no_handlers());
-    // TCP may find some more room later.
+    // TCP may find more room later.
     let path = std::env::temp_dir().join(format!("ice-net-{}-stalled", std::process::id()));
     bench.hub.listen(Listener::unix(&path, 0o777).unwrap(), Version::TO_CLIENT, no_handlers()).unwrap();
     let _conn = dial::unix(&path, Version::TO_CLIENT, long(Step::Connect)).unwrap();
@@ -73,16 +73,16 @@ fn a_stalled_peer_is_given_no_longer_than_others() {
     for _ in 0..4 {
         bench.hub.send(peer, &chunk(500_000));
     }
-    // Until the thread that writes has seen that there is no room, and sleeps.
+    // Wait until the outbox thread has noticed that there is no room, and sleeps.
     thread::sleep(Duration::from_millis(200));
     bench.hub.close(peer, "enough");
     assert_eq!(bench.closed().0, peer);
     bench.hub.shutdown(LONG);
 }
 
-/// A hub that ends gives its peers time to hear what was said.
+/// A hub that shuts down gives its peers time to read.
 #[test]
-fn last_words_of_a_hub_arrive() {
+fn data_sent_before_a_shutdown_arrives() {
     let _alone = alone();
     let bench = Bench::<()>::new(HubConfig { outbox_max: 64 << 20, ..HubConfig::default() }, no_handlers());
     let mut conn = bench.dial();
@@ -99,7 +99,7 @@ fn last_words_of_a_hub_arrive() {
     assert!(reader.join().unwrap());
 }
 
-/// Readers that wait for the loop, for credits, for the handshake; a peer that does not read: all go.
+/// Readers that wait for the loop, for credits or for the handshake, and a peer that does not read: all of them end.
 #[test]
 fn shutdown_while_everything_waits() {
     let _alone = alone();

@@ -1,12 +1,12 @@
-//! Handlers that keep their peer's thread.
+//! Tests of handlers that use their peer's thread.
 
 use super::*;
 
-/// Keeps the thread from COMPILE-like begin to END, as a compile server does.
+/// Uses the thread from a message that begins a job to END, as a compile server does.
 struct Dialogue;
 
 impl PeerHandler<usize> for Dialogue {
-    fn said(&mut self, message: Message, conn: &mut PeerConn<usize>) -> Verdict {
+    fn message(&mut self, message: Message, conn: &mut PeerConn<usize>) -> Verdict {
         if message != Message::Ping {
             return Verdict::Forward(message);
         }
@@ -38,9 +38,9 @@ fn borrowed_thread() {
     let mut conn = bench.dial();
     let (peer, _) = bench.opened();
     conn.send_all(&[text(1), Message::Ping, chunk(1000), chunk(70_000), Message::End], long(Step::Send)).unwrap();
-    // What the handler does not want goes to the loop, and all stays in order.
-    assert_eq!(bench.said(), (peer, text(1)));
-    assert!(matches!(bench.event(), HubEvent::Noted { note: 71_000, .. }));
+    // Messages that the handler does not want go to the loop, and all stay in order.
+    assert_eq!(bench.message(), (peer, text(1)));
+    assert!(matches!(bench.event(), HubEvent::Note { note: 71_000, .. }));
     assert_eq!(conn.recv(long(Step::Chunk)).unwrap(), chunk(500_000));
     assert_eq!(conn.recv(long(Step::Message)).unwrap(), text(71_000));
     assert!(matches!(conn.recv(long(Step::Message)), Err(ConnError::Closed)));
@@ -60,7 +60,7 @@ fn a_borrowed_thread_can_be_taken_back() {
     let mut conn = bench.dial();
     let (peer, _) = bench.opened();
     conn.send_all(&[Message::Ping, chunk(1000)], long(Step::Send)).unwrap();
-    // Whether the handler waits already or not yet: it comes back either way.
+    // It returns whether the handler waits already or not yet.
     bench.hub.send(peer, &text(9));
     bench.hub.close(peer, "the job was cancelled");
     assert_eq!(conn.recv(long(Step::Message)).unwrap(), text(9));
@@ -69,7 +69,7 @@ fn a_borrowed_thread_can_be_taken_back() {
     let reason = loop {
         match bench.event() {
             HubEvent::Closed { reason, .. } => break reason,
-            HubEvent::Noted { .. } => {}
+            HubEvent::Note { .. } => {}
             other => panic!("{other:?}"),
         }
     };
@@ -77,17 +77,17 @@ fn a_borrowed_thread_can_be_taken_back() {
     bench.hub.shutdown(LONG);
 }
 
-/// Sends as fast as it can, against a loop that does so too.
+/// Sends as fast as it can while the loop does so too.
 struct Talker;
 
 impl PeerHandler for Talker {
-    fn said(&mut self, _: Message, conn: &mut PeerConn) -> Verdict {
+    fn message(&mut self, _: Message, conn: &mut PeerConn) -> Verdict {
         for n in 0..200 {
             conn.send(&text(n), long(Step::Send)).unwrap();
             conn.send(&chunk(20_000), long(Step::Send)).unwrap();
         }
         assert!(conn.as_fd().try_clone_to_owned().is_ok());
-        Verdict::Kept
+        Verdict::Handled
     }
 }
 
@@ -130,26 +130,26 @@ fn handler_and_loop_send_in_order() {
     bench.hub.shutdown(LONG);
 }
 
-/// Keeps more and more of what its peer sends.
+/// Holds more and more of what its peer sends.
 struct Keeper;
 
 impl PeerHandler<(PeerId, Vec<bool>)> for Keeper {
-    fn said(&mut self, message: Message, conn: &mut PeerConn<(PeerId, Vec<bool>)>) -> Verdict {
+    fn message(&mut self, message: Message, conn: &mut PeerConn<(PeerId, Vec<bool>)>) -> Verdict {
         assert_eq!(message, Message::Ping);
         assert_eq!((conn.version(), conn.info().address.as_str()), (OFFER, "127.0.0.1"));
         let closing = [20_000, 900_000, 1000, 1 << 20].map(|bytes| {
-            conn.keeps(bytes);
+            conn.set_held(bytes);
             conn.is_closing()
         });
         conn.note((conn.peer(), closing.into()));
         assert!(matches!(conn.try_recv(), Err(ConnError::Closed)));
         assert!(matches!(conn.recv(long(Step::Message)), Err(ConnError::Closed)));
         assert!(matches!(conn.send(&Message::Ping, long(Step::Send)), Err(ConnError::Closed)));
-        Verdict::Kept
+        Verdict::Handled
     }
 }
 
-/// What a handler keeps counts for its peer, beside what the connection itself holds.
+/// Bytes that a handler holds count for its peer, in addition to those of the connection itself.
 #[test]
 fn what_a_handler_keeps_counts() {
     let _alone = alone();
@@ -159,14 +159,14 @@ fn what_a_handler_keeps_counts() {
     let (peer, _) = bench.opened();
     conn.send(&Message::Ping, long(Step::Send)).unwrap();
     match bench.event() {
-        HubEvent::Noted { peer: noted, note } => {
+        HubEvent::Note { peer: noted, note } => {
             assert_eq!((noted, note), (peer, (peer, vec![false, false, false, true])));
         }
         other => panic!("{other:?}"),
     }
     let (gone, reason) = bench.closed();
     assert_eq!(gone, peer);
-    assert!(matches!(reason, CloseReason::Hoarding { address: true, held } if held >= 1 << 20), "{reason}");
+    assert!(matches!(reason, CloseReason::HoldsTooMuch { address: true, held } if held >= 1 << 20), "{reason}");
     bench.hub.shutdown(LONG);
 }
 
@@ -174,21 +174,21 @@ fn what_a_handler_keeps_counts() {
 struct Hasty;
 
 impl PeerHandler<Vec<Message>> for Hasty {
-    fn said(&mut self, _: Message, conn: &mut PeerConn<Vec<Message>>) -> Verdict {
-        // What came by one write was read at once.
+    fn message(&mut self, _: Message, conn: &mut PeerConn<Vec<Message>>) -> Verdict {
+        // What was sent in one write was read at once.
         assert!(conn.has_buffered());
-        let mut said = Vec::new();
-        while said.len() < 2 {
+        let mut messages = Vec::new();
+        while messages.len() < 2 {
             match conn.try_recv() {
-                Ok(message) => said.extend(message),
+                Ok(message) => messages.extend(message),
                 Err(error) => return Verdict::Close(error.to_string()),
             }
             thread::yield_now();
         }
         assert!(!conn.has_buffered());
         assert!(matches!(conn.try_recv(), Ok(None)));
-        conn.note(said);
-        Verdict::Kept
+        conn.note(messages);
+        Verdict::Handled
     }
 }
 
@@ -200,25 +200,25 @@ fn a_handler_need_not_wait() {
     let (peer, _) = bench.opened();
     conn.send_all(&[Message::Ping, text(1), text(2)], long(Step::Send)).unwrap();
     match bench.event() {
-        HubEvent::Noted { peer: noted, note } => assert_eq!((noted, note), (peer, vec![text(1), text(2)])),
+        HubEvent::Note { peer: noted, note } => assert_eq!((noted, note), (peer, vec![text(1), text(2)])),
         other => panic!("{other:?}"),
     }
     bench.hub.shutdown(LONG);
 }
 
-/// Closes when it is told to.
+/// Closes the connection when told to.
 struct Closes(Receiver<()>);
 
 impl PeerHandler for Closes {
-    fn said(&mut self, _: Message, _: &mut PeerConn) -> Verdict {
+    fn message(&mut self, _: Message, _: &mut PeerConn) -> Verdict {
         self.0.recv_timeout(LONG).unwrap();
         Verdict::Close("done".into())
     }
 }
 
-/// What the loop has said to a peer arrives, though the peer's handler wants the end.
+/// A peer gets what the loop has sent although its handler closes the connection.
 #[test]
-fn who_is_closed_by_its_handler_hears_the_loops_last_words() {
+fn a_peer_closed_by_its_handler_gets_what_the_loop_sent() {
     let _alone = alone();
     let (go_on, told) = crossbeam::channel::bounded(1);
     let config = HubConfig { linger: LONG, outbox_max: 64 << 20, ..HubConfig::default() };

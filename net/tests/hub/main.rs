@@ -1,6 +1,7 @@
-//! The hub on loopback: many peers, slow ones, silent ones, borrowed threads, and nothing left behind.
+//! Tests of the hub on loopback: many peers, slow and silent ones, handlers that use a peer's thread, and nothing left
+//! behind.
 //!
-//! Each case counts the descriptors and the hub's threads of its process when it is over. So they take turns.
+//! Each case counts the descriptors and the hub's threads of the process at its end, so the cases run one at a time.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "tests")]
 
@@ -66,7 +67,7 @@ impl<N: Send + 'static> Bench<N> {
         dial::tcp("127.0.0.1", self.port, OFFER, long(Step::Connect)).unwrap()
     }
 
-    /// A connection whose reads and writes have a bound, and nothing else.
+    /// A plain socket whose reads and writes have a time limit.
     fn connect(&self) -> TcpStream {
         let stream = TcpStream::connect((Ipv4Addr::LOCALHOST, self.port)).unwrap();
         stream.set_read_timeout(Some(LONG)).unwrap();
@@ -85,10 +86,10 @@ impl<N: Send + 'static> Bench<N> {
         }
     }
 
-    fn said(&self) -> (PeerId, Message) {
+    fn message(&self) -> (PeerId, Message) {
         match self.event() {
-            HubEvent::Said { peer, message, .. } => (peer, message),
-            _ => panic!("something else than Said"),
+            HubEvent::Message { peer, message, .. } => (peer, message),
+            _ => panic!("something else than Message"),
         }
     }
 
@@ -100,17 +101,17 @@ impl<N: Send + 'static> Bench<N> {
     }
 }
 
-/// The turn of one case. At its end there are as many descriptors and threads of hubs as before.
+/// The turn of one case. At its end there must be as many descriptors and hub threads as before.
 struct Alone {
     before: (usize, usize),
     _turn: MutexGuard<'static, ()>,
 }
 
-/// To be kept by every case, before anything else.
+/// To be held by every case from its beginning.
 fn alone() -> Alone {
     static TURN: Mutex<()> = Mutex::new(());
     let turn = TURN.lock();
-    // The first use of anything may open something for good.
+    // The first use of some functions may open a descriptor permanently.
     drop(Hub::<()>::new(HubConfig::default()));
     Alone { before: open(), _turn: turn }
 }
@@ -125,19 +126,19 @@ impl Drop for Alone {
     }
 }
 
-/// Descriptors, and threads of hubs: those of other tests, which wait for their turn, do not count.
+/// The number of descriptors and hub threads. Threads of other tests, which wait for their turn, do not count.
 fn open() -> (usize, usize) {
     let of_a_hub = |name: &str| {
         let name = name.trim_end();
         ["accept", "outboxes", "resolver"].contains(&name) || name.starts_with("peer ")
     };
     let tasks = fs::read_dir("/proc/self/task").unwrap().map(|task| task.unwrap().path().join("comm"));
-    // One that ends just now has no name any more.
+    // A thread that is just ending has no name any more.
     let threads = tasks.filter(|comm| fs::read_to_string(comm).is_ok_and(|name| of_a_hub(&name))).count();
     (fs::read_dir("/proc/self/fd").unwrap().count(), threads)
 }
 
-/// A peer that has said its versions by hand, and so may go on as it likes.
+/// A peer whose handshake is done by hand, so that it may continue with anything.
 fn raw_peer(bench: &Bench) -> (TcpStream, PeerId) {
     let mut raw = bench.connect();
     raw.write_all(&[43, 0, 0, 0, 43, 0, 0, 0]).unwrap();

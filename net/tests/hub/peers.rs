@@ -1,4 +1,4 @@
-//! Who comes in and how, what is told of it, and who is not let in.
+//! Tests of accepting and refusing peers, and of the events about them.
 
 use super::*;
 
@@ -11,7 +11,7 @@ fn talk() {
     assert_eq!((info.address.as_str(), info.own_address.as_str()), ("127.0.0.1", "127.0.0.1"));
     assert_eq!((info.version, info.offer, info.local, info.dialled), (OFFER, OFFER, false, false));
     conn.send(&text(1), long(Step::Send)).unwrap();
-    assert_eq!(bench.said(), (peer, text(1)));
+    assert_eq!(bench.message(), (peer, text(1)));
     bench.hub.send_all(peer, &[text(2), text(3)]);
     assert_eq!(conn.recv(long(Step::Message)).unwrap(), text(2));
     assert_eq!(conn.recv(long(Step::Message)).unwrap(), text(3));
@@ -19,7 +19,7 @@ fn talk() {
     let (gone, reason) = bench.closed();
     assert_eq!(gone, peer);
     assert!(matches!(reason, CloseReason::Peer(ConnError::Closed)));
-    // Late words to somebody who is gone are nothing.
+    // Sending to a peer that is gone has no effect.
     bench.hub.send(peer, &text(4));
     bench.hub.close(peer, "gone");
     bench.hub.shutdown(LONG);
@@ -38,7 +38,7 @@ fn five_hundred_peers() {
         conn.send(&text(i), long(Step::Send)).unwrap();
     }
     for _ in 0..conns.len() {
-        let (peer, message) = bench.said();
+        let (peer, message) = bench.message();
         bench.hub.send(peer, &message);
     }
     for (i, conn) in conns.iter_mut().enumerate() {
@@ -69,7 +69,7 @@ fn dialled_peers() {
     let (here, info) = server.opened();
     assert_eq!(info.offer, Version::TO_CLIENT);
     hub.send(peer, &Message::MonLogin);
-    assert_eq!(server.said(), (here, Message::MonLogin));
+    assert_eq!(server.message(), (here, Message::MonLogin));
     server.hub.cut(here, "thrown out");
     assert!(matches!(event(), HubEvent::Closed { .. }));
     assert_eq!(server.closed().1.to_string(), "thrown out");
@@ -92,7 +92,7 @@ fn unix_peers() {
     let config = HubConfig { peers_max: 3, peers_per_address_max: 1, ..HubConfig::default() };
     let bench = Bench::<()>::new(config, no_handlers());
     bench.hub.listen(Listener::unix(&path, 0o777).unwrap(), Version::TO_CLIENT, no_handlers()).unwrap();
-    // The caps are not for the host's own clients.
+    // The limits do not apply to local clients.
     let _stranger = bench.dial();
     bench.opened();
     let mut conns: Vec<_> =
@@ -107,9 +107,9 @@ fn unix_peers() {
     assert!(dial::unix(&path, Version::TO_CLIENT, long(Step::Connect)).is_err(), "they have a bound of their own");
     bench.hub.stop_listening();
     assert!(!path.exists());
-    // Those who are there already stay.
+    // Connections that exist already stay.
     conns[0].send(&Message::Ping, long(Step::Send)).unwrap();
-    assert_eq!(bench.said().1, Message::Ping);
+    assert_eq!(bench.message().1, Message::Ping);
     bench.hub.shutdown(LONG);
 }
 
@@ -138,9 +138,9 @@ fn text_peers() {
     assert!(matches!(event(), HubEvent::HalfClosed { .. }));
     hub.send_text(peer, "200 Good Bye!\n");
     hub.close(peer, "said good bye");
-    let mut heard = String::new();
-    console.read_to_string(&mut heard).unwrap();
-    assert_eq!(heard, "200 hello\n200 done\n200 done\n200 Good Bye!\n");
+    let mut received = String::new();
+    console.read_to_string(&mut received).unwrap();
+    assert_eq!(received, "200 hello\n200 done\n200 done\n200 Good Bye!\n");
     assert!(matches!(event(), HubEvent::Closed { reason: CloseReason::Asked(_), .. }));
 
     let mut endless = connect();
@@ -150,13 +150,13 @@ fn text_peers() {
     hub.shutdown(LONG);
 }
 
-/// What comes until the other side closes, which it must do.
+/// Reads until the other side closes, which it must do.
 fn until_closed(mut stream: TcpStream) -> Vec<u8> {
-    let mut heard = Vec::new();
-    match stream.read_to_end(&mut heard) {
-        // What is closed with bytes unread is reset.
+    let mut received = Vec::new();
+    match stream.read_to_end(&mut received) {
+        // A connection closed with unread bytes is reset.
         Err(e) if e.kind() != ErrorKind::ConnectionReset => panic!("not closed: {e}"),
-        _ => heard,
+        _ => received,
     }
 }
 
@@ -171,7 +171,7 @@ fn caps() {
     assert_eq!(until_closed(bench.connect()), [0; 0]);
     drop(first);
     bench.closed();
-    // The place is free as soon as the thread of the first has ended.
+    // The place is free as soon as the thread of the first peer has ended.
     let until = Instant::now() + LONG;
     while bench.hub.peer_count() > 1 {
         assert!(Instant::now() < until);
@@ -195,7 +195,7 @@ fn bad_peers_are_not_opened() {
     let mut conn = bench.dial();
     let (peer, _) = bench.opened();
     conn.send(&Message::Ping, long(Step::Send)).unwrap();
-    assert_eq!(bench.said(), (peer, Message::Ping));
+    assert_eq!(bench.message(), (peer, Message::Ping));
     bench.hub.shutdown(LONG);
 }
 
@@ -206,7 +206,7 @@ fn bad_input_closes() {
     let mut raw = TcpStream::connect((Ipv4Addr::LOCALHOST, bench.port)).unwrap();
     raw.write_all(&[43, 0, 0, 0, 43, 0, 0, 0, 0, 0, 0, 4, 0, 0, 0, 66, 0, 0x20, 0, 0]).unwrap();
     let (peer, _) = bench.opened();
-    assert_eq!(bench.said(), (peer, Message::Ping));
+    assert_eq!(bench.message(), (peer, Message::Ping));
     let (gone, reason) = bench.closed();
     assert_eq!(gone, peer);
     assert!(matches!(reason, CloseReason::Peer(ConnError::Frame(_))), "{reason}");

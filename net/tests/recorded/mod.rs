@@ -1,4 +1,4 @@
-//! The recorded exchanges of `testdata/wire`, as tests want them.
+//! The recorded exchanges of `testdata/wire`, for tests.
 
 use ice_core::version::Version;
 use ice_net::wire::Reading;
@@ -6,13 +6,13 @@ use serde_json::Value;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// One folder of `testdata/wire`.
+/// One directory of `testdata/wire`.
 #[derive(Debug)]
 pub struct Vector {
     pub name: String,
-    /// What is known of it.
+    /// Its description.
     json: Value,
-    folder: PathBuf,
+    dir: PathBuf,
 }
 
 /// One side of a connection that agreed on a version.
@@ -22,22 +22,22 @@ pub struct Stream {
     pub side: &'static str,
     pub version: Version,
     pub reading: Reading,
-    /// From the first byte of the connection on.
+    /// All bytes of the connection.
     pub bytes: Vec<u8>,
 }
 
-/// All of them, by name.
+/// All exchanges, by name.
 pub fn vectors() -> Vec<Vector> {
     let top = Path::new(env!("CARGO_MANIFEST_DIR")).join("../testdata/wire");
-    let mut folders: Vec<PathBuf> = fs::read_dir(top).unwrap().map(|entry| entry.unwrap().path()).collect();
-    folders.sort();
-    folders.into_iter().filter(|folder| folder.join("vector.json").exists()).map(Vector::read).collect()
+    let mut dirs: Vec<PathBuf> = fs::read_dir(top).unwrap().map(|entry| entry.unwrap().path()).collect();
+    dirs.sort();
+    dirs.into_iter().filter(|dir| dir.join("vector.json").exists()).map(Vector::read).collect()
 }
 
 impl Vector {
-    fn read(folder: PathBuf) -> Self {
-        let json: Value = serde_json::from_slice(&fs::read(folder.join("vector.json")).unwrap()).unwrap();
-        Self { name: json["name"].as_str().unwrap().to_owned(), folder, json }
+    fn read(dir: PathBuf) -> Self {
+        let json: Value = serde_json::from_slice(&fs::read(dir.join("vector.json")).unwrap()).unwrap();
+        Self { name: json["name"].as_str().unwrap().to_owned(), dir, json }
     }
 
     /// Both sides, if they agreed on a version.
@@ -60,13 +60,13 @@ impl Vector {
         all.iter().filter(|m| m["dir"] == side).collect()
     }
 
-    /// The datagrams with what they mean.
+    /// The datagrams with their meaning.
     pub fn datagrams(&self) -> Vec<(Vec<u8>, &Value)> {
         let all = self.json["datagrams"].as_array().map(Vec::as_slice).unwrap_or_default();
         all.iter().map(|d| (self.file(d["file"].as_str().unwrap()), &d["decoded"])).collect()
     }
 
     fn file(&self, name: &str) -> Vec<u8> {
-        fs::read(self.folder.join(name)).unwrap()
+        fs::read(self.dir.join(name)).unwrap()
     }
 }

@@ -1,4 +1,4 @@
-//! What the outbox thread does with each peer, and how long it sleeps.
+//! Tests of what the outbox thread does with each peer, and how long it sleeps.
 
 use std::io::Read;
 use std::os::unix::net::UnixStream;
@@ -15,7 +15,7 @@ use crate::wake::tests::is_woken;
 const HOUR: Duration = Duration::from_secs(3600);
 const MOMENT: Duration = Duration::from_millis(30);
 
-/// A peer that is watched, and the other end of its socket.
+/// A watched peer, and the other end of its socket.
 fn peer(config: &HubConfig) -> (Arc<Peer>, UnixStream) {
     let (ours, theirs) = UnixStream::pair().unwrap();
     let peer = Peer::new(PeerId(1), String::new(), Some(Arc::new(ours.into())), None, config);
@@ -32,7 +32,7 @@ fn post(peer: &Arc<Peer>, bytes: &[u8]) {
     peer.post(&fill, &outboxes);
 }
 
-/// Asks for the end within `time`.
+/// Closes the peer within `time`.
 fn close(peer: &Arc<Peer>, time: Duration) -> Instant {
     let (outboxes, _wakeup) = Outboxes::new().unwrap();
     let until = Instant::now() + time;
@@ -48,47 +48,47 @@ fn reason(peer: &Peer) -> Option<String> {
 fn peers_are_kept_as_long_as_there_is_something_to_do() {
     let config = HubConfig { send_stall: Duration::from_secs(30), ..HubConfig::default() };
     let now = Instant::now();
-    // All is written.
+    // Everything is written.
     let (there, mut theirs) = peer(&config);
     post(&there, b"words");
-    assert!(!keep(&there, now, &config));
+    assert!(!service(&there, now, &config));
     assert!(!there.lock().watched);
-    let mut heard = [0; 5];
-    theirs.read_exact(&mut heard).unwrap();
-    assert_eq!(&heard, b"words");
-    // There is no room for all; not for long, then for too long.
+    let mut received = [0; 5];
+    theirs.read_exact(&mut received).unwrap();
+    assert_eq!(&received, b"words");
+    // There is not enough room, first for a short time, then for too long.
     let (there, _theirs) = peer(&config);
     post(&there, &vec![1; 3 << 20]);
-    assert!(keep(&there, now, &config));
+    assert!(service(&there, now, &config));
     assert!(there.lock().watched);
     let progress = there.lock().progress;
-    assert!(keep(&there, progress + Duration::from_secs(29), &config));
+    assert!(service(&there, progress + Duration::from_secs(29), &config));
     assert_eq!(reason(&there), None);
-    assert!(!keep(&there, progress + Duration::from_secs(30), &config));
+    assert!(!service(&there, progress + Duration::from_secs(30), &config));
     assert_eq!(reason(&there), Some("room to send did not come within 30 s".into()));
     assert!(!there.lock().watched);
-    // It is being closed: until its time is over.
+    // It is being closed and watched until its time has passed.
     let (there, theirs) = peer(&config);
     let until = close(&there, HOUR);
-    assert!(keep(&there, now, &config));
+    assert!(service(&there, now, &config));
     assert!(there.lock().watched);
-    assert!(!keep(&there, until, &config));
+    assert!(!service(&there, until, &config));
     assert!(!there.lock().watched);
     drop(theirs);
-    // It has gone.
+    // It has closed.
     let (there, theirs) = peer(&config);
     post(&there, b"words");
     drop(theirs);
-    assert!(!keep(&there, now, &config));
+    assert!(!service(&there, now, &config));
     assert_eq!(reason(&there), Some("connection closed".into()));
     // Its thread has ended.
     let (there, _theirs) = peer(&config);
     there.ended();
-    assert!(!keep(&there, now, &config));
+    assert!(!service(&there, now, &config));
 }
 
 #[test]
-fn an_empty_outbox_is_told_to_who_waits_for_it() {
+fn an_empty_outbox_wakes_who_waits_for_it() {
     let config = HubConfig::default();
     let (there, _theirs) = peer(&config);
     post(&there, b"words");
@@ -97,7 +97,7 @@ fn an_empty_outbox_is_told_to_who_waits_for_it() {
         move || there.wait_for_flush(Instant::now() + HOUR)
     });
     while !waits.is_finished() {
-        keep(&there, Instant::now(), &config);
+        service(&there, Instant::now(), &config);
         thread::yield_now();
     }
     waits.join().unwrap();
@@ -107,21 +107,21 @@ fn an_empty_outbox_is_told_to_who_waits_for_it() {
 fn sleep_ends_when_there_is_something_to_do_and_not_before() {
     let config = HubConfig { send_stall: MOMENT, ..HubConfig::default() };
     let (waker, wakeup) = wake::pair().unwrap();
-    // One is closed after a moment, before another; nothing waits to be written to either.
+    // One is closed after a moment, before another; neither has unwritten data.
     let ((soon, _soon), (late, _late)) = (peer(&config), peer(&config));
     let until = close(&soon, MOMENT);
     close(&late, HOUR);
     sleep(&[Arc::clone(&late), soon], &wakeup, &config);
     assert!(Instant::now() >= until);
-    // One does not read, and is given up after a moment though it has longer to go.
+    // One does not read, and is closed for it although it has more time to close.
     let (full, _full) = peer(&config);
     post(&full, &vec![1; 3 << 20]);
-    assert!(keep(&full, Instant::now(), &config));
+    assert!(service(&full, Instant::now(), &config));
     close(&full, HOUR);
     let stalled = full.lock().progress + config.send_stall;
     sleep(&[Arc::clone(&late), Arc::clone(&full)], &wakeup, &config);
     assert!(Instant::now() >= stalled);
-    // It is closed after a moment, before it stalls.
+    // It is closed after a moment, before the stall limit.
     let patient = HubConfig { send_stall: HOUR, ..HubConfig::default() };
     let until = Instant::now() + MOMENT;
     full.lock().closing.as_mut().unwrap().until = until;
@@ -130,11 +130,11 @@ fn sleep_ends_when_there_is_something_to_do_and_not_before() {
     // It reads again.
     let (reads, mut theirs) = peer(&patient);
     post(&reads, &vec![1; 3 << 20]);
-    assert!(keep(&reads, Instant::now(), &patient));
+    assert!(service(&reads, Instant::now(), &patient));
     let written = (3 << 20) - reads.lock().waiting();
     theirs.read_exact(&mut vec![0; written]).unwrap();
     sleep(&[Arc::clone(&late), reads], &wakeup, &patient);
-    // Somebody wakes it, though nothing is to be done for a long time or for ever.
+    // It is woken although nothing is to be done for a long time or for ever.
     waker.wake();
     sleep(&[late], &wakeup, &patient);
     assert!(is_woken(&wakeup));
@@ -154,9 +154,9 @@ fn the_thread_writes_for_who_is_handed_over_until_it_is_stopped() {
         let (there, mut theirs) = peer(&config);
         post(&there, &vec![7; 3 << 20]);
         outboxes.watch(Arc::clone(&there));
-        let mut heard = vec![0; 3 << 20];
-        theirs.read_exact(&mut heard).unwrap();
-        assert!(heard.iter().all(|byte| *byte == 7));
+        let mut received = vec![0; 3 << 20];
+        theirs.read_exact(&mut received).unwrap();
+        assert!(received.iter().all(|byte| *byte == 7));
     }
     // One that is closed while the thread sleeps for it.
     let (there, mut theirs) = peer(&config);
@@ -179,7 +179,7 @@ fn the_thread_is_woken_for_the_first_of_those_handed_over() {
     outboxes.watch(Arc::clone(&two));
     assert!(!is_woken(&wakeup), "it was not there yet for the first one");
     assert_eq!((Arc::strong_count(&one), Arc::strong_count(&two)), (2, 2));
-    outboxes.look();
+    outboxes.wake();
     assert!(is_woken(&wakeup));
     wakeup.clear();
     outboxes.stop();

@@ -1,4 +1,4 @@
-//! One peer by itself: what is queued, written and counted, who is waited for, and how it ends.
+//! Tests of a single peer: what is queued, written and counted, who waits, and how it ends.
 
 use std::os::unix::net::UnixStream;
 use std::sync::atomic::Ordering;
@@ -11,10 +11,10 @@ use crate::wake::Wakeup;
 use crate::wake::tests::is_woken;
 
 const HOUR: Duration = Duration::from_secs(3600);
-/// More than a socket has room for.
+/// More bytes than a socket has room for.
 const MUCH: usize = 3 << 20;
 
-/// A peer of a unix socket, with an account, and the socket's other end.
+/// A peer of a Unix socket with an account, and the socket's other end.
 struct Bench {
     peer: Arc<Peer>,
     theirs: Stream,
@@ -43,26 +43,26 @@ impl Bench {
         self.peer.close(reason.into(), Instant::now() + HOUR, &self.outboxes);
     }
 
-    /// Whether the outbox thread was woken since the last time.
+    /// Whether the outbox thread was woken since the last call.
     fn was_woken(&self) -> bool {
         let woken = is_woken(&self.wakeup);
         self.wakeup.clear();
         woken
     }
 
-    /// What has come to the other end, and whether its end has.
-    fn heard(&self) -> (Vec<u8>, bool) {
-        let (mut heard, mut bytes) = (Vec::new(), [0; 4096]);
+    /// What the other end has received, and whether our end was closed.
+    fn received(&self) -> (Vec<u8>, bool) {
+        let (mut received, mut bytes) = (Vec::new(), [0; 4096]);
         loop {
             match self.theirs.read_now(&mut bytes).unwrap() {
-                Some(0) => return (heard, true),
-                Some(n) => heard.extend_from_slice(&bytes[..n]),
-                None => return (heard, false),
+                Some(0) => return (received, true),
+                Some(n) => received.extend_from_slice(&bytes[..n]),
+                None => return (received, false),
             }
         }
     }
 
-    /// Whether our end takes nothing any more from the other one.
+    /// Whether our end no longer accepts anything from the other one.
     fn is_deaf(&self) -> bool {
         self.peer.lock().stream().unwrap().read_now(&mut [0]).unwrap() == Some(0)
     }
@@ -81,7 +81,7 @@ impl Bench {
         self.peer.lock().closing.as_ref().map(|closing| closing.reason.to_string())
     }
 
-    /// Does `what` on a thread of its own, and comes back when that waits for a change of the peer.
+    /// Runs `what` on a new thread, and returns when that waits for a change of the peer.
     fn until_it_waits<T: Send + 'static>(&self, what: impl FnOnce(&Peer) -> T + Send + 'static) -> JoinHandle<T> {
         let peer = Arc::clone(&self.peer);
         let thread = thread::spawn(move || what(&peer));
@@ -89,7 +89,7 @@ impl Bench {
             assert!(!thread.is_finished(), "it does not wait");
             thread::yield_now();
         }
-        // That has woken it: most likely it waits again by now, and so has to be woken by what the test does.
+        // The call has woken it. Most likely it waits again by now, and must be woken by the test.
         thread::sleep(Duration::from_millis(5));
         thread
     }
@@ -102,7 +102,7 @@ fn fill(bytes: &[u8]) -> impl Fn(&mut Vec<u8>, Version) -> Result<(), ConnError>
     }
 }
 
-/// Adds something and then fails.
+/// Appends something and then fails.
 fn failing(out: &mut Vec<u8>, _: Version) -> Result<(), ConnError> {
     out.extend_from_slice(b"half a mess");
     Err(ConnError::Cut)
@@ -116,7 +116,7 @@ fn many() -> Vec<u8> {
 fn what_is_posted_is_written_at_once_as_far_as_there_is_room() {
     let bench = Bench::new(&HubConfig::default());
     bench.post(b"hello");
-    assert_eq!((bench.heard(), bench.waiting()), ((b"hello".to_vec(), false), 0));
+    assert_eq!((bench.received(), bench.waiting()), ((b"hello".to_vec(), false), 0));
     assert!(!bench.peer.lock().watched && !bench.was_woken());
 
     let much = many();
@@ -124,20 +124,20 @@ fn what_is_posted_is_written_at_once_as_far_as_there_is_room() {
     assert!(bench.peer.lock().watched && bench.was_woken());
     let waiting = bench.waiting();
     assert!(0 < waiting && waiting < MUCH, "{waiting}");
-    // Who is watched already is left to the one who watches.
-    let mut heard = bench.heard().0;
+    // A peer that is watched already is left to the outbox thread.
+    let mut received = bench.received().0;
     bench.post(b"the end");
     assert!(!bench.was_woken());
-    assert_eq!((bench.heard(), bench.waiting()), ((Vec::new(), false), waiting + 7));
+    assert_eq!((bench.received(), bench.waiting()), ((Vec::new(), false), waiting + 7));
     while bench.waiting() > 0 {
         let before = bench.waiting();
         bench.peer.lock().write_now().unwrap();
-        let came = bench.heard().0;
+        let came = bench.received().0;
         assert!(!came.is_empty());
         assert_eq!(bench.waiting(), before - came.len());
-        heard.extend(came);
+        received.extend(came);
     }
-    assert_eq!(heard, [&much[..], b"the end"].concat());
+    assert_eq!(received, [&much[..], b"the end"].concat());
     assert_eq!(bench.reason(), None);
 }
 
@@ -153,17 +153,17 @@ fn an_outbox_has_a_bound() {
         bench.peer.lock().closing,
         Some(Closing { reason: CloseReason::OutboxFull { waiting: 101 }, .. })
     ));
-    assert_eq!((bench.waiting(), bench.heard()), (0, (Vec::new(), true)));
+    assert_eq!((bench.waiting(), bench.received()), (0, (Vec::new(), true)));
 }
 
-/// A peer that is always behind costs about what it is behind, not all that it was ever sent.
+/// A peer that is always behind costs about its unread bytes, not all bytes ever sent.
 #[test]
 fn what_was_written_is_not_kept() {
     let bench = Bench::new(&HubConfig::default());
     bench.post(&many());
     let mut sent = 0;
     while sent < 20 * MUCH {
-        let came = bench.heard().0;
+        let came = bench.received().0;
         assert!(!came.is_empty());
         bench.peer.lock().write_now().unwrap();
         bench.post(&came);
@@ -174,32 +174,32 @@ fn what_was_written_is_not_kept() {
 }
 
 #[test]
-fn a_large_outbox_is_given_back_when_it_is_empty() {
+fn a_large_outbox_is_freed_when_it_is_empty() {
     for (bytes, keeps) in [(1000, true), (100_000, false)] {
         let bench = Bench::new(&HubConfig::default());
         bench.post(&vec![1; bytes]);
         assert_eq!((bench.waiting(), bench.held() >= bytes), (0, keeps), "{bytes}");
         assert_eq!(bench.held() == 0, !keeps, "{bytes}");
     }
-    // What idle peers keep must not use up what all may hold.
+    // Memory held_by_thread by idle peers must not use up the common limit.
     let config = HubConfig::default();
     assert!(config.peers_max * OUTBOX_KEEP < config.held_max);
 }
 
 #[test]
-fn who_cannot_be_told_is_told_nothing() {
+fn a_message_that_cannot_be_encoded_or_sent_leaves_nothing() {
     let never = Deadline::never(Step::Send);
     let bench = Bench::new(&HubConfig::default());
-    // What fails leaves nothing between the others.
+    // A failed message leaves nothing between the others.
     assert!(matches!(bench.peer.post_and_wait(&failing, &|| (), &never), Err(ConnError::Cut)));
     assert_eq!(bench.waiting(), 0);
     bench.peer.post_and_wait(&fill(b"one"), &|| panic!("there is room"), &never).unwrap();
-    assert_eq!(bench.heard(), (b"one".to_vec(), false));
+    assert_eq!(bench.received(), (b"one".to_vec(), false));
     bench.peer.post(&failing, &bench.outboxes);
     assert_eq!(bench.reason(), Some(ConnError::Cut.to_string()));
-    assert_eq!(bench.heard(), (Vec::new(), true));
+    assert_eq!(bench.received(), (Vec::new(), true));
 
-    // One that is being closed.
+    // A peer that is being closed.
     let bench = Bench::new(&HubConfig::default());
     bench.peer.lock().watched = true;
     bench.post(b"last words");
@@ -207,9 +207,9 @@ fn who_cannot_be_told_is_told_nothing() {
     bench.post(b"late words");
     assert!(matches!(bench.peer.post_and_wait(&fill(b"later ones"), &|| (), &never), Err(ConnError::Closed)));
     bench.peer.lock().write_now().unwrap();
-    assert_eq!((bench.heard(), bench.reason()), ((b"last words".to_vec(), false), Some("enough".into())));
+    assert_eq!((bench.received(), bench.reason()), ((b"last words".to_vec(), false), Some("enough".into())));
 
-    // One that is still being dialled.
+    // A peer that is still being dialled.
     let peer = Arc::new(Peer::new(PeerId(8), String::new(), None, None, &HubConfig::default()));
     assert!(matches!(peer.post_and_wait(&fill(b"early words"), &|| (), &never), Err(ConnError::Closed)));
     assert!(peer.lock().stream().is_none());
@@ -217,24 +217,24 @@ fn who_cannot_be_told_is_told_nothing() {
     assert!(peer.connected(Arc::new(ours.into())));
     assert!(peer.lock().stream().is_some());
     peer.post_and_wait(&fill(b"words"), &|| (), &never).unwrap();
-    let mut heard = [0; 20];
-    assert_eq!(Stream::from(theirs).read_now(&mut heard).unwrap(), Some(5));
-    assert!(heard.starts_with(b"words"));
-    // And one that was closed meanwhile.
+    let mut received = [0; 20];
+    assert_eq!(Stream::from(theirs).read_now(&mut received).unwrap(), Some(5));
+    assert!(received.starts_with(b"words"));
+    // A peer that was closed meanwhile.
     let peer = Arc::new(Peer::new(PeerId(9), String::new(), None, None, &HubConfig::default()));
     peer.cut(CloseReason::Asked("not needed".into()));
     assert!(!peer.connected(Arc::new(UnixStream::pair().unwrap().0.into())));
 }
 
-/// Posts much on a thread, and comes back when it waits for room.
+/// Posts much data on a thread, and returns when it waits for room.
 fn poster(bench: &Bench) -> JoinHandle<Result<(), ConnError>> {
-    let (tell, told) = channel();
+    let (sender, receiver) = channel();
     let peer = Arc::clone(&bench.peer);
     let thread = thread::spawn(move || {
-        let queued = || tell.send(()).unwrap_or(());
+        let queued = || sender.send(()).unwrap_or(());
         peer.post_and_wait(&fill(&many()), &queued, &Deadline::never(Step::Send))
     });
-    told.recv().expect("it waits for room");
+    receiver.recv().expect("it waits for room");
     thread
 }
 
@@ -242,26 +242,26 @@ fn poster(bench: &Bench) -> JoinHandle<Result<(), ConnError>> {
 fn who_waits_for_room_waits_until_all_is_written() {
     let bench = Bench::new(&HubConfig::default());
     let read_all = |thread: JoinHandle<_>| {
-        let mut heard = Vec::new();
-        while heard.len() < MUCH {
-            heard.extend(bench.heard().0);
+        let mut received = Vec::new();
+        while received.len() < MUCH {
+            received.extend(bench.received().0);
             thread::yield_now();
         }
-        assert!(heard == many());
+        assert!(received == many());
         thread.join().unwrap()
     };
     read_all(poster(&bench)).unwrap();
     assert_eq!(bench.waiting(), 0);
-    // Being closed it still gets rid of what it has said,
+    // A peer that is being closed still writes what is queued,
     let thread = poster(&bench);
     bench.close("enough");
     read_all(thread).unwrap();
-    // but not being cut.
+    // but one that was cut does not.
     let bench = Bench::new(&HubConfig::default());
     let thread = poster(&bench);
     bench.peer.cut(CloseReason::Asked("thrown out".into()));
     assert!(matches!(thread.join().unwrap(), Err(ConnError::Closed)));
-    // Time has an end.
+    // The wait ends at the time limit.
     let bench = Bench::new(&HubConfig::default());
     let over = Deadline::after(Step::Send, Duration::ZERO);
     let error = bench.peer.post_and_wait(&fill(&many()), &|| (), &over);
@@ -311,7 +311,7 @@ fn credits_are_taken_and_given_back() {
     let fourth = bench.until_it_waits(|peer| peer.take_credit(4));
     bench.close("enough");
     assert!(!fourth.join().unwrap());
-    // One that is there is of no use to a peer that is being closed.
+    // An available credit is of no use to a peer that is being closed.
     bench.peer.give_credit(20);
     bench.peer.give_credit(3);
     assert!(!bench.peer.take_credit(5));
@@ -323,26 +323,26 @@ fn what_is_held_is_the_sum_of_all_that_waits() {
     let config = HubConfig { held_max: 10_000, held_per_address_max: 2000, ..HubConfig::default() };
     let bench = Bench::new(&config);
     let excess = || bench.peer.excess(&config).map(|(excess, sum)| (excess, Arc::ptr_eq(&sum, &bench.address)));
-    bench.peer.keep(1000);
+    bench.peer.set_held(1000);
     bench.peer.take_credit(500);
     bench.peer.lock().watched = true;
     bench.post(&[1; 400]);
     assert_eq!((bench.held(), excess()), (1900, None));
-    bench.peer.keep(1100);
+    bench.peer.set_held(1100);
     assert_eq!((bench.held(), excess()), (2000, None));
-    bench.peer.keep(1101);
+    bench.peer.set_held(1101);
     assert_eq!((bench.held(), excess()), (2001, Some((Excess::Address, true))));
     assert_eq!(bench.peer.held(&Sum::default()), None, "it counts for its own address alone");
     bench.peer.give_credit(500);
     assert_eq!((bench.held(), excess()), (1501, None));
-    // Who was cut holds nothing, though its thread may not have noticed yet.
+    // A peer that was cut counts for nothing, although its thread may not have noticed yet.
     bench.peer.cut(CloseReason::Asked("thrown out".into()));
     assert_eq!(bench.held(), 0);
-    bench.peer.keep(1000);
+    bench.peer.set_held(1000);
     assert_eq!(bench.held(), 0);
 
     let bench = Bench::new(&config);
-    bench.peer.keep(1000);
+    bench.peer.set_held(1000);
     bench.peer.take_credit(500);
     bench.peer.lock().watched = true;
     bench.post(&[1; 400]);
@@ -351,17 +351,17 @@ fn what_is_held_is_the_sum_of_all_that_waits() {
     bench.peer.give_credit(500);
     assert_eq!(bench.held(), 0);
     assert!(bench.peer.lock().stream().is_none());
-    // One that we dialled counts for nobody.
+    // A dialled peer counts for no address.
     let own = Peer::new(PeerId(8), String::new(), None, None, &config);
-    own.keep(1 << 30);
+    own.set_held(1 << 30);
     assert!(own.excess(&config).is_none() && own.held(&bench.address).is_none());
 }
 
-/// Each step of closing: what is queued first, then the peer may read it, then the connection is gone.
+/// Each step of closing: first what is queued, then the peer may read it, then the connection is gone.
 #[test]
 fn steps_of_closing() {
-    // (bytes wait, a handler has the thread, patient, time is over) → (done, told the end, deaf)
-    for (waits, borrowed, patient, over, expected) in [
+    // (bytes wait, in a handler, awaits the peer, time has passed) → (done, end sent, closed)
+    for (waits, in_handler, awaits_peer, over, expected) in [
         (true, false, true, false, (false, false, false)),
         (true, true, false, false, (false, false, false)),
         (true, false, true, true, (true, false, true)),
@@ -371,7 +371,7 @@ fn steps_of_closing() {
         (false, false, false, false, (true, false, true)),
         (false, true, false, true, (true, false, true)),
     ] {
-        let case = format!("{waits} {borrowed} {patient} {over}");
+        let case = format!("{waits} {in_handler} {awaits_peer} {over}");
         let bench = Bench::new(&HubConfig::default());
         bench.peer.lock().watched = true;
         if waits {
@@ -379,22 +379,23 @@ fn steps_of_closing() {
         }
         let until = Instant::now() + HOUR;
         let now = if over { until } else { until - Duration::from_nanos(1) };
-        let closing = Closing { reason: CloseReason::Asked("enough".into()), until, patient, said: false, cut: false };
+        let closing =
+            Closing { reason: CloseReason::Asked("enough".into()), until, awaits_peer, end_sent: false, cut: false };
         let mut state = bench.peer.lock();
-        (state.borrowed, state.closing) = (borrowed, Some(closing));
+        (state.in_handler, state.closing) = (in_handler, Some(closing));
         let done = state.finish_writing(now);
-        let said = state.closing.as_ref().unwrap().said;
+        let end_sent = state.closing.as_ref().unwrap().end_sent;
         drop(state);
-        assert_eq!((done, said, bench.is_deaf()), expected, "{case}");
-        assert_eq!(bench.heard().1, done || said, "{case}");
-        if said {
-            // It is told once, and then has its time.
+        assert_eq!((done, end_sent, bench.is_deaf()), expected, "{case}");
+        assert_eq!(bench.received().1, done || end_sent, "{case}");
+        if end_sent {
+            // The end is sent once, and then the peer has its time.
             let mut state = bench.peer.lock();
             assert!(!state.finish_writing(now), "{case}");
             assert!(state.finish_writing(until), "{case}");
         }
     }
-    // Nothing is to be done for who stays, or has gone.
+    // Nothing is to be done for a peer that is not closing, or has gone.
     let bench = Bench::new(&HubConfig::default());
     assert!(bench.peer.lock().finish_writing(Instant::now()));
     assert!(!bench.is_deaf());
@@ -404,13 +405,13 @@ fn steps_of_closing() {
 }
 
 #[test]
-fn closing_is_the_outbox_threads() {
+fn closing_is_left_to_the_outbox_thread() {
     let bench = Bench::new(&HubConfig::default());
     assert!(!bench.peer.is_closing());
     bench.close("enough");
     assert!(bench.peer.is_closing() && bench.peer.lock().watched && bench.was_woken());
-    assert_eq!((bench.heard(), bench.is_deaf()), ((Vec::new(), true), false));
-    // The first reason counts, and is all that happens.
+    assert_eq!((bench.received(), bench.is_deaf()), ((Vec::new(), true), false));
+    // The first reason counts, and nothing else happens.
     bench.close("more than enough");
     assert!(!bench.was_woken());
     bench.peer.cut(CloseReason::Asked("thrown out".into()));
@@ -419,18 +420,18 @@ fn closing_is_the_outbox_threads() {
     let (reason, watched) = bench.peer.ended();
     assert_eq!((reason.unwrap().to_string(), watched), ("enough".into(), true));
 
-    // Who watches may sleep for longer than the close has time.
+    // The outbox thread may sleep for longer than the close has time.
     let bench = Bench::new(&HubConfig::default());
     bench.post(&many());
     assert!(bench.was_woken());
     bench.close("enough");
     assert!(bench.was_woken());
-    assert!(!bench.heard().1 && !bench.is_deaf());
+    assert!(!bench.received().1 && !bench.is_deaf());
 
     let hasty = |bench: &Bench| bench.peer.close_hastily("enough".into(), Instant::now() + HOUR, &bench.outboxes);
     let bench = Bench::new(&HubConfig::default());
     hasty(&bench);
-    assert!(bench.heard().1 && bench.is_deaf());
+    assert!(bench.received().1 && bench.is_deaf());
     assert!(!bench.peer.lock().watched && !bench.was_woken());
     let bench = Bench::new(&HubConfig::default());
     bench.peer.lock().watched = true;
@@ -438,14 +439,14 @@ fn closing_is_the_outbox_threads() {
     hasty(&bench);
     assert!(!bench.is_deaf() && bench.was_woken());
     bench.peer.lock().write_now().unwrap();
-    assert_eq!(bench.heard(), (b"last words".to_vec(), false));
+    assert_eq!(bench.received(), (b"last words".to_vec(), false));
     assert!(bench.peer.lock().finish_writing(Instant::now()) && bench.is_deaf());
 }
 
 #[test]
 fn who_waits_is_woken() {
     let in_an_hour = Instant::now() + HOUR;
-    // For the outbox to be empty.
+    // Waiting for the outbox to be empty.
     let bench = Bench::new(&HubConfig::default());
     bench.peer.lock().watched = true;
     bench.post(b"words");
@@ -460,7 +461,7 @@ fn who_waits_is_woken() {
     bench.peer.lock().watched = false;
     bench.peer.wait_for_flush(in_an_hour);
 
-    // For the loop to close it.
+    // Waiting for the loop to close it.
     bench.peer.wait_for_close(Instant::now());
     let close = bench.until_it_waits(move |peer| peer.wait_for_close(in_an_hour));
     bench.close("enough");

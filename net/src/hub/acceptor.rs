@@ -1,4 +1,4 @@
-//! Accept threads: one per listener, that takes each connection at once and gives it a thread, or refuses it.
+//! Accept threads: each accepts connections on one listener and gives each a thread or refuses it.
 
 use std::io;
 use std::sync::Arc;
@@ -10,26 +10,26 @@ use log::{debug, error, warn};
 use nix::errno::Errno;
 
 use super::Shared;
-use super::reader::{self, Speech};
+use super::reader::{self, Protocol};
 use crate::listen::Listener;
 use crate::stream::Stream;
 
-/// How long accepting rests when the host has no descriptors or memory left: the connection stays in the queue, trying again
-/// at once would only burn the processor.
-const REST: Duration = Duration::from_millis(100);
+/// Pause in accepting when the host has no descriptors or memory left. The connection stays in the queue, so an
+/// immediate retry would be a busy loop.
+const RETRY_PAUSE: Duration = Duration::from_millis(100);
 
-/// How often the log is told of connections that are refused.
-const TELL_AGAIN: Duration = Duration::from_secs(60);
+/// Minimum time between log lines about refused connections.
+const LOG_INTERVAL: Duration = Duration::from_secs(60);
 
-/// A listener at work.
-pub(super) struct Door {
+/// A listener with its accept thread.
+pub(super) struct ActiveListener {
     listener: Arc<Listener>,
     closed: Arc<AtomicBool>,
     thread: JoinHandle<()>,
 }
 
-impl Door {
-    /// Ends accepting and waits for the thread.
+impl ActiveListener {
+    /// Stops accepting and waits for the thread.
     pub(super) fn close(self) {
         self.closed.store(true, Ordering::Relaxed);
         self.listener.shutdown();
@@ -37,35 +37,38 @@ impl Door {
     }
 }
 
-/// Starts accepting.
-pub(super) fn open<N: Send + 'static>(
+/// Starts an accept thread.
+pub(super) fn start<N: Send + 'static>(
     shared: &Arc<Shared<N>>,
     listener: Listener,
-    speech: Speech<N>,
-) -> io::Result<Door> {
+    protocol: Protocol<N>,
+) -> io::Result<ActiveListener> {
     let listener = Arc::new(listener);
     let closed = Arc::new(AtomicBool::new(false));
-    let acceptor = Acceptor { shared: Arc::clone(shared), speech, closed: Arc::clone(&closed), refused: 0, told: None };
+    let acceptor =
+        Acceptor { shared: Arc::clone(shared), protocol, closed: Arc::clone(&closed), refused: 0, last_logged: None };
     let thread = thread::Builder::new().name("accept".into()).stack_size(shared.config.stack).spawn({
         let listener = Arc::clone(&listener);
         move || acceptor.run(&listener)
     })?;
-    Ok(Door { listener, closed, thread })
+    Ok(ActiveListener { listener, closed, thread })
 }
 
+/// The state of an accept thread.
 struct Acceptor<N> {
     shared: Arc<Shared<N>>,
-    speech: Speech<N>,
+    protocol: Protocol<N>,
     closed: Arc<AtomicBool>,
-    /// Connections refused.
+    /// Number of refused connections.
     refused: u64,
-    /// When that was last told.
-    told: Option<Instant>,
+    /// When that was last logged.
+    last_logged: Option<Instant>,
 }
 
 impl<N: Send + 'static> Acceptor<N> {
+    /// The thread.
     fn run(mut self, listener: &Listener) {
-        let mut resting = false;
+        let mut pausing = false;
         loop {
             let accepted = listener.accept();
             if self.closed.load(Ordering::Relaxed) {
@@ -73,37 +76,38 @@ impl<N: Send + 'static> Acceptor<N> {
             }
             match accepted {
                 Ok(stream) => {
-                    resting = false;
+                    pausing = false;
                     self.admit(stream);
                 }
                 Err(e) => match e.raw_os_error().map(Errno::from_raw) {
                     Some(Errno::EMFILE | Errno::ENFILE | Errno::ENOBUFS | Errno::ENOMEM) => {
-                        if !resting {
+                        if !pausing {
                             warn!("cannot accept connections for now: {e}");
                         }
-                        resting = true;
-                        thread::sleep(REST);
+                        pausing = true;
+                        thread::sleep(RETRY_PAUSE);
                     }
                     Some(Errno::EINVAL | Errno::EBADF | Errno::ENOTSOCK | Errno::EOPNOTSUPP) => {
                         return error!("cannot accept connections any more: {e}");
                     }
-                    // The peer's errors (it went away, its network is down) are not the listener's.
+                    // These are errors of the peer (it has gone, its network is down), not of the listener.
                     _ => debug!("a connection was lost before it was accepted: {e}"),
                 },
             }
         }
     }
 
+    /// Registers a connection and starts its thread, or refuses it.
     fn admit(&mut self, stream: Stream) {
         stream.tune();
         let stream = Arc::new(stream);
-        match self.shared.roll.accepted(Arc::clone(&stream), &self.shared.config) {
-            Ok(peer) => reader::start_accepted(&self.shared, &peer, stream, self.speech.clone()),
+        match self.shared.registry.add_accepted(Arc::clone(&stream), &self.shared.config) {
+            Ok(peer) => reader::start_accepted(&self.shared, &peer, stream, self.protocol.clone()),
             Err(refusal) => {
                 self.refused += 1;
                 let now = Instant::now();
-                if is_to_tell(self.told, now) {
-                    self.told = Some(now);
+                if should_log(self.last_logged, now) {
+                    self.last_logged = Some(now);
                     warn!("refused {}: {refusal} refused={}", stream.peer_text(), self.refused);
                 }
             }
@@ -111,9 +115,9 @@ impl<N: Send + 'static> Acceptor<N> {
     }
 }
 
-/// Whether the log is told of a refusal now. A flood of connections shall not become a flood of lines.
-fn is_to_tell(told: Option<Instant>, now: Instant) -> bool {
-    told.is_none_or(|told| now >= told + TELL_AGAIN)
+/// Whether to log a refusal now. A flood of connections must not cause a flood of lines.
+fn should_log(last_logged: Option<Instant>, now: Instant) -> bool {
+    last_logged.is_none_or(|last_logged| now >= last_logged + LOG_INTERVAL)
 }
 
 #[cfg(test)]
@@ -122,23 +126,23 @@ mod tests {
     use crate::hub::{Hub, HubConfig};
 
     #[test]
-    fn refusals_are_told_once_a_minute() {
+    fn refusals_are_logged_once_a_minute() {
         let now = Instant::now();
         let minute = Duration::from_secs(60);
-        assert!(is_to_tell(None, now));
-        assert!(!is_to_tell(Some(now), now));
-        assert!(!is_to_tell(Some(now), now + minute - Duration::from_nanos(1)));
-        assert!(is_to_tell(Some(now), now + minute));
+        assert!(should_log(None, now));
+        assert!(!should_log(Some(now), now));
+        assert!(!should_log(Some(now), now + minute - Duration::from_nanos(1)));
+        assert!(should_log(Some(now), now + minute));
     }
 
     #[test]
-    fn who_has_nothing_to_accept_on_any_more_ends() {
+    fn an_accept_thread_ends_with_its_listener() {
         let (hub, _events) = Hub::<()>::new(HubConfig::default()).unwrap();
-        let door = open(hub.shared(), Listener::tcp(0).unwrap(), Speech::Text).unwrap();
-        door.listener.shutdown();
-        while !door.thread.is_finished() {
+        let active = start(hub.shared(), Listener::tcp(0).unwrap(), Protocol::Text).unwrap();
+        active.listener.shutdown();
+        while !active.thread.is_finished() {
             thread::yield_now();
         }
-        door.close();
+        active.close();
     }
 }
