@@ -52,6 +52,7 @@ use crate::exit::Failure;
 use ::log::{error, info};
 use ice_core::cmdline::{self, Driver, Family, Invocation};
 use ice_core::job::Language;
+use ice_net::conn::Conn;
 use std::env;
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
@@ -84,7 +85,9 @@ enum Role {
 
 /// Runs the program; the command line is the process's own.
 pub fn main() -> ExitCode {
-    let status = match run(env::args_os().collect()) {
+    let mut argv = env::args_os();
+    let called = argv.next().unwrap_or_default();
+    let status = match run(&called, argv.collect()) {
         Ok(status) => status,
         Err(failure) => {
             eprintln!("icecc: {failure}");
@@ -94,13 +97,10 @@ pub fn main() -> ExitCode {
     ExitCode::from(u8::try_from(status & 0xff).unwrap_or(1))
 }
 
-fn run(argv: Vec<OsString>) -> Result<i32, Failure> {
-    let mut argv = argv.into_iter();
-    let called = argv.next().unwrap_or_default();
-    let mut words: Vec<OsString> = argv.collect();
+fn run(called: &OsStr, mut words: Vec<OsString>) -> Result<i32, Failure> {
     signals::survive_file_limit();
-    let own_exe = env::current_exe().unwrap_or_else(|_| PathBuf::from(&called));
-    let role = role(&called);
+    let own_exe = env::current_exe().unwrap_or_else(|_| PathBuf::from(called));
+    let role = role(called);
     let unusable_log = log::start();
     let variables = Variables::read();
     if matches!(role, Role::Icecc | Role::Icerun) {
@@ -108,11 +108,8 @@ fn run(argv: Vec<OsString>) -> Result<i32, Failure> {
             return Ok(status);
         }
     }
-    for problem in unusable_log.into_iter().chain(variables.problems.iter().cloned()) {
-        if remembered::is_news_now(&problem) {
-            error!("{problem}");
-        }
-    }
+    let problems = unusable_log.into_iter().chain(variables.problems.iter().cloned());
+    problems.filter(|problem| remembered::is_news_now(problem)).for_each(|problem| error!("{problem}"));
     let level = task::level();
     if level >= 2 {
         task::report_recursion();
@@ -123,7 +120,7 @@ fn run(argv: Vec<OsString>) -> Result<i32, Failure> {
     }
     let name = match role {
         Role::Icecc | Role::Icerun => words.remove(0),
-        Role::Masquerade | Role::IcerunLink => Path::new(&called).file_name().unwrap_or(&called).to_os_string(),
+        Role::Masquerade | Role::IcerunLink => Path::new(called).file_name().unwrap_or(called).to_os_string(),
     };
     // One that was removed, or that cannot be reached from our root, has no name; the compiler may do without.
     let folder = env::current_dir().unwrap_or_default();
@@ -152,14 +149,7 @@ fn run(argv: Vec<OsString>) -> Result<i32, Failure> {
         ccache::instead(&name, &program, &words, &variables, &own_exe);
     }
     // Early, so that the daemon knows how many wait while we look at arguments.
-    let daemon = match variables.usage {
-        Use::NoDaemon => None,
-        _ => match daemon::connect(variables.test_socket.as_deref()) {
-            Ok(conn) => Some(conn),
-            Err(daemon::NoDaemon::Absent) => None,
-            Err(daemon::NoDaemon::TestSocket) => return Ok(exit_code::TEST_SOCKET),
-        },
-    };
+    let Ok(daemon) = connect(&variables) else { return Ok(exit_code::TEST_SOCKET) };
     // Of another command only its output is told, to monitors, if it names one as a compiler does.
     let as_driver = driver.unwrap_or(Driver { family: Family::Gcc, language: Language::C });
     let invocation = Invocation { driver: as_driver, words: &expanded, folder: folder.as_os_str().as_bytes() };
@@ -175,6 +165,18 @@ fn run(argv: Vec<OsString>) -> Result<i32, Failure> {
         is_by_icerun: matches!(role, Role::Icerun | Role::IcerunLink),
     };
     Ok(submit::compile(&task, driver, &expanded, &variables, daemon))
+}
+
+/// The daemon, if there is one and it is to be used; an error if the one of a test is not there.
+fn connect(variables: &Variables) -> Result<Option<Conn>, daemon::NoDaemon> {
+    if variables.usage == Use::NoDaemon {
+        return Ok(None);
+    }
+    match daemon::connect(variables.test_socket.as_deref()) {
+        Ok(conn) => Ok(Some(conn)),
+        Err(daemon::NoDaemon::Absent) => Ok(None),
+        Err(missing) => Err(missing),
+    }
 }
 
 fn role(called: &OsStr) -> Role {

@@ -9,11 +9,11 @@ mod frontend;
 
 use super::assembler::Assembler;
 use super::effect::{Does, Fact, Facts};
-use super::inquiry::{Answers, Question};
 use super::job::{self, RemoteJob, Word};
 use super::layers::Layers;
 use super::options::Value;
 use super::preprocessor::Preprocessor;
+use super::question::{Answers, Stop};
 use super::reason::Reason;
 use super::spelling::Argument;
 use super::warnings::Warnings;
@@ -49,21 +49,6 @@ pub(super) fn classify(
     scan.configuration(layers.configuration())?;
     scan.run(layers.line(), &layers.user())?;
     scan.conclude(settings)
-}
-
-/// Why a scan ended early.
-#[derive(Debug)]
-pub(super) enum Stop {
-    /// The job stays, with the argument that decided if there is one.
-    Stay(Reason, Vec<u8>),
-    /// The answer decides.
-    Ask(Question),
-}
-
-impl From<Reason> for Stop {
-    fn from(reason: Reason) -> Self {
-        Self::Stay(reason, Vec::new())
-    }
 }
 
 struct Scan<'a> {

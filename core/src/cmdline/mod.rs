@@ -18,6 +18,7 @@ pub mod outputs;
 mod overview;
 pub mod paths;
 mod preprocessor;
+mod question;
 mod reason;
 pub mod response;
 mod spelling;
@@ -28,10 +29,11 @@ mod warnings;
 use crate::job::Language;
 
 pub use classify::Settings;
-pub use inquiry::{Answer, Inquiry, Question, Step, Verdict};
+pub use inquiry::{Inquiry, Step, Verdict};
 pub use job::{Messages, Mode, RemoteJob, Word, Writing};
 pub use layers::Around;
 pub use overview::{is_parallel_link, language, output};
+pub use question::{Answer, Question};
 pub use reason::Reason;
 
 /// The two kinds of compilers whose options are known.

@@ -4,9 +4,9 @@ mod inquiry;
 mod job;
 mod words;
 
-use super::classify::{Stop, classify};
-use super::inquiry::Answers;
+use super::classify::classify;
 use super::layers::Layers;
+use super::question::{Answers, Stop};
 use super::*;
 
 /// `pipe` is a pipe, `lib` a folder, other names are regular files; of those `lost…` cannot be read, but for `lost.h.gch`.

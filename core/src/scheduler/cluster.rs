@@ -7,26 +7,13 @@
 
 use super::env_quota::EnvQuota;
 use super::host::{Accepting, Ban, Host};
+use super::rank::Rank;
 use super::requirement::{ClassId, EnvKey, Requester, Requirement, RequirementId, Requirements};
 use super::speed::Pace;
 use crate::env::EnvRef;
 use crate::ids::HostId;
 use crate::text::Text;
 use std::collections::{BTreeMap, BTreeSet};
-
-/// Sort key of a host among those that could take a job now: the least is best.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Rank {
-    /// 0: known to be reachable. 1: not probed yet, or paused after failures; used only if no host of tier 0 could ever
-    /// run the job.
-    pub tier: u8,
-    /// Time until a job of mean weight would be done there, in 1/16 ms.
-    cost: u64,
-    /// Seeded tie-breaker, so that equal hosts are not always chosen in the same order.
-    tie: u32,
-    /// The host.
-    pub host: HostId,
-}
 
 /// Hosts that no requirement can distinguish: same platform, version offer and features.
 #[derive(Debug)]

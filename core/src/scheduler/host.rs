@@ -2,7 +2,7 @@
 //!
 //! It does not know other hosts. [`super::cluster::Cluster`] maintains `class` and the fields after it.
 
-use super::cluster::Rank;
+use super::rank::Rank;
 use super::requirement::{ClassId, EnvKey, RequirementId};
 use super::speed::{Pace, Shown};
 use super::trust::Trust;

@@ -18,6 +18,7 @@ mod note;
 mod orphans;
 mod policy;
 mod queue;
+mod rank;
 mod requirement;
 mod speed;
 #[cfg(test)]

@@ -3,8 +3,9 @@
 //! From a bounded number of candidates it chooses the one that would finish the job first. It reads the cluster and
 //! changes nothing. It does not know the queue: its caller decides whether a job may wait.
 
-use super::cluster::{Cluster, Rank};
+use super::cluster::Cluster;
 use super::host::Host;
+use super::rank::Rank;
 use super::requirement::{Requester, RequirementEntry};
 use crate::ids::HostId;
 use crate::time::Instant;

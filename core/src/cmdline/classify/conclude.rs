@@ -1,32 +1,20 @@
 //! What all arguments together make of the job: its input, output, language, dependency file and mode.
 
 use super::super::effect::Fact;
-use super::super::inquiry::Question;
 use super::super::job::{Messages, Mode, RemoteJob, Writing};
+use super::super::question::Question;
+use super::super::question::Stop::{self, Stay};
 use super::super::reason::Reason;
 use super::super::{Family, Side, language, paths};
-use super::Stop::{self, Stay};
 use super::{Scan, Settings};
 use crate::job::Language;
 
-impl Scan<'_> {
+impl<'a> Scan<'a> {
     pub(super) fn conclude(&mut self, settings: &Settings) -> Result<RemoteJob, Stop> {
         if !self.facts.has(Fact::Compile) && !self.facts.has(Fact::Assemble) {
             return Err(Reason::NoCompile.into());
         }
-        let input = match *self.inputs.as_slice() {
-            [input] => input,
-            // 1.4 goes on if there is an output name; the preprocessor then says that there is no input.
-            [] if self.output.is_some() => b"",
-            [] => return Err(Reason::NoOutput.into()),
-            [_, second, ..] => return Err(Stay(Reason::TwoInputs, second.to_vec())),
-        };
-        if is_probe(paths::base_name(input)) {
-            return Err(Stay(Reason::Probe, input.to_vec()));
-        }
-        if !input.is_empty() && self.is_special(input) {
-            return Err(Stay(Reason::ReadOnce, input.to_vec()));
-        }
+        let input = self.input()?;
         if let Some(lost) = self.lost_header() {
             return Err(Stay(Reason::Modules, lost.to_vec()));
         }
@@ -83,6 +71,24 @@ impl Scan<'_> {
             target_wanted: self.family == Family::Clang && !self.facts.has(Fact::Target),
             compilation_dir_wanted: self.family == Family::Clang && !self.facts.has(Fact::CompilationDir),
         })
+    }
+
+    /// The one source.
+    fn input(&self) -> Result<&'a [u8], Stop> {
+        let input = match *self.inputs.as_slice() {
+            [input] => input,
+            // 1.4 goes on if there is an output name; the preprocessor then says that there is no input.
+            [] if self.output.is_some() => b"",
+            [] => return Err(Reason::NoOutput.into()),
+            [_, second, ..] => return Err(Stay(Reason::TwoInputs, second.to_vec())),
+        };
+        if is_probe(paths::base_name(input)) {
+            return Err(Stay(Reason::Probe, input.to_vec()));
+        }
+        if !input.is_empty() && self.is_special(input) {
+            return Err(Stay(Reason::ReadOnce, input.to_vec()));
+        }
+        Ok(input)
     }
 
     fn takes_color(&self) -> Result<bool, Stop> {

@@ -1,11 +1,11 @@
 //! Options that name files: which of them a compile server can do without, and which travel to it.
 
 use super::super::effect::{Does, Fact};
-use super::super::inquiry::Question;
+use super::super::question::{Question, Stop};
 use super::super::reason::Reason;
 use super::super::spelling::Argument;
 use super::super::{Family, FileKind, Side, contents, paths};
-use super::{Scan, Stop, because};
+use super::{Scan, because};
 
 impl<'a> Scan<'a> {
     /// The server has no precompiled header, so the preprocessor must not use one either: headers are included as text.
