@@ -11,6 +11,7 @@ mod budget;
 mod build_native;
 mod ccache;
 mod compiler_variables;
+mod counter;
 mod daemon;
 mod dates;
 mod dependencies;

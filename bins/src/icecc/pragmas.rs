@@ -70,7 +70,7 @@ const MACRO_STACK: [&[u8]; 2] = [b"push_macro", b"pop_macro"];
 pub(super) enum Loss {
     /// This pragma.
     Pragma(Vec<u8>),
-    /// `__COUNTER__` in a directive: what was counted here, the compile server would count again.
+    /// A condition may need `__COUNTER__`, which counts only in conditions here, and only between them on the compile server.
     Counter,
 }
 
@@ -78,7 +78,7 @@ impl fmt::Display for Loss {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Pragma(name) => write!(f, "#pragma {} is lost where macros are left", String::from_utf8_lossy(name)),
-            Self::Counter => f.write_str("__COUNTER__ in a directive"),
+            Self::Counter => f.write_str("a condition may need __COUNTER__"),
         }
     }
 }
@@ -134,13 +134,12 @@ impl Kept {
     }
 }
 
-/// The first thing in the text of a file that is not kept.
+/// The first thing in the text of a file, without splices, that is not kept.
 pub(super) fn loss(text: &[u8], kept: &mut Kept) -> Option<Loss> {
     first_loss(text, &mut |name| kept.has(name))
 }
 
 fn first_loss(text: &[u8], is_kept: &mut dyn FnMut(&[u8]) -> bool) -> Option<Loss> {
-    let text = &*unspliced(text);
     // Not only as a directive: a macro can make a `_Pragma` of it, which here would change the macros of no directive.
     for name in MACRO_STACK {
         if memmem::find(text, name).is_some() && !is_kept(name) {
@@ -158,7 +157,7 @@ fn first_loss(text: &[u8], is_kept: &mut dyn FnMut(&[u8]) -> bool) -> Option<Los
             return Some(Loss::Pragma(name));
         }
     }
-    has_counter_in_directive(text).then_some(Loss::Counter)
+    None
 }
 
 /// What clang's `-frewrite-includes` gets wrong in `text`, which has no splices: it evaluates conditions without having expanded
@@ -166,10 +165,7 @@ fn first_loss(text: &[u8], is_kept: &mut dyn FnMut(&[u8]) -> bool) -> Option<Los
 pub(super) fn loss_of_clang(text: &[u8]) -> Option<Loss> {
     let changes_macros =
         |name: &&&[u8]| memmem::find_iter(text, name).any(|at| !is_in_pragma(text.get(..at).unwrap_or_default()));
-    if let Some(name) = MACRO_STACK.iter().find(changes_macros) {
-        return Some(Loss::Pragma(name.to_vec()));
-    }
-    has_counter_in_directive(text).then_some(Loss::Counter)
+    MACRO_STACK.iter().find(changes_macros).map(|name| Loss::Pragma(name.to_vec()))
 }
 
 /// Whether what follows `text` is the name in a `#pragma`.
@@ -177,14 +173,9 @@ fn is_in_pragma(text: &[u8]) -> bool {
     is_in_directive(text) && text.trim_ascii_end().ends_with(b"pragma")
 }
 
-/// Whether `__COUNTER__` stands in a directive of `text`. Also in a definition, which a condition may use.
-fn has_counter_in_directive(text: &[u8]) -> bool {
-    memmem::find_iter(text, b"__COUNTER__").any(|at| is_in_directive(text.get(..at).unwrap_or_default()))
-}
-
 /// Whether what follows `text` stands on the line of a directive, which comments may precede. Splices do not count:
 /// see [`unspliced`].
-fn is_in_directive(text: &[u8]) -> bool {
+pub(super) fn is_in_directive(text: &[u8]) -> bool {
     let line = text.get(memchr::memrchr(b'\n', text).map_or(0, |at| at + 1)..).unwrap_or_default();
     let starts = |part: &[u8]| [&b"#"[..], b"%:", b"??="].iter().any(|hash| part.trim_ascii_start().starts_with(hash));
     let mut ends_of_comments = memmem::find_iter(line, b"*/");
@@ -224,7 +215,7 @@ fn name(text: &[u8]) -> Vec<u8> {
 }
 
 /// The next word on the line, behind blanks and comments, and what follows it.
-fn word(mut text: &[u8]) -> (&[u8], &[u8]) {
+pub(super) fn word(mut text: &[u8]) -> (&[u8], &[u8]) {
     loop {
         let blanks = text.iter().take_while(|b| matches!(b, b' ' | b'\t' | 0x0b | 0x0c)).count();
         text = text.get(blanks..).unwrap_or_default();
@@ -247,9 +238,9 @@ mod tests {
 
     fn lost(text: &str) -> Option<String> {
         let mut is_kept = |name: &[u8]| [&b"pack"[..], b"GCC diagnostic", b"omp"].contains(&name);
-        first_loss(text.as_bytes(), &mut is_kept).map(|loss| match loss {
+        first_loss(&unspliced(text.as_bytes()), &mut is_kept).map(|loss| match loss {
             Loss::Pragma(name) => String::from_utf8(name).unwrap(),
-            Loss::Counter => "counter".into(),
+            Loss::Counter => unreachable!(),
         })
     }
 
@@ -285,14 +276,6 @@ mod tests {
         ] {
             assert_eq!(lost(text), None, "{text}");
         }
-    }
-
-    #[test]
-    fn a_counter_matters_in_directives() {
-        for text in ["#if __COUNTER__ > 1\n", "#define N \\\n  __COUNTER__\n", "a */ #elif __COUNTER__\n"] {
-            assert_eq!(lost(text).as_deref(), Some("counter"), "{text}");
-        }
-        assert_eq!(lost("int a = __COUNTER__; // # \n"), None);
     }
 
     #[test]

@@ -87,7 +87,8 @@ impl<'a> Source<'a> {
 
     /// The next piece, if there is enough for one or the source has ended.
     pub(super) fn next(&mut self, version: Version) -> io::Result<Next> {
-        if !self.is_on_its_way {
+        // A text that is not wanted is not ended: the server would compile it.
+        if !self.is_on_its_way || self.expand_here().is_some() {
             return Ok(Next::Nothing);
         }
         let waiting = self.preprocessor.spool.len();

@@ -4,6 +4,7 @@
 //! them in, and [`Watch`] looks at the text as it comes, and at the files that it is made of: what would become something else on
 //! the server ends that, and the unit is preprocessed again with all macros expanded here.
 
+use super::counter;
 use super::dates;
 use super::looked::Looked;
 use super::pragmas::{self, Kept, Loss};
@@ -21,6 +22,8 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 /// Largest file that is looked through; of a larger one the worst is assumed.
 const FILE_MAX: u64 = 64 << 20;
+/// Longest text that is kept to be looked at as a whole; of a longer one the worst is assumed.
+const TEXT_MAX: usize = 32 << 20;
 
 /// Why macros are expanded here.
 #[derive(Debug, PartialEq, Eq)]
@@ -52,8 +55,14 @@ impl fmt::Display for ExpandHere {
 /// Looks at a text in which macros were left, while it comes.
 #[derive(Debug)]
 pub(super) struct Watch {
-    /// The beginning of a line whose end has not come yet.
-    begun: Vec<u8>,
+    /// The text so far, unless it is longer than [`TEXT_MAX`]: then what was not looked at yet.
+    text: Vec<u8>,
+    /// How much of it was looked at, in whole lines.
+    looked: usize,
+    /// Whether all of the text is there.
+    is_whole: bool,
+    /// Whether the counter stands in a directive.
+    counts: bool,
     /// The files of a unit of gcc; clang's text has all directives in it.
     files: Option<Files>,
     verdict: Option<ExpandHere>,
@@ -67,9 +76,17 @@ impl Watch {
             Mode::Includes => None,
             Mode::Directives => Some(Files::new(task, job)),
         };
-        let mut new = Self { begun: Vec::new(), files, verdict: None };
-        new.verdict = new.files.as_mut().and_then(|files| files.enter(&job.input));
+        let mut new = Self::over(files);
+        new.verdict = match &mut new.files {
+            Some(files) => files.enter(&job.input),
+            // Macros that arguments define are not in clang's text.
+            None => job.preprocessor_words(mode).iter().find_map(|argument| in_argument(argument)),
+        };
         Some(new)
+    }
+
+    fn over(files: Option<Files>) -> Self {
+        Self { text: Vec::new(), looked: 0, is_whole: true, counts: false, files, verdict: None }
     }
 
     /// Looks at the next piece.
@@ -77,18 +94,25 @@ impl Watch {
         if self.verdict.is_some() {
             return;
         }
-        self.begun.extend_from_slice(bytes);
-        if let Some(end) = end_of_lines(&self.begun) {
-            let mut lines = std::mem::take(&mut self.begun);
-            self.begun.extend(lines.drain(end..));
-            self.look_at_lines(&lines);
+        self.text.extend_from_slice(bytes);
+        if let Some(lines) = end_of_lines(self.text.get(self.looked..).unwrap_or_default()) {
+            self.look_up_to(self.looked + lines);
+        }
+        if self.text.len() > TEXT_MAX {
+            self.text.drain(..self.looked);
+            self.looked = 0;
+            self.is_whole = false;
         }
     }
 
     /// All has come.
     pub(super) fn end(&mut self) {
-        let begun = std::mem::take(&mut self.begun);
-        self.look_at_lines(&begun);
+        self.look_up_to(self.text.len());
+        let counts = self.counts || self.files.as_ref().is_some_and(|files| files.count);
+        if self.verdict.is_none() && counts && self.counter_decides() {
+            self.verdict = Some(ExpandHere::Loss(Loss::Counter));
+        }
+        self.text = Vec::new();
     }
 
     /// Why macros must be expanded here, if they must.
@@ -96,17 +120,39 @@ impl Watch {
         self.verdict.as_ref()
     }
 
-    fn look_at_lines(&mut self, lines: &[u8]) {
+    fn look_up_to(&mut self, end: usize) {
         if self.verdict.is_some() {
             return;
         }
+        let lines = self.text.get(self.looked..end).unwrap_or_default();
+        self.looked = end;
         let text = &*pragmas::unspliced(lines);
+        self.counts |= counter::is_in_a_directive(text);
         self.verdict = match &mut self.files {
             _ if dates::shown(text) => Some(ExpandHere::Dates),
             Some(files) => entered(lines).find_map(|name| files.enter(&name)),
             None => pragmas::loss_of_clang(text).map(ExpandHere::Loss),
         };
     }
+
+    /// Whether a condition may need the counter. gcc's text has all definitions, and its conditions stand in the files alone.
+    fn counter_decides(&self) -> bool {
+        let files = match &self.files {
+            None => Some(Vec::new()),
+            Some(files) => files.texts(),
+        };
+        let text = pragmas::unspliced(&self.text);
+        let all = |files: Vec<Vec<u8>>| {
+            counter::decides(&files.iter().map(Vec::as_slice).chain([&*text]).collect::<Vec<_>>())
+        };
+        !self.is_whole || files.is_none_or(all)
+    }
+}
+
+/// What an argument may define that is another thing on the compile server.
+fn in_argument(argument: &[u8]) -> Option<ExpandHere> {
+    let counts = counter::is_named(argument).then_some(ExpandHere::Loss(Loss::Counter));
+    if dates::shown(argument) { Some(ExpandHere::Dates) } else { counts }
 }
 
 /// Where the last line ends that does not go on behind its end.
@@ -160,6 +206,8 @@ struct Files {
     /// When the preprocessor had not begun yet, in seconds and nanoseconds.
     start: (i64, i64),
     seen: HashSet<Vec<u8>>,
+    /// Whether the counter stands in a directive of one of them.
+    count: bool,
     /// For reading into.
     room: Vec<u8>,
 }
@@ -173,6 +221,7 @@ impl Files {
             looked: Looked::open(&task.program, job.language.option()),
             start: (i64::try_from(now.as_secs()).unwrap_or(i64::MAX), now.subsec_nanos().into()),
             seen: HashSet::new(),
+            count: false,
             room: Vec::new(),
         }
     }
@@ -196,11 +245,27 @@ impl Files {
         if self.is_new(&meta) {
             return Some(ExpandHere::Changed(path));
         }
-        let loss = pragmas::loss(&self.room, &mut self.kept);
-        if let (None, Some(looked)) = (&loss, &self.looked) {
+        let text = pragmas::unspliced(&self.room);
+        let loss = pragmas::loss(&text, &mut self.kept);
+        if counter::is_in_a_directive(&text) {
+            self.count = true;
+        } else if let (None, Some(looked)) = (&loss, &self.looked) {
             looked.add(&meta, self.start.0);
         }
         loss.map(|loss| ExpandHere::LossIn(loss, path))
+    }
+
+    /// The texts of all files; `None` if one cannot be looked at any more.
+    fn texts(&self) -> Option<Vec<Vec<u8>>> {
+        let text = |name: &Vec<u8>| {
+            let mut text = Vec::new();
+            match read(&self.folder.join(OsStr::from_bytes(name)), &mut text) {
+                Ok(Some(meta)) if !self.is_new(&meta) => Some(pragmas::unspliced(&text).into_owned()),
+                Ok(None) => Some(Vec::new()),
+                Ok(Some(_)) | Err(_) => None,
+            }
+        };
+        self.seen.iter().map(text).collect()
     }
 
     /// Whether the file was changed after the preprocessor began.
@@ -240,10 +305,6 @@ fn read(path: &Path, room: &mut Vec<u8>) -> io::Result<Option<Metadata>> {
 mod tests {
     use super::*;
 
-    fn watch() -> Watch {
-        Watch { begun: Vec::new(), files: None, verdict: None }
-    }
-
     #[test]
     fn line_markers_name_the_files() {
         let text = b"# 0 \"a.c\"\n# 1 \"/usr/include/x.h\" 1 3 4\nint a;\n# 2 \"a.c\" 2\n# 5 \"gen.y\"\n# 1 \"a\\\"b\\\\\\012.h\" 1\n# 0 \"<built-in>\" 1\n # 1 \"no.h\" 1\n# 1 \"cut.h";
@@ -254,12 +315,13 @@ mod tests {
     fn a_counter_in_a_directive_is_seen_even_when_cut() {
         for (text, expected) in [
             (&b"int a;\n#if __COUNTER__ == 0\nint b;\n"[..], true),
-            (b"#define N \\\n  __COUNTER__\nint a;\n", true),
+            (b"#define N \\\n  __COUNTER__\nint a;\n#if N\n", true),
+            (b"#define N \\\n  __COUNTER__\nint a = N;\n#if M\n", false),
             (b"#define N 1\nint a = __COUNTER__;\n#if N\n", false),
             (b"#if __COUNTER__", true),
         ] {
             for cut in 0..text.len() {
-                let mut watch = watch();
+                let mut watch = Watch::over(None);
                 watch.look(&text[..cut]);
                 watch.look(&text[cut..]);
                 watch.end();

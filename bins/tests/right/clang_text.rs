@@ -9,6 +9,9 @@ const TABLE: Table = Table {
         printf '#if __COUNTER__ == 0\nint a = __COUNTER__;\n#endif\nint b = __COUNTER__;\n' >counter.c
         printf '#define C __COUNTER__\n#if C == 0\nint a = C;\n#endif\nint b = C;\n' >made_counter.c
         printf 'int a = __COUNTER__;\nint b = __COUNTER__;\n' >plain_counter.c
+        printf 'const char *n = NAME;\n' >defined_name.c
+        printf '#if C == 0\nint a = C;\n#endif\nint b = C;\n' >defined_counter.c
+        printf '#define P(a, b) a##b\n#define Q(a, b) P(a, b)\n#define U(a) Q(a, __COUNTER__)\n#define SAME(x) ((x) == (x))\n#if 1\nint U(x), U(x);\n#endif\nint U(x) = __COUNTER__;\nint f(int a) { return SAME(a); }\n' >unique.c
         printf '#define X 1\n#pragma push_macro("X")\n#undef X\n#define X 2\n#pragma pop_macro("X")\nint a = X;\nint l = __LINE__;\n' >stack.c
         printf '#define P(x) _Pragma(#x)\n#define X 1\nP(push_macro("X"))\n#undef X\n#define X 2\nP(pop_macro("X"))\n#if X == 1\nint one;\n#else\nint two;\n#endif\n' >made_stack.c
         printf '#pragma message "note"\nint line = __LINE__;\n' >message.c
@@ -25,6 +28,10 @@ const TABLE: Table = Table {
         remote("CLANG -g -gdwarf-4 -c counter.c"),
         remote("CLANG -c made_counter.c"),
         remote("CLANG -g -gdwarf-4 -c plain_counter.c"),
+        remote("CLANG -g -gdwarf-4 -c unique.c"),
+        remote("CLANG -Wall -c unique.c"),
+        remote("CLANG -DC=__COUNTER__ -c defined_counter.c"),
+        remote("CLANG -DNAME=__BASE_FILE__ -c defined_name.c"),
         remote("CLANG -c stack.c"),
         remote("CLANG -c made_stack.c"),
         any("CLANG -c message.c"),

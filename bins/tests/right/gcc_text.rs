@@ -28,6 +28,8 @@ const TABLE: Table = Table {
         printf '#if __COUNTER__ == 0\nint a = __COUNTER__;\n#endif\nint b = __COUNTER__;\n' >counter.c
         printf '#define C __COUNTER__\n#if C == 0\nint a = C;\n#endif\nint b = C;\n' >made_counter.c
         printf 'int a = __COUNTER__;\nint b = __COUNTER__;\n' >plain_counter.c
+        printf '#if C == 0\nint a = C;\n#endif\nint b = C;\n' >defined_counter.c
+        printf '#define P(a, b) a##b\n#define Q(a, b) P(a, b)\n#define U(a) Q(a, __COUNTER__)\n#if 1\nint U(x), U(x);\n#endif\nint U(x) = __COUNTER__;\n' >unique.c
         mkdir sub 'o"d\d'; printf '#pragma message "odd"\n' >'o"d\d/m.h'; printf '#include "m.h"\nint odd = __LINE__;\n' >odd.c
         printf 'int f(void) { return 1; }\n' >f.c
     "#,
@@ -70,6 +72,8 @@ const TABLE: Table = Table {
         remote("GXX -x c++ -c counter.c"),
         remote("GCC -c made_counter.c"),
         remote("GCC -c plain_counter.c"),
+        remote("GCC -DC=__COUNTER__ -c defined_counter.c"),
+        remote("GCC -g -c unique.c -gno-record-gcc-switches"),
         // What can be read once is read once.
         remote("mkfifo pipe.h; cat f.c >pipe.h & GCC -c piped.c; wait").setup("echo '#include \"pipe.h\"' >piped.c"),
         // The compiler is asked once; then the unit's own mark says what it needs.
