@@ -1,7 +1,7 @@
 //! Messages on one blocking stream.
 //!
-//! A [`Conn`] consists of a [`Sender`] and a [`Receiver`], which can be split. Every wait has a [`Deadline`] for the
-//! whole message. A receiver without one ([`Deadline::never`]) can be woken by a [`Closer`]. This module does not
+//! A `Conn` consists of a `Sender` and a `Receiver`, which can be split. Every wait has a `Deadline` for the
+//! whole message. A receiver without one (`Deadline::never`) can be woken by a `Closer`. This module does not
 //! interpret messages.
 
 use std::os::fd::{AsFd, BorrowedFd};

@@ -1,7 +1,7 @@
 //! Deadlines, each for a named step.
 //!
-//! A [`Deadline`] limits a whole step, such as all bytes of a message, never a single system call; so a peer that sends
-//! one byte per second gains nothing. It carries its [`Step`], which the error names.
+//! A `Deadline` limits a whole step, such as all bytes of a message, never a single system call; so a peer that sends
+//! one byte per second gains nothing. It carries its `Step`, which the error names.
 
 use std::fmt;
 use std::time::{Duration, Instant};

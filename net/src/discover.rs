@@ -1,7 +1,7 @@
 //! Discovery of schedulers by netname, and the election between them (`net/PROTOCOL.md`, Discovery and election).
 //!
-//! Queries ([`find`]) and announcements ([`announce`]) are calls that take a bounded time. A scheduler answers on a
-//! thread ([`Responder`]) that sleeps until a datagram arrives. Choice and election are plain functions.
+//! Queries (`find`) and announcements (`announce`) are calls that take a bounded time. A scheduler answers on a
+//! thread (`Responder`) that sleeps until a datagram arrives. Choice and election are plain functions.
 
 use std::cmp::Reverse;
 use std::io;

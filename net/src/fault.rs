@@ -1,7 +1,7 @@
 //! Streams that delay, cut and corrupt data, for tests.
 //!
-//! Faults are injected between two streams, without test code in the streams' users: [`link`] creates two ends whose
-//! data passes through [`Faulty`] in each direction.
+//! Faults are injected between two streams, without test code in the streams' users: `link` creates two ends whose
+//! data passes through `Faulty` in each direction.
 
 use std::io::{self, Read, Write};
 use std::net::Shutdown;

@@ -1,6 +1,6 @@
 //! Listening sockets.
 //!
-//! A [`Listener`] is one bound socket; the [`hub`](crate::hub) accepts on it, with limits. The program decides whether
+//! A `Listener` is one bound socket; the [`hub`](crate::hub) accepts on it, with limits. The program decides whether
 //! to bind again after a failure.
 
 use std::fs;

@@ -1,7 +1,7 @@
 //! The loader and the shared libraries that an ELF program needs, read from the files themselves.
 //!
 //! Nothing is run, so this works for any architecture and below any root directory. The same search serves this host
-//! and a planned environment; [`View`] abstracts the difference.
+//! and a planned environment; `View` abstracts the difference.
 
 use crate::plan::{Content, Plan, textual_name};
 use crate::program::{Machine, Program, ProgramError};

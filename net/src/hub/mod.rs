@@ -8,8 +8,8 @@
 //!                  the peer's socket <- written at once if there is room, else by the outbox thread (poll)
 //! ```
 //!
-//! - Only its own thread waits for a slow peer. A reader has at most [`HubConfig::credits`] messages in flight to the
-//!   loop; a [`Credit`] returns when the loop drops the event, so it cannot be lost. A peer that does not read fills
+//! - Only its own thread waits for a slow peer. A reader has at most `HubConfig::credits` messages in flight to the
+//!   loop; a `Credit` returns when the loop drops the event, so it cannot be lost. A peer that does not read fills
 //!   its outbox and is closed. The memory held for all peers, and for those of one address, is limited too; beyond the
 //!   limit the peer that holds most is cut.
 //! - Each `Opened` or `TextOpened` is followed by exactly one `Closed`, which is the peer's last event. The loop knows

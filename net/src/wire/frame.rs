@@ -1,6 +1,6 @@
 //! Splits a byte stream into frames incrementally: each is a length, then as many bytes (`net/PROTOCOL.md`, Frames).
 //!
-//! It does not read itself: the reader fills [`Frames::space`] and reports the number of bytes to [`Frames::filled`].
+//! It does not read itself: the reader fills `Frames::space` and reports the number of bytes to `Frames::filled`.
 //! The buffer grows with the bytes received, not with an announced length.
 
 use ice_core::limits::FRAME_MAX;

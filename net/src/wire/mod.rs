@@ -1,7 +1,7 @@
-//! Encoding and decoding of [`Message`]s, without any I/O (`net/PROTOCOL.md`).
+//! Encoding and decoding of `Message`s, without any I/O (`net/PROTOCOL.md`).
 //!
-//! [`frame`] splits a byte stream into bodies, [`decode`] decodes one body, [`encode`] encodes one frame,
-//! [`print`](mod@print) formats a message for people, [`udp`] handles the datagrams of discovery. This module does not
+//! `frame` splits a byte stream into bodies, `decode` decodes one body, `encode` encodes one frame,
+//! `print` formats a message for people, `udp` handles the datagrams of discovery. This module does not
 //! interpret messages: values are kept unchanged, and only violations of the layout are refused. Decoding never
 //! allocates more than 16 times the size of its input.
 

@@ -1,4 +1,4 @@
-//! The environments of a daemon on disk: each is complete or absent (decision: store). [`layout`] has their paths.
+//! The environments of a daemon on disk: each is complete or absent (decision: store). `layout` has their paths.
 //!
 //! The store keeps a record of each environment: size, last use, digest. The daemon's launcher unpacks, installs and
 //! removes the directories; the daemon's state machine decides which are in use and which one to evict. All calls block
