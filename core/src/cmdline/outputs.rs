@@ -90,6 +90,7 @@ mod tests {
         let native = "Using built-in specs.\n /usr/lib/gcc/cc1 -E -quiet - \"-march=k8\" -mavx\n";
         let meaning = |family, without: &str, with: &str| native_meaning(family, without.as_bytes(), with.as_bytes());
         assert_eq!(meaning(Family::Gcc, gcc, native), Some(words("-march=k8 -mavx")));
+        assert_eq!(meaning(Family::Gcc, &gcc.replace(" /usr", " usr"), native), None, "a word that ends alike");
         let clang = "clang version 14\n \"/usr/lib/clang\" \"-cc1\" \"-target-cpu\" \"x86-64\" \"-x\"";
         let native = "clang version 14\n \"/usr/lib/clang\" \"-cc1\" \"-target-cpu\" \"k8\" \"-x\"";
         assert_eq!(meaning(Family::Clang, clang, native), Some(words("-target-cpu k8")));

@@ -266,6 +266,8 @@ fn each_verdict_names_the_argument_that_decided() {
         ("gcc -c a.c --output=-", Reason::Output, "--output=-"),
         ("gcc --user-dependencies a.c -c", Reason::DependenciesOnly, "--user-dependencies"),
         ("clang -MJ x -c a.c", Reason::SideFile, "-MJ x"),
+        ("clang -Xclang -fixit -c a.c", Reason::SideFile, "-fixit"),
+        ("clang -Xclang -fixit=new -c a.c", Reason::SideFile, "-fixit=new"),
         ("gcc -c a.c -Xpreprocessor -P", Reason::Preprocessor, "-Xpreprocessor -P"),
         ("gcc -c a.c -Wp,-MT,t", Reason::DependencyTargetOnly, "t"),
         ("gcc -c a.c -Wa,-g", Reason::Assembler, "-Wa,-g"),

@@ -278,6 +278,8 @@ mod tests {
         let refused = |job: &CompileFile| command(job, Version::new(43)).unwrap_err();
         assert!(matches!(refused(&job("../../bin/sh")), CommandError::Compiler(_)));
         assert_eq!(refused(&CompileFile { language: 9, ..job("gcc") }), CommandError::Language);
+        let with_nul = vec![(ArgSide::Rest, "-O2".into()), (ArgSide::Rest, "-DA=a\0b".into())];
+        assert_eq!(refused(&CompileFile { arguments: with_nul, ..job("gcc") }), CommandError::Nul);
         let homeless = CompileFile { split_dwarf: 1, working_directory: "b".into(), ..job("gcc") };
         assert_eq!(refused(&homeless), CommandError::Folder);
         assert_eq!(command(&job(""), Version::new(29)).unwrap().program, Program::Gxx);

@@ -217,11 +217,33 @@ mod tests {
     }
 
     #[test]
+    fn what_is_lost_is_counted() {
+        let mut text = Collected::default();
+        text.add(&vec![b'a'; TEXT_MAX - 1]);
+        text.add(b"bcd");
+        text.add(b"ef");
+        assert_eq!((text.bytes.len(), text.lost), (TEXT_MAX, 4));
+        let cut = text.cut_to(TEXT_MAX - 10);
+        let mark = b"\n[icecream: 14 more bytes of output cut]\n";
+        assert!(cut.len() == TEXT_MAX - 10 + mark.len() && cut.ends_with(mark));
+        assert_eq!(said("abc").cut_to(3), b"abc");
+    }
+
+    #[test]
+    fn debug_information_apart_comes_with_an_object_alone() {
+        for (status, expected) in [(0, 1), (1, 0)] {
+            let judged = judge(&Ended { has_dwo: true, ..ended(Exit::Status(status)) }, said(""), said("")).unwrap();
+            assert_eq!(judged.has_dwo, expected, "{status}");
+        }
+    }
+
+    #[test]
     fn d52_long_texts_are_cut_with_a_mark_and_fit_into_a_message() {
         let long = "e".repeat(5 << 20);
         let result = judge(&ended(Exit::Status(1)), said(&long), said(&long)).unwrap();
         assert!(result.stdout.len() + result.stderr.len() <= FRAME_MAX - OVERHEAD / 2);
         assert!(result.stderr.lossy().ends_with("more bytes of output cut]\n"));
+        assert!(result.stdout.len().abs_diff(result.stderr.len()) < 100, "neither takes the other's room");
         let result = judge(&ended(Exit::Status(1)), said("short"), said(&long)).unwrap();
         assert_eq!(result.stdout.to_string(), "short");
         assert!(result.stderr.len() > FRAME_MAX - 2 * OVERHEAD);

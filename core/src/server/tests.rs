@@ -285,3 +285,14 @@ fn what_comes_out_of_turn_changes_nothing() {
     Case::running().at(5).after([Input::Granted, Input::Delivered(Ok(()))]).waits_until(Some(60));
     Case::compiling().after([ended(1)]).at(1).after([ended(0), TOOK_ALL]).waits_until(Some(5));
 }
+
+#[test]
+fn it_is_over_when_a_result_or_an_abort_has_left() {
+    let mut case = Case::compiling();
+    assert!(!case.serving.is_over());
+    case = case.after([OUT_END, ERR_END]);
+    assert!(!case.serving.is_over());
+    case = case.after([ended(0)]);
+    while !case.outputs().is_empty() {}
+    assert!(!Case::running().serving.is_over() && !Case::parked().serving.is_over());
+}

@@ -54,6 +54,7 @@ fn election() {
         assert_eq!(defeats(&other, &own), lost, "{other:?}");
     }
     assert!(!defeats(&identity(35, 1, "NETA"), &identity(35, 2, "NETA")));
+    assert!(defeats(&identity(36, 1, "NETA"), &identity(36, 2, "NETA")), "the first version that elects");
 }
 
 #[test]
