@@ -239,13 +239,6 @@ impl Start {
     }
 }
 
-/// Closes the files behind standard output and error.
-pub fn silence() -> io::Result<()> {
-    let null = null()?;
-    nix::unistd::dup2_stdout(&null)?;
-    Ok(nix::unistd::dup2_stderr(&null)?)
-}
-
 fn null() -> io::Result<File> {
     OpenOptions::new().read(true).write(true).open("/dev/null")
 }

@@ -7,6 +7,8 @@ use std::fmt;
 use std::io::{self, Write};
 use std::process::ExitCode;
 
+pub use ice_core::causes::chain;
+
 /// Why a program failed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Failure {
@@ -50,21 +52,6 @@ impl fmt::Display for Failure {
             None => Ok(()),
         }
     }
-}
-
-/// An error and its causes on one line: `cannot read x: permission denied`.
-pub fn chain(error: &dyn Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        let more = error.to_string();
-        // Some libraries include the cause in their own text; it is not repeated.
-        if !text.ends_with(&more) {
-            text = format!("{text}: {more}");
-        }
-        cause = error.source();
-    }
-    text
 }
 
 /// Prints a requested text; exit code 0, also if the reader has closed the pipe.

@@ -1,8 +1,8 @@
 //! The end of a compiler as the launcher tells it, in the words of the job's machine.
 
-use super::launcher::{Ended, How};
 use ice_core::job::JobStats;
 use ice_core::server::{self, Exit};
+use ice_launcher::{Ended, How};
 use std::os::fd::OwnedFd;
 use std::time::Duration;
 

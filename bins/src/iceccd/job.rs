@@ -13,6 +13,7 @@ use ice_core::limits::{CHUNK_PLAIN, SEND};
 use ice_core::message::{CompileFile, CompileResult, Message};
 use ice_core::server::{self, Command, Failure, Input, Output, Serving, code};
 use ice_core::time::Instant as CoreInstant;
+use ice_launcher::{JobLimits, LaunchError, RunRequest, RunningJob};
 use ice_net::compress::Packer;
 use ice_net::deadline::{Deadline, Step};
 use ice_net::hub::Verdict;
@@ -20,7 +21,6 @@ use log::{debug, info, warn};
 use nix::poll::{PollFd, PollFlags, PollTimeout};
 
 use super::ended;
-use super::launcher::{JobLimits, LaunchError, RunRequest, RunningJob};
 use super::orders::{Mail, Mailbox, Order};
 use super::pump::{self, Feed, Pump};
 use super::spool::Spool;

@@ -11,7 +11,6 @@
 pub mod ended;
 mod index;
 mod job;
-pub mod launcher;
 mod link;
 mod load;
 mod native;

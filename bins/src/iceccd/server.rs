@@ -11,13 +11,13 @@ use ice_core::env::EnvId;
 use ice_core::ids::PeerId;
 use ice_core::text::Text;
 use ice_core::version::Version;
+use ice_launcher::Launcher;
 use ice_net::deadline::{Deadline, Step};
 use ice_net::dial::Target;
 use ice_net::hub::{Hub, HubEvent, PeerInfo, no_handlers};
 use ice_net::listen::Listener;
 use log::{debug, error, warn};
 
-use super::launcher::Launcher;
 use super::link::Finder;
 use super::load;
 use super::orders::Order;

@@ -14,20 +14,21 @@ use ice_core::daemon::{Config, Daemon, EnvOnDisk, feature_names};
 use ice_core::env::EnvName;
 use ice_core::limits::{CACHE_KEPT, DISK_KEPT, default_cache_limit};
 use ice_core::message::features;
+use ice_core::store_layout;
 use ice_core::text::Text;
 use ice_core::version::Version;
+use ice_launcher::{Contents, JobLimits, Launcher, LauncherConfig};
 use ice_net::hub::{Handlers, Hub, HubConfig};
 use ice_net::listen::{ListenError, Listener};
 use ice_sandbox::probe::{Guarantee, Guarantees};
 use ice_toolchain::archive::{UnpackLimits, unpack};
 use ice_toolchain::digest::{self, NameCheck};
-use ice_toolchain::store::{Store, layout};
+use ice_toolchain::store::Store;
 use log::{error, info, warn};
 use nix::fcntl::{Flock, FlockArg, OFlag};
 use nix::unistd::{Gid, Uid};
 use parking_lot::Mutex;
 
-use super::launcher::{Contents, JobLimits, Launcher, LauncherConfig};
 use super::link::Finder;
 use super::native::{Natives, Tool};
 use super::options::Options;
@@ -324,7 +325,7 @@ fn open_stores(base: &Path, tool: Tool) -> Result<(Store, Natives), Failure> {
     for (path, reason) in &cleaned.stuck {
         error!("cannot remove {}: {reason}", path.display());
     }
-    let folder = layout::native(base);
+    let folder = store_layout::native(base);
     let natives = Natives::open(folder.clone(), tool)
         .map_err(|e| Failure::new(format!("cannot read {}: {e}", folder.display())))?;
     Ok((store, natives))

@@ -8,6 +8,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use ice_core::env::EnvId;
 use ice_core::message::{Chunk, EnvTarget, Message};
+use ice_launcher::{LaunchError, UnpackRequest, Unpacked, Unpacking};
 use ice_net::compress::Unpacker;
 use ice_net::deadline::{Deadline, Step};
 use ice_net::hub::Verdict;
@@ -16,7 +17,6 @@ use log::{info, warn};
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use nix::poll::{PollFd, PollFlags, PollTimeout};
 
-use super::launcher::{LaunchError, UnpackRequest, Unpacked, Unpacking};
 use super::orders::{Mail, Mailbox, Order};
 use super::worker::{Client, Shared, Told};
 

@@ -6,12 +6,13 @@ use std::sync::Arc;
 use ice_core::daemon::{Archive, JobReport, NativeKey};
 use ice_core::env::EnvId;
 use ice_core::message::Message;
+use ice_core::store_layout;
 use ice_core::text::Text;
+use ice_launcher::Launcher;
 use ice_net::hub::{PeerConn, PeerHandler, PeerInfo, Verdict};
-use ice_toolchain::store::{Store, layout};
+use ice_toolchain::store::Store;
 use parking_lot::Mutex;
 
-use super::launcher::Launcher;
 use super::native::Natives;
 use super::orders::Orders;
 use super::spool::Files;
@@ -61,7 +62,7 @@ impl Shared {
 
     /// Where an environment lies.
     pub fn env_path(&self, env: &EnvId) -> PathBuf {
-        layout::installed(&self.base, env)
+        store_layout::installed(&self.base, env)
     }
 }
 

@@ -2,8 +2,8 @@
 
 use super::jobs::compile;
 use super::{LONG, Try};
-use ice_bins::iceccd::launcher::{Contents, LaunchError, Launcher, UnpackRequest, Unpacking};
 use ice_core::env::{EnvId, EnvName};
+use ice_launcher::{Contents, LaunchError, Launcher, UnpackRequest, Unpacking};
 use ice_sandbox::channel;
 use ice_toolchain::archive::{self, UnpackLimits};
 use std::error::Error;

@@ -2,9 +2,9 @@
 
 use super::jobs::{C, request, waiting};
 use super::{LONG, Try};
-use ice_bins::iceccd::launcher::{LaunchError, Launcher, LauncherConfig};
 use ice_core::daemon::VerifyFailure;
 use ice_core::env::EnvId;
+use ice_launcher::{LaunchError, Launcher, LauncherConfig};
 use ice_sandbox::apply::SingleThread;
 use ice_sandbox::channel;
 use std::os::fd::AsFd;

@@ -2,10 +2,10 @@
 
 use super::{LONG, Try};
 use ice_bins::iceccd::ended;
-use ice_bins::iceccd::launcher::{Ended, How, JobLimits, LaunchError, Launcher, RunRequest, RunningJob};
 use ice_core::daemon::VerifyFailure;
 use ice_core::env::EnvId;
-use ice_core::server::{Collected, Layout, Program, judge};
+use ice_core::server::{Collected, judge};
+use ice_launcher::{Ended, How, JobLimits, LaunchError, Launcher, Layout, Program, RunRequest, RunningJob};
 use ice_sandbox::channel;
 use std::error::Error;
 use std::fs::{self, File};

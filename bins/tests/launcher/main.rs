@@ -11,8 +11,8 @@ mod planted;
 
 use archives::{real_archive, unpack, unpack_any};
 use deaths::{daemon_dies, launcher_dies};
-use ice_bins::iceccd::launcher::{JobLimits, Launcher, LauncherConfig};
 use ice_core::env::EnvId;
+use ice_launcher::{JobLimits, Launcher, LauncherConfig};
 use jobs::{compile, kill, many, one_per_slot, refusals, shortage, tree, verify};
 use std::error::Error;
 use std::fs;

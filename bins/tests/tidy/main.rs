@@ -29,9 +29,10 @@ const BANNED_NAMES: &[&str] = &["utils", "util", "common", "helpers", "helper", 
 const PACKAGES: &[(&str, &str, &[&str])] = &[
     ("core", "ice_core", &[]),
     ("net", "ice_net", &["ice_core"]),
-    ("sandbox", "ice_sandbox", &["ice_core"]),
+    ("sandbox", "ice_sandbox", &[]),
+    ("sandbox/launcher", "ice_launcher", &["ice_core", "ice_sandbox"]),
     ("toolchain", "ice_toolchain", &["ice_core"]),
-    ("bins", "ice_bins", &["ice_core", "ice_net", "ice_sandbox", "ice_toolchain"]),
+    ("bins", "ice_bins", &["ice_core", "ice_net", "ice_sandbox", "ice_launcher", "ice_toolchain"]),
     ("bins/lab", "ice_lab", &["ice_bins"]),
     ("bins/testrun", "ice_testrun", &[]),
 ];

@@ -1,13 +1,12 @@
-//! The environments of a daemon on disk: each is complete or absent (decision: store). `layout` has their paths.
+//! The environments of a daemon on disk: each is complete or absent (decision: store). `ice_core::store_layout`
+//! has their paths.
 //!
 //! The store keeps a record of each environment: size, last use, digest. The daemon's launcher unpacks, installs and
 //! removes the directories; the daemon's state machine decides which are in use and which one to evict. All calls block
 //! and belong on one thread.
 
-/// Paths and names below the base directory.
-pub mod layout;
-
 use ice_core::env::{EnvId, EnvName};
+use ice_core::store_layout;
 use std::collections::BTreeMap;
 use std::fs::{self, DirBuilder, Permissions};
 use std::io::{self, Write};
@@ -68,15 +67,15 @@ impl Store {
     pub fn open(base: &Path) -> Result<(Self, Cleaned), StoreError> {
         let mut store = Self { base: base.to_path_buf(), known: BTreeMap::new() };
         let mut cleaned = Cleaned::default();
-        for dir in [layout::native(base), layout::records(base)] {
+        for dir in [store_layout::native(base), store_layout::records(base)] {
             make_dirs(&dir)?;
         }
         for platform_dir in list(base)? {
-            let Some(platform) = platform_dir.file_name().and_then(layout::platform_of) else { continue };
+            let Some(platform) = platform_dir.file_name().and_then(store_layout::platform_of) else { continue };
             for dir in list(&platform_dir)? {
                 let record = name_of(&dir).and_then(|name| {
                     let id = EnvId { platform: platform.clone(), name };
-                    Some((read_record(&layout::record(base, &id))?, id))
+                    Some((read_record(&store_layout::record(base, &id))?, id))
                 });
                 match record {
                     Some((record, id)) if dir.is_dir() => {
@@ -105,7 +104,7 @@ impl Store {
     pub fn forget(&mut self, id: &EnvId) {
         self.known.remove(id);
         // If removal fails, the next start drops the record.
-        let _ = fs::remove_file(layout::record(&self.base, id));
+        let _ = fs::remove_file(store_layout::record(&self.base, id));
     }
 
     /// Records that `id` was used at `now` (seconds since 1970). The file is written at most once a minute, which is
@@ -127,7 +126,7 @@ impl Store {
 
     /// Writes a record atomically.
     fn write_record(&self, id: &EnvId, record: &Record) -> Result<(), StoreError> {
-        let path = layout::record(&self.base, id);
+        let path = store_layout::record(&self.base, id);
         if let Some(parent) = path.parent() {
             make_dirs(parent)?;
         }
@@ -136,7 +135,7 @@ impl Store {
             text += &format!("digest {}\n", crate::digest::hex(digest));
         }
         // Written beside and renamed: after a crash in mid-write a good environment would lack its record.
-        let new = layout::new_record(&self.base);
+        let new = store_layout::new_record(&self.base);
         let failed = |source| StoreError::Io { what: "write", path: path.clone(), source };
         fs::File::create(&new).and_then(|mut f| f.write_all(text.as_bytes())).map_err(failed)?;
         fs::rename(&new, &path).map_err(failed)
@@ -144,7 +143,7 @@ impl Store {
 
     /// Removes records of environments that are not installed.
     fn forget_records_without_dir(&self) -> Result<(), StoreError> {
-        for platform_dir in list(&layout::records(&self.base))? {
+        for platform_dir in list(&store_layout::records(&self.base))? {
             for file in list(&platform_dir)? {
                 let id = name_of(&platform_dir).zip(name_of(&file));
                 let is_known = id.is_some_and(|(platform, name)| self.known.contains_key(&EnvId { platform, name }));
@@ -261,7 +260,7 @@ mod tests {
 
     /// Installs an environment as the launcher does.
     fn install(store: &mut Store, name: &str, bytes: u64) -> PathBuf {
-        let path = layout::installed(&store.base, &id(name));
+        let path = store_layout::installed(&store.base, &id(name));
         store.enter(&id(name), Record { bytes, last_use: 5, digest: Some([0xab; 32]) }).unwrap();
         fs::create_dir_all(path.join("usr/bin")).unwrap();
         fs::write(path.join("usr/bin/as"), "x").unwrap();
@@ -288,10 +287,10 @@ mod tests {
         let (mut store, _) = Store::open(base.path()).unwrap();
         install(&mut store, "good", 1);
         let no_record = install(&mut store, "no-record", 1);
-        fs::remove_file(layout::record(base.path(), &id("no-record"))).unwrap();
+        fs::remove_file(store_layout::record(base.path(), &id("no-record"))).unwrap();
         let no_dir = install(&mut store, "no-folder", 1);
         remove_tree(&no_dir).unwrap();
-        let unfinished = no_record.with_file_name(layout::unpacking_name(1));
+        let unfinished = no_record.with_file_name(store_layout::unpacking_name(1));
         fs::create_dir_all(unfinished.join("shut")).unwrap();
         fs::set_permissions(unfinished.join("shut"), Permissions::from_mode(0o555)).unwrap();
 
@@ -300,7 +299,7 @@ mod tests {
         assert_eq!(cleaned.stuck, []);
         assert_eq!(store.entries().map(|(id, _)| id.name.as_str()).collect::<Vec<_>>(), ["good"]);
         assert!(!unfinished.exists() && !no_record.exists());
-        assert!(!layout::record(base.path(), &id("no-folder")).exists());
+        assert!(!store_layout::record(base.path(), &id("no-folder")).exists());
     }
 
     #[test]

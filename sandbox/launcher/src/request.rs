@@ -14,7 +14,7 @@ pub(super) const PACKET_MAX: usize = 1024;
 const ARGS_MAX: usize = 4096;
 /// Most bytes of all lists of a job.
 pub(super) const LISTS_MAX: usize = 1 << 20;
-/// Most folders a job's layout may ask for.
+/// Most directories a job's layout may ask for.
 const DIRS_MAX: usize = 256;
 /// The slot of verifications and unpacking, beside the jobs'.
 pub(super) const EXTRA_SLOT: u16 = u16::MAX;
@@ -26,7 +26,7 @@ const PROGRAMS: [Program; 5] = [Program::Gcc, Program::Gxx, Program::Clang, Prog
 pub struct JobLimits {
     /// Bytes of memory, its `/tmp` included where a control group counts.
     pub memory: u64,
-    /// Time on the wall; then everything in the box is killed.
+    /// Time on the wall; then everything in the sandbox is killed.
     pub wall: Duration,
     /// Size of one file it writes.
     pub file: u64,
@@ -191,7 +191,7 @@ impl Lists {
         let fits = |p: &[u8]| p.is_empty() || inside(p);
         if !layout.dirs.iter().all(|d| inside(d)) || ![&layout.cwd, &layout.object, &layout.dwo].iter().all(|p| fits(p))
         {
-            return Err("path outside of the job's folder");
+            return Err("path outside of the job's directory");
         }
         Ok(Self { args, layout })
     }

@@ -1,10 +1,10 @@
-//! Environments' folders: filled, installed and emptied by children with no more rights than the owner's.
+//! Environments' directories: filled, installed and emptied by children with no more rights than the owner's.
 
-use super::{FOLDER, Refused, Serve, Task};
+use super::{OPEN_DIR, Refused, Serve, Task};
 use ice_core::env::EnvId;
+use ice_core::store_layout;
 use ice_sandbox::channel;
 use ice_sandbox::child::{self, Files, Job, Work};
-use ice_toolchain::store::layout;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use rustix::fs::{Mode, RenameFlags};
@@ -17,12 +17,13 @@ use std::time::Duration;
 
 /// Most time to remove an environment. What is left then goes at the next start.
 const REMOVE: Duration = Duration::from_secs(600);
-/// Archives unpacked at a time: twice what the daemon lets arrive, as those that nobody wants any more end a little later.
+/// Archives unpacked at a time: twice what the daemon lets arrive, as those that nobody wants any more end a little
+/// later.
 const UNPACKED_MAX: usize = 32;
-/// Folders emptied at a time. What comes on top is out of sight already, and waits.
+/// Directories emptied at a time. What comes on top is out of sight already, and waits.
 const EMPTIED_MAX: usize = 4;
 
-/// A folder that is being filled.
+/// A directory that is being filled.
 pub(super) struct Filling {
     pub(super) target: String,
     pub(super) name: String,
@@ -44,10 +45,10 @@ impl Serve<'_> {
         if self.count(|task| matches!(task, Task::Fill(_))) >= UNPACKED_MAX {
             return Err("too many archives are being unpacked".to_owned());
         }
-        let (target, name) = (layout::platform_name(env), layout::unpacking_name(ticket));
-        self.make_folder(&self.base, &target)?;
+        let (target, name) = (store_layout::platform_name(env), store_layout::unpacking_name(ticket));
+        self.make_dir(&self.base, &target)?;
         let inside = self.open(&target)?;
-        self.make_folder(&inside, &name)?;
+        self.make_dir(&inside, &name)?;
         let below = [target.as_str(), name.as_str()];
         let (unpack, root, env) = (self.config.unpack, self.factory.directory_root(&below), env.name.clone());
         let body = move |input: Option<OwnedFd>| {
@@ -68,9 +69,9 @@ impl Serve<'_> {
     }
 
     pub(super) fn install(&mut self, env: &EnvId, ticket: u64) -> Result<(), Refused> {
-        let target = layout::platform_name(env);
+        let target = store_layout::platform_name(env);
         let inside = self.open(&target)?;
-        let from = layout::unpacking_name(ticket);
+        let from = store_layout::unpacking_name(ticket);
         let rename = || rustix::fs::renameat_with(&inside, &from, &inside, env.name.as_str(), RenameFlags::NOREPLACE);
         let renamed = match rename() {
             // The other half installs none that it has: this one it knows no more, its removal has failed.
@@ -84,8 +85,8 @@ impl Serve<'_> {
     }
 
     pub(super) fn discard(&mut self, env: &EnvId, ticket: u64) -> Result<(), Refused> {
-        let (target, name) = (layout::platform_name(env), layout::unpacking_name(ticket));
-        let filling = self.boxes.iter_mut().find_map(|(pid, b)| match &mut b.task {
+        let (target, name) = (store_layout::platform_name(env), store_layout::unpacking_name(ticket));
+        let filling = self.sandboxes.iter_mut().find_map(|(pid, running)| match &mut running.task {
             Task::Fill(filling) if filling.target == target && filling.name == name => Some((*pid, filling)),
             _ => None,
         });
@@ -104,7 +105,7 @@ impl Serve<'_> {
         let inside = self.open(target)?;
         let to = loop {
             self.removals += 1;
-            let to = layout::removing_name(self.removals);
+            let to = store_layout::removing_name(self.removals);
             match rustix::fs::renameat_with(&inside, name, &inside, &to, RenameFlags::NOREPLACE) {
                 Err(rustix::io::Errno::EXIST) => {}
                 result => break result.map(|()| to),
@@ -127,7 +128,7 @@ impl Serve<'_> {
     }
 
     fn empty(&mut self, target: &str, name: &str) -> Result<(), Refused> {
-        // Nobody waits for this answer; the worker itself holds the other end, for a box ends with that.
+        // Nobody waits for this answer; the worker itself holds the other end, for a sandbox ends with that.
         let (hold, answer) = channel::pair().map_err(|e| e.to_string())?;
         let path = self.factory.directory_root(&[target]).join(name);
         let body = move |_hold| fs::remove_dir_all(&path).map(|()| Vec::new()).map_err(|e| e.to_string());
@@ -145,10 +146,10 @@ impl Serve<'_> {
     /// Removes what an earlier life left half-made.
     pub(super) fn sweep(&mut self) {
         let Ok(targets) = fs::read_dir(self.factory.base()) else { return };
-        for target in targets.flatten().filter(|e| layout::platform_of(&e.file_name()).is_some()) {
+        for target in targets.flatten().filter(|e| store_layout::platform_of(&e.file_name()).is_some()) {
             let entries = fs::read_dir(target.path()).into_iter().flatten().flatten();
             let names = entries.map(|e| e.file_name().to_string_lossy().into_owned());
-            let left: Vec<String> = names.filter(|name| layout::is_partial(name)).collect();
+            let left: Vec<String> = names.filter(|name| store_layout::is_partial(name)).collect();
             for name in left {
                 // What cannot be removed now is met again at the next start.
                 // Renamed at once, for the tickets of this life begin at 0 again.
@@ -157,22 +158,24 @@ impl Serve<'_> {
         }
     }
 
-    /// A folder of the owner's; one that exists is fine only for `target=P`, which many environments share.
-    fn make_folder(&self, at: &OwnedFd, name: &str) -> Result<(), Refused> {
+    /// A directory of the owner's; one that exists is fine only for `target=P`, which many environments share.
+    fn make_dir(&self, at: &OwnedFd, name: &str) -> Result<(), Refused> {
         match rustix::fs::mkdirat(at, name, Mode::from_raw_mode(0o755)) {
-            Err(rustix::io::Errno::EXIST) if !layout::is_unpacking(name) => return Ok(()),
-            result => result.map_err(|e| format!("cannot make folder {name}: {e}"))?,
+            Err(rustix::io::Errno::EXIST) if !store_layout::is_unpacking(name) => return Ok(()),
+            result => result.map_err(|e| format!("cannot make directory {name}: {e}"))?,
         }
         let Some((uid, gid)) = self.factory.give_to() else { return Ok(()) };
         let (uid, gid) = (rustix::fs::Uid::from_raw(uid), rustix::fs::Gid::from_raw(gid));
-        // By descriptor: the owner of `at` may have put something else under that name meanwhile, even a link to root's file.
-        rustix::fs::openat(at, name, FOLDER, Mode::empty())
-            .and_then(|folder| rustix::fs::fchown(&folder, Some(uid), Some(gid)))
-            .map_err(|e| format!("cannot give folder {name} to its owner: {e}"))
+        // By descriptor: the owner of `at` may have put something else under that name meanwhile, even a link to root's
+        // file.
+        rustix::fs::openat(at, name, OPEN_DIR, Mode::empty())
+            .and_then(|dir| rustix::fs::fchown(&dir, Some(uid), Some(gid)))
+            .map_err(|e| format!("cannot give directory {name} to its owner: {e}"))
     }
 
     fn open(&self, target: &str) -> Result<OwnedFd, Refused> {
-        rustix::fs::openat(&self.base, target, FOLDER, Mode::empty()).map_err(|e| format!("cannot open {target}: {e}"))
+        rustix::fs::openat(&self.base, target, OPEN_DIR, Mode::empty())
+            .map_err(|e| format!("cannot open {target}: {e}"))
     }
 }
 
@@ -185,7 +188,7 @@ fn finish(root: &Path) -> io::Result<()> {
             _ => {}
         }
         if !fs::symlink_metadata(&path)?.is_dir() {
-            return Err(io::Error::other(format!("{name} is no folder")));
+            return Err(io::Error::other(format!("{name} is no directory")));
         }
         fs::set_permissions(&path, fs::Permissions::from_mode(mode))?;
     }

@@ -10,7 +10,7 @@
 //!
 //! An environment's name has no space, so the others cannot be taken for one.
 
-use ice_core::env::{EnvId, EnvName};
+use crate::env::{EnvId, EnvName};
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
@@ -63,17 +63,17 @@ pub fn native(base: &Path) -> PathBuf {
 }
 
 /// The directory of the records.
-pub(super) fn records(base: &Path) -> PathBuf {
+pub fn records(base: &Path) -> PathBuf {
     base.join(".ours/known")
 }
 
 /// The path at which a record is written before it is renamed.
-pub(super) fn new_record(base: &Path) -> PathBuf {
+pub fn new_record(base: &Path) -> PathBuf {
     base.join(".ours/record.new")
 }
 
 /// The path of the record of an environment.
-pub(super) fn record(base: &Path, env: &EnvId) -> PathBuf {
+pub fn record(base: &Path, env: &EnvId) -> PathBuf {
     records(base).join(env.platform.as_str()).join(env.name.as_str())
 }
 
@@ -85,7 +85,9 @@ mod tests {
     fn places_by_name() {
         let env = EnvId::new(b"x86_64", b"gcc-12").unwrap();
         assert_eq!(installed(Path::new("/b"), &env), Path::new("/b/target=x86_64/gcc-12"));
+        assert_eq!(native(Path::new("/b")), Path::new("/b/native"));
         assert_eq!(record(Path::new("/b"), &env), Path::new("/b/.ours/known/x86_64/gcc-12"));
+        assert_eq!(new_record(Path::new("/b")), Path::new("/b/.ours/record.new"));
         assert_eq!(platform_of(OsStr::new(&platform_name(&env))), Some(env.platform));
         assert_eq!(platform_of(OsStr::new("native")), None);
         for (name, is_arriving, is_incomplete) in

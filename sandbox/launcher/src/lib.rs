@@ -1,14 +1,20 @@
-//! The handle of the privileged half of the daemon: asks it to run, unpack, install, remove and verify.
+//! What runs with privilege: the half of the daemon that creates sandboxes, and the handle by which the other half asks
+//! it to run, unpack, install, remove and verify. Who runs what, and how to review it: `sandbox/launcher/README.md`.
 //!
 //! ```text
 //!  network half (many threads)                       launcher (one thread, all the privilege)
-//!   Launcher ── one SOCK_SEQPACKET, fixed requests ──► serve.rs ──clone──► init of a box ──fork──► compiler
+//!   Launcher ── one SOCK_SEQPACKET, fixed requests ──► serve.rs ──clone──► init of a sandbox ──fork──► compiler
 //!      │            + descriptors, one of them the                            │
 //!   RunningJob ◄──── answer socket of this request ◄──────────────────────────┘  watches it: closed = the job ends
 //! ```
 //! Each request brings the socket for its own answer along, so that answers need no sequence numbers and no thread
 //! that sorts them (decision: launcher; a socket of its own is the request's number, and the control pipe as well).
 //! This half trusts no answer's length or kind; the other one trusts no request at all.
+//!
+//! What a request may say is [`RunRequest`] with its [`Program`], [`Layout`] and [`JobLimits`], [`UnpackRequest`], and
+//! the name of an environment; `request.rs` has its form on the socket.
+
+#![forbid(unsafe_code)]
 
 mod request;
 mod serve;
@@ -16,7 +22,7 @@ mod verify;
 
 use ice_core::daemon::VerifyFailure;
 use ice_core::env::{EnvId, EnvName};
-use ice_core::server::{Layout, Program};
+pub use ice_core::server::{Layout, Program};
 use ice_sandbox::channel;
 pub use ice_sandbox::probe::{Guarantee, Guarantees};
 use ice_sandbox::report::Report;
@@ -37,8 +43,8 @@ use thiserror::Error;
 /// How long the answer to install or remove may take: a few renames, behind other requests.
 const ANSWER: Duration = Duration::from_secs(30);
 
-/// Unpacks an archive, which came under this name, in a process of its own whose root is the folder to fill. The last argument
-/// bounds the unpacked bytes. Errors are texts, as they cross a socket.
+/// Unpacks an archive, which came under this name, in a process of its own whose root is the directory to fill. The
+/// last argument bounds the unpacked bytes. Errors are texts, as they cross a socket.
 pub type UnpackFn = fn(input: File, name: &EnvName, into: &Path, bytes_max: u64) -> Result<Contents, String>;
 
 /// What an unpacked archive held.
@@ -57,7 +63,7 @@ pub struct Contents {
 /// How the launcher shall work, fixed for its life.
 #[derive(Clone, Debug)]
 pub struct LauncherConfig {
-    /// The folder of the environments (`-b`); must exist and belong to `owner`.
+    /// The directory of the environments (`-b`); must exist and belong to `owner`.
     pub base: PathBuf,
     /// How many jobs run at most at the same time.
     pub slots: u16,
@@ -84,10 +90,10 @@ pub enum LaunchError {
     /// The request could not be sent or its answer not be read.
     #[error("cannot talk to the launcher")]
     Talk(#[source] io::Error),
-    /// The launcher said no: a request out of bounds, or a box that could not be made.
+    /// The launcher said no: a request out of bounds, or a sandbox that could not be made.
     #[error("{0}")]
     Refused(String),
-    /// The box was made, but the program in it did not start: missing, or for another machine (exit code 110 of
+    /// The sandbox was made, but the program in it did not start: missing, or for another machine (exit code 110 of
     /// JOB_DONE).
     #[error("{text}")]
     NotStarted {
@@ -115,7 +121,7 @@ pub struct RunRequest {
     pub program: Program,
     /// Arguments without the program's own name. No NUL inside.
     pub args: Vec<Vec<u8>>,
-    /// Folders, working directory and outputs below `/tmp`.
+    /// Directories, working directory and outputs below `/tmp`.
     pub layout: Layout,
     /// The source comes from here.
     pub stdin: OwnedFd,
@@ -200,7 +206,7 @@ impl Launcher {
         channel::hung_up(&self.shared.socket, timeout)
     }
 
-    /// Starts a job. Returns at once; the box is made meanwhile.
+    /// Starts a job. Returns at once; the sandbox is made meanwhile.
     pub fn run(&self, request: RunRequest) -> Result<RunningJob, LaunchError> {
         let RunRequest { slot, env, program, args, layout, stdin, stdout, stderr, limits } = request;
         let lists = Lists { args, layout }.to_bytes().map_err(|e| LaunchError::Refused(e.to_owned()))?;
@@ -217,7 +223,7 @@ impl Launcher {
         Ok(Unpacking { answer, pending: Pending { ticket, env, launcher: self.clone(), named: false } })
     }
 
-    /// Gives an unpacked archive the name it was unpacked for. A folder of that name goes: the caller knows of none.
+    /// Gives an unpacked archive the name it was unpacked for. A directory of that name goes: the caller knows of none.
     pub fn install(&self, mut unpacked: Unpacked) -> Result<(), LaunchError> {
         let Pending { env, ticket, .. } = &unpacked.pending;
         done(&self.ask(&Request::Install { env: env.clone(), ticket: *ticket }, &[])?)?;
@@ -230,7 +236,7 @@ impl Launcher {
         done(&self.ask(&Request::Remove { env: env.clone() }, &[])?)
     }
 
-    /// Runs `bin/true` and each compiler of an installed environment in the box, the compilers on an empty unit.
+    /// Runs `bin/true` and each compiler of an installed environment in the sandbox, the compilers on an empty unit.
     /// Takes at most 10 s for each.
     pub fn verify(&self, env: &EnvId) -> Result<(), VerifyFailure> {
         verify::environment(self, env)
@@ -295,7 +301,7 @@ impl Unpacked {
     }
 }
 
-/// A folder without a final name, removed when nobody gave it one.
+/// A directory without a final name, removed when nobody gave it one.
 #[derive(Debug)]
 struct Pending {
     ticket: u64,
@@ -336,7 +342,7 @@ fn done(answer: &OwnedFd) -> Result<(), LaunchError> {
     }
 }
 
-/// Reads one answer; a socket that closes without one means that both box and launcher are gone.
+/// Reads one answer; a socket that closes without one means that both sandbox and launcher are gone.
 fn report(answer: &OwnedFd, timeout: Duration) -> Result<Option<Report>, LaunchError> {
     Report::receive(answer, timeout).map_err(|e| match e {
         ice_sandbox::error::Error::Gone(_) => LaunchError::Gone,

@@ -1,23 +1,23 @@
-//! Jobs in their slots: one whose slot is still another box's waits for it.
+//! Jobs in their slots: one whose slot is still another sandbox's waits for it.
 
-use super::super::JobLimits;
-use super::super::request::{EXTRA_SLOT, LISTS_MAX, Lists};
 use super::{Refused, Serve, Task};
+use crate::JobLimits;
+use crate::request::{EXTRA_SLOT, LISTS_MAX, Lists};
 use ice_core::env::EnvId;
 use ice_core::server::Program;
+use ice_core::store_layout;
 use ice_sandbox::channel;
 use ice_sandbox::child::{self, Files, Job, Work};
 use ice_sandbox::factory::Needs;
 use ice_sandbox::plan::c;
 use ice_sandbox::report::Report;
-use ice_toolchain::store::layout;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::time::{Duration, Instant};
 
 /// Requests that wait for their slots, beside one for each: verifications share one.
 const HELD_MAX: usize = 32;
-/// How long a request may wait for the box that had its slot, and its user id, to be reaped. Killing takes milliseconds; verifications
-/// share a slot and may take 10 s each.
+/// How long a request may wait for the sandbox that had its slot, and its user id, to be reaped. Killing takes
+/// milliseconds; verifications share a slot and may take 10 s each.
 pub(super) const SLOT_WAIT: Duration = Duration::from_secs(12);
 
 /// A request to run that waits for its slot.
@@ -37,7 +37,8 @@ pub(super) struct Start {
 }
 
 impl Serve<'_> {
-    /// Starts a job, at once or when its slot's last box is reaped: until then something with the slot's user id may live.
+    /// Starts a job, at once or when its slot's last sandbox is reaped: until then something with the slot's user id
+    /// may live.
     pub(super) fn run(&mut self, answer: OwnedFd, slot: u16, start: Start) -> Result<(), Refused> {
         let slot = match slot {
             EXTRA_SLOT => self.config.slots,
@@ -55,7 +56,7 @@ impl Serve<'_> {
     }
 
     fn is_taken(&self, slot: u16) -> bool {
-        self.boxes.values().any(|running| matches!(running.task, Task::Run(taken) if taken == slot))
+        self.sandboxes.values().any(|running| matches!(running.task, Task::Run(taken) if taken == slot))
     }
 
     /// Starts what waited for a slot that is free now; refuses what has waited too long.
@@ -89,7 +90,7 @@ impl Serve<'_> {
         let lists = channel::read_sealed(lists, LISTS_MAX).map_err(|e| e.to_string())?;
         let Lists { args, layout } = Lists::from_bytes(&lists)?;
         let limits = limits.clamped(&self.config.limits);
-        let target = layout::platform_name(&env);
+        let target = store_layout::platform_name(&env);
         let plan = self.factory.job(&Needs {
             env: [&target, env.name.as_str()],
             slot,

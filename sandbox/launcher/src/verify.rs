@@ -1,10 +1,12 @@
-//! Does an environment work? Its `true` and each compiler are run in the box.
+//! Does an environment work? Its `true` and each compiler are run in the sandbox.
 //!
-//! Only what the environment's own programs do counts against it. A box that cannot be made, a host too busy or short of
-//! memory says nothing of it: a good environment must not be lost by that. Only who is late a second time is not believed again.
+//! Only what the environment's own programs do counts against it. A sandbox that cannot be made, a host too busy or
+//! short of memory says nothing of it: a good environment must not be lost by that. Only who is late a second time is
+//! not believed again.
 
 use super::request::EXTRA_SLOT;
 use super::{Ended, How, JobLimits, LaunchError, Launcher, RunRequest};
+use ice_core::causes::chain;
 use ice_core::daemon::VerifyFailure;
 use ice_core::env::EnvId;
 use ice_core::server::{Layout, Program};
@@ -24,7 +26,8 @@ pub(super) fn environment(launcher: &Launcher, env: &EnvId) -> Result<(), Verify
             Ok(()) => compilers += usize::from(program != Program::True),
             // Hand-made archives often lack bin/true, and none has all compilers.
             Err(Trouble::Missing) => {}
-            // Beside a clang, 1.4 packs wrappers called gcc and g++, for servers that know no other name. They find no gcc.
+            // Beside a clang, 1.4 packs wrappers called gcc and g++, for servers that know no other name. They find no
+            // gcc.
             Err(Trouble::Broken(_)) if clang => {}
             // Made where there is a compiler for C alone. A job in C++ fails and is built by its submitter.
             Err(Trouble::Broken(reason)) if program == Program::Gxx && compilers > 0 && lacks_cc1plus(&reason) => {}
@@ -54,21 +57,21 @@ enum Trouble {
 
 fn try_one(launcher: &Launcher, env: &EnvId, program: Program) -> Result<(), Trouble> {
     let system = |e: io::Error| Trouble::Host(e.to_string());
-    let launch = |e: LaunchError| Trouble::Host(crate::exit::chain(&e));
+    let launch = |e: LaunchError| Trouble::Host(chain(&e));
     let stderr = channel::memory().map_err(system)?;
     let request = request(env, program, &stderr).map_err(system)?;
     let job = launcher.run(request).map_err(launch)?;
-    // The box has its own clock for WALL; the margin is for a busy host.
+    // The sandbox has its own clock for WALL; the margin is for a busy host.
     let ended = match job.wait(WALL + Duration::from_secs(5)) {
         Ok(Some(ended)) => ended,
-        Ok(None) => return Err(Trouble::Host("no end of a box".to_owned())),
+        Ok(None) => return Err(Trouble::Host("no end of a sandbox".to_owned())),
         Err(LaunchError::NotStarted { missing: true, .. }) => return Err(Trouble::Missing),
         Err(e @ LaunchError::NotStarted { .. }) => return Err(Trouble::Broken(e.to_string())),
         Err(e) => return Err(launch(e)),
     };
     match ended {
         Ended { timed_out: true, .. } => Err(Trouble::Late(format!("{} not done within {WALL:?}", program.path()))),
-        // Nobody but the kernel kills so, for want of memory of the box or of the host.
+        // Nobody but the kernel kills so, for want of memory of the sandbox or of the host.
         Ended { out_of_memory: true, .. } | Ended { how: How::Signalled(libc::SIGKILL), .. } => {
             Err(Trouble::Host(format!("out of memory for {}", program.path())))
         }

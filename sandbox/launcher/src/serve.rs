@@ -1,12 +1,12 @@
-//! The privileged half: takes requests, makes boxes, reaps them. One thread, one `poll`, no step that can wait.
+//! The privileged half: takes requests, makes sandboxes, reaps them. One thread, one `poll`, no step that can wait.
 
-mod folders;
+mod directories;
 mod slots;
 
 use super::LauncherConfig;
 use super::request::{PACKET_MAX, Request};
-use crate::background;
-use folders::Filling;
+use directories::Filling;
+use ice_core::store_layout;
 use ice_sandbox::apply::{SingleThread, block_signals, close_others, reap};
 use ice_sandbox::channel::{self, Packet};
 use ice_sandbox::child::FAILED;
@@ -14,7 +14,6 @@ use ice_sandbox::error::Error;
 use ice_sandbox::factory::{SandboxFactory, Setup};
 use ice_sandbox::probe::Guarantees;
 use ice_sandbox::report::Report;
-use ice_toolchain::store::layout;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::{SigSet, Signal, kill};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
@@ -24,6 +23,7 @@ use nix::unistd::Pid;
 use rustix::fs::{Mode, OFlags};
 use slots::{Held, SLOT_WAIT, Start};
 use std::collections::{BTreeMap, VecDeque};
+use std::fs::File;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::time::{Duration, Instant};
@@ -32,7 +32,7 @@ use std::time::{Duration, Instant};
 const START: Duration = Duration::from_secs(30);
 /// Comes when the other half has died.
 const PARENT_DEAD: Signal = Signal::SIGUSR1;
-/// How long the end of all boxes is waited for.
+/// How long the end of all sandboxes is waited for.
 const END: Duration = Duration::from_secs(2);
 
 /// Forks the launcher off; returns the caller's end of the socket, its process id and what it found out.
@@ -63,7 +63,7 @@ pub(super) fn start(config: LauncherConfig) -> Result<(OwnedFd, Pid, Guarantees)
 /// The whole life of the launcher; its exit status.
 fn live(single: &SingleThread, number: i32, socket: &OwnedFd, config: LauncherConfig, parent: u32) -> i32 {
     close_others(&[number]);
-    let silenced = if config.detached { background::silence() } else { Ok(()) };
+    let silenced = if config.detached { silence() } else { Ok(()) };
     let prepared = silenced.map_err(Error::step("let the terminal go")).and_then(|()| prepare(single, config));
     let mut serve = match prepared {
         Ok(serve) => serve,
@@ -86,6 +86,13 @@ fn live(single: &SingleThread, number: i32, socket: &OwnedFd, config: LauncherCo
     0
 }
 
+/// Lets the starter's standard output and error go.
+fn silence() -> io::Result<()> {
+    let null = File::options().read(true).write(true).open("/dev/null")?;
+    nix::unistd::dup2_stdout(&null)?;
+    Ok(nix::unistd::dup2_stderr(&null)?)
+}
+
 fn prepare(single: &SingleThread, config: LauncherConfig) -> Result<Serve<'_>, Error> {
     block_signals().map_err(Error::step("block signals"))?;
     let setup = Setup {
@@ -96,7 +103,7 @@ fn prepare(single: &SingleThread, config: LauncherConfig) -> Result<Serve<'_>, E
         nice: config.nice,
     };
     let factory = SandboxFactory::prepare(single, setup)?;
-    let base = rustix::fs::open(factory.base(), FOLDER, Mode::empty()).map_err(Error::step("open the base"))?;
+    let base = rustix::fs::open(factory.base(), OPEN_DIR, Mode::empty()).map_err(Error::step("open the base"))?;
     // After all changes of ids, which disarm it. Not KILL: the control groups want to be removed.
     rustix::process::set_parent_process_death_signal(Some(rustix::process::Signal::USR1))
         .map_err(Error::step("ask for news of the parent"))?;
@@ -109,14 +116,15 @@ fn prepare(single: &SingleThread, config: LauncherConfig) -> Result<Serve<'_>, E
         base,
         config,
         signals,
-        boxes: BTreeMap::new(),
+        sandboxes: BTreeMap::new(),
         held: Vec::new(),
         gone: VecDeque::new(),
         removals: 0,
     })
 }
 
-const FOLDER: OFlags = OFlags::DIRECTORY.union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC);
+/// How a directory is opened: never through a link.
+const OPEN_DIR: OFlags = OFlags::DIRECTORY.union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC);
 
 struct Serve<'a> {
     single: &'a SingleThread,
@@ -125,27 +133,27 @@ struct Serve<'a> {
     config: LauncherConfig,
     signals: SignalFd,
     /// By process id of the first process.
-    boxes: BTreeMap<i32, Running>,
-    /// Requests whose slot is still another box's, in the order they came.
+    sandboxes: BTreeMap<i32, Running>,
+    /// Requests whose slot is still another sandbox's, in the order they came.
     held: Vec<Held>,
-    /// Folders out of sight that are still to be emptied, each below its target's.
+    /// Directories out of sight that are still to be emptied, each below its target's.
     gone: VecDeque<(String, String)>,
     removals: u64,
 }
 
-/// A box not yet reaped.
+/// A sandbox not yet reaped.
 struct Running {
     answer: OwnedFd,
     task: Task,
 }
 
-/// What a box is for. The last two are done with the owner's user id.
+/// What a sandbox is for. The last two are done with the owner's user id.
 enum Task {
     /// A job, or a part of a verification: the slot whose user id it has.
     Run(u16),
-    /// A folder is filled, to be removed if that fails.
+    /// A directory is filled, to be removed if that fails.
     Fill(Filling),
-    /// A folder is emptied.
+    /// A directory is emptied.
     Empty,
 }
 
@@ -173,7 +181,7 @@ impl Serve<'_> {
                 match channel::receive(socket.as_fd(), PACKET_MAX) {
                     Ok(packet) if packet.bytes.is_empty() && packet.fds.is_empty() => return,
                     Ok(packet) => self.request(packet),
-                    // Out of descriptors or memory: that request is lost, its socket closed, its sender told so by that.
+                    // Out of descriptors or memory: that request is lost, and its closed socket tells its sender.
                     Err(e) if e.kind() != io::ErrorKind::ConnectionReset => {}
                     Err(_) => return,
                 }
@@ -208,44 +216,46 @@ impl Serve<'_> {
             }
             Ok(Request::Install { env, ticket }) => self.install(&env, ticket).map(|()| true),
             Ok(Request::Discard { env, ticket }) => self.discard(&env, ticket).map(|()| true),
-            Ok(Request::Remove { env }) => self.remove(&layout::platform_name(&env), env.name.as_str()).map(|()| true),
+            Ok(Request::Remove { env }) => {
+                self.remove(&store_layout::platform_name(&env), env.name.as_str()).map(|()| true)
+            }
         };
         match done {
             Ok(true) => Report::Done(Vec::new()).send(answer.as_fd()),
-            // The box will answer.
+            // The sandbox will answer.
             Ok(false) => {}
             Err(text) => Report::Refused(text).send(answer.as_fd()),
         }
     }
 
-    /// Ends all boxes, so that their control groups can be removed.
+    /// Ends all sandboxes, so that their control groups can be removed.
     fn end(&mut self) {
-        for pid in self.boxes.keys() {
+        for pid in self.sandboxes.keys() {
             let _ = kill(Pid::from_raw(*pid), Signal::SIGKILL);
         }
         let start = Instant::now();
-        while !self.boxes.is_empty() && start.elapsed() < END {
+        while !self.sandboxes.is_empty() && start.elapsed() < END {
             let mut fds = [PollFd::new(self.signals.as_fd(), PollFlags::POLLIN)];
             let _ = poll(&mut fds, 100_u8);
             while let Ok(Some(_)) = self.signals.read_signal() {}
             while let Some((pid, ..)) = reap(false) {
-                self.boxes.remove(&pid.as_raw());
+                self.sandboxes.remove(&pid.as_raw());
             }
         }
     }
 
-    /// Remembers a box that was started.
+    /// Remembers a sandbox that was started.
     fn track(&mut self, started: io::Result<(Pid, OwnedFd)>, task: Task) -> Result<(), Refused> {
-        let (pid, answer) = started.map_err(|e| format!("cannot make a box: {e}"))?;
-        self.boxes.insert(pid.as_raw(), Running { answer, task });
+        let (pid, answer) = started.map_err(|e| format!("cannot make a sandbox: {e}"))?;
+        self.sandboxes.insert(pid.as_raw(), Running { answer, task });
         Ok(())
     }
 
     fn count(&self, which: impl Fn(&Task) -> bool) -> usize {
-        self.boxes.values().filter(|running| which(&running.task)).count()
+        self.sandboxes.values().filter(|running| which(&running.task)).count()
     }
 
-    /// Takes the signals that came: the ends of boxes, or of the other half.
+    /// Takes the signals that came: the ends of sandboxes, or of the other half.
     fn signals_say_end(&mut self) -> bool {
         let mut end = false;
         while let Ok(Some(signal)) = self.signals.read_signal() {
@@ -257,10 +267,10 @@ impl Serve<'_> {
 
     fn reap(&mut self) {
         while let Some((pid, status, _)) = reap(false) {
-            let Some(Running { answer, task }) = self.boxes.remove(&pid.as_raw()) else { continue };
+            let Some(Running { answer, task }) = self.sandboxes.remove(&pid.as_raw()) else { continue };
             let code = libc::WIFEXITED(status).then(|| libc::WEXITSTATUS(status));
             if !matches!(code, Some(0 | FAILED)) {
-                Report::Refused(format!("the box ended early, wait status {status:#x}")).send(answer.as_fd());
+                Report::Refused(format!("the sandbox ended early, wait status {status:#x}")).send(answer.as_fd());
             }
             match task {
                 Task::Fill(f) if f.unwanted || code != Some(0) => {
