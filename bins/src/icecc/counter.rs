@@ -4,7 +4,7 @@
 //! left. So both count right unless a condition needs the counter. A definition that names it is no reason by itself: some projects
 //! have one in a header that every unit includes.
 
-use super::pragmas::{is_in_directive, word};
+use super::directives::{directives, is_in_directive, word};
 use memchr::memmem;
 use std::collections::{HashMap, HashSet};
 
@@ -30,7 +30,8 @@ pub(super) fn decides(texts: &[&[u8]]) -> bool {
                 let (name, body) = word(rest);
                 definitions.entry(name).or_default().push(body);
             }
-            b"if" | b"elif" | b"include" | b"include_next" | b"import" => pending.push(rest),
+            b"if" | b"elif" => pending.push(rest),
+            b"include" | b"include_next" | b"import" if !is_file_name(rest) => pending.push(rest),
             _ => {}
         }
     }
@@ -48,23 +49,16 @@ pub(super) fn decides(texts: &[&[u8]]) -> bool {
     false
 }
 
-/// The keyword of each directive and what follows it on its line. A comment may stand before it.
-fn directives(text: &[u8]) -> impl Iterator<Item = (&[u8], &[u8])> {
-    text.split(|&byte| byte == b'\n').filter_map(|line| {
-        let hashes = |part| [&b"#"[..], b"%:", b"??="].iter().find_map(|hash| trim(part).strip_prefix(*hash));
-        let mut behind_comments = memmem::find_iter(line, b"*/").map(|at| line.get(at + 2..).unwrap_or_default());
-        let directive = hashes(line).or_else(|| behind_comments.find_map(hashes))?;
-        Some(word(directive))
-    })
+/// Whether a file is included by its name, in which no macro is expanded.
+fn is_file_name(included: &[u8]) -> bool {
+    matches!(included.trim_ascii_start().first(), Some(b'<' | b'"'))
 }
 
-fn trim(line: &[u8]) -> &[u8] {
-    line.trim_ascii_start()
-}
-
-/// All identifiers, numbers with them.
+/// The identifiers that are expanded, and numbers with them: what `defined` asks for is not.
 fn names(text: &[u8]) -> impl Iterator<Item = &[u8]> {
-    text.split(|byte| !byte.is_ascii_alphanumeric() && *byte != b'_').filter(|name| !name.is_empty())
+    let tokens = text.split(|byte| !byte.is_ascii_alphanumeric() && *byte != b'_').filter(|name| !name.is_empty());
+    let mut is_asked_for = false;
+    tokens.filter(move |name| !std::mem::replace(&mut is_asked_for, *name == b"defined"))
 }
 
 #[cfg(test)]
@@ -79,6 +73,7 @@ mod tests {
             "#define A(x) B(x, 1)\n#define B(x, y) x ## __COUNTER__\n # elif defined(X) && A(2)\n",
             "/* a */ #define N __COUNTER__\n/* b\n c */ %:if N\n",
             "#define FILE NAME(__COUNTER__)\n#include FILE\n",
+            "#define N __COUNTER__\n#if defined(N) && N\n",
         ] {
             assert!(is_in_a_directive(text.as_bytes()), "{text}");
             assert!(decides(&[text.as_bytes()]), "{text}");
@@ -93,6 +88,7 @@ mod tests {
             "#define UNIQUE(x) x ## __COUNTER__\n#if OTHER > 1\n#endif\nint UNIQUE(a);\n",
             "int a = __COUNTER__; // #if\n#ifdef __COUNTER__\n#endif\n#if 1\n",
             "#define A B\n#define B A\n#if A\n",
+            "#define linux __COUNTER__\n#include <linux/a.h>\n#  include \"linux.h\"\n#if defined(linux) || defined linux\n",
         ] {
             assert!(!decides(&[text.as_bytes()]), "{text}");
         }

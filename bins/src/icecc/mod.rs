@@ -15,6 +15,7 @@ mod counter;
 mod daemon;
 mod dates;
 mod dependencies;
+mod directives;
 mod elf;
 mod environment;
 pub mod files;

@@ -4,9 +4,9 @@
 //! so that the lines behind it have wrong numbers, `#pragma push_macro` with what it does. Which ones depends on the compiler, so
 //! each compiler is asked, once for each name.
 
+use super::directives::{is_in_directive, word};
 use super::remembered;
 use memchr::memmem;
-use std::borrow::Cow;
 use std::collections::HashMap;
 use std::ffi::OsStr;
 use std::fmt;
@@ -173,38 +173,6 @@ fn is_in_pragma(text: &[u8]) -> bool {
     is_in_directive(text) && text.trim_ascii_end().ends_with(b"pragma")
 }
 
-/// Whether what follows `text` stands on the line of a directive, which comments may precede. Splices do not count:
-/// see [`unspliced`].
-pub(super) fn is_in_directive(text: &[u8]) -> bool {
-    let line = text.get(memchr::memrchr(b'\n', text).map_or(0, |at| at + 1)..).unwrap_or_default();
-    let starts = |part: &[u8]| [&b"#"[..], b"%:", b"??="].iter().any(|hash| part.trim_ascii_start().starts_with(hash));
-    let mut ends_of_comments = memmem::find_iter(line, b"*/");
-    starts(line) || ends_of_comments.any(|at| starts(line.get(at + 2..).unwrap_or_default()))
-}
-
-/// `text` without the line ends that a backslash takes away. The text itself where there are none, as in most files.
-pub(super) fn unspliced(text: &[u8]) -> Cow<'_, [u8]> {
-    let mut whole = Vec::new();
-    let mut from = 0;
-    let trigraphs = memmem::find_iter(text, b"??/").map(|at| at + 2);
-    let mut places: Vec<usize> = memchr::memchr_iter(b'\\', text).chain(trigraphs).collect();
-    places.sort_unstable();
-    for at in places {
-        let rest = text.get(at + 1..).unwrap_or_default();
-        let blanks = rest.iter().take_while(|b| matches!(b, b' ' | b'\t' | b'\r' | 0x0b | 0x0c)).count();
-        if rest.get(blanks) == Some(&b'\n') {
-            let end = if text.get(at) == Some(&b'/') { at - 2 } else { at };
-            whole.extend_from_slice(text.get(from..end).unwrap_or_default());
-            from = at + 1 + blanks + 1;
-        }
-    }
-    if from == 0 {
-        return Cow::Borrowed(text);
-    }
-    whole.extend_from_slice(text.get(from..).unwrap_or_default());
-    Cow::Owned(whole)
-}
-
 /// The name of a pragma, at the beginning of what follows `#pragma`: one word, or two where the first is the name of a group.
 fn name(text: &[u8]) -> Vec<u8> {
     let (first, rest) = word(text);
@@ -212,18 +180,6 @@ fn name(text: &[u8]) -> Vec<u8> {
         return first.to_vec();
     }
     [first, word(rest).0].join(&b' ')
-}
-
-/// The next word on the line, behind blanks and comments, and what follows it.
-pub(super) fn word(mut text: &[u8]) -> (&[u8], &[u8]) {
-    loop {
-        let blanks = text.iter().take_while(|b| matches!(b, b' ' | b'\t' | 0x0b | 0x0c)).count();
-        text = text.get(blanks..).unwrap_or_default();
-        let Some(comment) = text.strip_prefix(b"/*") else { break };
-        let Some(end) = memmem::find(comment, b"*/") else { break };
-        text = comment.get(end + 2..).unwrap_or_default();
-    }
-    text.split_at(text.iter().take_while(|b| b.is_ascii_alphanumeric() || **b == b'_').count())
 }
 
 /// The text in `("…")`, which follows `_Pragma`. Nothing where a macro makes it of its argument.
@@ -234,6 +190,7 @@ fn operand(text: &[u8]) -> Option<&[u8]> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::directives::unspliced;
     use super::*;
 
     fn lost(text: &str) -> Option<String> {
@@ -276,11 +233,5 @@ mod tests {
         ] {
             assert_eq!(lost(text), None, "{text}");
         }
-    }
-
-    #[test]
-    fn splices_go_and_nothing_else() {
-        assert_eq!(&*unspliced(b"a\\\nb \\n c??/\r\nd\\"), b"ab \\n cd\\");
-        assert!(matches!(unspliced(b"no \\ splice"), Cow::Borrowed(_)));
     }
 }

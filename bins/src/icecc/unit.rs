@@ -6,6 +6,7 @@
 
 use super::counter;
 use super::dates;
+use super::directives::unspliced;
 use super::looked::Looked;
 use super::pragmas::{self, Kept, Loss};
 use super::task::Task;
@@ -126,7 +127,7 @@ impl Watch {
         }
         let lines = self.text.get(self.looked..end).unwrap_or_default();
         self.looked = end;
-        let text = &*pragmas::unspliced(lines);
+        let text = &*unspliced(lines);
         self.counts |= counter::is_in_a_directive(text);
         self.verdict = match &mut self.files {
             _ if dates::shown(text) => Some(ExpandHere::Dates),
@@ -141,7 +142,7 @@ impl Watch {
             None => Some(Vec::new()),
             Some(files) => files.texts(),
         };
-        let text = pragmas::unspliced(&self.text);
+        let text = unspliced(&self.text);
         let all = |files: Vec<Vec<u8>>| {
             counter::decides(&files.iter().map(Vec::as_slice).chain([&*text]).collect::<Vec<_>>())
         };
@@ -245,7 +246,7 @@ impl Files {
         if self.is_new(&meta) {
             return Some(ExpandHere::Changed(path));
         }
-        let text = pragmas::unspliced(&self.room);
+        let text = unspliced(&self.room);
         let loss = pragmas::loss(&text, &mut self.kept);
         if counter::is_in_a_directive(&text) {
             self.count = true;
@@ -260,7 +261,7 @@ impl Files {
         let text = |name: &Vec<u8>| {
             let mut text = Vec::new();
             match read(&self.folder.join(OsStr::from_bytes(name)), &mut text) {
-                Ok(Some(meta)) if !self.is_new(&meta) => Some(pragmas::unspliced(&text).into_owned()),
+                Ok(Some(meta)) if !self.is_new(&meta) => Some(unspliced(&text).into_owned()),
                 Ok(None) => Some(Vec::new()),
                 Ok(Some(_)) | Err(_) => None,
             }

@@ -238,3 +238,44 @@ fn a_peer_closed_by_its_handler_gets_what_the_loop_sent() {
     assert_eq!(bench.closed().1.to_string(), "done");
     bench.hub.shutdown(LONG);
 }
+
+/// Tells that it was called, and what it can read when told to.
+struct ReadsLate {
+    called: Sender<()>,
+    go_on: Receiver<()>,
+    found: Sender<[Option<ConnError>; 2]>,
+}
+
+impl PeerHandler for ReadsLate {
+    fn message(&mut self, _: Message, conn: &mut PeerConn) -> Verdict {
+        self.called.send(()).unwrap();
+        self.go_on.recv_timeout(LONG).unwrap();
+        self.found.send([conn.try_recv().err(), conn.recv(long(Step::Message)).err()]).unwrap();
+        Verdict::Handled
+    }
+}
+
+/// A handler reads no more of a connection that the loop closes, not even what has arrived.
+#[test]
+fn a_handler_reads_nothing_of_a_closed_connection() {
+    let _alone = alone();
+    let (called, was_called) = crossbeam::channel::bounded(1);
+    let (go_on, told) = crossbeam::channel::bounded(1);
+    let (found, said) = crossbeam::channel::bounded(1);
+    let handlers: Handlers<()> = Arc::new(move |_, _| {
+        Some(Box::new(ReadsLate { called: called.clone(), go_on: told.clone(), found: found.clone() }))
+    });
+    let config = HubConfig { linger: LONG, ..HubConfig::default() };
+    let bench = Bench::new(config, handlers);
+    let mut conn = bench.dial();
+    let (peer, _) = bench.opened();
+    conn.send_all(&[Message::Ping, text(1), text(2)], long(Step::Send)).unwrap();
+    was_called.recv_timeout(LONG).unwrap();
+    bench.hub.close(peer, "the job was cancelled");
+    go_on.send(()).unwrap();
+    let found = said.recv_timeout(LONG).unwrap();
+    assert!(matches!(found, [Some(ConnError::Closed), Some(ConnError::Closed)]), "{found:?}");
+    drop(conn);
+    assert_eq!(bench.closed().1.to_string(), "the job was cancelled");
+    bench.hub.shutdown(LONG);
+}

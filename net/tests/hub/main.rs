@@ -13,7 +13,7 @@ use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crossbeam::channel::Receiver;
+use crossbeam::channel::{Receiver, Sender};
 use ice_core::ids::PeerId;
 use ice_core::message::{Chunk, Codec, Message};
 use ice_core::version::Version;
@@ -113,6 +113,12 @@ fn alone() -> Alone {
     let turn = TURN.lock();
     // The first use of some functions may open a descriptor permanently.
     drop(Hub::<()>::new(HubConfig::default()));
+    let until = Instant::now() + LONG;
+    // What its threads hold is closed when they end, soon after the hub.
+    while open().1 > 0 {
+        assert!(Instant::now() < until, "the hub's threads did not end");
+        thread::sleep(Duration::from_millis(1));
+    }
     Alone { before: open(), _turn: turn }
 }
 
