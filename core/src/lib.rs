@@ -1,7 +1,7 @@
 //! All decisions of icecream-rs, and nothing else.
 //!
 //! In scope: the state machines [`scheduler`], [`daemon`], [`client`] and [`server`], the compiler command line
-//! ([`cmdline`]), and the values that all other crates share ([`message`], [`env`](mod@env), [`platform`], [`job`],
+//! ([`cmdline`]), what may be sent of a unit's text ([`unit`]), and the values that all other crates share ([`message`], [`env`](mod@env), [`platform`], [`job`],
 //! [`limits`], [`store_layout`]).
 //!
 //! Out of scope: sockets, files, clocks, threads, environment variables, randomness and logging. Time, seeds and events
@@ -25,4 +25,5 @@ pub mod server;
 pub mod store_layout;
 pub mod text;
 pub mod time;
+pub mod unit;
 pub mod version;

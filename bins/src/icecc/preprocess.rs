@@ -6,8 +6,9 @@ use super::log as log_words;
 use super::remote::readable;
 use super::spool::Spool;
 use super::task::Task;
-use super::unit::{ExpandHere, Watch};
+use super::unit::{self, Watch};
 use ice_core::cmdline::{Mode, RemoteJob};
+use ice_core::unit::ExpandHere;
 use nix::poll::PollTimeout;
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
@@ -53,7 +54,7 @@ impl Preprocessor {
             messages: None,
             lock: None,
             ended_well: None,
-            watch: Watch::new(task, job, mode),
+            watch: unit::watch(task, job, mode),
             before: if mode == Mode::Verbatim { Before::default() } else { Before::of(&job.dependency_files) },
             room: Vec::new(),
             spool: Spool::default(),

@@ -3,12 +3,12 @@
 use super::budget::Budget;
 use super::preprocess::Preprocessor;
 use super::task::Task;
-use super::unit::ExpandHere;
 use super::variables;
 use ice_core::client::Submission;
 use ice_core::cmdline::{Family, Mode, RemoteJob};
 use ice_core::limits;
 use ice_core::message::{CompileFile, CompileResult, Message};
+use ice_core::unit::ExpandHere;
 use ice_core::version::Version;
 use ice_net::compress::Packer;
 use std::io;

@@ -6,7 +6,7 @@
 
 use super::directives::{directives, is_in_directive, word};
 use memchr::memmem;
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet};
 
 const COUNTER: &[u8] = b"__COUNTER__";
 
@@ -22,7 +22,7 @@ pub(super) fn is_in_a_directive(text: &[u8]) -> bool {
 
 /// Whether a condition, or the name of a file, may need the counter. All definitions count, in force or not.
 pub(super) fn decides(texts: &[&[u8]]) -> bool {
-    let mut definitions: HashMap<&[u8], Vec<&[u8]>> = HashMap::new();
+    let mut definitions: BTreeMap<&[u8], Vec<&[u8]>> = BTreeMap::new();
     let mut pending = Vec::new();
     for (keyword, rest) in texts.iter().flat_map(|text| directives(text)) {
         match keyword {
@@ -35,7 +35,7 @@ pub(super) fn decides(texts: &[&[u8]]) -> bool {
             _ => {}
         }
     }
-    let mut seen = HashSet::new();
+    let mut seen = BTreeSet::new();
     while let Some(text) = pending.pop() {
         for name in names(text) {
             if name == COUNTER {
