@@ -7,7 +7,7 @@
 
 use crate::apply::{SingleThread, has, perform};
 use crate::error::Error;
-use crate::memory::{Group, Groups};
+use crate::memory::{Group, Groups, PROCESSES_MAX};
 use crate::plan::{Limit, Plan, Step, c};
 use crate::probe::{Guarantee, Guarantees, trial};
 use nix::mount::MsFlags;
@@ -97,9 +97,6 @@ const DEVICES: [&str; 4] = ["null", "zero", "random", "urandom"];
 pub(crate) const TMP_FILES_MAX: u32 = 16384;
 /// Maximum number of entries of an environment's `/tmp` that a job sees.
 const SHOWN_MAX: usize = 64;
-/// Maximum number of processes of a slot, counted by its own user id or its control group. A compile needs about four,
-/// `-flto=auto` one per CPU.
-pub(crate) const PROCESSES_MAX: u64 = 128;
 /// Address space of a function that fills or empties a directory: a decompressor with the largest window and the names
 /// of an archive need less than half of it.
 const DIRECTORY_MEMORY: u64 = 1 << 30;

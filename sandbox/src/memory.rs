@@ -6,8 +6,11 @@ use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
-use crate::factory::PROCESSES_MAX;
 use nix::fcntl::{Flock, FlockArg};
+
+/// Maximum number of processes of a slot, counted by its own user id or its control group. A compile needs about four,
+/// `-flto=auto` one per CPU.
+pub(crate) const PROCESSES_MAX: u64 = 128;
 
 /// Bytes that jobs may still use: the minimum of the host's available memory and, for each control group around us, its
 /// limit less its usage. Page cache counts as free. `None` if the available memory is unknown.

@@ -123,7 +123,7 @@ pub(crate) fn dirs(path: &OsStr) -> impl Iterator<Item = &Path> {
 }
 
 /// Whether `path`, links followed, is a regular file with an execute bit.
-pub(crate) fn is_executable_file(path: &Path) -> bool {
+pub fn is_executable_file(path: &Path) -> bool {
     fs::metadata(path).is_ok_and(|m| m.is_file() && m.permissions().mode() & 0o111 != 0)
 }
 

@@ -7,7 +7,7 @@
 use crate::closure::{self, ClosureError, Planned, Root, View, closure, default_dirs};
 use crate::cross;
 use crate::driver::{Driver, DriverError, Kind};
-use crate::find::{self, FindError};
+use crate::find::{self, FindError, is_executable_file};
 use crate::info::{CompilerInfo, EnvInfo};
 use crate::plan::{AddError, INFO_NAME, Plan, as_path, textual_name};
 use crate::program::{Program, ProgramError};
@@ -16,7 +16,6 @@ use std::ffi::{OsStr, OsString};
 use std::fs;
 use std::io;
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use thiserror::Error;
 
@@ -156,7 +155,7 @@ pub fn plan(request: &Request) -> Result<NativePlan, PlanError> {
     let mut planner =
         Planner { request, root: &root, plan: Plan::default(), added: Vec::new(), platform: None, loader: None };
     let mut info = EnvInfo::default();
-    let true_file = ["/bin/true", "/usr/bin/true"].iter().map(Path::new).find(|p| is_executable(p));
+    let true_file = ["/bin/true", "/usr/bin/true"].iter().map(Path::new).find(|p| is_executable_file(p));
     for wanted in &request.compilers {
         let given = planner.find(&wanted.compiler)?;
         let driver = Driver::new(&given);
@@ -203,7 +202,7 @@ impl Planner<'_> {
     fn gcc(&mut self, given: &Driver, wanted: &Wanted) -> Result<CompilerInfo, PlanError> {
         let real = self.real_gcc(given)?;
         // The names of C and C++ driver are derived from the real file first, then from the path that was requested.
-        let by_name = |path: &Path, name: OsString| Some(path.parent()?.join(name)).filter(|p| is_executable(p));
+        let by_name = |path: &Path, name: OsString| Some(path.parent()?.join(name)).filter(|p| is_executable_file(p));
         let c_of = |path: &Path| by_name(path, find::c_partner(path.file_name()?));
         let gcc = c_of(&real).or_else(|| c_of(given.path())).and_then(|p| fs::canonicalize(p).ok()).unwrap_or(real);
         let cxx_of = |path: &Path| by_name(path, find::cxx_partner(path.file_name()?)?);
@@ -234,7 +233,7 @@ impl Planner<'_> {
         }
         let missing = |piece: &str| PlanError::MissingPiece { compiler: gcc.clone(), piece: piece.to_string() };
         let own_program = |driver: &Driver, name: &str| {
-            let answer = driver.program(OsStr::new(name)).filter(|p| p.is_absolute() && is_executable(p));
+            let answer = driver.program(OsStr::new(name)).filter(|p| p.is_absolute() && is_executable_file(p));
             // Some toolchains keep it elsewhere and report it by `-print-file-name` only.
             answer.or_else(|| driver.file(name))
         };
@@ -277,7 +276,8 @@ impl Planner<'_> {
         let base = given.path().file_name().unwrap_or(OsStr::new("clang")).to_os_string();
         // clang called by a wrapper of another name finds only `clang` under its own name.
         let names = [base, "clang".into()];
-        let answer = names.iter().filter_map(|name| given.program(name)).find(|p| p.is_absolute() && is_executable(p));
+        let answer =
+            names.iter().filter_map(|name| given.program(name)).find(|p| p.is_absolute() && is_executable_file(p));
         let answer = answer.unwrap_or_else(|| given.path().to_path_buf());
         let clang = fs::canonicalize(&answer).map_err(|_| PlanError::NotExecutable(answer))?;
         self.require_binary(&clang)?;
@@ -409,7 +409,7 @@ impl Planner<'_> {
 
     /// Fails unless `path` is an executable ELF file.
     fn require_binary(&self, path: &Path) -> Result<(), PlanError> {
-        if !is_executable(path) {
+        if !is_executable_file(path) {
             return Err(PlanError::NotExecutable(path.to_path_buf()));
         }
         match Program::read(path)? {
@@ -461,10 +461,6 @@ impl Planner<'_> {
         }
         Ok(None)
     }
-}
-
-fn is_executable(path: &Path) -> bool {
-    fs::metadata(path).is_ok_and(|m| m.is_file() && m.permissions().mode() & 0o111 != 0)
 }
 
 /// The directory above the compiler's `bin`, whose content moves to `usr`. `None` if that is `/` or `/usr`.

@@ -17,14 +17,15 @@ use ice_launcher::{JobLimits, LaunchError, RunRequest, RunningJob};
 use ice_net::compress::Packer;
 use ice_net::deadline::{Deadline, Step};
 use ice_net::hub::Verdict;
+use ice_toolchain::find::is_executable_file;
 use log::{debug, info, warn};
 use nix::poll::{PollFd, PollFlags, PollTimeout};
 
 use super::ended;
 use super::orders::{Mail, Mailbox, Order};
 use super::pump::{self, Feed, Pump};
+use super::shared::{Client, Shared, Told};
 use super::spool::Spool;
-use super::worker::{Client, Shared, Told, is_executable};
 
 /// 128 + TERM, as 1.4 logs it when the client goes away.
 const ABORTED: i32 = 143;
@@ -253,7 +254,7 @@ fn failure_of(error: LaunchError) -> Failure {
 
 fn start(shared: &Shared, grant: &Grant, client: &Client) -> Result<Running, Failure> {
     let assembler = shared.env_path(&grant.env).join("usr/bin/as");
-    if !is_executable(&assembler) {
+    if !is_executable_file(&assembler) {
         let text = format!("{} is not executable, installed environment removed?", assembler.display());
         return Err(Failure::Environment(text));
     }

@@ -18,6 +18,7 @@ mod options;
 mod orders;
 mod pump;
 mod server;
+mod shared;
 mod spool;
 mod start;
 mod transfer;

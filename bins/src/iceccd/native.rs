@@ -28,7 +28,6 @@ use nix::unistd::Pid;
 use parking_lot::Mutex;
 
 use super::index::{self, Packed};
-use super::worker::is_executable;
 use crate::background::{LOG_DIR, RUN_DIR};
 use crate::create_env::apart::HIDES;
 
@@ -112,12 +111,12 @@ impl Natives {
         if let Some(e) = fs::metadata(&compiler).err().filter(|e| e.kind() == io::ErrorKind::PermissionDenied) {
             return Err(format!("cannot reach {} as the daemon's user: {e}", compiler.display()).into());
         }
-        if !is_executable(&compiler) {
+        if !find::is_executable_file(&compiler) {
             return Err(format!("Compiler binary {} for environment not found.", compiler.display()).into());
         }
         let mut files = vec![facts(&compiler)?];
         let partner = compiler.file_name().and_then(find::cxx_partner).map(|name| compiler.with_file_name(name));
-        files.extend(partner.filter(|p| is_executable(p)).and_then(|p| facts(&p).ok()));
+        files.extend(partner.filter(|p| find::is_executable_file(p)).and_then(|p| facts(&p).ok()));
         for extra in &request.extra_files {
             files.push(facts(Path::new(OsStr::from_bytes(extra.as_bytes())))?);
         }

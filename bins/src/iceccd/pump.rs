@@ -13,8 +13,8 @@ use ice_net::error::ConnError;
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use nix::poll::PollFlags;
 
+use super::shared::Client;
 use super::spool::Spool;
-use super::worker::Client;
 
 /// Messages, pieces of the source and of texts that are dealt with before orders and the job's end are looked at again: whoever
 /// makes them fast enough would keep us from both.
@@ -197,7 +197,7 @@ mod tests {
     use std::sync::Arc;
 
     use super::*;
-    use crate::iceccd::worker::Told;
+    use crate::iceccd::shared::Told;
     use crossbeam::channel::{Receiver, bounded};
     use ice_core::message::{Chunk, Codec};
     use ice_core::version::Version;

@@ -23,6 +23,7 @@ use ice_net::listen::{ListenError, Listener};
 use ice_sandbox::probe::{Guarantee, Guarantees};
 use ice_toolchain::archive::{UnpackLimits, unpack};
 use ice_toolchain::digest::{self, NameCheck};
+use ice_toolchain::find::is_executable_file;
 use ice_toolchain::store::Store;
 use log::{error, info, warn};
 use nix::fcntl::{Flock, FlockArg, OFlag};
@@ -34,7 +35,8 @@ use super::native::{Natives, Tool};
 use super::options::Options;
 use super::orders::Orders;
 use super::server::{Doors, Server};
-use super::worker::{Shared, Told, Worker, is_executable};
+use super::shared::{Shared, Told};
+use super::worker::Worker;
 use crate::background::{self, Dropped, LOG_DIR, PidFile, RUN_DIR, Start};
 use crate::cli::table::VERSION;
 use crate::exit::Failure;
@@ -398,7 +400,7 @@ fn create_env() -> PathBuf {
     let own = std::env::current_exe().unwrap_or_default();
     let folder = own.parent().unwrap_or(Path::new("/"));
     let places = [folder.join(NAME), folder.join("../bin").join(NAME), folder.join("../../bin").join(NAME)];
-    places.into_iter().find(|p| is_executable(p)).unwrap_or_else(|| Path::new("/usr/bin").join(NAME))
+    places.into_iter().find(|p| is_executable_file(p)).unwrap_or_else(|| Path::new("/usr/bin").join(NAME))
 }
 
 fn open_doors(options: &Options, root: bool, no_remote: bool) -> Result<Doors, Failure> {

@@ -18,7 +18,7 @@ use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use nix::poll::{PollFd, PollFlags, PollTimeout};
 
 use super::orders::{Mail, Mailbox, Order};
-use super::worker::{Client, Shared, Told};
+use super::shared::{Client, Shared, Told};
 
 /// How long the client may take for each piece.
 const CHUNK: Duration = Duration::from_secs(60);

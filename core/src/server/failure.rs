@@ -1,6 +1,5 @@
 //! Why a job has no result of its compiler, and what the cluster is told of it.
 
-use super::outcome::Exit;
 use std::fmt;
 
 /// Exit codes of JOB_DONE that are not a compiler's (`net/PROTOCOL.md`, JOB_DONE).
@@ -15,6 +14,25 @@ pub mod code {
     pub const MISSING: i32 = 110;
     /// The client said something after its END.
     pub const CANCELLED: i32 = 118;
+}
+
+/// How a compiler ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Exit {
+    /// By itself, with this status.
+    Status(i32),
+    /// By this signal.
+    Signal(i32),
+}
+
+impl Exit {
+    /// As a shell tells it.
+    pub const fn status(self) -> i32 {
+        match self {
+            Self::Status(status) => status,
+            Self::Signal(signal) => 128 + signal,
+        }
+    }
 }
 
 /// Why a job has no result. Its text is for the log, and for the client where [`Failure::is_told`].

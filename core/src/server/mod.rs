@@ -8,8 +8,8 @@ mod outcome;
 mod serving;
 
 pub use command::{Command, CommandError, Layout, Program, command, for_log};
-pub use failure::{Failure, code};
-pub use outcome::{Collected, Ended, Exit, TEXT_MAX, judge};
+pub use failure::{Exit, Failure, code};
+pub use outcome::{Collected, Ended, TEXT_MAX, judge};
 pub use serving::{Input, Output, Serving, Stream};
 
 #[cfg(test)]

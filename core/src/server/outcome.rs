@@ -1,6 +1,6 @@
 //! What a compiler's end means: a result for the client, or none so that it builds locally.
 
-use super::failure::code;
+use super::failure::{Exit, code};
 use crate::job::JobStats;
 use crate::limits::FRAME_MAX;
 use crate::message::CompileResult;
@@ -25,25 +25,6 @@ const KILLED: &str = "Killed signal terminated program";
 /// What it looks like when the driver could not start a program, for want of processes or descriptors: the host's fault.
 const CANNOT_START: [&str; 2] = ["Resource temporarily unavailable", "Too many open files"];
 const DISK_FULL: &str = "o space left on device";
-
-/// How a compiler ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Exit {
-    /// By itself, with this status.
-    Status(i32),
-    /// By this signal.
-    Signal(i32),
-}
-
-impl Exit {
-    /// As a shell tells it.
-    pub const fn status(self) -> i32 {
-        match self {
-            Self::Status(status) => status,
-            Self::Signal(signal) => 128 + signal,
-        }
-    }
-}
 
 /// The end of a compiler, and what it leaves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

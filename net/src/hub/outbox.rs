@@ -3,58 +3,19 @@
 //! It also watches peers that are being closed, until they have gone or their time has passed. It keeps only peers with
 //! something to do, and sleeps for ever if there are none.
 
-use std::io;
 use std::os::fd::AsFd;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::Ordering;
 use std::time::Instant;
 
 use nix::poll::{PollFd, PollFlags, poll};
-use parking_lot::Mutex;
 
 use super::HubConfig;
-use super::peer::Peer;
+use super::peer::{Outboxes, Peer};
 use crate::stream::{Stream, poll_timeout};
-use crate::wake::{self, Waker, Wakeup};
-
-/// The interface of the outbox thread for others.
-#[derive(Debug)]
-pub(super) struct Outboxes {
-    /// Peers handed over that the thread has not taken yet.
-    added: Mutex<Vec<Arc<Peer>>>,
-    /// Whether the thread must end.
-    stop: AtomicBool,
-    /// Wakes the thread.
-    waker: Waker,
-}
+use crate::wake::Wakeup;
 
 impl Outboxes {
-    /// The interface, and the end that the thread waits on.
-    pub(super) fn new() -> io::Result<(Self, Wakeup)> {
-        let (waker, wakeup) = wake::pair()?;
-        Ok((Self { added: Mutex::default(), stop: AtomicBool::new(false), waker }, wakeup))
-    }
-
-    /// Hands a peer over to the thread until nothing is left to do for it.
-    pub(super) fn watch(&self, peer: Arc<Peer>) {
-        let mut added = self.added.lock();
-        added.push(peer);
-        if added.len() == 1 {
-            self.waker.wake();
-        }
-    }
-
-    /// Wakes the thread because a watched peer has changed.
-    pub(super) fn wake(&self) {
-        self.waker.wake();
-    }
-
-    /// Ends the thread.
-    pub(super) fn stop(&self) {
-        self.stop.store(true, Ordering::Relaxed);
-        self.waker.wake();
-    }
-
     /// The thread.
     pub(super) fn run(&self, wakeup: &Wakeup, config: &HubConfig) {
         let mut peers: Vec<Arc<Peer>> = Vec::new();

@@ -1,10 +1,13 @@
-//! One peer as all threads share it: its outbox, its credits, and whether it is being closed.
+//! One peer as all threads share it: its outbox, its credits, and whether it is being closed. [`Outboxes`] hands it to
+//! the outbox thread.
 //!
 //! Data for a peer is only written through its outbox, under its lock. So any thread may write the front of it: the
 //! loop if there is room at once, the outbox thread if there was none, the peer's own thread if its handler waits for
 //! room. No thread holds a lock while it waits.
 
+use std::io;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 use ice_core::ids::PeerId;
@@ -13,11 +16,11 @@ use nix::poll::PollFlags;
 use parking_lot::{Condvar, Mutex, MutexGuard};
 
 use super::budget::{Account, Excess, Sum};
-use super::outbox::Outboxes;
 use super::{CloseReason, HubConfig};
 use crate::deadline::{Deadline, Step};
 use crate::error::ConnError;
 use crate::stream::Stream;
+use crate::wake::{self, Waker, Wakeup};
 
 /// An empty outbox with a larger capacity in bytes is freed.
 const OUTBOX_KEEP: usize = 16 * 1024;
@@ -84,6 +87,45 @@ pub(super) struct Closing {
 
 /// Appends data to the queue in the peer's version.
 pub(super) type Fill<'a> = &'a dyn Fn(&mut Vec<u8>, Version) -> Result<(), ConnError>;
+
+/// The interface of the outbox thread for others.
+#[derive(Debug)]
+pub(super) struct Outboxes {
+    /// Peers handed over that the thread has not taken yet.
+    pub(super) added: Mutex<Vec<Arc<Peer>>>,
+    /// Whether the thread must end.
+    pub(super) stop: AtomicBool,
+    /// Wakes the thread.
+    waker: Waker,
+}
+
+impl Outboxes {
+    /// The interface, and the end that the thread waits on.
+    pub(super) fn new() -> io::Result<(Self, Wakeup)> {
+        let (waker, wakeup) = wake::pair()?;
+        Ok((Self { added: Mutex::default(), stop: AtomicBool::new(false), waker }, wakeup))
+    }
+
+    /// Hands a peer over to the thread until nothing is left to do for it.
+    pub(super) fn watch(&self, peer: Arc<Peer>) {
+        let mut added = self.added.lock();
+        added.push(peer);
+        if added.len() == 1 {
+            self.waker.wake();
+        }
+    }
+
+    /// Wakes the thread because a watched peer has changed.
+    pub(super) fn wake(&self) {
+        self.waker.wake();
+    }
+
+    /// Ends the thread.
+    pub(super) fn stop(&self) {
+        self.stop.store(true, Ordering::Relaxed);
+        self.waker.wake();
+    }
+}
 
 impl Peer {
     /// A peer; `stream` is `None` if it is to be dialled.

@@ -1,7 +1,8 @@
 //! Decompression of untrusted archives, with a limit on everything that they could exhaust.
 
 use super::Compression;
-use super::unpack::{UnpackError, UnpackLimits};
+use super::error::UnpackError;
+use super::limits::UnpackLimits;
 use std::cell::Cell;
 use std::io::{self, BufReader, Cursor, Read};
 use std::rc::Rc;

@@ -2,16 +2,20 @@
 
 mod compress;
 mod decompress;
+mod error;
+mod limits;
 mod pack;
 mod summary;
 mod tar_reader;
 mod tar_writer;
 mod unpack;
 
+pub use error::UnpackError;
+pub use limits::UnpackLimits;
 pub use pack::{Packed, Sealed};
 pub use summary::{Summary, holds, summarize};
 pub use tar_writer::PackError;
-pub use unpack::{UnpackError, UnpackLimits, Unpacked, unpack};
+pub use unpack::{Unpacked, unpack};
 
 use std::fmt;
 

@@ -3,8 +3,9 @@
 //! It reads the whole archive, so the client does it once and caches the result. Nothing is decided here.
 
 use super::decompress::Decompressed;
+use super::error::UnpackError;
+use super::limits::UnpackLimits;
 use super::tar_reader::{Kind, Member, Members};
-use super::unpack::{UnpackError, UnpackLimits};
 use crate::info::EnvInfo;
 use crate::plan::INFO_NAME;
 use crate::program::Machine;

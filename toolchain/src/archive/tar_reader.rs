@@ -3,7 +3,7 @@
 //! It parses what headers say. Whether a member may be created is decided in `unpack`.
 
 use super::decompress::Decompressed;
-use super::unpack::UnpackError;
+use super::error::UnpackError;
 use ice_core::text::Text;
 
 /// Size of a tar block in bytes.

@@ -106,7 +106,7 @@ fn an_empty_outbox_wakes_who_waits_for_it() {
 #[test]
 fn sleep_ends_when_there_is_something_to_do_and_not_before() {
     let config = HubConfig { send_stall: MOMENT, ..HubConfig::default() };
-    let (waker, wakeup) = wake::pair().unwrap();
+    let (waker, wakeup) = crate::wake::pair().unwrap();
     // One is closed after a moment, before another; neither has unwritten data.
     let ((soon, _soon), (late, _late)) = (peer(&config), peer(&config));
     let until = close(&soon, MOMENT);

@@ -1,6 +1,6 @@
 //! The reasons to refuse an archive.
 
-use crate::archive::Compression;
+use super::Compression;
 use crate::tree::ResolveError;
 use ice_core::text::Text;
 use std::io;

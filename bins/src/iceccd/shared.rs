@@ -1,0 +1,62 @@
+//! What the threads of a daemon share, and what a client's own thread tells the loop.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use ice_core::daemon::{Archive, JobReport, NativeKey};
+use ice_core::env::EnvId;
+use ice_core::store_layout;
+use ice_core::text::Text;
+use ice_launcher::Launcher;
+use ice_net::hub::PeerConn;
+use ice_toolchain::store::Store;
+use parking_lot::Mutex;
+
+use super::native::Natives;
+use super::orders::Orders;
+use super::spool::Files;
+
+/// What a client's thread tells the loop, in order with what the client says.
+#[derive(Debug)]
+pub enum Told {
+    /// A granted job has ended.
+    JobEnded(JobReport),
+    /// The end of a reception.
+    Received(EnvId, Result<u64, Text>),
+    /// What a request for a native environment found.
+    Examined(Result<(NativeKey, Option<Archive>), Text>),
+}
+
+/// A connection in the hands of its thread.
+pub type Client = PeerConn<Told>;
+
+/// What all threads share.
+#[derive(Debug)]
+pub struct Shared {
+    /// The privileged half.
+    pub launcher: Launcher,
+    /// The environments on disk.
+    pub store: Mutex<Store>,
+    /// Native archives on disk.
+    pub natives: Natives,
+    /// Letter boxes.
+    pub orders: Orders,
+    /// What stands in files of jobs that wait.
+    pub spooled: Arc<Files>,
+    /// `-b`.
+    pub base: PathBuf,
+    /// zstd level of what is sent (`ICECC_COMPRESSION`).
+    pub level: i32,
+}
+
+impl Shared {
+    /// A directory of our own for nameless files.
+    pub fn scratch(&self) -> PathBuf {
+        self.base.join(".ours")
+    }
+
+    /// Where an environment lies.
+    pub fn env_path(&self, env: &EnvId) -> PathBuf {
+        store_layout::installed(&self.base, env)
+    }
+}
