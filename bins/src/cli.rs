@@ -7,9 +7,11 @@
 //! ([`words`]), supports neither prefixes nor a letter with its value in a bundle, nor the order of options, so these
 //! two are parsed here. This module does not know the meaning of options.
 
+/// Option tables of programs.
 pub mod table;
 #[cfg(test)]
 pub(crate) mod tests;
+/// Command lines parsed by pico-args.
 pub mod words;
 
 use std::ffi::{OsStr, OsString};

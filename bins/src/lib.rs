@@ -1,16 +1,28 @@
 //! The programs of icecream-rs. Each file in `src/bin` only calls the module of its program.
 
+/// Detaching, pid files, giving up root.
 pub mod background;
+/// Command lines of the programs.
 pub mod cli;
+/// The program icecc-create-env.
 pub mod create_env;
+/// Failures of programs.
 pub mod exit;
+/// The client icecc.
 pub mod icecc;
+/// The daemon iceccd.
 pub mod iceccd;
+/// The program icedump.
 pub mod icedump;
+/// Ctrl-C in programs run in a terminal.
 pub mod interrupt;
+/// Log files and log lines.
 pub mod logging;
+/// The program icecc-scheduler.
 pub mod scheduler;
+/// Signals as events of a channel.
 pub mod signals;
+/// The program icecc-test-env.
 pub mod test_env;
 
 /// Every program that users call, for the manual and for shells.

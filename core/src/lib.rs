@@ -9,21 +9,39 @@
 
 #![forbid(unsafe_code)]
 
+/// An error with its causes.
 pub mod causes;
+/// The client's half of a job.
 pub mod client;
+/// Compiler command lines.
 pub mod cmdline;
+/// The daemon's state machine.
 pub mod daemon;
+/// Names of environments.
 pub mod env;
+/// Ids of peers, jobs and hosts.
 pub mod ids;
+/// Properties of a job.
 pub mod job;
+/// Importance of log lines.
 pub mod level;
+/// Limits that modules share.
 pub mod limits;
+/// All messages between peers.
 pub mod message;
+/// Platforms of hosts.
 pub mod platform;
+/// The scheduler's state machine.
 pub mod scheduler;
+/// The serving half of a job.
 pub mod server;
+/// Paths and names in a daemon's store.
 pub mod store_layout;
+/// Strings of messages.
 pub mod text;
+/// Time as an argument.
 pub mod time;
+/// What may be sent of a unit's text.
 pub mod unit;
+/// Protocol versions.
 pub mod version;

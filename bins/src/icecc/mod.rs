@@ -15,6 +15,7 @@ mod daemon;
 mod dependencies;
 mod elf;
 mod environment;
+/// What the classifier asks of the file system.
 pub mod files;
 mod help;
 mod here;
@@ -34,6 +35,7 @@ mod probe;
 mod program;
 mod remembered;
 mod remote;
+/// Response files of a command.
 pub mod response;
 mod signals;
 mod source;

@@ -8,6 +8,7 @@
 //!      └──────────── orders.rs ◄─────────────────────────────┘
 //! ```
 
+/// The end of a compiler.
 pub mod ended;
 mod index;
 mod job;

@@ -14,12 +14,15 @@ mod job;
 mod language;
 mod layers;
 mod options;
+/// Output of compilers that are asked something.
 pub mod outputs;
 mod overview;
+/// Paths as byte strings.
 pub mod paths;
 mod preprocessor;
 mod question;
 mod reason;
+/// Words of response files.
 pub mod response;
 mod spelling;
 #[cfg(test)]
