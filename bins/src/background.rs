@@ -1,7 +1,7 @@
 //! Detaching from the terminal, pid files, giving up root.
 //!
-//! Order in a program: options, [`Start::here`], log, launcher, sockets, [`PidFile::write`], [`drop_root`],
-//! [`Start::ready`].
+//! Order in a program: options, `Start::here`, log, launcher, sockets, `PidFile::write`, `drop_root`,
+//! `Start::ready`.
 
 use std::ffi::OsStr;
 use std::fs::{File, OpenOptions};

@@ -1,10 +1,10 @@
-//! Command lines of the programs: options by a table of each program ([`table`]), parsed as the C library does or by
-//! [`words`].
+//! Command lines of the programs: options by a table of each program (`table`), parsed as the C library does or by
+//! `words`.
 //!
 //! The daemon and the scheduler are called by scripts written for 1.4, which reads its command line with the C
 //! library's `getopt_long`: unambiguous prefixes of long options, `--opt=value` and `--opt value`, `-x value` and
 //! `-xvalue`, bundles like `-vvv` and `-dNhost`, operands anywhere. `pico-args`, which all other programs use
-//! ([`words`]), supports neither prefixes nor a letter with its value in a bundle, nor the order of options, so these
+//! (`words`), supports neither prefixes nor a letter with its value in a bundle, nor the order of options, so these
 //! two are parsed here. This module does not know the meaning of options.
 
 /// Option tables of programs.

@@ -1,6 +1,6 @@
 //! Logging: levels, 1.4's line format, reopening after rotation.
 //!
-//! `simplelog` writes the bare text of a record; [`Log`] below it adds 1.4's prefix to each line and writes each line
+//! `simplelog` writes the bare text of a record; `Log` below it adds 1.4's prefix to each line and writes each line
 //! in one system call, so that processes that share a file never mix their lines. The prefix is not made by
 //! `simplelog`, whose offset from UTC is fixed at the start, while a daemon lives through changes of summer time.
 

@@ -1,7 +1,7 @@
 //! The client: one compile from a command line to an exit code.
 //!
-//! It finds out who it is (`icecc`, `icerun` or a compiler's name) and what shall be run ([`program`]). [`judge`] tells whether that
-//! can be compiled elsewhere; then [`remote`] tries, and [`local`] does what is left, as [`submit`] has it. Decisions about command
+//! It finds out who it is (`icecc`, `icerun` or a compiler's name) and what shall be run (`program`). `judge` tells whether that
+//! can be compiled elsewhere; then `remote` tries, and `local` does what is left, as `submit` has it. Decisions about command
 //! lines and failures are `ice_core`'s.
 
 mod answerer;

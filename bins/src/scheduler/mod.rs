@@ -1,4 +1,4 @@
-//! The scheduler program: the shell that connects [`Scheduler`] with sockets, a clock and a log.
+//! The scheduler program: the shell that connects `Scheduler` with sockets, a clock and a log.
 //!
 //! One thread owns the state machine: it receives events of the hub, the discovery thread, probes and signals, and
 //! carries out the outputs. It decides nothing about jobs or hosts.

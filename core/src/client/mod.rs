@@ -7,7 +7,7 @@
 //! every state, on any trouble ─► Over, with `End::Local(Trouble)`
 //! ```
 //!
-//! It does not know sockets, files or processes: the shell carries out [`Output`]s and tells what happened by [`Input`]s. Bulk
+//! It does not know sockets, files or processes: the shell carries out `Output`s and tells what happened by `Input`s. Bulk
 //! data (archive, source, object) never pass through here.
 
 mod exchange;

@@ -1,8 +1,8 @@
 //! A compiler command line, understood: can it be compiled elsewhere, and with which words on which side?
 //!
-//! [`Inquiry`] leads from a command line to a [`Verdict`], and asks about the compiler on the way. [`layers`] are the arguments that
-//! count, [`spelling`] reads one of them, [`options`] is the one table of options, [`classify`] tells what they mean together, and
-//! [`RemoteJob`] is the answer for a job that can go. Files are looked at through [`Files`]; nothing here opens one.
+//! `Inquiry` leads from a command line to a `Verdict`, and asks about the compiler on the way. `layers` are the arguments that
+//! count, `spelling` reads one of them, `options` is the one table of options, `classify` tells what they mean together, and
+//! `RemoteJob` is the answer for a job that can go. Files are looked at through `Files`; nothing here opens one.
 
 mod assembler;
 mod classify;

@@ -9,7 +9,7 @@
 //! ```
 //!
 //! Messages are described in `net/PROTOCOL.md`. The state machine has no access to sockets, files, processes or clocks:
-//! events come in as [`Input`], actions go out as [`Output`]. Sources and objects do not pass through it: the
+//! events come in as `Input`, actions go out as `Output`. Sources and objects do not pass through it: the
 //! connection's own thread transfers them once it has been granted a slot (decision: peer-thread).
 
 mod clients;

@@ -1,7 +1,7 @@
 //! The scheduler's state machine: which hosts are logged in, where each job is, and which host gets it.
 //!
 //! It has no access to sockets, clocks or files, and does not know how messages are encoded. The shell reports what
-//! happened as [`Input`] and carries out what comes back as [`Output`].
+//! happened as `Input` and carries out what comes back as `Output`.
 
 mod check;
 mod cluster;

@@ -1,6 +1,6 @@
 //! The serving half of a job: what a compile server does between COMPILE_FILE and the last byte of the object.
 //!
-//! [`Serving`] leads one job. [`command()`] makes its command line, [`judge`] says what its compiler's end is worth.
+//! `Serving` leads one job. `command()` makes its command line, `judge` says what its compiler's end is worth.
 
 mod command;
 mod failure;

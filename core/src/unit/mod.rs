@@ -1,7 +1,7 @@
 //! Whether the text of a unit may leave its macros to the compile server.
 //!
 //! A text with all macros expanded is always right, but it costs twice the time and shows other columns. So the preprocessor leaves
-//! them in, and [`Watch`] looks at the text as it comes, and at the files that it is made of: what would become something else on
+//! them in, and `Watch` looks at the text as it comes, and at the files that it is made of: what would become something else on
 //! the server ends that, and the unit is preprocessed again with all macros expanded here.
 
 mod counter;
