@@ -52,6 +52,21 @@ impl Conn {
         self.sender.send_all(messages, deadline)
     }
 
+    /// Puts messages behind what waits to be sent, for [`Conn::write_now`].
+    pub fn post(&mut self, messages: &[Message]) -> Result<(), ConnError> {
+        self.sender.post(messages)
+    }
+
+    /// Writes what there is room for, without waiting. `true`: nothing is left.
+    pub fn write_now(&mut self) -> Result<bool, ConnError> {
+        self.sender.write_now()
+    }
+
+    /// Whether something waits to be sent: then [`Conn::as_fd`] is to be polled for writing too.
+    pub fn is_blocked(&self) -> bool {
+        self.sender.is_blocked()
+    }
+
     /// Waits for the next message. After [`ConnError::TimedOut`] it may be called again; nothing is lost.
     pub fn recv(&mut self, deadline: Deadline) -> Result<Message, ConnError> {
         self.receiver.recv(deadline)
@@ -155,12 +170,14 @@ impl Closer {
 pub struct Sender {
     stream: Arc<Stream>,
     version: Version,
-    scratch: Vec<u8>,
+    /// What waits to be sent, and how much of it is.
+    outbox: Vec<u8>,
+    written: usize,
 }
 
 impl Sender {
     fn new(stream: Arc<Stream>, version: Version) -> Self {
-        Self { stream, version, scratch: Vec::new() }
+        Self { stream, version, outbox: Vec::new(), written: 0 }
     }
 
     /// Sends one message.
@@ -168,20 +185,48 @@ impl Sender {
         self.send_all(std::slice::from_ref(message), deadline)
     }
 
-    /// Sends messages in one write.
+    /// Sends messages in one write, behind what waits.
     pub fn send_all(&mut self, messages: &[Message], deadline: Deadline) -> Result<(), ConnError> {
-        self.scratch.clear();
-        encode_all(messages, self.version, &mut self.scratch)?;
+        self.post(messages)?;
+        let sent = self.stream.write_all(self.outbox.get(self.written..).unwrap_or_default(), &deadline);
+        self.forget();
+        sent
+    }
+
+    /// See [`Conn::post`].
+    pub fn post(&mut self, messages: &[Message]) -> Result<(), ConnError> {
+        encode_all(messages, self.version, &mut self.outbox)?;
         if log_enabled!(Level::Trace) {
             for message in messages {
                 trace!("to {}: {}", self.stream.peer_text(), wire::print::line(message));
             }
         }
-        self.stream.write_all(&self.scratch, &deadline)?;
-        if self.scratch.capacity() > SCRATCH_KEEP {
-            self.scratch = Vec::new();
-        }
         Ok(())
+    }
+
+    /// See [`Conn::write_now`].
+    pub fn write_now(&mut self) -> Result<bool, ConnError> {
+        while self.is_blocked() {
+            match self.stream.write_now(self.outbox.get(self.written..).unwrap_or_default())? {
+                0 => return Ok(false),
+                n => self.written += n,
+            }
+        }
+        self.forget();
+        Ok(true)
+    }
+
+    /// See [`Conn::is_blocked`].
+    pub fn is_blocked(&self) -> bool {
+        self.written < self.outbox.len()
+    }
+
+    fn forget(&mut self) {
+        self.written = 0;
+        self.outbox.clear();
+        if self.outbox.capacity() > SCRATCH_KEEP {
+            self.outbox = Vec::new();
+        }
     }
 
     /// The agreed protocol version.

@@ -7,7 +7,6 @@
 mod answerer;
 mod archive;
 mod arrivals;
-mod budget;
 mod build_native;
 mod ccache;
 mod compiler_variables;
@@ -44,6 +43,7 @@ mod submit;
 mod task;
 mod tools;
 mod unit;
+mod upload;
 mod usage;
 mod variables;
 

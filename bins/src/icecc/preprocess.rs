@@ -3,13 +3,11 @@
 use super::dependencies::Before;
 use super::locks::{self, CpuLock};
 use super::log as log_words;
-use super::remote::readable;
 use super::spool::Spool;
 use super::task::Task;
 use super::unit::{self, Watch};
 use ice_core::cmdline::{Mode, RemoteJob};
 use ice_core::unit::ExpandHere;
-use nix::poll::PollTimeout;
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
 use std::io::{self, Read};
@@ -91,15 +89,6 @@ impl Preprocessor {
     pub(super) fn sources(&self) -> (Option<BorrowedFd<'_>>, Option<BorrowedFd<'_>>) {
         let text = self.text.as_ref().filter(|_| !self.spool.is_full()).map(|text| text.as_fd());
         (text, self.messages.as_ref().map(AsFd::as_fd))
-    }
-
-    /// Whether text and messages can be read without waiting.
-    pub(super) fn ready(&self) -> (bool, bool) {
-        let (text, messages) = self.sources();
-        let fds: Vec<BorrowedFd<'_>> = text.into_iter().chain(messages).collect();
-        let mut ready = readable(&fds, PollTimeout::ZERO).into_iter();
-        let mut next = |there: bool| there && ready.next().unwrap_or(false);
-        (next(text.is_some()), next(messages.is_some()))
     }
 
     /// Reads what is there: `text` and `messages` say which descriptors are ready.

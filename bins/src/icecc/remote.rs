@@ -1,11 +1,11 @@
 //! The shell of [`Submission`]: one thread polls daemon, compile server and preprocessor, and carries out what the machine says.
 
 use super::arrivals::Arrivals;
-use super::budget::Budget;
 use super::output::{Target, print};
 use super::probe::Probe;
 use super::source::{Next, Source};
 use super::task::Task;
+use super::upload::Upload;
 use super::usage::Usage;
 use super::{environment::Archives, local};
 use ice_core::client::{End, File, Input, Output, Packing, Request, Submission, Trouble};
@@ -18,16 +18,12 @@ use ice_core::version::Version;
 use ice_net::conn::Conn;
 use ice_net::deadline::{Deadline, Step};
 use ice_net::dial;
-use ice_net::error::ConnError;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
-use std::io::{self, Read};
-use std::os::fd::{AsFd, BorrowedFd};
+use std::io;
+use std::os::fd::AsFd;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-/// After a failed preprocessor a server is waited for only that long. One that comes is told of the job and left at once, as
-/// 1.4's client does and monitors know it.
-const FAILED_PREPROCESSOR_WAIT: Duration = Duration::from_millis(300);
 /// Patience of a connection to a compile server.
 const DIAL: Duration = Duration::from_secs(10);
 
@@ -68,14 +64,22 @@ pub(super) fn run(
         test_socket,
         server: None,
         source,
+        upload: None,
         submission: Submission::new(CoreInstant::ZERO, request),
         clock,
         probe: None,
         arrivals: Arrivals::default(),
-        failed_since: None,
         ran_here: None,
     };
     flow.run()
+}
+
+/// Whether the server takes more.
+enum Room {
+    Some,
+    None,
+    /// Its connection is gone, and the machine knows.
+    Gone,
 }
 
 struct Flow<'a> {
@@ -87,11 +91,12 @@ struct Flow<'a> {
     test_socket: Option<&'a Path>,
     server: Option<Conn>,
     source: Source<'a>,
+    /// The environment on its way to the server.
+    upload: Option<Upload>,
     submission: Submission,
     clock: Instant,
     probe: Option<Probe>,
     arrivals: Arrivals,
-    failed_since: Option<Instant>,
     /// What the scheduler wanted to be compiled here.
     ran_here: Option<local::Ran>,
 }
@@ -99,16 +104,16 @@ struct Flow<'a> {
 impl Flow<'_> {
     fn run(mut self) -> Outcome {
         loop {
+            if self.source.expand_here().is_some() {
+                self.handle(Input::ExpandHere);
+            }
             while let Some(output) = self.submission.poll_output() {
                 if let Some(outcome) = self.perform(output) {
                     return outcome;
                 }
             }
-            if let Some(why) = self.source.expand_here() {
-                log::debug!("{why}: expanding macros here");
-                return Outcome::ExpandHere;
-            }
-            if let Err(err) = self.step() {
+            let done = self.send().and_then(|has_moved| self.wait(has_moved));
+            if let Err(err) = done {
                 log::warn!("cannot read the preprocessor: {err}");
                 self.handle(Input::Failed(Trouble::SourceUnreadable));
             }
@@ -132,25 +137,10 @@ impl Flow<'_> {
                 self.handle(Input::Archive(name));
             }
             Output::Dial { host, port } => self.dial(&host, port),
-            Output::SendEnvironment { platform, target, packing } => {
-                log::info!("<Transfer Environment>");
-                let start = Instant::now();
-                let input = match self.send_environment(&platform, target, packing) {
-                    Ok(()) => Input::EnvironmentSent,
-                    Err(trouble) => Input::Failed(trouble),
-                };
-                log::info!("</Transfer Environment: {}ms>", start.elapsed().as_millis());
-                self.handle(input);
-            }
+            Output::SendEnvironment { platform, target, packing } => self.begin_environment(&platform, target, packing),
             Output::Server(message) => {
-                let trouble = match message {
-                    Message::VerifyEnv(_) => Trouble::NoEnvironment,
-                    _ => Trouble::SourceNotSent,
-                };
                 let messages: Vec<Message> = self.source.last_piece().into_iter().chain([message]).collect();
-                if self.tell_source(&messages).is_err() {
-                    self.server_failed(trouble);
-                }
+                self.post(&messages);
             }
             Output::SendSource(header) => self.begin_source(*header),
             Output::Leave(words) => self.leave_server(&words),
@@ -159,13 +149,9 @@ impl Flow<'_> {
                     File::Object => Target::object(self.job),
                     File::Dwo => Target::dwo(self.job),
                 };
-                let received = self.server.as_mut().ok_or(Trouble::ObjectCut);
-                let received = received.and_then(|server| self.arrivals.receive(server, target));
-                let input = match received {
-                    Ok(()) => Input::Received,
-                    Err(trouble) => Input::Failed(trouble),
-                };
-                self.handle(input);
+                if let Err(trouble) = self.arrivals.begin(target) {
+                    self.handle(Input::Failed(trouble));
+                }
             }
             Output::Probe { patience } => {
                 let server = self.submission.server();
@@ -194,10 +180,6 @@ impl Flow<'_> {
         }
     }
 
-    fn tell_source(&mut self, messages: &[Message]) -> Result<(), ConnError> {
-        tell(&mut self.server, messages, &mut self.source.time)
-    }
-
     fn dial(&mut self, host: &Text, port: u16) {
         let server = self.submission.server();
         log::info!(
@@ -221,30 +203,17 @@ impl Flow<'_> {
         }
     }
 
-    /// Sends the archive as it is, in chunks. Meanwhile the preprocessor is kept going.
-    fn send_environment(&mut self, platform: &Text, target: EnvTarget, packing: Packing) -> Result<(), Trouble> {
-        let mut archive = match packing {
-            Packing::AsItIs => self.archives.open(platform)?,
+    fn begin_environment(&mut self, platform: &Text, target: EnvTarget, packing: Packing) {
+        let archive = match packing {
+            Packing::AsItIs => self.archives.open(platform),
             Packing::Gzip => {
                 log::info!("compile server takes no zstd, sending the environment as gzip");
-                self.archives.open_gzip(self.test_socket)?
+                self.archives.open_gzip(self.test_socket)
             }
         };
-        let mut time = Budget::new(Submission::environment_patience());
-        let mut messages = vec![Message::TransferEnv(target)];
-        let mut piece = vec![0; limits::CHUNK_PLAIN];
-        loop {
-            let n = read_full(&mut archive, &mut piece).map_err(|_| Trouble::Archive)?;
-            if n == 0 {
-                messages.push(Message::End);
-                return tell(&mut self.server, &messages, &mut time).map_err(|_| Trouble::EnvNotSent);
-            }
-            let version = self.version().ok_or(Trouble::EnvNotSent)?;
-            let chunk = self.source.pack(piece.get(..n).unwrap_or_default(), version);
-            messages.push(chunk.ok_or(Trouble::EnvNotSent)?);
-            tell(&mut self.server, &messages, &mut time).map_err(|_| Trouble::EnvNotSent)?;
-            messages.clear();
-            self.source.keep_going().map_err(|_| Trouble::SourceUnreadable)?;
+        match archive {
+            Ok(archive) => self.upload = Some(Upload::new(archive, target)),
+            Err(trouble) => self.handle(Input::Failed(trouble)),
         }
     }
 
@@ -254,20 +223,41 @@ impl Flow<'_> {
     }
 
     fn begin_source(&mut self, header: CompileFile) {
-        let Some(version) = self.version() else { return self.server_failed(Trouble::HeaderNotSent) };
-        let Ok(messages) = self.source.begin(header, version) else {
-            return self.handle(Input::Failed(Trouble::SourceUnreadable));
-        };
-        if self.tell_source(&messages).is_err() {
-            self.server_failed(Trouble::HeaderNotSent);
+        let Some(version) = self.version() else { return self.handle(Input::NotTaken) };
+        match self.source.begin(header, version) {
+            Ok(messages) => self.post(&messages),
+            Err(_) => self.handle(Input::Failed(Trouble::SourceUnreadable)),
         }
     }
 
-    /// The server does not read. Why may stand in its last words.
-    fn server_failed(&mut self, trouble: Trouble) {
-        self.hear_server();
-        if self.submission.is_at_server() {
-            self.handle(Input::Failed(trouble));
+    /// Sends to the server, or as much as it takes now.
+    fn post(&mut self, messages: &[Message]) {
+        match self.server.as_mut().map(|server| server.post(messages)) {
+            Some(Ok(())) => {
+                self.flush();
+            }
+            Some(Err(_)) | None => self.handle(Input::NotTaken),
+        }
+    }
+
+    /// Writes what waits for the server.
+    fn flush(&mut self) -> Room {
+        match self.server.as_mut().map(Conn::write_now) {
+            Some(Ok(true)) => {
+                self.handle(Input::Taken);
+                Room::Some
+            }
+            Some(Ok(false)) => {
+                self.handle(Input::Blocked);
+                Room::None
+            }
+            Some(Err(_)) => {
+                // Why may stand in its last words.
+                self.hear_server();
+                self.handle(Input::NotTaken);
+                Room::Gone
+            }
+            None => Room::None,
         }
     }
 
@@ -276,69 +266,91 @@ impl Flow<'_> {
         log::info!("leaving the compile server, asking for another: {words}");
         self.server = None;
         self.probe = None;
+        self.upload = None;
         if let Err(err) = self.source.start_again() {
             log::warn!("cannot start the preprocessor: {err}");
             self.handle(Input::Failed(Trouble::NoPreprocessor));
         }
     }
 
-    /// Sends a piece if there is enough for one or the source has ended, else waits for something to happen.
-    fn step(&mut self) -> io::Result<()> {
-        let Some(version) = self.version() else { return self.wait() };
-        match self.source.next(version)? {
-            Next::Nothing => return self.wait(),
-            Next::Piece(piece) => {
-                if self.tell_source(&[piece]).is_err() {
-                    self.server_failed(Trouble::SourceNotSent);
+    /// Sends the next piece of what is on its way, if the server has taken the last one. `false`: there is none now.
+    fn send(&mut self) -> io::Result<bool> {
+        if self.source.failed_early() {
+            self.handle(Input::PreprocessorFailed);
+        }
+        let Some(version) = self.version() else { return Ok(false) };
+        match self.flush() {
+            Room::Some => {}
+            Room::None => return Ok(false),
+            Room::Gone => return Ok(true),
+        }
+        if let Some(upload) = &mut self.upload {
+            match upload.next(|piece| self.source.pack(piece, version)) {
+                Ok(messages) if messages.is_empty() => {
+                    self.upload = None;
+                    self.handle(Input::EnvironmentSent);
                 }
-                return self.source.keep_going();
+                Ok(messages) => self.post(&messages),
+                Err(trouble) => self.handle(Input::Failed(trouble)),
             }
-            Next::End => self.handle(Input::SourceEnd { ok: true }),
-            Next::PreprocessorFailed => self.handle(Input::SourceEnd { ok: false }),
+            return Ok(true);
+        }
+        match self.source.next(version)? {
+            Next::Nothing => return Ok(false),
+            Next::Piece(piece) => self.post(&[piece]),
+            Next::End => self.handle(Input::SourceEnd { said: self.source.said() }),
+            Next::PreprocessorFailed => self.handle(Input::PreprocessorFailed),
             Next::Unpackable => self.handle(Input::Failed(Trouble::SourceNotSent)),
         }
-        Ok(())
+        Ok(true)
     }
 
-    fn wait(&mut self) -> io::Result<()> {
-        let (daemon, server, probe, text, messages) = {
-            let heard = self.server.as_ref().is_some_and(|server| server.has_buffered() || server.is_late());
-            let timeout = if heard { PollTimeout::ZERO } else { self.timeout() };
-            let (text, messages) = self.source.descriptors();
-            let daemon = self.daemon_open.then(|| self.daemon.as_fd());
-            let server = self.server.as_ref().map(AsFd::as_fd);
-            let probe = self.probe.as_ref().map(AsFd::as_fd);
-            let all = [daemon, server, probe, text, messages];
-            let fds: Vec<BorrowedFd<'_>> = all.into_iter().flatten().collect();
-            let mut ready = readable(&fds, timeout).into_iter();
-            let [daemon, server, probe, text, messages] = all.map(|fd| fd.is_some() && ready.next().unwrap_or(false));
-            (daemon, server || heard, probe, text, messages)
-        };
+    /// Looks at all that can happen; waits for it, unless something has just `moved`.
+    fn wait(&mut self, moved: bool) -> io::Result<()> {
+        let heard = self.server.as_ref().is_some_and(|server| server.has_buffered() || server.is_late());
+        let timeout = if heard || moved { PollTimeout::ZERO } else { self.timeout() };
+        let [daemon, server, probe, text, messages, signal] = self.ready(timeout);
         self.source.read(text, messages)?;
         if daemon {
             self.hear_daemon();
         }
-        if server {
+        if server || heard {
             self.hear_server();
         }
         self.look_at_probe(probe);
-        if self.source.failed_early() {
-            let since = *self.failed_since.get_or_insert_with(Instant::now);
-            if since.elapsed() >= FAILED_PREPROCESSOR_WAIT {
-                self.handle(Input::SourceEnd { ok: false });
-            }
+        if signal && self.arrivals.look_at_signals() {
+            self.handle(Input::Failed(Trouble::ObjectCut));
         }
         let now = self.now();
         self.submission.handle_timeout(now);
         Ok(())
     }
 
+    /// Waits until something can be read, or the server takes more: daemon, server, probe, text, messages, signals.
+    fn ready(&self, timeout: PollTimeout) -> [bool; 6] {
+        let read = PollFlags::POLLIN;
+        let blocked = self.server.as_ref().is_some_and(Conn::is_blocked);
+        let (text, messages) = self.source.descriptors();
+        let all = [
+            (self.daemon_open.then(|| self.daemon.as_fd()), read),
+            (self.server.as_ref().map(AsFd::as_fd), if blocked { read | PollFlags::POLLOUT } else { read }),
+            (self.probe.as_ref().map(AsFd::as_fd), read),
+            (text, read),
+            (messages, read),
+            (self.arrivals.wake(), read),
+        ];
+        let mut fds: Vec<PollFd<'_>> = all.iter().filter_map(|(fd, flags)| Some(PollFd::new((*fd)?, *flags))).collect();
+        // A signal ends the wait too.
+        let _ = poll(&mut fds, timeout);
+        let mut events = fds.iter().map(|fd| fd.revents().unwrap_or(PollFlags::empty()));
+        all.map(|(fd, _)| fd.is_some() && events.next().is_some_and(|e| !e.difference(PollFlags::POLLOUT).is_empty()))
+    }
+
     fn timeout(&self) -> PollTimeout {
         let now = self.now();
         let machine = self.submission.poll_timeout().map(|at| at.since(now));
         let probe = self.probe.as_ref().map(Probe::left);
-        let failed = self.source.failed_early().then_some(FAILED_PREPROCESSOR_WAIT);
-        match machine.into_iter().chain(probe).chain(failed).min() {
+        match machine.into_iter().chain(probe).min() {
             // Rounded up: a millisecond too early would be a useless round.
             Some(left) => PollTimeout::try_from(left + Duration::from_millis(1)).unwrap_or(PollTimeout::MAX),
             None => PollTimeout::NONE,
@@ -358,11 +370,13 @@ impl Flow<'_> {
         }
     }
 
-    /// Takes messages until one starts a file: what follows that belongs to [`Arrivals`].
     fn hear_server(&mut self) {
         let Some(server) = &mut self.server else { return };
         match server.try_recv() {
-            Ok(Some(message)) => self.handle(Input::Server(message)),
+            Ok(Some(message)) => {
+                let input = self.arrivals.take(message);
+                self.handle(input);
+            }
             Ok(None) => {}
             Err(err) => {
                 log::warn!("compile server: {}", crate::exit::chain(&err));
@@ -406,10 +420,14 @@ impl Flow<'_> {
                 self.arrivals.heed_signals();
                 Outcome::Local(trouble, host)
             }
-            End::Remote(result) => {
+            End::ExpandHere => {
+                if let Some(why) = self.source.expand_here() {
+                    log::debug!("{why}: expanding macros here");
+                }
+                Outcome::ExpandHere
+            }
+            End::Remote { result, said } => {
                 let host = self.submission.server().host.clone();
-                let said = self.source.said_before(&result);
-                let Some(said) = said else { return Outcome::Local(Trouble::Messages, host) };
                 if let Err(trouble) = self.arrivals.put_in_place(self.job, result.status) {
                     return Outcome::Local(trouble, host);
                 }
@@ -422,36 +440,4 @@ impl Flow<'_> {
             }
         }
     }
-}
-
-/// Sends to the server, if there is one, in the time that is left for such things.
-fn tell(server: &mut Option<Conn>, messages: &[Message], time: &mut Budget) -> Result<(), ConnError> {
-    let server = server.as_mut().ok_or(ConnError::Closed)?;
-    let sent = time.spend(|deadline| server.send_all(messages, deadline));
-    // It may have taken long, and meanwhile nothing was read.
-    server.resume();
-    sent
-}
-
-/// Waits until one of `fds` can be read or has ended; a signal ends the wait too.
-pub(super) fn readable(fds: &[BorrowedFd<'_>], timeout: PollTimeout) -> Vec<bool> {
-    if fds.is_empty() && timeout == PollTimeout::ZERO {
-        return Vec::new();
-    }
-    let mut fds: Vec<PollFd<'_>> = fds.iter().map(|fd| PollFd::new(*fd, PollFlags::POLLIN)).collect();
-    let _ = poll(&mut fds, timeout);
-    fds.iter().map(|fd| fd.any().unwrap_or(false)).collect()
-}
-
-fn read_full(from: &mut impl Read, room: &mut [u8]) -> io::Result<usize> {
-    let mut n = 0;
-    while let Some(rest) = room.get_mut(n..).filter(|rest| !rest.is_empty()) {
-        match from.read(rest) {
-            Ok(0) => break,
-            Ok(more) => n += more,
-            Err(err) if err.kind() == io::ErrorKind::Interrupted => {}
-            Err(err) => return Err(err),
-        }
-    }
-    Ok(n)
 }

@@ -1,13 +1,11 @@
 //! The source on its way to a compile server: made by the preprocessor, and packed piece by piece while it is made.
 
-use super::budget::Budget;
 use super::preprocess::Preprocessor;
 use super::task::Task;
 use super::variables;
-use ice_core::client::Submission;
-use ice_core::cmdline::{Family, Mode, RemoteJob};
+use ice_core::cmdline::{Mode, RemoteJob};
 use ice_core::limits;
-use ice_core::message::{CompileFile, CompileResult, Message};
+use ice_core::message::{CompileFile, Message};
 use ice_core::unit::ExpandHere;
 use ice_core::version::Version;
 use ice_net::compress::Packer;
@@ -30,8 +28,6 @@ pub(super) struct Source<'a> {
     is_on_its_way: bool,
     /// How much of it makes the next message.
     piece: usize,
-    /// How long the server may let us wait with it.
-    pub(super) time: Budget,
     /// The end of it, which leaves together with END.
     last_piece: Option<Message>,
 }
@@ -61,7 +57,6 @@ impl<'a> Source<'a> {
             packer: Packer::new(variables::compression_level()),
             is_on_its_way: false,
             piece: PIECE_FIRST,
-            time: Budget::new(Submission::source_patience()),
             last_piece: None,
         })
     }
@@ -144,20 +139,6 @@ impl<'a> Source<'a> {
         self.preprocessor.read(text, messages)
     }
 
-    /// Reads what the preprocessor has, without waiting: it shall not wait while the network is slow.
-    pub(super) fn keep_going(&mut self) -> io::Result<()> {
-        loop {
-            let (text, messages) = self.preprocessor.ready();
-            if !text && !messages {
-                return Ok(());
-            }
-            self.preprocessor.read(text, messages)?;
-            if self.is_on_its_way && self.preprocessor.spool.len() >= self.piece as u64 {
-                return Ok(());
-            }
-        }
-    }
-
     /// Whether the preprocessor has failed before any of its text was wanted.
     pub(super) fn failed_early(&self) -> bool {
         self.preprocessor.ended() == Some(false) && !self.is_on_its_way
@@ -178,39 +159,8 @@ impl<'a> Source<'a> {
         self.preprocessor.keep_dependencies();
     }
 
-    /// What the preprocessor said and the compiler does not repeat. `None`: only a run of the plain command can put the two
-    /// together as the user would see them.
-    pub(super) fn said_before(&self, result: &CompileResult) -> Option<Vec<u8>> {
-        let said = &self.preprocessor.said;
-        if self.job.family == Family::Clang && self.mode == Mode::Full && !result.stderr.is_empty() {
-            // The driver's words of arguments, which it says once in a plain run: of those that neither run has use for.
-            return (result.stderr.as_bytes() == said.as_slice()).then(Vec::new);
-        }
-        if self.job.family == Family::Gcc || self.mode == Mode::Full || said.is_empty() {
-            return Some(said.clone());
-        }
-        // clang's text still has the directives, so `#warning` speaks again; only the count at the end differs.
-        let text = without_count(said);
-        result.stderr.as_bytes().windows(text.len().max(1)).any(|part| part == text).then(Vec::new)
-    }
-}
-
-/// Messages of clang without the line that counts them.
-fn without_count(said: &[u8]) -> &[u8] {
-    let line = said.strip_suffix(b"\n").unwrap_or(said).rsplit(|&b| b == b'\n').next().unwrap_or_default();
-    let is_count = line.ends_with(b" generated.") && line.first().is_some_and(u8::is_ascii_digit);
-    let rest = if is_count { said.strip_suffix(b"\n").unwrap_or(said).strip_suffix(line) } else { None };
-    rest.unwrap_or(said)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_count_is_left_out() {
-        assert_eq!(without_count(b"a.c:1: warning: x\n1 warning generated.\n"), b"a.c:1: warning: x\n");
-        assert_eq!(without_count(b"a.c:1: warning: x\n"), b"a.c:1: warning: x\n");
-        assert_eq!(without_count(b""), b"");
+    /// What the preprocessor said.
+    pub(super) fn said(&self) -> Vec<u8> {
+        self.preprocessor.said.clone()
     }
 }

@@ -4,7 +4,7 @@ use super::Trouble;
 use crate::cmdline::{Family, Messages, Mode};
 use crate::env::EnvRef;
 use crate::job::JobStats;
-use crate::message::{CompileFile, CompileResult, EnvTarget, GetCs, GetNativeEnv, Message};
+use crate::message::{CompileFile, CompileResult, EnvTarget, GetCs, GetNativeEnv, Message, UseCs};
 use crate::text::Text;
 use crate::time::Duration;
 use crate::version::Version;
@@ -50,6 +50,18 @@ pub struct Request {
     pub is_nested: bool,
 }
 
+impl Request {
+    /// Why nobody else compiles what this host is told to compile, if that matters to the user.
+    pub(super) fn refusal(&self, server: &UseCs) -> Option<Trouble> {
+        match (self.wants_other_host, server.host_platform.is_empty(), server.env_present) {
+            // A scheduler names no platform then, a daemon that has none does.
+            (true, false, _) => Some(Trouble::NoScheduler),
+            (true, true, 0) => Some(Trouble::NoHost),
+            _ => None,
+        }
+    }
+}
+
 /// What happened.
 #[derive(Clone, Debug)]
 pub enum Input {
@@ -66,20 +78,36 @@ pub enum Input {
         /// The server's own offer.
         offer: Version,
     },
-    /// [`Output::Dial`], [`Output::SendEnvironment`], [`Output::SendSource`] or [`Output::Receive`] failed.
+    /// [`Output::Dial`], [`Output::SendEnvironment`], [`Output::SendSource`] or [`Output::Receive`] failed here.
     Failed(Trouble),
-    /// All of the archive and its END are sent.
+    /// The server does not take what is sent to it: it waits, or has waited before.
+    Blocked,
+    /// The server has taken all that was sent to it so far.
+    Taken,
+    /// The server's connection takes nothing any more. What came from it has been told.
+    NotTaken,
+    /// All of the archive and its END are taken.
     EnvironmentSent,
-    /// The preprocessor ended, and all it wrote is sent (not END).
+    /// The preprocessor failed. To be told before each wait.
+    PreprocessorFailed,
+    /// The text shows what a compile server would fill in otherwise (a date, its own file's name): all macros are to be expanded
+    /// here. To be told before each wait.
+    ExpandHere,
+    /// The preprocessor ended well, and all it wrote is sent (not END).
     SourceEnd {
-        /// Whether it ended well.
-        ok: bool,
+        /// Its messages.
+        said: Vec<u8>,
     },
-    /// The server said something.
+    /// The server said something, but for the pieces and the END of a file.
     Server(Message),
     /// The server's connection is closed.
     ServerClosed,
-    /// A file is received and stands in its temporary.
+    /// A piece of the file that [`Output::Receive`] wants.
+    FilePiece {
+        /// Its bytes unpacked.
+        plain: u64,
+    },
+    /// All of it is received and stands in its temporary.
     Received,
     /// The answer to [`Output::Probe`].
     Probed {
@@ -109,7 +137,7 @@ pub enum Output {
         /// Its port.
         port: u16,
     },
-    /// Send TRANSFER_ENV, the archive for this platform in chunks, and END.
+    /// Send TRANSFER_ENV, the archive for this platform in chunks, and END, a piece whenever the server has taken the last one.
     SendEnvironment {
         /// Platform of the environment chosen.
         platform: Text,
@@ -120,11 +148,12 @@ pub enum Output {
     },
     /// Send it to the server.
     Server(Message),
-    /// Send the job's header with the first chunk of the source, then all of the source.
+    /// Send the job's header with the first chunk of the source, then all of the source, a piece whenever there is one and the
+    /// server has taken the last.
     SendSource(Box<CompileFile>),
     /// Leave the server, which said this. Another [`Output::Dial`] may follow, and all of the source is then sent again.
     Leave(Text),
-    /// Receive a file until END.
+    /// What the server sends next are the pieces of a file and END.
     Receive(File),
     /// Ask on a second connection whether the server is there.
     Probe {
@@ -159,7 +188,14 @@ pub enum File {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum End {
     /// The server's result is taken: print the messages, put the files in place, exit with the status.
-    Remote(CompileResult),
+    Remote {
+        /// The compiler's messages and status.
+        result: CompileResult,
+        /// What the preprocessor said before them and they do not repeat.
+        said: Vec<u8>,
+    },
+    /// Once more, with all macros expanded here.
+    ExpandHere,
     /// Compiled here under the cluster's eyes.
     Own {
         /// Exit status.

@@ -2,7 +2,7 @@
 //! source's: what a compile server did wrong must not end a build.
 
 use super::{Request, Trouble};
-use crate::cmdline::{Messages, Mode};
+use crate::cmdline::{Family, Messages, Mode};
 use crate::message::CompileResult;
 
 /// Words of compilers and assemblers for a file that is here, but not on the server (`.incbin`, lists named by options …).
@@ -63,6 +63,29 @@ pub(super) fn objection(request: &Request, result: &CompileResult) -> Option<Tro
     None
 }
 
+/// What the preprocessor said and the compiler does not repeat. `None`: only a run of the plain command can put the two together as
+/// the user would see them.
+pub(super) fn said_before(request: &Request, said: &[u8], result: &CompileResult) -> Option<Vec<u8>> {
+    if request.family == Family::Clang && request.mode == Mode::Full && !result.stderr.is_empty() {
+        // The driver's words of arguments, which it says once in a plain run: of those that neither run has use for.
+        return (result.stderr.as_bytes() == said).then(Vec::new);
+    }
+    if request.family == Family::Gcc || request.mode == Mode::Full || said.is_empty() {
+        return Some(said.to_vec());
+    }
+    // clang's text still has the directives, so `#warning` speaks again; only the count at the end differs.
+    let text = without_count(said);
+    result.stderr.as_bytes().windows(text.len().max(1)).any(|part| part == text).then(Vec::new)
+}
+
+/// Messages of clang without the line that counts them.
+fn without_count(said: &[u8]) -> &[u8] {
+    let line = said.strip_suffix(b"\n").unwrap_or(said).rsplit(|&b| b == b'\n').next().unwrap_or_default();
+    let is_count = line.ends_with(b" generated.") && line.first().is_some_and(u8::is_ascii_digit);
+    let rest = if is_count { said.strip_suffix(b"\n").unwrap_or(said).strip_suffix(line) } else { None };
+    rest.unwrap_or(said)
+}
+
 /// What befell a compiler whose host says that it is not to blame. Its status says more where the host is ours.
 fn hosts_fault(result: &CompileResult) -> Trouble {
     match result.status {
@@ -104,4 +127,16 @@ fn contains(text: &[u8], part: &[u8]) -> bool {
 
 fn find(text: &[u8], part: &[u8]) -> Option<usize> {
     text.windows(part.len()).position(|window| window == part)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_count_is_left_out() {
+        assert_eq!(without_count(b"a.c:1: warning: x\n1 warning generated.\n"), b"a.c:1: warning: x\n");
+        assert_eq!(without_count(b"a.c:1: warning: x\n"), b"a.c:1: warning: x\n");
+        assert_eq!(without_count(b""), b"");
+    }
 }

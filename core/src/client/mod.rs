@@ -8,26 +8,28 @@
 //! ```
 //!
 //! It does not know sockets, files or processes: the shell carries out `Output`s and tells what happened by `Input`s. Bulk
-//! data (archive, source, object) never pass through here.
+//! data (archive, source, object) never pass through here, but how they move does, as their time is counted here.
 
 mod exchange;
+mod header;
 mod here;
 mod judge;
+mod state;
 mod trouble;
 mod wait;
 
-use crate::cmdline::Family;
 use crate::env::EnvRef;
 use crate::ids::JobId;
 use crate::job::JobStats;
-use crate::limits::NESTED_SERVER;
 use crate::message::{
     BlacklistHostEnv, CompileFile, CompileResult, EnvTarget, GetCs, JobDone, LOCALHOST, Message, UseCs, done_flags,
 };
 use crate::text::Text;
 use crate::time::{Duration, Instant};
 use crate::version::Version;
+use state::State;
 use std::collections::VecDeque;
+use wait::{Patience, SignsOfLife, Watch};
 
 pub use exchange::{End, Environments, File, Input, Output, Packing, Request};
 pub use here::Here;
@@ -35,24 +37,10 @@ pub use trouble::Trouble;
 
 /// Times that one job asks for a server.
 const ASKED_MAX: u32 = 3;
+/// Bytes of a file: a server that sends more than any compiler writes shall not fill the disk.
+const RECEIVED_MAX: u64 = 4 << 30;
 /// How the words of a server end that lacks the environment, also those of 1.4.
 const MISSING_ENVIRONMENT: &[u8] = b" removed?";
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum State {
-    Fresh,
-    AwaitNative,
-    AwaitServer,
-    Pausing,
-    Dialling,
-    SendingEnv,
-    AwaitVerify,
-    Sending,
-    AwaitResult,
-    AwaitFile(File),
-    SelfBuild,
-    Over,
-}
 
 /// The machine.
 #[derive(Debug)]
@@ -71,11 +59,22 @@ pub struct Submission {
     sent_as: Option<Packing>,
     /// What the server said of it before its answer.
     env_words: Option<String>,
-    probing: bool,
-    probes_missed: u32,
-    /// When a server that shows life is given up all the same.
-    due: Instant,
+    /// Whether the server lives that we wait for.
+    watch: Watch,
+    /// When a server that goes on with a file is given up all the same.
+    file_end: Instant,
+    /// How long the server may not take what is sent to it.
+    patience: Patience,
+    header_taken: bool,
+    /// The preprocessor failed; a server is waited for until then.
+    failed_until: Option<Instant>,
+    /// Macros are to be expanded here, once the environment that is on its way is there.
+    expands_here: bool,
+    /// What the preprocessor said.
+    said: Vec<u8>,
     result: Option<CompileResult>,
+    /// Bytes of a file that came.
+    received: u64,
     outputs: VecDeque<Output>,
 }
 
@@ -94,10 +93,15 @@ impl Submission {
             environment: Text::new(),
             sent_as: None,
             env_words: None,
-            probing: false,
-            probes_missed: 0,
-            due: Instant::ZERO,
+            watch: Watch::new(now, Duration::ZERO, &SignsOfLife::OF_OURS),
+            file_end: Instant::ZERO,
+            patience: Patience::new(wait::SOURCE),
+            header_taken: false,
+            failed_until: None,
+            expands_here: false,
+            said: Vec::new(),
             result: None,
+            received: 0,
             outputs: VecDeque::new(),
         };
         match new.request.environments.clone() {
@@ -116,6 +120,23 @@ impl Submission {
         match (self.state, input) {
             (State::Over, _) => {}
             (_, Input::Failed(trouble)) => self.give_up(trouble),
+            (State::SelfBuild, Input::ExpandHere) => {}
+            (State::SendingEnv, Input::ExpandHere) => self.expands_here = true,
+            (_, Input::ExpandHere) => self.end(End::ExpandHere),
+            (State::Sending, Input::PreprocessorFailed) => self.give_up(Trouble::Preprocessing),
+            (_, Input::PreprocessorFailed) => {
+                self.failed_until.get_or_insert(now + wait::PREPROCESSOR_FAILED);
+            }
+            (_, Input::Blocked) => self.patience.blocked(now),
+            (state, Input::Taken) => {
+                self.patience.taken(now);
+                self.header_taken |= state == State::Sending;
+            }
+            (_, Input::NotTaken) => {
+                if let Some(trouble) = self.unsent() {
+                    self.give_up(trouble);
+                }
+            }
             (State::AwaitNative, Input::Daemon(Message::NativeEnv { path })) => {
                 self.outputs.push_back(Output::Inspect(path));
             }
@@ -131,22 +152,28 @@ impl Submission {
             }
             (State::AwaitServer, Input::Daemon(Message::UseCs(server))) => self.use_server(now, server),
             (State::AwaitServer, Input::Daemon(_) | Input::DaemonClosed) => self.give_up(Trouble::NoServer),
-            (State::Dialling, Input::Connected { version, offer }) => self.connected(now, version, offer),
+            (State::Dialling, Input::Connected { version, offer }) => self.connected(version, offer),
+            (State::SendingEnv, Input::EnvironmentSent) if self.expands_here => self.end(End::ExpandHere),
             (State::SendingEnv, Input::EnvironmentSent) => self.environment_sent(now),
             (State::AwaitVerify, Input::Server(message)) => self.verified(message),
-            (State::Sending, Input::SourceEnd { ok: true }) => {
+            (State::SendingEnv, Input::Server(Message::StatusText { text })) => self.env_words = Some(text.to_string()),
+            (State::SendingEnv, Input::Server(_)) => self.give_up(Trouble::EnvUnverified),
+            (State::Sending, Input::SourceEnd { said }) => {
+                self.said = said;
                 self.outputs.push_back(Output::Server(Message::End));
                 self.watch(State::AwaitResult, now, wait::RESULT);
             }
-            (_, Input::SourceEnd { ok: false }) => self.give_up(Trouble::Preprocessing),
             (State::Sending | State::AwaitResult, Input::Server(Message::StatusText { text }))
                 if self.may_ask_again(&text) =>
             {
                 self.outputs.push_back(Output::Leave(text));
+                // The next one gets another source, made anew.
+                self.patience = Patience::new(wait::SOURCE);
+                self.failed_until = None;
                 if self.is_1_4() {
                     self.enter(State::Pausing, now, wait::ASK_AGAIN_1_4);
                 } else {
-                    self.ask_again(now);
+                    self.ask_for_server(now, self.environments.clone());
                 }
             }
             (_, Input::Server(Message::StatusText { text })) => {
@@ -155,11 +182,11 @@ impl Submission {
             (State::AwaitResult, Input::Server(Message::CompileResult(result))) => self.judge(now, result),
             (State::AwaitResult | State::Sending, Input::Server(_)) => self.give_up(Trouble::NotAResult),
             (State::AwaitVerify | State::AwaitResult, Input::Probed { alive }) => self.probed(now, alive),
+            (State::AwaitFile(_), Input::FilePiece { plain }) => self.piece_came(now, plain),
             (State::AwaitFile(file), Input::Received) => self.received(now, file),
-            (State::AwaitVerify | State::SendingEnv, Input::ServerClosed) => {
-                let trouble = self.env_words.take().map_or(Trouble::EnvUnverified, Trouble::EnvMissing);
-                self.give_up(trouble);
-            }
+            (State::AwaitFile(_), Input::Server(_)) => self.give_up(Trouble::NotAnObject),
+            (State::SendingEnv, Input::ServerClosed) => self.give_up_environment(Trouble::EnvNotSent),
+            (State::AwaitVerify, Input::ServerClosed) => self.give_up_environment(Trouble::EnvUnverified),
             (State::AwaitFile(_), Input::ServerClosed) => self.give_up(Trouble::ObjectCut),
             (State::Sending, Input::ServerClosed) => self.give_up(Trouble::SourceNotSent),
             (State::AwaitResult, Input::ServerClosed) => self.give_up(Trouble::NoResult),
@@ -170,26 +197,33 @@ impl Submission {
             // Answers that came too late.
             (_, Input::Probed { .. } | Input::Server(_) | Input::ServerClosed | Input::Archive(_)) => {}
             (_, Input::Connected { .. } | Input::EnvironmentSent | Input::SourceEnd { .. }) => {}
-            (_, Input::Received | Input::Compiled { .. }) => {}
+            (_, Input::FilePiece { .. } | Input::Received | Input::Compiled { .. }) => {}
         }
     }
 
     /// To be called when the time of [`Submission::poll_timeout`] has come.
     pub fn handle_timeout(&mut self, now: Instant) {
-        if self.deadline.is_none_or(|deadline| now < deadline) {
+        let is_over = |end: Option<Instant>| end.is_some_and(|end| now >= end);
+        if is_over(self.patience.end()) {
+            return self.handle(now, Input::NotTaken);
+        }
+        if is_over(self.failure_end()) {
+            return self.give_up(Trouble::Preprocessing);
+        }
+        if !is_over(self.deadline) {
             return;
         }
         self.deadline = None;
         match self.state {
             State::AwaitNative => self.give_up(Trouble::NoNativeEnv),
             State::AwaitServer => self.give_up(Trouble::NoServer),
-            State::Pausing => self.ask_again(now),
+            State::Pausing => self.ask_for_server(now, self.environments.clone()),
             State::Dialling => self.give_up(Trouble::Unreachable),
             State::AwaitFile(_) => self.give_up(Trouble::ObjectCut),
-            State::AwaitVerify if now >= self.due => self.give_up_silent(),
+            State::AwaitVerify if self.watch.is_over(now) => self.give_up(Trouble::EnvUnverified),
             State::AwaitVerify | State::AwaitResult => {
-                self.probing = true;
-                self.outputs.push_back(Output::Probe { patience: self.signs_of_life().answer });
+                let patience = self.watch.ask();
+                self.outputs.push_back(Output::Probe { patience });
             }
             State::Fresh | State::SendingEnv | State::Sending | State::SelfBuild | State::Over => {}
         }
@@ -202,7 +236,7 @@ impl Submission {
 
     /// When to call [`Submission::handle_timeout`].
     pub fn poll_timeout(&self) -> Option<Instant> {
-        self.deadline
+        [self.deadline, self.patience.end(), self.failure_end()].into_iter().flatten().min()
     }
 
     /// The server's answer, for the log; meaningful once there is one.
@@ -210,32 +244,20 @@ impl Submission {
         &self.server
     }
 
-    /// Whether it deals with a server now: with one that was left what fails no more matters.
-    pub fn is_at_server(&self) -> bool {
-        matches!(
-            self.state,
-            State::SendingEnv | State::AwaitVerify | State::Sending | State::AwaitResult | State::AwaitFile(_)
-        )
+    /// When a server is not waited for any more as the preprocessor has failed.
+    fn failure_end(&self) -> Option<Instant> {
+        self.failed_until.filter(|_| self.state.ends_with_preprocessor())
     }
 
-    /// Name of the environment that the server uses.
-    pub fn environment(&self) -> &Text {
-        &self.environment
-    }
-
-    /// How long one message of a file may take.
-    pub const fn file_patience() -> Duration {
-        wait::OBJECT_MESSAGE
-    }
-
-    /// How long the server may let us wait with an environment, in all.
-    pub const fn environment_patience() -> Duration {
-        wait::ENVIRONMENT
-    }
-
-    /// The same for the source. The time that the user's preprocessor takes does not count.
-    pub const fn source_patience() -> Duration {
-        wait::SOURCE
+    /// What it means that the server does not take what is sent to it now. `None`: nothing, as it was left.
+    fn unsent(&mut self) -> Option<Trouble> {
+        match self.state {
+            State::SendingEnv => Some(self.env_words.take().map_or(Trouble::EnvNotSent, Trouble::EnvMissing)),
+            State::AwaitVerify => Some(Trouble::NoEnvironment),
+            State::Sending if !self.header_taken => Some(Trouble::HeaderNotSent),
+            State::Sending | State::AwaitResult | State::AwaitFile(_) => Some(Trouble::SourceNotSent),
+            _ => None,
+        }
     }
 
     fn enter(&mut self, state: State, now: Instant, limit: Duration) {
@@ -250,28 +272,29 @@ impl Submission {
 
     /// Waits for an answer of the server for at most `limit`, and asks now and then whether it is still there.
     fn watch(&mut self, state: State, now: Instant, limit: Duration) {
-        self.due = now + limit;
-        self.probing = false;
-        self.probes_missed = 0;
+        let signs = if self.is_1_4() { &SignsOfLife::OF_1_4 } else { &SignsOfLife::OF_OURS };
+        self.watch = Watch::new(now, limit, signs);
         // A server of 1.4 that checks an environment answers nobody meanwhile: only its time tells.
         let first = match (self.is_1_4(), state) {
             (true, State::AwaitVerify) => limit,
-            _ => self.signs_of_life().silence,
+            _ => signs.silence,
         };
         self.enter(state, now, first);
-    }
-
-    /// The server is silent for too long.
-    fn give_up_silent(&mut self) {
-        self.give_up(if self.state == State::AwaitVerify { Trouble::EnvUnverified } else { Trouble::NoResult });
     }
 
     fn give_up(&mut self, trouble: Trouble) {
         self.end(End::Local { trouble, host: self.server.host.clone() });
     }
 
+    /// What the server said of an environment says more than that it left.
+    fn give_up_environment(&mut self, trouble: Trouble) {
+        let trouble = self.env_words.take().map_or(trouble, Trouble::EnvMissing);
+        self.give_up(trouble);
+    }
+
     fn end(&mut self, end: End) {
         self.enter_unbounded(State::Over);
+        self.patience = Patience::new(wait::SOURCE);
         self.outputs.push_back(Output::End(Box::new(end)));
     }
 
@@ -279,19 +302,9 @@ impl Submission {
         self.asked += 1;
         self.environments.clone_from(&environments);
         let ask = GetCs { environments, ..self.request.get_cs.clone() };
-        // A nice job stands behind all others.
-        let nice = (1..=19).contains(&ask.niceness);
+        let limit = wait::for_server(&self.request, &ask);
         self.outputs.push_back(Output::Daemon(Message::GetCs(ask)));
-        let limit = match (self.request.is_nested, nice) {
-            (true, _) => NESTED_SERVER,
-            (false, true) => wait::USE_CS_NICE,
-            (false, false) => wait::USE_CS,
-        };
         self.enter(State::AwaitServer, now, limit);
-    }
-
-    fn ask_again(&mut self, now: Instant) {
-        self.ask_for_server(now, self.environments.clone());
     }
 
     /// Whether the server only lacks the environment that it was said to have: it may have been removed while the job was on its
@@ -305,7 +318,7 @@ impl Submission {
         self.server = server;
         let here = self.server.host == LOCALHOST && !(self.request.loopback_is_remote && self.server.port != 0);
         if here {
-            if let Some(trouble) = self.refusal() {
+            if let Some(trouble) = self.request.refusal(&self.server) {
                 return self.give_up(trouble);
             }
             self.environment = Text::from("__client");
@@ -325,17 +338,7 @@ impl Submission {
         self.enter(State::Dialling, now, wait::DIAL);
     }
 
-    /// Why nobody else compiles what this host is told to compile, if that matters to the user.
-    fn refusal(&self) -> Option<Trouble> {
-        match (self.request.wants_other_host, self.server.host_platform.is_empty(), self.server.env_present) {
-            // A scheduler names no platform then, a daemon that has none does.
-            (true, false, _) => Some(Trouble::NoScheduler),
-            (true, true, 0) => Some(Trouble::NoHost),
-            _ => None,
-        }
-    }
-
-    fn connected(&mut self, _now: Instant, version: Version, offer: Version) {
+    fn connected(&mut self, version: Version, offer: Version) {
         self.version = version;
         self.offer = offer;
         if !version.has_verify_env() && self.request.verified_only {
@@ -355,6 +358,7 @@ impl Submission {
     fn send_environment(&mut self, packing: Packing) {
         self.sent_as = Some(packing);
         self.env_words = None;
+        self.patience = Patience::new(wait::ENVIRONMENT);
         self.outputs.push_back(Output::SendEnvironment {
             platform: self.server.host_platform.clone(),
             target: self.env_target(),
@@ -369,6 +373,7 @@ impl Submission {
     }
 
     fn environment_sent(&mut self, now: Instant) {
+        self.patience = Patience::new(wait::SOURCE);
         if !self.version.has_verify_env() {
             return self.send_source();
         }
@@ -396,22 +401,10 @@ impl Submission {
     }
 
     fn send_source(&mut self) {
-        let mut job = self.compile_file();
-        if self.request.family == Family::Clang && !self.version.has_compiler_name() {
-            // The environment's wrapper sorts it out.
-            job.arguments.insert(0, (crate::message::ArgSide::Remote, Text::from("clang")));
-        }
-        if !self.version.has_objc_language() {
-            if let Some(language @ ("objective-c" | "objective-c++")) =
-                crate::job::Language::from_number(job.language).map(|language| language.option())
-            {
-                for word in ["-x", language] {
-                    job.arguments.push((crate::message::ArgSide::Remote, Text::from(word)));
-                }
-            }
-        }
+        let job = header::for_version(self.compile_file(), self.request.family, self.version);
         self.outputs.push_back(Output::SendSource(Box::new(job)));
-        // Writes have a bound ([`Self::source_patience`]), and the user's preprocessor may take as long as it needs.
+        // Writes have a bound ([`Patience`]), and the user's preprocessor may take as long as it needs.
+        self.header_taken = false;
         self.enter_unbounded(State::Sending);
     }
 
@@ -424,20 +417,14 @@ impl Submission {
     }
 
     fn probed(&mut self, now: Instant, alive: bool) {
-        if !std::mem::take(&mut self.probing) {
+        if !self.watch.is_asked() {
             return;
         }
-        self.probes_missed = if alive { 0 } else { self.probes_missed + 1 };
-        let signs = self.signs_of_life();
-        if self.probes_missed >= signs.misses || now >= self.due {
-            return self.give_up_silent();
+        match self.watch.answered(now, alive) {
+            Some(next) => self.deadline = Some(next),
+            None if self.state == State::AwaitVerify => self.give_up(Trouble::EnvUnverified),
+            None => self.give_up(Trouble::NoResult),
         }
-        self.deadline = Some(now + signs.pause);
-    }
-
-    /// How the server is asked whether it is still there.
-    fn signs_of_life(&self) -> &'static wait::SignsOfLife {
-        if self.is_1_4() { &wait::SignsOfLife::OF_1_4 } else { &wait::SignsOfLife::OF_OURS }
     }
 
     /// Whether the server may be of 1.4, which serves one peer after the other.
@@ -453,27 +440,41 @@ impl Submission {
         let good = result.status == 0;
         self.result = Some(result);
         if good {
-            self.outputs.push_back(Output::Receive(File::Object));
-            self.enter(State::AwaitFile(File::Object), now, wait::OBJECT_MESSAGE);
+            self.receive(now, File::Object);
         } else {
             self.finish_remote();
         }
     }
 
+    fn receive(&mut self, now: Instant, file: File) {
+        self.outputs.push_back(Output::Receive(file));
+        self.received = 0;
+        self.file_end = now + wait::FILE;
+        self.enter(State::AwaitFile(file), now, wait::OBJECT_MESSAGE);
+    }
+
+    fn piece_came(&mut self, now: Instant, plain: u64) {
+        self.received = self.received.saturating_add(plain);
+        if self.received > RECEIVED_MAX || now >= self.file_end {
+            return self.give_up(Trouble::ObjectCut);
+        }
+        self.deadline = Some(now + wait::OBJECT_MESSAGE);
+    }
+
     fn received(&mut self, now: Instant, file: File) {
         let dwo_follows = self.result.as_ref().is_some_and(|result| result.has_dwo != 0);
         if file == File::Object && dwo_follows {
-            self.outputs.push_back(Output::Receive(File::Dwo));
-            self.enter(State::AwaitFile(File::Dwo), now, wait::OBJECT_MESSAGE);
+            self.receive(now, File::Dwo);
         } else {
             self.finish_remote();
         }
     }
 
     fn finish_remote(&mut self) {
-        match self.result.take() {
-            Some(result) => self.end(End::Remote(result)),
-            None => self.give_up(Trouble::NoResult),
+        let Some(result) = self.result.take() else { return self.give_up(Trouble::NoResult) };
+        match judge::said_before(&self.request, &self.said, &result) {
+            Some(said) => self.end(End::Remote { result, said }),
+            None => self.give_up(Trouble::Messages),
         }
     }
 

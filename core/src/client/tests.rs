@@ -1,9 +1,10 @@
 //! Dialogues of one compile with a clock of our own.
 
 mod bounds;
+mod moving;
 
 use super::*;
-use crate::cmdline::{Messages, Mode};
+use crate::cmdline::{Family, Messages, Mode};
 use crate::message::{Chunk, GetNativeEnv};
 
 struct Scenario {
@@ -85,7 +86,7 @@ impl Scenario {
     fn until_result(request: Request) -> Self {
         let mut scenario = Self::new(request);
         assert!(matches!(scenario.use_server(1).as_slice(), [Output::SendSource(_)]));
-        assert_eq!(scenario.say(Input::SourceEnd { ok: true }), [Output::Server(Message::End)]);
+        assert_eq!(scenario.say(Input::SourceEnd { said: Vec::new() }), [Output::Server(Message::End)]);
         scenario
     }
 
@@ -114,7 +115,7 @@ fn a_remote_compile_that_works() {
     assert_eq!(scenario.result(with_dwo()), [Output::Receive(File::Object)]);
     assert_eq!(scenario.say(Input::Received), [Output::Receive(File::Dwo)]);
     let outputs = scenario.say(Input::Received);
-    assert!(matches!(&outputs[..], [Output::End(end)] if matches!(**end, End::Remote(_))), "{outputs:?}");
+    assert!(matches!(&outputs[..], [Output::End(end)] if matches!(**end, End::Remote { .. })), "{outputs:?}");
     assert!(scenario.say(Input::DaemonClosed).is_empty());
 }
 
@@ -282,7 +283,7 @@ fn a_silent_server_of_1_4_is_asked_once_and_given_up_after_50_seconds() {
 fn a_silent_server_of_ours_is_asked_twice_and_given_up_after_13_seconds() {
     let mut scenario = Scenario::new(request());
     scenario.use_server_of(1, 44);
-    scenario.say(Input::SourceEnd { ok: true });
+    scenario.say(Input::SourceEnd { said: Vec::new() });
     for missed in 1..=2 {
         assert_eq!(scenario.pass_time(), [Output::Probe { patience: Duration::from_secs(3) }]);
         scenario.now = scenario.now + Duration::from_secs(3);
@@ -406,11 +407,10 @@ fn a_server_that_lost_the_environment_is_left_for_another() {
         let mut scenario = Scenario::new(request());
         assert!(matches!(&scenario.use_server_of(1, version)[..], [Output::SendSource(_)]));
         if !sending {
-            scenario.say(Input::SourceEnd { ok: true });
+            scenario.say(Input::SourceEnd { said: Vec::new() });
             scenario.pass_time();
         }
         for _ in 0..2 {
-            assert!(scenario.submission.is_at_server());
             let begun = scenario.now;
             let mut outputs = scenario.say(status(words));
             if version == 43 {
@@ -422,8 +422,9 @@ fn a_server_that_lost_the_environment_is_left_for_another() {
                 matches!(&outputs[..], [Output::Leave(_), Output::Daemon(Message::GetCs(ask))] if ask.environments[0].name == "env"),
                 "{outputs:?}"
             );
-            assert!(!scenario.submission.is_at_server());
-            assert!(scenario.say(Input::Probed { alive: false }).is_empty(), "of the server that was left");
+            for late in [Input::Probed { alive: false }, Input::NotTaken] {
+                assert!(scenario.say(late).is_empty(), "of the server that was left");
+            }
             assert!(matches!(&scenario.use_server_of(1, version)[..], [Output::SendSource(_)]));
         }
         assert_eq!(local(&scenario.say(status(ours))), Some(&Trouble::ServerSays(ours.into())), "not for ever");
@@ -450,7 +451,7 @@ fn a_server_that_lost_the_environment_is_left_for_another() {
 fn a_failed_preprocessor_and_a_talking_server_end_it() {
     let mut scenario = Scenario::new(request());
     scenario.use_server(1);
-    assert_eq!(local(&scenario.say(Input::SourceEnd { ok: false })), Some(&Trouble::Preprocessing));
+    assert_eq!(local(&scenario.say(Input::PreprocessorFailed)), Some(&Trouble::Preprocessing));
     let mut scenario = Scenario::until_result(request());
     let status = Message::StatusText { text: "chroot failed".into() };
     assert_eq!(local(&scenario.say(Input::Server(status))).map(Trouble::number), Some(23));

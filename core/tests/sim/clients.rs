@@ -25,6 +25,8 @@ pub enum Event {
     EnvironmentSent,
     /// Its preprocessor is done.
     Preprocessed,
+    /// The compile server takes again what is sent to it.
+    Taken,
     /// Somebody said something to it, or closed the connection.
     Hears(PeerId, Message),
     Gone(PeerId),
@@ -62,14 +64,20 @@ impl World {
             _ if entry.attempt != attempt => {}
             Event::Dialled(peer) => self.dialled(build, peer),
             Event::EnvironmentSent => {
-                self.say_remote(build, Message::End);
+                self.send(build, Message::End);
                 self.submit(build, Input::EnvironmentSent);
             }
             Event::Preprocessed => {
-                let ok = !self.rng.per_mille(2);
-                self.say_remote(build, piece());
-                self.submit(build, Input::SourceEnd { ok });
+                let leaves_macros = !self.builds[build].is_expanded;
+                let input = match self.rng.below(1000) {
+                    0..2 => Input::PreprocessorFailed,
+                    2..12 if leaves_macros => Input::ExpandHere,
+                    _ => Input::SourceEnd { said: Vec::new() },
+                };
+                self.send(build, piece());
+                self.submit(build, input);
             }
+            Event::Taken => self.submit(build, Input::Taken),
             Event::Probed(alive) => self.submit(build, Input::Probed { alive }),
             Event::OwnDone => {
                 let stats = JobStats { real_ms: 500, user_ms: 400, out_uncompressed: 20_000, ..JobStats::default() };
@@ -87,6 +95,11 @@ impl World {
         if self.builds[build].is_ended() {
             return self.next_build(submitter); // cancelled before it began
         }
+        self.submit_new(build);
+    }
+
+    fn submit_new(&mut self, build: usize) {
+        let submitter = self.builds[build].submitter;
         if !self.hosts[submitter].serves {
             self.builds[build].state = BuildState::Alone;
             return self.compile_here(build, Event::LocalDone);
@@ -131,16 +144,16 @@ impl World {
                 Some(peer) => self.say(peer, message),
                 None => self.submit(build, Input::DaemonClosed),
             },
-            Output::Server(message) => self.say_remote(build, message),
+            Output::Server(message) => self.send(build, message),
             Output::Dial { host, .. } => self.dial(build, &host),
             Output::SendEnvironment { target, .. } => {
-                self.say_remote(build, Message::TransferEnv(target));
+                self.send(build, Message::TransferEnv(target));
                 let at = self.now + Duration::from_millis(self.rng.between(100, 3_000));
                 self.schedule_build(build, at, Event::EnvironmentSent);
             }
             Output::SendSource(header) => {
-                self.say_remote(build, Message::CompileFile(*header));
-                self.say_remote(build, piece());
+                self.send(build, Message::CompileFile(*header));
+                self.send(build, piece());
                 let at = self.now + Duration::from_millis(self.rng.between(5, 300));
                 self.schedule_build(build, at, Event::Preprocessed);
             }
@@ -165,10 +178,17 @@ impl World {
         hosts::index_of(&self.builds[build].submission.as_ref()?.server().host)
     }
 
-    fn say_remote(&mut self, build: usize, message: Message) {
-        if let Some(peer) = self.builds[build].remote {
-            self.say(peer, message);
+    /// Sends something to the server, which does not take it while nothing passes.
+    fn send(&mut self, build: usize, message: Message) {
+        let Some(peer) = self.builds[build].remote else { return };
+        let Some(host) = self.conns.get(&peer).map(|c| c.host) else { return };
+        self.say(peer, message);
+        let dark_until = self.hosts[host].dark_until;
+        if dark_until > self.now {
+            self.schedule_build(build, dark_until, Event::Taken);
+            return self.submit(build, Input::Blocked);
         }
+        self.submit(build, Input::Taken);
     }
 
     fn dial(&mut self, build: usize, address: &Text) {
@@ -204,12 +224,11 @@ impl World {
         let entry = &mut self.builds[build];
         if entry.remote == Some(peer) {
             let input = match message {
-                Message::FileChunk(_) if entry.receives => return,
+                Message::FileChunk(chunk) if entry.receives => Input::FilePiece { plain: u64::from(chunk.plain_len) },
                 Message::End if entry.receives => {
                     entry.receives = false;
                     Input::Received
                 }
-                _ if entry.receives => Input::Failed(Trouble::NotAnObject),
                 message => Input::Server(message),
             };
             self.submit(build, input);
@@ -248,11 +267,16 @@ impl World {
         let server = self.server_of(build);
         let is_honest = server.is_none_or(|server| !self.hosts[server].has_lied);
         match end {
-            client::End::Remote(result) => {
+            client::End::Remote { result, .. } => {
                 let delivered = self.builds[build].delivered;
                 assert!(!is_honest || delivered == Some(result.status), "a result that no server sent: {delivered:?}");
                 self.say_end(build);
                 self.end(build, End::Remote);
+            }
+            client::End::ExpandHere => {
+                self.leave(build);
+                self.builds[build].is_expanded = true;
+                self.submit_new(build);
             }
             client::End::Own { .. } => {
                 self.say_end(build);

@@ -30,6 +30,8 @@ pub struct Build {
     pub submission: Option<Box<Submission>>,
     /// When its timer is set for.
     pub timer: Option<Instant>,
+    /// Its macros are not left to the server.
+    pub is_expanded: bool,
     /// What the server says next is a file.
     pub receives: bool,
     /// The status that the server it is at sent it.
@@ -93,7 +95,7 @@ impl Build {
             get_cs,
             compile,
             family: Family::Gcc,
-            mode: Mode::Directives,
+            mode: if self.is_expanded { Mode::Full } else { Mode::Directives },
             messages: Messages::Taken,
             failure_is_doubtful: false,
             told_in_full: Vec::new(),
@@ -134,6 +136,7 @@ pub fn draw(rng: &mut Rng, submitters: &[(usize, Text)], jobs: usize) -> Vec<Bui
                 remote: None,
                 submission: None,
                 timer: None,
+                is_expanded: false,
                 receives: false,
                 delivered: None,
             }

@@ -175,3 +175,38 @@ fn a_probe_is_distinguished_from_a_broken_handshake() {
         }
     }
 }
+
+#[test]
+fn what_a_peer_does_not_take_waits_and_keeps_its_order() {
+    let (ours, theirs) = UnixStream::pair().unwrap();
+    let mut sender = Sender::new(Arc::new(ours.into()), Version::TO_CLIENT);
+    let mut receiver = Receiver::new(Arc::new(theirs.into()));
+    receiver.version = Version::TO_CLIENT;
+    let text = |n: usize| Message::StatusText { text: n.to_string().repeat(10_000).as_str().into() };
+    assert!(sender.write_now().unwrap() && !sender.is_blocked(), "there is nothing");
+    let mut posted = 0;
+    while !sender.is_blocked() {
+        sender.post(&[text(posted), text(posted + 1)]).unwrap();
+        posted += 2;
+        assert!(sender.is_blocked(), "nothing leaves by itself");
+        sender.write_now().unwrap();
+    }
+    assert!(!sender.write_now().unwrap(), "nobody reads");
+    let mut taken = 0;
+    while sender.is_blocked() {
+        while let Some(message) = receiver.try_recv().unwrap() {
+            assert_eq!(message, text(taken));
+            taken += 1;
+        }
+        sender.write_now().unwrap();
+    }
+    // What is sent at once leaves behind what waits.
+    sender.post(&[Message::Ping]).unwrap();
+    sender.send(&Message::End, long()).unwrap();
+    assert!(!sender.is_blocked());
+    while let Some(message) = receiver.try_recv().unwrap().filter(|_| taken < posted) {
+        assert_eq!(message, text(taken));
+        taken += 1;
+    }
+    assert_eq!(taken, posted);
+}

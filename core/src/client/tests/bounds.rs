@@ -55,9 +55,6 @@ fn each_message_of_a_file_may_take_40_seconds() {
     let mut scenario = Scenario::until_result(request());
     scenario.result(CompileResult::default());
     assert_eq!(waits(&mut scenario), (secs(40), Some(Trouble::ObjectCut)));
-    assert_eq!(Submission::file_patience(), secs(40));
-    assert_eq!(Submission::environment_patience(), secs(600));
-    assert_eq!(Submission::source_patience(), secs(120));
 }
 
 /// A probe every two seconds, or every ten from 1.4: the first after the limit ends it.
@@ -66,7 +63,7 @@ fn a_result_is_waited_for_two_hours() {
     for (version, end) in [(44, 7201), (43, 7200)] {
         let mut scenario = Scenario::new(request());
         scenario.use_server_of(1, version);
-        scenario.say(Input::SourceEnd { ok: true });
+        scenario.say(Input::SourceEnd { said: Vec::new() });
         let mut outputs = Vec::new();
         while outputs.is_empty() {
             scenario.pass_time();
@@ -263,6 +260,6 @@ fn the_environment_of_the_servers_platform_is_used() {
             Scenario::new(Request { environments: Environments::Given(environments.clone()), ..request() });
         let server = UseCs { host: "10.0.0.3".into(), host_platform: platform.into(), ..UseCs::default() };
         scenario.say(Input::Daemon(Message::UseCs(server)));
-        assert_eq!(*scenario.submission.environment(), *name, "{platform}");
+        assert_eq!(scenario.submission.environment, *name, "{platform}");
     }
 }
