@@ -20,13 +20,14 @@ pub(super) struct Probe {
 }
 
 impl Probe {
-    /// Connects; the answer may take `patience`.
+    /// Connects; that and the answer may take `patience`.
     pub(super) fn start(host: &str, port: u32, patience: Duration) -> io::Result<Self> {
         let port = u16::try_from(port).map_err(io::Error::other)?;
         let address = (host, port).to_socket_addrs()?.next().ok_or(io::ErrorKind::NotFound)?;
+        let end = Instant::now() + patience;
         let stream = TcpStream::connect_timeout(&address, CONNECT.min(patience))?;
         stream.set_nonblocking(true)?;
-        Ok(Self { stream, end: Instant::now() + patience, missing: OFFER })
+        Ok(Self { stream, end, missing: OFFER })
     }
 
     /// What is known now: alive, dead, or nothing yet.

@@ -74,14 +74,6 @@ pub(super) fn run(
     flow.run()
 }
 
-/// Whether the server takes more.
-enum Room {
-    Some,
-    None,
-    /// Its connection is gone, and the machine knows.
-    Gone,
-}
-
 struct Flow<'a> {
     task: &'a Task,
     job: &'a RemoteJob,
@@ -230,35 +222,30 @@ impl Flow<'_> {
         }
     }
 
-    /// Sends to the server, or as much as it takes now.
+    /// Sends to the server as much as its connection takes now; the rest waits for [`Flow::flush`].
     fn post(&mut self, messages: &[Message]) {
         match self.server.as_mut().map(|server| server.post(messages)) {
-            Some(Ok(())) => {
-                self.flush();
-            }
+            Some(Ok(())) => self.flush(),
             Some(Err(_)) | None => self.handle(Input::NotTaken),
         }
     }
 
     /// Writes what waits for the server.
-    fn flush(&mut self) -> Room {
+    fn flush(&mut self) {
         match self.server.as_mut().map(Conn::write_now) {
-            Some(Ok(true)) => {
-                self.handle(Input::Taken);
-                Room::Some
-            }
-            Some(Ok(false)) => {
-                self.handle(Input::Blocked);
-                Room::None
-            }
+            Some(Ok(true)) => self.handle(Input::Taken),
+            Some(Ok(false)) => self.handle(Input::Blocked),
             Some(Err(_)) => {
                 // Why may stand in its last words.
                 self.hear_server();
                 self.handle(Input::NotTaken);
-                Room::Gone
             }
-            None => Room::None,
+            None => {}
         }
+    }
+
+    fn is_blocked(&self) -> bool {
+        self.server.as_ref().is_some_and(Conn::is_blocked)
     }
 
     /// The source was sent to nobody: it is made again for the next server.
@@ -278,12 +265,7 @@ impl Flow<'_> {
         if self.source.failed_early() {
             self.handle(Input::PreprocessorFailed);
         }
-        let Some(version) = self.version() else { return Ok(false) };
-        match self.flush() {
-            Room::Some => {}
-            Room::None => return Ok(false),
-            Room::Gone => return Ok(true),
-        }
+        let Some(version) = self.version().filter(|_| !self.is_blocked()) else { return Ok(false) };
         if let Some(upload) = &mut self.upload {
             match upload.next(|piece| self.source.pack(piece, version)) {
                 Ok(messages) if messages.is_empty() => {
@@ -317,6 +299,10 @@ impl Flow<'_> {
         if server || heard {
             self.hear_server();
         }
+        // Before its time is judged: we may have been stopped for longer.
+        if self.is_blocked() {
+            self.flush();
+        }
         self.look_at_probe(probe);
         if signal && self.arrivals.look_at_signals() {
             self.handle(Input::Failed(Trouble::ObjectCut));
@@ -329,11 +315,11 @@ impl Flow<'_> {
     /// Waits until something can be read, or the server takes more: daemon, server, probe, text, messages, signals.
     fn ready(&self, timeout: PollTimeout) -> [bool; 6] {
         let read = PollFlags::POLLIN;
-        let blocked = self.server.as_ref().is_some_and(Conn::is_blocked);
+        let from_server = if self.is_blocked() { read | PollFlags::POLLOUT } else { read };
         let (text, messages) = self.source.descriptors();
         let all = [
             (self.daemon_open.then(|| self.daemon.as_fd()), read),
-            (self.server.as_ref().map(AsFd::as_fd), if blocked { read | PollFlags::POLLOUT } else { read }),
+            (self.server.as_ref().map(AsFd::as_fd), from_server),
             (self.probe.as_ref().map(AsFd::as_fd), read),
             (text, read),
             (messages, read),

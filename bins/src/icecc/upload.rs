@@ -13,6 +13,7 @@ pub(super) struct Upload {
     /// Leaves with the first piece.
     header: Option<EnvTarget>,
     has_ended: bool,
+    room: Vec<u8>,
     start: Instant,
 }
 
@@ -20,7 +21,13 @@ impl Upload {
     /// Nothing of it is sent.
     pub(super) fn new(archive: File, header: EnvTarget) -> Self {
         log::info!("<Transfer Environment>");
-        Self { archive, header: Some(header), has_ended: false, start: Instant::now() }
+        Self {
+            archive,
+            header: Some(header),
+            has_ended: false,
+            room: vec![0; limits::CHUNK_PLAIN],
+            start: Instant::now(),
+        }
     }
 
     /// What is to be sent next, by one write; `pack` makes a message of a piece. Empty: that was all.
@@ -28,10 +35,9 @@ impl Upload {
         if self.has_ended {
             return Ok(Vec::new());
         }
-        let mut piece = vec![0; limits::CHUNK_PLAIN];
-        let n = read_full(&mut self.archive, &mut piece).map_err(|_| Trouble::Archive)?;
+        let n = read_full(&mut self.archive, &mut self.room).map_err(|_| Trouble::Archive)?;
         self.has_ended = n == 0;
-        let message = if n == 0 { Some(Message::End) } else { pack(piece.get(..n).unwrap_or_default()) };
+        let message = if n == 0 { Some(Message::End) } else { pack(self.room.get(..n).unwrap_or_default()) };
         let header = self.header.take().map(Message::TransferEnv);
         Ok(header.into_iter().chain([message.ok_or(Trouble::EnvNotSent)?]).collect())
     }

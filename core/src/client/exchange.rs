@@ -80,13 +80,13 @@ pub enum Input {
     },
     /// [`Output::Dial`], [`Output::SendEnvironment`], [`Output::SendSource`] or [`Output::Receive`] failed here.
     Failed(Trouble),
-    /// The server does not take what is sent to it: it waits, or has waited before.
+    /// The server's connection has no room for what is sent to it. May be told again while that lasts.
     Blocked,
-    /// The server has taken all that was sent to it so far.
+    /// It has taken all that was sent so far.
     Taken,
-    /// The server's connection takes nothing any more. What came from it has been told.
+    /// It takes nothing any more. What the server said before was told.
     NotTaken,
-    /// All of the archive and its END are taken.
+    /// The connection has taken all of the archive and its END.
     EnvironmentSent,
     /// The preprocessor failed. To be told before each wait.
     PreprocessorFailed,
@@ -98,7 +98,7 @@ pub enum Input {
         /// Its messages.
         said: Vec<u8>,
     },
-    /// The server said something, but for the pieces and the END of a file.
+    /// The server said something. The pieces and the END of a file have inputs of their own.
     Server(Message),
     /// The server's connection is closed.
     ServerClosed,

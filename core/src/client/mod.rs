@@ -120,6 +120,23 @@ impl Submission {
         match (self.state, input) {
             (State::Over, _) => {}
             (_, Input::Failed(trouble)) => self.give_up(trouble),
+            (_, Input::Daemon(message)) => self.daemon_says(now, message),
+            (State::AwaitNative, Input::DaemonClosed | Input::Archive(None)) => self.give_up(Trouble::NoNativeEnv),
+            (State::AwaitServer, Input::DaemonClosed) => self.give_up(Trouble::NoServer),
+            // The daemon's connection only shows that we live; a server's job goes on without it.
+            (_, Input::DaemonClosed) => {}
+            (State::AwaitNative, Input::Archive(Some(name))) => {
+                let platform = self.request.get_cs.target.clone();
+                self.ask_for_server(now, vec![EnvRef { platform, name }]);
+            }
+            (_, Input::Server(message)) => self.server_says(now, message),
+            (state, Input::ServerClosed) => self.server_fails(state.closed()),
+            (state, Input::NotTaken) => self.server_fails(state.unsent(self.header_taken)),
+            (_, Input::Blocked) => self.patience.blocked(now),
+            (state, Input::Taken) => {
+                self.patience.taken(now);
+                self.header_taken |= state == State::Sending;
+            }
             (State::SelfBuild, Input::ExpandHere) => {}
             (State::SendingEnv, Input::ExpandHere) => self.expands_here = true,
             (_, Input::ExpandHere) => self.end(End::ExpandHere),
@@ -127,77 +144,51 @@ impl Submission {
             (_, Input::PreprocessorFailed) => {
                 self.failed_until.get_or_insert(now + wait::PREPROCESSOR_FAILED);
             }
-            (_, Input::Blocked) => self.patience.blocked(now),
-            (state, Input::Taken) => {
-                self.patience.taken(now);
-                self.header_taken |= state == State::Sending;
-            }
-            (_, Input::NotTaken) => {
-                if let Some(trouble) = self.unsent() {
-                    self.give_up(trouble);
-                }
-            }
-            (State::AwaitNative, Input::Daemon(Message::NativeEnv { path })) => {
-                self.outputs.push_back(Output::Inspect(path));
-            }
-            (State::AwaitNative, Input::Archive(Some(name))) => {
-                let platform = self.request.get_cs.target.clone();
-                self.ask_for_server(now, vec![EnvRef { platform, name }]);
-            }
-            (State::AwaitNative, Input::Daemon(Message::StatusText { text })) => {
-                self.give_up(Trouble::NativeFailed(text.to_string()));
-            }
-            (State::AwaitNative, Input::Daemon(_) | Input::DaemonClosed | Input::Archive(None)) => {
-                self.give_up(Trouble::NoNativeEnv);
-            }
-            (State::AwaitServer, Input::Daemon(Message::UseCs(server))) => self.use_server(now, server),
-            (State::AwaitServer, Input::Daemon(_) | Input::DaemonClosed) => self.give_up(Trouble::NoServer),
             (State::Dialling, Input::Connected { version, offer }) => self.connected(version, offer),
             (State::SendingEnv, Input::EnvironmentSent) if self.expands_here => self.end(End::ExpandHere),
             (State::SendingEnv, Input::EnvironmentSent) => self.environment_sent(now),
-            (State::AwaitVerify, Input::Server(message)) => self.verified(message),
-            (State::SendingEnv, Input::Server(Message::StatusText { text })) => self.env_words = Some(text.to_string()),
-            (State::SendingEnv, Input::Server(_)) => self.give_up(Trouble::EnvUnverified),
             (State::Sending, Input::SourceEnd { said }) => {
                 self.said = said;
                 self.outputs.push_back(Output::Server(Message::End));
                 self.watch(State::AwaitResult, now, wait::RESULT);
             }
-            (State::Sending | State::AwaitResult, Input::Server(Message::StatusText { text }))
-                if self.may_ask_again(&text) =>
-            {
-                self.outputs.push_back(Output::Leave(text));
-                // The next one gets another source, made anew.
-                self.patience = Patience::new(wait::SOURCE);
-                self.failed_until = None;
-                if self.is_1_4() {
-                    self.enter(State::Pausing, now, wait::ASK_AGAIN_1_4);
-                } else {
-                    self.ask_for_server(now, self.environments.clone());
-                }
-            }
-            (_, Input::Server(Message::StatusText { text })) => {
-                self.give_up(Trouble::ServerSays(text.to_string()));
-            }
-            (State::AwaitResult, Input::Server(Message::CompileResult(result))) => self.judge(now, result),
-            (State::AwaitResult | State::Sending, Input::Server(_)) => self.give_up(Trouble::NotAResult),
             (State::AwaitVerify | State::AwaitResult, Input::Probed { alive }) => self.probed(now, alive),
             (State::AwaitFile(_), Input::FilePiece { plain }) => self.piece_came(now, plain),
             (State::AwaitFile(file), Input::Received) => self.received(now, file),
-            (State::AwaitFile(_), Input::Server(_)) => self.give_up(Trouble::NotAnObject),
-            (State::SendingEnv, Input::ServerClosed) => self.give_up_environment(Trouble::EnvNotSent),
-            (State::AwaitVerify, Input::ServerClosed) => self.give_up_environment(Trouble::EnvUnverified),
-            (State::AwaitFile(_), Input::ServerClosed) => self.give_up(Trouble::ObjectCut),
-            (State::Sending, Input::ServerClosed) => self.give_up(Trouble::SourceNotSent),
-            (State::AwaitResult, Input::ServerClosed) => self.give_up(Trouble::NoResult),
             (State::SelfBuild, Input::Compiled { status, stats }) => self.compiled(status, stats),
-            (State::SelfBuild, Input::DaemonClosed) => {}
-            // The daemon's connection only shows that we live; a server's job goes on without it.
-            (_, Input::Daemon(_) | Input::DaemonClosed) => {}
             // Answers that came too late.
-            (_, Input::Probed { .. } | Input::Server(_) | Input::ServerClosed | Input::Archive(_)) => {}
-            (_, Input::Connected { .. } | Input::EnvironmentSent | Input::SourceEnd { .. }) => {}
-            (_, Input::FilePiece { .. } | Input::Received | Input::Compiled { .. }) => {}
+            (_, Input::Probed { .. } | Input::Archive(_) | Input::Connected { .. } | Input::EnvironmentSent) => {}
+            (_, Input::SourceEnd { .. } | Input::FilePiece { .. } | Input::Received | Input::Compiled { .. }) => {}
+        }
+    }
+
+    fn daemon_says(&mut self, now: Instant, message: Message) {
+        match (self.state, message) {
+            (State::AwaitNative, Message::NativeEnv { path }) => self.outputs.push_back(Output::Inspect(path)),
+            (State::AwaitNative, Message::StatusText { text }) => self.give_up(Trouble::NativeFailed(text.to_string())),
+            (State::AwaitNative, _) => self.give_up(Trouble::NoNativeEnv),
+            (State::AwaitServer, Message::UseCs(server)) => self.use_server(now, server),
+            (State::AwaitServer, _) => self.give_up(Trouble::NoServer),
+            _ => {}
+        }
+    }
+
+    fn server_says(&mut self, now: Instant, message: Message) {
+        match (self.state, message) {
+            (State::SendingEnv, Message::StatusText { text }) => self.env_words = Some(text.to_string()),
+            (State::SendingEnv, _) => self.give_up(Trouble::EnvUnverified),
+            (State::AwaitVerify, message) => self.verified(message),
+            (State::Sending | State::AwaitResult, Message::StatusText { text }) if self.may_ask_again(&text) => {
+                self.leave(now, text);
+            }
+            (State::Sending | State::AwaitResult | State::AwaitFile(_), Message::StatusText { text }) => {
+                self.give_up(Trouble::ServerSays(text.to_string()));
+            }
+            (State::AwaitResult, Message::CompileResult(result)) => self.judge(now, result),
+            (State::Sending | State::AwaitResult, _) => self.give_up(Trouble::NotAResult),
+            (State::AwaitFile(_), _) => self.give_up(Trouble::NotAnObject),
+            // It was left.
+            _ => {}
         }
     }
 
@@ -249,17 +240,6 @@ impl Submission {
         self.failed_until.filter(|_| self.state.ends_with_preprocessor())
     }
 
-    /// What it means that the server does not take what is sent to it now. `None`: nothing, as it was left.
-    fn unsent(&mut self) -> Option<Trouble> {
-        match self.state {
-            State::SendingEnv => Some(self.env_words.take().map_or(Trouble::EnvNotSent, Trouble::EnvMissing)),
-            State::AwaitVerify => Some(Trouble::NoEnvironment),
-            State::Sending if !self.header_taken => Some(Trouble::HeaderNotSent),
-            State::Sending | State::AwaitResult | State::AwaitFile(_) => Some(Trouble::SourceNotSent),
-            _ => None,
-        }
-    }
-
     fn enter(&mut self, state: State, now: Instant, limit: Duration) {
         self.state = state;
         self.deadline = Some(now + limit);
@@ -286,8 +266,9 @@ impl Submission {
         self.end(End::Local { trouble, host: self.server.host.clone() });
     }
 
-    /// What the server said of an environment says more than that it left.
-    fn give_up_environment(&mut self, trouble: Trouble) {
+    /// The server's connection is of no more use. `None`: it was left before. What the server said of an environment says more.
+    fn server_fails(&mut self, trouble: Option<Trouble>) {
+        let Some(trouble) = trouble else { return };
         let trouble = self.env_words.take().map_or(trouble, Trouble::EnvMissing);
         self.give_up(trouble);
     }
@@ -312,6 +293,18 @@ impl Submission {
     fn may_ask_again(&self, words: &Text) -> bool {
         let is_missing = words.as_bytes().ends_with(MISSING_ENVIRONMENT);
         is_missing && self.server.env_present != 0 && self.asked < ASKED_MAX
+    }
+
+    /// Another server shall do it, which gets a source made anew.
+    fn leave(&mut self, now: Instant, words: Text) {
+        self.outputs.push_back(Output::Leave(words));
+        self.patience = Patience::new(wait::SOURCE);
+        self.failed_until = None;
+        if self.is_1_4() {
+            self.enter(State::Pausing, now, wait::ASK_AGAIN_1_4);
+        } else {
+            self.ask_for_server(now, self.environments.clone());
+        }
     }
 
     fn use_server(&mut self, now: Instant, server: UseCs) {
@@ -405,6 +398,7 @@ impl Submission {
         self.outputs.push_back(Output::SendSource(Box::new(job)));
         // Writes have a bound ([`Patience`]), and the user's preprocessor may take as long as it needs.
         self.header_taken = false;
+        self.env_words = None;
         self.enter_unbounded(State::Sending);
     }
 

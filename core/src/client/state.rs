@@ -1,6 +1,6 @@
 //! Where a submission stands.
 
-use super::File;
+use super::{File, Trouble};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum State {
@@ -23,5 +23,28 @@ impl State {
     /// Whether it ends soon after its preprocessor has failed. An environment that is on its way is of use to others.
     pub(super) const fn ends_with_preprocessor(self) -> bool {
         matches!(self, Self::AwaitNative | Self::AwaitServer | Self::Pausing | Self::AwaitVerify)
+    }
+
+    /// What it means that the server takes nothing of what is sent to it. `None`: nothing, there is no server.
+    pub(super) const fn unsent(self, header_taken: bool) -> Option<Trouble> {
+        match self {
+            Self::SendingEnv => Some(Trouble::EnvNotSent),
+            Self::AwaitVerify => Some(Trouble::NoEnvironment),
+            Self::Sending if !header_taken => Some(Trouble::HeaderNotSent),
+            Self::Sending | Self::AwaitResult | Self::AwaitFile(_) => Some(Trouble::SourceNotSent),
+            _ => None,
+        }
+    }
+
+    /// What it means that the server has closed its connection. `None`: nothing, there is no server.
+    pub(super) const fn closed(self) -> Option<Trouble> {
+        match self {
+            Self::SendingEnv => Some(Trouble::EnvNotSent),
+            Self::AwaitVerify => Some(Trouble::EnvUnverified),
+            Self::Sending => Some(Trouble::SourceNotSent),
+            Self::AwaitResult => Some(Trouble::NoResult),
+            Self::AwaitFile(_) => Some(Trouble::ObjectCut),
+            _ => None,
+        }
     }
 }

@@ -86,6 +86,9 @@ fn a_source_has_its_whole_time_whatever_its_environment_took() {
     scenario.say(Input::Blocked);
     let outputs = scenario.say(words("environment env(x86_64) is not installed, removed?"));
     assert!(matches!(&outputs[..], [Output::Leave(_), Output::Daemon(Message::GetCs(_))]));
+    for late in [words("more"), Input::NotTaken, Input::ServerClosed] {
+        assert!(scenario.say(late).is_empty(), "it was left");
+    }
     scenario.now = scenario.now + secs(100);
     scenario.submission.handle_timeout(scenario.now);
     assert!(scenario.outputs().is_empty());
@@ -135,6 +138,12 @@ fn a_server_that_refuses_an_environment_says_why() {
         assert_eq!(local(&scenario.say(input)), Some(&Trouble::EnvMissing("no room".into())));
     }
     assert_eq!(local(&sending_environment().say(Input::Server(Message::Ping))), Some(&Trouble::EnvUnverified));
+    // Of the source they say nothing.
+    let mut scenario = sending_environment();
+    for input in [words("no room"), Input::EnvironmentSent, Input::Server(Message::VerifyEnvResult { ok: 1 })] {
+        assert!(local(&scenario.say(input)).is_none());
+    }
+    assert_eq!(local(&scenario.say(Input::ServerClosed)), Some(&Trouble::SourceNotSent));
 }
 
 #[test]
