@@ -14,7 +14,7 @@ const USED_OTHERWISE: &[(&str, &str)] = &[
 ];
 
 /// The code of a file without comments and without the tests at its end; empty for a file of tests.
-fn code(file: &Source) -> String {
+pub(crate) fn code(file: &Source) -> String {
     let is_test = |part: &std::ffi::OsStr| part == "tests" || part == "tests.rs" || part == "benches";
     if file.path.iter().any(is_test) {
         return String::new();

@@ -3,6 +3,7 @@
 // A rule that cannot be checked has failed.
 #![allow(clippy::expect_used)]
 
+mod circles;
 mod dead;
 mod references;
 
