@@ -6,6 +6,8 @@ use std::time::Duration;
 
 use ice_lab::{Error, Lab, Process};
 use nix::sys::resource::{UsageWho, getrusage};
+use nix::time::{clock_getcpuclockid, clock_gettime};
+use nix::unistd::Pid;
 
 /// How long one measured command may take.
 const LIMIT: Duration = Duration::from_secs(300);
@@ -48,6 +50,15 @@ pub fn median(mut values: Vec<f64>) -> f64 {
 pub fn cpu_s(processes: &[Process]) -> f64 {
     // The kernel counts in hundredths here, whatever its clock.
     processes.iter().filter_map(|p| fields(p.pid)).map(|f| f[11..15].iter().sum::<u64>() as f64 / 100.0).sum()
+}
+
+/// CPU seconds of processes themselves, to the nanosecond; of threads that have ended too.
+pub fn own_cpu_s(processes: &[Process]) -> f64 {
+    let own = |p: &Process| {
+        let clock = clock_getcpuclockid(Pid::from_raw(p.pid as i32)).ok()?;
+        Some(Duration::from(clock_gettime(clock).ok()?).as_secs_f64())
+    };
+    processes.iter().filter_map(own).sum()
 }
 
 /// Resident kilobytes of processes: all, and what is no file's.

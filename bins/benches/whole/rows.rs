@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use ice_lab::Error;
 
-use crate::measure::{cpu_s, wire_bytes};
-use crate::site::{EMPTY, LARGE, Place, SMALL, Site, Unit, job};
+use crate::measure::{cpu_s, own_cpu_s, wire_bytes};
+use crate::site::{EMPTY, LARGE, NO_COMPILER, Place, SMALL, Site, Unit, job};
 
 /// One figure.
 pub struct Row {
@@ -21,6 +21,8 @@ pub struct Row {
 
 /// Jobs of one measurement, to lift it above the clock's grain.
 const JOBS: u32 = 10;
+/// Jobs that a host gets at once.
+const MANY: u32 = 150;
 
 const fn row(name: &'static str, unit: &'static str, measure: fn(&Site) -> Result<f64, Error>) -> Row {
     Row { name, unit, measure, why: None }
@@ -73,7 +75,9 @@ pub const GROUPS: &[(Place, &[Row])] = &[
                      like, and it waits for server and daemon beside each read of the preprocessor (200 polls), so that it hears of a failure at once",
                 ),
             },
+            row("remote job: CPU of the submitter's daemon", "ms", submitter_cpu),
             row("remote job: server CPU beyond the compiler", "ms", server_cpu),
+            row("remote job: server CPU, 150 jobs at once", "ms", loaded_server_cpu),
             row("remote job: wall, no delay", "ms", remote_wall),
             row("remote job: bytes on the wire, 2 MB C++", "kB", wire),
             row("local job: beyond the compiler, with daemon", "ms", local_wall),
@@ -92,6 +96,14 @@ fn client_cpu(site: &Site, unit: &Unit, jobs: u32) -> Result<f64, Error> {
     Ok((remote.cpu_s - plain.cpu_s) * 1000.0)
 }
 
+/// A daemon that only asks for its client's servers has no children.
+fn submitter_cpu(site: &Site) -> Result<f64, Error> {
+    let jobs = 4 * JOBS;
+    let before = own_cpu_s(&site.lab.processes("h1", "iceccd")?);
+    site.repeated(jobs, &job(&EMPTY, "h2"))?;
+    Ok((own_cpu_s(&site.lab.processes("h1", "iceccd")?) - before) / f64::from(jobs) * 1000.0)
+}
+
 /// The daemon's processes with all they collected, less what the compiler takes by itself.
 fn server_cpu(site: &Site) -> Result<f64, Error> {
     let jobs = 4 * JOBS;
@@ -102,6 +114,16 @@ fn server_cpu(site: &Site) -> Result<f64, Error> {
     site.repeated(jobs, &job(&EMPTY, "h2"))?;
     let spent = cpu_s(&site.lab.processes("h2", "iceccd")?) - before;
     Ok((spent / f64::from(jobs) - compiler.cpu_s) * 1000.0)
+}
+
+/// The daemon's processes with all they collected, while every slot has a job and many wait. The compiler does nothing but
+/// make its output, so that nearly all of it is what the daemon does for a job.
+fn loaded_server_cpu(site: &Site) -> Result<f64, Error> {
+    let one = format!("ICECC_VERSION=$PWD/{NO_COMPILER} {}", job(&EMPTY, "h2").replace("out.o", "out$j.o"));
+    site.timed(&one)?;
+    let before = cpu_s(&site.lab.processes("h2", "iceccd")?);
+    site.timed(&format!("for j in $(seq {MANY}); do {one} & done; wait"))?;
+    Ok((cpu_s(&site.lab.processes("h2", "iceccd")?) - before) / f64::from(MANY) * 1000.0)
 }
 
 fn remote_wall(site: &Site) -> Result<f64, Error> {

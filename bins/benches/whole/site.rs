@@ -40,6 +40,23 @@ pub const LARGE: Unit = Unit { name: "large.cc", compiler: "g++" };
 /// Nothing: what is left is the cost of being a job.
 pub const EMPTY: Unit = Unit { name: "empty.c", compiler: "gcc" };
 
+/// An environment whose compiler reads its input and writes an object of a few bytes.
+pub const NO_COMPILER: &str = "no-compiler.tar.gz";
+
+const NO_COMPILER_TEXT: &str = r#"
+#include <fcntl.h>
+#include <string.h>
+#include <unistd.h>
+int main(int n, char **args)
+{
+    char text[4096];
+    while (read(0, text, sizeof text) > 0) {}
+    for (int i = 1; i + 1 < n; i++)
+        if (!strcmp(args[i], "-o")) return write(open(args[i + 1], O_CREAT | O_WRONLY, 0600), "object", 6) != 6;
+    return 0;
+}
+"#;
+
 /// Files of the build: half of them C, half C++.
 const FILES: usize = 60;
 
@@ -99,6 +116,12 @@ impl Site {
             self.write(&format!("p{n}.cc"), &a_map(n))?;
             let _ = write!(make, " c{n}.o p{n}.o");
         }
+        self.write("no-compiler.c", NO_COMPILER_TEXT)?;
+        // It is all programs that an environment must have.
+        self.timed(&format!(
+            "mkdir -p no/usr/bin no/bin; gcc -O1 -static no-compiler.c -o no/bin/true; \
+             for name in gcc g++ as; do cp no/bin/true no/usr/bin/$name; done; tar czf {NO_COMPILER} -C no ."
+        ))?;
         make.push_str(
             "\n.c.o:\n\t@icecc gcc -O2 -c $< -o $@\n.cc.o:\n\t@icecc g++ -O2 -c $< -o $@\n.SUFFIXES: .c .cc .o\n",
         );
