@@ -1,7 +1,7 @@
 //! Messages of clients, and the end of their connections.
 
 use super::peer::{Peer, SessionJob, State, Work};
-use super::session::local_begin;
+use super::scheduler::local_begin;
 use super::{CloseReason, Daemon, JobReport, Note, Output};
 use crate::env::EnvId;
 use crate::ids::{ClientId, JobId, PeerId};
@@ -44,7 +44,7 @@ impl Daemon {
             sending: 0,
         };
         self.peers.insert(peer, new);
-        self.stats.wake(now);
+        self.load.wake(now);
     }
 
     /// A client's connection was closed.
@@ -127,7 +127,7 @@ impl Daemon {
         request.client_count = client_count;
         entry.awaited = request.count.clamp(1, COUNT_MAX);
         let asked = self.session.current();
-        if asked.is_none() && self.session.expected_until.is_none_or(|until| until <= now) {
+        if asked.is_none() && self.session.expected_until().is_none_or(|until| until <= now) {
             answer_here(entry, &request);
             return;
         }
@@ -140,7 +140,7 @@ impl Daemon {
         if self.local_answer_due().is_none_or(|due| now < due) {
             return;
         }
-        self.session.expected_until = None;
+        self.session.give_up();
         let mut answered = Vec::new();
         for peer in self.peers.values_mut() {
             if let State::WaitForCs { request, .. } = &peer.state {
@@ -286,7 +286,7 @@ impl Daemon {
         entry.state = State::Sending;
         entry.sending = report.held;
         entry.pinned = None;
-        self.stats.own_work(report.stats.user_ms, report.stats.sys_ms);
+        self.load.own_work(report.stats.user_ms, report.stats.sys_ms);
         self.envs.touch(&env, self.unix(now));
         if report.broken {
             self.env_broken(&env);
@@ -317,7 +317,7 @@ impl Daemon {
         };
         let job = entry.jobs.remove(index);
         if matches!(entry.state, State::ClientWork(Work::Own)) {
-            self.stats.own_work_of_client(done.stats.real_ms, done.stats.user_ms, done.stats.sys_ms);
+            self.load.own_work_of_client(done.stats.real_ms, done.stats.user_ms, done.stats.sys_ms);
         }
         if entry.jobs.is_empty() {
             entry.state = State::JobDone;

@@ -11,7 +11,7 @@ use crate::time::Instant;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-/// An environment that was on the disk at the start.
+/// An environment that was on the disk at the start. A plain value from the shell.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct EnvOnDisk {
     /// Which.
@@ -221,8 +221,8 @@ impl Daemon {
             }
         }
         // After every attempt, as in 1.4, whose scheduler considers the host "busy installing" until then.
-        self.announce_anyway();
-        self.stats.force();
+        self.session.announce_again();
+        self.load.force();
         self.measure_if_due(now);
     }
 

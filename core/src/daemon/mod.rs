@@ -13,229 +13,39 @@
 //! connection's own thread transfers them once it has been granted a slot (decision: peer-thread).
 
 mod clients;
+mod environments;
 mod envs;
 mod fallbacks;
+mod interface;
+mod load;
 mod native;
 mod note;
 mod peer;
+mod scheduler;
 mod session;
 mod slots;
-mod stats;
 mod status;
 #[cfg(test)]
 mod tests;
 
 pub use envs::{EnvOnDisk, VerifyFailure};
+pub use interface::{Config, Grant, Input, JobReport, Output};
+pub use load::{CpuTicks, Measurement, Memory};
 pub use native::{Archive, FileFacts, NativeKey, NativeOnDisk};
 pub use note::Note;
 pub use peer::CloseReason;
-pub use stats::{CpuTicks, Measurement, Memory};
 pub use status::feature_names;
 
-use crate::env::EnvId;
 use crate::ids::PeerId;
-use crate::job::JobStats;
-use crate::message::{CompileFile, GetNativeEnv, Message};
-use crate::text::Text;
-use crate::time::{Duration, Instant};
-use crate::version::Version;
+use crate::message::Message;
+use crate::time::Instant;
 use envs::Envs;
 use fallbacks::Fallbacks;
+use load::{Around, Load};
 use native::Natives;
 use peer::Peer;
 use session::Session;
-use stats::Stats;
 use std::collections::{BTreeMap, VecDeque};
-
-/// Configuration; it does not change while the daemon runs.
-#[derive(Clone, Debug)]
-pub struct Config {
-    /// TCP port for jobs; 0 if no remote jobs are accepted.
-    pub port: u32,
-    /// `-m`: number of jobs at a time. 0 is allowed and means "only local jobs, one at a time".
-    pub slots: u32,
-    /// Whether remote jobs are refused: `--no-remote`, or the host cannot run them.
-    pub no_remote: bool,
-    /// Whether remote jobs can be sandboxed here; announced in LOGIN.
-    pub chroot_possible: bool,
-    /// `-N`, or the host's name.
-    pub node_name: Text,
-    /// Platform of this host.
-    pub platform: Text,
-    /// [`crate::message::features`] bits of this host.
-    pub features: u32,
-    /// `--cache-limit` in bytes, or [`crate::limits::default_cache_limit`].
-    pub cache_limit: u64,
-    /// [`crate::limits::CACHE_KEPT`] in seconds; less in tests.
-    pub cache_kept: u32,
-    /// Number of processors, at least 1.
-    pub cpus: u32,
-    /// Unix time at [`Instant::ZERO`] in seconds, for start times in messages.
-    pub unix_start: u32,
-    /// `ICECC_TESTS`: a lost scheduler is searched every 3 s, without backoff.
-    pub test_reconnect: bool,
-    /// Seed of the jitter of reconnects.
-    pub seed: u64,
-    /// Complete environments that a previous run left on the disk.
-    pub environments: Vec<EnvOnDisk>,
-    /// Native archives that a previous run left on the disk.
-    pub natives: Vec<NativeOnDisk>,
-}
-
-/// What happened.
-#[derive(Clone, Debug)]
-pub enum Input {
-    /// A client connected and agreed on a version.
-    Opened {
-        /// Its number, never used before.
-        peer: PeerId,
-        /// Version agreed on.
-        version: Version,
-        /// Its address, or `local unix domain socket`: for logs, and for the limits per address.
-        address: Text,
-        /// Whether it runs on this host. Only then may it use this host's slots and have requests sent to the
-        /// scheduler.
-        of_this_host: bool,
-    },
-    /// A client sent a message. COMPILE_FILE and TRANSFER_ENV come here too; the chunks that follow them do not.
-    Message {
-        /// Who.
-        peer: PeerId,
-        /// What.
-        message: Message,
-    },
-    /// A connection was closed by either side. Must come exactly once for each `Opened`, also after [`Output::Close`].
-    Closed {
-        /// Whose.
-        peer: PeerId,
-    },
-    /// The compiler of a granted job has ended; its object may still have to be sent.
-    JobEnded {
-        /// The connection that was granted the slot.
-        peer: PeerId,
-        /// How it ended.
-        report: JobReport,
-    },
-    /// Result of [`Output::Receive`]: the environment is installed completely and matches its name, or nothing of it is
-    /// left. Must come exactly once for each, before any later message of its sender; relative to the sender's `Closed`
-    /// it may come in any order.
-    Received {
-        /// Who sent it.
-        peer: PeerId,
-        /// Which.
-        env: EnvId,
-        /// Bytes on disk, or the reason of the failure.
-        outcome: Result<u64, Text>,
-    },
-    /// Result of [`Output::Verify`].
-    Verified {
-        /// Which.
-        env: EnvId,
-        /// Whether its compilers work.
-        outcome: Result<(), VerifyFailure>,
-    },
-    /// Result of [`Output::Examine`]: the requested files as they are on the disk now, or why they cannot be packed.
-    Examined {
-        /// Who asked.
-        peer: PeerId,
-        /// The key, and its archive if a readable one exists.
-        outcome: Result<(NativeKey, Option<Archive>), Text>,
-    },
-    /// Result of [`Output::BuildNative`].
-    NativeBuilt {
-        /// The key of the request.
-        key: NativeKey,
-        /// The archive, or the reason of the failure.
-        outcome: Result<Archive, Text>,
-    },
-    /// Result of [`Output::Connect`]: a scheduler is connected.
-    SchedulerConnected {
-        /// Version agreed on.
-        version: Version,
-        /// Address of this host on that connection ("I am known as").
-        known_as: Text,
-    },
-    /// Result of [`Output::Connect`]: no scheduler was found, or it did not answer.
-    SchedulerNotFound,
-    /// The scheduler sent a message.
-    SchedulerMessage(Message),
-    /// The connection to the scheduler was closed, also after [`Output::CloseScheduler`].
-    SchedulerLost,
-    /// Result of [`Output::Measure`]. No remote job starts before the first one.
-    Measured(Measurement),
-    /// SIGTERM, SIGINT or SIGALRM arrived. A second one ends running jobs at once.
-    Terminate,
-}
-
-/// How a granted job ended.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct JobReport {
-    /// Exit code for JOB_DONE; 100 and above are not the compiler's.
-    pub exit_code: i32,
-    /// Times and sizes.
-    pub stats: JobStats,
-    /// Bytes of memory that its result takes until the client has read it.
-    pub held: u64,
-    /// Whether the environment turned out to be broken; it is removed then.
-    pub broken: bool,
-}
-
-/// An action for the shell. Actions must be carried out in this order.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Output {
-    /// Send a message to a client.
-    Send(PeerId, Message),
-    /// Send a message to the scheduler.
-    ToScheduler(Message),
-    /// Close a client's connection after everything sent to it has been written; [`Input::Closed`] must follow.
-    Close(PeerId, CloseReason),
-    /// Run a job on its connection's thread, report [`Input::JobEnded`], send the result and close the connection.
-    Grant(Grant),
-    /// Kill the job of this connection, without a result; [`Input::JobEnded`] or [`Input::Closed`] must follow.
-    Kill(PeerId),
-    /// Receive, unpack, check and install an environment on the connection's thread; [`Input::Received`] must follow.
-    /// If its name is a content name, the content must match it.
-    Receive(PeerId, EnvId),
-    /// Read an archive to its END on the connection's thread and discard it. No input follows.
-    Discard(PeerId),
-    /// Run the compilers of an environment on empty sources; [`Input::Verified`] must follow.
-    Verify(EnvId),
-    /// Remove an installed environment. Its path must be free before the next output is carried out.
-    Remove(EnvId),
-    /// Examine the files of a native environment; [`Input::Examined`] must follow.
-    Examine(PeerId, GetNativeEnv),
-    /// Make a native environment; only one is requested at a time. [`Input::NativeBuilt`] must follow.
-    BuildNative(NativeKey),
-    /// Delete the native archive with this key and path.
-    RemoveNative(NativeKey, Text),
-    /// Find a scheduler and connect to it; [`Input::SchedulerConnected`] or [`Input::SchedulerNotFound`] must follow.
-    Connect,
-    /// Close the connection to the scheduler; [`Input::SchedulerLost`] must follow.
-    CloseScheduler,
-    /// Measure load, memory and disk; [`Input::Measured`] must follow.
-    Measure,
-    /// Stop accepting connections.
-    StopListening,
-    /// Everything is done: exit.
-    Exit,
-    /// Write a line to the log.
-    Note(Note),
-}
-
-/// Permission to run a remote job in a slot.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Grant {
-    /// The connection that sent the job.
-    pub peer: PeerId,
-    /// Its slot, below `max(1, Config::slots)`; not given to another job until this one's end was reported.
-    pub slot: u16,
-    /// Its environment, which is installed and kept until the job's end was reported.
-    pub env: EnvId,
-    /// The job itself.
-    pub job: CompileFile,
-    /// Its memory limit in MiB.
-    pub memory_mib: u32,
-}
 
 /// The daemon of one host. See the module's documentation.
 #[derive(Debug)]
@@ -245,7 +55,7 @@ pub struct Daemon {
     session: Session,
     envs: Envs,
     natives: Natives,
-    stats: Stats,
+    load: Load,
     fallbacks: Fallbacks,
     /// Number of the last client; they are numbered from 1.
     clients_seen: u32,
@@ -263,7 +73,7 @@ impl Daemon {
             session: Session::new(now, config.seed, config.test_reconnect),
             envs: Envs::new(&config.environments),
             natives: Natives::new(now, &config.natives),
-            stats: Stats::new(now, config.cpus),
+            load: Load::new(now, config.cpus),
             fallbacks: Fallbacks::default(),
             clients_seen: 0,
             terminate_at: None,
@@ -287,7 +97,7 @@ impl Daemon {
             Input::Received { peer, env, outcome } => self.env_received(now, peer, &env, outcome),
             Input::Verified { env, outcome } => self.env_verified(now, &env, outcome),
             Input::Examined { peer, outcome } => self.native_examined(now, peer, outcome),
-            Input::NativeBuilt { key, outcome } => self.native_built(now, &key, outcome),
+            Input::NativeBuilt { key, outcome } => self.native_built(now, key, outcome),
             Input::SchedulerConnected { version, known_as } => self.scheduler_connected(now, version, known_as),
             Input::SchedulerNotFound => self.session.not_found(now),
             Input::SchedulerMessage(message) => self.scheduler_message(now, message),
@@ -301,7 +111,7 @@ impl Daemon {
     /// Runs what is due at `now`; to be called at or after [`Self::poll_timeout`]. Call [`Self::poll_output`]
     /// afterwards.
     pub fn handle_timeout(&mut self, now: Instant) {
-        self.session_timeout(now);
+        self.outputs.extend(self.session.tick(now, self.terminate_at.is_some()));
         self.measure_if_due(now);
         self.close_idle(now);
         self.keep_cache_limit(now, None);
@@ -336,6 +146,35 @@ impl Daemon {
         self.check_announced()
     }
 
+    /// When the next measurement is due; `None` while there is neither a scheduler nor a client.
+    fn measure_due(&self) -> Option<Instant> {
+        let is_wanted = self.session.current().is_some() || !self.peers.is_empty();
+        self.load.due().filter(|_| is_wanted)
+    }
+
+    /// Requests a measurement if it is due.
+    fn measure_if_due(&mut self, now: Instant) {
+        if self.measure_due().is_some_and(|due| due <= now) {
+            self.load.asked();
+            self.outputs.push_back(Output::Measure);
+        }
+    }
+
+    /// A measurement arrived: reports the load if it has changed.
+    fn measured(&mut self, now: Instant, measurement: &Measurement) {
+        let around = Around {
+            jobs: self.slots().saturating_sub(self.slots_used()) + 1,
+            children: self.children(),
+            alone: self.peers.is_empty(),
+            connected: self.session.current().is_some(),
+        };
+        let (note, report) = self.load.measured(now, measurement, around);
+        self.outputs.extend(note.map(Output::Note));
+        if let Some(report) = report {
+            self.send_to_scheduler(Message::Stats(report));
+        }
+    }
+
     fn send(&mut self, peer: PeerId, message: Message) {
         self.outputs.push_back(Output::Send(peer, message));
     }
@@ -367,8 +206,3 @@ impl Daemon {
         self.exit_if_done(now);
     }
 }
-
-/// How long a request waits for a scheduler that has just been lost (decision: scheduler-lost).
-pub(crate) const LOCAL_ANSWER_AFTER: Duration = Duration::from_secs(5);
-/// How long running jobs may continue after SIGTERM (decision: orderly-stop).
-const TERM_GRACE: Duration = Duration::from_secs(10);

@@ -1,12 +1,9 @@
 //! Native environments: archives of this host's own compilers, made once per compiler; clients get their paths.
 
-use super::peer::State;
-use super::{CloseReason, Daemon, Note, Output};
+use super::{CloseReason, Note};
 use crate::ids::PeerId;
-use crate::message::Message;
 use crate::text::Text;
 use crate::time::{Duration, Instant};
-use crate::version::Version;
 use std::collections::{BTreeMap, VecDeque};
 
 /// An archive whose path was sent to a client within this time is not deleted: the client may not have read it yet.
@@ -20,7 +17,7 @@ const NATIVE_KEPT_FEW: Duration = Duration::from_secs(24 * 3600);
 /// it, and an attempt may take minutes; but a compiler that was packed during its update works again soon.
 const FAILURE_KEPT: u32 = 2;
 
-/// A file of an archive, as it was when examined.
+/// A file of an archive, as it was when examined. A plain value from the shell.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct FileFacts {
     /// Absolute path, with links followed as the packer does.
@@ -33,7 +30,7 @@ pub struct FileFacts {
     pub inode: u64,
 }
 
-/// Identity of a native environment. Any change of a file gives another key.
+/// Identity of a native environment. Any change of a file gives another key. A plain value from the shell.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct NativeKey {
     /// `ICECC_ENV_COMPRESSION` of the request; empty for the default.
@@ -54,7 +51,7 @@ impl NativeKey {
     }
 }
 
-/// An archive on the disk.
+/// An archive on the disk. A plain value from the shell.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Archive {
     /// Absolute path.
@@ -63,7 +60,7 @@ pub struct Archive {
     pub size: u64,
 }
 
-/// A native archive that was on the disk at the start.
+/// A native archive that was on the disk at the start. A plain value from the shell.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NativeOnDisk {
     /// What it holds.
@@ -94,6 +91,23 @@ struct Wanted {
     waiting: Vec<PeerId>,
     /// When it was begun; before that, when it was requested.
     begun: Instant,
+}
+
+/// What follows from an event; to be carried out in order.
+#[derive(Debug)]
+pub(super) enum Effect {
+    /// A line for the log.
+    Note(Note),
+    /// An archive must be made.
+    Build(NativeKey),
+    /// An archive must be deleted from this path.
+    Remove(NativeKey, Text),
+    /// A client gets the path of its archive.
+    Ready(PeerId, Text),
+    /// A client gets no archive, and why.
+    Refused(PeerId, Text, CloseReason),
+    /// There are more bytes on the disk.
+    Grown,
 }
 
 impl Natives {
@@ -132,6 +146,44 @@ impl Natives {
         ready.chain(self.wanted.iter().map(|w| (&w.key, None)))
     }
 
+    /// The files that a client requested were examined: it gets the path, or the archive is made.
+    pub fn examined(
+        &mut self,
+        now: Instant,
+        peer: PeerId,
+        outcome: Result<(NativeKey, Option<Archive>), Text>,
+    ) -> Vec<Effect> {
+        let (key, archive) = match outcome {
+            Ok(found) => found,
+            Err(reason) => {
+                let refused = Effect::Refused(peer, reason.clone(), CloseReason::NativeMissing);
+                return vec![refused, Effect::Note(Note::NativeFailed(reason))];
+            }
+        };
+        let mut effects = self.drop_stale(&key);
+        effects.extend(match archive {
+            Some(archive) => self.ready(now, key, archive, vec![peer]),
+            None => self.want(now, key, peer),
+        });
+        effects
+    }
+
+    /// An archive was made, or could not be: answers all that wait for it and starts the next one.
+    pub fn built(&mut self, now: Instant, key: NativeKey, outcome: Result<Archive, Text>) -> Vec<Effect> {
+        let is_first = self.wanted.front().is_some_and(|first| first.key == key);
+        let Some(wanted) = is_first.then(|| self.wanted.pop_front()).flatten() else { return Vec::new() };
+        let mut effects = match outcome {
+            Ok(archive) => {
+                let mut effects = self.ready(now, key, archive, wanted.waiting);
+                effects.push(Effect::Grown);
+                effects
+            }
+            Err(reason) => self.failed(now, wanted, reason),
+        };
+        effects.extend(self.build_next(now));
+        effects
+    }
+
     fn forget(&mut self, key: NativeKey) -> Option<(NativeKey, Text)> {
         self.ready.remove(&key).map(|r| (key, r.archive.path))
     }
@@ -140,98 +192,50 @@ impl Natives {
     fn stale(&self, key: &NativeKey) -> Option<NativeKey> {
         self.ready.keys().find(|k| k.replaces(key)).cloned()
     }
-}
-
-impl Daemon {
-    /// The files of a requested native environment were examined: sends its path, or has the archive made.
-    pub(super) fn native_examined(
-        &mut self,
-        now: Instant,
-        peer: PeerId,
-        outcome: Result<(NativeKey, Option<Archive>), Text>,
-    ) {
-        if !self.peers.get(&peer).is_some_and(|p| p.state == State::WaitCreateEnv) {
-            return; // closed, or the client has gone on without it
+    /// Deletes what was made from earlier versions of the files.
+    fn drop_stale(&mut self, key: &NativeKey) -> Vec<Effect> {
+        let mut effects = Vec::new();
+        while let Some((old, path)) = self.stale(key).and_then(|old| self.forget(old)) {
+            effects.push(Effect::Note(Note::NativeStale(old.compiler.clone())));
+            effects.push(Effect::Remove(old, path));
         }
-        let (key, archive) = match outcome {
-            Ok(found) => found,
-            Err(reason) => {
-                self.no_native(peer, &reason, CloseReason::NativeMissing);
-                return self.note(Note::NativeFailed(reason));
-            }
-        };
-        while let Some(old) = self.natives.stale(&key) {
-            self.note(Note::NativeStale(old.compiler.clone()));
-            if let Some((old, path)) = self.natives.forget(old) {
-                self.outputs.push_back(Output::RemoveNative(old, path));
-            }
-        }
-        if let Some(archive) = archive {
-            return self.native_ready(now, &key, archive, vec![peer]);
-        }
-        self.natives.ready.remove(&key);
-        self.natives.failed.retain(|_, (until, _)| now < *until);
-        if let Some((_, reason)) = self.natives.failed.get(&key) {
-            let reason = reason.clone();
-            return self.no_native(peer, &reason, CloseReason::NativeFailed);
-        }
-        if let Some(wanted) = self.natives.wanted.iter_mut().find(|w| w.key == key) {
-            wanted.waiting.push(peer);
-            return;
-        }
-        self.natives.wanted.push_back(Wanted { key, waiting: vec![peer], begun: now });
-        if self.natives.wanted.len() == 1 {
-            self.build_next(now);
-        }
+        effects
     }
 
-    /// An archive was made, or could not be: answers all that wait for it and starts the next one.
-    pub(super) fn native_built(&mut self, now: Instant, key: &NativeKey, outcome: Result<Archive, Text>) {
-        if self.natives.wanted.front().is_none_or(|w| w.key != *key) {
-            return;
-        }
-        let Some(wanted) = self.natives.wanted.pop_front() else { return };
-        match outcome {
-            Ok(archive) => {
-                self.native_ready(now, key, archive, wanted.waiting);
-                self.keep_cache_limit(now, None);
-            }
-            Err(reason) => {
-                for peer in wanted.waiting {
-                    self.no_native(peer, &reason, CloseReason::NativeFailed);
-                }
-                let until = now + now.since(wanted.begun) * FAILURE_KEPT;
-                self.natives.failed.insert(key.clone(), (until, reason.clone()));
-                self.note(Note::NativeFailed(reason));
-            }
-        }
-        self.build_next(now);
-    }
-
-    /// Tells a client that it gets no archive. Our client gets the reason for its log; 1.4's knows only END.
-    fn no_native(&mut self, peer: PeerId, reason: &Text, close: CloseReason) {
-        if self.peers.get(&peer).is_some_and(|p| p.version > Version::TO_SCHEDULER) {
-            self.send(peer, Message::StatusText { text: reason.clone() });
-        }
-        self.send(peer, Message::End);
-        self.close(peer, close);
-    }
-
-    fn native_ready(&mut self, now: Instant, key: &NativeKey, archive: Archive, waiting: Vec<PeerId>) {
+    fn ready(&mut self, now: Instant, key: NativeKey, archive: Archive, waiting: Vec<PeerId>) -> Vec<Effect> {
         let path = archive.path.clone();
-        self.natives.ready.insert(key.clone(), Ready { archive, last_use: now });
-        for peer in waiting {
-            self.set_state(peer, State::GotNative);
-            self.send(peer, Message::NativeEnv { path: path.clone() });
-        }
+        self.ready.insert(key, Ready { archive, last_use: now });
+        waiting.into_iter().map(|peer| Effect::Ready(peer, path.clone())).collect()
     }
 
-    fn build_next(&mut self, now: Instant) {
-        if let Some(wanted) = self.natives.wanted.front_mut() {
-            wanted.begun = now;
-            let key = wanted.key.clone();
-            self.note(Note::NativeBuilding(key.compiler.clone()));
-            self.outputs.push_back(Output::BuildNative(key));
+    /// Has an archive made for a client, unless that failed a short time ago.
+    fn want(&mut self, now: Instant, key: NativeKey, peer: PeerId) -> Vec<Effect> {
+        self.ready.remove(&key);
+        self.failed.retain(|_, (until, _)| now < *until);
+        if let Some((_, reason)) = self.failed.get(&key) {
+            return vec![Effect::Refused(peer, reason.clone(), CloseReason::NativeFailed)];
         }
+        if let Some(wanted) = self.wanted.iter_mut().find(|w| w.key == key) {
+            wanted.waiting.push(peer);
+            return Vec::new();
+        }
+        self.wanted.push_back(Wanted { key, waiting: vec![peer], begun: now });
+        if self.wanted.len() == 1 { self.build_next(now) } else { Vec::new() }
+    }
+
+    fn failed(&mut self, now: Instant, wanted: Wanted, reason: Text) -> Vec<Effect> {
+        let refused = |peer| Effect::Refused(peer, reason.clone(), CloseReason::NativeFailed);
+        let mut effects: Vec<Effect> = wanted.waiting.into_iter().map(refused).collect();
+        effects.push(Effect::Note(Note::NativeFailed(reason.clone())));
+        let until = now + now.since(wanted.begun) * FAILURE_KEPT;
+        self.failed.insert(wanted.key, (until, reason));
+        effects
+    }
+
+    fn build_next(&mut self, now: Instant) -> Vec<Effect> {
+        let Some(wanted) = self.wanted.front_mut() else { return Vec::new() };
+        wanted.begun = now;
+        let key = wanted.key.clone();
+        vec![Effect::Note(Note::NativeBuilding(key.compiler.clone())), Effect::Build(key)]
     }
 }

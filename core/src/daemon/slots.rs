@@ -1,10 +1,10 @@
 //! Slots. The number in use is computed from the states of the connections, so that none can get lost.
 
 use super::peer::{Peer, State, Work};
-use super::{CloseReason, Daemon, Grant, Note, Output, TERM_GRACE};
+use super::{CloseReason, Daemon, Grant, Note, Output};
 use crate::ids::PeerId;
 use crate::text::Text;
-use crate::time::Instant;
+use crate::time::{Duration, Instant};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Maximum bytes of results that wait for clients to read them; beyond it the client of the largest one is closed. A
@@ -13,6 +13,8 @@ const UNREAD_MAX: u64 = 1 << 30;
 /// The same for one address, which gets no further slot beyond it: clients on a slow line are not at fault, but must
 /// not take the memory of others.
 const UNREAD_PER_ADDRESS_MAX: u64 = UNREAD_MAX / 2;
+/// How long running jobs may continue after SIGTERM (decision: orderly-stop).
+const TERM_GRACE: Duration = Duration::from_secs(10);
 
 impl Daemon {
     /// Number of slots; with `-m 0` local jobs still run, one at a time.
@@ -85,7 +87,7 @@ impl Daemon {
 
     /// The next remote job whose environment is ready; none while the host is too busy.
     fn next_remote(&self) -> Option<PeerId> {
-        if !self.stats.takes_jobs() {
+        if !self.load.takes_jobs() {
             return None;
         }
         let mut unread: BTreeMap<&Text, u64> = BTreeMap::new();
@@ -120,7 +122,7 @@ impl Daemon {
         let State::ToCompile { job, env, file } = std::mem::replace(&mut entry.state, State::Unknown) else { return };
         entry.state = State::WaitForChild { job, env: env.clone(), slot, since: now };
         self.envs.touch(&env, self.unix(now));
-        let memory_mib = self.stats.memory_limit(self.config.slots);
+        let memory_mib = self.load.memory_limit(self.config.slots);
         self.note(Note::RemoteCompile(file.input_file.clone()));
         self.note(Note::MemoryLimit(memory_mib));
         self.job_begin(now, job);

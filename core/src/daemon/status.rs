@@ -50,10 +50,7 @@ impl Daemon {
         if let Some(version) = self.session.version() {
             writeln!(out, "  Scheduler protocol: {version}")?;
         }
-        writeln!(out, "  cpu: {} idle, {} nice", self.stats.idle, self.stats.nice)?;
-        let (load, free) = self.stats.measurement().map_or((0, 0), |m| (m.load_avg[0], m.memory.available_kb / 1024));
-        writeln!(out, "  load: {}.{:03}, icecream_load: {}", load / 1000, load % 1000, self.stats.load)?;
-        writeln!(out, "  memory: {} (free: {free})", self.stats.fill)
+        self.load.write(out)
     }
 }
 

@@ -37,11 +37,11 @@ fn slots_and_environments_of_jobs_are_checked() {
 fn what_the_scheduler_was_told_is_checked() {
     let mut s = Scenario::new(config(2));
     assert_eq!(s.daemon.check(), Ok(()));
-    s.daemon.announce_anyway();
+    s.daemon.session.announce_again();
     assert_eq!(s.daemon.check(), Ok(()), "there are none");
     s.install("e", 1);
     assert_eq!(s.daemon.check(), Ok(()));
-    s.daemon.announce_anyway();
+    s.daemon.session.announce_again();
     assert_eq!(s.daemon.check(), Err("the scheduler was told of other environments".to_owned()));
     s.daemon.handle(s.now, Input::SchedulerLost);
     assert_eq!(s.daemon.check(), Ok(()), "there is no scheduler");

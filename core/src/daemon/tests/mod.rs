@@ -13,10 +13,14 @@ mod shown;
 mod submitter;
 
 use super::*;
+use crate::env::EnvId;
 use crate::ids::{ClientId, JobId};
 use crate::message::{
-    CompileFile, CsConf, EnvTarget, GetCs, JobDone, JobLocalBegin, LOCALHOST, Message, UseCs, done_flags,
+    CompileFile, CsConf, EnvTarget, GetCs, GetNativeEnv, JobDone, JobLocalBegin, LOCALHOST, Message, UseCs, done_flags,
 };
+use crate::text::Text;
+use crate::time::Duration;
+use crate::version::Version;
 use std::collections::BTreeMap;
 
 /// A daemon, a clock, everything that the daemon sent, and a host that is always idle.

@@ -1,8 +1,9 @@
 //! How busy this host is, from raw numbers of its kernel.
 
-use super::{Daemon, Note, Output};
-use crate::message::{Message, Stats as Report};
+use super::Note;
+use crate::message::Stats as Report;
 use crate::time::{Duration, Instant};
+use std::fmt::Write;
 
 /// Interval between measurements, unless the scheduler sets another one.
 const INTERVAL: Duration = Duration::from_secs(3);
@@ -23,7 +24,7 @@ const MEMORY_SHARES: u32 = 4;
 /// Number of ticks up to which a difference is not evaluated.
 const TICKS_MIN: u64 = 10;
 
-/// Processor ticks since boot, summed over all processors.
+/// Processor ticks since boot, summed over all processors. A plain value from the shell.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct CpuTicks {
     /// In user mode.
@@ -38,7 +39,7 @@ pub struct CpuTicks {
     pub iowait: u64,
 }
 
-/// Memory in kB.
+/// Memory in kB. A plain value from the shell.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Memory {
     /// MemTotal.
@@ -50,7 +51,7 @@ pub struct Memory {
     pub headroom_kb: u64,
 }
 
-/// Raw figures of one measurement.
+/// Raw figures of one measurement. A plain value from the shell.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Measurement {
     /// From `/proc/stat`.
@@ -63,9 +64,22 @@ pub struct Measurement {
     pub disk_free: u64,
 }
 
+/// What the rest of the daemon is like when a measurement arrives. A plain value.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Around {
+    /// Number of jobs that may need disk soon.
+    pub jobs: u32,
+    /// Number of jobs and unpackers that the daemon runs.
+    pub children: usize,
+    /// Whether there are no clients.
+    pub alone: bool,
+    /// Whether a scheduler is connected.
+    pub connected: bool,
+}
+
 /// Load of this host and the schedule of its measurements.
 #[derive(Debug)]
-pub(super) struct Stats {
+pub(super) struct Load {
     cpus: u32,
     interval: Duration,
     /// The current interval; it grows while idle.
@@ -77,19 +91,17 @@ pub(super) struct Stats {
     /// CPU time of compiles since the last measurement, in ms over all processors.
     own_ms: u64,
     /// Load at the last measurement, 0 to 1000.
-    pub(super) load: u32,
-    /// Idle share of CPU time at the last measurement, per mille.
-    pub(super) idle: u32,
-    /// Share of CPU time at lowered priority at the last measurement, per mille.
-    pub(super) nice: u32,
+    load: u32,
+    /// Shares of CPU time at the last measurement.
+    shares: Shares,
     /// Share of memory in use at the last measurement, per mille.
-    pub(super) fill: u32,
+    fill: u32,
     /// Load last reported in this session.
     reported: Option<u32>,
     why_full: Option<&'static str>,
 }
 
-impl Stats {
+impl Load {
     /// Nothing has been measured; the first measurement is due at once.
     pub fn new(now: Instant, cpus: u32) -> Self {
         Self {
@@ -101,8 +113,7 @@ impl Stats {
             last: None,
             own_ms: 0,
             load: 0,
-            idle: FULL,
-            nice: 0,
+            shares: Shares { idle: FULL, nice: 0 },
             fill: 0,
             reported: None,
             why_full: None,
@@ -132,6 +143,16 @@ impl Stats {
         self.due = Instant::ZERO;
     }
 
+    /// When the next measurement is due; `None` while one is on its way.
+    pub fn due(&self) -> Option<Instant> {
+        (!self.asked).then_some(self.due)
+    }
+
+    /// A measurement was requested.
+    pub fn asked(&mut self) {
+        self.asked = true;
+    }
+
     /// Adds the CPU time of a compile of ours.
     pub fn own_work(&mut self, user_ms: u32, sys_ms: u32) {
         self.own_ms = self.own_ms.saturating_add(u64::from(user_ms) + u64::from(sys_ms));
@@ -155,62 +176,59 @@ impl Stats {
         memory_limit(self.last.map(|(_, m)| m.memory).unwrap_or_default(), slots)
     }
 
-    /// The last measurement, if there is one.
-    pub fn measurement(&self) -> Option<&Measurement> {
-        self.last.as_ref().map(|(_, m)| m)
-    }
-}
-
-impl Daemon {
-    /// When the next measurement is due; `None` while there is neither a scheduler nor a client.
-    pub(super) fn measure_due(&self) -> Option<Instant> {
-        let wanted = self.session.current().is_some() || !self.peers.is_empty();
-        (wanted && !self.stats.asked).then_some(self.stats.due)
-    }
-
-    /// Requests a measurement if it is due.
-    pub(super) fn measure_if_due(&mut self, now: Instant) {
-        if self.measure_due().is_some_and(|due| due <= now) {
-            self.stats.asked = true;
-            self.outputs.push_back(Output::Measure);
-        }
+    /// A measurement arrived: computes the load. Returns a note if the host starts or stops taking jobs, and a report
+    /// for the scheduler if there is one and the load has changed.
+    pub fn measured(&mut self, now: Instant, m: &Measurement, around: Around) -> (Option<Note>, Option<Report>) {
+        let full = why_full(m, around.jobs.into());
+        self.compute(now, m, around.children, full.is_some());
+        let changed = self.has_changed();
+        self.plan(now, around.alone && !changed);
+        let was_full = std::mem::replace(&mut self.why_full, full);
+        let note = (was_full != full).then(|| full.map_or(Note::TakesJobs, Note::TakesNoJobs));
+        (note, (changed && around.connected).then(|| self.report(m)))
     }
 
-    /// A measurement arrived: computes the load and reports it if it has changed.
-    pub(super) fn measured(&mut self, now: Instant, m: &Measurement) {
-        let jobs_wait = u64::from(self.slots().saturating_sub(self.slots_used()) + 1);
-        let children = self.children();
-        let stats = &mut self.stats;
-        let (was, since) = stats.last.map_or((CpuTicks::default(), now), |(at, last)| (last.cpu, at));
+    fn compute(&mut self, now: Instant, m: &Measurement, children: usize, is_full: bool) {
+        let (was, since) = self.last.map_or((CpuTicks::default(), now), |(at, last)| (last.cpu, at));
         let interval_ms = u64::try_from(now.since(since).as_millis()).unwrap_or(u64::MAX);
-        let shares = shares(was, m.cpu);
-        let own = own_share(stats.own_ms, stats.cpus, interval_ms, children, shares.nice);
-        stats.fill = memory_fill(m.memory);
-        stats.idle = shares.idle;
-        stats.nice = shares.nice;
-        let busy = FULL - (shares.idle + own).min(FULL);
-        let full = why_full(m, jobs_wait);
+        self.shares = shares(was, m.cpu);
+        let own = own_share(self.own_ms, self.cpus, interval_ms, children, self.shares.nice);
+        self.fill = memory_fill(m.memory);
+        let busy = FULL - (self.shares.idle + own).min(FULL);
         // 1.4 reports 1000, "no jobs at all", also while other programs use all processors; then jobs wait for as long
         // as the whole cluster is busy. Such a host shall be the last choice, not none.
-        stats.load = if full.is_some() { FULL } else { busy.max(stats.fill).min(FULL - 1) };
-        stats.own_ms = 0;
-        stats.last = Some((now, *m));
-        stats.asked = false;
-        let load = stats.load;
-        let changed = stats.reported.is_none_or(|r| r.abs_diff(load) >= REPORT_STEP || (r >= FULL) != (load >= FULL));
-        let idle = self.peers.is_empty() && !changed;
-        stats.current = if idle { (stats.current * 2).min(INTERVAL_IDLE.max(stats.interval)) } else { stats.interval };
-        stats.due = now + stats.current;
-        let was_full = std::mem::replace(&mut stats.why_full, full);
-        if was_full != full {
-            self.note(full.map_or(Note::TakesJobs, Note::TakesNoJobs));
-        }
-        if changed && self.session.current().is_some() {
-            self.stats.reported = Some(load);
-            let free_mem = u32::try_from(m.memory.available_kb / 1024).unwrap_or(u32::MAX);
-            let [load_avg_1, load_avg_5, load_avg_10] = m.load_avg;
-            self.send_to_scheduler(Message::Stats(Report { load, load_avg_1, load_avg_5, load_avg_10, free_mem }));
-        }
+        self.load = if is_full { FULL } else { busy.max(self.fill).min(FULL - 1) };
+        self.own_ms = 0;
+        self.last = Some((now, *m));
+    }
+
+    /// Whether the load differs so much from the one reported that the scheduler must know.
+    fn has_changed(&self) -> bool {
+        let load = self.load;
+        self.reported.is_none_or(|r| r.abs_diff(load) >= REPORT_STEP || (r >= FULL) != (load >= FULL))
+    }
+
+    /// Sets when the next measurement is due: later each time while idle.
+    fn plan(&mut self, now: Instant, is_idle: bool) {
+        let longer = (self.current * 2).min(INTERVAL_IDLE.max(self.interval));
+        self.current = if is_idle { longer } else { self.interval };
+        self.due = now + self.current;
+        self.asked = false;
+    }
+
+    fn report(&mut self, m: &Measurement) -> Report {
+        self.reported = Some(self.load);
+        let free_mem = u32::try_from(m.memory.available_kb / 1024).unwrap_or(u32::MAX);
+        let [load_avg_1, load_avg_5, load_avg_10] = m.load_avg;
+        Report { load: self.load, load_avg_1, load_avg_5, load_avg_10, free_mem }
+    }
+
+    /// Its lines of the dump.
+    pub fn write(&self, out: &mut String) -> std::fmt::Result {
+        writeln!(out, "  cpu: {} idle, {} nice", self.shares.idle, self.shares.nice)?;
+        let (load, free) = self.last.map_or((0, 0), |(_, m)| (m.load_avg[0], m.memory.available_kb / 1024));
+        writeln!(out, "  load: {}.{:03}, icecream_load: {}", load / 1000, load % 1000, self.load)?;
+        writeln!(out, "  memory: {} (free: {free})", self.fill)
     }
 }
 
@@ -218,6 +236,7 @@ impl Daemon {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Shares {
     idle: u32,
+    /// At lowered priority.
     nice: u32,
 }
 
