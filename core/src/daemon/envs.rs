@@ -1,15 +1,10 @@
-//! Environments for remote jobs: installing, verifying, and removing them when a limit is reached.
+//! The environments for remote jobs: which are here, whether they work, and when they were last used.
 
-use super::peer::State;
-use super::{CloseReason, Daemon, Note, Output};
 use crate::env::EnvId;
 use crate::ids::PeerId;
-use crate::limits::{ENVIRONMENTS_MAX, FRAME_MAX, NAME_MAX};
-use crate::message::{EnvTarget, Message};
 use crate::text::Text;
-use crate::time::Instant;
+use crate::time::{Duration, Instant};
 use std::collections::BTreeMap;
-use std::time::Duration;
 
 /// An environment that was on the disk at the start. A plain value from the shell.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -75,22 +70,32 @@ enum Check {
     Broken,
 }
 
-/// Which limit is exceeded.
-#[derive(Clone, Copy, Debug, PartialEq)]
-enum Excess {
-    /// Number of environments: every LOGIN lists them all, and a list that exceeds a frame would end the connection to
-    /// the scheduler.
-    Number,
-    /// Bytes of environments and native archives.
-    Bytes,
+/// What becomes of an environment that a client wants to send. A plain value.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Offer {
+    /// It arrives from now on.
+    Arrives,
+    /// It is here or arriving already.
+    Known,
+    /// Too many arrive.
+    TooMany,
+}
+
+/// The answer to VERIFY_ENV for an environment that is here or arriving. A plain value.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Answer {
+    /// Whether it works.
+    Works(bool),
+    /// It comes after the installation or the check.
+    Later,
+    /// The client waits for it already.
+    Repeated,
 }
 
 /// Maximum number of environments that arrive at a time: each takes an unpacker, and disk up to the size of the largest
 /// environment or all that is free.
 const ARRIVING_MAX: usize = 16;
 
-// While environments are in use the limits may be exceeded by a factor of 2; even then LOGIN fits into a frame.
-const _: () = assert!(2 * ENVIRONMENTS_MAX * 2 * (NAME_MAX + 8) < FRAME_MAX / 4 * 3);
 /// A check that does not end in time counts against the environment if the first late one was at least this long ago: a
 /// host may be busy for a while.
 const LATE_AGAIN: Duration = Duration::from_secs(60);
@@ -98,6 +103,10 @@ const LATE_AGAIN: Duration = Duration::from_secs(60);
 impl Env {
     const fn new(state: EnvState) -> Self {
         Self { state, verifiers: Vec::new(), late: None }
+    }
+
+    fn is_arriving(&self) -> bool {
+        matches!(self.state, EnvState::Arriving)
     }
 
     fn is_usable(&self) -> bool {
@@ -165,277 +174,129 @@ impl Envs {
         })
     }
 
-    /// Id and order of last use of the installed ones that have not been used since `unix`, in Unix seconds.
-    fn unused_since(&self, unix: u32) -> impl Iterator<Item = (&EnvId, u64)> {
-        self.known.iter().filter_map(move |(id, e)| match e.state {
-            EnvState::Installed { last_use, last_use_unix, .. } if last_use_unix <= unix => Some((id, last_use)),
-            EnvState::Installed { .. } | EnvState::Arriving => None,
-        })
-    }
-}
-
-impl Daemon {
-    /// TRANSFER_ENV: a client sends an environment. It is discarded if it is already here or arriving.
-    pub(super) fn transfer_env(&mut self, now: Instant, peer: PeerId, target: &EnvTarget) {
-        let Some(env) = self.env_of(target) else {
-            return self.close(peer, CloseReason::BadEnvironment);
-        };
-        if self.config.no_remote {
-            return self.refuse(peer, "no environments accepted", CloseReason::BadEnvironment);
-        }
-        self.release(peer);
-        if let Some(entry) = self.peers.get_mut(&peer) {
-            entry.pinned = Some(env.clone());
-        }
-        if self.envs.known.contains_key(&env) {
-            self.envs.touch(&env, self.unix(now));
-            self.outputs.push_back(Output::Discard(peer));
-            return;
-        }
-        let arriving = self.envs.known.values().filter(|e| matches!(e.state, EnvState::Arriving)).count();
-        if arriving >= ARRIVING_MAX {
-            return self.refuse(peer, "too many environments arrive", CloseReason::BadEnvironment);
-        }
-        self.envs.known.insert(env.clone(), Env::new(EnvState::Arriving));
-        self.set_state(peer, State::ToInstall(env.clone()));
-        self.outputs.push_back(Output::Receive(peer, env));
+    /// How many are installed.
+    pub fn number(&self) -> usize {
+        self.list().count()
     }
 
-    /// An environment was installed, or could not be.
-    pub(super) fn env_received(&mut self, now: Instant, peer: PeerId, env: &EnvId, outcome: Result<u64, Text>) {
-        if !matches!(self.envs.known.get(env), Some(Env { state: EnvState::Arriving, .. })) {
-            return;
-        }
-        if let Some(entry) = self.peers.get_mut(&peer).filter(|p| matches!(p.state, State::ToInstall(_))) {
-            entry.state = State::Unknown;
-            entry.active = now;
-        }
-        match outcome {
-            Ok(size) => self.env_installed(now, env, size),
-            Err(reason) => {
-                if let Some(entry) = self.peers.get_mut(&peer) {
-                    entry.refusal = Some((env.clone(), reason.clone()));
-                }
-                self.env_gone(env, &format!(": {reason}"));
-                self.note(Note::NotInstalled(env.clone(), reason));
-            }
-        }
-        // After every attempt, as in 1.4, whose scheduler considers the host "busy installing" until then.
-        self.session.announce_again();
-        self.load.force();
-        self.measure_if_due(now);
+    /// Whether it is installed, even if broken.
+    pub fn is_on_disk(&self, id: &EnvId) -> bool {
+        matches!(self.known.get(id), Some(Env { state: EnvState::Installed { .. }, .. }))
     }
 
-    fn env_installed(&mut self, now: Instant, env: &EnvId, size: u64) {
-        if let Some(entry) = self.envs.known.get_mut(env) {
-            entry.state = EnvState::Installed { size, last_use: 0, last_use_unix: 0, check: Check::NotYet };
-        }
-        self.envs.touch(env, self.unix(now));
-        let all = self.envs.size().saturating_add(self.natives.size());
-        self.note(Note::Installed(env.clone(), size, all));
-        self.keep_cache_limit(now, Some(env));
-        self.verify_if_wanted(env);
+    /// Whether it is arriving.
+    pub fn is_arriving(&self, id: &EnvId) -> bool {
+        self.known.get(id).is_some_and(Env::is_arriving)
     }
 
-    /// Removes the entry of an environment that is not installed, and answers those that wait for its check. They are
-    /// not told that it was refused: the archives that they sent themselves were never examined.
-    fn env_gone(&mut self, env: &EnvId, why: &str) {
-        if let Some(entry) = self.envs.known.remove(env) {
-            for peer in entry.verifiers {
-                self.refuse(peer, &format!("environment {env} is not installed{why}"), CloseReason::NoEnvironment);
-            }
+    /// A client wants to send an environment.
+    pub fn offer(&mut self, id: &EnvId, unix: u32) -> Offer {
+        if self.known.contains_key(id) {
+            self.touch(id, unix);
+            return Offer::Known;
         }
+        if self.known.values().filter(|e| e.is_arriving()).count() >= ARRIVING_MAX {
+            return Offer::TooMany;
+        }
+        self.known.insert(id.clone(), Env::new(EnvState::Arriving));
+        Offer::Arrives
     }
 
-    /// VERIFY_ENV: answers at once if the result is known, or after the check.
-    pub(super) fn verify_env(&mut self, peer: PeerId, target: &EnvTarget) {
-        let env = self.env_of(target).filter(|env| self.envs.known.contains_key(env));
-        let Some(env) = env else {
-            let refusal = self.peers.get_mut(&peer).and_then(|entry| entry.refusal.take());
-            let why = match refusal {
-                Some((env, reason)) if target.name == env.name.as_str() => format!(": {reason}"),
-                _ => String::new(),
-            };
-            let text = format!("environment {}({}) is not installed{why}", target.name, target.target);
-            return self.answer(peer, false, Some(text));
-        };
-        if let Some(entry) = self.peers.get_mut(&peer) {
-            entry.pinned = Some(env.clone());
+    /// An arriving environment is installed and takes so many bytes.
+    pub fn installed_now(&mut self, id: &EnvId, size: u64, unix: u32) {
+        if let Some(env) = self.known.get_mut(id) {
+            env.state = EnvState::Installed { size, last_use: 0, last_use_unix: 0, check: Check::NotYet };
         }
-        if let Some(entry) = self.envs.known.get_mut(&env) {
-            match entry.state {
-                EnvState::Installed { check: Check::Fine, .. } => return self.answer(peer, true, None),
-                EnvState::Installed { check: Check::Broken, .. } => return self.answer(peer, false, None),
-                _ => {}
-            }
-            if entry.verifiers.contains(&peer) {
-                // A repeated request before the answer. No client does that, and each would take memory.
-                return self.unexpected(peer);
-            }
-            entry.verifiers.push(peer);
-        }
-        self.verify_if_wanted(&env);
+        self.touch(id, unix);
     }
 
-    fn verify_if_wanted(&mut self, env: &EnvId) {
-        let Some(entry) = self.envs.known.get_mut(env) else { return };
-        if let EnvState::Installed { check: check @ Check::NotYet, .. } = &mut entry.state {
-            if !entry.verifiers.is_empty() {
+    /// An environment is no longer here. Returns the connections that wait for its check.
+    pub fn remove(&mut self, id: &EnvId) -> Vec<PeerId> {
+        self.known.remove(id).map(|env| env.verifiers).unwrap_or_default()
+    }
+
+    /// VERIFY_ENV of this connection; `None` if the environment is neither here nor arriving.
+    pub fn verify(&mut self, id: &EnvId, peer: PeerId) -> Option<Answer> {
+        let env = self.known.get_mut(id)?;
+        match env.state {
+            EnvState::Installed { check: Check::Fine, .. } => return Some(Answer::Works(true)),
+            EnvState::Installed { check: Check::Broken, .. } => return Some(Answer::Works(false)),
+            _ => {}
+        }
+        if env.verifiers.contains(&peer) {
+            return Some(Answer::Repeated);
+        }
+        env.verifiers.push(peer);
+        Some(Answer::Later)
+    }
+
+    /// Begins the check of an environment for which somebody waits. Returns whether it must be carried out.
+    pub fn begin_check(&mut self, id: &EnvId) -> bool {
+        let Some(env) = self.known.get_mut(id).filter(|env| !env.verifiers.is_empty()) else { return false };
+        match &mut env.state {
+            EnvState::Installed { check: check @ Check::NotYet, .. } => {
                 *check = Check::Running;
-                self.outputs.push_back(Output::Verify(env.clone()));
+                true
             }
+            _ => false,
         }
     }
 
-    /// The check of an environment has ended: answers all that wait for it.
-    pub(super) fn env_verified(&mut self, now: Instant, env: &EnvId, outcome: Result<(), VerifyFailure>) {
-        let Some(entry) = self.envs.known.get_mut(env) else { return };
-        let EnvState::Installed { check, .. } = &mut entry.state else { return };
+    /// The check has ended. Returns who waits for it, and the outcome: too many late ends make the environment a broken
+    /// one.
+    pub fn verified(
+        &mut self,
+        now: Instant,
+        id: &EnvId,
+        outcome: Result<(), VerifyFailure>,
+    ) -> Option<(Vec<PeerId>, Result<(), VerifyFailure>)> {
+        let env = self.known.get_mut(id)?;
+        let EnvState::Installed { check, .. } = &mut env.state else { return None };
         let outcome = match outcome {
-            Err(VerifyFailure::Late(reason)) if now.since(*entry.late.get_or_insert(now)) >= LATE_AGAIN => {
+            Err(VerifyFailure::Late(reason)) if now.since(*env.late.get_or_insert(now)) >= LATE_AGAIN => {
                 Err(VerifyFailure::Environment(reason))
             }
             outcome => outcome,
         };
-        *check = if outcome.is_ok() { Check::Fine } else { Check::NotYet };
-        let verifiers = std::mem::take(&mut entry.verifiers);
-        // VERIFY_ENV_RESULT is a verdict on host and environment, after which the client has the host blacklisted. A
-        // text and the end of the connection are only a failure of this attempt.
-        let no_verdict = match &outcome {
-            Err(VerifyFailure::Host(reason) | VerifyFailure::Late(reason)) => {
-                Some(format!("cannot verify environment {env} now: {reason}"))
-            }
-            Ok(()) | Err(VerifyFailure::Environment(_)) => None,
+        *check = match outcome {
+            Ok(()) => Check::Fine,
+            Err(VerifyFailure::Environment(_)) => Check::Broken,
+            Err(VerifyFailure::Host(_) | VerifyFailure::Late(_)) => Check::NotYet,
         };
-        let (ok, broken) = (outcome.is_ok(), matches!(outcome, Err(VerifyFailure::Environment(_))));
-        self.note(match outcome {
-            Ok(()) => Note::Verified(env.clone(), Ok(())),
-            Err(VerifyFailure::Environment(reason)) => Note::Verified(env.clone(), Err(reason)),
-            Err(VerifyFailure::Host(reason) | VerifyFailure::Late(reason)) => Note::NotVerified(env.clone(), reason),
-        });
-        for peer in verifiers {
-            match &no_verdict {
-                Some(text) => self.refuse(peer, text, CloseReason::NoEnvironment),
-                None => self.answer(peer, ok, None),
-            }
-        }
-        if broken {
-            self.env_broken(env);
-        }
+        Some((std::mem::take(&mut env.verifiers), outcome))
     }
 
-    /// Marks an environment as broken; it is removed once no job runs in it.
-    pub(super) fn env_broken(&mut self, env: &EnvId) {
-        if let Some(Env { state: EnvState::Installed { check, .. }, .. }) = self.envs.known.get_mut(env) {
+    /// Marks an environment as broken; it is to be removed once no job runs in it.
+    pub fn set_broken(&mut self, id: &EnvId) {
+        if let Some(Env { state: EnvState::Installed { check, .. }, .. }) = self.known.get_mut(id) {
             *check = Check::Broken;
         }
-        self.sweep_broken();
     }
 
-    /// Removes broken environments in which no job runs any more.
-    pub(super) fn sweep_broken(&mut self) {
+    /// The broken ones.
+    pub fn broken(&self) -> impl Iterator<Item = &EnvId> {
         let broken = |e: &Env| matches!(e.state, EnvState::Installed { check: Check::Broken, .. });
-        let runs_in = |id: &EnvId| self.peers.values().any(|p| job_env(&p.state) == Some(id));
-        let gone = self.envs.known.iter().filter(|(id, e)| broken(e) && !runs_in(id));
-        let gone: Vec<EnvId> = gone.map(|(id, _)| id.clone()).collect();
-        for env in gone {
-            self.remove_env(&env, "broken");
-        }
+        self.known.iter().filter(move |(_, e)| broken(e)).map(|(id, _)| id)
     }
 
-    fn remove_env(&mut self, env: &EnvId, why: &'static str) {
-        self.outputs.push_back(Output::Remove(env.clone()));
-        self.note(Note::Removed(env.clone(), why));
-        self.env_gone(env, "");
-    }
-
-    /// Removes the least recently used environments and archives until the limits are met, except those in use and
-    /// `just_came`. Recently used ones stay up to twice the limits.
-    pub(super) fn keep_cache_limit(&mut self, now: Instant, just_came: Option<&EnvId>) {
-        let unix = self.unix(now);
-        while let Some(excess) = self.excess(1) {
-            let spares = self.excess(2).is_none();
-            let unused =
-                self.envs.unused_since(if spares { unix.saturating_sub(self.config.cache_kept) } else { u32::MAX });
-            let idle = unused.filter(|(id, _)| Some(*id) != just_came && !self.is_in_use(id));
-            let oldest = idle.min_by_key(|(_, last_use)| *last_use).map(|(id, _)| id.clone());
-            let native = if excess == Excess::Bytes { self.natives.evict(now) } else { None };
-            if let Some((key, path)) = native {
-                self.outputs.push_back(Output::RemoveNative(key, path));
-            } else if let Some(env) = oldest {
-                self.remove_env(&env, "cache limit");
-            } else {
-                break;
+    /// The least recently used one of those that are not being checked, were not used since `unix` in Unix seconds, and
+    /// may go.
+    pub fn oldest(&self, unix: u32, may_go: impl Fn(&EnvId) -> bool) -> Option<EnvId> {
+        let unused = self.known.iter().filter_map(|(id, e)| match e.state {
+            EnvState::Installed { last_use, last_use_unix, check, .. }
+                if last_use_unix <= unix && check != Check::Running =>
+            {
+                Some((last_use, id))
             }
-        }
-        // All others are in use, possibly by clients that send more and more of them.
-        if let Some(env) = just_came.filter(|_| self.envs.list().count() > 1 && self.excess(2).is_some()) {
-            self.remove_env(env, "cache limit, all others are in use");
-        }
-    }
-
-    /// The limit that is exceeded more than `times`-fold, if any.
-    fn excess(&self, times: u8) -> Option<Excess> {
-        if self.envs.list().count() > ENVIRONMENTS_MAX * usize::from(times) {
-            return Some(Excess::Number);
-        }
-        let bytes = self.envs.size().saturating_add(self.natives.size());
-        (bytes > self.config.cache_limit.saturating_mul(times.into())).then_some(Excess::Bytes)
-    }
-
-    fn is_in_use(&self, env: &EnvId) -> bool {
-        self.envs.is_undecided(env) || self.peers.values().any(|p| p.pinned.as_ref() == Some(env))
+            EnvState::Installed { .. } | EnvState::Arriving => None,
+        });
+        unused.filter(|(_, id)| may_go(id)).min().map(|(_, id)| id.clone())
     }
 
     /// Removes a closed connection from those that wait for a check.
-    pub(super) fn verifier_gone(&mut self, peer: PeerId) {
-        for env in self.envs.known.values_mut() {
+    pub fn waiter_gone(&mut self, peer: PeerId) {
+        for env in self.known.values_mut() {
             env.verifiers.retain(|p| *p != peer);
         }
-    }
-
-    fn env_of(&mut self, target: &EnvTarget) -> Option<EnvId> {
-        let platform = if target.target.is_empty() { &self.config.platform } else { &target.target };
-        match EnvId::new(platform.as_bytes(), target.name.as_bytes()) {
-            Ok(env) => Some(env),
-            Err(error) => {
-                self.note(Note::BadName(error.to_string().into()));
-                None
-            }
-        }
-    }
-
-    fn answer(&mut self, peer: PeerId, ok: bool, text: Option<String>) {
-        if let Some(text) = text {
-            if self.peers.get(&peer).is_some_and(|p| p.version.has_status_text()) {
-                self.send(peer, Message::StatusText { text: text.into() });
-            }
-        }
-        self.send(peer, Message::VerifyEnvResult { ok: u32::from(ok) });
-    }
-
-    /// Checks that connections and environments agree.
-    pub(super) fn check_envs(&self) -> Result<(), String> {
-        for peer in self.peers.values() {
-            if let State::WaitForChild { env, .. } = &peer.state {
-                if !matches!(self.envs.known.get(env), Some(Env { state: EnvState::Installed { .. }, .. })) {
-                    return Err(format!("a job runs in {env}, which is not installed"));
-                }
-            }
-            if let State::ToInstall(env) = &peer.state {
-                if !matches!(self.envs.known.get(env), Some(Env { state: EnvState::Arriving, .. })) {
-                    return Err(format!("{env} is received, but not arriving"));
-                }
-            }
-        }
-        Ok(())
-    }
-}
-
-/// The environment in which a job runs.
-fn job_env(state: &State) -> Option<&EnvId> {
-    match state {
-        State::WaitForChild { env, .. } => Some(env),
-        _ => None,
     }
 }

@@ -11,12 +11,21 @@
 //! Messages are described in `net/PROTOCOL.md`. The state machine has no access to sockets, files, processes or clocks:
 //! events come in as `Input`, actions go out as `Output`. Sources and objects do not pass through it: the
 //! connection's own thread transfers them once it has been granted a slot (decision: peer-thread).
+//!
+//! Its parts are types with private fields, which do not know each other: `connections` with `peer`, `envs`,
+//! `native`, `session`, `load`, `fallbacks`. A part is told of an event and returns what follows from it. Only
+//! `impl Daemon` knows several of them, in one file for each subject: what clients say (`clients`), what the
+//! scheduler says (`scheduler`), how environments come and go (`installing`), who gets a slot (`slots`), what is
+//! shown (`status`).
 
 mod clients;
-mod environments;
+mod close;
+mod connections;
 mod envs;
 mod fallbacks;
+mod installing;
 mod interface;
+mod job;
 mod load;
 mod native;
 mod note;
@@ -28,37 +37,36 @@ mod status;
 #[cfg(test)]
 mod tests;
 
+pub use close::CloseReason;
 pub use envs::{EnvOnDisk, VerifyFailure};
 pub use interface::{Config, Grant, Input, JobReport, Output};
 pub use load::{CpuTicks, Measurement, Memory};
 pub use native::{Archive, FileFacts, NativeKey, NativeOnDisk};
 pub use note::Note;
-pub use peer::CloseReason;
 pub use status::feature_names;
 
 use crate::ids::PeerId;
 use crate::message::Message;
 use crate::time::Instant;
+use connections::Connections;
 use envs::Envs;
 use fallbacks::Fallbacks;
 use load::{Around, Load};
 use native::Natives;
 use peer::Peer;
 use session::Session;
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 
 /// The daemon of one host. See the module's documentation.
 #[derive(Debug)]
 pub struct Daemon {
     config: Config,
-    peers: BTreeMap<PeerId, Peer>,
+    peers: Connections,
     session: Session,
     envs: Envs,
     natives: Natives,
     load: Load,
     fallbacks: Fallbacks,
-    /// Number of the last client; they are numbered from 1.
-    clients_seen: u32,
     /// Set by SIGTERM: when jobs that still run are killed.
     terminate_at: Option<Instant>,
     exited: bool,
@@ -69,13 +77,12 @@ impl Daemon {
     /// A daemon without connections. It searches a scheduler at the first [`Self::handle_timeout`].
     pub fn new(now: Instant, config: Config) -> Self {
         let mut daemon = Self {
-            peers: BTreeMap::new(),
+            peers: Connections::default(),
             session: Session::new(now, config.seed, config.test_reconnect),
             envs: Envs::new(&config.environments),
             natives: Natives::new(now, &config.natives),
             load: Load::new(now, config.cpus),
             fallbacks: Fallbacks::default(),
-            clients_seen: 0,
             terminate_at: None,
             exited: false,
             outputs: VecDeque::new(),
@@ -95,7 +102,7 @@ impl Daemon {
             Input::Closed { peer } => self.closed(now, peer),
             Input::JobEnded { peer, report } => self.job_ended(now, peer, &report),
             Input::Received { peer, env, outcome } => self.env_received(now, peer, &env, outcome),
-            Input::Verified { env, outcome } => self.env_verified(now, &env, outcome),
+            Input::Verified { env, outcome } => self.env_verified(now, env, outcome),
             Input::Examined { peer, outcome } => self.native_examined(now, peer, outcome),
             Input::NativeBuilt { key, outcome } => self.native_built(now, key, outcome),
             Input::SchedulerConnected { version, known_as } => self.scheduler_connected(now, version, known_as),
@@ -128,7 +135,8 @@ impl Daemon {
         if self.exited {
             return None;
         }
-        [self.session.timeout(), self.local_answer_due(), self.measure_due(), self.idle_due(), self.terminate_at]
+        let idle_end = self.peers.iter().filter_map(Peer::idle_end).min();
+        [self.session.timeout(), self.local_answer_due(), self.measure_due(), idle_end, self.terminate_at]
             .into_iter()
             .flatten()
             .min()
@@ -136,19 +144,19 @@ impl Daemon {
 
     /// Number of connected clients.
     pub fn connections(&self) -> u32 {
-        u32::try_from(self.peers.len()).unwrap_or(u32::MAX)
+        self.peers.count()
     }
 
     /// Checks the invariants, for tests and simulations. The error describes the first violation.
     pub fn check(&self) -> Result<(), String> {
-        self.check_slots()?;
+        self.peers.check_slots(self.slots())?;
         self.check_envs()?;
         self.check_announced()
     }
 
     /// When the next measurement is due; `None` while there is neither a scheduler nor a client.
     fn measure_due(&self) -> Option<Instant> {
-        let is_wanted = self.session.current().is_some() || !self.peers.is_empty();
+        let is_wanted = self.session.current().is_some() || self.connections() > 0;
         self.load.due().filter(|_| is_wanted)
     }
 
@@ -164,8 +172,8 @@ impl Daemon {
     fn measured(&mut self, now: Instant, measurement: &Measurement) {
         let around = Around {
             jobs: self.slots().saturating_sub(self.slots_used()) + 1,
-            children: self.children(),
-            alone: self.peers.is_empty(),
+            children: self.peers.children(),
+            alone: self.connections() == 0,
             connected: self.session.current().is_some(),
         };
         let (note, report) = self.load.measured(now, measurement, around);
@@ -181,14 +189,6 @@ impl Daemon {
 
     fn note(&mut self, note: Note) {
         self.outputs.push_back(Output::Note(note));
-    }
-
-    /// Closes a connection and informs the scheduler of its jobs. The later `Closed` has no effect.
-    fn close(&mut self, peer: PeerId, reason: CloseReason) {
-        if self.peers.contains_key(&peer) {
-            self.outputs.push_back(Output::Close(peer, reason));
-            self.forget(peer, reason);
-        }
     }
 
     /// Unix time in seconds at `now`.

@@ -1,61 +1,49 @@
 //! A client's connection: its state and what it holds.
 
+use super::CloseReason;
+use super::job::{Ended, Own, SessionJob, local_begin};
 use crate::env::EnvId;
 use crate::ids::{ClientId, JobId};
 use crate::limits::{IDLE, IDLE_WITH_ENVIRONMENT};
-use crate::message::{CompileFile, GetCs};
+use crate::message::{CompileFile, GetCs, Message, done_flags};
 use crate::text::Text;
 use crate::time::Instant;
 use crate::version::Version;
-use std::fmt;
+use std::fmt::Write;
 
-/// A job's number together with the scheduler session that assigned it (decision: job-ids).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct SessionJob {
-    /// The number.
-    pub job: JobId,
-    /// The session; `None` if the number was made up here or comes from an unknown scheduler.
-    pub session: Option<u32>,
-}
+/// Maximum number of copies of a job in one request.
+const COUNT_MAX: u32 = 16;
+/// Largest niceness; the smallest is 0.
+const NICENESS_MAX: u32 = 20;
 
-/// A connection.
+/// A connection. Each event that changes its state is a method here.
 #[derive(Debug)]
 pub(super) struct Peer {
     /// This daemon's number of the client.
-    pub client: ClientId,
+    client: ClientId,
     /// The version agreed on.
-    pub version: Version,
+    version: Version,
     /// Its address as text, without port, or `local unix domain socket`.
-    pub address: Text,
-    /// Whether the client runs on this host.
-    pub of_this_host: bool,
+    address: Text,
+    of_this_host: bool,
     /// When its last message arrived, or its environment was installed.
-    pub active: Instant,
-    /// Its state.
-    pub state: State,
+    active: Instant,
+    state: State,
     /// Jobs of this connection whose end this daemon must still report.
-    pub jobs: Vec<SessionJob>,
+    jobs: Vec<SessionJob>,
     /// Answers to GET_CS still to come; more than one in repeat mode.
-    pub awaited: u32,
+    awaited: u32,
     /// Environment that this connection sent, verified or uses; it is not evicted before the connection ends.
-    pub pinned: Option<EnvId>,
+    pinned: Option<EnvId>,
     /// The last environment that it sent, if that was not installed, and why; kept for its VERIFY_ENV.
-    pub refusal: Option<(EnvId, Text)>,
+    refusal: Option<(EnvId, Text)>,
     /// Bytes of memory that its result takes until the client has read it.
-    pub sending: u64,
-}
-
-impl Peer {
-    /// When it is closed for being idle; clients of this host never are.
-    pub fn idle_end(&self) -> Option<Instant> {
-        let limit = if self.pinned.is_some() { IDLE_WITH_ENVIRONMENT } else { IDLE };
-        (!self.of_this_host && self.state == State::Unknown).then(|| self.active + limit)
-    }
+    unread: u64,
 }
 
 /// State of a connection. Names in the dump are 1.4's ([`State::name`]).
-#[derive(Clone, Debug, PartialEq)]
-pub(super) enum State {
+#[derive(Debug)]
+enum State {
     /// New, or its last work is over.
     Unknown,
     /// Waits for its native environment.
@@ -97,8 +85,8 @@ pub(super) enum State {
 }
 
 /// What a client with a slot does.
-#[derive(Clone, Debug, PartialEq)]
-pub(super) enum Work {
+#[derive(Debug)]
+enum Work {
     /// A compile, assigned by the scheduler or made up here.
     Own,
     /// A local job, with its start in Unix seconds and the session that knows it.
@@ -107,7 +95,7 @@ pub(super) enum Work {
 
 impl State {
     /// The name in the dump, which is 1.4's.
-    pub fn name(&self) -> &'static str {
+    fn name(&self) -> &'static str {
         match self {
             Self::Unknown => "unknown",
             Self::WaitCreateEnv => "waitcreateenv",
@@ -124,110 +112,387 @@ impl State {
             Self::Sending => "sending",
         }
     }
+}
+
+impl Peer {
+    /// A new connection.
+    pub fn new(now: Instant, client: ClientId, version: Version, address: Text, of_this_host: bool) -> Self {
+        Self {
+            client,
+            version,
+            address,
+            of_this_host,
+            active: now,
+            state: State::Unknown,
+            jobs: Vec::new(),
+            awaited: 0,
+            pinned: None,
+            refusal: None,
+            unread: 0,
+        }
+    }
+
+    /// This daemon's number of the client.
+    pub fn client(&self) -> ClientId {
+        self.client
+    }
+
+    /// The version agreed on.
+    pub fn version(&self) -> Version {
+        self.version
+    }
+
+    /// Its address, for logs and limits.
+    pub fn address(&self) -> &Text {
+        &self.address
+    }
+
+    /// Whether the client runs on this host.
+    pub fn is_of_this_host(&self) -> bool {
+        self.of_this_host
+    }
+
+    /// The name of its state, which is 1.4's.
+    pub fn state(&self) -> &'static str {
+        self.state.name()
+    }
+
+    /// A message arrived.
+    pub fn heard(&mut self, now: Instant) {
+        self.active = now;
+    }
+
+    /// When it is closed for being idle; clients of this host never are.
+    pub fn idle_end(&self) -> Option<Instant> {
+        let limit = if self.pinned.is_some() { IDLE_WITH_ENVIRONMENT } else { IDLE };
+        (!self.of_this_host && matches!(self.state, State::Unknown)).then(|| self.active + limit)
+    }
 
     /// Whether the connection's own thread handles its messages, so that none may arrive here.
     pub fn is_taken_over(&self) -> bool {
-        matches!(self, Self::ToInstall(_) | Self::ToCompile { .. } | Self::WaitForChild { .. } | Self::Sending)
+        matches!(
+            self.state,
+            State::ToInstall(_) | State::ToCompile { .. } | State::WaitForChild { .. } | State::Sending
+        )
     }
-}
 
-/// Why a connection is closed; its code is reported with the job (`net/PROTOCOL.md`, JOB_DONE).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum CloseReason {
-    /// The daemon stops.
-    Stopping,
-    /// The client closed the connection without END.
-    Closed,
-    /// The client sent END.
-    End,
-    /// A message that is invalid in this state.
-    Unexpected,
-    /// A message that only clients of this host may send, from another host.
-    NotLocal,
-    /// A client of another host was idle for too long.
-    Idle,
-    /// The native environment could not be made.
-    NativeFailed,
-    /// The compiler or an extra file is missing.
-    NativeMissing,
-    /// An invalid environment or platform name, or an environment that is not accepted.
-    BadEnvironment,
-    /// The environment is not installed, broken, or could not be verified.
-    NoEnvironment,
-    /// JOB_DONE for a job that is not the connection's own.
-    ForeignJob,
-    /// The thread that ran the job ended without a report.
-    NoReport,
-    /// A COMPILE_FILE or GET_CS that cannot be served: language, sizes, remote jobs not accepted.
-    BadJob,
-    /// Too many results wait for clients that do not read them, and this one is the largest.
-    Unread,
-}
-
-impl CloseReason {
-    /// The exit code for JOB_DONE.
-    pub const fn code(self) -> i32 {
-        match self {
-            Self::Stopping => 116,
-            Self::Closed | Self::Idle => 118,
-            Self::End => 119,
-            Self::Unexpected | Self::NotLocal | Self::ForeignJob => 120,
-            Self::NativeFailed => 121,
-            Self::NativeMissing => 122,
-            Self::BadEnvironment => 144,
-            Self::NoEnvironment => 110,
-            Self::NoReport => 151,
-            Self::BadJob | Self::Unread => 100,
+    /// Its work ends, as the connection is closed or starts something new. Returns what is to be reported.
+    pub fn end_work(&mut self, reason: CloseReason) -> Vec<Ended> {
+        let code = reason.code();
+        let jobs = std::mem::take(&mut self.jobs);
+        self.awaited = 0;
+        match std::mem::replace(&mut self.state, State::Unknown) {
+            State::Unknown | State::GotNative | State::WaitCreateEnv | State::LinkJob { .. } => Vec::new(),
+            // An arriving environment ends when its thread has reported.
+            State::JobDone | State::ToInstall(_) | State::Sending => Vec::new(),
+            State::WaitForCs { asked, .. } => {
+                let request = SessionJob { job: JobId(self.client.0), session: asked };
+                vec![request.failed(code, done_flags::FROM_SUBMITTER | done_flags::UNKNOWN_JOB)]
+            }
+            State::ClientWork(Work::Local { announced, .. }) => vec![Ended::Local(announced, self.client)],
+            // After END the compile server reports the job.
+            State::WaitCompile { .. } if reason == CloseReason::End => Vec::new(),
+            State::PendingUseCs { .. } | State::WaitCompile { .. } | State::ClientWork(Work::Own) => {
+                jobs.into_iter().map(|job| job.failed(code, done_flags::FROM_SUBMITTER)).collect()
+            }
+            State::ToCompile { job, .. } | State::WaitForChild { job, .. } => vec![job.failed(code, 0)],
         }
     }
 }
 
-impl fmt::Display for CloseReason {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let what = match self {
-            Self::Stopping => "daemon stops",
-            Self::Closed => "connection closed",
-            Self::End => "end",
-            Self::Unexpected => "unexpected message",
-            Self::Idle => "idle for too long",
-            Self::NotLocal => "message for clients of this host only",
-            Self::NativeFailed => "native environment could not be made",
-            Self::NativeMissing => "compiler or extra file missing",
-            Self::BadEnvironment => "bad environment name",
-            Self::NoEnvironment => "environment missing or broken",
-            Self::ForeignJob => "job of somebody else",
-            Self::NoReport => "job ended without a report",
-            Self::BadJob => "job that cannot be run",
-            Self::Unread => "too many objects were not read",
+/// Requests for a compile server.
+impl Peer {
+    /// GET_CS, forwarded in this session or kept until there is one: waits for the scheduler's answers.
+    pub fn ask(&mut self, request: GetCs, asked: Option<u32>) {
+        self.awaited = request.count.clamp(1, COUNT_MAX);
+        self.state = State::WaitForCs { request: Box::new(request), asked };
+    }
+
+    /// Whether it waits for the first answer of the scheduler.
+    pub fn is_asking(&self) -> bool {
+        matches!(self.state, State::WaitForCs { .. })
+    }
+
+    /// Whether the scheduler still owes it an answer.
+    pub fn awaits_answer(&self) -> bool {
+        self.awaited > 0
+    }
+
+    /// Answers its request without a scheduler: the client compiles itself. Returns whether there was a request.
+    pub fn answer_here(&mut self) -> bool {
+        let State::WaitForCs { request, .. } = &self.state else { return false };
+        let job = SessionJob { job: JobId(self.client.0), session: None };
+        let copies = usize::try_from(std::mem::take(&mut self.awaited)).unwrap_or(1);
+        self.jobs.extend(std::iter::repeat_n(job, copies));
+        self.state = State::PendingUseCs {
+            jobs: vec![job.job; copies],
+            platform: request.target.clone(),
+            no_host: false,
+            niceness: clamp_niceness(request.niceness),
         };
-        write!(f, "{what} ({})", self.code())
+        true
+    }
+
+    /// The scheduler assigned a job of this client to another host.
+    pub fn assigned_elsewhere(&mut self, job: SessionJob, host: Text) {
+        self.answered(job);
+        if matches!(self.state, State::WaitForCs { .. } | State::WaitCompile { .. }) {
+            self.state = State::WaitCompile { host };
+        }
+    }
+
+    /// The client shall compile a job itself. Returns whether it has a slot already, for another copy of the job.
+    pub fn assigned_here(&mut self, job: SessionJob, platform: &Text, no_host: bool) -> bool {
+        self.answered(job);
+        let niceness = match &mut self.state {
+            State::ClientWork(Work::Own) => return true,
+            State::PendingUseCs { jobs, .. } => {
+                jobs.push(job.job);
+                return false;
+            }
+            State::WaitForCs { request, .. } => clamp_niceness(request.niceness),
+            _ => 0,
+        };
+        self.state = State::PendingUseCs { jobs: vec![job.job], platform: platform.clone(), no_host, niceness };
+        false
+    }
+
+    fn answered(&mut self, job: SessionJob) {
+        self.jobs.push(job);
+        self.awaited = self.awaited.saturating_sub(1);
+    }
+
+    /// Whether its job is at a compile server.
+    pub fn is_elsewhere(&self) -> bool {
+        matches!(self.state, State::WaitCompile { .. })
+    }
+
+    /// JOB_LOCAL_BEGIN: a local job waits for a slot.
+    pub fn wait_with_local_job(&mut self, output: Text, full: bool) {
+        self.state = State::LinkJob { output, full };
+    }
+
+    /// When its own work gets a slot: local jobs come first, then compiles by niceness.
+    pub fn own_turn(&self) -> Option<(bool, u32, ClientId)> {
+        match self.state {
+            State::LinkJob { .. } => Some((false, 0, self.client)),
+            State::PendingUseCs { niceness, .. } => Some((true, niceness, self.client)),
+            _ => None,
+        }
+    }
+
+    /// It got a slot for its own work at this Unix time; a local job is announced in this session.
+    pub fn start_own(&mut self, started: u32, announced: Option<u32>) -> Option<Own> {
+        match std::mem::replace(&mut self.state, State::Unknown) {
+            State::PendingUseCs { jobs, platform, no_host, .. } => {
+                self.state = State::ClientWork(Work::Own);
+                Some(Own::Compile { jobs, platform, no_host })
+            }
+            State::LinkJob { output, full } => {
+                let begin = local_begin(started, &output, self.client, full);
+                self.state = State::ClientWork(Work::Local { output, full, started, announced });
+                Some(Own::Local(begin))
+            }
+            other => {
+                self.state = other;
+                None
+            }
+        }
+    }
+
+    /// The job with this number, if the client has a slot to compile it itself.
+    pub fn own_job(&self, job: JobId) -> Option<SessionJob> {
+        let is_own = matches!(self.state, State::ClientWork(Work::Own));
+        self.jobs.iter().find(|j| is_own && j.job == job).copied()
+    }
+
+    /// JOB_DONE of one of its jobs. Returns the job, and whether the client compiled it itself.
+    pub fn job_done(&mut self, job: JobId) -> Option<(SessionJob, bool)> {
+        let index = self.jobs.iter().position(|j| j.job == job)?;
+        let job = self.jobs.remove(index);
+        let is_own = matches!(self.state, State::ClientWork(Work::Own));
+        if self.jobs.is_empty() {
+            self.state = State::JobDone;
+        }
+        Some((job, is_own))
+    }
+
+    /// What a new scheduler must hear of its work.
+    pub fn resume(&mut self, session: Option<u32>, client_count: u32) -> Option<Message> {
+        match &mut self.state {
+            State::WaitForCs { request, asked } => {
+                *asked = session;
+                request.client_count = client_count;
+                Some(Message::GetCs((**request).clone()))
+            }
+            State::ClientWork(Work::Local { output, full, started, announced }) => {
+                *announced = session;
+                Some(local_begin(*started, output, self.client, *full))
+            }
+            _ => None,
+        }
+    }
+
+    /// Whether the client compiles this job itself, or waits for a slot to do so.
+    pub fn has_own(&self, job: SessionJob) -> bool {
+        let own = matches!(self.state, State::PendingUseCs { .. } | State::ClientWork(Work::Own));
+        own && self.jobs.contains(&job)
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::CloseReason as R;
+/// Remote jobs and slots.
+impl Peer {
+    /// COMPILE_FILE: a job waits for a slot.
+    pub fn wait_for_slot(&mut self, job: SessionJob, env: EnvId, file: CompileFile) {
+        self.pinned = Some(env.clone());
+        self.state = State::ToCompile { job, env, file: Box::new(file) };
+    }
 
-    /// The scheduler shows them, and 1.4's operators know them.
-    #[test]
-    fn each_end_has_its_code() {
-        for (code, reason, words) in [
-            (100, R::BadJob, "job that cannot be run (100)"),
-            (100, R::Unread, "too many objects were not read (100)"),
-            (110, R::NoEnvironment, "environment missing or broken (110)"),
-            (116, R::Stopping, "daemon stops (116)"),
-            (118, R::Closed, "connection closed (118)"),
-            (118, R::Idle, "idle for too long (118)"),
-            (119, R::End, "end (119)"),
-            (120, R::Unexpected, "unexpected message (120)"),
-            (120, R::NotLocal, "message for clients of this host only (120)"),
-            (120, R::ForeignJob, "job of somebody else (120)"),
-            (121, R::NativeFailed, "native environment could not be made (121)"),
-            (122, R::NativeMissing, "compiler or extra file missing (122)"),
-            (144, R::BadEnvironment, "bad environment name (144)"),
-            (151, R::NoReport, "job ended without a report (151)"),
-        ] {
-            assert_eq!((reason.code(), reason.to_string().as_str()), (code, words));
+    /// The job that waits for a slot, and its environment.
+    pub fn waiting_job(&self) -> Option<(JobId, &EnvId)> {
+        match &self.state {
+            State::ToCompile { job, env, .. } => Some((job.job, env)),
+            _ => None,
         }
     }
+
+    /// Its job got a slot.
+    pub fn start(&mut self, now: Instant, slot: u16) -> Option<(SessionJob, EnvId, CompileFile)> {
+        let State::ToCompile { job, env, file } = std::mem::replace(&mut self.state, State::Unknown) else {
+            return None;
+        };
+        self.state = State::WaitForChild { job, env: env.clone(), slot, since: now };
+        Some((job, env, *file))
+    }
+
+    /// The compiler of its job has ended; the result takes so many bytes until the client has read it.
+    pub fn job_ended(&mut self, held: u64) -> Option<(SessionJob, EnvId)> {
+        let State::WaitForChild { job, env, .. } = &self.state else { return None };
+        let ended = (*job, env.clone());
+        self.state = State::Sending;
+        self.unread = held;
+        self.pinned = None;
+        Some(ended)
+    }
+
+    /// Whether it brought this job to be compiled here.
+    pub fn serves(&self, job: SessionJob) -> bool {
+        match &self.state {
+            State::ToCompile { job: other, .. } | State::WaitForChild { job: other, .. } => *other == job,
+            _ => false,
+        }
+    }
+
+    /// The slot and the environment in which its job runs.
+    pub fn runs(&self) -> Option<(u16, &EnvId)> {
+        match &self.state {
+            State::WaitForChild { env, slot, .. } => Some((*slot, env)),
+            _ => None,
+        }
+    }
+
+    /// Number of slots that it holds; `all` is the number of slots.
+    pub fn slots_held(&self, all: u32) -> u32 {
+        match &self.state {
+            State::ClientWork(Work::Local { full: true, .. }) => all,
+            State::ClientWork(_) | State::ToInstall(_) | State::WaitForChild { .. } => 1,
+            _ => 0,
+        }
+    }
+
+    /// Whether its work may end after SIGTERM: a remote job, or sending its result.
+    pub fn may_finish(&self) -> bool {
+        matches!(self.state, State::WaitForChild { .. } | State::Sending)
+    }
+
+    /// Bytes of memory that its result takes until the client has read it.
+    pub fn unread(&self) -> u64 {
+        self.unread
+    }
+}
+
+/// Environments.
+impl Peer {
+    /// GET_NATIVE_ENV: waits for the path of the archive.
+    pub fn wait_for_native(&mut self) {
+        self.state = State::WaitCreateEnv;
+    }
+
+    /// Whether it waits for the path of an archive.
+    pub fn waits_for_native(&self) -> bool {
+        matches!(self.state, State::WaitCreateEnv)
+    }
+
+    /// It got the path.
+    pub fn got_native(&mut self) {
+        self.state = State::GotNative;
+    }
+
+    /// Keeps this environment for the connection.
+    pub fn pin(&mut self, env: &EnvId) {
+        self.pinned = Some(env.clone());
+    }
+
+    /// Whether this environment is kept for the connection.
+    pub fn has_pinned(&self, env: &EnvId) -> bool {
+        self.pinned.as_ref() == Some(env)
+    }
+
+    /// It sends this environment.
+    pub fn receive(&mut self, env: EnvId) {
+        self.state = State::ToInstall(env);
+    }
+
+    /// The environment that it sends.
+    pub fn receives(&self) -> Option<&EnvId> {
+        match &self.state {
+            State::ToInstall(env) => Some(env),
+            _ => None,
+        }
+    }
+
+    /// The environment that it sent is installed, or was refused.
+    pub fn received(&mut self, now: Instant) {
+        if matches!(self.state, State::ToInstall(_)) {
+            self.state = State::Unknown;
+            self.active = now;
+        }
+    }
+
+    /// The environment that it sent was not installed.
+    pub fn refused(&mut self, env: &EnvId, reason: &Text) {
+        self.refusal = Some((env.clone(), reason.clone()));
+    }
+
+    /// Takes the last environment that was not installed, and why.
+    pub fn take_refusal(&mut self) -> Option<(EnvId, Text)> {
+        self.refusal.take()
+    }
+}
+
+impl Peer {
+    /// Its line of the dump.
+    pub fn write(&self, now: Instant, out: &mut String) -> std::fmt::Result {
+        write!(out, "  client {}: {} {} ClientID: {}", self.client, self.state(), self.address, self.client)?;
+        if let Some(job) = self.jobs.last() {
+            write!(out, " Job ID: {}", job.job)?;
+        }
+        match &self.state {
+            State::WaitCompile { host } => write!(out, " CompileServer: {host}")?,
+            State::LinkJob { output, full } | State::ClientWork(Work::Local { output, full, .. }) => {
+                write!(out, " {output}{}", if *full { " (full)" } else { "" })?;
+            }
+            State::PendingUseCs { niceness, .. } if *niceness > 0 => write!(out, " Nice: {niceness}")?,
+            State::WaitForChild { job, slot, since, .. } => {
+                write!(out, " Job ID: {} Slot: {slot} Since: {} ms", job.job, now.since(*since).as_millis())?;
+            }
+            _ => {}
+        }
+        writeln!(out)
+    }
+}
+
+/// Niceness clamped to 0..=20. Negative values arrive wrapped and count as 0.
+fn clamp_niceness(n: u32) -> u32 {
+    if i32::try_from(n).is_err() { 0 } else { n.min(NICENESS_MAX) }
 }

@@ -1,17 +1,18 @@
 //! What the scheduler says, and what it is told.
 
-use super::peer::{Peer, SessionJob, State, Work};
+use super::job::{Ended, SessionJob};
+use super::peer::Peer;
 use super::{Daemon, Note, Output};
 use crate::env::{EnvId, EnvRef};
-use crate::ids::JobId;
+use crate::ids::{ClientId, JobId, PeerId};
 use crate::limits::STATUS_TEXT_MAX;
-use crate::message::{JobDone, JobLocalBegin, Login, Message, done_flags};
+use crate::message::{JobBegin, JobDone, LOCALHOST, Login, Message, UseCs, done_flags};
 use crate::text::Text;
 use crate::time::Instant;
 use crate::version::Version;
 
 impl Daemon {
-    /// A scheduler is connected: logs in and reports the current work.
+    /// A scheduler is connected: logs in and reports waiting requests and running local jobs.
     pub(super) fn scheduler_connected(&mut self, now: Instant, version: Version, known_as: Text) {
         if self.terminate_at.is_some() {
             self.outputs.push_back(Output::CloseScheduler);
@@ -29,7 +30,9 @@ impl Daemon {
         };
         self.log_in(now, login);
         self.load.report_again();
-        self.resume_on_scheduler();
+        for message in self.peers.resume(self.session.current()) {
+            self.send_to_scheduler(message);
+        }
     }
 
     /// The environments that can be used, as in LOGIN.
@@ -55,30 +58,6 @@ impl Daemon {
     fn log_in(&mut self, now: Instant, login: Login) {
         let announced = self.envs.installed().cloned().collect();
         self.outputs.extend(self.session.log_in(now, login, announced));
-    }
-
-    /// Reports waiting requests and running local jobs to a new scheduler.
-    fn resume_on_scheduler(&mut self) {
-        let session = self.session.current();
-        let connections = self.connections();
-        let mut messages = Vec::new();
-        for peer in self.peers.values_mut() {
-            match &mut peer.state {
-                State::WaitForCs { request, asked } => {
-                    *asked = session;
-                    request.client_count = connections;
-                    messages.push(Message::GetCs((**request).clone()));
-                }
-                State::ClientWork(Work::Local { output, full, started, announced }) => {
-                    *announced = session;
-                    messages.push(local_begin(*started, output, peer.client.0, *full));
-                }
-                _ => {}
-            }
-        }
-        for message in messages {
-            self.send_to_scheduler(message);
-        }
     }
 
     /// Sends LOGIN again if the environments differ from those announced. This is the only place that does so, and it
@@ -114,7 +93,10 @@ impl Daemon {
         }
         match message {
             Message::UseCs(use_cs) => self.use_cs(use_cs),
-            Message::NoCs { job, client } => self.no_cs(job, client),
+            Message::NoCs { job, client } => {
+                let job = SessionJob { job, session: self.session.current() };
+                self.build_here(client, job, Text::new(), false);
+            }
             Message::CsConf(conf) => {
                 self.load.set_interval(conf.max_pong);
                 self.outputs.extend(self.session.release());
@@ -142,34 +124,89 @@ impl Daemon {
         self.outputs.extend(self.session.send(message));
     }
 
-    /// Reports a job that failed here, if the current scheduler assigned it.
-    pub(super) fn job_failed(&mut self, job: SessionJob, code: i32, flags: u32) {
-        if self.session.is_current(job.session) {
-            let done = JobDone { job: job.job.0, exit_code: code, flags, ..JobDone::default() };
-            self.job_done(done);
+    /// USE_CS: the scheduler assigned a job of a client, to this host or another.
+    fn use_cs(&mut self, use_cs: UseCs) {
+        let no_host = use_cs.host == LOCALHOST && use_cs.host_platform.is_empty() && use_cs.env_present == 0;
+        let here = no_host || self.session.known_as() == Some(&use_cs.host) && use_cs.port == self.config.port;
+        let job = SessionJob { job: use_cs.job, session: self.session.current() };
+        if here {
+            return self.build_here(use_cs.client, job, use_cs.host_platform, no_host);
+        }
+        let Some((peer, entry)) = self.peers.requester(use_cs.client) else { return self.report_unclaimed(job) };
+        entry.assigned_elsewhere(job, use_cs.host.clone());
+        self.send(peer, Message::UseCs(use_cs));
+    }
+
+    /// The client shall compile a job itself, as NO_CS says too.
+    fn build_here(&mut self, client: ClientId, job: SessionJob, platform: Text, no_host: bool) {
+        let Some((peer, entry)) = self.peers.requester(client) else { return self.report_unclaimed(job) };
+        if entry.assigned_here(job, &platform, no_host) {
+            self.send_own_use_cs(peer, job.job, platform, no_host);
         }
     }
 
-    /// Sends JOB_DONE with the number of connections filled in.
-    pub(super) fn job_done(&mut self, done: JobDone) {
-        let client_count = self.connections();
-        self.send_to_scheduler(Message::JobDone(JobDone { client_count, ..done }));
-    }
-
-    /// Reports a job that was assigned to a client that is gone, so that the scheduler frees the server's slot.
-    pub(super) fn report_unclaimed(&mut self, job: JobId) {
-        let session = self.session.current();
-        self.job_failed(SessionJob { job, session }, 107, done_flags::FROM_SUBMITTER);
+    /// Sends the USE_CS that makes a client compile the job itself. `env_present` 0 tells our client that no host could
+    /// take the job; 1.4's client ignores it.
+    pub(super) fn send_own_use_cs(&mut self, peer: PeerId, job: JobId, host_platform: Text, no_host: bool) {
+        let use_cs = UseCs {
+            job,
+            port: self.config.port,
+            host: LOCALHOST.into(),
+            host_platform,
+            env_present: u32::from(!no_host),
+            client: ClientId(1),
+            matched_job: JobId(0),
+        };
+        self.send(peer, Message::UseCs(use_cs));
     }
 
     /// When requests that wait for a lost scheduler are answered locally, if there are any.
     pub(super) fn local_answer_due(&self) -> Option<Instant> {
-        let waits = |p: &Peer| matches!(p.state, State::WaitForCs { .. });
-        self.session.expected_until().filter(|_| self.peers.values().any(waits))
+        self.session.expected_until().filter(|_| self.peers.iter().any(Peer::is_asking))
     }
-}
 
-/// JOB_LOCAL_BEGIN for the scheduler.
-pub(super) fn local_begin(start_time: u32, output: &Text, id: u32, full: bool) -> Message {
-    Message::JobLocalBegin(JobLocalBegin { start_time, output_file: output.clone(), id, full: u32::from(full) })
+    /// Has the clients of requests that have waited long enough for a lost scheduler compile themselves.
+    pub(super) fn answer_locally_if_due(&mut self, now: Instant) {
+        if self.local_answer_due().is_none_or(|due| now < due) {
+            return;
+        }
+        self.session.give_up();
+        for client in self.peers.answer_here() {
+            self.note(Note::AnsweredLocally(client.0));
+        }
+    }
+
+    /// Reports the begin of a job, if the current scheduler knows it.
+    pub(super) fn job_begin(&mut self, now: Instant, job: SessionJob) {
+        if self.session.is_current(job.session) {
+            let begin = JobBegin { job: job.job, start_time: self.unix(now), client_count: self.connections() };
+            self.send_to_scheduler(Message::JobBegin(begin));
+        }
+    }
+
+    /// Reports an end of work, if the current scheduler knows the work.
+    pub(super) fn report(&mut self, ended: Ended) {
+        match ended {
+            Ended::Job(session, done) if self.session.is_current(session) => {
+                let client_count = self.connections();
+                self.send_to_scheduler(Message::JobDone(JobDone { client_count, ..done }));
+            }
+            Ended::Local(session, client) if self.session.is_current(session) => {
+                self.send_to_scheduler(Message::JobLocalDone { id: client.0 });
+            }
+            Ended::Job(..) | Ended::Local(..) => {}
+        }
+    }
+
+    /// Reports ends of work in their order.
+    pub(super) fn report_all(&mut self, ended: Vec<Ended>) {
+        for ended in ended {
+            self.report(ended);
+        }
+    }
+
+    /// Reports a job that was assigned to a client that is gone, so that the scheduler frees the server's slot.
+    fn report_unclaimed(&mut self, job: SessionJob) {
+        self.report(job.failed(107, done_flags::FROM_SUBMITTER));
+    }
 }

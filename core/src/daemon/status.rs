@@ -1,7 +1,6 @@
 //! The daemon's state as text, for the scheduler's `internals` command.
 
 use super::Daemon;
-use super::peer::{Peer, State, Work};
 use crate::message::features;
 use crate::time::Instant;
 use std::fmt::Write;
@@ -20,10 +19,10 @@ impl Daemon {
         if let Some(known_as) = self.session.known_as() {
             writeln!(out, "  Remote name: {known_as}")?;
         }
-        for peer in self.peers.values() {
-            write_peer(peer, now, out)?;
+        for peer in self.peers.iter() {
+            peer.write(now, out)?;
         }
-        let cache = self.envs.size().saturating_add(self.natives.size());
+        let cache = self.cache_size();
         if cache > 0 {
             writeln!(out, "  Cache Size: {cache}")?;
         }
@@ -36,7 +35,7 @@ impl Daemon {
                 None => writeln!(out, "  NativeEnv ({}:{}): (creating)", key.compression, key.compiler)?,
             }
         }
-        if self.envs.list().next().is_some() {
+        if self.envs.number() > 0 {
             writeln!(out, "  Now: {}", self.unix(now))?;
         }
         for (id, size, last_use) in self.envs.list() {
@@ -45,32 +44,13 @@ impl Daemon {
         if self.fallbacks.count() > 0 {
             writeln!(out, "  Fallbacks to local builds: {}", self.fallbacks.count())?;
         }
-        writeln!(out, "  Current kids: {} (max: {})", self.children(), self.config.slots)?;
+        writeln!(out, "  Current kids: {} (max: {})", self.peers.children(), self.config.slots)?;
         writeln!(out, "  Supported features: {}", feature_names(self.config.features))?;
         if let Some(version) = self.session.version() {
             writeln!(out, "  Scheduler protocol: {version}")?;
         }
         self.load.write(out)
     }
-}
-
-fn write_peer(peer: &Peer, now: Instant, out: &mut String) -> std::fmt::Result {
-    write!(out, "  client {}: {} {} ClientID: {}", peer.client, peer.state.name(), peer.address, peer.client)?;
-    if let Some(job) = peer.jobs.last() {
-        write!(out, " Job ID: {}", job.job)?;
-    }
-    match &peer.state {
-        State::WaitCompile { host } => write!(out, " CompileServer: {host}")?,
-        State::LinkJob { output, full } | State::ClientWork(Work::Local { output, full, .. }) => {
-            write!(out, " {output}{}", if *full { " (full)" } else { "" })?;
-        }
-        State::PendingUseCs { niceness, .. } if *niceness > 0 => write!(out, " Nice: {niceness}")?,
-        State::WaitForChild { job, slot, since, .. } => {
-            write!(out, " Job ID: {} Slot: {slot} Since: {} ms", job.job, now.since(*since).as_millis())?;
-        }
-        _ => {}
-    }
-    writeln!(out)
 }
 
 /// Names of feature bits; `--` if none is set.

@@ -1,32 +1,36 @@
 //! The daemon's check of invariants finds each violation.
 
-use super::super::peer::{SessionJob, State};
+use super::super::job::SessionJob;
+use super::super::peer::Peer;
 use super::*;
 
-fn runs(slot: u16, environment: &str) -> State {
-    let job = SessionJob { job: JobId(1), session: None };
-    State::WaitForChild { job, env: env(environment), slot, since: Instant::ZERO }
+/// A connection's job runs in this slot and environment.
+fn runs(slot: u16, environment: &'static str) -> impl Fn(&mut Peer) {
+    move |peer| {
+        let job = SessionJob { job: JobId(1), session: None };
+        peer.wait_for_slot(job, env(environment), CompileFile::default());
+        peer.start(Instant::ZERO, slot);
+    }
 }
 
-/// The violation in a daemon of two slots whose two connections are in these states.
-fn wrong(states: [State; 2]) -> String {
+/// The violation in a daemon of two slots after these changes of its two connections.
+fn wrong(first: impl Fn(&mut Peer), second: impl Fn(&mut Peer)) -> String {
     let mut s = Scenario::new(config(2));
     s.install("e", 1);
     s.others.clear();
-    for state in states {
-        let peer = s.stranger(OTHER_ADDRESS);
-        s.daemon.set_state(peer, state);
-    }
+    let (one, two) = (s.stranger(OTHER_ADDRESS), s.stranger(OTHER_ADDRESS));
+    first(s.daemon.peers.get_mut(one).unwrap());
+    second(s.daemon.peers.get_mut(two).unwrap());
     s.daemon.check().err().unwrap_or_default()
 }
 
 #[test]
 fn slots_and_environments_of_jobs_are_checked() {
-    assert_eq!(wrong([runs(0, "e"), runs(1, "e")]), "");
-    assert_eq!(wrong([runs(1, "e"), runs(1, "e")]), "slot 1 was granted twice");
-    assert_eq!(wrong([runs(0, "e"), runs(2, "e")]), "slot 2 of 2");
-    assert_eq!(wrong([runs(0, "e"), runs(1, "f")]), "a job runs in f(x86_64), which is not installed");
-    assert_eq!(wrong([State::Unknown, State::ToInstall(env("e"))]), "e(x86_64) is received, but not arriving");
+    assert_eq!(wrong(runs(0, "e"), runs(1, "e")), "");
+    assert_eq!(wrong(runs(1, "e"), runs(1, "e")), "slot 1 was granted twice");
+    assert_eq!(wrong(runs(0, "e"), runs(2, "e")), "slot 2 of 2");
+    assert_eq!(wrong(runs(0, "e"), runs(1, "f")), "a job runs in f(x86_64), which is not installed");
+    assert_eq!(wrong(|_| {}, |p| p.receive(env("e"))), "e(x86_64) is received, but not arriving");
     let mut s = Scenario::new(config(2));
     let peer = s.client();
     s.say(peer, Message::TransferEnv(target("f")));

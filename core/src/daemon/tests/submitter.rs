@@ -189,7 +189,7 @@ fn d32_every_state_that_closes() {
         for (end, expected) in [(false, closed), (true, ended)] {
             let mut s = Scenario::new(config(2));
             let peer = get_there(&mut s);
-            assert_eq!(s.daemon.peers[&peer].state.name(), state);
+            assert_eq!(s.daemon.peers.get(peer).unwrap().state(), state);
             s.sent_to_scheduler();
             if end {
                 s.say(peer, Message::End);
@@ -372,8 +372,8 @@ fn fallbacks_of_own_clients_are_counted_and_shown() {
     };
     let at_another_host = |s: &mut Scenario, job| {
         let peer = s.asking();
-        let client = s.daemon.clients_seen;
-        s.scheduler(use_cs(job, "10.0.0.9", ClientId(client)));
+        let client = s.daemon.peers.get(peer).unwrap().client();
+        s.scheduler(use_cs(job, "10.0.0.9", client));
         peer
     };
     // A regular end, and an unrelated local job.

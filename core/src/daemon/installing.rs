@@ -1,0 +1,260 @@
+//! How environments and native archives come, are verified, and go when a limit is reached.
+
+use super::envs::{Answer, Offer};
+use super::native::Effect;
+use super::peer::Peer;
+use super::{Archive, CloseReason, Daemon, NativeKey, Note, Output, VerifyFailure};
+use crate::env::EnvId;
+use crate::ids::PeerId;
+use crate::limits::{ENVIRONMENTS_MAX, FRAME_MAX, NAME_MAX};
+use crate::message::{EnvTarget, Message};
+use crate::text::Text;
+use crate::time::Instant;
+use crate::version::Version;
+
+/// Which limit is exceeded.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Excess {
+    /// Number of environments: every LOGIN lists them all, and a list that exceeds a frame would end the connection to
+    /// the scheduler.
+    Number,
+    /// Bytes of environments and native archives.
+    Bytes,
+}
+
+// While environments are in use the limits may be exceeded by a factor of 2; even then LOGIN fits into a frame.
+const _: () = assert!(2 * ENVIRONMENTS_MAX * 2 * (NAME_MAX + 8) < FRAME_MAX / 4 * 3);
+
+impl Daemon {
+    /// TRANSFER_ENV: a client sends an environment. It is discarded if it is already here or arriving.
+    pub(super) fn transfer_env(&mut self, now: Instant, peer: PeerId, target: &EnvTarget) {
+        let Some(env) = self.env_of(&target.target, &target.name) else {
+            return self.close(peer, CloseReason::BadEnvironment);
+        };
+        if self.config.no_remote {
+            return self.refuse(peer, "no environments accepted", CloseReason::BadEnvironment);
+        }
+        self.release(peer);
+        let unix = self.unix(now);
+        let Some(entry) = self.peers.get_mut(peer) else { return };
+        entry.pin(&env);
+        match self.envs.offer(&env, unix) {
+            Offer::Known => self.outputs.push_back(Output::Discard(peer)),
+            Offer::TooMany => self.refuse(peer, "too many environments arrive", CloseReason::BadEnvironment),
+            Offer::Arrives => {
+                entry.receive(env.clone());
+                self.outputs.push_back(Output::Receive(peer, env));
+            }
+        }
+    }
+
+    /// An environment was installed, or could not be.
+    pub(super) fn env_received(&mut self, now: Instant, peer: PeerId, env: &EnvId, outcome: Result<u64, Text>) {
+        if !self.envs.is_arriving(env) {
+            return;
+        }
+        if let Some(entry) = self.peers.get_mut(peer) {
+            entry.received(now);
+        }
+        match outcome {
+            Ok(size) => self.env_installed(now, env, size),
+            Err(reason) => self.env_refused(peer, env, reason),
+        }
+        // After every attempt, as in 1.4, whose scheduler considers the host "busy installing" until then.
+        self.session.announce_again();
+        self.load.force();
+        self.measure_if_due(now);
+    }
+
+    fn env_installed(&mut self, now: Instant, env: &EnvId, size: u64) {
+        self.envs.installed_now(env, size, self.unix(now));
+        self.note(Note::Installed(env.clone(), size, self.cache_size()));
+        self.keep_cache_limit(now, Some(env));
+        self.verify_if_wanted(env);
+    }
+
+    fn env_refused(&mut self, peer: PeerId, env: &EnvId, reason: Text) {
+        if let Some(entry) = self.peers.get_mut(peer) {
+            entry.refused(env, &reason);
+        }
+        self.env_gone(env, &format!(": {reason}"));
+        self.note(Note::NotInstalled(env.clone(), reason));
+    }
+
+    /// Removes the entry of an environment that is not installed, and answers those that wait for its check. They are
+    /// not told that it was refused: the archives that they sent themselves were never examined.
+    fn env_gone(&mut self, env: &EnvId, why: &str) {
+        for peer in self.envs.remove(env) {
+            self.refuse(peer, &format!("environment {env} is not installed{why}"), CloseReason::NoEnvironment);
+        }
+    }
+
+    /// VERIFY_ENV: answers at once if the result is known, or after the check.
+    pub(super) fn verify_env(&mut self, peer: PeerId, target: &EnvTarget) {
+        let env = self.env_of(&target.target, &target.name);
+        let known = env.and_then(|env| Some((self.envs.verify(&env, peer)?, env)));
+        let Some((answer, env)) = known else { return self.answer_missing(peer, target) };
+        if let Some(entry) = self.peers.get_mut(peer) {
+            entry.pin(&env);
+        }
+        match answer {
+            Answer::Works(ok) => self.answer(peer, ok),
+            Answer::Later => self.verify_if_wanted(&env),
+            // No client does that, and each request would take memory.
+            Answer::Repeated => self.unexpected(peer),
+        }
+    }
+
+    fn answer_missing(&mut self, peer: PeerId, target: &EnvTarget) {
+        let refusal = self.peers.get_mut(peer).and_then(Peer::take_refusal);
+        let why = match refusal {
+            Some((env, reason)) if target.name == env.name.as_str() => format!(": {reason}"),
+            _ => String::new(),
+        };
+        self.explain(peer, &format!("environment {}({}) is not installed{why}", target.name, target.target));
+        self.answer(peer, false);
+    }
+
+    fn answer(&mut self, peer: PeerId, ok: bool) {
+        self.send(peer, Message::VerifyEnvResult { ok: u32::from(ok) });
+    }
+
+    fn verify_if_wanted(&mut self, env: &EnvId) {
+        if self.envs.begin_check(env) {
+            self.outputs.push_back(Output::Verify(env.clone()));
+        }
+    }
+
+    /// The check of an environment has ended: answers all that wait for it.
+    pub(super) fn env_verified(&mut self, now: Instant, env: EnvId, outcome: Result<(), VerifyFailure>) {
+        let Some((waiting, outcome)) = self.envs.verified(now, &env, outcome) else { return };
+        // VERIFY_ENV_RESULT is a verdict on host and environment, after which the client has the host blacklisted. A
+        // text and the end of the connection are only a failure of this attempt.
+        let (note, verdict) = match outcome {
+            Ok(()) => (Note::Verified(env, Ok(())), Some(true)),
+            Err(VerifyFailure::Environment(reason)) => (Note::Verified(env, Err(reason)), Some(false)),
+            Err(VerifyFailure::Host(reason) | VerifyFailure::Late(reason)) => (Note::NotVerified(env, reason), None),
+        };
+        let text = note.to_string();
+        self.note(note);
+        for peer in waiting {
+            match verdict {
+                Some(ok) => self.answer(peer, ok),
+                None => self.refuse(peer, &text, CloseReason::NoEnvironment),
+            }
+        }
+        if verdict == Some(false) {
+            self.sweep_broken();
+        }
+    }
+
+    /// Removes broken environments in which no job runs any more.
+    pub(super) fn sweep_broken(&mut self) {
+        let gone: Vec<EnvId> = self.envs.broken().filter(|env| !self.peers.run_in(env)).cloned().collect();
+        for env in gone {
+            self.remove_env(&env, "broken");
+        }
+    }
+
+    fn remove_env(&mut self, env: &EnvId, why: &'static str) {
+        self.outputs.push_back(Output::Remove(env.clone()));
+        self.note(Note::Removed(env.clone(), why));
+        self.env_gone(env, "");
+    }
+
+    /// Removes the least recently used environments and archives until the limits are met, except those in use and
+    /// `just_came`. Recently used ones stay up to twice the limits.
+    pub(super) fn keep_cache_limit(&mut self, now: Instant, just_came: Option<&EnvId>) {
+        let kept_since = self.unix(now).saturating_sub(self.config.cache_kept);
+        while let Some(excess) = self.excess(1) {
+            let unused_since = if self.excess(2).is_none() { kept_since } else { u32::MAX };
+            let may_go = |env: &EnvId| Some(env) != just_came && !self.peers.have_pinned(env);
+            let oldest = self.envs.oldest(unused_since, may_go);
+            let native = if excess == Excess::Bytes { self.natives.evict(now) } else { None };
+            if let Some((key, path)) = native {
+                self.outputs.push_back(Output::RemoveNative(key, path));
+            } else if let Some(env) = oldest {
+                self.remove_env(&env, "cache limit");
+            } else {
+                break;
+            }
+        }
+        // All others are in use, possibly by clients that send more and more of them.
+        if let Some(env) = just_came.filter(|_| self.envs.number() > 1 && self.excess(2).is_some()) {
+            self.remove_env(env, "cache limit, all others are in use");
+        }
+    }
+
+    /// The limit that is exceeded more than `times`-fold, if any.
+    fn excess(&self, times: u8) -> Option<Excess> {
+        if self.envs.number() > ENVIRONMENTS_MAX * usize::from(times) {
+            return Some(Excess::Number);
+        }
+        (self.cache_size() > self.config.cache_limit.saturating_mul(times.into())).then_some(Excess::Bytes)
+    }
+
+    /// Bytes of environments and native archives.
+    pub(super) fn cache_size(&self) -> u64 {
+        self.envs.size().saturating_add(self.natives.size())
+    }
+
+    /// Checks that connections and environments agree.
+    pub(super) fn check_envs(&self) -> Result<(), String> {
+        for peer in self.peers.iter() {
+            if let Some(env) = peer.runs().map(|(_, env)| env).filter(|env| !self.envs.is_on_disk(env)) {
+                return Err(format!("a job runs in {env}, which is not installed"));
+            }
+            if let Some(env) = peer.receives().filter(|env| !self.envs.is_arriving(env)) {
+                return Err(format!("{env} is received, but not arriving"));
+            }
+        }
+        Ok(())
+    }
+
+    /// The files of a requested native environment were examined.
+    pub(super) fn native_examined(
+        &mut self,
+        now: Instant,
+        peer: PeerId,
+        outcome: Result<(NativeKey, Option<Archive>), Text>,
+    ) {
+        // Otherwise it is closed, or the client has gone on without it.
+        if self.peers.get(peer).is_some_and(Peer::waits_for_native) {
+            let effects = self.natives.examined(now, peer, outcome);
+            self.native_effects(now, effects);
+        }
+    }
+
+    /// A native archive was made, or could not be.
+    pub(super) fn native_built(&mut self, now: Instant, key: NativeKey, outcome: Result<Archive, Text>) {
+        let effects = self.natives.built(now, key, outcome);
+        self.native_effects(now, effects);
+    }
+
+    fn native_effects(&mut self, now: Instant, effects: Vec<Effect>) {
+        for effect in effects {
+            match effect {
+                Effect::Note(note) => self.note(note),
+                Effect::Build(key) => self.outputs.push_back(Output::BuildNative(key)),
+                Effect::Remove(key, path) => self.outputs.push_back(Output::RemoveNative(key, path)),
+                Effect::Ready(peer, path) => {
+                    if let Some(entry) = self.peers.get_mut(peer) {
+                        entry.got_native();
+                    }
+                    self.send(peer, Message::NativeEnv { path });
+                }
+                Effect::Refused(peer, reason, close) => self.no_native(peer, reason, close),
+                Effect::Grown => self.keep_cache_limit(now, None),
+            }
+        }
+    }
+
+    /// Tells a client that it gets no archive. Our client gets the reason for its log; 1.4's knows only END.
+    fn no_native(&mut self, peer: PeerId, reason: Text, close: CloseReason) {
+        if self.peers.get(peer).is_some_and(|p| p.version() > Version::TO_SCHEDULER) {
+            self.send(peer, Message::StatusText { text: reason });
+        }
+        self.send(peer, Message::End);
+        self.close(peer, close);
+    }
+}
