@@ -1,8 +1,8 @@
 //! Modules of a package use each other one way only: who reads one need not know what uses it.
 //!
-//! Modules with the same parent make a circle if one uses another that leads back to it; what is below a module counts as
-//! its own. Parent and child may use each other, as a parent leads its children and has what several of them need. A name
-//! that a module only hands on is its owner's.
+//! Modules with the same parent make a circle if one uses another that leads back to it; what is below a module counts
+//! as its own. Parent and child may use each other, as a parent leads its children and has what several of them need. A
+//! name that a module only hands on is its owner's.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -140,7 +140,8 @@ fn is_of_name(c: char) -> bool {
     c.is_ascii_alphanumeric() || c == '_'
 }
 
-/// Finds the paths that go on from `path` with the words from `at` on, as `a::{b, c::d}` has two. Returns where they end.
+/// Finds the paths that go on from `path` with the words from `at` on, as `a::{b, c::d}` has two. Returns where they
+/// end.
 fn branch<'a>(words: &[&'a str], mut at: usize, mut path: Path<'a>, found: &mut Vec<Path<'a>>) -> usize {
     loop {
         match words.get(at) {
