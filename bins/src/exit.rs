@@ -7,7 +7,7 @@ use std::fmt;
 use std::io::{self, Write};
 use std::process::ExitCode;
 
-pub use ice_core::causes::chain;
+pub use ice_core::error_chain::chain;
 
 /// Why a program failed.
 #[derive(Debug, Clone, PartialEq, Eq)]

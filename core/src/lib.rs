@@ -9,8 +9,6 @@
 
 #![forbid(unsafe_code)]
 
-/// An error with its causes.
-pub mod causes;
 /// The client's half of a job.
 pub mod client;
 /// Compiler command lines.
@@ -19,6 +17,8 @@ pub mod cmdline;
 pub mod daemon;
 /// Names of environments.
 pub mod env;
+/// An error with its causes.
+pub mod error_chain;
 /// Ids of peers, jobs and hosts.
 pub mod ids;
 /// Properties of a job.

@@ -2,9 +2,9 @@
 //! result.
 
 use crate::apply::{self, SingleThread};
+use crate::cgroup::Group;
 use crate::error::Error;
 use crate::factory::TMP_FILES_MAX;
-use crate::memory::Group;
 use crate::plan::{Plan, Step};
 use crate::report::{Ended, How, Report, Usage};
 use nix::errno::Errno;

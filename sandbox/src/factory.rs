@@ -6,8 +6,8 @@
 //! once for all sandboxes (decision: namespaces-once).
 
 use crate::apply::{SingleThread, has, perform};
+use crate::cgroup::{Group, Groups, PROCESSES_MAX};
 use crate::error::Error;
-use crate::memory::{Group, Groups, PROCESSES_MAX};
 use crate::plan::{Limit, Plan, Step, c};
 use crate::probe::{Guarantee, Guarantees, trial};
 use nix::mount::MsFlags;

@@ -9,6 +9,8 @@
 
 /// Carries out a plan. Most of the `unsafe` code is here.
 pub mod apply;
+/// Control groups for jobs.
+pub mod cgroup;
 /// Sockets that transport packets with descriptors.
 pub mod channel;
 /// The first process of a sandbox.
@@ -18,7 +20,7 @@ pub mod error;
 /// The launcher's preparation, and the plans of its sandboxes.
 pub mod factory;
 mod filter;
-/// Free memory of the host, and control groups for jobs.
+/// Free memory of the host.
 pub mod memory;
 /// The steps that make a sandbox.
 pub mod plan;

@@ -3,6 +3,7 @@
 //! A wrapper does not count: with a link to icecc under its name, icecc would find the wrapper and the wrapper would
 //! find icecc again.
 
+use crate::compiler_names::{is_compiler_name, parts};
 use crate::find::{self, OwnProgram};
 use crate::wrapper;
 use std::collections::BTreeSet;
@@ -12,9 +13,6 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-/// A compiler's name without its target prefix and version.
-const STEMS: [&[u8]; 6] = [b"gcc", b"g++", b"clang", b"clang++", b"cc", b"c++"];
-
 /// The file names of all compilers in `path` (the value of PATH). `own_exe` is our own executable. May run compilers,
 /// to ask for their target.
 pub fn compilers(path: &OsStr, own_exe: &Path) -> BTreeSet<OsString> {
@@ -22,24 +20,6 @@ pub fn compilers(path: &OsStr, own_exe: &Path) -> BTreeSet<OsString> {
     let entries = find::dirs(path).filter_map(|directory| fs::read_dir(directory).ok()).flatten().flatten();
     let named = entries.filter(|entry| is_compiler_name(&entry.file_name()));
     named.filter(|entry| is_compiler(&entry.path(), path, &own)).map(|entry| entry.file_name()).collect()
-}
-
-/// Whether a file name is a compiler's: `gcc`, `g++-12`, `arm-linux-gnueabihf-gcc`, but not `gcc-ar`.
-pub fn is_compiler_name(name: &OsStr) -> bool {
-    let (prefix, stem) = parts(name.as_bytes());
-    STEMS.contains(&stem) && prefix.is_none_or(|prefix| !prefix.is_empty())
-}
-
-/// Splits a name without its version at the last `-`: the target prefix, if any, and the rest.
-fn parts(name: &[u8]) -> (Option<&[u8]>, &[u8]) {
-    let end = name.iter().rposition(|b| !(b.is_ascii_digit() || *b == b'.')).map_or(0, |last| last + 1);
-    let (plain, version) = name.split_at(end);
-    // `gcc-12` and `gcc12`.
-    let plain = if version.is_empty() { plain } else { plain.strip_suffix(b"-").unwrap_or(plain) };
-    match plain.iter().rposition(|b| *b == b'-') {
-        Some(dash) => (Some(&plain[..dash]), &plain[dash + 1..]),
-        None => (None, plain),
-    }
 }
 
 /// Whether a file named like a compiler is one, and neither a wrapper nor a link to our client.
@@ -65,20 +45,6 @@ fn makes_code_for(compiler: &Path, architecture: &[u8]) -> bool {
 mod tests {
     use super::*;
     use std::os::unix::fs::{PermissionsExt, symlink};
-
-    #[test]
-    fn compilers_are_known_by_their_names() {
-        let all = "gcc g++ cc c++ clang clang++ gcc-12 g++-12.2 gcc12 clang++-16 arm-linux-gnueabihf-gcc avr-gcc \
-                   x86_64-linux-gnu-g++-12 arm-none-eabi-c++ aarch64-linux-gnu-clang-14";
-        for name in all.split_whitespace() {
-            assert!(is_compiler_name(OsStr::new(name)), "{name}");
-        }
-        let none = "c++filt gcc-ar gcc-ar-12 x86_64-linux-gnu-gcc-nm gcov gcov-12 clang-format clang-cpp-14 clang-cl \
-                    ccache colorgcc -gcc gcc- cpp ld 12 gccgo icecc";
-        for name in none.split_whitespace() {
-            assert!(!is_compiler_name(OsStr::new(name)), "{name}");
-        }
-    }
 
     #[test]
     fn compilers_are_distinguished_from_files_named_like_one() {

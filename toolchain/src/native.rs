@@ -5,6 +5,7 @@
 //! then checked as the loader would see it.
 
 use crate::closure::{self, ClosureError, Planned, Root, View, closure, default_dirs};
+use crate::compiler_names;
 use crate::cross;
 use crate::driver::{Driver, DriverError, Kind};
 use crate::find::{self, FindError, is_executable_file};
@@ -203,13 +204,14 @@ impl Planner<'_> {
         let real = self.real_gcc(given)?;
         // The names of C and C++ driver are derived from the real file first, then from the path that was requested.
         let by_name = |path: &Path, name: OsString| Some(path.parent()?.join(name)).filter(|p| is_executable_file(p));
-        let c_of = |path: &Path| by_name(path, find::c_partner(path.file_name()?));
+        let c_of = |path: &Path| by_name(path, compiler_names::c_partner(path.file_name()?));
         let gcc = c_of(&real).or_else(|| c_of(given.path())).and_then(|p| fs::canonicalize(p).ok()).unwrap_or(real);
-        let cxx_of = |path: &Path| by_name(path, find::cxx_partner(path.file_name()?)?);
+        let cxx_of = |path: &Path| by_name(path, compiler_names::cxx_partner(path.file_name()?)?);
         let cxx = match &wanted.cxx {
             Some(cxx) => Some(fs::canonicalize(self.find(cxx)?).map_err(|_| PlanError::NotExecutable(cxx.into()))?),
             None => {
-                let beside_given = || cxx_of(&given.path().with_file_name(find::c_partner(given.path().file_name()?)));
+                let beside_given =
+                    || cxx_of(&given.path().with_file_name(compiler_names::c_partner(given.path().file_name()?)));
                 cxx_of(&gcc).or_else(beside_given).and_then(|p| fs::canonicalize(p).ok())
             }
         };

@@ -2,7 +2,7 @@
 
 use super::variables::Variables;
 use crate::exit::Failure;
-use ice_toolchain::find;
+use ice_toolchain::{compiler_names, find};
 use std::ffi::{OsStr, OsString};
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::CommandExt;
@@ -52,7 +52,7 @@ fn plan<'a>(
 fn c_driver(compiler: &OsStr) -> OsString {
     let path = Path::new(compiler);
     let Some(base) = path.file_name() else { return compiler.to_os_string() };
-    let partner = find::c_partner(base);
+    let partner = compiler_names::c_partner(base);
     // A driver without its partner beside it (`c++` alone in a folder) is still the compiler that was meant.
     let mapped = path.with_file_name(&partner);
     if compiler.as_encoded_bytes().contains(&b'/') && !mapped.exists() {

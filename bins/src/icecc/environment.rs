@@ -13,7 +13,7 @@ use ice_core::text::Text;
 use ice_core::version::Version;
 use ice_net::deadline::{Deadline, Step};
 use ice_toolchain::archive::Summary;
-use ice_toolchain::{cross, digest, find, spec};
+use ice_toolchain::{compiler_names, cross, digest, spec};
 use std::ffi::OsStr;
 use std::fs::File;
 use std::os::unix::ffi::OsStrExt;
@@ -134,7 +134,7 @@ fn given(
     platform: &str,
 ) -> Result<(Environments, Archives), NoEnvironment> {
     let own = EnvName::new(platform.as_bytes()).map_err(|_| NoEnvironment::Version)?;
-    let prefix = find::prefix(Path::new(&task.name).file_name().unwrap_or_default(), platform);
+    let prefix = compiler_names::prefix(Path::new(&task.name).file_name().unwrap_or_default(), platform);
     let spec = spec::parse(value, &own, &prefix, &task.folder);
     for problem in &spec.problems {
         log::error!("{}", crate::exit::chain(problem));
@@ -216,7 +216,7 @@ fn fits(entry: &spec::Entry, look: &Summary, task: &Task, prefix: &OsStr, platfo
 
 /// Whether a compiler of this triple is one for the hosts of a platform: `x86_64-alpine-linux-musl` is one for x86_64.
 fn is_for(triple: &str, platform: &str) -> bool {
-    find::is_native_triple(triple.as_bytes(), platform)
+    compiler_names::is_native_triple(triple.as_bytes(), platform)
         || triple.strip_prefix(platform).is_some_and(|rest| rest.starts_with('-') && rest.contains("linux"))
 }
 

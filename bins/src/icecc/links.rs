@@ -4,7 +4,7 @@
 //! It changes nothing but links to icecc: another file of a compiler's name is somebody's own.
 
 use crate::exit::Failure;
-use ice_toolchain::{find, installed};
+use ice_toolchain::{compiler_names, find, installed};
 use std::collections::BTreeSet;
 use std::ffi::{OsStr, OsString};
 use std::fmt::Display;
@@ -128,7 +128,7 @@ impl<'a> Links<'a> {
         // A user may have made a link for a compiler that is only in the user's own PATH, but would have written it otherwise.
         let is_made_here = || [&self.program, self.own_exe].into_iter().any(|program| there == target(program));
         let is_removed =
-            USUAL.iter().any(|usual| name == *usual) || installed::is_compiler_name(name) && is_made_here();
+            USUAL.iter().any(|usual| name == *usual) || compiler_names::is_compiler_name(name) && is_made_here();
         is_removed.then_some(Change::Remove)
     }
 }

@@ -4,7 +4,7 @@ use super::ccache;
 use super::variables::Variables;
 use ice_core::cmdline::{self, Driver, Invocation};
 use ice_core::job::Language;
-use ice_toolchain::{find, installed};
+use ice_toolchain::{compiler_names, find};
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 pub(super) fn driver(name: &OsStr, path: &OsStr, own_exe: &Path) -> Option<Driver> {
     let by_link = || {
         let file = find::compiler(name, path, own_exe).ok()?.canonicalize().ok()?;
-        let name = file.file_name().filter(|name| installed::is_compiler_name(name))?;
+        let name = file.file_name().filter(|name| compiler_names::is_compiler_name(name))?;
         Driver::from_name(name.as_bytes())
     };
     Driver::from_name(name.as_bytes()).or_else(by_link)

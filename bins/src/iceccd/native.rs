@@ -21,7 +21,7 @@ use ice_core::message::GetNativeEnv;
 use ice_core::text::Text;
 use ice_core::version::Version;
 use ice_toolchain::archive::Compression;
-use ice_toolchain::find;
+use ice_toolchain::{compiler_names, find};
 use nix::poll::{PollFd, PollFlags, PollTimeout};
 use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
@@ -115,7 +115,8 @@ impl Natives {
             return Err(format!("Compiler binary {} for environment not found.", compiler.display()).into());
         }
         let mut files = vec![facts(&compiler)?];
-        let partner = compiler.file_name().and_then(find::cxx_partner).map(|name| compiler.with_file_name(name));
+        let partner =
+            compiler.file_name().and_then(compiler_names::cxx_partner).map(|name| compiler.with_file_name(name));
         files.extend(partner.filter(|p| find::is_executable_file(p)).and_then(|p| facts(&p).ok()));
         for extra in &request.extra_files {
             files.push(facts(Path::new(OsStr::from_bytes(extra.as_bytes())))?);
@@ -372,7 +373,7 @@ fn c_compiler(request: &GetNativeEnv, version: Version) -> PathBuf {
         }
         _ => PathBuf::from(OsStr::from_bytes(given)),
     };
-    match path.file_name().map(find::c_partner) {
+    match path.file_name().map(compiler_names::c_partner) {
         Some(name) => path.with_file_name(name),
         None => path,
     }

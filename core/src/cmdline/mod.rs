@@ -6,6 +6,7 @@
 
 mod assembler;
 mod classify;
+mod compiler_name;
 mod configuration;
 mod contents;
 mod effect;
@@ -29,9 +30,8 @@ mod spelling;
 mod tests;
 mod warnings;
 
-use crate::job::Language;
-
 pub use classify::Settings;
+pub use compiler_name::Driver;
 pub use inquiry::{Inquiry, Step, Verdict};
 pub use job::{Messages, Mode, RemoteJob, Word, Writing};
 pub use layers::Around;
@@ -61,31 +61,6 @@ pub enum Side {
     Cpp,
     /// To the preprocessor, so that the compiler can complain; 1.4 drops such words.
     Malformed,
-}
-
-/// A compiler as its name tells.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Driver {
-    /// Its options.
-    pub family: Family,
-    /// What it compiles without `-x` and known suffix.
-    pub language: Language,
-}
-
-impl Driver {
-    /// Judges by the last component of `name`; `None` is a command that is not known as a compiler.
-    pub fn from_name(name: &[u8]) -> Option<Self> {
-        let base = paths::base_name(name);
-        let has = |part: &[u8]| base.windows(part.len()).any(|w| w == part);
-        let language = if has(b"g++") || has(b"clang++") || base == b"c++" || base.ends_with(b"-c++") {
-            Language::Cxx
-        } else if !has(b"++") && (has(b"gcc") || has(b"clang")) || base == b"cc" || base.ends_with(b"-cc") {
-            Language::C
-        } else {
-            return None;
-        };
-        Some(Self { family: if has(b"clang") { Family::Clang } else { Family::Gcc }, language })
-    }
 }
 
 /// A command line: the driver and the words behind its name, with response files expanded.

@@ -40,7 +40,7 @@ use crate::wire;
 
 mod acceptor;
 mod budget;
-mod config;
+mod limits;
 mod lines;
 mod outbox;
 mod peer;
@@ -50,7 +50,7 @@ mod registry;
 
 use acceptor::ActiveListener;
 use budget::Excess;
-pub use config::HubConfig;
+pub use limits::HubConfig;
 use peer::{Outboxes, Peer};
 pub use peer_conn::PeerConn;
 use reader::Protocol;

@@ -6,9 +6,9 @@
 
 use super::request::EXTRA_SLOT;
 use super::{Ended, How, JobLimits, LaunchError, Launcher, RunRequest};
-use ice_core::causes::chain;
 use ice_core::daemon::VerifyFailure;
 use ice_core::env::EnvId;
+use ice_core::error_chain::chain;
 use ice_core::server::{Layout, Program};
 use ice_sandbox::channel;
 use std::fs::File;
