@@ -3,6 +3,8 @@
 use std::fmt::Write;
 use std::fs;
 use std::path::Path;
+use std::thread;
+use std::time::Duration;
 
 use crate::host::Workers;
 use crate::run::{Left, Thing, make_fresh, run};
@@ -79,6 +81,7 @@ impl Table {
             setup: format!("{}\n{}", self.setup, row.setup),
             command: row.command.to_string(),
             environment: row.environment.iter().map(|(name, value)| (name.to_string(), value.to_string())).collect(),
+            may_differ: Vec::new(),
         };
         let mut wrong = Vec::new();
         let (mut counts, mut succeed) = ([0; 3], 0);
@@ -97,6 +100,10 @@ impl Table {
     }
 }
 
+/// More plain runs where something differs, and the time between them.
+const PLAIN_MORE: usize = 6;
+const PAUSE: Duration = Duration::from_millis(300);
+
 /// A command to be compared.
 #[derive(Debug, Clone)]
 pub struct Trial {
@@ -106,6 +113,8 @@ pub struct Trial {
     pub command: String,
     /// Variables for all runs.
     pub environment: Vec<(String, String)>,
+    /// Patterns of what may differ.
+    pub may_differ: Vec<String>,
 }
 
 /// Where a command was compiled.
@@ -133,7 +142,7 @@ pub struct Outcome {
 }
 
 impl Trial {
-    /// Runs it three times below this folder and compares.
+    /// Runs it three times below this folder and compares, and more often where something differs.
     pub fn run(&self, folder: &Path, path: &str) -> Outcome {
         let directory = folder.join("w");
         let log = folder.join("log");
@@ -153,8 +162,15 @@ impl Trial {
             (false, _) => Place::Local,
         };
         let mut differences = differing(&one, &three);
-        let noise = differing(&one, &two);
-        differences.retain(|(name, _)| !noise.iter().any(|(noisy, _)| noisy == name));
+        drop_noise(&mut differences, &differing(&one, &two));
+        // What varies by chance, or each second, may have been the same in two runs.
+        for _ in 0..PLAIN_MORE {
+            if differences.iter().all(|(name, _)| self.may_differ.iter().any(|pattern| fits_path(pattern, name))) {
+                break;
+            }
+            thread::sleep(PAUSE);
+            drop_noise(&mut differences, &differing(&one, &self.run_once(&directory, &plain, "")));
+        }
         let succeeds = one.get("status") == Some(&Thing::Status(Some(0), None));
         Outcome { place, differences, log, succeeds }
     }
@@ -201,6 +217,26 @@ fn differing(one: &Left, other: &Left) -> Vec<(String, String)> {
     names.sort();
     let unequal = names.into_iter().filter(|name| one.get(*name) != other.get(*name));
     unequal.map(|name| (name.clone(), how(one.get(name), other.get(name)))).collect()
+}
+
+/// Leaves out what varies between plain runs.
+fn drop_noise(differences: &mut Vec<(String, String)>, noise: &[(String, String)]) {
+    differences.retain(|(name, _)| !noise.iter().any(|(noisy, _)| noisy == name));
+}
+
+/// As [`fits`]; files are named with the directory in front.
+pub fn fits_path(pattern: &str, what: &str) -> bool {
+    fits(pattern, what.strip_prefix("./").unwrap_or(what))
+}
+
+/// Whether a pattern, in which `*` stands for any text, is that of the whole text.
+pub fn fits(pattern: &str, text: &str) -> bool {
+    match pattern.split_once('*') {
+        None => pattern == text,
+        Some((start, rest)) => text
+            .strip_prefix(start)
+            .is_some_and(|text| (0..=text.len()).any(|at| text.is_char_boundary(at) && fits(rest, &text[at..]))),
+    }
 }
 
 /// How two things differ, in a line or two.

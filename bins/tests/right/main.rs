@@ -24,8 +24,9 @@
 //! ```
 //!
 //! `GCC`, `GXX`, `CLANG` and `CLANGXX` stand for the compilers, `ICE COMMAND` for any other command that icecc shall
-//! run. Rows run in bash, in a new directory that has the same path each time: plain twice (what differs between these
-//! two varies by itself and is not compared) and once through icecc, with `ICECC_PREFERRED_HOST=h2`. All files (kind,
+//! run. Rows run in bash, in a new directory that has the same path each time: plain twice, more often where something
+//! differs (what differs between these varies by itself and is not compared), and once through icecc, with
+//! `ICECC_PREFERRED_HOST=h2`. All files (kind,
 //! bytes, mode, links), both outputs and the status must be equal. Rows run two at a time, on one lab for all tests of
 //! this program, so a row costs little: write many. A row that fails prints the command, what differs and the client's
 //! log.

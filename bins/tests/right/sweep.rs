@@ -10,7 +10,7 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
-use crate::compare::{Place, Trial};
+use crate::compare::{Place, Trial, fits, fits_path};
 use crate::host::Workers;
 use crate::sweep_rows::{SETUP, rows};
 
@@ -89,8 +89,12 @@ fn read_results(path: &Path) -> BTreeMap<String, Result> {
 
 fn try_rows(commands: &[String], mut each: impl FnMut(&Result)) -> Option<Vec<Result>> {
     let workers = Workers::shared()?;
-    let trial =
-        |command: &String| Trial { setup: SETUP.to_string(), command: command.clone(), environment: Vec::new() };
+    let list = varies();
+    let trial = |command: &String| {
+        let lines = list.iter().filter(|line| fits(&line.pattern, command));
+        let may_differ = lines.flat_map(|line| line.what.clone()).collect();
+        Trial { setup: SETUP.to_string(), command: command.clone(), environment: Vec::new(), may_differ }
+    };
     let mut results = Vec::new();
     workers.try_all(commands.iter().map(trial), |number, outcome| {
         let result = Result {
@@ -171,21 +175,6 @@ fn varies() -> Vec<Varies> {
         Varies { pattern: plain(pattern), what: what.split(", ").map(plain).collect() }
     };
     rows.map(line).collect()
-}
-
-/// As [`fits`]; files are named with the directory in front.
-fn fits_path(pattern: &str, what: &str) -> bool {
-    fits(pattern, what.strip_prefix("./").unwrap_or(what))
-}
-
-/// Whether a pattern, in which `*` stands for any text, is that of the whole text.
-fn fits(pattern: &str, text: &str) -> bool {
-    match pattern.split_once('*') {
-        None => pattern == text,
-        Some((start, rest)) => text
-            .strip_prefix(start)
-            .is_some_and(|text| (0..=text.len()).any(|at| text.is_char_boundary(at) && fits(rest, &text[at..]))),
-    }
 }
 
 #[test]
