@@ -14,6 +14,7 @@ mod daemon;
 mod dependencies;
 mod elf;
 mod environment;
+mod exit_code;
 /// What the classifier asks of the file system.
 pub mod files;
 mod help;
@@ -36,6 +37,7 @@ mod remembered;
 mod remote;
 /// Response files of a command.
 pub mod response;
+mod role;
 mod signals;
 mod source;
 mod spool;
@@ -54,6 +56,7 @@ use ::log::{error, info};
 use ice_core::cmdline::{self, Driver, Family, Invocation};
 use ice_core::job::Language;
 use ice_net::conn::Conn;
+use role::Role;
 use std::env;
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
@@ -61,28 +64,6 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use task::Task;
 use variables::{Use, Variables};
-
-/// Exit codes of our own, as 1.4 has them.
-mod exit_code {
-    pub(super) const RESPONSE_FILE: i32 = 1;
-    pub(super) const FALLBACK_REFUSED: i32 = 1;
-    pub(super) const RECURSION: i32 = 111;
-    pub(super) const NOT_FOUND: i32 = 115;
-    pub(super) const TEST_SOCKET: i32 = 119;
-}
-
-/// Who we were called as.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Role {
-    /// `icecc COMPILER …`
-    Icecc,
-    /// `icerun COMMAND …`
-    Icerun,
-    /// By a compiler's name.
-    Masquerade,
-    /// By any name, through a link to icerun.
-    IcerunLink,
-}
 
 /// Runs the program; the command line is the process's own.
 pub fn main() -> ExitCode {
@@ -101,7 +82,7 @@ pub fn main() -> ExitCode {
 fn run(called: &OsStr, mut words: Vec<OsString>) -> Result<i32, Failure> {
     signals::survive_file_limit();
     let own_exe = env::current_exe().unwrap_or_else(|_| PathBuf::from(called));
-    let role = role(called);
+    let role = Role::of(called);
     let unusable_log = log::start();
     let variables = Variables::read();
     if matches!(role, Role::Icecc | Role::Icerun) {
@@ -177,31 +158,5 @@ fn connect(variables: &Variables) -> Result<Option<Conn>, daemon::NoDaemon> {
         Ok(conn) => Ok(Some(conn)),
         Err(daemon::NoDaemon::Absent) => Ok(None),
         Err(missing) => Err(missing),
-    }
-}
-
-fn role(called: &OsStr) -> Role {
-    match Path::new(called).file_name().map(OsStr::as_bytes) {
-        Some(b"icecc") => return Role::Icecc,
-        Some(b"icerun") => return Role::Icerun,
-        _ => {}
-    }
-    let link = std::fs::read_link(called).unwrap_or_default();
-    if link.file_name().is_some_and(|name| name == "icerun") { Role::IcerunLink } else { Role::Masquerade }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn roles_by_name() {
-        assert_eq!(role(OsStr::new("/usr/bin/icecc")), Role::Icecc);
-        assert_eq!(role(OsStr::new("icerun")), Role::Icerun);
-        assert_eq!(role(OsStr::new("g++")), Role::Masquerade);
-        let folder = tempfile::tempdir().unwrap();
-        let link = folder.path().join("ld");
-        std::os::unix::fs::symlink("/usr/bin/icerun", &link).unwrap();
-        assert_eq!(role(link.as_os_str()), Role::IcerunLink);
     }
 }

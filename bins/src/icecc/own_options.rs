@@ -1,7 +1,8 @@
 //! Options of the client's own, and calls without a command.
 
+use super::role::Role;
 use super::variables::Variables;
-use super::{Role, build_native, help, links};
+use super::{build_native, help, links};
 use crate::cli::table::Program;
 use crate::cli::words::Words;
 use crate::exit::{Failure, print};

@@ -23,6 +23,47 @@ pub(super) fn compile(
     variables: &Variables,
     daemon: Option<Conn>,
 ) -> i32 {
+    let Stays { why, daemon } = match elsewhere(task, driver, words, variables, daemon) {
+        Ok(status) => return status,
+        Err(stays) => *stays,
+    };
+    here::run(task, variables, &why, || match daemon {
+        Link::Open(daemon) => Some(daemon),
+        Link::Used => daemon::connect(variables.test_socket.as_deref()).ok(),
+        Link::None => None,
+    })
+}
+
+/// The command is to be run on this host.
+struct Stays {
+    why: Here,
+    daemon: Link,
+}
+
+impl Stays {
+    fn new(why: Here, daemon: Link) -> Box<Self> {
+        Box::new(Self { why, daemon })
+    }
+}
+
+/// The connection to the daemon of a command that stays.
+enum Link {
+    /// Nothing was asked for.
+    Open(Conn),
+    /// It was that of a try elsewhere, and is closed.
+    Used,
+    /// There is none.
+    None,
+}
+
+/// Tries to have the task done elsewhere; the exit status.
+fn elsewhere(
+    task: &Task,
+    driver: Option<Driver>,
+    words: &[Vec<u8>],
+    variables: &Variables,
+    daemon: Option<Conn>,
+) -> Result<i32, Box<Stays>> {
     // Without a daemon it only matters if the user wants to know what could not go elsewhere.
     let is_judged = daemon.is_some() || variables.fallback != Fallback::Silent;
     let job = match driver {
@@ -30,40 +71,47 @@ pub(super) fn compile(
         _ => None,
     };
     let Some(job) = job else {
-        let here = if driver.is_some() || task.is_by_icerun { Here::Meant } else { Here::Unknown };
-        return here::run(task, variables, &here, || daemon);
+        let why = if driver.is_some() || task.is_by_icerun { Here::Meant } else { Here::Unknown };
+        return Err(Stays::new(why, daemon.map_or(Link::None, Link::Open)));
     };
-    let Some(mut daemon) = daemon else { return here::run(task, variables, &Here::NoDaemon, || None) };
+    let no_daemon = || Stays::new(Here::NoDaemon, Link::None);
+    let mut daemon = daemon.ok_or_else(no_daemon)?;
     let mut mode = job.mode;
     if mode.leaves_macros() && remembered::is_expanded_here(input_path(&job)) {
         mode = Mode::Full;
     }
     loop {
-        let (request, mut archives) = match request(task, &job, mode, variables, &daemon) {
-            Ok(request) => request,
-            Err(err) => return here::run(task, variables, &Here::NoEnvironment(err.to_string()), || Some(daemon)),
-        };
-        let test_socket = variables.test_socket.as_deref();
-        match remote::run(task, &job, mode, request, &mut archives, &mut daemon, test_socket) {
-            remote::Outcome::Done(status) => {
-                daemon::finish(daemon);
-                return status;
-            }
-            remote::Outcome::ExpandHere => {
+        match submit(task, &job, mode, variables, daemon)? {
+            Some(status) => return Ok(status),
+            None => {
                 remembered::note_expansion(input_path(&job));
                 mode = Mode::Full;
-                drop(daemon);
-                daemon = match daemon::connect(variables.test_socket.as_deref()) {
-                    Ok(daemon) => daemon,
-                    Err(_) => return here::run(task, variables, &Here::NoDaemon, || None),
-                };
-            }
-            remote::Outcome::Local(trouble, host) => {
-                drop(daemon);
-                let connect = || daemon::connect(variables.test_socket.as_deref()).ok();
-                return here::run(task, variables, &Here::Trouble { trouble, host }, connect);
+                daemon = daemon::connect(variables.test_socket.as_deref()).map_err(|_| no_daemon())?;
             }
         }
+    }
+}
+
+/// Submits the job, preprocessed so; the exit status. `None`: all its macros are to be expanded here.
+fn submit(
+    task: &Task,
+    job: &RemoteJob,
+    mode: Mode,
+    variables: &Variables,
+    mut daemon: Conn,
+) -> Result<Option<i32>, Box<Stays>> {
+    let (request, mut archives) = match request(task, job, mode, variables, &daemon) {
+        Ok(request) => request,
+        Err(err) => return Err(Stays::new(Here::NoEnvironment(err.to_string()), Link::Open(daemon))),
+    };
+    let test_socket = variables.test_socket.as_deref();
+    match remote::run(task, job, mode, request, &mut archives, &mut daemon, test_socket) {
+        remote::Outcome::Done(status) => {
+            daemon::finish(daemon);
+            Ok(Some(status))
+        }
+        remote::Outcome::ExpandHere => Ok(None),
+        remote::Outcome::Local(trouble, host) => Err(Stays::new(Here::Trouble { trouble, host }, Link::Used)),
     }
 }
 
