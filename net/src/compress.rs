@@ -132,8 +132,9 @@ impl Unpacker {
 
     /// Decompresses `chunk` into all of `plain`.
     fn fill(&mut self, chunk: &Chunk, plain: &mut [u8]) -> Result<(), CompressError> {
-        if chunk.codec == Codec::Lzo1x {
-            return Ok(lzo::decompress(&chunk.data, plain)?);
+        match chunk.codec {
+            Codec::Lzo1x => return Ok(lzo::decompress(&chunk.data, plain)?),
+            Codec::Zstd => {}
         }
         let decompressor = match &mut self.zstd {
             Some(decompressor) => decompressor,

@@ -23,6 +23,9 @@ const ALL_FILES_MAX: u64 = 64 * FILE_MAX;
 const FILES_PER_ADDRESS_MAX: u64 = 16 * FILE_MAX;
 /// Length, codec and packed length of a chunk in the file.
 const HEAD: usize = 9;
+/// The codecs in such a head. One that is not known is an error, never taken for another.
+const LZO1X: u8 = 0;
+const ZSTD: u8 = 1;
 
 /// What stands in files, by address of the client.
 #[derive(Debug, Default)]
@@ -114,7 +117,10 @@ impl Spool {
         let packed = u32::try_from(chunk.data.len()).map_err(io::Error::other)?;
         let mut record = Vec::with_capacity(HEAD + chunk.data.len());
         record.extend_from_slice(&chunk.plain_len.to_le_bytes());
-        record.push(u8::from(chunk.codec == Codec::Lzo1x));
+        record.push(match chunk.codec {
+            Codec::Lzo1x => LZO1X,
+            Codec::Zstd => ZSTD,
+        });
         record.extend_from_slice(&packed.to_le_bytes());
         record.extend_from_slice(&chunk.data);
         spill.file.write_all_at(&record, spill.written)?;
@@ -143,7 +149,11 @@ impl Spool {
         if spill.read == spill.written {
             self.drop_file();
         }
-        let codec = if codec == 1 { Codec::Lzo1x } else { Codec::Zstd };
+        let codec = match codec {
+            LZO1X => Codec::Lzo1x,
+            ZSTD => Codec::Zstd,
+            _ => return Err(io::ErrorKind::InvalidData.into()),
+        };
         Ok(Some(Chunk { plain_len: u32::from_le_bytes([a, b, c, d]), codec, data }))
     }
 
@@ -198,6 +208,16 @@ mod tests {
         assert!(spool.is_empty() && spool.pop().unwrap().is_none());
         spool.push(chunk(11)).unwrap();
         assert_eq!(spool.pop().unwrap(), Some(chunk(11)));
+    }
+
+    #[test]
+    fn an_unknown_codec_is_no_other_codec() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut spool = Spool::new(folder.path(), &Arc::default(), "");
+        let chunk = Chunk { plain_len: 1, codec: Codec::Zstd, data: vec![0; MEMORY_MAX] };
+        spool.push(chunk).unwrap();
+        spool.spill.as_ref().unwrap().file.write_all_at(&[2], 4).unwrap();
+        assert_eq!(spool.pop().unwrap_err().kind(), io::ErrorKind::InvalidData);
     }
 
     #[test]
