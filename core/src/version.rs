@@ -55,6 +55,8 @@ impl Version {
         has_status_text: 23;
         /// The scheduler sends CS_CONF.
         has_cs_conf: 24;
+        /// A host's STATS no longer show that it is alive: it must answer PING.
+        has_pong: 25;
         /// LOGIN has "no remote".
         has_no_remote: 26;
         /// Daemons need no PING.
@@ -73,6 +75,8 @@ impl Version {
         has_input_file: 34;
         /// Split DWARF.
         has_dwo: 35;
+        /// Schedulers give way to a preferred one that announces itself.
+        has_election: 36;
         /// NO_CS exists.
         has_no_cs: 37;
         /// The server adds `-x` for Objective-C itself.
@@ -123,10 +127,11 @@ mod tests {
     #[test]
     fn each_part_of_the_protocol_came_with_its_version() {
         type Since = (fn(Version) -> bool, u32);
-        let since: [Since; 20] = [
+        let since: [Since; 22] = [
             (Version::has_preferred_host, 22),
             (Version::has_status_text, 23),
             (Version::has_cs_conf, 24),
+            (Version::has_pong, 25),
             (Version::has_no_remote, 26),
             (Version::has_keepalive, 27),
             (Version::has_matched_job, 28),
@@ -136,6 +141,7 @@ mod tests {
             (Version::has_native_env_files, 32),
             (Version::has_input_file, 34),
             (Version::has_dwo, 35),
+            (Version::has_election, 36),
             (Version::has_no_cs, 37),
             (Version::has_objc_language, 38),
             (Version::has_client_count, 39),

@@ -36,8 +36,6 @@ const ANSWERS_MAX: usize = 256;
 const DATAGRAM_MAX: usize = 300;
 /// The version assumed for the short answer of an old scheduler, which has none: the last one that answered so.
 const LAST_SHORT: u32 = 32;
-/// The lowest version that takes part in an election.
-const FIRST_IN_ELECTION: Version = Version::new(36);
 /// Stack size of the answering thread in bytes.
 const STACK_SIZE: usize = 64 * 1024;
 /// Pause after an error of the socket, so that a permanent one causes no busy loop.
@@ -190,7 +188,7 @@ pub fn better<'a>(a: &'a Answer, b: &'a Answer) -> &'a Answer {
 
 /// Whether a scheduler that receives the announcement `other` must drop its peers in favour of it.
 pub fn defeats(other: &Identity, own: &Identity) -> bool {
-    other.version >= FIRST_IN_ELECTION
+    other.version.has_election()
         && other.netname == own.netname
         && (other.version > own.version || other.version == own.version && other.start_time < own.start_time)
 }

@@ -143,7 +143,7 @@ impl Scheduler {
         let life = match message {
             Message::Ping => true,
             // Protocols 25 and 26 must answer with PING.
-            Message::Stats(_) => host.version < Version::new(25),
+            Message::Stats(_) => !host.version.has_pong(),
             _ => false,
         };
         if life {
