@@ -75,7 +75,7 @@ impl Farm {
     }
 
     fn say(&mut self, peer: PeerId, message: Message) {
-        self.input(Input::Message { peer, message });
+        self.input(Input::Message { peer, kind: '?', message });
     }
 
     fn ask(&mut self) {

@@ -1,8 +1,9 @@
 //! All messages between peers, independent of their encoding (`net/PROTOCOL.md`, Messages).
 //!
 //! Numbers are kept raw, so that every recorded byte can be written again; they are clamped where they are used
-//! (decision: bytes-not-text). Fields that do not exist at the version of a connection are omitted when written and
-//! have the value of `Default` when read. The data of a chunk stay compressed until they reach their destination.
+//! (decision: bytes-not-text). Fields that do not exist at the version of a connection (`net/src/wire/messages.rs` says
+//! since when they do) are omitted when written and have the value of `Default` when read. The data of a chunk stay
+//! compressed until they reach their destination.
 
 use crate::env::EnvRef;
 use crate::ids::{ClientId, HostId, JobId};
@@ -76,7 +77,7 @@ pub struct GetNativeEnv {
     pub compiler: Text,
     /// Files to be packed too, absolute.
     pub extra_files: Vec<Text>,
-    /// `ICECC_ENV_COMPRESSION`; empty = default. From 42.
+    /// `ICECC_ENV_COMPRESSION`; empty = default.
     pub compression: Text,
 }
 
@@ -97,17 +98,17 @@ pub struct GetCs {
     pub arg_flags: u32,
     /// Set by the submitter's daemon.
     pub client: ClientId,
-    /// The only host that may take it; empty for any. From 22.
+    /// The only host that may take it; empty for any.
     pub preferred_host: Text,
-    /// 1 when `minimal_version` is 31 or more. From 31.
+    /// 1 when `minimal_version` is 31 or more.
     pub needs_31: u32,
-    /// 0, or the lowest protocol that a server must have offered. From 34.
+    /// 0, or the lowest protocol that a server must have offered.
     pub minimal_version: u32,
-    /// Active clients of the submitting daemon. From 39.
+    /// Active clients of the submitting daemon.
     pub client_count: u32,
-    /// [`features`] that a server must have. From 42.
+    /// [`features`] that a server must have.
     pub required_features: u32,
-    /// As the client sent it: negative values are wrapped. From 43.
+    /// As the client sent it: negative values are wrapped.
     pub niceness: u32,
 }
 
@@ -154,7 +155,7 @@ pub struct UseCs {
     pub env_present: u32,
     /// The client, as in GET_CS.
     pub client: ClientId,
-    /// An earlier job like this one; 0 = none. From 28.
+    /// An earlier job like this one; 0 = none.
     pub matched_job: JobId,
 }
 
@@ -181,15 +182,15 @@ pub struct CompileFile {
     pub environment: Text,
     /// The submitter's platform.
     pub target: Text,
-    /// `gcc`, `g++` or `clang`. From 30.
+    /// `gcc`, `g++` or `clang`.
     pub compiler: Text,
-    /// Absolute input file. From 34.
+    /// Absolute input file.
     pub input_file: Text,
-    /// The client's working directory. From 34.
+    /// The client's working directory.
     pub working_directory: Text,
-    /// Output file as given. From 35.
+    /// Output file as given.
     pub output_file: Text,
-    /// Not 0 if a `.dwo` is wanted. From 35.
+    /// Not 0 if a `.dwo` is wanted.
     pub split_dwarf: u32,
 }
 
@@ -241,7 +242,7 @@ pub struct CompileResult {
     pub status: i32,
     /// Not 0 if memory or disk ran out.
     pub out_of_memory: u32,
-    /// Not 0 if a `.dwo` follows the object. From 35.
+    /// Not 0 if a `.dwo` follows the object.
     pub has_dwo: u32,
 }
 
@@ -252,7 +253,7 @@ pub struct JobBegin {
     pub job: JobId,
     /// Unix seconds.
     pub start_time: u32,
-    /// Active clients of the server. From 39.
+    /// Active clients of the server.
     pub client_count: u32,
 }
 
@@ -267,7 +268,7 @@ pub struct JobDone {
     pub stats: JobStats,
     /// [`done_flags`].
     pub flags: u32,
-    /// Active clients of the sender. From 39.
+    /// Active clients of the sender.
     pub client_count: u32,
 }
 
@@ -289,7 +290,7 @@ pub struct JobLocalBegin {
     pub output_file: Text,
     /// The client's number.
     pub id: u32,
-    /// Not 0 if it takes all slots. From 44.
+    /// Not 0 if it takes all slots.
     pub full: u32,
 }
 
@@ -308,9 +309,9 @@ pub struct Login {
     pub platform: Text,
     /// Not 0 if it can sandbox remote jobs.
     pub chroot_possible: u32,
-    /// Not 0 if it refuses remote jobs. From 26.
+    /// Not 0 if it refuses remote jobs.
     pub no_remote: u32,
-    /// [`features`]. From 42.
+    /// [`features`].
     pub features: u32,
 }
 

@@ -23,6 +23,7 @@ use ice_core::version::Version;
 use ice_net::discover::{self, DiscoveryEvent, Identity, Responder};
 use ice_net::hub::{self, Hub, HubConfig, HubEvent};
 use ice_net::listen::{ListenError, Listener};
+use ice_net::wire::number::letter;
 use log::{LevelFilter, debug, error, info, warn};
 
 use crate::background::{self, Account, PidFile, Start};
@@ -308,7 +309,9 @@ impl Shell {
                 version: info.version,
             }),
             HubEvent::TextOpened { peer, .. } => self.input(Input::TextOpened { peer }),
-            HubEvent::Message { peer, message, credit: _credit } => self.input(Input::Message { peer, message }),
+            HubEvent::Message { peer, message, credit: _credit } => {
+                self.input(Input::Message { peer, kind: letter(&message), message });
+            }
             HubEvent::Line { peer, text, credit: _credit } => self.input(Input::Line { peer, text: text.into() }),
             HubEvent::HalfClosed { peer } => self.input(Input::HalfClosed { peer }),
             HubEvent::Closed { peer, reason } => {

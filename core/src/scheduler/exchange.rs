@@ -50,6 +50,8 @@ pub enum Input {
     Message {
         /// Who.
         peer: PeerId,
+        /// The number of the message on the wire as a character: 1.4 logs it so if the message is not allowed.
+        kind: char,
         /// What.
         message: Message,
     },

@@ -27,7 +27,6 @@ mod trust;
 
 pub use exchange::{CloseReason, Config, Input, Output};
 pub use note::Note;
-use note::letter;
 
 use crate::ids::{HostId, JobId, PeerId};
 use crate::level::Level;
@@ -162,7 +161,7 @@ impl Scheduler {
                 self.peers.insert(peer, Peer::Fresh { address, offer, version, until });
             }
             Input::TextOpened { peer } => self.text_opened(peer),
-            Input::Message { peer, message } => self.message(peer, message),
+            Input::Message { peer, kind, message } => self.message(peer, kind, message),
             Input::Line { peer, text } => self.line(peer, text),
             Input::HalfClosed { peer } => self.text_half_closed(peer),
             Input::Closed { peer } => self.closed(peer),
@@ -213,33 +212,33 @@ impl Scheduler {
         self.timers.first().map(|(at, _)| *at)
     }
 
-    fn message(&mut self, peer: PeerId, message: Message) {
+    fn message(&mut self, peer: PeerId, kind: char, message: Message) {
         match self.peers.get(&peer) {
-            Some(Peer::Fresh { .. }) => self.first_message(peer, message),
+            Some(Peer::Fresh { .. }) => self.first_message(peer, kind, message),
             Some(Peer::Host(host)) => {
                 let host = *host;
                 self.record_life(host, &message);
-                self.host_message(host, message);
+                self.host_message(host, kind, message);
             }
             // As in 1.4, whatever a monitor sends after its login is ignored.
             Some(Peer::Monitor) | None => {}
         }
     }
 
-    fn first_message(&mut self, peer: PeerId, message: Message) {
+    fn first_message(&mut self, peer: PeerId, kind: char, message: Message) {
         let Some(Peer::Fresh { address, offer, version, until }) = self.peers.remove(&peer) else { return };
         self.timers.remove(&(until, Timer::Login(peer)));
         match message {
             Message::Login(login) => self.logged_in(peer, address, offer, version, login),
             Message::MonLogin => self.monitor_logged_in(peer, address, version),
-            other => {
-                self.note(Level::Info, || Note::InvalidFirstMessage { kind: letter(&other) });
+            _ => {
+                self.note(Level::Info, || Note::InvalidFirstMessage { kind });
                 self.close(peer, CloseReason::InvalidFirstMessage);
             }
         }
     }
 
-    fn host_message(&mut self, host: HostId, message: Message) {
+    fn host_message(&mut self, host: HostId, kind: char, message: Message) {
         match message {
             Message::Login(login) => self.relogged_in(host, login),
             Message::GetCs(request) => self.requested(host, request),
@@ -252,8 +251,8 @@ impl Scheduler {
             Message::StatusText { text } => self.status_text(host, &text),
             Message::Ping => {}
             Message::End => self.host_left(host, Some(CloseReason::End)),
-            other => {
-                self.note(Level::Info, || Note::InvalidMessage { kind: letter(&other) });
+            _ => {
+                self.note(Level::Info, || Note::InvalidMessage { kind });
                 self.host_left(host, Some(CloseReason::InvalidMessage));
             }
         }

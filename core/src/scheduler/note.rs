@@ -5,7 +5,7 @@
 use crate::ids::{HostId, JobId};
 use crate::level::Level;
 use crate::limits::{MONITORS_MAX, MONITORS_PER_ADDRESS_MAX};
-use crate::message::{JobDone, Message};
+use crate::message::JobDone;
 use crate::text::Text;
 use crate::version::Version;
 use std::fmt;
@@ -194,40 +194,4 @@ impl fmt::Display for Ended<'_> {
             s.page_faults,
         )
     }
-}
-
-/// The type number of a message as a character, as 1.4 logs it.
-pub(super) fn letter(message: &Message) -> char {
-    let number = match message {
-        Message::Ping => 66,
-        Message::End => 67,
-        Message::GetNativeEnv(_) => 69,
-        Message::NativeEnv { .. } => 70,
-        Message::GetCs(_) => 71,
-        Message::UseCs(_) => 72,
-        Message::CompileFile(_) => 73,
-        Message::FileChunk(_) => 74,
-        Message::CompileResult(_) => 75,
-        Message::JobBegin(_) => 76,
-        Message::JobDone(_) => 77,
-        Message::JobLocalBegin(_) => 78,
-        Message::JobLocalDone { .. } => 79,
-        Message::Login(_) => 80,
-        Message::Stats(_) => 81,
-        Message::MonLogin => 82,
-        Message::MonGetCs(_) => 83,
-        Message::MonJobBegin(_) => 84,
-        Message::MonJobDone(_) => 85,
-        Message::MonLocalJobBegin(_) => 86,
-        Message::MonStats(_) => 87,
-        Message::TransferEnv(_) => 88,
-        Message::StatusText { .. } => 90,
-        Message::GetInternals => 91,
-        Message::CsConf(_) => 92,
-        Message::VerifyEnv(_) => 93,
-        Message::VerifyEnvResult { .. } => 94,
-        Message::BlacklistHostEnv(_) => 95,
-        Message::NoCs { .. } => 96,
-    };
-    char::from(number)
 }

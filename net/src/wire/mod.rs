@@ -1,25 +1,23 @@
 //! Encoding and decoding of `Message`s, without any I/O (`net/PROTOCOL.md`).
 //!
-//! `frame` splits a byte stream into bodies, `decode` decodes one body, `encode` encodes one frame,
-//! `print` formats a message for people, `udp` handles the datagrams of discovery. This module does not
-//! interpret messages: values are kept unchanged, and only violations of the layout are refused. Decoding never
+//! `messages` declares every message, `decode` decodes one body, `encode` encodes one frame, `frame` splits a byte
+//! stream into bodies, `print` formats a message for people, `udp` handles the datagrams of discovery. This module does
+//! not interpret messages: values are kept unchanged, and only violations of the layout are refused. Decoding never
 //! allocates more than 16 times the size of its input.
 
-mod env;
+mod declare;
 /// The fields of a message by name.
 pub mod fields;
-mod file;
 /// Splitting a byte stream into frames.
 pub mod frame;
-mod job;
-mod login;
-mod monitor;
+mod irregular;
+mod messages;
 /// The numbers and names of messages.
 pub mod number;
 /// Messages as text.
 pub mod print;
 mod reader;
-mod stats;
+mod types;
 /// The datagrams of discovery.
 pub mod udp;
 mod writer;
@@ -133,7 +131,7 @@ pub enum EncodeError {
 pub fn encode(message: &Message, v: Version, out: &mut Vec<u8>) -> Result<(), EncodeError> {
     let number = number::of(message);
     let mut w = Writer::begin(out, number);
-    emit(message, &mut w, v);
+    messages::emit(message, &mut w, v);
     w.finish()
 }
 
@@ -157,83 +155,13 @@ pub fn decode_strictly(body: &[u8], v: Version, reading: Reading) -> Result<Mess
 /// Decodes the body that `r` reads.
 fn decode_with(mut r: Reader<'_>, v: Version, reading: Reading) -> Result<Message, DecodeError> {
     let number = r.u32().map_err(|what| DecodeError { number: 0, at: 0, what })?;
-    parse(number, &mut r, v, reading).and_then(|message| r.finish().map(|()| message)).map_err(|what| DecodeError {
-        number,
-        at: r.at(),
-        what,
-    })
-}
-
-/// Decodes the fields of the message with this number.
-fn parse(number: u32, r: &mut Reader<'_>, v: Version, reading: Reading) -> Result<Message, Malformed> {
-    Ok(match (number, reading) {
-        (number::PING, _) => Message::Ping,
-        (number::END, _) => Message::End,
-        (number::GET_NATIVE_ENV, _) => Message::GetNativeEnv(env::parse_get_native(r, v)?),
-        (number::NATIVE_ENV, _) => Message::NativeEnv { path: r.text()? },
-        (number::GET_CS, Reading::Peer) => Message::GetCs(job::parse_get_cs(r, v)?),
-        (number::USE_CS, _) => Message::UseCs(job::parse_use_cs(r, v)?),
-        (number::COMPILE_FILE, _) => Message::CompileFile(job::parse_compile_file(r, v)?),
-        (number::FILE_CHUNK, _) => Message::FileChunk(file::parse_chunk(r, v)?),
-        (number::COMPILE_RESULT, _) => Message::CompileResult(job::parse_compile_result(r, v)?),
-        (number::JOB_BEGIN, _) => Message::JobBegin(job::parse_begin(r, v)?),
-        (number::JOB_DONE, Reading::Peer) => Message::JobDone(job::parse_done(r, v)?),
-        (number::JOB_LOCAL_BEGIN, _) => Message::JobLocalBegin(job::parse_local_begin(r, v)?),
-        (number::JOB_LOCAL_DONE, _) => Message::JobLocalDone { id: r.u32()? },
-        (number::LOGIN, _) => Message::Login(login::parse_login(r, v)?),
-        (number::STATS, _) => Message::Stats(stats::parse_stats(r)?),
-        (number::MON_LOGIN, _) => Message::MonLogin,
-        (number::MON_GET_CS, _) | (number::GET_CS, Reading::Monitor) => Message::MonGetCs(monitor::parse_get_cs(r, v)?),
-        (number::MON_JOB_BEGIN, _) => Message::MonJobBegin(monitor::parse_begin(r)?),
-        (number::MON_JOB_DONE, _) | (number::JOB_DONE, Reading::Monitor) => {
-            Message::MonJobDone(job::parse_done_fields(r, v)?)
-        }
-        (number::MON_LOCAL_JOB_BEGIN, _) => Message::MonLocalJobBegin(monitor::parse_local_begin(r)?),
-        (number::MON_STATS, _) => Message::MonStats(monitor::parse_stats(r)?),
-        (number::TRANSFER_ENV, _) => Message::TransferEnv(env::parse_target(r)?),
-        (number::STATUS_TEXT, _) => Message::StatusText { text: r.text()? },
-        (number::GET_INTERNALS, _) => Message::GetInternals,
-        (number::CS_CONF, _) => Message::CsConf(login::parse_conf(r)?),
-        (number::VERIFY_ENV, _) => Message::VerifyEnv(env::parse_target(r)?),
-        (number::VERIFY_ENV_RESULT, _) => Message::VerifyEnvResult { ok: r.u32()? },
-        (number::BLACKLIST_HOST_ENV, _) => Message::BlacklistHostEnv(env::parse_blacklist(r)?),
-        (number::NO_CS, _) => job::parse_no_cs(r)?,
-        _ => return Err(Malformed::UnknownNumber),
-    })
-}
-
-/// Encodes the fields of a message.
-fn emit(message: &Message, w: &mut Writer<'_>, v: Version) {
-    match message {
-        Message::Ping | Message::End | Message::MonLogin | Message::GetInternals => {}
-        Message::GetNativeEnv(m) => env::emit_get_native(m, w, v),
-        Message::NativeEnv { path } => w.text(path),
-        Message::GetCs(m) => job::emit_get_cs(m, w, v),
-        Message::UseCs(m) => job::emit_use_cs(m, w, v),
-        Message::NoCs { job, client } => {
-            w.u32(job.0);
-            w.u32(client.0);
-        }
-        Message::CompileFile(m) => job::emit_compile_file(m, w, v),
-        Message::FileChunk(m) => file::emit_chunk(m, w, v),
-        Message::CompileResult(m) => job::emit_compile_result(m, w, v),
-        Message::JobBegin(m) => job::emit_begin(m, w, v),
-        Message::JobDone(m) => job::emit_done(m, w, v),
-        Message::MonJobDone(m) => job::emit_done_fields(m, w, v),
-        Message::JobLocalBegin(m) => job::emit_local_begin(m, w, v),
-        Message::JobLocalDone { id } => w.u32(*id),
-        Message::Login(m) => login::emit_login(m, w, v),
-        Message::Stats(m) => stats::emit_stats(m, w),
-        Message::MonGetCs(m) => monitor::emit_get_cs(m, w, v),
-        Message::MonJobBegin(m) => monitor::emit_begin(m, w),
-        Message::MonLocalJobBegin(m) => monitor::emit_local_begin(m, w),
-        Message::MonStats(m) => monitor::emit_stats(m, w),
-        Message::TransferEnv(m) | Message::VerifyEnv(m) => env::emit_target(m, w),
-        Message::StatusText { text } => w.text(text),
-        Message::CsConf(m) => login::emit_conf(m, w),
-        Message::VerifyEnvResult { ok } => w.u32(*ok),
-        Message::BlacklistHostEnv(m) => env::emit_blacklist(m, w),
-    }
+    let meant = match (reading, number) {
+        (Reading::Monitor, messages::GET_CS) => messages::MON_GET_CS,
+        (Reading::Monitor, messages::JOB_DONE) => messages::MON_JOB_DONE,
+        _ => number,
+    };
+    let message = messages::parse(meant, &mut r, v).and_then(|message| r.finish().map(|()| message));
+    message.map_err(|what| DecodeError { number, at: r.at(), what })
 }
 
 #[cfg(test)]
@@ -361,6 +289,13 @@ mod tests {
         assert_eq!(what(&words(&[74, 1, 0, 1])), Malformed::ChunkWithoutData(1));
         assert_eq!(what(&words(&[74, 0, 0, 2])), Malformed::UnknownCodec(2));
         assert!(decode(&words(&[74, 0, 0, 1]), NEW, Reading::Peer).is_ok());
+    }
+
+    #[test]
+    fn the_log_has_the_letters_of_1_4() {
+        for (message, letter) in [(Message::Ping, 'B'), (Message::MonLogin, 'R'), (Message::GetInternals, '[')] {
+            assert_eq!(number::letter(&message), letter);
+        }
     }
 
     #[test]

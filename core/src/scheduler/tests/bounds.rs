@@ -14,7 +14,7 @@ fn what_is_kept_of_environments_is_bounded_by_address() {
     for host in 0..20 {
         let (peer, version) = (PeerId(host as u64 + 1), Version::new(43));
         s.scheduler.handle(s.now, Input::Opened { peer, address: "10.1.1.1".into(), offer: version, version });
-        s.scheduler.handle(s.now, Input::Message { peer, message: Message::Login(many(host, 4096)) });
+        s.scheduler.handle(s.now, Input::Message { peer, kind: '?', message: Message::Login(many(host, 4096)) });
     }
     s.next_peer = 20;
     s.drain();
@@ -89,7 +89,7 @@ fn a_flood_of_requests_is_answered_but_not_kept() {
     let b = s.host("b", 4, &[]);
     for n in 0..1500 {
         let message = Message::GetCs(request(&format!("E{n}"), "f.c", n));
-        s.scheduler.handle(s.now, Input::Message { peer: b.peer, message });
+        s.scheduler.handle(s.now, Input::Message { peer: b.peer, kind: '?', message });
     }
     assert!(s.scheduler.cluster.requirements.all().count() <= 1024);
     s.scheduler.check().unwrap();
@@ -112,7 +112,7 @@ fn jobs_left_behind_end_in_portions() {
     // Some have a server, others wait in several buckets. (Without `say`, which checks all invariants each time.)
     for n in 0..2 * EACH {
         let request = on(if n < EACH { "large" } else { "small" }, n);
-        s.scheduler.handle(s.now, Input::Message { peer: leaver.peer, message: Message::GetCs(request) });
+        s.scheduler.handle(s.now, Input::Message { peer: leaver.peer, kind: '?', message: Message::GetCs(request) });
     }
     let monitor = s.monitor();
     assert_eq!(s.scheduler.cluster.host(large.host).unwrap().jobs.len(), EACH);

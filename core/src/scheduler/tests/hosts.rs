@@ -56,7 +56,7 @@ fn s17_strange_messages_end_a_host_but_a_late_status_does_not() {
     assert!(s.closed.is_empty());
     s.say(h.peer, Message::MonLogin);
     assert_eq!(s.closed, [(h.peer, CloseReason::InvalidMessage)]);
-    assert!(s.noted("Invalid message type arrived R"));
+    assert!(s.noted("Invalid message type arrived ?"));
 }
 
 #[test]

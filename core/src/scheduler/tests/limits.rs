@@ -5,7 +5,7 @@ use super::*;
 
 /// Without the check of all invariants that ends each step of a scenario.
 fn quietly(s: &mut Scenario, actor: TestHost, message: Message) {
-    s.scheduler.handle(s.now, Input::Message { peer: actor.peer, message });
+    s.scheduler.handle(s.now, Input::Message { peer: actor.peer, kind: '?', message });
 }
 
 #[test]

@@ -139,7 +139,7 @@ impl Scenario {
     }
 
     fn say(&mut self, peer: PeerId, message: Message) {
-        self.input(Input::Message { peer, message });
+        self.input(Input::Message { peer, kind: '?', message });
     }
 
     fn log_in(&mut self, address: &str, version: u32, login: Login) -> TestHost {

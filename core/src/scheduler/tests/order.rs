@@ -8,7 +8,7 @@ fn prefer(host: &str, environment: &str, client: u32) -> GetCs {
 
 /// Without the check of all invariants that ends each step of a scenario.
 fn ask_quietly(s: &mut Scenario, actor: TestHost, request: GetCs) {
-    s.scheduler.handle(s.now, Input::Message { peer: actor.peer, message: Message::GetCs(request) });
+    s.scheduler.handle(s.now, Input::Message { peer: actor.peer, kind: '?', message: Message::GetCs(request) });
 }
 
 fn local(s: &mut Scenario, actor: TestHost, full: u32) {
@@ -236,7 +236,7 @@ fn of_a_submitter_the_last_two_hundred_jobs_are_known() {
             ask_quietly(&mut s, a, request(environment, "f", 1));
             let stats = JobStats { real_ms: 10, user_ms: 10, out_uncompressed: 10_000, ..JobStats::default() };
             let message = Message::JobDone(JobDone { job, stats, ..JobDone::default() });
-            s.scheduler.handle(s.now, Input::Message { peer: server.peer, message });
+            s.scheduler.handle(s.now, Input::Message { peer: server.peer, kind: '?', message });
         }
         s.drain();
         s.sent.clear();
@@ -276,6 +276,6 @@ fn an_earlier_job_is_looked_for_among_the_last_two_hundred() {
         }
         let stats = JobStats { real_ms: 10, user_ms: 10, out_uncompressed: 10_000, ..JobStats::default() };
         let message = Message::JobDone(JobDone { job, stats, ..JobDone::default() });
-        s.scheduler.handle(s.now, Input::Message { peer: h.peer, message });
+        s.scheduler.handle(s.now, Input::Message { peer: h.peer, kind: '?', message });
     }
 }

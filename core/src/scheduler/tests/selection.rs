@@ -380,9 +380,9 @@ fn needs_come_and_go() {
         let (environment, minimal_version) =
             if n < 450 { (format!("e{}", n % 150), n / 150) } else { (format!("x{n}"), 0) };
         let asks = GetCs { minimal_version, ..request(&environment, "f", 1) };
-        s.scheduler.handle(s.now, Input::Message { peer: a.peer, message: Message::GetCs(asks) });
+        s.scheduler.handle(s.now, Input::Message { peer: a.peer, kind: '?', message: Message::GetCs(asks) });
         let done = JobDone { job: n + 1, exit_code: 1, ..JobDone::default() };
-        s.scheduler.handle(s.now, Input::Message { peer: h.peer, message: Message::JobDone(done) });
+        s.scheduler.handle(s.now, Input::Message { peer: h.peer, kind: '?', message: Message::JobDone(done) });
         if n % 30 == 0 {
             s.drain();
         }

@@ -65,7 +65,7 @@ impl<'a> Ours<'a> {
     }
 
     fn say(&mut self, now: Instant, peer: usize, message: Message) {
-        self.scheduler.handle(now, Input::Message { peer: PeerId(peer as u64), message });
+        self.scheduler.handle(now, Input::Message { peer: PeerId(peer as u64), kind: '?', message });
     }
 
     fn hear(&mut self, now: Instant, report: Report) {

@@ -20,7 +20,7 @@ impl World {
         self.monitor = self.peer();
         let (peer, version) = (self.monitor, Version::TO_SCHEDULER);
         self.tell_scheduler(scheduler::Input::Opened { peer, address: "127.0.0.1".into(), offer: version, version });
-        self.tell_scheduler(scheduler::Input::Message { peer, message: Message::MonLogin });
+        self.tell_scheduler(scheduler::Input::Message { peer, kind: '?', message: Message::MonLogin });
     }
 
     /// What the text port answers.
@@ -43,7 +43,7 @@ impl World {
         if let (Message::Login(_), Some(out)) = (&message, self.logins.get_mut(&peer)) {
             *out -= 1;
         }
-        self.tell_scheduler(scheduler::Input::Message { peer, message });
+        self.tell_scheduler(scheduler::Input::Message { peer, kind: '?', message });
         self.check_belief(host);
         if let Some(job) = job {
             self.expect(self.scheduler.check_job(job));
