@@ -375,7 +375,7 @@ impl Shell {
             match output {
                 Output::Send { .. } => {}
                 Output::SendText { peer, text } => self.hub.send_text(peer, &text),
-                Output::Close { peer, reason } => self.hub.close(peer, format!("{reason:?}")),
+                Output::Close { peer, reason } => self.hub.close(peer, reason.to_string()),
                 Output::Probe { host, address, port } => {
                     self.prober.start(host, address.lossy().into_owned(), port);
                 }

@@ -7,8 +7,9 @@ use crate::message::Message;
 use crate::text::Text;
 use crate::time::Duration;
 use crate::version::Version;
+use std::fmt;
 
-/// Configuration; it does not change while the scheduler runs.
+/// Configuration, a plain value; it does not change while the scheduler runs.
 #[derive(Clone, Debug)]
 pub struct Config {
     /// Version text after `200-ICECC ` in the text port's greeting, such as `1.4.0 (icecream-rs 0.1.0)`.
@@ -155,4 +156,22 @@ pub enum CloseReason {
     Shutdown,
     /// A text peer sent `quit`, shut down its side, or was idle for 36 s.
     GoodBye,
+}
+
+impl fmt::Display for CloseReason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::InvalidFirstMessage => "first message was no login",
+            Self::InvalidMessage => "message that a daemon may not send",
+            Self::NoLogin => "no login in time",
+            Self::LoginRefused => "login refused",
+            Self::Replaced => "same host logged in again",
+            Self::End => "host left",
+            Self::Silent => "no answer to ping",
+            Self::Removed => "removed by command",
+            Self::ElectionLost => "another scheduler has precedence",
+            Self::Shutdown => "scheduler exits",
+            Self::GoodBye => "good bye",
+        })
+    }
 }
