@@ -10,6 +10,7 @@ use crate::{PACKAGES, Source, none, root, sources};
 const USED_OTHERWISE: &[(&str, &str)] = &[
     ("environments_of", "the simulation compares it with what hosts have"),
     ("peer_count", "tests of the hub count connections"),
+    ("set_last_number", "tests of the scheduler begin near the last number"),
     ("PROGRAMS", "manual and completions are written from it by a test"),
 ];
 

@@ -1,84 +1,36 @@
 //! All hosts, with indexes that make choosing one cheap.
 //!
-//! Every change of a host that affects a choice ends in [`Cluster::rerank`], the only place that updates the ranks.
-//! Hosts that no requirement can distinguish form a [`Class`]. Each class, and each environment that some job requires,
-//! keeps its hosts that could take a job now, ordered by expected time of completion. This module does not know jobs,
-//! messages or the clock.
+//! Hosts that no requirement can distinguish form a class. Each class, and each environment that some job requires,
+//! keeps its hosts that could take a job now, in the order of their ranks, which `policy.rs` makes. Only
+//! [`super::ledger::Ledger`] changes a cluster. This module does not know jobs, messages or the clock.
 
-use super::env_quota::EnvQuota;
-use super::host::{Accepting, Ban, Host};
+use super::bans::Ban;
+use super::class::{Class, Classes};
+use super::environments::Environments;
+use super::host::Host;
+use super::life::Accepting;
 use super::rank::Rank;
-use super::requirement::{ClassId, EnvKey, Requester, Requirement, RequirementId, Requirements};
+use super::requirement::{EnvKey, Requester, Requirement, RequirementEntry, RequirementId, Requirements};
 use super::speed::Pace;
 use crate::env::EnvRef;
 use crate::ids::HostId;
 use crate::text::Text;
 use std::collections::{BTreeMap, BTreeSet};
 
-/// Hosts that no requirement can distinguish: same platform, version offer and features.
-#[derive(Debug)]
-pub(super) struct Class {
-    /// Platform of all members.
-    pub platform: Text,
-    offer: u32,
-    features: u32,
-    /// Number of member hosts.
-    pub members: usize,
-    /// Members that accept jobs of other submitters at all, by tier.
-    pub open: [BTreeSet<HostId>; 2],
-    /// Members that could take a job now, best first.
-    pub ready: BTreeSet<Rank>,
-}
-
-impl Class {
-    /// Index of the first environment of `requirement` that members can run; `None` if version, features or platform do
-    /// not fit.
-    pub fn fits(&self, requirement: &Requirement) -> Option<usize> {
-        if requirement.minimal_version > self.offer || requirement.features & !self.features != 0 {
-            return None;
-        }
-        requirement.runnable(&self.platform).next()
-    }
-}
-
-/// The hosts that have one environment.
-#[derive(Debug, Default)]
-pub(super) struct Owners {
-    /// The environment, under its target platform.
-    pub environment: EnvRef,
-    /// Hosts that have it.
-    pub hosts: BTreeSet<HostId>,
-    /// Number of requirements that name it.
-    pub demand: usize,
-    /// Owners that could take a job now, best first; maintained only while `demand` is not 0.
-    pub ready: BTreeSet<Rank>,
-}
-
 /// All hosts and their indexes.
 #[derive(Debug, Default)]
 pub(super) struct Cluster {
     seed: u64,
     hosts: BTreeMap<HostId, Host>,
-    /// Hosts by node name and by address text.
-    pub named: BTreeMap<Text, BTreeSet<HostId>>,
-    /// All classes that have members.
-    pub classes: BTreeMap<ClassId, Class>,
-    class_ids: BTreeMap<(Text, u32, u32), ClassId>,
-    /// The key of each environment that a host has or a requirement names.
-    pub env_keys: BTreeMap<EnvRef, EnvKey>,
-    /// The owners of each environment in `env_keys`.
-    pub owners: BTreeMap<EnvKey, Owners>,
-    env_quota: EnvQuota,
-    next_class: u32,
-    next_key: u32,
-    /// Mean weight of recent jobs, in ms; the caller updates it.
-    pub mean_weight: f64,
-    /// Sum of the paces of measured hosts; their mean is the estimate for hosts that have not been measured.
-    pub pace_sum: f64,
+    named: BTreeMap<Text, BTreeSet<HostId>>,
+    classes: Classes,
+    environments: Environments,
+    requirements: Requirements,
+    mean_weight: f64,
+    /// Sum of the paces of measured hosts.
+    pace_sum: f64,
     /// Number of measured hosts.
-    pub pace_known: u32,
-    /// The requirements of jobs.
-    pub requirements: Requirements,
+    pace_known: u32,
 }
 
 impl Cluster {
@@ -87,14 +39,17 @@ impl Cluster {
         Self { seed, mean_weight: 1000.0, ..Self::default() }
     }
 
-    /// Adds a host. Returns the number of its environments that exceed the quota and are ignored.
-    pub fn insert(&mut self, mut host: Host) -> usize {
-        let id = host.id;
-        host.class = self.class_of(&host);
-        for name in [host.name.clone(), host.address.clone()] {
-            self.named.entry(name).or_default().insert(id);
+    /// Adds a host, without rank. Returns the number of its environments that exceed the quota and are ignored.
+    pub fn insert(&mut self, mut host: Host, environments: Vec<EnvRef>) -> usize {
+        let id = host.id();
+        let (class, is_new) = self.classes.join(host.said());
+        host.standing_mut().set_class(class);
+        if let Some(known) = self.classes.all().get(&class).filter(|_| is_new) {
+            self.requirements.learn_class(class, |requirement| known.fits(requirement));
         }
-        let environments = std::mem::take(&mut host.environments);
+        for name in [&host.said().name, &host.said().address] {
+            self.named.entry(name.clone()).or_default().insert(id);
+        }
         self.hosts.insert(id, host);
         self.set_environments(id, environments)
     }
@@ -102,81 +57,60 @@ impl Cluster {
     /// Removes a host from all indexes and returns it; `None` if it is unknown.
     pub fn remove(&mut self, id: HostId) -> Option<Host> {
         self.set_environments(id, Vec::new());
-        self.unrank(id);
+        self.set_rank(id, None, None);
+        self.set_pace(id, Pace::default());
         let host = self.hosts.remove(&id)?;
-        if let Some(pace) = host.pace.value() {
-            self.pace_sum -= pace;
-            self.pace_known -= 1;
-        }
-        for name in [&host.name, &host.address] {
-            if let Some(ids) = self.named.get_mut(name) {
-                ids.remove(&id);
-                if ids.is_empty() {
-                    self.named.remove(name);
-                }
+        for name in [&host.said().name, &host.said().address] {
+            let Some(ids) = self.named.get_mut(name) else { continue };
+            ids.remove(&id);
+            if ids.is_empty() {
+                self.named.remove(name);
             }
         }
         for other in self.hosts.values_mut() {
-            other.bans.remove(&id);
+            other.bans_mut().forget(id);
         }
-        if let Some(class) = self.classes.get_mut(&host.class) {
-            class.open[0].remove(&id);
-            class.open[1].remove(&id);
-            class.members -= 1;
-            if class.members == 0 {
-                let key = (class.platform.clone(), class.offer, class.features);
-                self.class_ids.remove(&key);
-                self.classes.remove(&host.class);
-                self.requirements.forget_class(host.class);
-            }
+        let class = host.standing().class();
+        if self.classes.leave(class) {
+            self.requirements.forget_class(class);
         }
         Some(host)
     }
 
     /// Replaces the environments of a host. Returns the number that exceed the quota and are ignored.
-    pub fn set_environments(&mut self, id: HostId, mut environments: Vec<EnvRef>) -> usize {
-        self.unrank(id);
+    pub fn set_environments(&mut self, id: HostId, environments: Vec<EnvRef>) -> usize {
         let Some(host) = self.hosts.get_mut(&id) else { return 0 };
-        self.env_quota.release(&host.address, &host.environments);
-        let left_out = self.env_quota.take(&host.address, &mut environments);
-        for key in std::mem::take(&mut host.keys) {
-            if let Some(owners) = self.owners.get_mut(&key) {
-                owners.hosts.remove(&id);
-            }
-            self.release_key(key);
-        }
-        let keys: Vec<EnvKey> = environments.iter().map(|env| self.key(env)).collect();
-        let mut active = BTreeSet::new();
-        for key in &keys {
-            if let Some(owners) = self.owners.get_mut(key) {
-                owners.hosts.insert(id);
-                if owners.demand > 0 {
-                    active.insert(*key);
-                }
-            }
-        }
-        if let Some(host) = self.hosts.get_mut(&id) {
-            host.environments = environments;
-            host.key_set = keys.iter().copied().collect();
-            host.keys = keys;
-            host.active = active;
-        }
-        self.rerank(id);
-        left_out
+        let (address, standing) = host.place_mut();
+        self.environments.replace(id, address, standing, environments)
     }
 
     /// Removes one environment from a host, because a job found that the host does not have it.
     pub fn lacks(&mut self, id: HostId, key: EnvKey) {
-        let (Some(host), Some(owners)) = (self.hosts.get(&id), self.owners.get(&key)) else { return };
-        let is_other = |env: &&EnvRef| **env != owners.environment;
-        let others: Vec<EnvRef> = host.environments.iter().filter(is_other).cloned().collect();
+        let (Some(host), Some(owners)) = (self.hosts.get(&id), self.environments.owners().get(&key)) else { return };
+        let is_other = |env: &&EnvRef| *env != owners.environment();
+        let others: Vec<EnvRef> = host.standing().environments().iter().filter(is_other).cloned().collect();
         self.set_environments(id, others);
     }
 
-    /// Sets the measured pace of a host. The caller must call [`Self::rerank`] afterwards.
+    /// Sets the tier ([`Rank::tier`]) in which a host accepts jobs of others, and its rank if it could take one now.
+    pub fn set_rank(&mut self, id: HostId, tier: Option<u8>, rank: Option<Rank>) {
+        let Some(host) = self.hosts.get_mut(&id) else { return };
+        let (old_tier, old) = host.standing_mut().set_rank(tier, rank);
+        if (old_tier, old) == (tier, rank) {
+            return;
+        }
+        if let Some(class) = self.classes.get_mut(host.standing().class()) {
+            class.place(id, [old_tier, tier], [old, rank]);
+        }
+        if old != rank {
+            self.environments.rank(host.standing().active(), old, rank);
+        }
+    }
+
+    /// Sets the measured pace of a host.
     pub fn set_pace(&mut self, id: HostId, pace: Pace) {
         let Some(host) = self.hosts.get_mut(&id) else { return };
-        if let Some(old) = host.pace.value() {
+        if let Some(old) = host.set_pace(pace).value() {
             self.pace_sum -= old;
             self.pace_known -= 1;
         }
@@ -184,7 +118,11 @@ impl Cluster {
             self.pace_sum += new;
             self.pace_known += 1;
         }
-        host.pace = pace;
+    }
+
+    /// Sets the mean weight of recent jobs, in ms.
+    pub fn set_mean_weight(&mut self, mean: f64) {
+        self.mean_weight = mean;
     }
 
     /// The id of a requirement; a new requirement is registered.
@@ -193,54 +131,54 @@ impl Cluster {
             return id;
         }
         for key in self.requirements.evict() {
-            self.remove_demand(key);
+            for id in self.environments.remove_demand(key) {
+                self.set_active(id, key, false);
+            }
         }
-        let keys: Vec<EnvKey> = requirement
-            .environments
-            .iter()
-            .map(|env| EnvRef { platform: requirement.target.clone(), name: env.name.clone() })
-            .map(|env| self.key(&env))
-            .collect();
-        for key in &keys {
-            self.add_demand(*key);
+        let mut keys = Vec::new();
+        for env in &requirement.environments {
+            let env = EnvRef { platform: requirement.target.clone(), name: env.name.clone() };
+            let (key, owners) = self.environments.add_demand(&env);
+            for id in owners {
+                self.set_active(id, key, true);
+            }
+            keys.push(key);
         }
-        let fits: BTreeMap<ClassId, Option<usize>> =
-            self.classes.iter().map(|(id, class)| (*id, class.fits(&requirement))).collect();
-        let id = self.requirements.add(requirement, keys);
-        if let Some(known) = self.requirements.get_mut(id) {
-            known.fits = fits;
-        }
-        id
+        let fits = self.classes.all().iter().map(|(id, class)| (*id, class.fits(&requirement))).collect();
+        self.requirements.add(requirement, keys, fits)
     }
 
-    /// Updates a host's place in all indexes after a change.
-    pub fn rerank(&mut self, id: HostId) {
-        let rank = self.hosts.get(&id).and_then(|host| self.rank_of(host));
+    fn set_active(&mut self, id: HostId, key: EnvKey, is_active: bool) {
         let Some(host) = self.hosts.get_mut(&id) else { return };
-        if let Some(class) = self.classes.get_mut(&host.class) {
-            let open = host.open();
-            for tier in 0..=1u8 {
-                if open == Some(tier) {
-                    class.open[usize::from(tier)].insert(id);
-                } else {
-                    class.open[usize::from(tier)].remove(&id);
-                }
-            }
+        host.standing_mut().set_active(key, is_active);
+        if is_active {
+            self.environments.rank([&key], None, host.standing().rank());
         }
-        if host.rank == rank {
-            return;
-        }
-        self.unrank(id);
-        let (Some(rank), Some(host)) = (rank, self.hosts.get_mut(&id)) else { return };
-        host.rank = Some(rank);
-        if let Some(class) = self.classes.get_mut(&host.class) {
-            class.ready.insert(rank);
-        }
-        for key in &host.active {
-            if let Some(owners) = self.owners.get_mut(key) {
-                owners.ready.insert(rank);
-            }
-        }
+    }
+
+    /// The requirements of jobs.
+    pub fn requirements(&self) -> &Requirements {
+        &self.requirements
+    }
+
+    /// The same, for the ledger to count.
+    pub fn requirements_mut(&mut self) -> &mut Requirements {
+        &mut self.requirements
+    }
+
+    /// The seed of the order of equal hosts.
+    pub fn seed(&self) -> u64 {
+        self.seed
+    }
+
+    /// Mean weight of recent jobs, in ms.
+    pub fn mean_weight(&self) -> f64 {
+        self.mean_weight
+    }
+
+    /// Sum of the paces of measured hosts, and their number.
+    pub fn paces(&self) -> (f64, u32) {
+        (self.pace_sum, self.pace_known)
     }
 
     /// The host with this id, if it is logged in.
@@ -248,7 +186,7 @@ impl Cluster {
         self.hosts.get(&id)
     }
 
-    /// The host with this id, for changes. Call [`Self::rerank`] afterwards if the change affects a choice.
+    /// The host with this id, for the ledger to change.
     pub fn host_mut(&mut self, id: HostId) -> Option<&mut Host> {
         self.hosts.get_mut(&id)
     }
@@ -263,15 +201,25 @@ impl Cluster {
         self.hosts.len()
     }
 
-    /// Memory that the environments of all hosts take.
-    pub fn env_quota(&self) -> &EnvQuota {
-        &self.env_quota
+    /// All classes.
+    pub fn classes(&self) -> &Classes {
+        &self.classes
+    }
+
+    /// All environments that hosts have or requirements name.
+    pub fn environments(&self) -> &Environments {
+        &self.environments
+    }
+
+    /// Hosts by node name and by address text.
+    pub fn names(&self) -> &BTreeMap<Text, BTreeSet<HostId>> {
+        &self.named
     }
 
     /// Hosts of tier 1 that could take a job now.
     pub fn second_choice(&self) -> impl Iterator<Item = HostId> {
-        let open = self.classes.values().flat_map(|class| class.open[1].iter().copied());
-        open.filter(|id| self.hosts.get(id).is_some_and(|host| host.rank.is_some()))
+        let open = self.classes.all().values().flat_map(|class| class.open(1).iter().copied());
+        open.filter(|id| self.hosts.get(id).is_some_and(|host| host.standing().rank().is_some()))
     }
 
     /// Hosts with this node name or address, in the order of their logins.
@@ -281,23 +229,22 @@ impl Cluster {
 
     /// The classes that a requirement fits.
     pub fn classes_for(&self, requirement: RequirementId) -> impl Iterator<Item = &Class> {
-        let fits = self.requirements.get(requirement).map(|k| &k.fits);
-        fits.into_iter().flatten().filter(|(_, env)| env.is_some()).filter_map(|(id, _)| self.classes.get(id))
+        let fits = self.requirements.get(requirement).map(RequirementEntry::fits);
+        fits.into_iter().flatten().filter(|(_, env)| env.is_some()).filter_map(|(id, _)| self.classes.all().get(id))
     }
 
     /// The owners of an environment that could take a job now, best first.
     pub fn ready_with(&self, key: EnvKey) -> impl Iterator<Item = Rank> {
-        self.owners.get(&key).into_iter().flat_map(|o| o.ready.iter().copied())
+        self.environments.owners().get(&key).into_iter().flat_map(|o| o.ready().iter().copied())
     }
 
     /// Index of the first environment of the requirement that `host` may run for this submitter, bans considered.
     pub fn environment(&self, requester: Requester, host: &Host) -> Option<usize> {
         let known = self.requirements.get(requester.requirement)?;
-        let first = (*known.fits.get(&host.class)?)?;
-        let bans = self.hosts.get(&requester.submitter).and_then(|s| s.bans.get(&host.id));
-        match bans {
-            None => Some(first),
-            Some(bans) => known.requirement.runnable(&host.platform).find(|i| !banned(bans, &known.requirement, *i)),
+        let first = (*known.fits().get(&host.standing().class())?)?;
+        match self.bans(requester, host) {
+            [] => Some(first),
+            bans => first_allowed(known.requirement(), host, bans),
         }
     }
 
@@ -305,23 +252,24 @@ impl Cluster {
     pub fn own_environment(&self, requester: Requester) -> Option<usize> {
         let known = self.requirements.get(requester.requirement)?;
         let host = self.hosts.get(&requester.submitter)?;
-        let none = Vec::new();
-        let bans = host.bans.get(&host.id).unwrap_or(&none);
-        known.requirement.runnable(&host.platform).find(|i| !banned(bans, &known.requirement, *i))
+        first_allowed(known.requirement(), host, host.bans().against(host.id()))
+    }
+
+    fn bans(&self, requester: Requester, host: &Host) -> &[Ban] {
+        self.hosts.get(&requester.submitter).map_or(&[], |submitter| submitter.bans().against(host.id()))
     }
 
     /// Index of the environment of the requirement that `host` already has. If it has several, the first in the order
     /// of its LOGIN.
     pub fn present(&self, requester: Requester, host: &Host) -> Option<usize> {
         let known = self.requirements.get(requester.requirement)?;
-        if !known.keys.iter().any(|key| host.has(*key)) {
+        if !known.keys().iter().any(|key| host.standing().has(*key)) {
             return None;
         }
-        let none = Vec::new();
-        let bans = self.hosts.get(&requester.submitter).and_then(|s| s.bans.get(&host.id)).unwrap_or(&none);
-        let key = |i: usize| known.keys.get(i).filter(|key| host.has(**key));
-        let usable = |i: &usize| key(*i).is_some() && !banned(bans, &known.requirement, *i);
-        let mut usable = known.requirement.runnable(&host.platform).filter(usable);
+        let bans = self.bans(requester, host);
+        let key = |i: usize| known.keys().get(i).filter(|key| host.standing().has(**key));
+        let usable = |i: &usize| key(*i).is_some() && !Ban::forbids(bans, known.requirement(), *i);
+        let mut usable = known.requirement().runnable(&host.said().platform).filter(usable);
         let (first, second) = (usable.next()?, usable.next());
         // The order matters only if there is a choice; finding it is slow, as a host may have thousands of
         // environments.
@@ -330,148 +278,49 @@ impl Cluster {
         for i in [first, second].into_iter().chain(usable) {
             by_key.entry(key(i)?).or_insert(i);
         }
-        host.keys.iter().find_map(|key| by_key.get(key).copied())
+        host.standing().keys().iter().find_map(|key| by_key.get(key).copied())
     }
 
     /// Whether any host of this tier, other than the submitter, could ever run the job.
     pub fn others_could_ever(&self, requester: Requester, tier: u8) -> bool {
+        let Some(known) = self.requirements.get(requester.requirement) else { return false };
         let can = |id: &HostId| {
             *id != requester.submitter && self.hosts.get(id).is_some_and(|h| self.environment(requester, h).is_some())
         };
-        let preferred =
-            self.requirements.get(requester.requirement).map(|k| &k.requirement.preferred).filter(|p| !p.is_empty());
-        if let Some(preferred) = preferred {
-            return self.named(preferred).any(|h| h.open() == Some(tier) && can(&h.id));
+        let preferred = &known.requirement().preferred;
+        if !preferred.is_empty() {
+            return self.named(preferred).any(|h| h.standing().tier() == Some(tier) && can(&h.id()));
         }
-        self.classes_for(requester.requirement).any(|class| class.open[usize::from(tier)].iter().any(can))
+        self.classes_for(requester.requirement).any(|class| class.open(tier).iter().any(can))
     }
 
     /// Whether the submitter itself could ever run the job as a compile server.
     pub fn submitter_could_ever(&self, requester: Requester) -> bool {
         let Some(host) = self.hosts.get(&requester.submitter) else { return false };
-        let preferred = self.requirements.get(requester.requirement).map(|k| &k.requirement.preferred);
-        preferred.is_some_and(|p| p.is_empty() || *p == host.name || *p == host.address)
-            && host.slots > 0
-            && host.ping_out.is_none()
-            && host.accepting != Accepting::No
+        self.wants(requester, host)
+            && host.work().slots() > 0
+            && !host.life().is_pinged()
+            && host.life().accepting() != Accepting::No
             && self.environment(requester, host).is_some()
     }
 
-    fn rank_of(&self, host: &Host) -> Option<Rank> {
-        let tier = host.open()?;
-        if !host.has_room() {
-            return None;
-        }
-        let cost = (self.finish_ms(host, self.mean_weight) * 16.0) as u64;
-        Some(Rank { tier, cost, tie: mix(self.seed, host.id), host: host.id })
-    }
-
-    fn unrank(&mut self, id: HostId) {
-        let Some(host) = self.hosts.get_mut(&id) else { return };
-        let Some(rank) = host.rank.take() else { return };
-        if let Some(class) = self.classes.get_mut(&host.class) {
-            class.ready.remove(&rank);
-        }
-        for key in &host.active {
-            if let Some(owners) = self.owners.get_mut(key) {
-                owners.ready.remove(&rank);
-            }
-        }
-    }
-
-    fn class_of(&mut self, host: &Host) -> ClassId {
-        let key = (host.platform.clone(), host.offer.number(), host.features);
-        let id = match self.class_ids.get(&key) {
-            Some(id) => *id,
-            None => {
-                let id = ClassId(self.next_class);
-                self.next_class = self.next_class.wrapping_add(1);
-                let (platform, offer, features) = key.clone();
-                let class = Class {
-                    platform,
-                    offer,
-                    features,
-                    members: 0,
-                    open: [BTreeSet::new(), BTreeSet::new()],
-                    ready: BTreeSet::new(),
-                };
-                self.requirements.learn_class(id, |requirement| class.fits(requirement));
-                self.classes.insert(id, class);
-                self.class_ids.insert(key, id);
-                id
-            }
-        };
-        if let Some(class) = self.classes.get_mut(&id) {
-            class.members += 1;
-        }
-        id
-    }
-
-    fn key(&mut self, env: &EnvRef) -> EnvKey {
-        if let Some(key) = self.env_keys.get(env) {
-            return *key;
-        }
-        let key = EnvKey(self.next_key);
-        self.next_key = self.next_key.wrapping_add(1);
-        self.env_keys.insert(env.clone(), key);
-        self.owners.insert(key, Owners { environment: env.clone(), ..Owners::default() });
-        key
-    }
-
-    fn release_key(&mut self, key: EnvKey) {
-        let unused = self.owners.get(&key).is_some_and(|o| o.demand == 0 && o.hosts.is_empty());
-        if unused {
-            if let Some(owners) = self.owners.remove(&key) {
-                self.env_keys.remove(&owners.environment);
-            }
-        }
-    }
-
-    fn add_demand(&mut self, key: EnvKey) {
-        let Some(owners) = self.owners.get_mut(&key) else { return };
-        owners.demand += 1;
-        if owners.demand > 1 {
-            return;
-        }
-        for id in &owners.hosts {
-            if let Some(host) = self.hosts.get_mut(id) {
-                host.active.insert(key);
-                owners.ready.extend(host.rank);
-            }
-        }
-    }
-
-    fn remove_demand(&mut self, key: EnvKey) {
-        let Some(owners) = self.owners.get_mut(&key) else { return };
-        owners.demand -= 1;
-        if owners.demand > 0 {
-            return;
-        }
-        owners.ready.clear();
-        for id in &owners.hosts {
-            if let Some(host) = self.hosts.get_mut(id) {
-                host.active.remove(&key);
-            }
-        }
-        self.release_key(key);
+    /// Whether the requirement prefers no host or this one.
+    pub fn wants(&self, requester: Requester, host: &Host) -> bool {
+        let preferred = self.requirements.get(requester.requirement).map(|k| &k.requirement().preferred);
+        preferred.is_some_and(|name| name.is_empty() || host.said().is_named(name))
     }
 }
 
-fn banned(bans: &[Ban], requirement: &Requirement, environment: usize) -> bool {
-    let Some(env) = requirement.environments.get(environment) else { return true };
-    // 1.4 compares the job's platform with the one in BLACKLIST_HOST_ENV, which is the client's target; either may
-    // match.
-    let same = |ban: &Ban| {
-        ban.environment.name == env.name
-            && (ban.environment.platform == env.platform || ban.environment.platform == requirement.target)
-    };
-    bans.iter().any(same)
+/// For tests that break the indexes.
+#[cfg(test)]
+impl Cluster {
+    /// The indexes.
+    pub fn parts(&mut self) -> (&mut Classes, &mut Environments, &mut BTreeMap<Text, BTreeSet<HostId>>) {
+        (&mut self.classes, &mut self.environments, &mut self.named)
+    }
 }
 
-/// A hash of seed and host (SplitMix64).
-fn mix(seed: u64, id: HostId) -> u32 {
-    let mut x = seed ^ u64::from(id.0).wrapping_mul(0x9e37_79b9_7f4a_7c15);
-    x = (x ^ (x >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    x = (x ^ (x >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    (x ^ (x >> 31)) as u32
+/// Index of the first environment of a requirement that runs on a host and that no ban forbids.
+fn first_allowed(requirement: &Requirement, host: &Host, bans: &[Ban]) -> Option<usize> {
+    requirement.runnable(&host.said().platform).find(|i| !Ban::forbids(bans, requirement, *i))
 }

@@ -3,8 +3,10 @@
 //! `internals` asks all hosts at once and answers when all have answered, or after 2 s. Lines that arrive meanwhile
 //! wait, so that answers keep the order of the commands.
 
-use super::host::Host;
-use super::jobs::State;
+use super::host::{FULL_LOAD, Host};
+use super::job::State;
+use super::life::Accepting;
+use super::policy;
 use super::{CloseReason, Scheduler, Timer};
 use crate::ids::{HostId, JobId, PeerId};
 use crate::limits::{STATUS_TEXT_MAX, TEXT_IDLE, TEXT_LINE_MAX};
@@ -29,7 +31,7 @@ const BLOCKED_MAX: usize = 4096;
 #[derive(Debug)]
 pub(super) struct Console {
     /// When it is closed for being idle.
-    pub idle_at: Instant,
+    idle_at: Instant,
     internals: Option<Internals>,
     lines: VecDeque<Text>,
     /// It has shut down its writing side.
@@ -50,15 +52,15 @@ impl Scheduler {
     /// A text peer connected: sends the greeting.
     pub(super) fn text_opened(&mut self, peer: PeerId) {
         let idle_at = self.now + TEXT_IDLE;
-        self.timers.insert((idle_at, Timer::TextIdle(peer)));
+        self.set_timer(idle_at, Timer::TextIdle(peer));
         self.consoles.insert(peer, Console { idle_at, internals: None, lines: VecDeque::new(), ends: false });
         let greeting = format!(
             "200-ICECC {}: {}s uptime, {} hosts, {} jobs in queue ({} total).\n200 Use 'help' for help and 'quit' to quit.\n",
             self.config.version,
             self.uptime().as_secs(),
-            self.cluster.len(),
-            self.jobs.len(),
-            self.last_number
+            self.ledger.cluster().len(),
+            self.ledger.jobs().len(),
+            self.ledger.last_number()
         );
         self.send_text(peer, greeting);
     }
@@ -73,17 +75,18 @@ impl Scheduler {
         let idle_at = self.now + TEXT_IDLE;
         let Some(console) = self.consoles.get_mut(&peer) else { return };
         let old = std::mem::replace(&mut console.idle_at, idle_at);
-        self.timers.remove(&(old, Timer::TextIdle(peer)));
-        self.timers.insert((idle_at, Timer::TextIdle(peer)));
-        if line.len() > TEXT_LINE_MAX || console.lines.len() >= LINES_MAX {
+        let too_much = line.len() > TEXT_LINE_MAX || console.lines.len() >= LINES_MAX;
+        let waits = console.internals.is_some();
+        if waits && !too_much {
+            console.lines.push_back(line.clone());
+        }
+        self.cancel_timer(old, Timer::TextIdle(peer));
+        self.set_timer(idle_at, Timer::TextIdle(peer));
+        if too_much {
             self.good_bye(peer);
-            return;
+        } else if !waits {
+            self.command(peer, &line);
         }
-        if console.internals.is_some() {
-            console.lines.push_back(line);
-            return;
-        }
-        self.command(peer, &line);
     }
 
     /// A text peer has shut down its writing side: it is closed after its last answer.
@@ -103,14 +106,9 @@ impl Scheduler {
 
     /// Removes a text peer and its timers.
     pub(super) fn forget_text(&mut self, peer: PeerId) {
-        let Some(console) = self.consoles.get(&peer) else { return };
-        let idle = (console.idle_at, Timer::TextIdle(peer));
-        let internals = console.internals.as_ref().map(|i| (i.until, Timer::Internals(peer)));
-        self.timers.remove(&idle);
-        if let Some(timer) = internals {
-            self.timers.remove(&timer);
-        }
-        self.consoles.remove(&peer);
+        let Some(console) = self.consoles.remove(&peer) else { return };
+        self.cancel_timer(console.idle_at, Timer::TextIdle(peer));
+        self.cancel_timer(console.internals.map(|internals| internals.until), Timer::Internals(peer));
     }
 
     fn command(&mut self, peer: PeerId, line: &Text) {
@@ -128,7 +126,7 @@ impl Scheduler {
             "listcs" => self.list_hosts(&mut out),
             "listjobs" if json => self.list_jobs_json(&mut out),
             "listjobs" => {
-                for id in self.jobs.keys() {
+                for id in self.ledger.jobs().keys() {
                     self.job_line(&mut out, " ", *id);
                 }
             }
@@ -177,7 +175,7 @@ impl Scheduler {
 
     fn remove_hosts(&mut self, out: &mut String, names: &[&str]) {
         for name in names {
-            let host = self.cluster.named(&Text::from(*name)).next().map(|h| (h.id, h.name.clone()));
+            let host = self.ledger.cluster().named(&Text::from(*name)).next().map(|h| (h.id(), h.said().name.clone()));
             if let Some((id, _)) = host {
                 let _ = writeln!(out, "removing host {name}");
                 self.host_left(id, Some(CloseReason::Removed));
@@ -186,68 +184,68 @@ impl Scheduler {
     }
 
     fn list_hosts(&self, out: &mut String) {
-        for host in self.cluster.hosts() {
-            let silent = if host.ping_out.is_some() { "-" } else { "" };
+        for host in self.ledger.cluster().hosts() {
+            let silent = if host.life().is_pinged() { "-" } else { "" };
             let _ = write!(
                 out,
                 " {} ({}:{}) [{}] speed={:.2} jobs={}/{silent}{} load={}",
-                host.name,
-                host.address,
-                host.port,
-                host.platform,
-                host.shown.value(),
-                host.jobs.len(),
-                host.slots,
-                host.load
+                host.said().name,
+                host.said().address,
+                host.said().port,
+                host.said().platform,
+                host.shown().value(),
+                host.work().jobs().len(),
+                host.work().slots(),
+                host.load()
             );
-            if let Some(since) = host.installing.values().map(|i| i.since).min() {
+            if let Some(since) = host.work().installs().map(|i| i.since).min() {
                 let _ = write!(out, " busy installing since {} s", self.now.since(since).as_secs());
             }
             out.push('\n');
-            for job in &host.jobs {
+            for job in host.work().jobs() {
                 self.job_line(out, "   ", *job);
             }
         }
     }
 
     fn job_line(&self, out: &mut String, indent: &str, id: JobId) {
-        let Some(job) = self.jobs.get(&id) else { return };
-        let name = |id: HostId| self.cluster.host(id).map_or("<unknown>".into(), |h| h.name.lossy());
+        let Some(job) = self.ledger.job(id) else { return };
+        let name = |id: HostId| self.ledger.host(id).map_or("<unknown>".into(), |h| h.said().name.lossy());
         let server = job.server().map_or("<unknown>".into(), name);
         let _ = writeln!(
             out,
             "{indent}{id} {} sub:{} on:{server} {}",
-            state_word(job.state),
-            name(job.submitter),
-            job.file
+            state_word(job.state()),
+            name(job.submitter()),
+            job.file()
         );
     }
 
     fn list_hosts_json(&self, out: &mut String) {
         out.push('[');
-        for (i, host) in self.cluster.hosts().enumerate() {
+        for (i, host) in self.ledger.cluster().hosts().enumerate() {
             let comma = if i == 0 { "" } else { "," };
             let _ = write!(
                 out,
                 "{comma}\n{{\"id\":{},\"name\":{},\"address\":{},\"port\":{},\"platform\":{},\"version\":{},\"speed\":{:.2},\"pace\":{:.4},\
                  \"jobs\":{},\"running\":{},\"local\":{},\"slots\":{},\"load\":{},\"no_remote\":{},\"state\":\"{}\",\"environments\":[",
-                host.id,
-                json_string(&host.name),
-                json_string(&host.address),
-                host.port,
-                json_string(&host.platform),
-                host.offer,
-                host.shown.value(),
-                host.pace.value().unwrap_or(0.0),
-                host.jobs.len(),
-                host.running,
-                host.local.len(),
-                host.slots,
-                host.load,
-                host.no_remote,
+                host.id(),
+                json_string(&host.said().name),
+                json_string(&host.said().address),
+                host.said().port,
+                json_string(&host.said().platform),
+                host.said().offer,
+                host.shown().value(),
+                host.pace().value().unwrap_or(0.0),
+                host.work().jobs().len(),
+                host.work().running(),
+                host.work().local().len(),
+                host.work().slots(),
+                host.load(),
+                host.said().no_remote,
                 state_of(host),
             );
-            for (i, env) in host.environments.iter().enumerate() {
+            for (i, env) in host.standing().environments().iter().enumerate() {
                 let comma = if i == 0 { "" } else { "," };
                 let _ = write!(
                     out,
@@ -262,36 +260,36 @@ impl Scheduler {
     }
 
     fn list_jobs_json(&self, out: &mut String) {
-        let name = |id: HostId| self.cluster.host(id).map_or("null".into(), |h| json_string(&h.name));
+        let name = |id: HostId| self.ledger.host(id).map_or("null".into(), |h| json_string(&h.said().name));
         out.push('[');
-        for (i, (id, job)) in self.jobs.iter().enumerate() {
+        for (i, (id, job)) in self.ledger.jobs().iter().enumerate() {
             let comma = if i == 0 { "" } else { "," };
             let _ = write!(
                 out,
                 "{comma}\n{{\"id\":{id},\"state\":\"{}\",\"submitter\":{},\"server\":{},\"niceness\":{},\"file\":{}}}",
-                state_word(job.state),
-                name(job.submitter),
+                state_word(job.state()),
+                name(job.submitter()),
                 job.server().map_or("null".into(), name),
-                job.level,
-                json_string(&job.file)
+                job.level(),
+                json_string(job.file())
             );
         }
         out.push_str("\n]\n");
     }
 
     fn statistics(&self, out: &mut String) {
-        let count = |test: fn(&State) -> bool| self.jobs.values().filter(|j| test(&j.state)).count();
-        let slots: u64 = self.cluster.hosts().map(|h| u64::from(h.slots)).sum();
+        let count = |test: fn(&State) -> bool| self.ledger.jobs().values().filter(|j| test(&j.state())).count();
+        let slots: u64 = self.ledger.cluster().hosts().map(|h| u64::from(h.work().slots())).sum();
         let c = &self.counts;
         for (what, n) in [
             ("uptime_s", self.uptime().as_secs()),
-            ("hosts", self.cluster.len() as u64),
+            ("hosts", self.ledger.cluster().len() as u64),
             ("monitors", self.monitors.len() as u64),
             ("slots", slots),
-            ("jobs_queued", self.queue.len() as u64),
+            ("jobs_queued", self.ledger.queue().len() as u64),
             ("jobs_waiting", count(|s| matches!(s, State::Waiting { .. })) as u64),
             ("jobs_compiling", count(|s| matches!(s, State::Compiling { .. })) as u64),
-            ("jobs_total", u64::from(self.last_number)),
+            ("jobs_total", u64::from(self.ledger.last_number())),
             ("jobs_placed", c.placed),
             ("jobs_succeeded", c.succeeded),
             ("jobs_failed", c.failed),
@@ -307,9 +305,16 @@ impl Scheduler {
     }
 
     fn ask_internals(&mut self, peer: PeerId, names: &[&str]) {
-        let wanted = |host: &&Host| names.is_empty() || names.iter().any(|n| host.name == *n || host.address == *n);
-        let asked: Vec<(HostId, Text, PeerId)> =
-            self.cluster.hosts().filter(wanted).map(|h| (h.id, h.name.clone(), h.peer)).collect();
+        let wanted = |host: &&Host| {
+            names.is_empty() || names.iter().any(|n| host.said().name == *n || host.said().address == *n)
+        };
+        let asked: Vec<(HostId, Text, PeerId)> = self
+            .ledger
+            .cluster()
+            .hosts()
+            .filter(wanted)
+            .map(|h| (h.id(), h.said().name.clone(), h.said().peer))
+            .collect();
         let until = self.now + INTERNALS_MAX;
         let internals = Internals {
             until,
@@ -320,7 +325,7 @@ impl Scheduler {
         if let Some(console) = self.consoles.get_mut(&peer) {
             console.internals = Some(internals);
         }
-        self.timers.insert((until, Timer::Internals(peer)));
+        self.set_timer(until, Timer::Internals(peer));
         for (_, _, host) in &asked {
             self.send(*host, Message::GetInternals);
         }
@@ -364,7 +369,7 @@ impl Scheduler {
     pub(super) fn internals_over(&mut self, peer: PeerId) {
         let Some(console) = self.consoles.get_mut(&peer) else { return };
         let Some(internals) = console.internals.take() else { return };
-        self.timers.remove(&(internals.until, Timer::Internals(peer)));
+        self.cancel_timer(internals.until, Timer::Internals(peer));
         let mut out = String::new();
         for (id, name) in &internals.hosts {
             match internals.answers.get(id) {
@@ -403,13 +408,12 @@ fn state_word(state: State) -> &'static str {
 
 /// Whether a host takes jobs, or why not, as one word.
 fn state_of(host: &Host) -> &'static str {
-    use super::host::Accepting;
-    match host.accepting {
-        _ if host.suspect || host.ping_out.is_some() => "silent",
+    match host.life().accepting() {
+        _ if host.life().is_silent() => "silent",
         Accepting::No => "unreachable",
         Accepting::Unknown => "unknown",
-        Accepting::Yes if host.load >= 1000 => "loaded",
-        Accepting::Yes if host.busy() >= host.capacity() => "full",
+        Accepting::Yes if host.load() >= FULL_LOAD => "loaded",
+        Accepting::Yes if host.work().busy() >= policy::capacity(host) => "full",
         Accepting::Yes => "ready",
     }
 }

@@ -1,11 +1,11 @@
-//! A host from LOGIN to its removal: its announcements, whether it is alive and whether it can be reached.
+//! A host from LOGIN to its removal: its announcements, bans, probes and periodic checks.
 //!
-//! It does not choose hosts; it maintains the data that choosing uses.
+//! It does not choose hosts; it passes on what [`super::life::Life`] and the clock say.
 
-use super::host::{Accepting, Ban, Host, NewHost};
-use super::jobs::State;
+use super::host::{Host, Said};
+use super::job::Job;
+use super::life::{Due, WATCH};
 use super::monitor::{environment_list, feature_names, host_stats, offline};
-use super::requirement::EnvKey;
 use super::{CloseReason, Note, Output, Peer, Scheduler, Timer};
 use crate::env::EnvRef;
 use crate::ids::{HostId, JobId, PeerId};
@@ -15,39 +15,17 @@ use crate::message::{BlacklistHostEnv, CsConf, Login, Message, Stats};
 use crate::text::Text;
 use crate::time::{Duration, Instant};
 use crate::version::Version;
-use std::collections::BTreeSet;
 
-/// Silence after which a host below protocol 27 is sent PING.
-const PING_AFTER: Duration = Duration::from_secs(36);
-/// How long it may take to answer PING.
-const PING_WAIT: Duration = Duration::from_secs(6);
-/// Interval between regular probes of a reachable host.
-const PROBE_AGAIN: Duration = Duration::from_secs(60);
-/// Longest pause between probes of an unreachable host, in seconds.
-const PROBE_PAUSE_MAX: u64 = 60;
-/// A probe that takes longer than this is slow: a new host is then assumed to be reachable, a silent host with jobs
-/// becomes suspect.
-const PROBE_SLOW: Duration = Duration::from_secs(1);
 /// An environment that has not arrived within this time no longer counts as on its way.
 const INSTALL_MAX: Duration = Duration::from_secs(120);
 /// Duration of a submitter's ban of a host for an environment.
 const BAN: Duration = Duration::from_secs(600);
-/// Maximum number of bans of one submitter for one host.
-const BANS_MAX: usize = 64;
-/// Maximum number of bans of one submitter in total.
-const BANS_ALL_MAX: usize = 1024;
 /// An assigned job that neither begins nor ends is forgotten after this time.
 const JOB_LOST: Duration = Duration::from_secs(3600);
 /// An assigned job that has not begun within this time, although a slot was free throughout, becomes dormant and
 /// occupies no slot: its submitter has stopped, or never used the assignment. If it begins later, the host itself makes
 /// it wait for a slot.
 const DORMANT: Duration = Duration::from_secs(60);
-/// Interval between checks of a host with jobs.
-const WATCH: Duration = Duration::from_secs(2);
-/// Silence after which a host whose jobs are all running is probed.
-const SILENCE: Duration = Duration::from_secs(5);
-/// A host that sent something or was probed within this time needs no probe when it gets a job.
-const FRESH: Duration = Duration::from_secs(3);
 
 impl Scheduler {
     /// The first LOGIN of a peer.
@@ -67,95 +45,66 @@ impl Scheduler {
             self.close(peer, CloseReason::LoginRefused);
             return;
         }
-        let said_name = login.node_name.clone();
-        let host = Host::new(NewHost { id, peer, address, offer, version, login }, self.now);
-        if self.blocked.iter().any(|entry| *entry == host.name || *entry == host.address) {
+        let said = Said::new(id, peer, address, (offer, version), &login);
+        if self.blocked.iter().any(|entry| said.is_named(entry)) {
             self.tell_monitors(&Message::MonStats(offline(id)));
             self.close(peer, CloseReason::LoginRefused);
             return;
         }
         self.note(Level::Debug, || Note::Login {
-            name: said_name,
+            name: login.node_name,
             version,
-            features: feature_names(host.features),
-            environments: environment_list(&host.environments),
+            features: feature_names(login.features),
+            environments: environment_list(&login.environments),
         });
-        let older: Vec<HostId> = self
-            .cluster
-            .named(&host.name)
-            .filter(|h| h.name == host.name && h.address == host.address)
-            .map(|h| h.id)
-            .collect();
+        let same = |h: &&Host| h.said().name == said.name && h.said().address == said.address;
+        let older: Vec<HostId> = self.ledger.cluster().named(&said.name).filter(same).map(Host::id).collect();
+        let host = Host::new(said, login.slots, self.now);
         self.tell_monitors(&Message::MonStats(host_stats(&host, false)));
         for old in older {
             self.host_left(old, Some(CloseReason::Replaced));
         }
         self.peers.insert(peer, Peer::Host(id));
-        let left_out = self.cluster.insert(host);
-        self.note_left_out(id, left_out);
-        self.send_conf(peer, version);
-        self.probe(id);
-        self.freed(id);
-        self.arm(id);
+        let left_out = self.ledger.log_in(host, login.environments);
+        self.welcome(id, left_out);
     }
 
     /// A further LOGIN of a logged-in host: only its environments are used.
     pub(super) fn relogged_in(&mut self, id: HostId, mut login: Login) {
-        let Some(host) = self.cluster.host(id) else { return };
+        let Some(said) = self.ledger.known_host(id).map(|host| host.said().clone()) else { return };
         login.environments.retain(is_environment);
         login.environments.truncate(HOST_ENVIRONMENTS_MAX);
-        let (peer, version, name, platform) = (host.peer, host.version, host.name.clone(), host.platform.clone());
         self.note(Level::Debug, || Note::Relogin {
-            name,
-            platform,
+            name: said.name,
+            platform: said.platform,
             environments: environment_list(&login.environments),
         });
-        let left_out = self.cluster.set_environments(id, login.environments);
-        self.note_left_out(id, left_out);
-        // 1.4 ends all installations at any LOGIN. But a LOGIN may only report that another environment was removed, so
-        // only those end that it names.
-        let has: BTreeSet<EnvKey> = self.cluster.host(id).map(|host| host.key_set.clone()).unwrap_or_default();
-        self.end_installs(id, |key, _| has.contains(&key));
-        self.send_conf(peer, version);
-        self.probe(id);
-        self.freed(id);
-        self.arm(id);
+        let left_out = self.ledger.set_environments(id, login.environments);
+        self.welcome(id, left_out);
     }
 
-    fn note_left_out(&mut self, id: HostId, count: usize) {
-        let Some(host) = self.cluster.host(id).filter(|_| count > 0) else { return };
-        let (name, address) = (host.name.clone(), host.address.clone());
-        self.note(Level::Warning, || Note::EnvironmentsLeftOut { name, address, count });
-    }
-
-    fn send_conf(&mut self, peer: PeerId, version: Version) {
-        if version.has_cs_conf() {
-            self.send(peer, Message::CsConf(CsConf { max_pong: 3, max_ping: 36, extra: Text::new() }));
+    /// The answer to a LOGIN, of whose environments `left_out` exceed the quota.
+    fn welcome(&mut self, id: HostId, left_out: usize) {
+        let Some(said) = self.ledger.known_host(id).map(|host| host.said().clone()) else { return };
+        if left_out > 0 {
+            let (name, address) = (said.name, said.address);
+            self.note(Level::Warning, || Note::EnvironmentsLeftOut { name, address, count: left_out });
         }
+        if said.version.has_cs_conf() {
+            self.send(said.peer, Message::CsConf(CsConf { max_pong: 3, max_ping: 36, extra: Text::new() }));
+        }
+        self.probe(id);
+        self.arm(id);
     }
 
     /// Records that a message arrived from a host, which is therefore alive.
     pub(super) fn record_life(&mut self, id: HostId, message: &Message) {
         let now = self.now;
-        let Some(host) = self.cluster.host_mut(id) else { return };
-        let silent = now.since(host.last_heard);
-        host.last_heard = now;
-        let life = match message {
-            Message::Ping => true,
-            // Protocols 25 and 26 must answer with PING.
-            Message::Stats(_) => !host.version.has_pong(),
-            _ => false,
-        };
-        if life {
-            host.last_life = now;
+        let Some(heard) = self.ledger.life(id, |life| life.heard(now, message)) else { return };
+        if heard.is_back {
+            self.ledger.free(id);
         }
-        let pinged = life && host.ping_out.take().is_some();
-        let was_suspect = std::mem::take(&mut host.suspect);
-        let woke = host.accepting == Accepting::No && silent >= SILENCE;
-        if pinged || was_suspect {
-            self.freed(id);
-        }
-        if woke {
+        if heard.woke {
             self.probe(id);
             self.arm(id);
         }
@@ -163,12 +112,8 @@ impl Scheduler {
 
     /// STATS: the load of a host.
     pub(super) fn loaded(&mut self, id: HostId, stats: Stats) {
-        let Some(host) = self.cluster.host_mut(id) else { return };
-        host.load = stats.load.min(1000);
-        host.stats = Some(stats);
-        self.freed(id);
-        let Some(host) = self.cluster.host(id) else { return };
-        let stats = host_stats(host, true);
+        self.ledger.set_stats(id, stats);
+        let Some(stats) = self.ledger.host(id).map(|host| host_stats(host, true)) else { return };
         self.tell_monitors(&Message::MonStats(stats));
     }
 
@@ -179,93 +124,66 @@ impl Scheduler {
         }
         let environment = EnvRef { platform: black.target.clone(), name: black.environment.clone() };
         let until = self.now + BAN;
-        let mut meant: Vec<HostId> =
-            self.cluster.named(&black.host).filter(|h| h.address == black.host).map(|h| h.id).collect();
-        // If several daemons share the address, only those that have a job of this submitter are meant, if there are
-        // any.
-        let busy = |id: &HostId| {
-            let server = self.cluster.host(*id);
-            server.is_some_and(|h| h.jobs.iter().any(|j| self.jobs.get(j).is_some_and(|j| j.submitter == submitter)))
-        };
-        let narrowed: Vec<HostId> = meant.iter().copied().filter(busy).collect();
-        if !narrowed.is_empty() {
-            meant = narrowed;
-        }
+        let meant = self.meant(submitter, &black.host);
         self.note(Level::Debug, || Note::Blacklisting {
             address: black.host.clone(),
             environment: black.environment.clone(),
             target: black.target.clone(),
         });
         for id in meant {
-            if let Some(host) = self.cluster.host_mut(submitter) {
-                let all: usize = host.bans.values().map(Vec::len).sum();
-                let bans = host.bans.entry(id).or_default();
-                bans.retain(|ban| ban.environment != environment);
-                if bans.len() < BANS_MAX && all < BANS_ALL_MAX {
-                    bans.push(Ban { environment: environment.clone(), until });
-                }
+            if let Some(bans) = self.ledger.bans(submitter) {
+                bans.add(id, &environment, until);
             }
-            let jobs = &self.jobs;
-            let ours: Vec<JobId> = self.cluster.host(id).map_or_else(Vec::new, |h| {
-                let asked_by_us = |j: &JobId| jobs.get(j).is_some_and(|j| j.submitter == submitter);
-                h.installing.values().map(|i| i.job).filter(asked_by_us).collect()
-            });
-            self.end_installs(id, |_, install| ours.contains(&install.job));
-            self.freed(id);
-            self.shrunk = true;
+            self.ledger.end_installs_of(id, submitter);
+            self.ledger.free(id);
+            self.ledger.shrink();
         }
         self.arm(submitter);
+    }
+
+    /// The hosts that a submitter means by an address. If several daemons share it, only those that have a job of this
+    /// submitter, if there are any.
+    fn meant(&self, submitter: HostId, address: &Text) -> Vec<HostId> {
+        let there = |h: &&Host| h.said().address == *address;
+        let all: Vec<&Host> = self.ledger.cluster().named(address).filter(there).collect();
+        let is_ours = |id: &JobId| self.ledger.job(*id).is_some_and(|job| job.submitter() == submitter);
+        let busy: Vec<&Host> = all.iter().copied().filter(|h| h.work().jobs().iter().any(is_ours)).collect();
+        let meant = if busy.is_empty() { all } else { busy };
+        meant.into_iter().map(Host::id).collect()
     }
 
     /// Starts a probe unless one is under way.
     fn probe(&mut self, id: HostId) {
         let now = self.now;
-        let Some(host) = self.cluster.host_mut(id) else { return };
-        if host.no_remote || host.probing.out_since.is_some() {
+        if !self.ledger.life(id, |life| life.begin_probe(now)).unwrap_or_default() {
             return;
         }
-        host.probing.out_since = Some(now);
-        host.probing.next = None;
-        let (address, Ok(port)) = (host.address.clone(), u16::try_from(host.port)) else {
-            self.probed(id, false);
-            return;
-        };
-        if port == 0 {
-            self.probed(id, false);
-            return;
+        let Some(said) = self.ledger.known_host(id).map(Host::said) else { return };
+        match u16::try_from(said.port) {
+            Ok(port) if port > 0 => {
+                let address = said.address.clone();
+                self.output(Output::Probe { host: id, address, port });
+            }
+            _ => self.probed(id, false),
         }
-        self.output(Output::Probe { host: id, address, port });
     }
 
     /// The result of a probe.
     pub(super) fn probed(&mut self, id: HostId, reachable: bool) {
         let now = self.now;
-        let Some(host) = self.cluster.host_mut(id) else { return };
-        let (name, address, port) = (host.name.clone(), host.address.clone(), host.port);
-        let was = host.accepting;
-        host.probing.out_since = None;
-        host.probing.last = Some(now);
-        if reachable {
-            host.accepting = Accepting::Yes;
-            host.suspect = false;
-            host.probing.failures = 0;
-            host.probing.next = Some(now + PROBE_AGAIN);
-            if was == Accepting::No {
-                self.note(Level::Debug, || Note::AcceptingAgain { name, address, port });
-            }
-        } else {
-            host.accepting = Accepting::No;
-            host.probing.failures = host.probing.failures.saturating_add(1);
-            let again_s =
-                1u64.checked_shl(host.probing.failures).map_or(PROBE_PAUSE_MAX, |s| s.clamp(1, PROBE_PAUSE_MAX));
-            host.probing.next = Some(now + Duration::from_secs(again_s));
-            if was != Accepting::No {
+        let Some(said) = self.ledger.host(id).map(Host::said) else { return }; // it has left
+        let (name, address, port) = (said.name.clone(), said.address.clone(), said.port);
+        let Some(end) = self.ledger.life(id, |life| life.probed(now, reachable)) else { return };
+        if let Some(again_s) = end.again_s {
+            if end.changed {
                 self.note(Level::Debug, || Note::NotAccepting { name: name.clone(), address: address.clone(), port });
             }
             self.note(Level::Debug, || Note::ProbeFailed { name, address, port, again_s });
-            self.shrunk = true;
+            self.ledger.shrink();
+        } else if end.changed {
+            self.note(Level::Debug, || Note::AcceptingAgain { name, address, port });
         }
-        self.freed(id);
+        self.ledger.free(id);
         self.arm(id);
     }
 
@@ -273,13 +191,12 @@ impl Scheduler {
     /// jobs.
     pub(super) fn probe_if_silent(&mut self, id: HostId, home: bool) {
         let now = self.now;
-        let Some(host) = self.cluster.host(id) else { return };
-        let probed = host.probing.last.is_some_and(|last| now.since(last) < FRESH);
-        if !home && !probed && now.since(host.last_heard) >= FRESH {
+        let Some(life) = self.ledger.known_host(id).map(Host::life) else { return };
+        if !home && life.is_doubtful(now) {
             self.probe(id);
             self.arm(id);
         } else {
-            let at = host.tick.map_or(now + WATCH, |at| at.min(now + WATCH));
+            let at = life.timer().map_or(now + WATCH, |at| at.min(now + WATCH));
             self.arm_at(id, Some(at));
         }
     }
@@ -287,170 +204,114 @@ impl Scheduler {
     /// The timer of a host expired: runs all checks that are due.
     pub(super) fn tick(&mut self, id: HostId) {
         let now = self.now;
-        let Some(host) = self.cluster.host_mut(id) else { return };
-        host.tick = None;
-        if !host.version.has_keepalive() {
-            let (name, peer) = (host.name.clone(), host.peer);
-            match host.ping_out {
-                Some(at) if now >= at + PING_WAIT => {
-                    self.note(Level::Debug, || Note::Removing { name });
-                    self.host_left(id, Some(CloseReason::Silent));
-                    return;
-                }
-                None if now >= host.last_life + PING_AFTER => {
-                    host.ping_out = Some(now);
-                    self.cluster.rerank(id);
-                    self.shrunk = true;
-                    self.send(peer, Message::Ping);
-                    self.note(Level::Debug, || Note::SendPing { name });
-                }
-                _ => {}
-            }
+        self.ledger.life(id, |life| life.set_timer(None));
+        if self.tick_ping(id, now) {
+            return;
         }
         self.tick_installs(id);
         self.tick_bans(id);
-        self.tick_probes(id);
+        self.tick_jobs(id);
         self.tick_dormant(id);
         self.tick_trust(id);
         self.arm(id);
     }
 
+    /// Sends PING to an old daemon that is silent, or removes it. Returns whether it was removed.
+    fn tick_ping(&mut self, id: HostId, now: Instant) -> bool {
+        let Some(due) = self.ledger.life(id, |life| life.tick_ping(now)) else { return true };
+        if due == Due::Nothing {
+            return false;
+        }
+        let Some(said) = self.ledger.known_host(id).map(Host::said) else { return true };
+        let (name, peer) = (said.name.clone(), said.peer);
+        if due == Due::Remove {
+            self.note(Level::Debug, || Note::Removing { name });
+            self.host_left(id, Some(CloseReason::Silent));
+            return true;
+        }
+        self.ledger.shrink();
+        self.send(peer, Message::Ping);
+        self.note(Level::Debug, || Note::SendPing { name });
+        false
+    }
+
     fn tick_installs(&mut self, id: HostId) {
         let now = self.now;
-        let Some(host) = self.cluster.host(id) else { return };
-        let late = |since: Instant| now >= since + INSTALL_MAX;
-        let Some(install) = host.installing.values().find(|i| late(i.since)) else { return };
-        let name = host.name.clone();
-        let environment =
-            self.cluster.requirements.get(install.requirement).and_then(|k| k.requirement.environments.first());
+        let Some(host) = self.ledger.known_host(id) else { return };
+        let is_late = |since: Instant| now >= since + INSTALL_MAX;
+        let Some(requirement) = host.work().installs().find(|i| is_late(i.since)).map(|i| i.requirement) else {
+            return;
+        };
+        let name = host.said().name.clone();
+        let known = self.ledger.cluster().requirements().get(requirement);
+        let environment = known.and_then(|known| known.requirement().environments.first());
         let environment = environment.map(|e| e.name.clone()).unwrap_or_default();
         self.note(Level::Debug, || Note::InstallTooLong { name, environment });
-        self.end_installs(id, |_, i| late(i.since));
-        self.freed(id);
+        self.ledger.end_installs(id, |_, install| is_late(install.since));
+        self.ledger.free(id);
     }
 
     fn tick_bans(&mut self, id: HostId) {
         let now = self.now;
-        let Some(host) = self.cluster.host_mut(id) else { return };
-        let mut forgiven = Vec::new();
-        host.bans.retain(|server, bans| {
-            forgiven.extend(bans.iter().filter(|ban| ban.until <= now).map(|_| *server));
-            bans.retain(|ban| ban.until > now);
-            !bans.is_empty()
-        });
-        for server in forgiven {
-            self.freed(server);
+        for server in self.ledger.bans(id).map(|bans| bans.expire(now)).unwrap_or_default() {
+            self.ledger.free(server);
         }
     }
 
-    fn tick_probes(&mut self, id: HostId) {
+    /// Ends jobs that were assigned too long ago, and probes the host or stops giving it jobs if it is silent.
+    fn tick_jobs(&mut self, id: HostId) {
         let now = self.now;
-        let Some(host) = self.cluster.host(id) else { return };
-        let waits_since = |job: &JobId| match self.jobs.get(job)?.state {
-            State::Waiting { since, .. } => Some(since),
-            _ => None,
-        };
-        let lost: Vec<JobId> =
-            host.jobs.iter().copied().filter(|j| waits_since(j).is_some_and(|since| now >= since + JOB_LOST)).collect();
-        let oldest_wait = host.jobs.iter().filter_map(waits_since).min();
-        let server = host.name.clone();
+        let Some(host) = self.ledger.host(id) else { return };
+        let waits_since = |id: &JobId| self.ledger.job(*id).and_then(Job::waits_since);
+        let is_lost = |id: &JobId| waits_since(id).is_some_and(|since| now >= since + JOB_LOST);
+        let lost: Vec<JobId> = host.work().jobs().iter().copied().filter(is_lost).collect();
+        let oldest_wait = host.work().jobs().iter().filter_map(waits_since).min();
+        let name = host.said().name.clone();
         for job in lost {
-            self.lose_job(job, Note::JobLost { job, server: server.clone() });
+            self.lose_job(job, Note::JobLost { job, server: name.clone() });
         }
-        let Some(host) = self.cluster.host_mut(id) else { return };
-        let silent = now.since(host.last_heard);
-        let watched = !host.jobs.is_empty();
-        match host.probing.out_since {
-            Some(since) if now >= since + PROBE_SLOW => {
-                if host.accepting == Accepting::Unknown {
-                    host.accepting = Accepting::Yes;
-                    self.freed(id);
-                } else if watched && !host.suspect && silent >= PROBE_SLOW {
-                    host.suspect = true;
-                    let name = host.name.clone();
-                    self.note(Level::Warning, || Note::Silent { name, silent_s: silent.as_secs() });
-                    self.cluster.rerank(id);
-                }
+        let watched = self.ledger.host(id).is_some_and(|host| !host.work().jobs().is_empty());
+        match self.ledger.life(id, |life| life.tick_probe(now, watched, oldest_wait)) {
+            Some(Due::Probe) => self.probe(id),
+            Some(Due::Reachable) => self.ledger.free(id),
+            Some(Due::Suspect(silent)) => {
+                self.note(Level::Warning, || Note::Silent { name, silent_s: silent.as_secs() });
             }
-            Some(_) => {}
-            None => {
-                let waits_long = oldest_wait.is_some_and(|since| now.since(since) >= WATCH) && silent >= WATCH;
-                let rested = |pause| host.probing.last.is_none_or(|last| now.since(last) >= pause);
-                let worried = watched && ((waits_long && rested(WATCH)) || (silent >= SILENCE && rested(SILENCE)));
-                let retry = host.accepting == Accepting::No;
-                if host.probing.next.is_some_and(|at| now >= at) || (worried && !retry) {
-                    self.probe(id);
-                }
-            }
+            _ => {}
         }
     }
 
     fn tick_dormant(&mut self, id: HostId) {
-        let now = self.now;
-        let Some(host) = self.cluster.host_mut(id) else { return };
-        if !host.could_begin() {
-            host.free_since = None;
-            return;
-        }
-        let free_since = *host.free_since.get_or_insert(now);
-        if now < free_since + DORMANT {
-            return;
-        }
-        let mut count = 0;
-        for id in &host.jobs {
-            // A job that is still sending its environment is not late.
-            let installs = host.installing.values().any(|install| install.job == *id);
-            let Some(job) = self.jobs.get_mut(id).filter(|job| !job.dormant && !installs) else { continue };
-            if matches!(job.state, State::Waiting { since, .. } if now >= since + DORMANT) {
-                job.dormant = true;
-                count += 1;
-            }
-        }
-        if count > 0 {
-            host.dormant += count;
-            let name = host.name.clone();
+        let count = self.ledger.make_dormant(id, self.now, DORMANT);
+        if let Some(host) = self.ledger.host(id).filter(|_| count > 0) {
+            let name = host.said().name.clone();
             self.note(Level::Warning, || Note::Dormant { name, count });
-            self.freed(id);
         }
     }
 
     /// Sets a host's timer to its next deadline.
     pub(super) fn arm(&mut self, id: HostId) {
-        let Some(host) = self.cluster.host(id) else { return };
-        let at = self.deadline(host);
+        let now = self.now;
+        let Some(at) = self.ledger.known_host(id).map(|host| deadline(host, now)) else { return };
         self.arm_at(id, at);
     }
 
     fn arm_at(&mut self, id: HostId, at: Option<Instant>) {
-        let Some(host) = self.cluster.host_mut(id) else { return };
-        if host.tick == at {
+        if self.ledger.known_host(id).is_none_or(|host| host.life().timer() == at) {
             return;
         }
-        if let Some(old) = std::mem::replace(&mut host.tick, at) {
-            self.timers.remove(&(old, Timer::Host(id)));
-        }
-        if let Some(at) = at {
-            self.timers.insert((at, Timer::Host(id)));
-        }
+        let old = self.ledger.life(id, |life| life.set_timer(at)).flatten();
+        self.cancel_timer(old, Timer::Host(id));
+        self.set_timer(at, Timer::Host(id));
     }
+}
 
-    fn deadline(&self, host: &Host) -> Option<Instant> {
-        let now = self.now;
-        let ping = (!host.version.has_keepalive()).then(|| match host.ping_out {
-            Some(at) => at + PING_WAIT,
-            None => host.last_life + PING_AFTER,
-        });
-        let undecided = host.accepting == Accepting::Unknown || (!host.jobs.is_empty() && !host.suspect);
-        let probe = match host.probing.out_since {
-            Some(since) if undecided && now < since + PROBE_SLOW => Some(since + PROBE_SLOW),
-            Some(_) => None,
-            None => host.probing.next,
-        };
-        let watch = (!host.jobs.is_empty()).then(|| now + WATCH);
-        let install = host.installing.values().map(|i| i.since + INSTALL_MAX).min();
-        let ban = host.bans.values().flatten().map(|b| b.until).min();
-        [ping, probe, watch, install, ban, host.trust.rests_until()].into_iter().flatten().min()
-    }
+/// When a host is to be checked next.
+fn deadline(host: &Host, now: Instant) -> Option<Instant> {
+    let watched = !host.work().jobs().is_empty();
+    let install = host.work().installs().map(|install| install.since + INSTALL_MAX).min();
+    let life = host.life().deadline(now, watched);
+    [life, install, host.bans().deadline(), host.trust().rests_until()].into_iter().flatten().min()
 }
 
 /// Why a LOGIN is refused, if it is.

@@ -3,16 +3,21 @@
 //! It has no access to sockets, clocks or files, and does not know how messages are encoded. The shell reports what
 //! happened as `Input` and carries out what comes back as `Output`.
 
+mod bans;
 mod check;
+mod class;
 mod cluster;
 mod console;
 mod dispatch;
 mod env_quota;
-mod estimate;
+mod environments;
 mod exchange;
 mod host;
 mod hosts;
+mod job;
 mod jobs;
+mod ledger;
+mod life;
 mod monitor;
 mod note;
 mod orphans;
@@ -21,9 +26,11 @@ mod queue;
 mod rank;
 mod requirement;
 mod speed;
+mod standing;
 #[cfg(test)]
 mod tests;
 mod trust;
+mod work;
 
 pub use exchange::{CloseReason, Config, Input, Output};
 pub use note::Note;
@@ -35,10 +42,10 @@ use crate::message::{Message, MonJobBegin};
 use crate::text::Text;
 use crate::time::{Duration, Instant};
 use crate::version::Version;
-use cluster::Cluster;
 use console::Console;
-use jobs::{Job, State};
-use queue::Queue;
+use host::Host;
+use job::State;
+use ledger::Ledger;
 use speed::Files;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
@@ -105,21 +112,12 @@ pub struct Scheduler {
     peers: BTreeMap<PeerId, Peer>,
     monitors: BTreeMap<PeerId, Monitor>,
     consoles: BTreeMap<PeerId, Console>,
-    cluster: Cluster,
-    jobs: BTreeMap<JobId, Job>,
-    queue: Queue,
+    ledger: Ledger,
     files: Files,
     /// Node names and addresses that may not log in (`blockcs`).
     blocked: Vec<Text>,
     timers: BTreeSet<(Instant, Timer)>,
     outputs: VecDeque<Output>,
-    /// Hosts that may now take a job they could not take before; offered to the queue at the end of each input.
-    freed: BTreeSet<HostId>,
-    /// Jobs whose submitter or server has left and that have not been ended yet.
-    orphans: VecDeque<JobId>,
-    /// Fewer hosts take jobs than before: queued jobs may have lost the last host that could run them.
-    shrunk: bool,
-    last_number: u32,
     next_host: u32,
     counts: Counts,
 }
@@ -127,7 +125,7 @@ pub struct Scheduler {
 impl Scheduler {
     /// A scheduler without connections, started at `now`.
     pub fn new(config: Config, now: Instant) -> Self {
-        let cluster = Cluster::new(config.seed);
+        let ledger = Ledger::new(config.seed);
         Self {
             config,
             started: now,
@@ -135,17 +133,11 @@ impl Scheduler {
             peers: BTreeMap::new(),
             monitors: BTreeMap::new(),
             consoles: BTreeMap::new(),
-            cluster,
-            jobs: BTreeMap::new(),
-            queue: Queue::default(),
+            ledger,
             files: Files::default(),
             blocked: Vec::new(),
             timers: BTreeSet::new(),
             outputs: VecDeque::new(),
-            freed: BTreeSet::new(),
-            orphans: VecDeque::new(),
-            shrunk: false,
-            last_number: 0,
             next_host: 0,
             counts: Counts::default(),
         }
@@ -157,7 +149,7 @@ impl Scheduler {
         match input {
             Input::Opened { peer, address, offer, version } => {
                 let until = self.now + LOGIN;
-                self.timers.insert((until, Timer::Login(peer)));
+                self.set_timer(until, Timer::Login(peer));
                 self.peers.insert(peer, Peer::Fresh { address, offer, version, until });
             }
             Input::TextOpened { peer } => self.text_opened(peer),
@@ -189,7 +181,7 @@ impl Scheduler {
             if at > self.now {
                 break;
             }
-            self.timers.remove(&(at, timer));
+            self.cancel_timer(at, timer);
             match timer {
                 Timer::Login(peer) => self.no_login(peer),
                 Timer::Host(host) => self.tick(host),
@@ -227,7 +219,7 @@ impl Scheduler {
 
     fn first_message(&mut self, peer: PeerId, kind: char, message: Message) {
         let Some(Peer::Fresh { address, offer, version, until }) = self.peers.remove(&peer) else { return };
-        self.timers.remove(&(until, Timer::Login(peer)));
+        self.cancel_timer(until, Timer::Login(peer));
         match message {
             Message::Login(login) => self.logged_in(peer, address, offer, version, login),
             Message::MonLogin => self.monitor_logged_in(peer, address, version),
@@ -268,10 +260,10 @@ impl Scheduler {
         }
         self.peers.insert(peer, Peer::Monitor);
         self.monitors.insert(peer, Monitor { address, version });
-        let mut messages: Vec<Message> =
-            self.cluster.hosts().map(|h| Message::MonStats(monitor::host_stats(h, false))).collect();
-        for (id, job) in self.jobs.iter().filter(|(_, job)| !self.is_orphan(job)) {
-            if let State::Compiling { server, start_time } = job.state {
+        let hosts = self.ledger.cluster().hosts().map(|h| Message::MonStats(monitor::host_stats(h, false)));
+        let mut messages: Vec<Message> = hosts.collect();
+        for (id, job) in self.ledger.jobs().iter().filter(|(_, job)| !self.ledger.is_orphan(job)) {
+            if let State::Compiling { server, start_time } = job.state() {
                 messages.push(Message::MonJobBegin(MonJobBegin { job: *id, start_time, host: server }));
             }
         }
@@ -284,7 +276,7 @@ impl Scheduler {
         self.forget_text(peer);
         match self.peers.remove(&peer) {
             Some(Peer::Fresh { until, .. }) => {
-                self.timers.remove(&(until, Timer::Login(peer)));
+                self.cancel_timer(until, Timer::Login(peer));
                 self.note(Level::Debug, || Note::UnknownLeft);
             }
             Some(Peer::Host(host)) => self.host_left(host, None),
@@ -304,7 +296,7 @@ impl Scheduler {
 
     /// Closes all hosts, then all monitors. Peers that have not logged in yet may stay and log in.
     fn drop_all(&mut self, reason: CloseReason) {
-        let hosts: Vec<HostId> = self.cluster.hosts().map(|h| h.id).collect();
+        let hosts: Vec<HostId> = self.ledger.cluster().hosts().map(Host::id).collect();
         for host in hosts {
             self.host_left(host, Some(reason));
         }
@@ -314,19 +306,18 @@ impl Scheduler {
         }
     }
 
-    /// The next number for a job or local job. 0 is never used: it means "none" on the wire.
-    fn next_number(&mut self) -> u32 {
-        loop {
-            self.last_number = self.last_number.checked_add(1).unwrap_or(1);
-            // Numbers wrap after 2^32 jobs; those of jobs that still exist are skipped.
-            if !self.jobs.contains_key(&JobId(self.last_number)) {
-                return self.last_number;
-            }
-        }
-    }
-
     fn uptime(&self) -> Duration {
         self.now.since(self.started) + self.config.uptime_before
+    }
+
+    fn set_timer(&mut self, at: impl Into<Option<Instant>>, timer: Timer) {
+        self.timers.extend(at.into().map(|at| (at, timer)));
+    }
+
+    fn cancel_timer(&mut self, at: impl Into<Option<Instant>>, timer: Timer) {
+        if let Some(at) = at.into() {
+            self.timers.remove(&(at, timer));
+        }
     }
 
     fn output(&mut self, output: Output) {

@@ -28,22 +28,22 @@ pub(super) fn host_stats(host: &Host, with_averages: bool) -> MonStats {
         text.extend_from_slice(value);
         text.push(b'\n');
     };
-    line("Name", host.name.as_bytes());
-    line("IP", host.address.as_bytes());
-    line("MaxJobs", host.slots.to_string().as_bytes());
-    line("NoRemote", if host.no_remote { b"true" } else { b"false" });
-    line("Platform", host.platform.as_bytes());
-    line("Version", host.offer.to_string().as_bytes());
-    line("Features", feature_names(host.features).as_bytes());
-    line("Speed", format!("{:.6}", host.shown.value()).as_bytes());
-    line("Load", host.load.to_string().as_bytes());
-    if let Some(stats) = host.stats.filter(|_| with_averages) {
+    line("Name", host.said().name.as_bytes());
+    line("IP", host.said().address.as_bytes());
+    line("MaxJobs", host.work().slots().to_string().as_bytes());
+    line("NoRemote", if host.said().no_remote { b"true" } else { b"false" });
+    line("Platform", host.said().platform.as_bytes());
+    line("Version", host.said().offer.to_string().as_bytes());
+    line("Features", feature_names(host.said().features).as_bytes());
+    line("Speed", format!("{:.6}", host.shown().value()).as_bytes());
+    line("Load", host.load().to_string().as_bytes());
+    if let Some(stats) = host.stats().filter(|_| with_averages) {
         line("LoadAvg1", stats.load_avg_1.to_string().as_bytes());
         line("LoadAvg5", stats.load_avg_5.to_string().as_bytes());
         line("LoadAvg10", stats.load_avg_10.to_string().as_bytes());
         line("FreeMem", stats.free_mem.to_string().as_bytes());
     }
-    MonStats { host: host.id, text: text.into() }
+    MonStats { host: host.id(), text: text.into() }
 }
 
 /// MON_STATS of a host that has left.

@@ -160,6 +160,9 @@ notes! {
     /// hosts can take them.
     Failing { name: Text, pause_s: u64 } => Warning,
         "jobs on a host fail in a row, avoiding it for a while host={name} pause_s={pause_s}";
+    /// A record that others name is missing; what needed it was left undone.
+    RecordsDisagree { what: String } => Warning,
+        "the scheduler's records disagree, carrying on: {what}";
     /// Another scheduler has precedence.
     ElectionLost { address: Text, port: u16, version: Version } => Info,
         "Scheduler from {address}:{port} (version {version}) has announced itself as a preferred scheduler, disconnecting all \

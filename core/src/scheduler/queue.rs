@@ -5,11 +5,11 @@
 //! only its first is ever examined. A *group* is one submitter at one level: its turn decides the order. The queue does
 //! not know hosts or time.
 
-use super::requirement::RequirementId;
+use super::requirement::{Requester, RequirementId};
 use crate::ids::{HostId, JobId};
 use std::collections::{BTreeMap, BTreeSet};
 
-/// Key of the jobs that are alike.
+/// Key of the jobs that are alike: a plain value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Bucket {
     /// Their submitter.
@@ -20,7 +20,14 @@ pub(super) struct Bucket {
     pub requirement: RequirementId,
 }
 
-/// Position of a bucket's first job in the queue; the least is next.
+impl Bucket {
+    /// What choosing a host for its jobs depends on.
+    pub fn requester(self) -> Requester {
+        Requester { requirement: self.requirement, submitter: self.submitter }
+    }
+}
+
+/// Position of a bucket's first job in the queue, a plain value; the least is next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Place {
     level: u8,
@@ -95,8 +102,8 @@ impl Queue {
         was_there
     }
 
-    /// Removes all jobs of a submitter and returns them by requirement.
-    pub fn remove_submitter(&mut self, submitter: HostId) -> Vec<(RequirementId, BTreeSet<JobId>)> {
+    /// Removes all jobs of a submitter and returns them by bucket.
+    pub fn remove_submitter(&mut self, submitter: HostId) -> Vec<BTreeSet<JobId>> {
         let buckets: Vec<Bucket> = self.of_submitter(submitter).collect();
         for bucket in &buckets {
             self.unlink(*bucket);
@@ -106,7 +113,7 @@ impl Queue {
             let jobs = self.buckets.remove(&bucket).unwrap_or_default();
             self.len -= jobs.len();
             self.groups.remove(&(submitter, bucket.level));
-            removed.push((bucket.requirement, jobs));
+            removed.push(jobs);
         }
         removed
     }
@@ -297,7 +304,7 @@ mod tests {
             queue.push(bucket(submitter, level), JobId(job));
         }
         let removed = queue.remove_submitter(HostId(2));
-        let jobs: Vec<u32> = removed.into_iter().flat_map(|(_, jobs)| jobs).map(|job| job.0).collect();
+        let jobs: Vec<u32> = removed.into_iter().flatten().map(|job| job.0).collect();
         assert_eq!(jobs, [2, 4, 3]);
         queue.check().unwrap();
         assert_eq!(drain(&mut queue), [1, 5]);

@@ -2,7 +2,7 @@
 
 use crate::ids::HostId;
 
-/// Sort key of a host among those that could take a job now: the least is best.
+/// Sort key of a host among those that could take a job now, a plain value: the least is best.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Rank {
     /// 0: known to be reachable. 1: not probed yet, or paused after failures; used only if no host of tier 0 could ever

@@ -21,13 +21,29 @@ impl RequirementId {
 
 /// Number of a pair of environment name and target platform.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct EnvKey(pub u32);
+pub(super) struct EnvKey(u32);
 
-/// Number of a [`super::cluster::Class`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct ClassId(pub u32);
+impl EnvKey {
+    /// The next number of a counter.
+    pub fn nth(next: &mut u32) -> Self {
+        let n = *next;
+        *next = n.wrapping_add(1);
+        Self(n)
+    }
+}
 
-/// What a job requires of a host.
+/// Number of a [`super::class::Class`].
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct ClassId(u32);
+
+impl ClassId {
+    /// The next number of a counter.
+    pub fn nth(next: &mut u32) -> Self {
+        Self(EnvKey::nth(next).0)
+    }
+}
+
+/// What a job requires of a host: a plain value.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Requirement {
     /// The environments in which it can run, each with the host platform that it needs; at most one per platform.
@@ -72,19 +88,39 @@ impl Requirement {
 /// A requirement with what follows from it and how many jobs have it.
 #[derive(Debug)]
 pub(super) struct RequirementEntry {
+    requirement: Arc<Requirement>,
+    keys: Vec<EnvKey>,
+    fits: BTreeMap<ClassId, Option<usize>>,
+    jobs: usize,
+    installing: usize,
+}
+
+impl RequirementEntry {
     /// The requirement.
-    pub requirement: Arc<Requirement>,
+    pub fn requirement(&self) -> &Requirement {
+        &self.requirement
+    }
+
     /// The key of each of its environments.
-    pub keys: Vec<EnvKey>,
+    pub fn keys(&self) -> &[EnvKey] {
+        &self.keys
+    }
+
     /// For each class of hosts: index of the first environment that its members can run; `None` if the class does not
     /// fit.
-    pub fits: BTreeMap<ClassId, Option<usize>>,
+    pub fn fits(&self) -> &BTreeMap<ClassId, Option<usize>> {
+        &self.fits
+    }
+
     /// Number of jobs with this requirement, in any state.
-    pub jobs: usize,
-    /// Number of those in the queue.
-    pub waiting: usize,
+    pub fn jobs(&self) -> usize {
+        self.jobs
+    }
+
     /// Number of installations under way for jobs with this requirement.
-    pub installing: usize,
+    pub fn installing(&self) -> usize {
+        self.installing
+    }
 }
 
 /// The requirements of all existing jobs, and some recent ones.
@@ -109,16 +145,18 @@ impl Requirements {
         self.ids.get(requirement).copied()
     }
 
-    /// Registers a new requirement; `keys` are those of its environments.
-    pub fn add(&mut self, requirement: Requirement, keys: Vec<EnvKey>) -> RequirementId {
+    /// Registers a new requirement; `keys` are those of its environments, `fits` says which classes can run which.
+    pub fn add(
+        &mut self,
+        requirement: Requirement,
+        keys: Vec<EnvKey>,
+        fits: BTreeMap<ClassId, Option<usize>>,
+    ) -> RequirementId {
         let id = RequirementId(self.next);
         self.next = self.next.wrapping_add(1);
         let requirement = Arc::new(requirement);
         self.ids.insert(Arc::clone(&requirement), id);
-        self.known.insert(
-            id,
-            RequirementEntry { requirement, keys, fits: BTreeMap::new(), jobs: 0, waiting: 0, installing: 0 },
-        );
+        self.known.insert(id, RequirementEntry { requirement, keys, fits, jobs: 0, installing: 0 });
         id
     }
 
@@ -150,9 +188,30 @@ impl Requirements {
         self.known.get(&id)
     }
 
-    /// The entry with this id, for changes.
-    pub fn get_mut(&mut self, id: RequirementId) -> Option<&mut RequirementEntry> {
-        self.known.get_mut(&id)
+    /// Counts a new job.
+    pub fn add_job(&mut self, id: RequirementId) {
+        self.count(id, |known| known.jobs += 1);
+    }
+
+    /// A job has ended, or has another requirement now.
+    pub fn end_job(&mut self, id: RequirementId) {
+        self.count(id, |known| known.jobs -= 1);
+    }
+
+    /// Counts a new installation.
+    pub fn begin_install(&mut self, id: RequirementId) {
+        self.count(id, |known| known.installing += 1);
+    }
+
+    /// An installation is over. If its job has ended, the requirement may have been evicted.
+    pub fn end_install(&mut self, id: RequirementId) {
+        self.count(id, |known| known.installing = known.installing.saturating_sub(1));
+    }
+
+    fn count(&mut self, id: RequirementId, change: impl Fn(&mut RequirementEntry)) {
+        if let Some(known) = self.known.get_mut(&id) {
+            change(known);
+        }
     }
 
     /// All entries by id.
@@ -176,8 +235,8 @@ impl Requirements {
     }
 }
 
-/// Who requests what: the part of a job on which the choice of a host depends.
-#[derive(Clone, Copy, Debug)]
+/// Who requests what, the part of a job on which the choice of a host depends: a plain value.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Requester {
     /// What the job requires.
     pub requirement: RequirementId,
@@ -197,8 +256,10 @@ mod tests {
     fn requirements(all: usize, idle: usize) -> Requirements {
         let mut requirements = Requirements::default();
         for n in 0..all {
-            let id = requirements.add(requirement(n), vec![EnvKey(n as u32)]);
-            requirements.get_mut(id).unwrap().jobs = usize::from(n >= idle);
+            let id = requirements.add(requirement(n), vec![EnvKey(n as u32)], BTreeMap::new());
+            if n >= idle {
+                requirements.add_job(id);
+            }
         }
         requirements
     }

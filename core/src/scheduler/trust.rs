@@ -17,7 +17,7 @@ const REST: Duration = Duration::from_secs(1);
 const REST_MAX: Duration = Duration::from_secs(60);
 
 /// How the recent jobs of one host have ended.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Trust {
     /// Failures in a row. Those during a pause do not count: their jobs had begun before it.
     failures: u32,
@@ -51,37 +51,40 @@ impl Trust {
         self.rests_until = Some(now + pause);
         Some(pause)
     }
+
+    /// Ends its pause if that is over. Returns whether it is.
+    fn end_rest(&mut self, now: Instant) -> bool {
+        self.rests_until.take_if(|until| *until <= now).is_some()
+    }
 }
 
 impl Scheduler {
     /// Evaluates a server's report of a job's end.
     pub(super) fn host_answered(&mut self, id: HostId, job: JobId, exit_code: i32) {
         if exit_code == NO_ENVIRONMENT {
-            if let Some(key) = self.jobs.get(&job).and_then(|job| job.environment) {
-                self.cluster.lacks(id, key);
+            if let Some(key) = self.ledger.job(job).and_then(|job| job.environment()) {
+                self.ledger.lacks(id, key);
             }
         }
         let now = self.now;
-        let Some(host) = self.cluster.host_mut(id) else { return };
-        if exit_code == 0 {
-            host.trust.succeeded();
-        } else if is_hosts_fault(exit_code) {
-            let Some(pause) = host.trust.failed(now) else { return };
-            let name = host.name.clone();
-            self.note(Level::Warning, || Note::Failing { name, pause_s: pause.as_secs() });
-            // Jobs that waited for this host must be compared with the others.
-            self.shrunk = true;
-            self.arm(id);
-        }
+        let pause = match exit_code {
+            0 => self.ledger.trust(id, Trust::succeeded).and(None),
+            _ if is_hosts_fault(exit_code) => self.ledger.trust(id, |trust| trust.failed(now)).flatten(),
+            _ => None,
+        };
+        let (Some(pause), Some(host)) = (pause, self.ledger.host(id)) else { return };
+        let name = host.said().name.clone();
+        self.note(Level::Warning, || Note::Failing { name, pause_s: pause.as_secs() });
+        // Jobs that waited for this host must be compared with the others.
+        self.ledger.shrink();
+        self.arm(id);
     }
 
     /// Ends a host's pause when it is over.
     pub(super) fn tick_trust(&mut self, id: HostId) {
         let now = self.now;
-        let Some(host) = self.cluster.host_mut(id) else { return };
-        if host.trust.rests_until.is_some_and(|until| until <= now) {
-            host.trust.rests_until = None;
-            self.freed(id);
+        if self.ledger.trust(id, |trust| trust.end_rest(now)).unwrap_or_default() {
+            self.ledger.free(id);
         }
     }
 }

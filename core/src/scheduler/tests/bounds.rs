@@ -20,13 +20,13 @@ fn what_is_kept_of_environments_is_bounded_by_address() {
     s.drain();
     assert!(s.noted("environments of h19") && !s.noted("environments of h10"));
     let last = TestHost { peer: PeerId(20), host: HostId(20) };
-    assert!(s.closed.is_empty() && s.scheduler.cluster.host(last.host).unwrap().environments.is_empty());
+    assert!(s.closed.is_empty() && s.scheduler.ledger.host(last.host).unwrap().standing().environments().is_empty());
     let elsewhere = s.log_in("10.1.1.2", 43, many(99, 50));
-    assert_eq!(s.scheduler.cluster.host(elsewhere.host).unwrap().environments.len(), 50);
+    assert_eq!(s.scheduler.ledger.host(elsewhere.host).unwrap().standing().environments().len(), 50);
     // Memory of environments that a host no longer announces is available to others.
     s.input(Input::Closed { peer: PeerId(1) });
     s.say(last.peer, Message::Login(many(19, 50)));
-    assert_eq!(s.scheduler.cluster.host(last.host).unwrap().environments.len(), 50);
+    assert_eq!(s.scheduler.ledger.host(last.host).unwrap().standing().environments().len(), 50);
 }
 
 #[test]
@@ -66,9 +66,9 @@ fn long_names_of_a_request_are_not_kept_for_each_of_its_jobs() {
     );
     let sent: usize = s.sent_to(m).iter().map(|m| format!("{m:?}").len()).sum();
     assert!(sent < 64 * 4000, "{sent}");
-    for job in s.scheduler.jobs.values() {
-        assert!(job.file.len() <= 1024 && job.file.as_bytes().ends_with(b"/x/f.c"));
-        let requirement = &s.scheduler.cluster.requirements.get(job.requirement).unwrap().requirement;
+    for job in s.scheduler.ledger.jobs().values() {
+        assert!(job.file().len() <= 1024 && job.file().as_bytes().ends_with(b"/x/f.c"));
+        let requirement = &s.scheduler.ledger.cluster().requirements().get(job.requirement()).unwrap().requirement();
         assert!(requirement.environments.len() <= 64 && requirement.preferred.len() <= 256);
     }
 }
@@ -81,9 +81,9 @@ fn a_flood_of_requests_is_answered_but_not_kept() {
     for n in 0..asks {
         s.say(a.peer, Message::GetCs(GetCs { count: 64, ..request("E", "f.c", n) }));
     }
-    assert!(s.scheduler.jobs.len() <= crate::limits::JOBS_PER_HOST_MAX);
+    assert!(s.scheduler.ledger.jobs().len() <= crate::limits::JOBS_PER_HOST_MAX);
     let home = s.sent_to(a.peer).iter().filter(|m| matches!(m, Message::NoCs { .. })).count();
-    assert_eq!(home + s.scheduler.queue.len(), asks as usize * 64);
+    assert_eq!(home + s.scheduler.ledger.queue().len(), asks as usize * 64);
     // Nor is each of many requirements. (Without `say`, which checks all invariants each time.)
     let mut s = Scenario::new();
     let b = s.host("b", 4, &[]);
@@ -91,7 +91,7 @@ fn a_flood_of_requests_is_answered_but_not_kept() {
         let message = Message::GetCs(request(&format!("E{n}"), "f.c", n));
         s.scheduler.handle(s.now, Input::Message { peer: b.peer, kind: '?', message });
     }
-    assert!(s.scheduler.cluster.requirements.all().count() <= 1024);
+    assert!(s.scheduler.ledger.cluster().requirements().all().count() <= 1024);
     s.scheduler.check().unwrap();
 }
 
@@ -115,8 +115,8 @@ fn jobs_left_behind_end_in_portions() {
         s.scheduler.handle(s.now, Input::Message { peer: leaver.peer, kind: '?', message: Message::GetCs(request) });
     }
     let monitor = s.monitor();
-    assert_eq!(s.scheduler.cluster.host(large.host).unwrap().jobs.len(), EACH);
-    assert!(s.scheduler.queue.len() > EACH - 10);
+    assert_eq!(s.scheduler.ledger.host(large.host).unwrap().work().jobs().len(), EACH);
+    assert!(s.scheduler.ledger.queue().len() > EACH - 10);
 
     let left = s.now;
     s.input(Input::Closed { peer: leaver.peer });
@@ -126,14 +126,14 @@ fn jobs_left_behind_end_in_portions() {
     };
     let mut ended = lost(&mut s);
     assert!(ended < 1000, "{ended} in one go");
-    assert_eq!(s.scheduler.queue.len(), 0);
+    assert_eq!(s.scheduler.ledger.queue().len(), 0);
     // Others continue as before: free slots go to hosts that are there, and reporting an orphaned job is no error.
     s.begin(small, held);
     s.finish(small, held, 0, 0, 10);
     assert_eq!(s.ask(stayer, on("large", 1)).map(|(_, server)| server), Some(s.address(large)));
-    let of_nobody = *s.scheduler.cluster.host(large.host).unwrap().jobs.iter().rev().nth(1).unwrap();
+    let of_nobody = *s.scheduler.ledger.host(large.host).unwrap().work().jobs().iter().rev().nth(1).unwrap();
     s.finish(large, of_nobody.0, 0, 0, 10);
-    assert!(s.closed.is_empty() && s.scheduler.jobs.contains_key(&of_nobody));
+    assert!(s.closed.is_empty() && s.scheduler.ledger.jobs().contains_key(&of_nobody));
     while let Some(at) = s.scheduler.poll_timeout().filter(|at| *at < left + Duration::from_secs(1)) {
         s.now = at;
         s.scheduler.handle_timeout(at);
@@ -144,7 +144,7 @@ fn jobs_left_behind_end_in_portions() {
     }
     assert_eq!(ended, 2 * EACH);
     assert!(s.now < left + Duration::from_millis(200));
-    assert!(s.scheduler.jobs.values().all(|job| job.submitter == stayer.host));
+    assert!(s.scheduler.ledger.jobs().values().all(|job| job.submitter() == stayer.host));
     assert!(s.ask(stayer, on("small", 2)).is_some());
 }
 
@@ -153,11 +153,11 @@ fn numbers_of_living_jobs_are_not_given_again() {
     let mut s = Scenario::new();
     let a = s.host("a", 4, &[]);
     let first = s.ask(a, request("E", "f.c", 1)).unwrap().0;
-    s.scheduler.last_number = u32::MAX;
-    while s.scheduler.last_number != first + 1 {
-        s.scheduler.next_number();
+    s.scheduler.ledger.set_last_number(u32::MAX);
+    while s.scheduler.ledger.last_number() != first + 1 {
+        s.scheduler.ledger.next_number();
     }
-    s.scheduler.last_number = first - 1;
+    s.scheduler.ledger.set_last_number(first - 1);
     assert_eq!(s.ask(a, request("E", "f.c", 2)).map(|(job, _)| job), Some(first + 1));
     s.scheduler.check().unwrap();
 }

@@ -1,9 +1,15 @@
 //! The check of invariants finds each violation: the simulation and all tests here rely on it.
 
-use super::super::cluster::Owners;
-use super::super::host::Installing;
+use super::super::class::Class;
+use super::super::cluster::Cluster;
+use super::super::environments::{Environments, Owners};
+use super::super::job::Job;
 use super::super::queue::Bucket;
-use super::super::requirement::{EnvKey, RequirementEntry};
+use super::super::rank::Rank;
+use super::super::requirement::{EnvKey, RequirementId, Requirements};
+use super::super::speed::Pace;
+use super::super::standing::Standing;
+use super::super::work::Work;
 use super::*;
 
 const A: HostId = HostId(1);
@@ -23,30 +29,74 @@ fn healthy() -> Scheduler {
     s.scheduler
 }
 
-fn host(s: &mut Scheduler, id: HostId) -> &mut host::Host {
-    s.cluster.host_mut(id).unwrap()
+fn cluster(s: &mut Scheduler) -> &mut Cluster {
+    s.ledger.parts().2
+}
+
+fn host(s: &mut Scheduler, id: HostId) -> &mut Host {
+    cluster(s).host_mut(id).unwrap()
+}
+
+fn work(s: &mut Scheduler, id: HostId) -> &mut Work {
+    host(s, id).work_mut()
 }
 
 fn job(s: &mut Scheduler, id: u32) -> &mut Job {
-    s.jobs.get_mut(&JobId(id)).unwrap()
+    s.ledger.parts().0.get_mut(&JobId(id)).unwrap()
 }
 
-fn key_of(s: &Scheduler, name: &str) -> EnvKey {
-    s.cluster.env_keys[&EnvRef { platform: "x86_64".into(), name: name.into() }]
+/// Job 2 is on `h` still, but nobody's.
+fn bereave(s: &mut Scheduler) {
+    work(s, A).ask_no_more(JobId(2));
+    let mut orphan = Job::new(HostId(99), job(s, 2).requirement(), &request("e", "f", 1), 0);
+    orphan.assign(H, Instant::ZERO, None);
+    *job(s, 2) = orphan;
 }
 
-fn owners<'a>(s: &'a mut Scheduler, name: &str) -> &'a mut Owners {
-    let key = key_of(s, name);
-    s.cluster.owners.get_mut(&key).unwrap()
+/// Job `id` is on a host that need not know it.
+fn give(s: &mut Scheduler, to: HostId, id: u32) {
+    let any = job(s, 4).clone();
+    work(s, to).assign(JobId(id), &any, Instant::ZERO, None);
 }
 
-fn class(s: &mut Scheduler) -> &mut cluster::Class {
-    s.cluster.classes.values_mut().next().unwrap()
+/// `h` does not know one of its jobs.
+fn lose(s: &mut Scheduler, id: u32) {
+    let lost = job(s, id).clone();
+    work(s, H).end(JobId(id), &lost, Instant::ZERO);
 }
 
-fn known(s: &mut Scheduler) -> &mut RequirementEntry {
-    let requirement = job(s, 1).requirement;
-    s.cluster.requirements.get_mut(requirement).unwrap()
+fn env(name: &str) -> EnvRef {
+    EnvRef { platform: "x86_64".into(), name: name.into() }
+}
+
+fn environments(s: &mut Scheduler) -> &mut Environments {
+    cluster(s).parts().1
+}
+
+fn key_of(s: &mut Scheduler, name: &str) -> EnvKey {
+    environments(s).parts().0[&env(name)]
+}
+
+fn class(s: &mut Scheduler) -> &mut Class {
+    let classes = cluster(s).parts().0;
+    let id = *classes.all().keys().next().unwrap();
+    classes.get_mut(id).unwrap()
+}
+
+/// The requirement of job 1, and all of them.
+fn known(s: &mut Scheduler) -> (RequirementId, &mut Requirements) {
+    let id = job(s, 1).requirement();
+    (id, cluster(s).requirements_mut())
+}
+
+fn rank(s: &mut Scheduler) -> Rank {
+    host(s, H).standing().rank().unwrap()
+}
+
+fn pace(wall_ms: f64) -> Pace {
+    let mut pace = Pace::default();
+    pace.learn(100.0, wall_ms);
+    pace
 }
 
 type Break = fn(&mut Scheduler);
@@ -65,36 +115,36 @@ fn is_found(breaks: &[(&str, Break)]) {
 #[test]
 fn what_is_wrong_with_a_job_is_found() {
     is_found(&[
-        ("job 4: Waiting", |s| job(s, 4).state = State::Waiting { server: H, since: Instant::ZERO }),
+        ("job 4: Waiting", |s| job(s, 4).assign(H, Instant::ZERO, None)),
         ("job 2: Pending", |s| {
-            host(s, H).jobs.retain(|id| *id != JobId(2));
-            job(s, 2).state = State::Pending;
+            lose(s, 2);
+            *job(s, 2) = job(s, 4).clone();
+        }),
+        ("job 2: left behind", bereave),
+        ("job 2: left behind", |s| {
+            bereave(s);
+            s.ledger.parts().3.push_back(JobId(2));
         }),
         ("job 2: left behind", |s| {
-            host(s, A).submitted.remove(&JobId(2));
-            job(s, 2).submitter = HostId(99);
-        }),
-        ("job 2: left behind", |s| {
-            host(s, A).submitted.remove(&JobId(2));
-            job(s, 2).submitter = HostId(99);
-            s.orphans.push_back(JobId(2));
-        }),
-        ("job 2: left behind", |s| {
-            host(s, A).submitted.remove(&JobId(2));
-            job(s, 2).submitter = HostId(99);
+            bereave(s);
             s.timers.insert((Instant::ZERO, Timer::Orphans));
         }),
-        ("job 1: its submitter", |s| _ = host(s, A).submitted.remove(&JobId(1))),
-        ("job 2: its server", |s| host(s, H).jobs.retain(|id| *id != JobId(2))),
+        ("job 1: its submitter", |s| work(s, A).ask_no_more(JobId(1))),
+        ("job 2: its server", |s| lose(s, 2)),
         ("1 pending jobs, 2 in the queue", |s| {
-            let bucket = Bucket { submitter: A, level: 9, requirement: job(s, 1).requirement };
-            s.queue.push(bucket, JobId(77));
+            let bucket = Bucket { submitter: A, level: 9, requirement: job(s, 1).requirement() };
+            s.ledger.parts().1.push(bucket, JobId(77));
         }),
-        ("requirement", |s| known(s).jobs += 1),
-        ("requirement", |s| known(s).waiting += 1),
-        ("requirement", |s| known(s).installing += 1),
-        ("work was left over", |s| s.shrunk = true),
-        ("work was left over", |s| _ = s.freed.insert(H)),
+        ("requirement", |s| {
+            let (id, requirements) = known(s);
+            requirements.add_job(id);
+        }),
+        ("requirement", |s| {
+            let (id, requirements) = known(s);
+            requirements.begin_install(id);
+        }),
+        ("work was left over", |s| s.ledger.shrink()),
+        ("work was left over", |s| s.ledger.free(H)),
     ]);
 }
 
@@ -104,16 +154,20 @@ fn what_is_wrong_with_a_host_is_found() {
         ("host 2: its peer", |s| _ = s.peers.remove(&PeerId(2))),
         ("host 2: its peer", |s| _ = s.peers.insert(PeerId(2), Peer::Host(A))),
         ("3 peers are hosts", |s| _ = s.peers.insert(PeerId(9), Peer::Host(H))),
-        ("host 2: job 77 is not its own", |s| host(s, H).jobs.push_back(JobId(77))),
-        ("host 2: job 4 is not its own", |s| host(s, H).jobs.push_back(JobId(4))),
-        ("host 2: 1 jobs run", |s| host(s, H).running += 1),
-        ("host 2: 0 jobs run", |s| job(s, 1).state = State::Waiting { server: H, since: Instant::ZERO }),
-        ("host 2: 1 jobs run, 1 are dormant", |s| job(s, 2).dormant = true),
-        ("host 2: did not ask for job 1", |s| _ = host(s, H).submitted.insert(JobId(1))),
-        ("host 1: did not ask for job 77", |s| _ = host(s, A).submitted.insert(JobId(77))),
+        ("host 2: job 77 is not its own", |s| give(s, H, 77)),
+        ("host 2: job 4 is not its own", |s| give(s, H, 4)),
+        ("host 2: 1 jobs run", |s| {
+            let second = job(s, 2).clone();
+            work(s, H).begin(&second);
+        }),
+        ("host 2: 0 jobs run", |s| job(s, 1).assign(H, Instant::ZERO, None)),
+        ("host 2: 1 jobs run, 1 are dormant", |s| job(s, 2).become_dormant()),
+        ("host 2: did not ask for job 1", |s| work(s, H).ask(JobId(1))),
+        ("host 1: did not ask for job 77", |s| work(s, A).ask(JobId(77))),
         ("host 2: installs for job 4", |s| {
-            let (key, requirement) = (key_of(s, "q"), job(s, 4).requirement);
-            host(s, H).installing.insert(key, Installing { since: Instant::ZERO, job: JobId(4), requirement });
+            let (key, queued) = (key_of(s, "q"), job(s, 4).clone());
+            work(s, H).assign(JobId(4), &queued, Instant::ZERO, Some(key));
+            lose(s, 4);
         }),
         ("host 2: its timer is lost", |s| s.timers.retain(|(_, timer)| *timer != Timer::Host(H))),
     ]);
@@ -131,7 +185,11 @@ fn a_host_with_more_jobs_than_it_may_have_is_found() {
         }
         // Fully loaded, so that it has no rank that could be wrong.
         s.load(h, 1000);
-        host(&mut s.scheduler, h.host).slots = slots;
+        let mut smaller = Work::new(slots, s.now);
+        for (id, job) in s.scheduler.ledger.jobs() {
+            smaller.assign(*id, job, s.now, None);
+        }
+        *work(&mut s.scheduler, h.host) = smaller;
         assert_eq!(s.scheduler.check_host(h.host).is_ok(), allowed, "{jobs} jobs for {slots} slots");
     }
 }
@@ -139,47 +197,84 @@ fn a_host_with_more_jobs_than_it_may_have_is_found() {
 #[test]
 fn what_is_wrong_with_an_index_is_found() {
     is_found(&[
-        ("host 2: wrongly listed as open in tier 0", |s| _ = class(s).open[0].remove(&H)),
-        ("host 2: wrongly listed as open in tier 1", |s| _ = class(s).open[1].insert(H)),
-        ("host 2: ready=true rank=None", |s| host(s, H).rank = None),
-        ("host 2: not among the ready ones of its class", |s| class(s).ready.clear()),
-        ("host 2: owners of", |s| _ = owners(s, "q").hosts.remove(&H)),
+        ("host 2: wrongly listed as open in tier 0", |s| class(s).place(H, [Some(0), None], [None; 2])),
+        ("host 2: wrongly listed as open in tier 1", |s| class(s).place(H, [None, Some(1)], [None; 2])),
+        ("host 2: ready=true rank=None", |s| _ = host(s, H).standing_mut().set_rank(Some(0), None)),
+        ("host 1: ready=false rank=None tier=Some(1)", |s| _ = host(s, A).standing_mut().set_rank(Some(1), None)),
+        ("host 2: not among the ready ones of its class", |s| {
+            let rank = rank(s);
+            class(s).place(H, [None; 2], [Some(rank), None]);
+        }),
+        ("host 2: owners of", |s| {
+            let (key, mut standing) = (key_of(s, "e"), Standing::default());
+            standing.set_environments(vec![env("e")], vec![key], BTreeSet::new());
+            environments(s).replace(H, &"10.0.0.2".into(), &mut standing, Vec::new());
+        }),
         ("host 2: owners of", |s| {
             let key = key_of(s, "e");
-            host(s, H).active.remove(&key);
+            host(s, H).standing_mut().set_active(key, false);
         }),
         ("host 2: owners of", |s| {
             let key = key_of(s, "q");
-            host(s, H).active.insert(key);
+            host(s, H).standing_mut().set_active(key, true);
         }),
-        ("host 2: not among the ready owners", |s| owners(s, "e").ready.clear()),
-        ("cluster: EnvQuota", |s| host(s, H).address = "10.9.9.9".into()),
+        ("host 2: not among the ready owners", |s| {
+            let (key, rank) = (key_of(s, "e"), rank(s));
+            environments(s).rank([&key], Some(rank), None);
+        }),
+        ("cluster: EnvQuota", |s| {
+            let standing = &mut Standing::default();
+            environments(s).replace(HostId(9), &"10.9.9.9".into(), standing, vec![env("e")]);
+        }),
         ("cluster: 1 ready hosts, 2 listed", |s| {
-            let mut rank = host(s, H).rank.unwrap();
-            rank.host = A;
-            class(s).ready.insert(rank);
+            let other = Rank { host: A, ..rank(s) };
+            class(s).place(A, [None; 2], [None, Some(other)]);
         }),
-        ("cluster: 2 hosts, 3 in classes", |s| class(s).members += 1),
-        ("asked 2 times, 1 known", |s| owners(s, "new").demand += 1),
+        ("cluster: 2 hosts, 3 in classes", |s| {
+            let said = host(s, H).said().clone();
+            cluster(s).parts().0.join(&said);
+        }),
+        ("asked 2 times, 1 known", |s| _ = environments(s).add_demand(&env("new"))),
         ("asked 0 times", |s| {
-            let mut rank = host(s, H).rank.unwrap();
-            rank.host = A;
-            owners(s, "q").ready.insert(rank);
-            rank.host = HostId(9);
-            owners(s, "q").ready.insert(rank);
+            let (keys, rank) = (BTreeSet::from([key_of(s, "q")]), rank(s));
+            for host in [A, HostId(9)] {
+                environments(s).rank(&keys, None, Some(Rank { host, ..rank }));
+            }
         }),
         ("nobody has or asks", |s| {
-            let environment = EnvRef { platform: "x86_64".into(), name: "gone".into() };
-            s.cluster.env_keys.insert(environment.clone(), EnvKey(99));
-            s.cluster.owners.insert(EnvKey(99), Owners { environment, ..Owners::default() });
+            let (keys, owners) = environments(s).parts();
+            keys.insert(EnvRef::default(), EnvKey::nth(&mut 99));
+            owners.insert(EnvKey::nth(&mut 99), Owners::default());
         }),
         ("4 environments, 3 owners", |s| {
-            s.cluster.env_keys.insert(EnvRef { platform: "x".into(), name: "y".into() }, EnvKey(99));
+            environments(s).parts().0.insert(EnvRef::default(), EnvKey::nth(&mut 99));
         }),
-        ("cluster: 0 paces", |s| s.cluster.pace_known = 1),
-        ("cluster: 0 paces", |s| s.cluster.pace_sum = 1.0),
-        ("other names than theirs", |s| _ = s.cluster.named.remove(&Text::from("h"))),
-        ("other names than theirs", |s| _ = s.cluster.named.insert("x".into(), BTreeSet::new())),
-        ("fits other classes", |s| known(s).fits.clear()),
+        ("cluster: 1 paces of 1, 0 of 0", |s| _ = host(s, H).set_pace(pace(100.0))),
+        ("cluster: 1 paces of 0.5, 1 of 1", |s| {
+            cluster(s).set_pace(H, pace(100.0));
+            host(s, H).set_pace(pace(200.0));
+        }),
+        ("other names than theirs", |s| _ = cluster(s).parts().2.remove(&Text::from("h"))),
+        ("other names than theirs", |s| _ = cluster(s).parts().2.insert("x".into(), BTreeSet::new())),
+        ("fits other classes", |s| {
+            let class = host(s, H).standing().class();
+            known(s).1.forget_class(class);
+        }),
     ]);
+}
+
+/// A record that is missing is logged, and what does not need it goes on.
+#[test]
+fn a_missing_record_is_noted() {
+    let mut s = Scenario::new();
+    let h = s.host("h", 4, &["e"]);
+    s.scheduler.peers.insert(PeerId(9), Peer::Host(HostId(99)));
+    s.scheduler.handle(s.now, Input::Message { peer: PeerId(9), kind: '?', message: Message::Ping });
+    s.scheduler.peers.remove(&PeerId(9));
+    s.drain();
+    assert!(s.noted("the scheduler's records disagree, carrying on: host 99 is missing"));
+    assert!(s.ask(h, request("e", "f", 1)).is_some());
+    s.scheduler.ledger.end(JobId(77), s.now);
+    s.load(h, 0);
+    assert!(s.noted("job 77 is missing"));
 }

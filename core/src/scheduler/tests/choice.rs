@@ -42,7 +42,7 @@ impl Trained {
             return "home".into();
         }
         let host = self.hosts.iter().find(|h| self.s.address(**h) == address).unwrap();
-        self.s.scheduler.cluster.host(host.host).unwrap().name.to_string()
+        self.s.scheduler.ledger.host(host.host).unwrap().said().name.to_string()
     }
 
     /// The server of a request's first job.

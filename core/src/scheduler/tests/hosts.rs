@@ -31,9 +31,9 @@ fn s15_a_second_login_changes_environments_only() {
     other.port = 0;
     s.say(h.peer, Message::Login(other));
     assert!(matches!(s.sent_to(h.peer).as_slice(), [Message::CsConf(_)]));
-    let host = s.scheduler.cluster.host(h.host).unwrap();
-    assert_eq!((host.slots, host.port, host.environments.len()), (2, 10245, 1));
-    assert_eq!(host.name, "h");
+    let host = s.scheduler.ledger.host(h.host).unwrap();
+    assert_eq!((host.work().slots(), host.said().port, host.standing().environments().len()), (2, 10245, 1));
+    assert_eq!(host.said().name, "h");
 }
 
 #[test]
@@ -45,7 +45,7 @@ fn s16_a_host_that_comes_again_replaces_its_older_self() {
     assert!(s.closed.is_empty());
     s.log_in("10.0.0.1", 43, login("h", 1, &[]));
     assert_eq!(s.closed, [(old.peer, CloseReason::Replaced)]);
-    assert_eq!(s.scheduler.cluster.len(), 3);
+    assert_eq!(s.scheduler.ledger.cluster().len(), 3);
 }
 
 #[test]

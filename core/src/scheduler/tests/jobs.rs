@@ -32,7 +32,7 @@ fn s29_three_at_once_and_too_many() {
     assert_eq!(s.answers(submitter).iter().map(|a| a.0).collect::<Vec<_>>(), [1, 2, 3]);
     assert_eq!(s.ask(submitter, GetCs { count: 0, ..request("e", "f", 6) }), None);
     assert_eq!(s.ask(submitter, GetCs { count: 65, ..request("e", "f", 7) }), None);
-    assert_eq!(s.scheduler.last_number, 3);
+    assert_eq!(s.scheduler.ledger.last_number(), 3);
 }
 
 #[test]
@@ -50,7 +50,7 @@ fn s30_s31_reports_of_strangers_and_twice() {
     assert!(s.noted("the server isn't the same for job 1"));
     s.finish(other, job, 1, 0, 1);
     assert!(s.noted("the submitter isn't the same for job 1"));
-    assert!(s.scheduler.jobs.contains_key(&JobId(job)) && s.scheduler.cluster.host(other.host).is_some());
+    assert!(s.scheduler.ledger.jobs().contains_key(&JobId(job)) && s.scheduler.ledger.host(other.host).is_some());
     s.finish(h, job, 0, 0, 1);
     s.finish(h, job, 0, 0, 1);
     assert!(s.noted("job ID not present 1"));
@@ -68,14 +68,14 @@ fn s32_s33_cancels_of_queued_jobs() {
             s.ask(submitter, request("e", "f", client));
         }
         s.say(submitter.peer, Message::GetCs(GetCs { count: 3, ..request("e", "f", 3) }));
-        assert_eq!(s.scheduler.queue.len(), 3);
+        assert_eq!(s.scheduler.ledger.queue().len(), 3);
         for flags in [0, 1, 2] {
             s.finish(submitter, 4, flags, code, 0);
         }
-        assert_eq!(s.scheduler.queue.len(), 3);
+        assert_eq!(s.scheduler.ledger.queue().len(), 3);
         s.sent_to(monitor);
         s.finish(submitter, 3, 3, code, 0);
-        assert_eq!(s.scheduler.queue.len(), 0);
+        assert_eq!(s.scheduler.ledger.queue().len(), 0);
         let ended: Vec<(u32, u32)> = s
             .sent_to(monitor)
             .into_iter()
@@ -107,11 +107,11 @@ fn s34_submitters_take_turns_by_niceness() {
     for client in 11..=14 {
         s.ask(b, request("e", "f", client));
     }
-    assert_eq!(s.scheduler.jobs.get(&JobId(9)).unwrap().level, 20);
+    assert_eq!(s.scheduler.ledger.jobs().get(&JobId(9)).unwrap().level(), 20);
     s.sent.clear();
     let mut order = Vec::new();
     for _ in 0..16 {
-        let Some(job) = s.scheduler.cluster.host(h.host).unwrap().jobs.front().copied() else { break };
+        let Some(job) = s.scheduler.ledger.host(h.host).unwrap().work().jobs().front().copied() else { break };
         s.finish(h, job.0, 0, 1, 0);
         for (_, message) in s.sent.drain(..) {
             if let Message::UseCs(use_cs) = message {
@@ -133,9 +133,9 @@ fn nice_jobs_age() {
     s.begin(h, 1);
     s.ask(a, GetCs { niceness: 2, ..request("e", "f", 3) });
     s.wait(61);
-    assert_eq!(s.scheduler.jobs.get(&JobId(3)).unwrap().level, 1);
+    assert_eq!(s.scheduler.ledger.jobs().get(&JobId(3)).unwrap().level(), 1);
     s.wait(100);
-    assert_eq!(s.scheduler.jobs.get(&JobId(3)).unwrap().level, 0);
+    assert_eq!(s.scheduler.ledger.jobs().get(&JobId(3)).unwrap().level(), 0);
     s.ask(a, request("e", "f", 4));
     s.finish(h, 1, 0, 1, 0);
     assert_eq!(s.answers(a).pop().unwrap().0, 3, "it waited longer");
@@ -176,7 +176,7 @@ fn jobs_that_never_begin_do_not_hold_their_slots() {
     let (rude, polite) = (s.host("rude", 0, &[]), s.host("polite", 0, &[]));
     let h = s.host("h", 2, &["e"]);
     while s.ask(rude, request("e", "f", 5)).is_some() {}
-    let given: Vec<JobId> = s.scheduler.cluster.host(h.host).unwrap().jobs.iter().copied().collect();
+    let given: Vec<JobId> = s.scheduler.ledger.host(h.host).unwrap().work().jobs().iter().copied().collect();
     assert_eq!(s.ask(polite, request("e", "f", 6)), None);
     s.wait(90);
     assert!(s.noted("jobs given to a host do not begin, others get their slots") && !s.answers(polite).is_empty());
@@ -186,7 +186,7 @@ fn jobs_that_never_begin_do_not_hold_their_slots() {
         s.finish(h, job.0, 0, 0, 1000);
         assert!(s.noted(&format!("END {job} status=0")), "{job}");
     }
-    assert_eq!(s.scheduler.cluster.host(h.host).unwrap().dormant, 0);
+    assert_eq!(s.scheduler.ledger.host(h.host).unwrap().work().dormant(), 0);
 }
 
 #[test]
@@ -195,10 +195,10 @@ fn jobs_that_wait_for_busy_slots_keep_their_place() {
     let (first, second) = (s.host("first", 0, &[]), s.host("second", 0, &[]));
     let h = s.host("h", 2, &["e"]);
     while s.ask(first, request("e", "f", 5)).is_some() {}
-    let given: Vec<JobId> = s.scheduler.cluster.host(h.host).unwrap().jobs.iter().copied().collect();
+    let given: Vec<JobId> = s.scheduler.ledger.host(h.host).unwrap().work().jobs().iter().copied().collect();
     assert!(given.len() > 2);
     given.iter().take(2).for_each(|job| s.begin(h, job.0));
     assert_eq!(s.ask(second, request("e", "f", 6)), None);
     s.wait(600);
-    assert!(s.answers(second).is_empty() && s.scheduler.cluster.host(h.host).unwrap().dormant == 0);
+    assert!(s.answers(second).is_empty() && s.scheduler.ledger.host(h.host).unwrap().work().dormant() == 0);
 }

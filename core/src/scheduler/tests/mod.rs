@@ -226,7 +226,7 @@ impl Scenario {
     }
 
     fn address(&self, actor: TestHost) -> String {
-        self.scheduler.cluster.host(actor.host).unwrap().address.lossy().into_owned()
+        self.scheduler.ledger.host(actor.host).unwrap().said().address.lossy().into_owned()
     }
 
     fn noted(&self, part: &str) -> bool {

@@ -90,10 +90,10 @@ fn s60_blocked_hosts_stay_out_until_unblocked_as_often() {
     assert_eq!(s.text(&["listblocks"]), "   h\n   h\n200 done\n");
     s.text(&["unblockcs h"]);
     s.host("h", 1, &[]);
-    assert_eq!(s.scheduler.cluster.len(), 0);
+    assert_eq!(s.scheduler.ledger.cluster().len(), 0);
     s.text(&["unblockcs h"]);
     s.host("h", 1, &[]);
-    assert_eq!(s.scheduler.cluster.len(), 1);
+    assert_eq!(s.scheduler.ledger.cluster().len(), 1);
 }
 
 #[test]

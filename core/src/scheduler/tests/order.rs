@@ -212,9 +212,9 @@ fn a_job_of_another_between_those_of_a_request_is_left_alone() {
     s.load(pc, 1000);
     let mut asks = request("e", "f", 1);
     asks.environments.push(EnvRef { platform: "aarch64".into(), name: "e".into() });
-    s.scheduler.last_number = 101;
+    s.scheduler.ledger.set_last_number(101);
     assert_eq!(s.ask(b, GetCs { niceness: 5, ..asks.clone() }), None);
-    s.scheduler.last_number = 100;
+    s.scheduler.ledger.set_last_number(100);
     assert_eq!(s.ask(a, GetCs { count: 2, ..asks }), None);
     s.load(pc, 0);
     assert_eq!(s.answers(a), [(101, s.address(pc))]);

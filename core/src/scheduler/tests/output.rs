@@ -193,7 +193,7 @@ fn a_cancel_names_its_client_by_a_code_or_a_flag() {
         let (job, _) = s.ask(a, request("e", "f", 77)).unwrap();
         s.notes.clear();
         s.say(a.peer, Message::JobDone(JobDone { job: 77, exit_code, flags, ..JobDone::default() }));
-        assert_eq!(!s.scheduler.jobs.contains_key(&JobId(job)), cancels, "{version} {exit_code} {flags}");
+        assert_eq!(!s.scheduler.ledger.jobs().contains_key(&JobId(job)), cancels, "{version} {exit_code} {flags}");
         let unknown = s.noted("job ID not present 77");
         assert_eq!((s.noted("STOP (WAITFORCS) FOR 1"), unknown), (cancels, !cancels), "{version} {exit_code} {flags}");
     }
@@ -205,7 +205,7 @@ fn the_number_of_clients_is_told_by_request_begin_and_end() {
     for (version, sent) in [(38, false), (39, true)] {
         let mut s = Scenario::new();
         let a = s.log_in("10.0.0.1", version, login("a", 4, &[]));
-        let clients = |s: &Scenario| s.scheduler.cluster.host(a.host).unwrap().client_count;
+        let clients = |s: &Scenario| s.scheduler.ledger.host(a.host).unwrap().client_count();
         let (job, _) = s.ask(a, GetCs { client_count: 3, ..request("e", "f", 1) }).unwrap();
         assert_eq!(clients(&s), if sent { 3 } else { 0 });
         s.say(a.peer, Message::JobBegin(JobBegin { job: JobId(job), start_time: 1, client_count: 4 }));

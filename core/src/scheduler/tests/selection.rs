@@ -99,7 +99,7 @@ fn s42_jobs_of_one_request_run_one_compiler() {
     let first = answers[0].1.clone();
     assert_eq!(first, s.address(pc), "it has the environment");
     assert!(answers.iter().all(|(_, host)| *host == first), "{answers:?}");
-    assert!(s.scheduler.queue.len() >= 4);
+    assert!(s.scheduler.ledger.queue().len() >= 4);
 }
 
 #[test]
@@ -185,7 +185,7 @@ fn s46_preload_is_that_of_1_4() {
         for client in 1..=20 {
             s.ask(a, request("e", "f", client));
         }
-        assert_eq!(20 - s.scheduler.queue.len(), most, "{slots}");
+        assert_eq!(20 - s.scheduler.ledger.queue().len(), most, "{slots}");
     }
 }
 
@@ -203,7 +203,7 @@ fn s46_a_host_that_is_known_to_take_long_gets_nothing_beside_its_slots() {
         for client in 11..=30 {
             s.ask(a, request("e", "f", client));
         }
-        assert_eq!(20 - s.scheduler.queue.len(), most, "{job_ms} ms");
+        assert_eq!(20 - s.scheduler.ledger.queue().len(), most, "{job_ms} ms");
     }
 }
 
@@ -232,7 +232,7 @@ fn s47_a_preferred_host_that_is_silent_is_waited_for_and_one_out_of_reach_is_not
     s.reachable = None;
     let (first, _) = s.ask(a, prefer(1)).unwrap();
     s.wait(2);
-    assert!(s.scheduler.cluster.host(h.host).unwrap().suspect);
+    assert!(s.scheduler.ledger.host(h.host).unwrap().life().is_silent());
     assert_eq!(s.ask(a, prefer(2)), None, "waits");
     s.begin(h, first);
     assert_eq!(s.answers(a).len(), 1, "served when it shows life");
@@ -391,10 +391,14 @@ fn needs_come_and_go() {
         }
     }
     s.drain();
-    assert!(s.scheduler.jobs.is_empty());
-    let requirements = s.scheduler.cluster.requirements.all().count();
+    assert!(s.scheduler.ledger.jobs().is_empty());
+    let requirements = s.scheduler.ledger.cluster().requirements().all().count();
     assert!((129..=257).contains(&requirements), "{requirements}");
-    assert_eq!(s.scheduler.cluster.owners.len(), 150 + requirements, "those of the host, and those that are asked for");
+    assert_eq!(
+        s.scheduler.ledger.cluster().environments().owners().len(),
+        150 + requirements,
+        "those of the host, and those that are asked for"
+    );
     s.host("new", 4, &["e3"]);
     for (environment, present) in [("e3", 1), ("e149", 1), ("x450", 0)] {
         s.sent_to(a.peer);

@@ -105,7 +105,7 @@ fn a_host_whose_jobs_fail_in_a_row_rests_then_gets_one_at_a_time_until_one_succe
         let (waited, address) = s.answers(a).pop().unwrap();
         assert_eq!(address, s.address(bad));
         s.finish(bad, waited, 0, 100, 0);
-        let open: Vec<JobId> = s.scheduler.jobs.keys().copied().collect();
+        let open: Vec<JobId> = s.scheduler.ledger.jobs().keys().copied().collect();
         for job in open {
             s.finish(good, job.0, 0, 0, 100);
         }

@@ -82,7 +82,7 @@ fn a_silent_host_is_told_of_once() {
     s.ask(a, request("e", "f", 1)).unwrap();
     s.pass(millis(50_000));
     assert_eq!(count(&s, SILENT), 1);
-    let suspect = |s: &Scenario, host: TestHost| s.scheduler.cluster.host(host.host).unwrap().suspect;
+    let suspect = |s: &Scenario, host: TestHost| s.scheduler.ledger.host(host.host).unwrap().life().is_silent();
     assert!(suspect(&s, h) && !suspect(&s, idle));
 }
 
@@ -298,7 +298,7 @@ fn a_job_whose_environment_is_on_its_way_keeps_its_slot() {
     }
     s.pass(millis(70_000));
     assert!(s.noted("jobs given to a host do not begin, others get their slots host=h count=1"));
-    let dormant = [1, 2].map(|job| s.scheduler.jobs.get(&JobId(job)).unwrap().dormant);
+    let dormant = [1, 2].map(|job| s.scheduler.ledger.jobs().get(&JobId(job)).unwrap().was_dormant());
     assert_eq!(dormant, [false, true]);
 }
 
