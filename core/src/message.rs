@@ -1,7 +1,7 @@
 //! All messages between peers, independent of their encoding (`net/PROTOCOL.md`, Messages).
 //!
 //! Numbers are kept raw, so that every recorded byte can be written again; they are clamped where they are used
-//! (decision: bytes-not-text). Fields that do not exist at the version of a connection (`net/src/wire/messages.rs` says
+//! (decision: bytes-not-text). Fields that do not exist at the version of a connection (`net/src/wire/layouts.rs` says
 //! since when they do) are omitted when written and have the value of `Default` when read. The data of a chunk stay
 //! compressed until they reach their destination.
 

@@ -15,13 +15,14 @@
 //! Its parts are types with private fields, which do not know each other: `connections` with `peer`, `envs`,
 //! `native`, `session`, `load`, `fallbacks`. A part is told of an event and returns what follows from it. Only
 //! `impl Daemon` knows several of them, in one file for each subject: what clients say (`clients`), what the
-//! scheduler says (`scheduler`), how environments come and go (`installing`), who gets a slot (`slots`), what is
-//! shown (`status`).
+//! scheduler says (`scheduler`), how environments come (`installing`) and go (`eviction`), who gets a slot (`slots`),
+//! what is shown (`status`).
 
 mod clients;
 mod close;
 mod connections;
 mod envs;
+mod eviction;
 mod fallbacks;
 mod installing;
 mod interface;

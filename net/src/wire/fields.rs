@@ -3,12 +3,12 @@
 use ice_core::message::Message;
 use ice_core::version::Version;
 
-use super::messages;
+use super::layouts;
 pub use super::types::{Field, Named};
 
 /// The fields that `message` has in version `v`. Of a chunk's data only the length is included.
 pub fn of(message: &Message, v: Version) -> Vec<Named<'_>> {
     let mut fields = Vec::new();
-    messages::show(message, v, &mut fields);
+    layouts::show(message, v, &mut fields);
     fields
 }

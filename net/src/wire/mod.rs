@@ -11,7 +11,7 @@ pub mod fields;
 /// Splitting a byte stream into frames.
 pub mod frame;
 mod irregular;
-mod messages;
+mod layouts;
 /// The numbers and names of messages.
 pub mod number;
 /// Messages as text.
@@ -131,7 +131,7 @@ pub enum EncodeError {
 pub fn encode(message: &Message, v: Version, out: &mut Vec<u8>) -> Result<(), EncodeError> {
     let number = number::of(message);
     let mut w = Writer::begin(out, number);
-    messages::emit(message, &mut w, v);
+    layouts::emit(message, &mut w, v);
     w.finish()
 }
 
@@ -156,11 +156,11 @@ pub fn decode_strictly(body: &[u8], v: Version, reading: Reading) -> Result<Mess
 fn decode_with(mut r: Reader<'_>, v: Version, reading: Reading) -> Result<Message, DecodeError> {
     let number = r.u32().map_err(|what| DecodeError { number: 0, at: 0, what })?;
     let meant = match (reading, number) {
-        (Reading::Monitor, messages::GET_CS) => messages::MON_GET_CS,
-        (Reading::Monitor, messages::JOB_DONE) => messages::MON_JOB_DONE,
+        (Reading::Monitor, layouts::GET_CS) => layouts::MON_GET_CS,
+        (Reading::Monitor, layouts::JOB_DONE) => layouts::MON_JOB_DONE,
         _ => number,
     };
-    let message = messages::parse(meant, &mut r, v).and_then(|message| r.finish().map(|()| message));
+    let message = layouts::parse(meant, &mut r, v).and_then(|message| r.finish().map(|()| message));
     message.map_err(|what| DecodeError { number, at: r.at(), what })
 }
 

@@ -3,7 +3,7 @@
 use ice_core::message::Message;
 use std::fmt;
 
-pub use super::messages::{name, of};
+pub use super::layouts::{name, of};
 
 /// The number of `message` as a character, as 1.4 logs it.
 pub fn letter(message: &Message) -> char {

@@ -197,6 +197,11 @@ impl<'ast> Visit<'ast> for Learn<'_> {
         visit::visit_expr_path(self, item);
     }
 
+    /// A name in a macro that makes items may be the name of one.
+    fn visit_item_macro(&mut self, item: &'ast syn::ItemMacro) {
+        self.fixed(|s| s.tokens(item.mac.tokens.clone()));
+    }
+
     fn visit_macro(&mut self, item: &'ast syn::Macro) {
         self.tokens(item.tokens.clone());
         visit::visit_macro(self, item);

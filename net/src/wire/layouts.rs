@@ -1,5 +1,5 @@
 //! What each message looks like on the wire: one row for each. How to read a row, and how to add one: `declare`. What
-//! the messages and their fields mean: `net/PROTOCOL.md`, and their types in [`ice_core::message`].
+//! the messages and their fields mean: [`ice_core::message`] and `net/PROTOCOL.md`.
 
 use ice_core::job::JobStats;
 use ice_core::message::{
