@@ -82,10 +82,7 @@ fn four_thousand_and_ninety_six_hosts_can_be_blocked() {
 #[test]
 fn a_request_asks_for_sixty_four_jobs() {
     for (count, queued) in [(64, 64), (65, 0)] {
-        let mut s = Scenario::new();
-        let a = s.host("a", 0, &[]);
-        let full = s.host("full", 1, &["e"]);
-        s.load(full, 1000);
+        let (mut s, a, _) = Scenario::in_which_jobs_wait();
         s.ask(a, GetCs { count, ..request("e", "f", 1) });
         assert!(s.text(&["stats"]).contains(&format!(" jobs_queued={queued}\n")));
     }
@@ -132,10 +129,7 @@ fn of_local_jobs_four_thousand_and_ninety_six_are_kept() {
 
 #[test]
 fn of_a_file_name_the_last_1024_bytes_are_kept() {
-    let mut s = Scenario::new();
-    let a = s.host("a", 0, &[]);
-    let full = s.host("full", 1, &["e"]);
-    s.load(full, 1000);
+    let (mut s, a, _) = Scenario::in_which_jobs_wait();
     for bytes in [1024, 1025] {
         s.ask(a, request("e", &("x".repeat(bytes - 4) + "/f.c"), 1));
     }
@@ -223,10 +217,7 @@ fn monitors_are_256_in_all_and_64_at_an_address() {
 
 #[test]
 fn five_hundred_jobs_of_who_left_end_at_once_the_others_a_millisecond_later() {
-    let mut s = Scenario::new();
-    let a = s.host("a", 0, &[]);
-    let full = s.host("full", 1, &["e"]);
-    s.load(full, 1000);
+    let (mut s, a, _) = Scenario::in_which_jobs_wait();
     for n in 0..501 {
         quietly(&mut s, a, Message::GetCs(request("e", "f", n)));
     }

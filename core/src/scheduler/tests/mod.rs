@@ -94,6 +94,15 @@ impl Scenario {
         }
     }
 
+    /// A submitter without slots and, beside it, a host that is full: requests for its environment wait.
+    fn in_which_jobs_wait() -> (Self, TestHost, TestHost) {
+        let mut s = Self::new();
+        let submitter = s.host("a", 0, &[]);
+        let full = s.host("full", 1, &["e"]);
+        s.load(full, 1000);
+        (s, submitter, full)
+    }
+
     fn input(&mut self, input: Input) {
         self.scheduler.handle(self.now, input);
         self.drain();

@@ -128,10 +128,7 @@ fn a_minute_changes_nothing_for_the_most_urgent() {
 
 #[test]
 fn that_a_job_waits_is_said_once_for_all_that_are_alike() {
-    let mut s = Scenario::new();
-    let a = s.host("a", 0, &[]);
-    let full = s.host("full", 1, &["e"]);
-    s.load(full, 1000);
+    let (mut s, a, _) = Scenario::in_which_jobs_wait();
     let sent =
         |s: &Scenario| s.notes.iter().filter(|note| note.starts_with("No suitable host found, delaying")).count();
     for (environment, expected) in [("e", 1), ("e", 1), ("e", 1), ("q", 2), ("e", 2), ("q", 2)] {
@@ -143,10 +140,7 @@ fn that_a_job_waits_is_said_once_for_all_that_are_alike() {
 /// A bucket holds what a submitter waits for at one level.
 #[test]
 fn of_8192_lanes_no_more_are_waited_in() {
-    let mut s = Scenario::new();
-    let a = s.host("a", 0, &[]);
-    let full = s.host("full", 1, &["e"]);
-    s.load(full, 1000);
+    let (mut s, a, _) = Scenario::in_which_jobs_wait();
     let asks = |n: u32| GetCs { niceness: n % 20, ..request(&format!("e{}", n / 20), "f", n) };
     for n in 0..8191 {
         ask_quietly(&mut s, a, asks(n));
@@ -249,10 +243,7 @@ fn of_a_submitter_the_last_two_hundred_jobs_are_known() {
 /// Of a class that did not exist when the job was requested.
 #[test]
 fn a_host_that_comes_takes_what_waits() {
-    let mut s = Scenario::new();
-    let a = s.host("a", 0, &[]);
-    let full = s.host("full", 1, &["e"]);
-    s.load(full, 1000);
+    let (mut s, a, _) = Scenario::in_which_jobs_wait();
     let strict = GetCs { minimal_version: 40, ..request("e", "f", 2) };
     assert_eq!((s.ask(a, request("e", "f", 1)), s.ask(a, strict)), (None, None));
     let old = s.log_in("10.0.5.5", 39, login("old", 4, &["e"]));

@@ -74,10 +74,7 @@ fn a_hosts_state_is_a_word() {
 
 #[test]
 fn what_peers_choose_is_escaped() {
-    let mut s = Scenario::new();
-    let a = s.host("a", 0, &[]);
-    let full = s.host("full", 1, &["e"]);
-    s.load(full, 1000);
+    let (mut s, a, _) = Scenario::in_which_jobs_wait();
     s.ask(a, request("e", "a\u{1f} b\"c\\d\u{7f}\n", 1));
     let json = s.text(&["listjobs --json"]);
     assert!(json.contains(r#""file":"a\u001f b\"c\\d"#) && json.contains("\u{7f}\\u000a\"}"), "{json}");

@@ -53,10 +53,7 @@ fn a_text_peer_may_be_silent_for_thirty_six_seconds() {
 
 #[test]
 fn a_job_becomes_more_urgent_each_minute() {
-    let mut s = Scenario::new();
-    let a = s.host("a", 0, &[]);
-    let full = s.host("full", 1, &["e"]);
-    s.load(full, 1000);
+    let (mut s, a, _) = Scenario::in_which_jobs_wait();
     let niceness = |s: &mut Scenario| {
         let jobs = s.text(&["listjobs --json"]);
         let number = jobs.split("\"niceness\":").nth(1).unwrap().split(',').next().unwrap();

@@ -157,10 +157,7 @@ fn a_host_that_was_probed_just_now_is_not_when_it_gets_a_job() {
 /// Nor is a host that builds its own jobs: it requested them.
 #[test]
 fn a_submitter_that_is_sent_home_is_not_probed() {
-    let mut s = Scenario::new();
-    let a = s.host("a", 0, &[]);
-    let full = s.host("full", 1, &["e"]);
-    s.load(full, 1000);
+    let (mut s, a, full) = Scenario::in_which_jobs_wait();
     assert_eq!(s.ask(a, request("e", "f", 1)), None);
     s.pass(millis(10_000));
     s.reachable = None;
