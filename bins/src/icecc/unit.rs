@@ -62,6 +62,15 @@ impl Files {
     fn is_new(&self, file: &Metadata) -> bool {
         (file.ctime(), file.ctime_nsec()) > self.start
     }
+
+    /// As [`read`]; a file that was changed after the preprocessor began may not be what it has read.
+    fn read_unchanged(&self, path: &Path, room: &mut Vec<u8>) -> Result<Option<Metadata>, ExpandHere> {
+        match read(path, room) {
+            Ok(Some(meta)) if self.is_new(&meta) => Err(ExpandHere::Changed(path.to_path_buf())),
+            Ok(meta) => Ok(meta),
+            Err(_) => Err(ExpandHere::Unreadable(path.to_path_buf())),
+        }
+    }
 }
 
 impl unit::Files for Files {
@@ -75,15 +84,14 @@ impl unit::Files for Files {
         if self.looked.as_ref().is_some_and(is_known) {
             return None;
         }
-        let meta = match read(&path, &mut self.room) {
+        let mut room = std::mem::take(&mut self.room);
+        let meta = match self.read_unchanged(&path, &mut room) {
             Ok(Some(meta)) => meta,
             // A pipe has been read, and cannot be read a second time.
             Ok(None) => return None,
-            Err(_) => return Some(ExpandHere::Unreadable(path)),
+            Err(why) => return Some(why),
         };
-        if self.is_new(&meta) {
-            return Some(ExpandHere::Changed(path));
-        }
+        self.room = room;
         let Look { loss, counts } = unit::look_through(&self.room, |name| self.kept.has(name));
         if counts {
             self.count = true;
@@ -100,11 +108,8 @@ impl unit::Files for Files {
     fn texts(&self) -> Option<Vec<Vec<u8>>> {
         let text = |name: &Vec<u8>| {
             let mut text = Vec::new();
-            match read(&self.folder.join(OsStr::from_bytes(name)), &mut text) {
-                Ok(Some(meta)) if !self.is_new(&meta) => Some(text),
-                Ok(None) => Some(Vec::new()),
-                Ok(Some(_)) | Err(_) => None,
-            }
+            self.read_unchanged(&self.folder.join(OsStr::from_bytes(name)), &mut text).ok()?;
+            Some(text)
         };
         self.seen.iter().map(text).collect()
     }
