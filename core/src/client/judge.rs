@@ -75,15 +75,15 @@ pub(super) fn said_before(request: &Request, said: &[u8], result: &CompileResult
     }
     // clang's text still has the directives, so `#warning` speaks again; only the count at the end differs.
     let text = without_count(said);
-    result.stderr.as_bytes().windows(text.len().max(1)).any(|part| part == text).then(Vec::new)
+    (!text.is_empty() && contains(result.stderr.as_bytes(), text)).then(Vec::new)
 }
 
 /// Messages of clang without the line that counts them.
 fn without_count(said: &[u8]) -> &[u8] {
-    let line = said.strip_suffix(b"\n").unwrap_or(said).rsplit(|&b| b == b'\n').next().unwrap_or_default();
+    let text = said.strip_suffix(b"\n").unwrap_or(said);
+    let line = text.rsplit(|&b| b == b'\n').next().unwrap_or_default();
     let is_count = line.ends_with(b" generated.") && line.first().is_some_and(u8::is_ascii_digit);
-    let rest = if is_count { said.strip_suffix(b"\n").unwrap_or(said).strip_suffix(line) } else { None };
-    rest.unwrap_or(said)
+    if is_count { text.strip_suffix(line).unwrap_or(said) } else { said }
 }
 
 /// What befell a compiler whose host says that it is not to blame. Its status says more where the host is ours.

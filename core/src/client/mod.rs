@@ -110,7 +110,10 @@ impl Submission {
                 new.enter(State::AwaitNative, now, wait::NATIVE_ENV);
             }
             Environments::Given(list) if list.is_empty() => new.give_up(Trouble::NoEnvironment),
-            Environments::Given(list) => new.ask_for_server(now, list),
+            Environments::Given(list) => {
+                new.environments = list;
+                new.ask_for_server(now);
+            }
         }
         new
     }
@@ -127,7 +130,8 @@ impl Submission {
             (_, Input::DaemonClosed) => {}
             (State::AwaitNative, Input::Archive(Some(name))) => {
                 let platform = self.request.get_cs.target.clone();
-                self.ask_for_server(now, vec![EnvRef { platform, name }]);
+                self.environments = vec![EnvRef { platform, name }];
+                self.ask_for_server(now);
             }
             (_, Input::Server(message)) => self.server_says(now, message),
             (state, Input::ServerClosed) => self.server_fails(state.closed()),
@@ -208,7 +212,7 @@ impl Submission {
         match self.state {
             State::AwaitNative => self.give_up(Trouble::NoNativeEnv),
             State::AwaitServer => self.give_up(Trouble::NoServer),
-            State::Pausing => self.ask_for_server(now, self.environments.clone()),
+            State::Pausing => self.ask_for_server(now),
             State::Dialling => self.give_up(Trouble::Unreachable),
             State::AwaitFile(_) => self.give_up(Trouble::ObjectCut),
             State::AwaitVerify if self.watch.is_over(now) => self.give_up(Trouble::EnvUnverified),
@@ -279,10 +283,9 @@ impl Submission {
         self.outputs.push_back(Output::End(Box::new(end)));
     }
 
-    fn ask_for_server(&mut self, now: Instant, environments: Vec<EnvRef>) {
+    fn ask_for_server(&mut self, now: Instant) {
         self.asked += 1;
-        self.environments.clone_from(&environments);
-        let ask = GetCs { environments, ..self.request.get_cs.clone() };
+        let ask = GetCs { environments: self.environments.clone(), ..self.request.get_cs.clone() };
         let limit = wait::for_server(&self.request, &ask);
         self.outputs.push_back(Output::Daemon(Message::GetCs(ask)));
         self.enter(State::AwaitServer, now, limit);
@@ -303,7 +306,7 @@ impl Submission {
         if self.is_1_4() {
             self.enter(State::Pausing, now, wait::ASK_AGAIN_1_4);
         } else {
-            self.ask_for_server(now, self.environments.clone());
+            self.ask_for_server(now);
         }
     }
 

@@ -7,6 +7,10 @@ use super::*;
 use crate::cmdline::{Family, Messages, Mode};
 use crate::message::{Chunk, GetNativeEnv};
 
+fn secs(n: u64) -> Duration {
+    Duration::from_secs(n)
+}
+
 struct Scenario {
     submission: Submission,
     now: Instant,

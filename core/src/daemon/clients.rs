@@ -186,7 +186,7 @@ impl Daemon {
         let is_known = done.flags & done_flags::UNKNOWN_JOB == 0;
         let entry = self.peers.get_mut(peer).filter(|_| is_known);
         let Some((job, was_own)) = entry.and_then(|entry| entry.job_done(JobId(done.job))) else {
-            return self.refuse(peer, "", CloseReason::ForeignJob);
+            return self.close(peer, CloseReason::ForeignJob);
         };
         if was_own {
             self.load.own_work_of_client(done.stats.real_ms, done.stats.user_ms, done.stats.sys_ms);
@@ -209,9 +209,7 @@ impl Daemon {
 
     /// Closes a connection, with a text for the client's log.
     pub(super) fn refuse(&mut self, peer: PeerId, text: &str, reason: CloseReason) {
-        if !text.is_empty() {
-            self.explain(peer, text);
-        }
+        self.explain(peer, text);
         self.close(peer, reason);
     }
 

@@ -46,8 +46,11 @@ pub struct NativeKey {
 impl NativeKey {
     /// Whether `other` is the key of the same request with other files.
     fn replaces(&self, other: &Self) -> bool {
-        let request = |k: &Self| (k.compression.clone(), k.compiler.clone(), k.extra_files.clone());
-        self != other && request(self) == request(other)
+        self != other && self.request() == other.request()
+    }
+
+    fn request(&self) -> (&Text, &Text, &[Text]) {
+        (&self.compression, &self.compiler, &self.extra_files)
     }
 }
 

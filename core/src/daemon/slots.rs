@@ -31,7 +31,7 @@ impl Daemon {
             let used_for_own = used.saturating_sub(self.peers.uploads());
             if let Some(peer) = self.peers.next_own().filter(|_| used_for_own < self.slots()) {
                 self.start_own(now, peer);
-            } else if let Some(peer) = self.next_remote().filter(|_| used < self.slots()) {
+            } else if let Some(peer) = (used < self.slots()).then(|| self.next_remote()).flatten() {
                 self.start_remote(now, peer);
             } else {
                 break;
@@ -52,7 +52,11 @@ impl Daemon {
 
     /// The next remote job whose environment is ready; none while the host is too busy.
     fn next_remote(&self) -> Option<PeerId> {
-        self.peers.next_remote(|env| !self.envs.is_undecided(env)).filter(|_| self.load.takes_jobs())
+        // First, as it is asked after each event and the search looks at all connections.
+        if !self.load.takes_jobs() {
+            return None;
+        }
+        self.peers.next_remote(|env| !self.envs.is_undecided(env))
     }
 
     fn start_own(&mut self, now: Instant, peer: PeerId) {

@@ -129,12 +129,9 @@ impl World {
         let told = self.arrival(peer, false);
         let Some(conn) = self.conns.remove(&peer) else { return };
         self.checkers.stops(host, peer.0);
-        if conn.thread.awaits_archive() {
-            let (Thread::Transfer { order: Some(Some(env)), .. }, outcome) = (conn.thread, Err("truncated".into()))
-            else {
-                unreachable!("it awaits an archive")
-            };
-            self.tell(host, Input::Received { peer, env, outcome });
+        // It is to install what has not come.
+        if let Thread::Transfer { order: Some(Some(env)), has_end: false } = conn.thread {
+            self.tell(host, Input::Received { peer, env, outcome: Err("truncated".into()) });
         }
         self.tell(host, Input::Closed { peer });
         if let Some(at) = told {

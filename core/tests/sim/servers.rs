@@ -36,11 +36,6 @@ impl Thread {
             Self::Job(serving) => serving.reads_client(),
         }
     }
-
-    /// Whether it is to install what has not come.
-    pub fn awaits_archive(&self) -> bool {
-        matches!(self, Self::Transfer { order: Some(Some(_)), has_end: false })
-    }
 }
 
 impl World {

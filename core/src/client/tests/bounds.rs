@@ -3,10 +3,6 @@
 
 use super::*;
 
-fn secs(n: u64) -> Duration {
-    Duration::from_secs(n)
-}
-
 /// How long the present wait lasts, and what it ends in.
 fn waits(scenario: &mut Scenario) -> (Duration, Option<Trouble>) {
     let begun = scenario.now;

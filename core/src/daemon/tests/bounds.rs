@@ -358,10 +358,7 @@ fn a_local_job_within_a_second_of_a_dropped_one_is_a_fallback() {
         s.hang_up(peer);
         s.pass(millis(wait));
         s.local_job();
-        s.sent_to_scheduler();
-        s.scheduler(Message::GetInternals);
-        let [Message::StatusText { text }] = &s.sent_to_scheduler()[..] else { panic!() };
-        assert_eq!(text.lossy().contains("Fallbacks to local builds: 1"), counts, "{wait} ms");
+        assert_eq!(s.internals().contains("Fallbacks to local builds: 1"), counts, "{wait} ms");
     }
 }
 
@@ -376,10 +373,7 @@ fn no_more_than_two_hundred_and_fifty_six_dropped_jobs_are_remembered() {
         let peer = s.local_job();
         s.hang_up(peer);
     }
-    s.sent_to_scheduler();
-    s.scheduler(Message::GetInternals);
-    let [Message::StatusText { text }] = &s.sent_to_scheduler()[..] else { panic!() };
-    assert!(text.lossy().contains("Fallbacks to local builds: 256\n"));
+    assert!(s.internals().contains("Fallbacks to local builds: 256\n"));
 }
 
 #[test]

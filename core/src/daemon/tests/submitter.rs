@@ -364,11 +364,7 @@ fn three_copies_of_one_job() {
 fn fallbacks_of_own_clients_are_counted_and_shown() {
     let mut s = Scenario::new(config(1));
     let shown = |s: &mut Scenario| {
-        s.sent_to_scheduler();
-        s.scheduler(Message::GetInternals);
-        let told = s.sent_to_scheduler();
-        let [Message::StatusText { text }] = told.as_slice() else { panic!("{told:?}") };
-        text.lossy().lines().find_map(|l| l.strip_prefix("  Fallbacks to local builds: ").map(str::to_owned))
+        s.internals().lines().find_map(|l| l.strip_prefix("  Fallbacks to local builds: ").map(str::to_owned))
     };
     let at_another_host = |s: &mut Scenario, job| {
         let peer = s.asking();
