@@ -252,7 +252,7 @@ impl Cluster {
     pub fn own_environment(&self, requester: Requester) -> Option<usize> {
         let known = self.requirements.get(requester.requirement)?;
         let host = self.hosts.get(&requester.submitter)?;
-        first_allowed(known.requirement(), host, host.bans().against(host.id()))
+        first_allowed(known.requirement(), host, self.bans(requester, host))
     }
 
     fn bans(&self, requester: Requester, host: &Host) -> &[Ban] {
@@ -292,6 +292,11 @@ impl Cluster {
             return self.named(preferred).any(|h| h.standing().tier() == Some(tier) && can(&h.id()));
         }
         self.classes_for(requester.requirement).any(|class| class.open(tier).iter().any(can))
+    }
+
+    /// The same for hosts of any tier.
+    pub fn others_of_any_tier_could_ever(&self, requester: Requester) -> bool {
+        (0..=1).any(|tier| self.others_could_ever(requester, tier))
     }
 
     /// Whether the submitter itself could ever run the job as a compile server.

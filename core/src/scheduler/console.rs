@@ -175,8 +175,8 @@ impl Scheduler {
 
     fn remove_hosts(&mut self, out: &mut String, names: &[&str]) {
         for name in names {
-            let host = self.ledger.cluster().named(&Text::from(*name)).next().map(|h| (h.id(), h.said().name.clone()));
-            if let Some((id, _)) = host {
+            let host = self.ledger.cluster().named(&Text::from(*name)).next().map(Host::id);
+            if let Some(id) = host {
                 let _ = writeln!(out, "removing host {name}");
                 self.host_left(id, Some(CloseReason::Removed));
             }
@@ -305,9 +305,8 @@ impl Scheduler {
     }
 
     fn ask_internals(&mut self, peer: PeerId, names: &[&str]) {
-        let wanted = |host: &&Host| {
-            names.is_empty() || names.iter().any(|n| host.said().name == *n || host.said().address == *n)
-        };
+        let names: Vec<Text> = names.iter().map(|name| Text::from(*name)).collect();
+        let wanted = |host: &&Host| names.is_empty() || names.iter().any(|name| host.said().is_named(name));
         let asked: Vec<(HostId, Text, PeerId)> = self
             .ledger
             .cluster()

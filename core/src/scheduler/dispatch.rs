@@ -72,9 +72,7 @@ impl Scheduler {
 
     fn could_ever(&self, requester: Requester) -> bool {
         let cluster = self.ledger.cluster();
-        cluster.others_could_ever(requester, 0)
-            || cluster.others_could_ever(requester, 1)
-            || cluster.submitter_could_ever(requester)
+        cluster.others_of_any_tier_could_ever(requester) || cluster.submitter_could_ever(requester)
     }
 
     fn assign_to_submitter(&mut self, id: JobId) {
@@ -134,7 +132,7 @@ impl Scheduler {
     /// Why a job is assigned to its submitter. A user who prefers that host needs no other.
     fn home(&self, requester: Requester, why: Why) -> SubmitterReason {
         let cluster = self.ledger.cluster();
-        let has_others = cluster.others_could_ever(requester, 0) || cluster.others_could_ever(requester, 1);
+        let has_others = cluster.others_of_any_tier_could_ever(requester);
         if why == Why::Preferred || has_others { SubmitterReason::Chosen } else { SubmitterReason::Last }
     }
 

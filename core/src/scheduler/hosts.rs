@@ -113,6 +113,9 @@ impl Scheduler {
     /// STATS: the load of a host.
     pub(super) fn loaded(&mut self, id: HostId, stats: Stats) {
         self.ledger.set_stats(id, stats);
+        if self.monitors.is_empty() {
+            return;
+        }
         let Some(stats) = self.ledger.host(id).map(|host| host_stats(host, true)) else { return };
         self.tell_monitors(&Message::MonStats(stats));
     }
@@ -329,6 +332,6 @@ fn refusal(login: &Login) -> Option<String> {
 }
 
 /// Whether name and platform are within bounds.
-fn is_environment(env: &EnvRef) -> bool {
+pub(super) fn is_environment(env: &EnvRef) -> bool {
     env.name.len() <= NAME_MAX && env.platform.len() <= NAME_MAX
 }

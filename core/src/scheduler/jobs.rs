@@ -7,6 +7,7 @@
 //! `dispatch.rs` assigns jobs to hosts.
 
 use super::host::Said;
+use super::hosts::is_environment;
 use super::job::Job;
 use super::monitor::{asked, environment_list, last_three, lost};
 use super::requirement::Requirement;
@@ -209,7 +210,7 @@ fn bound(request: &mut GetCs) {
     request.file.keep_end(FILE_NAME_MAX);
     request.target.keep_start(NAME_MAX + 1);
     request.preferred_host.keep_start(NAME_MAX + 1);
-    request.environments.retain(|env| env.name.len() <= NAME_MAX && env.platform.len() <= NAME_MAX);
+    request.environments.retain(is_environment);
     request.environments.truncate(REQUEST_ENVIRONMENTS_MAX);
 }
 

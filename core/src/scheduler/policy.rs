@@ -9,6 +9,7 @@ use super::host::{FULL_LOAD, Host};
 use super::life::Accepting;
 use super::rank::Rank;
 use super::requirement::{Requester, RequirementEntry};
+use super::speed::{PACES, within};
 use crate::ids::HostId;
 use crate::time::{Duration, Instant};
 
@@ -134,12 +135,12 @@ fn turns_over(host: &Host, now: Instant) -> bool {
 }
 
 /// Measured pace of a host, or an estimate if it has not been measured.
-pub(super) fn pace(cluster: &Cluster, host: &Host) -> f64 {
+fn pace(cluster: &Cluster, host: &Host) -> f64 {
     let pace = host.pace().value().unwrap_or_else(|| match cluster.paces() {
         (_, 0) => 1.0,
         (sum, known) => NEW_HOST * sum / f64::from(known),
     });
-    pace.clamp(1e-4, 1e4)
+    within(pace, PACES)
 }
 
 /// Expected milliseconds until a job of this weight would be done on a host that has the environment.
@@ -202,7 +203,7 @@ pub(super) fn choose(cluster: &Cluster, ask: &Ask, hint: Option<HostId>) -> Opti
 }
 
 /// Whether a host could take this job now.
-pub(super) fn usable_now(cluster: &Cluster, requester: Requester, host: &Host) -> bool {
+fn usable_now(cluster: &Cluster, requester: Requester, host: &Host) -> bool {
     let itself = host.id() == requester.submitter;
     let open = if itself {
         cluster.submitter_could_ever(requester) && host.work().has_free_slot()

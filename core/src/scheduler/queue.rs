@@ -82,24 +82,27 @@ impl Queue {
 
     /// Removes a job. Returns whether it was there.
     pub fn remove(&mut self, bucket: Bucket, job: JobId) -> bool {
-        self.unlink(bucket);
-        let Some(jobs) = self.buckets.get_mut(&bucket) else { return false };
-        let was_there = jobs.remove(&job);
-        if jobs.is_empty() {
-            self.buckets.remove(&bucket);
+        // Most jobs that end have left the queue long ago, whose order then stays.
+        if !self.contains(bucket, job) {
+            return false;
         }
-        if was_there {
-            self.len -= 1;
-            let key = (bucket.submitter, bucket.level);
-            if let Some(group) = self.groups.get_mut(&key) {
-                group.jobs -= 1;
-                if group.jobs == 0 {
-                    self.groups.remove(&key);
-                }
+        self.unlink(bucket);
+        if let Some(jobs) = self.buckets.get_mut(&bucket) {
+            jobs.remove(&job);
+            if jobs.is_empty() {
+                self.buckets.remove(&bucket);
+            }
+        }
+        self.len -= 1;
+        let key = (bucket.submitter, bucket.level);
+        if let Some(group) = self.groups.get_mut(&key) {
+            group.jobs -= 1;
+            if group.jobs == 0 {
+                self.groups.remove(&key);
             }
         }
         self.link(bucket);
-        was_there
+        true
     }
 
     /// Removes all jobs of a submitter and returns them by bucket.

@@ -26,9 +26,7 @@ pub(super) struct EnvKey(u32);
 impl EnvKey {
     /// The next number of a counter.
     pub fn nth(next: &mut u32) -> Self {
-        let n = *next;
-        *next = n.wrapping_add(1);
-        Self(n)
+        Self(next_number(next))
     }
 }
 
@@ -39,8 +37,14 @@ pub(super) struct ClassId(u32);
 impl ClassId {
     /// The next number of a counter.
     pub fn nth(next: &mut u32) -> Self {
-        Self(EnvKey::nth(next).0)
+        Self(next_number(next))
     }
+}
+
+fn next_number(next: &mut u32) -> u32 {
+    let number = *next;
+    *next = number.wrapping_add(1);
+    number
 }
 
 /// What a job requires of a host: a plain value.
@@ -152,8 +156,7 @@ impl Requirements {
         keys: Vec<EnvKey>,
         fits: BTreeMap<ClassId, Option<usize>>,
     ) -> RequirementId {
-        let id = RequirementId(self.next);
-        self.next = self.next.wrapping_add(1);
+        let id = RequirementId(next_number(&mut self.next));
         let requirement = Arc::new(requirement);
         self.ids.insert(Arc::clone(&requirement), id);
         self.known.insert(id, RequirementEntry { requirement, keys, fits, jobs: 0, installing: 0 });

@@ -103,14 +103,14 @@ pub(super) struct Pace {
 const PACE_KEEP: f64 = 1.0 - 1.0 / 32.0;
 /// Range of paces. Hosts may report any times and sizes: without these ranges a few false reports would grow into
 /// infinities, by which hosts cannot be ordered.
-const PACES: (f64, f64) = (1e-4, 1e4);
+pub(super) const PACES: (f64, f64) = (1e-4, 1e4);
 /// Range of weights, in milliseconds.
 const WEIGHTS: (f64, f64) = (0.1, 1e8);
 /// Range of bytes of object per weight.
 const BYTES_PER_WEIGHT: (f64, f64) = (1e-3, 1e7);
 
 /// Clamps `n`; NaN and infinities become a bound.
-fn within(n: f64, (least, most): (f64, f64)) -> f64 {
+pub(super) fn within(n: f64, (least, most): (f64, f64)) -> f64 {
     n.max(least).min(most)
 }
 
