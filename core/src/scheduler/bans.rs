@@ -44,11 +44,13 @@ impl Bans {
 
     /// Bans a host until then, unless there are too many bans.
     pub fn add(&mut self, host: HostId, environment: &EnvRef, until: Instant) {
-        let all: usize = self.0.values().map(Vec::len).sum();
         let bans = self.0.entry(host).or_default();
+        // A ban that is renewed does not count against itself.
         bans.retain(|ban| ban.environment != *environment);
-        if bans.len() < BANS_MAX && all < BANS_ALL_MAX {
-            bans.push(Ban { environment: environment.clone(), until });
+        let of_host = bans.len();
+        let all: usize = self.0.values().map(Vec::len).sum();
+        if of_host < BANS_MAX && all < BANS_ALL_MAX {
+            self.0.entry(host).or_default().push(Ban { environment: environment.clone(), until });
         }
     }
 

@@ -253,6 +253,9 @@ fn a_submitter_avoids_64_environments_of_a_host_and_1024_in_all() {
             s.say(a.peer, black(&format!("e{e}"), "x86_64", &host));
         }
     }
+    // One of them once more takes no other's place, nor loses its own.
+    let first = s.scheduler.ledger.cluster().named(&"h0".into()).next().unwrap().said().address.clone();
+    s.say(a.peer, black("e0", "x86_64", &first.lossy()));
     let mut goes = |n: usize, e: usize| {
         let asks = GetCs { preferred_host: format!("h{n}").into(), ..request(&format!("e{e}"), "f", 1) };
         let goes = !s.ask(a, asks).unwrap().1.is_empty();
