@@ -24,7 +24,8 @@ pub(super) type Watch = unit::Watch<Files>;
 pub(super) fn watch(task: &Task, job: &RemoteJob, mode: Mode) -> Option<Watch> {
     match mode {
         Mode::Full | Mode::Verbatim => None,
-        Mode::Includes => Some(Watch::of_clang(job.preprocessor_words(mode).iter().map(|word| &**word))),
+        // Those of a wrapper too, which only the server is given.
+        Mode::Includes => Some(Watch::of_clang(job.words.iter().map(|word| &*word.text))),
         Mode::Directives => Some(Watch::of_gcc(Files::new(task, job), &job.input)),
     }
 }

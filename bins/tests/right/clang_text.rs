@@ -11,6 +11,8 @@ const TABLE: Table = Table {
         printf 'int a = __COUNTER__;\nint b = __COUNTER__;\n' >plain_counter.c
         printf 'const char *n = NAME;\n' >defined_name.c
         printf '#if C == 0\nint a = C;\n#endif\nint b = C;\n' >defined_counter.c
+        mkdir w; printf '#!/bin/sh\nexec /usr/bin/clang -DC=__COUNTER__ -DNAME=__BASE_FILE__ "$@"\n' >w/clang; chmod +x w/clang
+        echo -DC=__COUNTER__ >c.words
         printf '#define P(a, b) a##b\n#define Q(a, b) P(a, b)\n#define U(a) Q(a, __COUNTER__)\n#define SAME(x) ((x) == (x))\n#if 1\nint U(x), U(x);\n#endif\nint U(x) = __COUNTER__;\nint f(int a) { return SAME(a); }\n' >unique.c
         printf '#define X 1\n#pragma push_macro("X")\n#undef X\n#define X 2\n#pragma pop_macro("X")\nint a = X;\nint l = __LINE__;\n' >stack.c
         printf '#define P(x) _Pragma(#x)\n#define X 1\nP(push_macro("X"))\n#undef X\n#define X 2\nP(pop_macro("X"))\n#if X == 1\nint one;\n#else\nint two;\n#endif\n' >made_stack.c
@@ -32,6 +34,13 @@ const TABLE: Table = Table {
         remote("CLANG -Wall -c unique.c"),
         remote("CLANG -DC=__COUNTER__ -c defined_counter.c"),
         remote("CLANG -DNAME=__BASE_FILE__ -c defined_name.c"),
+        any("CLANG -D C=__COUNTER__ -c defined_counter.c"),
+        any("CLANG -Wp,-DC=__COUNTER__ -c defined_counter.c"),
+        any("CLANG -Xpreprocessor -DC=__COUNTER__ -c defined_counter.c"),
+        any("CLANG -Xclang -DC=__COUNTER__ -c defined_counter.c"),
+        any("CLANG @c.words -c defined_counter.c"),
+        remote("ICE ./w/clang -c defined_counter.c"),
+        remote("ICE ./w/clang -c defined_name.c"),
         remote("CLANG -c stack.c"),
         remote("CLANG -c made_stack.c"),
         any("CLANG -c message.c"),
