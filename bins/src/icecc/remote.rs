@@ -104,8 +104,7 @@ impl Flow<'_> {
                     return outcome;
                 }
             }
-            let done = self.send().and_then(|has_moved| self.wait(has_moved));
-            if let Err(err) = done {
+            if let Err(err) = self.step() {
                 log::warn!("cannot read the preprocessor: {err}");
                 self.handle(Input::Failed(Trouble::SourceUnreadable));
             }
@@ -260,6 +259,19 @@ impl Flow<'_> {
         }
     }
 
+    /// Sends what there is, and looks at all that can happen. What the machine wants comes before both.
+    fn step(&mut self) -> io::Result<()> {
+        let has_moved = self.send()?;
+        if self.submission.has_output() {
+            return Ok(());
+        }
+        if self.server.as_ref().is_some_and(|server| server.has_buffered() || server.is_late()) {
+            self.hear_server();
+            return Ok(());
+        }
+        self.wait(has_moved)
+    }
+
     /// Sends the next piece of what is on its way, if the server has taken the last one. `false`: there is none now.
     fn send(&mut self) -> io::Result<bool> {
         if self.source.failed_early() {
@@ -287,16 +299,15 @@ impl Flow<'_> {
         Ok(true)
     }
 
-    /// Looks at all that can happen; waits for it, unless something has just `moved`.
-    fn wait(&mut self, moved: bool) -> io::Result<()> {
-        let heard = self.server.as_ref().is_some_and(|server| server.has_buffered() || server.is_late());
-        let timeout = if heard || moved { PollTimeout::ZERO } else { self.timeout() };
+    /// Waits for something to happen; only looks, if something `has_moved` and more may move at once.
+    fn wait(&mut self, has_moved: bool) -> io::Result<()> {
+        let timeout = if has_moved { PollTimeout::ZERO } else { self.timeout() };
         let [daemon, server, probe, text, messages, signal] = self.ready(timeout);
         self.source.read(text, messages)?;
         if daemon {
             self.hear_daemon();
         }
-        if server || heard {
+        if server {
             self.hear_server();
         }
         // Before its time is judged: we may have been stopped for longer.

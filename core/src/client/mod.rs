@@ -229,6 +229,11 @@ impl Submission {
         self.outputs.pop_front()
     }
 
+    /// Whether there is something to do.
+    pub fn has_output(&self) -> bool {
+        !self.outputs.is_empty()
+    }
+
     /// When to call [`Submission::handle_timeout`].
     pub fn poll_timeout(&self) -> Option<Instant> {
         [self.deadline, self.patience.end(), self.failure_end()].into_iter().flatten().min()
