@@ -3,7 +3,7 @@
 use ice_core::cmdline::{FileKind, Files};
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
-use std::io::Read;
+use std::io::{self, Read};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
@@ -23,6 +23,20 @@ impl HostFiles {
     pub fn new(folder: &Path) -> Self {
         Self { folder: folder.to_path_buf() }
     }
+}
+
+/// Fills `room` as far as there is something to read. Returns the number of bytes.
+pub(super) fn read_full(from: &mut impl Read, room: &mut [u8]) -> io::Result<usize> {
+    let mut n = 0;
+    while let Some(rest) = room.get_mut(n..).filter(|rest| !rest.is_empty()) {
+        match from.read(rest) {
+            Ok(0) => break,
+            Ok(more) => n += more,
+            Err(err) if err.kind() == io::ErrorKind::Interrupted => {}
+            Err(err) => return Err(err),
+        }
+    }
+    Ok(n)
 }
 
 /// The value of `PWD`, if it is another name of the current directory than its real path. The rule is that of the compilers.

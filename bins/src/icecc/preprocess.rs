@@ -67,6 +67,10 @@ impl Preprocessor {
             }
             return Ok(new);
         }
+        // Its text would not be used: the caller asks for another one, with all macros expanded.
+        if new.expand_here().is_some() {
+            return Ok(new);
+        }
         // Below icerun the outer command's slot is ours.
         new.lock = if task.level == 0 { CpuLock::take(Some(locks::PREPROCESSOR_WAIT)) } else { None };
         let words: Vec<OsString> = job.preprocessor_words(mode).into_iter().map(OsString::from_vec).collect();

@@ -1,5 +1,6 @@
 //! The files of a unit, as [`ice_core::unit`] looks at them.
 
+use super::files::read_full;
 use super::looked::Looked;
 use super::pragmas::Kept;
 use super::task::Task;
@@ -8,7 +9,7 @@ use ice_core::unit::{self, ExpandHere, Look};
 use std::collections::HashSet;
 use std::ffi::OsStr;
 use std::fs::{self, File, Metadata, OpenOptions};
-use std::io::{self, Read};
+use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
@@ -130,15 +131,7 @@ fn read(path: &Path, room: &mut Vec<u8>) -> io::Result<Option<Metadata>> {
     }
     // One read for the file and one for its end: `read_to_end` asks in small steps for what is limited.
     room.resize(usize::try_from(meta.len()).unwrap_or(0) + 1, 0);
-    let mut read = 0;
-    loop {
-        match file.read(room.get_mut(read..).unwrap_or_default()) {
-            Ok(0) => break,
-            Ok(n) => read += n,
-            Err(err) if err.kind() == io::ErrorKind::Interrupted => {}
-            Err(err) => return Err(err),
-        }
-    }
+    let read = read_full(&mut file, room)?;
     room.truncate(read);
     Ok(Some(meta))
 }

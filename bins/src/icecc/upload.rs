@@ -1,10 +1,10 @@
 //! An environment's archive on its way to a compile server, piece by piece.
 
+use super::files::read_full;
 use ice_core::client::Trouble;
 use ice_core::limits;
 use ice_core::message::{EnvTarget, Message};
 use std::fs::File;
-use std::io::{self, Read};
 use std::time::Instant;
 
 /// The archive, sent as it is.
@@ -47,19 +47,6 @@ impl Drop for Upload {
     fn drop(&mut self) {
         log::info!("</Transfer Environment: {}ms>", self.start.elapsed().as_millis());
     }
-}
-
-fn read_full(from: &mut impl Read, room: &mut [u8]) -> io::Result<usize> {
-    let mut n = 0;
-    while let Some(rest) = room.get_mut(n..).filter(|rest| !rest.is_empty()) {
-        match from.read(rest) {
-            Ok(0) => break,
-            Ok(more) => n += more,
-            Err(err) if err.kind() == io::ErrorKind::Interrupted => {}
-            Err(err) => return Err(err),
-        }
-    }
-    Ok(n)
 }
 
 #[cfg(test)]

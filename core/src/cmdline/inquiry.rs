@@ -91,9 +91,9 @@ impl<'a> Inquiry<'a> {
             self.of_user = Some(self.scan(&Layers::of_user(self.invocation.words), files)?);
         }
         let layers = self.layers(files)?;
-        match self.of_user.take() {
-            Some(job) if layers.is_users_alone() => Ok(job),
-            _ => self.scan(&layers, files),
+        match self.of_user.take_if(|_| layers.is_users_alone()) {
+            Some(job) => Ok(job),
+            None => self.scan(&layers, files),
         }
     }
 

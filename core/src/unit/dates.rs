@@ -6,10 +6,7 @@ use memchr::memmem;
 /// The macros.
 const NAMES: [&[u8]; 4] = [b"__DATE__", b"__TIME__", b"__TIMESTAMP__", b"__BASE_FILE__"];
 
-/// How every name that is written in one piece begins.
-const BEGINNINGS: [&[u8]; 3] = [b"__DATE_", b"__TIME", b"__BASE_"];
-
-/// How every name ends.
+/// How every name ends, also one that is made of pieces.
 const ENDS: [&[u8]; 2] = [b"E__", b"P__"];
 
 /// What pastes two pieces together.
@@ -17,14 +14,9 @@ const PASTES: [&[u8]; 2] = [b"##", b"%:%:"];
 
 /// Whether `text`, whole lines without splices, names one of the macros, or may make its name by pasting pieces together.
 pub(super) fn shown(text: &[u8]) -> bool {
-    let is_name = |token: &[u8]| NAMES.contains(&token);
     let is_last_piece = |token: &[u8]| NAMES.iter().any(|name| name.ends_with(token));
-    any_token(text, &BEGINNINGS, is_name) || any_token(text, &ENDS, is_last_piece) || pastes_end(text)
-}
-
-/// Whether `is_it` holds for a token of `text` that contains one of `parts`.
-fn any_token(text: &[u8], parts: &[&[u8]], is_it: impl Fn(&[u8]) -> bool) -> bool {
-    parts.iter().any(|part| memmem::find_iter(text, part).any(|at| is_it(token(text, at))))
+    let has_last_piece = |end: &&[u8]| memmem::find_iter(text, end).any(|at| is_last_piece(token(text, at)));
+    ENDS.iter().any(has_last_piece) || pastes_end(text)
 }
 
 /// The identifier or number around a place in `text`.

@@ -24,8 +24,8 @@ pub(super) fn last_line(text: &[u8]) -> &[u8] {
 
 /// What follows the hash, if the line is a directive.
 pub(super) fn behind_hash(line: &[u8]) -> Option<&[u8]> {
-    let mut behind_comments = memmem::find_iter(line, b"*/").map(|at| line.get(at + 2..).unwrap_or_default());
-    without_hash(line).or_else(|| behind_comments.find_map(without_hash))
+    let behind_comments = || memmem::find_iter(line, b"*/").find_map(|at| without_hash(line.get(at + 2..)?));
+    without_hash(line).or_else(behind_comments)
 }
 
 fn without_hash(line: &[u8]) -> Option<&[u8]> {

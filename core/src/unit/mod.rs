@@ -154,15 +154,12 @@ impl<F: Files> Watch<F> {
 
     /// Whether a condition may need the counter. gcc's text has all definitions, and its conditions stand in the files alone.
     fn counter_decides(&self) -> bool {
-        let files = match &self.files {
-            None => Some(Vec::new()),
-            Some(files) => files.texts(),
-        };
-        let all = |files: Vec<Vec<u8>>| {
-            let texts: Vec<_> = files.iter().chain([&self.text]).map(|text| unspliced(text)).collect();
-            counter::decides(&texts.iter().map(|text| &**text).collect::<Vec<_>>())
-        };
-        !self.is_whole || files.is_none_or(all)
+        if !self.is_whole {
+            return true;
+        }
+        let Some(files) = self.files.as_ref().map_or(Some(Vec::new()), Files::texts) else { return true };
+        let texts: Vec<_> = files.iter().chain([&self.text]).map(|text| unspliced(text)).collect();
+        counter::decides(&texts.iter().map(|text| &**text).collect::<Vec<_>>())
     }
 }
 
