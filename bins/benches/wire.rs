@@ -6,8 +6,9 @@
 
 use divan::Bencher;
 use divan::counter::{BytesCount, ItemsCount};
+use ice_core::codec::Codec;
 use ice_core::limits::CHUNK_PLAIN;
-use ice_core::message::{Codec, GetCs, Message};
+use ice_core::message::{GetCs, Message};
 use ice_core::version::Version;
 use ice_net::compress::{Packer, Unpacker};
 use ice_net::wire::{self, Reading};

@@ -13,6 +13,8 @@
 pub mod client;
 /// Compiler command lines.
 pub mod cmdline;
+/// The codecs of chunks.
+pub mod codec;
 /// The daemon's state machine.
 pub mod daemon;
 /// Names of environments.

@@ -5,6 +5,7 @@
 //! since when they do) are omitted when written and have the value of `Default` when read. The data of a chunk stay
 //! compressed until they reach their destination.
 
+use crate::codec::Codec;
 use crate::env::EnvRef;
 use crate::ids::{ClientId, HostId, JobId};
 use crate::job::JobStats;
@@ -208,16 +209,6 @@ impl CompileFile {
         let arguments: usize = self.arguments.iter().map(|(_, text)| size_of::<(ArgSide, Text)>() + text.len()).sum();
         names.iter().map(|name| name.len()).sum::<usize>() + arguments
     }
-}
-
-/// Compression of a chunk.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Codec {
-    /// LZO1X, always used below protocol 40.
-    Lzo1x,
-    /// zstd, one frame.
-    #[default]
-    Zstd,
 }
 
 /// A piece of a file, still compressed.

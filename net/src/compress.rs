@@ -1,11 +1,14 @@
 //! Compression of chunk payloads with LZO1X and zstd. Decompression never yields more than the announced size
 //! (`net/PROTOCOL.md`, Primitives).
 //!
+//! Which codecs there are stands in `core/src/codec.rs`; how each packs and unpacks, here.
+//!
 //! Use one packer or unpacker per worker thread, not per connection: their contexts are large (zstd 0.4 MB to compress,
 //! 0.1 MB to decompress). They are allocated at the first use of their codec.
 
+use ice_core::codec::Codec;
 use ice_core::limits::CHUNK_PLAIN_MAX;
-use ice_core::message::{Chunk, Codec};
+use ice_core::message::Chunk;
 use ice_core::version::Version;
 use std::io;
 use thiserror::Error;
@@ -66,7 +69,7 @@ impl Packer {
     /// # Errors
     /// If `plain` is longer than a chunk may be.
     pub fn pack(&mut self, plain: &[u8], v: Version) -> Result<Chunk, CompressError> {
-        self.pack_as(if v.has_zstd() { Codec::Zstd } else { Codec::Lzo1x }, plain)
+        self.pack_as(Codec::of_version(v), plain)
     }
 
     /// Compresses `plain` with `codec`. Empty input gives a chunk without data.

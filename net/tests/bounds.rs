@@ -3,7 +3,8 @@
 
 #![allow(clippy::unwrap_used, reason = "a test")]
 
-use ice_core::message::{Chunk, Codec, CompileFile, GetCs, Message, MonGetCs};
+use ice_core::codec::Codec;
+use ice_core::message::{Chunk, CompileFile, GetCs, Message, MonGetCs};
 use ice_core::version::Version;
 use ice_net::compress::{Packer, Unpacker};
 use ice_net::deadline::{Deadline, Step};

@@ -9,7 +9,8 @@ use std::sync::mpsc::channel;
 use std::thread;
 use std::time::Duration;
 
-use ice_core::message::{Chunk, Codec, Message};
+use ice_core::codec::Codec;
+use ice_core::message::{Chunk, Message};
 use ice_core::version::Version;
 use ice_net::conn::Conn;
 use ice_net::deadline::{Deadline, Step};

@@ -199,7 +199,8 @@ mod tests {
     use super::*;
     use crate::iceccd::shared::Told;
     use crossbeam::channel::{Receiver, bounded};
-    use ice_core::message::{Chunk, Codec};
+    use ice_core::codec::Codec;
+    use ice_core::message::Chunk;
     use ice_core::version::Version;
     use ice_net::deadline::{Deadline, Step};
     use ice_net::dial;

@@ -9,8 +9,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use ice_core::codec::Codec;
 use ice_core::limits::FRAME_MAX;
-use ice_core::message::{Chunk, Codec};
+use ice_core::message::Chunk;
 use parking_lot::Mutex;
 
 /// What may stand in memory.
@@ -23,9 +24,6 @@ const ALL_FILES_MAX: u64 = 64 * FILE_MAX;
 const FILES_PER_ADDRESS_MAX: u64 = 16 * FILE_MAX;
 /// Length, codec and packed length of a chunk in the file.
 const HEAD: usize = 9;
-/// The codecs in such a head. One that is not known is an error, never taken for another.
-const LZO1X: u8 = 0;
-const ZSTD: u8 = 1;
 
 /// What stands in files, by address of the client.
 #[derive(Debug, Default)]
@@ -117,10 +115,7 @@ impl Spool {
         let packed = u32::try_from(chunk.data.len()).map_err(io::Error::other)?;
         let mut record = Vec::with_capacity(HEAD + chunk.data.len());
         record.extend_from_slice(&chunk.plain_len.to_le_bytes());
-        record.push(match chunk.codec {
-            Codec::Lzo1x => LZO1X,
-            Codec::Zstd => ZSTD,
-        });
+        record.push(chunk.codec.number());
         record.extend_from_slice(&packed.to_le_bytes());
         record.extend_from_slice(&chunk.data);
         spill.file.write_all_at(&record, spill.written)?;
@@ -149,11 +144,8 @@ impl Spool {
         if spill.read == spill.written {
             self.drop_file();
         }
-        let codec = match codec {
-            LZO1X => Codec::Lzo1x,
-            ZSTD => Codec::Zstd,
-            _ => return Err(io::ErrorKind::InvalidData.into()),
-        };
+        // One that is not known is an error, never taken for another.
+        let codec = Codec::from_number(codec.into()).ok_or(io::ErrorKind::InvalidData)?;
         Ok(Some(Chunk { plain_len: u32::from_le_bytes([a, b, c, d]), codec, data }))
     }
 

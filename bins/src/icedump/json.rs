@@ -3,7 +3,7 @@
 
 use std::fmt::{Display, Write as _};
 
-use ice_core::message::{Chunk, Codec, Message};
+use ice_core::message::{Chunk, Message};
 use ice_core::version::Version;
 use ice_net::compress::{CompressError, Unpacker};
 use ice_net::wire::fields::{self, Field};
@@ -116,15 +116,11 @@ fn announced(object: Object, a: &Announce) -> Object {
 }
 
 fn plain(fields: Object, chunk: &Chunk, unpacker: &mut Unpacker) -> Result<Object, CompressError> {
-    let algorithm = match chunk.codec {
-        Codec::Lzo1x => "lzo1x",
-        Codec::Zstd => "zstd",
-    };
     let mut plain = Vec::new();
     unpacker.unpack(chunk, &mut plain)?;
     let head = plain.get(..HEAD_LEN).unwrap_or(&plain);
     Ok(fields
-        .text("algorithm", algorithm.as_bytes())
+        .text("algorithm", chunk.codec.name().as_bytes())
         .text("plain_sha256", hex(&Sha256::digest(&plain)).as_bytes())
         .text("plain_head_hex", hex(head).as_bytes()))
 }

@@ -3,7 +3,8 @@
 use std::io::Write;
 use std::net::{TcpListener, TcpStream};
 
-use ice_core::message::{Chunk, Codec, CompileResult, Message};
+use ice_core::codec::Codec;
+use ice_core::message::{Chunk, CompileResult, Message};
 use ice_core::version::Version;
 use ice_net::compress::Packer;
 use ice_net::conn::Conn;

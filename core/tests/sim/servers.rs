@@ -3,11 +3,12 @@
 use crate::conns::Conn;
 use crate::hosts;
 use crate::world::{What, World};
+use ice_core::codec::Codec;
 use ice_core::daemon::{Grant, Input, Output, VerifyFailure};
 use ice_core::env::EnvId;
 use ice_core::ids::PeerId;
 use ice_core::job::JobStats;
-use ice_core::message::{Chunk, Codec, CompileResult, Message};
+use ice_core::message::{Chunk, CompileResult, Message};
 use ice_core::server::{self, Ended, Exit, Failure, Serving, Stream};
 use ice_core::text::Text;
 use ice_core::time::{Duration, Instant};

@@ -1,7 +1,8 @@
 //! Fields and messages that are more than one field after the other: each says by hand how it is read and written.
 
+use ice_core::codec::Codec;
 use ice_core::limits::CHUNK_PLAIN_MAX;
-use ice_core::message::{ArgSide, Chunk, Codec, GetCs, JobDone, MonGetCs, done_flags};
+use ice_core::message::{ArgSide, Chunk, GetCs, JobDone, MonGetCs, done_flags};
 use ice_core::text::Text;
 use ice_core::version::Version;
 
@@ -56,10 +57,11 @@ impl Wire for Chunk {
         if plain_len > 0 && packed_len == 0 {
             return Err(Malformed::ChunkWithoutData(plain_len));
         }
-        let codec = match if v.has_zstd() { r.u32()? } else { LZO1X } {
-            LZO1X => Codec::Lzo1x,
-            ZSTD => Codec::Zstd,
-            other => return Err(Malformed::UnknownCodec(other)),
+        let codec = if v.has_zstd() {
+            let number = r.u32()?;
+            Codec::from_number(number).ok_or(Malformed::UnknownCodec(number))?
+        } else {
+            Codec::of_version(v)
         };
         Ok(Self { plain_len, codec, data: r.bytes(packed_len)?.to_vec() })
     }
@@ -67,10 +69,10 @@ impl Wire for Chunk {
     fn write(chunk: &Self, w: &mut Writer<'_>, v: Version) {
         w.u32(chunk.plain_len);
         w.len(chunk.data.len());
-        match (v.has_zstd(), chunk.codec) {
-            (true, codec) => w.u32(codec_number(codec)),
-            (false, Codec::Lzo1x) => {}
-            (false, Codec::Zstd) => w.fail(EncodeError::NoZstd(v)),
+        if v.has_zstd() {
+            w.u32(chunk.codec.number().into());
+        } else if chunk.codec != Codec::of_version(v) {
+            w.fail(EncodeError::NoZstd(v));
         }
         w.bytes(&chunk.data);
     }
@@ -79,21 +81,8 @@ impl Wire for Chunk {
         out.push(("uncompressed_length", Field::Number(chunk.plain_len)));
         out.push(("compressed_length", Field::Number(u32::try_from(chunk.data.len()).unwrap_or(u32::MAX))));
         if v.has_zstd() {
-            out.push(("compression", Field::Number(codec_number(chunk.codec))));
+            out.push(("compression", Field::Number(chunk.codec.number().into())));
         }
-    }
-}
-
-/// LZO1X in a chunk.
-const LZO1X: u32 = 0;
-/// zstd in a chunk.
-const ZSTD: u32 = 1;
-
-/// The number of a codec in a chunk.
-const fn codec_number(codec: Codec) -> u32 {
-    match codec {
-        Codec::Lzo1x => LZO1X,
-        Codec::Zstd => ZSTD,
     }
 }
 

@@ -167,8 +167,9 @@ fn decode_with(mut r: Reader<'_>, v: Version, reading: Reading) -> Result<Messag
 #[cfg(test)]
 mod tests {
     use super::*;
+    use ice_core::codec::Codec;
     use ice_core::ids::{HostId, JobId};
-    use ice_core::message::{ArgSide, Chunk, Codec, CompileFile, GetCs, JobDone, Login, MonGetCs, done_flags};
+    use ice_core::message::{ArgSide, Chunk, CompileFile, GetCs, JobDone, Login, MonGetCs, done_flags};
 
     const NEW: Version = Version::TO_CLIENT;
 

@@ -14,8 +14,9 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use crossbeam::channel::{Receiver, Sender};
+use ice_core::codec::Codec;
 use ice_core::ids::PeerId;
-use ice_core::message::{Chunk, Codec, Message};
+use ice_core::message::{Chunk, Message};
 use ice_core::version::Version;
 use ice_net::conn::Conn;
 use ice_net::deadline::{Deadline, Step};
