@@ -1,12 +1,12 @@
-//! The networks whose hosts may connect (`--allow`).
+//! The networks whose hosts are heard (`--allow`), by TCP and by UDP.
 
-use ipnet::IpNet;
-use std::net::IpAddr;
+use ipnet::{IpNet, Ipv4Net};
+use std::net::{IpAddr, Ipv4Addr};
 use std::str::FromStr;
 
 use thiserror::Error;
 
-/// The networks whose hosts may connect by TCP. An empty list admits everybody. Loopback addresses are always admitted.
+/// The networks whose hosts are heard. An empty list admits everybody. Loopback addresses are always admitted.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Allow(Vec<IpNet>);
 
@@ -26,10 +26,17 @@ impl FromStr for Allow {
 }
 
 impl Allow {
-    /// Whether a peer with this address may connect.
+    /// Whether a peer with this address is heard.
     pub fn admits(&self, peer: IpAddr) -> bool {
         let peer = peer.to_canonical();
         self.0.is_empty() || peer.is_loopback() || self.0.iter().any(|network| network.contains(&peer))
+    }
+
+    /// Whether a host of the network of one of our addresses may be admitted.
+    pub fn meets(&self, address: Ipv4Addr, mask: Ipv4Addr) -> bool {
+        let Ok(ours) = Ipv4Net::with_netmask(address, mask).map(IpNet::V4) else { return true };
+        let meet = |network: &IpNet| network.contains(&ours.network()) || ours.contains(&network.network());
+        self.0.is_empty() || self.0.iter().any(meet)
     }
 }
 
@@ -66,6 +73,21 @@ mod tests {
             assert_eq!(allow.admits(peer.parse().unwrap()), admitted, "{peer} in {list}");
         }
         assert!(Allow::default().admits("8.8.8.8".parse().unwrap()));
+    }
+
+    #[test]
+    fn a_network_is_asked_that_has_admitted_hosts() {
+        for (list, address, mask, asked) in [
+            ("10.0.0.0/8", "10.1.2.3", "255.255.255.0", true),
+            ("10.1.2.7", "10.1.2.3", "255.255.255.0", true),
+            ("10.1.3.7", "10.1.2.3", "255.255.255.0", false),
+            ("10.1.3.7,fd00::/8", "10.1.2.3", "255.255.0.0", true),
+            ("fd00::/8", "10.1.2.3", "255.255.0.0", false),
+        ] {
+            let allow: Allow = list.parse().unwrap();
+            assert_eq!(allow.meets(address.parse().unwrap(), mask.parse().unwrap()), asked, "{address} in {list}");
+        }
+        assert!(Allow::default().meets(Ipv4Addr::LOCALHOST, Ipv4Addr::BROADCAST));
     }
 
     #[test]

@@ -17,8 +17,10 @@ use log::{debug, warn};
 use nix::ifaddrs::{InterfaceAddress, getifaddrs};
 use nix::net::if_::InterfaceFlags;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::sys::socket::SockaddrIn;
 use socket2::{Domain, Protocol, Socket, Type};
 
+use crate::allow::Allow;
 use crate::listen::{ListenError, device_address};
 use crate::wake::{self, Waker, Wakeup};
 use crate::wire::udp::{Announce, Datagram, Reply, ReplyFormat};
@@ -41,15 +43,28 @@ const STACK_SIZE: usize = 64 * 1024;
 /// Pause after an error of the socket, so that a permanent one causes no busy loop.
 const ERROR_PAUSE: Duration = Duration::from_millis(100);
 
-/// Where broadcasts are sent.
+/// Where broadcasts are sent, and whose datagrams are heard.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Reach {
     /// Whether to send to 127.0.0.1 only (`ICECC_TESTS`).
     pub loopback_only: bool,
     /// Restricts them to this network device.
     pub device: Option<String>,
+    /// Restricts both to these networks.
+    pub allow: Allow,
     /// A pair of ports; what is sent to one is also sent to the other (`ICECC_TEST_SCHEDULER_PORTS`).
     pub twin_ports: Option<(u16, u16)>,
+}
+
+impl Reach {
+    /// What may be reached by a device, or all, and in these networks; the tests' variables are read here.
+    pub fn new(device: Option<String>, allow: Allow) -> Self {
+        let twin_ports = std::env::var("ICECC_TEST_SCHEDULER_PORTS").ok().and_then(|ports| {
+            let (a, b) = ports.split_once(':')?;
+            Some((a.parse().ok()?, b.parse().ok()?))
+        });
+        Self { loopback_only: std::env::var_os("ICECC_TESTS").is_some(), device, allow, twin_ports }
+    }
 }
 
 /// A query for schedulers.
@@ -228,18 +243,18 @@ pub struct Responder {
 }
 
 impl Responder {
-    /// Starts on a socket of [`bind`]. If the channel `events` is full, an event is dropped; queries and announcements
+    /// Starts on a socket of [`bind`], deaf to hosts that `allow` does not admit. If the channel `events` is full, an event is dropped; queries and announcements
     /// are repeated anyway.
     ///
     /// # Errors
     /// If the thread cannot be started.
-    pub fn start(socket: UdpSocket, own: Identity, events: Sender<DiscoveryEvent>) -> io::Result<Self> {
+    pub fn start(socket: UdpSocket, own: Identity, allow: Allow, events: Sender<DiscoveryEvent>) -> io::Result<Self> {
         socket.set_nonblocking(true)?;
         let (stop, stopped) = wake::pair()?;
         let thread = thread::Builder::new()
             .name("discovery".into())
             .stack_size(STACK_SIZE)
-            .spawn(move || respond(&socket, &own, &events, &stopped))?;
+            .spawn(move || respond(&socket, &own, &allow, &events, &stopped))?;
         Ok(Self { stop, thread })
     }
 
@@ -273,6 +288,14 @@ fn ask(query: &Query, timeout: Duration, grace: Option<Duration>) -> io::Result<
             Err(_) if is_over => break,
             Err(_) => continue,
         };
+        // What these hosts send counts for nothing, also not against the number of answers.
+        if !query.reach.allow.admits(from.ip()) {
+            debug!("an answer of {from} ignored: not in --allow");
+            if is_over {
+                break;
+            }
+            continue;
+        }
         let had_none = found.best.is_none();
         found.take(query, version, from, buf.get(..n).unwrap_or_default());
         if let (true, Some(_), Some(grace)) = (had_none, &found.best, grace) {
@@ -316,7 +339,7 @@ fn same_netname(answered: &Text, asked: &Text, format: ReplyFormat) -> bool {
 }
 
 /// The responder's thread.
-fn respond(socket: &UdpSocket, own: &Identity, events: &Sender<DiscoveryEvent>, stopped: &Wakeup) {
+fn respond(socket: &UdpSocket, own: &Identity, allow: &Allow, events: &Sender<DiscoveryEvent>, stopped: &Wakeup) {
     let mut buf = [0; DATAGRAM_MAX];
     loop {
         let mut fds = [PollFd::new(stopped.as_fd(), PollFlags::POLLIN), PollFd::new(socket.as_fd(), PollFlags::POLLIN)];
@@ -327,6 +350,7 @@ fn respond(socket: &UdpSocket, own: &Identity, events: &Sender<DiscoveryEvent>, 
         }
         let received = woken.map_err(io::Error::from).and_then(|_| socket.recv_from(&mut buf));
         match received {
+            Ok((_, from)) if !allow.admits(from.ip()) => debug!("a datagram of {from} ignored: not in --allow"),
             Ok((n, from)) => handle_datagram(socket, own, events, from, buf.get(..n).unwrap_or_default()),
             Err(e) if matches!(e.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted) => {}
             Err(e) => {
@@ -388,7 +412,7 @@ fn targets(port: u16, reach: &Reach) -> Vec<SocketAddr> {
     let addresses = if reach.loopback_only {
         vec![Ipv4Addr::LOCALHOST]
     } else {
-        broadcast_addresses(getifaddrs().into_iter().flatten(), reach.device.as_deref())
+        broadcast_addresses(getifaddrs().into_iter().flatten(), reach)
     };
     let twin = match reach.twin_ports {
         Some((a, b)) if a == port => Some(b),
@@ -400,15 +424,19 @@ fn targets(port: u16, reach: &Reach) -> Vec<SocketAddr> {
 }
 
 /// The broadcast addresses of `entries`, without duplicates.
-fn broadcast_addresses(entries: impl Iterator<Item = InterfaceAddress>, device: Option<&str>) -> Vec<Ipv4Addr> {
+fn broadcast_addresses(entries: impl Iterator<Item = InterfaceAddress>, reach: &Reach) -> Vec<Ipv4Addr> {
+    let is_wanted = |device: &str| reach.device.as_ref().is_none_or(|wanted| wanted == device);
     let unwanted = InterfaceFlags::IFF_LOOPBACK | InterfaceFlags::IFF_POINTOPOINT;
     let wanted = InterfaceFlags::IFF_UP | InterfaceFlags::IFF_BROADCAST;
     let mut addresses: Vec<Ipv4Addr> = entries
         // Another address of a device may have a label like `eth0:1`.
-        .filter(|entry| device.is_none_or(|device| entry.interface_name.split(':').next() == Some(device)))
+        .filter(|entry| entry.interface_name.split(':').next().is_some_and(is_wanted))
         .filter(|entry| entry.flags.contains(wanted) && !entry.flags.intersects(unwanted))
-        .filter(|entry| entry.address.is_some_and(|address| address.as_sockaddr_in().is_some()))
-        .filter_map(|entry| Some(entry.broadcast?.as_sockaddr_in()?.ip()))
+        .filter_map(|entry| {
+            let [address, mask, broadcast] = [entry.address?, entry.netmask?, entry.broadcast?]
+                .map(|address| address.as_sockaddr_in().map(SockaddrIn::ip));
+            reach.allow.meets(address?, mask?).then_some(broadcast?)
+        })
         .collect();
     addresses.sort_unstable();
     addresses.dedup();

@@ -4,6 +4,7 @@ use std::io;
 use std::thread;
 use std::time::Duration;
 
+use super::options::Options;
 use crossbeam::channel::Sender;
 use ice_core::text::Text;
 use ice_core::version::Version;
@@ -29,16 +30,12 @@ pub struct Finder {
 }
 
 impl Finder {
-    /// From the options; the tests' variables are read here.
-    pub fn new(host: &str, port: u16, netname: &str) -> Self {
-        let ports = std::env::var("ICECC_TEST_SCHEDULER_PORTS").ok();
-        let twin_ports = ports.and_then(|p| {
-            let (a, b) = p.split_once(':')?;
-            Some((a.parse().ok()?, b.parse().ok()?))
-        });
-        let reach = Reach { loopback_only: std::env::var_os("ICECC_TESTS").is_some(), twin_ports, device: None };
-        let netname = if netname.is_empty() { discover::DEFAULT_NETNAME } else { netname };
-        Self { host: host.to_owned(), port, netname: netname.into(), reach }
+    /// From the options.
+    pub fn new(options: &Options) -> Self {
+        let (host, port) = options.scheduler.clone();
+        let reach = Reach::new(options.interface.clone(), options.allow.clone());
+        let netname = if options.netname.is_empty() { discover::DEFAULT_NETNAME } else { &options.netname };
+        Self { host, port, netname: netname.into(), reach }
     }
 
     /// Finds a scheduler: at once if it has a name, else `found` gets it, or `None`, within 3 s.

@@ -65,13 +65,13 @@ const TABLE: &[Opt] = &[
     option("require", "take no jobs of others unless these promises hold")
         .takes("FLAG,...", Completes::List(&FLAGS))
         .manual("Take no jobs of others unless these promises hold. The flags are those that `--check` prints."),
-    option("allow", "take TCP connections of these networks alone\n(10.0.0.0/8,fd00::/8); the scheduler must be in one")
+    option("allow", "hear hosts of these networks alone\n(10.0.0.0/8,fd00::/8); the scheduler must be in one")
         .takes("NET,...", Completes::Nothing)
         .manual(
             "Take TCP connections of hosts of these networks alone, as 10.0.0.0/8,fd00::/8. This host needs no entry; the \
              scheduler must be in one, or no jobs come. Without it whoever reaches the port may send jobs.",
         ),
-    option("interface", "accept connections only on this network device and on lo")
+    option("interface", "accept connections only on this network device and on lo,\nand look for a scheduler there")
         .short('i')
         .takes("DEVICE", Completes::Nothing),
     option("port", "TCP port (default 10245)").short('p').takes("PORT", Completes::Nothing),

@@ -132,8 +132,8 @@ impl Server {
         match event {
             HubEvent::Opened { peer, info } if self.link == Some(peer) => {
                 self.hub.limit_outbox(peer, SCHEDULER_OUTBOX);
-                let known_as = info.own_address.into();
-                self.handle(Input::SchedulerConnected { version: info.version, known_as });
+                let (address, known_as) = (info.address.into(), info.own_address.into());
+                self.handle(Input::SchedulerConnected { version: info.version, address, known_as });
             }
             HubEvent::Opened { peer, info } => {
                 let address = label(&info).into();

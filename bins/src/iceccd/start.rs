@@ -104,8 +104,7 @@ pub fn run(options: Options) -> Result<u8, Failure> {
     let signals = signals::start(&[Signal::Term, Signal::Hup])
         .map_err(|e| Failure::new(format!("cannot take signals: {e}")).code(100))?;
     listen(&hub, doors, &shared)?;
-    let (host, port) = &options.scheduler;
-    let finder = Finder::new(host, *port, &options.netname);
+    let finder = Finder::new(&options);
     if let Err(e) = finder.survey() {
         warn!("cannot survey the netnames: {e}");
     }

@@ -10,6 +10,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use crossbeam::channel::Sender;
 use ice_core::version::Version;
+use ice_net::allow::Allow;
 use ice_net::discover::{self, Answer, Identity, Query, Reach};
 
 /// Timeout of the query. Hosts shall move within the second in which the other scheduler appeared.
@@ -28,13 +29,9 @@ pub struct Hooks {
 }
 
 impl Hooks {
-    /// Reads the variables. A scheduler that listens on one interface sends its broadcasts there.
-    pub fn from_environment(device: Option<String>) -> Self {
-        let twin_ports = std::env::var("ICECC_TEST_SCHEDULER_PORTS").ok().and_then(|text| {
-            let (a, b) = text.split_once(':')?;
-            Some((a.parse().ok()?, b.parse().ok()?))
-        });
-        let reach = Reach { loopback_only: std::env::var_os("ICECC_TESTS").is_some(), twin_ports, device };
+    /// Reads the variables. A scheduler that listens on one interface, or to some networks, sends its broadcasts there.
+    pub fn from_environment(device: Option<String>, allow: Allow) -> Self {
+        let reach = Reach::new(device, allow);
         let fake = std::env::var_os("ICECC_FAKE_STARTTIME").is_some();
         Self { reach, earlier: if fake { FAKE_AGE } else { Duration::ZERO } }
     }

@@ -176,7 +176,7 @@ impl Shell {
     fn new(options: &Options, doors: Doors, log: Log) -> Result<Self, Failure> {
         let failed = |e: std::io::Error| Failure::new(format!("cannot start: {e}"));
         let began = Instant::now();
-        let hooks = Hooks::from_environment(options.device.clone());
+        let hooks = Hooks::from_environment(options.device.clone(), options.allow.clone());
         let own = election::identity(&options.netname, hooks.earlier);
         let signals = signals::start(&[Signal::Term, Signal::Hup, Signal::Usr1]).map_err(failed)?;
         let hub_config = HubConfig { allow: options.allow.clone(), ..HubConfig::default() };
@@ -189,7 +189,7 @@ impl Shell {
             hub.listen_text(listener).map_err(failed)?;
         }
         let (tell, heard) = bounded(64);
-        let responder = Responder::start(doors.udp, own.clone(), tell).map_err(failed)?;
+        let responder = Responder::start(doors.udp, own.clone(), options.allow.clone(), tell).map_err(failed)?;
         let (answers, probed) = unbounded();
         let config = Config {
             version: VERSION.into(),

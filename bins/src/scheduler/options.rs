@@ -27,7 +27,7 @@ const TABLE: &[Opt] = &[
         .short('i')
         .takes("DEVICE", Completes::Nothing)
         .manual("Listen on this network device only, and announce the scheduler there."),
-    option("allow", "take TCP connections of these networks alone\n(10.0.0.0/8,fd00::/8), and of this host")
+    option("allow", "hear hosts of these networks alone\n(10.0.0.0/8,fd00::/8), and this host")
         .takes("NET,...", Completes::Nothing)
         .manual(
             "Take TCP connections of hosts of these networks alone, as 10.0.0.0/8,fd00::/8. This host needs no entry.",

@@ -3,8 +3,7 @@
 //! Each is a copy of this machine's compiler in a folder of its own with one thing wrong. What is wrong must be named
 //! where the environment is made, and a job with that compiler must end as it does without us.
 
-use crate::cluster::{Cluster, Whose};
-use crate::environments::completed;
+use crate::cluster::{Cluster, Whose, completed};
 
 /// One broken toolchain.
 struct Case {

@@ -256,3 +256,25 @@ pub fn skip<T>(reason: &str) -> Option<T> {
     eprintln!("skipped: {reason}");
     None
 }
+
+/// Jobs that a daemon has run for others.
+pub fn completed(cluster: &Cluster, host: &str) -> usize {
+    let log = cluster.lab.log(host, "iceccd.log").unwrap_or_default();
+    log.matches("Remote compilation completed with exit code 0").count()
+}
+
+/// A root file system of a shell, a few tools and their libraries: enough to start a daemon there.
+pub fn bare_root(root: &Path) {
+    let script = "set -e; cd \"$0\"
+        mkdir -p dev proc sys run tmp mnt etc var/cache var/log var/tmp root usr/lib
+        for p in sh setsid cat ls find wc; do
+            f=$(command -v $p); cp -L --parents $f .
+            ldd $f | grep -o '/[^ ]*' | xargs -I{} cp -L --parents {} .
+        done
+        ldd $1 | grep -o '/[^ ]*' | xargs -I{} cp -Ln --parents {} .
+        cp /etc/passwd /etc/group /etc/nsswitch.conf etc/
+        chmod 1777 tmp; chmod 0755 .";
+    let daemon = Whose::Ours.programs().daemon().expect("our daemon");
+    let status = Command::new("sh").args(["-c", script]).arg(root).arg(daemon).status().expect("sh");
+    assert!(status.success(), "the bare root cannot be made");
+}

@@ -1,7 +1,6 @@
 //! Cross compiling and ccache: a line of the *toolchain* list, run by `scripts/prove.sh toolchain.5`.
 
-use crate::cluster::{Cluster, Whose};
-use crate::environments::completed;
+use crate::cluster::{Cluster, Whose, completed};
 use ice_lab::{Config, HostConfig};
 
 const CC: &str = "arm-linux-gnueabihf-gcc";

@@ -1,12 +1,9 @@
 //! Environments made here and there, shipped to hosts that have no compiler and between ours and 1.4's: lines of the
 //! *toolchain* list, run by `scripts/prove.sh toolchain.N`.
 
-use std::path::Path;
-use std::process::Command;
-
 use ice_lab::{Config, HostConfig};
 
-use crate::cluster::{COMPILE, Cluster, Whose};
+use crate::cluster::{COMPILE, Cluster, Whose, bare_root, completed};
 
 const C_UNIT: &str = "#include <stdio.h>\nint main(void) { puts(\"hello\"); return 0; }\n";
 const CXX_UNIT: &str = "#include <map>\n#include <string>\n#include <cstdio>\nint main() { std::map<int, std::string> m; m[1] = \"hello\"; std::puts(m[1].c_str()); }\n";
@@ -242,26 +239,4 @@ fn by_hand(cluster: &Cluster) -> Vec<Archive> {
         both: false,
     };
     forms.map(archive).into()
-}
-
-/// Jobs that a daemon has run for others.
-pub fn completed(cluster: &Cluster, host: &str) -> usize {
-    let log = cluster.lab.log(host, "iceccd.log").unwrap_or_default();
-    log.matches("Remote compilation completed with exit code 0").count()
-}
-
-/// A root file system of a shell, a few tools and their libraries: enough to start a daemon there.
-pub fn bare_root(root: &Path) {
-    let script = "set -e; cd \"$0\"
-        mkdir -p dev proc sys run tmp mnt etc var/cache var/log var/tmp root usr/lib
-        for p in sh setsid cat ls find wc; do
-            f=$(command -v $p); cp -L --parents $f .
-            ldd $f | grep -o '/[^ ]*' | xargs -I{} cp -L --parents {} .
-        done
-        ldd $1 | grep -o '/[^ ]*' | xargs -I{} cp -Ln --parents {} .
-        cp /etc/passwd /etc/group /etc/nsswitch.conf etc/
-        chmod 1777 tmp; chmod 0755 .";
-    let daemon = Whose::Ours.programs().daemon().expect("our daemon");
-    let status = Command::new("sh").args(["-c", script]).arg(root).arg(daemon).status().expect("sh");
-    assert!(status.success(), "the bare root cannot be made");
 }

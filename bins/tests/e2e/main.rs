@@ -13,7 +13,7 @@ mod cross;
 mod environments;
 mod fallback;
 mod held;
-mod hostile;
+
 mod messages;
 mod prove;
 mod received;
@@ -23,3 +23,4 @@ mod special;
 mod strangers;
 mod turns;
 mod user;
+mod visitor;

@@ -14,9 +14,8 @@ use ice_net::deadline::{Deadline, Step};
 use ice_net::wire::frame::Frames;
 use ice_net::wire::{self, Reading};
 
-use crate::cluster::{Cluster, Whose};
-use crate::environments::completed;
-use crate::hostile::{begin, connect, in_network_of, target};
+use crate::cluster::{Cluster, Whose, completed};
+use crate::visitor::{begin, connect, in_network_of, target};
 
 /// A tree of gcc without C++, to be small; `pack` makes it an archive after it was changed.
 const TREE: &str = "set -e; icecc-create-env gcc --no-check --compression none >said && mkdir tree && tar -C tree -xf *.tar && rm *.tar
@@ -192,7 +191,7 @@ fn e26_recorded_transfers_are_answered_as_recorded() {
         let version = u32::from_le_bytes(*recorded[4..].first_chunk().expect("a handshake"));
         // Both sides agree on the lower offer: here the other daemon was the older one.
         sent[..4].copy_from_slice(&version.to_le_bytes());
-        let answer = in_network_of(&cluster, move |address| play(&address, &sent));
+        let answer = in_network_of(&cluster, "h1", move |address| play(&address, &sent));
         let (ours, theirs) = (read(&answer, version), read(&recorded, version));
         assert_eq!(ours, theirs, "{name}: {}", cluster.lab.log("h2", "iceccd.log").unwrap_or_default());
         assert!(cluster.count_in_log("h2", "iceccd.log", "installed x86_64/") > 0, "{name}");
@@ -288,7 +287,7 @@ fn e40_removing_200_environments_delays_nobody() {
 }
 
 fn bring_only(cluster: &Cluster, name: &str, archive: &[u8]) {
-    in_network_of(cluster, |address| {
+    in_network_of(cluster, "h1", |address| {
         let mut conn = connect(&address);
         begin(&mut conn, name, archive);
         conn.send(&Message::End, Deadline::after(Step::Message, Duration::from_secs(60))).expect("END");
@@ -298,7 +297,7 @@ fn bring_only(cluster: &Cluster, name: &str, archive: &[u8]) {
 
 /// How long a question of another client takes: one for an environment that is not there.
 fn asked(cluster: &Cluster) -> Duration {
-    in_network_of(cluster, |address| {
+    in_network_of(cluster, "h1", |address| {
         let deadline = || Deadline::after(Step::Message, Duration::from_secs(30));
         let start = Instant::now();
         let mut conn = connect(&address);

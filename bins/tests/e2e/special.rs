@@ -3,8 +3,7 @@
 
 use ice_lab::{Config, HostConfig};
 
-use crate::cluster::{Cluster, Whose};
-use crate::environments::completed;
+use crate::cluster::{Cluster, Whose, completed};
 
 const UNIT: &str = "int f(int x) { return x * 3 + 1; }\n";
 const TO_H2: (&str, &str) = ("ICECC_PREFERRED_HOST", "h2");

@@ -111,6 +111,8 @@ pub enum Input {
     },
     /// Result of [`Output::Connect`]: a scheduler is connected.
     SchedulerConnected {
+        /// Its address.
+        address: Text,
         /// Version agreed on.
         version: Version,
         /// Address of this host on that connection ("I am known as").

@@ -106,7 +106,9 @@ impl Daemon {
             Input::Verified { env, outcome } => self.env_verified(now, env, outcome),
             Input::Examined { peer, outcome } => self.native_examined(now, peer, outcome),
             Input::NativeBuilt { key, outcome } => self.native_built(now, key, outcome),
-            Input::SchedulerConnected { version, known_as } => self.scheduler_connected(now, version, known_as),
+            Input::SchedulerConnected { version, address, known_as } => {
+                self.scheduler_connected(now, version, address, known_as);
+            }
             Input::SchedulerNotFound => self.session.not_found(now),
             Input::SchedulerMessage(message) => self.scheduler_message(now, message),
             Input::SchedulerLost => self.scheduler_lost(now),

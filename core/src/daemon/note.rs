@@ -11,6 +11,13 @@ use std::fmt;
 pub enum Note {
     /// Connected to a scheduler: own address on that connection.
     Connected(Text),
+    /// The scheduler is not the one of before: both addresses.
+    OtherScheduler {
+        /// The one before.
+        before: Text,
+        /// The present one.
+        address: Text,
+    },
     /// The connection to the scheduler was lost.
     SchedulerGone,
     /// The scheduler sent a message that it may not send.
@@ -60,9 +67,11 @@ impl Note {
     pub fn level(&self) -> Level {
         match self {
             Self::NotInstalled(..) | Self::NativeFailed(_) | Self::BadName(_) | Self::NoEnvironment(..) => Level::Error,
-            Self::SchedulerGone | Self::TakesNoJobs(_) | Self::UnknownSchedulerMessage | Self::AnsweredLocally(_) => {
-                Level::Warning
-            }
+            Self::SchedulerGone
+            | Self::OtherScheduler { .. }
+            | Self::TakesNoJobs(_)
+            | Self::UnknownSchedulerMessage
+            | Self::AnsweredLocally(_) => Level::Warning,
             Self::Connected(_)
             | Self::TakesJobs
             | Self::Installed(..)
@@ -79,6 +88,9 @@ impl fmt::Display for Note {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Connected(known_as) => write!(f, "Connected to scheduler (I am known as {known_as})"),
+            Self::OtherScheduler { before, address } => {
+                write!(f, "this host is now served by the scheduler at {address}, before by the one at {before}")
+            }
             Self::SchedulerGone => write!(f, "scheduler closed connection"),
             Self::UnknownSchedulerMessage => write!(f, "unknown scheduler type, connection closed"),
             Self::AnsweredLocally(client) => write!(f, "no scheduler, request built here client={client}"),

@@ -13,13 +13,15 @@ use crate::version::Version;
 
 impl Daemon {
     /// A scheduler is connected: logs in and reports waiting requests and running local jobs.
-    pub(super) fn scheduler_connected(&mut self, now: Instant, version: Version, known_as: Text) {
+    pub(super) fn scheduler_connected(&mut self, now: Instant, version: Version, address: Text, known_as: Text) {
         if self.terminate_at.is_some() {
             self.outputs.push_back(Output::CloseScheduler);
             return;
         }
         self.note(Note::Connected(known_as.clone()));
-        self.session.connected(version, known_as);
+        if let Some(before) = self.session.connected(version, address.clone(), known_as) {
+            self.note(Note::OtherScheduler { before, address });
+        }
         let login = Login {
             port: self.config.port,
             slots: self.config.slots,

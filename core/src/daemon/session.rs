@@ -27,6 +27,8 @@ pub(super) struct Session {
     /// Number of the session: job ids of an earlier one are invalid for the current scheduler.
     number: u32,
     failures: u32,
+    /// Address of the last scheduler.
+    scheduler: Option<Text>,
     /// State of the xorshift generator for the jitter.
     random: u64,
     test_reconnect: bool,
@@ -62,6 +64,7 @@ impl Session {
             link: Link::Absent(now),
             number: 0,
             failures: 0,
+            scheduler: None,
             random: seed | 1,
             test_reconnect,
             expected_until: None,
@@ -126,12 +129,15 @@ impl Session {
         Vec::new()
     }
 
-    /// A scheduler is connected. It must be logged in to at once.
-    pub fn connected(&mut self, version: Version, known_as: Text) {
+    /// A scheduler is connected. It must be logged in to at once. Returns the address of the one before, if that was
+    /// another.
+    pub fn connected(&mut self, version: Version, address: Text, known_as: Text) -> Option<Text> {
         self.number += 1;
         self.failures = 0;
         self.expected_until = None;
         self.link = Link::Up { version, known_as, hold: None };
+        let before = self.scheduler.replace(address);
+        before.filter(|before| Some(before) != self.scheduler.as_ref())
     }
 
     /// Sends LOGIN, which announces these environments, after what is held back for an earlier one. Further messages

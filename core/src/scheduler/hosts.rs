@@ -2,6 +2,7 @@
 //!
 //! It does not choose hosts; it passes on what [`super::life::Life`] and the clock say.
 
+use super::election::Failed;
 use super::host::{Host, Said};
 use super::job::Job;
 use super::life::{Due, WATCH};
@@ -67,6 +68,9 @@ impl Scheduler {
         self.peers.insert(peer, Peer::Host(id));
         let left_out = self.ledger.log_in(host, login.environments);
         self.welcome(id, left_out);
+        if let Some(Failed { address, sent, back }) = self.elections.logged_in(self.now) {
+            self.note(Level::Warning, || Note::ElectionFailed { address, sent, back });
+        }
     }
 
     /// A further LOGIN of a logged-in host: only its environments are used.

@@ -9,6 +9,7 @@ mod class;
 mod cluster;
 mod console;
 mod dispatch;
+mod election;
 mod env_quota;
 mod environments;
 mod exchange;
@@ -43,6 +44,7 @@ use crate::text::Text;
 use crate::time::{Duration, Instant};
 use crate::version::Version;
 use console::Console;
+use election::Elections;
 use host::Host;
 use job::State;
 use ledger::Ledger;
@@ -116,6 +118,7 @@ pub struct Scheduler {
     files: Files,
     /// Node names and addresses that may not log in (`blockcs`).
     blocked: Vec<Text>,
+    elections: Elections,
     timers: BTreeSet<(Instant, Timer)>,
     outputs: VecDeque<Output>,
     next_host: u32,
@@ -136,6 +139,7 @@ impl Scheduler {
             ledger,
             files: Files::default(),
             blocked: Vec::new(),
+            elections: Elections::default(),
             timers: BTreeSet::new(),
             outputs: VecDeque::new(),
             next_host: 0,
@@ -158,10 +162,7 @@ impl Scheduler {
             Input::HalfClosed { peer } => self.text_half_closed(peer),
             Input::Closed { peer } => self.closed(peer),
             Input::Probed { host, reachable } => self.probed(host, reachable),
-            Input::ElectionLost { address, port, version } => {
-                self.note(Level::Info, || Note::ElectionLost { address, port, version });
-                self.drop_all(CloseReason::ElectionLost);
-            }
+            Input::ElectionLost { address, port, version } => self.election_lost(address, port, version),
             Input::Shutdown => {
                 self.drop_all(CloseReason::Shutdown);
                 let texts: Vec<PeerId> = self.consoles.keys().copied().collect();
@@ -303,6 +304,15 @@ impl Scheduler {
         for (peer, _) in std::mem::take(&mut self.monitors) {
             self.peers.remove(&peer);
             self.close(peer, reason);
+        }
+    }
+
+    fn election_lost(&mut self, address: Text, port: u16, version: Version) {
+        if self.elections.believe(self.now, &address, self.ledger.cluster().len()) {
+            self.note(Level::Info, || Note::ElectionLost { address, port, version });
+            self.drop_all(CloseReason::ElectionLost);
+        } else {
+            self.note(Level::Debug, || Note::ElectionIgnored { address });
         }
     }
 

@@ -167,6 +167,13 @@ notes! {
     ElectionLost { address: Text, port: u16, version: Version } => Info,
         "Scheduler from {address}:{port} (version {version}) has announced itself as a preferred scheduler, disconnecting all \
             connections.";
+    /// Hosts that were sent to another scheduler are back at once.
+    ElectionFailed { address: Text, sent: usize, back: usize } => Warning,
+        "the preferred scheduler at {address} does not serve the hosts that were sent there, it is not believed again for an \
+            hour sent={sent} back={back}";
+    /// Another scheduler has precedence, but does not serve hosts that are sent there.
+    ElectionIgnored { address: Text } => Debug,
+        "announcement of the scheduler at {address} ignored: hosts that were sent to schedulers before came back at once";
 }
 
 /// Text of [`Note::End`]. A failed job is shown without statistics.

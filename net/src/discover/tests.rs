@@ -12,7 +12,7 @@ fn responder(own: Identity) -> (Responder, u16, Receiver<DiscoveryEvent>) {
     let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
     let port = socket.local_addr().unwrap().port();
     let (sender, events) = bounded(16);
-    (Responder::start(socket, own, sender).unwrap(), port, events)
+    (Responder::start(socket, own, Allow::default(), sender).unwrap(), port, events)
 }
 
 #[test]
@@ -144,7 +144,7 @@ fn devices_that_broadcast_are_up_and_no_lines_to_one_host() {
         interface_name: name.into(),
         flags,
         address,
-        netmask: None,
+        netmask: ip("255.255.255.0:0"),
         broadcast,
         destination: None,
     };
@@ -171,7 +171,8 @@ fn devices_that_broadcast_are_up_and_no_lines_to_one_host() {
         (Some("eth0:1"), &[]),
         (Some("lo"), &[]),
     ] {
-        let addresses = broadcast_addresses(entries.iter().cloned(), device);
+        let reach = Reach { device: device.map(str::to_owned), ..Reach::default() };
+        let addresses = broadcast_addresses(entries.iter().cloned(), &reach);
         let expected: Vec<Ipv4Addr> = expected.iter().map(|text| text.parse().unwrap()).collect();
         assert_eq!(addresses, expected, "{device:?}");
     }

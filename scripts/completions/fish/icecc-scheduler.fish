@@ -3,7 +3,7 @@ complete -c icecc-scheduler -f
 complete -c icecc-scheduler -s d -l daemonize -d 'detach; returns when the ports are open'
 complete -c icecc-scheduler -s n -l netname -x -d 'the network to serve (default ICECREAM)'
 complete -c icecc-scheduler -s i -l interface -x -d 'listen on this network device only'
-complete -c icecc-scheduler -l allow -x -d 'take TCP connections of these networks alone'
+complete -c icecc-scheduler -l allow -x -d 'hear hosts of these networks alone'
 complete -c icecc-scheduler -l text-interface -x -d 'text port on this address or network device alone'
 complete -c icecc-scheduler -s p -l port -x -d 'TCP and UDP port (default 8765); the text port is the next'
 complete -c icecc-scheduler -s u -l user-uid -x -d 'run as this user when started by root (default icecc)'

@@ -13,7 +13,7 @@ complete -c iceccd -s u -l user-uid -x -d 'user to become when started as root (
 complete -c iceccd -l job-uid-base -x -d 'first of as many unused user ids as there are jobs (needs root)'
 complete -c iceccd -l check -d 'print what jobs of others are promised on this host, and end'
 complete -c iceccd -l require -x -a '(__fish_append , root read-only private-tmp processes network own-id memory calls)' -d 'take no jobs of others unless these promises hold'
-complete -c iceccd -l allow -x -d 'take TCP connections of these networks alone'
+complete -c iceccd -l allow -x -d 'hear hosts of these networks alone'
 complete -c iceccd -s i -l interface -x -d 'accept connections only on this network device and on lo'
 complete -c iceccd -s p -l port -x -d 'TCP port (default 10245)'
 complete -c iceccd -s l -l log-file -r -F -d 'log there instead of to standard error'

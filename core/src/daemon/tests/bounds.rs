@@ -193,7 +193,11 @@ fn a_scheduler_is_looked_for_after_half_to_all_of_a_wait_that_doubles_up_to_twen
 #[test]
 fn a_thousand_messages_wait_for_the_answer_to_a_login() {
     let mut s = Scenario::alone(config(2));
-    s.handle(Input::SchedulerConnected { version: Version::new(43), known_as: OWN_ADDRESS.into() });
+    s.handle(Input::SchedulerConnected {
+        version: Version::new(43),
+        address: "10.0.0.9".into(),
+        known_as: OWN_ADDRESS.into(),
+    });
     s.sent_to_scheduler();
     let peer = s.client();
     s.sent_to_scheduler();
@@ -210,7 +214,11 @@ fn a_thousand_messages_wait_for_the_answer_to_a_login() {
 #[test]
 fn a_login_is_waited_for_a_second() {
     let mut s = Scenario::alone(config(2));
-    s.handle(Input::SchedulerConnected { version: Version::new(43), known_as: OWN_ADDRESS.into() });
+    s.handle(Input::SchedulerConnected {
+        version: Version::new(43),
+        address: "10.0.0.9".into(),
+        known_as: OWN_ADDRESS.into(),
+    });
     s.pass(Duration::ZERO);
     s.sent_to_scheduler();
     s.pass(millis(999));

@@ -97,7 +97,11 @@ impl Scenario {
     }
 
     fn log_in_as(&mut self, version: u32) {
-        let connected = Input::SchedulerConnected { version: Version::new(version), known_as: OWN_ADDRESS.into() };
+        let connected = Input::SchedulerConnected {
+            version: Version::new(version),
+            address: "10.0.0.9".into(),
+            known_as: OWN_ADDRESS.into(),
+        };
         self.handle(connected);
         self.conf();
     }

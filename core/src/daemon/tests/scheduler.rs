@@ -6,7 +6,11 @@ use super::*;
 fn d13_login_has_the_fields_of_1_4() {
     let mut s = Scenario::alone(config(2));
     assert_eq!(s.others, [Output::Connect]);
-    s.handle(Input::SchedulerConnected { version: Version::TO_SCHEDULER, known_as: OWN_ADDRESS.into() });
+    s.handle(Input::SchedulerConnected {
+        version: Version::TO_SCHEDULER,
+        address: "10.0.0.9".into(),
+        known_as: OWN_ADDRESS.into(),
+    });
     let told = s.sent_to_scheduler();
     let [Message::Login(login)] = told.as_slice() else { panic!("{told:?}") };
     assert_eq!((login.port, login.slots, login.chroot_possible, login.no_remote, login.features), (10245, 2, 1, 0, 3));
@@ -298,4 +302,22 @@ fn d11_a_second_term_does_not_wait() {
     s.handle(Input::Terminate);
     s.handle(Input::Terminate);
     assert_eq!(s.others.last(), Some(&Output::Exit));
+}
+
+#[test]
+fn another_scheduler_is_told_once_with_both_addresses() {
+    let mut s = Scenario::alone(config(2));
+    let connected = |address: &str| Input::SchedulerConnected {
+        address: address.into(),
+        version: Version::TO_SCHEDULER,
+        known_as: OWN_ADDRESS.into(),
+    };
+    let told = |s: &Scenario| s.notes.iter().filter(|note| note.starts_with("this host is now served by")).count();
+    for (address, expected) in [("10.0.0.9", 0), ("10.0.0.9", 0), ("10.0.0.3", 1), ("10.0.0.3", 1), ("10.0.0.9", 2)] {
+        s.handle(connected(address));
+        s.handle(Input::SchedulerLost);
+        assert_eq!(told(&s), expected, "{address}");
+    }
+    let last = "this host is now served by the scheduler at 10.0.0.9, before by the one at 10.0.0.3";
+    assert!(s.notes.iter().any(|note| note == last));
 }

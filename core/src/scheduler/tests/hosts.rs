@@ -218,3 +218,20 @@ fn a_better_scheduler_takes_hosts_and_monitors_over() {
     assert!(s.noted("Scheduler from 10.1.1.1:8765 (version 43) has announced itself as a preferred scheduler, disconnecting all connections."));
     assert_eq!(s.sent_to(monitor).len(), 1);
 }
+
+#[test]
+fn a_better_scheduler_that_serves_nobody_is_not_believed_again() {
+    let mut s = Scenario::new();
+    let claim = || Input::ElectionLost { address: "10.1.1.1".into(), port: 8765, version: Version::new(44) };
+    s.host("a", 0, &[]);
+    s.input(claim());
+    s.closed.clear();
+    s.wait(2);
+    let a = s.host("a", 0, &[]);
+    assert!(s.noted("the preferred scheduler at 10.1.1.1 does not serve the hosts that were sent there"));
+    s.input(claim());
+    assert_eq!(s.closed, []);
+    s.wait(3600);
+    s.input(claim());
+    assert_eq!(s.closed, [(a.peer, CloseReason::ElectionLost)]);
+}

@@ -53,7 +53,7 @@ impl World {
         self.hosts[host].link = Some(Link { peer, up: Lane::default(), down: Lane::default() });
         let (address, version) = (self.hosts[host].address(), Version::TO_SCHEDULER);
         self.tell_scheduler(scheduler::Input::Opened { peer, address: address.clone(), offer: version, version });
-        self.tell(host, daemon::Input::SchedulerConnected { version, known_as: address });
+        self.tell(host, daemon::Input::SchedulerConnected { version, address: "10.0.0.1".into(), known_as: address });
     }
 
     pub fn tell(&mut self, host: usize, input: daemon::Input) {

@@ -2,22 +2,13 @@
 
 use std::fs;
 use std::path::PathBuf;
-use std::time::Duration;
 
-use ice_core::message::{EnvTarget, Message};
-use ice_core::version::Version;
+use ice_core::message::Message;
 use ice_lab::Config;
-use ice_net::compress::Packer;
-use ice_net::conn::Conn;
 use ice_net::deadline::{Deadline, Step};
 
-use crate::cluster::{Cluster, Whose};
-use crate::environments::{bare_root, completed};
-
-/// For one answer: the daemon unpacks to the end first.
-const ANSWER: Duration = Duration::from_secs(60);
-/// As the client sends them.
-const PIECE: usize = 100_000;
+use crate::cluster::{Cluster, Whose, bare_root, completed};
+use crate::visitor::{ANSWER, begin, connect, in_network_of, target};
 
 /// One archive of the catalogue, and what its refusal says.
 struct Hostile {
@@ -69,7 +60,7 @@ fn toolchain_6_hostile_archives() {
     println!("47      {said}");
     // 46: a sender that goes away half way.
     let half = whole[..whole.len() / 2].to_vec();
-    in_network_of(&cluster, move |address| {
+    in_network_of(&cluster, "h1", move |address| {
         let mut conn = connect(&address);
         begin(&mut conn, "hostile-46", &half);
     });
@@ -126,9 +117,9 @@ fn wait_until(cluster: &Cluster, before: &str, what: &str) {
 }
 
 /// Brings an archive and asks for it; the text that came with the refusal.
-pub fn bring(cluster: &Cluster, name: &str, archive: &[u8]) -> String {
+fn bring(cluster: &Cluster, name: &str, archive: &[u8]) -> String {
     let (name, archive) = (name.to_owned(), archive.to_vec());
-    in_network_of(cluster, move |address| {
+    in_network_of(cluster, "h1", move |address| {
         let mut conn = connect(&address);
         begin(&mut conn, &name, &archive);
         let deadline = || Deadline::after(Step::Message, ANSWER);
@@ -151,39 +142,5 @@ pub fn bring(cluster: &Cluster, name: &str, archive: &[u8]) -> String {
                 Err(_) => return said,
             }
         }
-    })
-}
-
-pub fn begin(conn: &mut Conn, name: &str, archive: &[u8]) {
-    let deadline = || Deadline::after(Step::Message, ANSWER);
-    conn.send(&Message::TransferEnv(target(name)), deadline()).expect("TRANSFER_ENV");
-    let mut packer = Packer::new(1);
-    for piece in archive.chunks(PIECE) {
-        let chunk = packer.pack(piece, conn.version()).expect("a piece");
-        if conn.send(&Message::FileChunk(chunk), deadline()).is_err() {
-            return;
-        }
-    }
-}
-
-pub fn target(name: &str) -> EnvTarget {
-    EnvTarget { name: name.into(), target: "x86_64".into() }
-}
-
-pub fn connect(address: &str) -> Conn {
-    ice_net::dial::tcp(address, 10_245, Version::new(44), Deadline::after(Step::Connect, ANSWER)).expect("h2's daemon")
-}
-
-/// Runs something in a thread that is on h1's network.
-pub fn in_network_of<T: Send>(cluster: &Cluster, what: impl FnOnce(String) -> T + Send) -> T {
-    let network = format!("/proc/{}/ns/net", cluster.lab.host("h1").expect("h1").first.pid);
-    let address = cluster.lab.host("h2").expect("h2").address.to_string();
-    std::thread::scope(|scope| {
-        let thread = scope.spawn(|| {
-            let file = fs::File::open(network).expect("h1's network");
-            nix::sched::setns(file, nix::sched::CloneFlags::CLONE_NEWNET).expect("to enter h1's network");
-            what(address)
-        });
-        thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
     })
 }

@@ -1,0 +1,13 @@
+//! Attacks on a running lab, one subject a file: each does what an attacker would do from a host of the network, and looks
+//! whether the others go on.
+
+// A test that cannot be set up has nothing better to do than to stop and say so.
+#![allow(clippy::expect_used)]
+
+mod archives;
+#[path = "../e2e/cluster.rs"]
+#[allow(dead_code, reason = "what another test binary needs of it")]
+mod cluster;
+mod discovery;
+#[path = "../e2e/visitor.rs"]
+mod visitor;
