@@ -8,8 +8,8 @@
 use crate::apply::{SingleThread, has, perform};
 use crate::cgroup::{Group, Groups, PROCESSES_MAX};
 use crate::error::Error;
+use crate::guarantees::{Guarantee, Guarantees, trial};
 use crate::plan::{Limit, Plan, Step, c};
-use crate::probe::{Guarantee, Guarantees, trial};
 use nix::mount::MsFlags;
 use nix::sched::CloneFlags;
 use nix::sys::statvfs::{FsFlags, statvfs};

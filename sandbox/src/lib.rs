@@ -20,11 +20,11 @@ pub mod error;
 /// The launcher's preparation, and the plans of its sandboxes.
 pub mod factory;
 mod filter;
+/// What this host permits.
+pub mod guarantees;
 /// Free memory of the host.
 pub mod memory;
 /// The steps that make a sandbox.
 pub mod plan;
-/// What this host permits.
-pub mod probe;
 /// The result of a job.
 pub mod report;

@@ -1,13 +1,12 @@
 //! Is the compile server still there? A second connection to its port must bring the first word of the handshake
-//! (decision: silent-server).
+//! (decision: silent-server). How long that may take, and how often it is asked, says `core/src/client/probing.rs`.
 
+use ice_core::client::PROBE_CONNECT;
 use std::io::{self, Read};
 use std::net::{TcpStream, ToSocketAddrs};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::time::{Duration, Instant};
 
-/// A connection is made by the other host's kernel, so it is there at once or not at all.
-const CONNECT: Duration = Duration::from_secs(5);
 /// Bytes of an offer.
 const OFFER: usize = 4;
 
@@ -25,7 +24,7 @@ impl Probe {
         let port = u16::try_from(port).map_err(io::Error::other)?;
         let address = (host, port).to_socket_addrs()?.next().ok_or(io::ErrorKind::NotFound)?;
         let end = Instant::now() + patience;
-        let stream = TcpStream::connect_timeout(&address, CONNECT.min(patience))?;
+        let stream = TcpStream::connect_timeout(&address, PROBE_CONNECT.min(patience))?;
         stream.set_nonblocking(true)?;
         Ok(Self { stream, end, missing: OFFER })
     }

@@ -4,7 +4,7 @@ use std::ffi::{OsStr, OsString};
 use std::path::PathBuf;
 
 use ice_net::allow::Allow;
-use ice_sandbox::probe::Guarantee;
+use ice_sandbox::guarantees::Guarantee;
 use log::LevelFilter;
 
 use crate::background::Account;

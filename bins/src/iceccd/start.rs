@@ -20,7 +20,7 @@ use ice_core::version::Version;
 use ice_launcher::{Contents, JobLimits, Launcher, LauncherConfig};
 use ice_net::hub::{Handlers, Hub, HubConfig};
 use ice_net::listen::{ListenError, Listener};
-use ice_sandbox::probe::{Guarantee, Guarantees};
+use ice_sandbox::guarantees::{Guarantee, Guarantees};
 use ice_toolchain::archive::{UnpackLimits, unpack};
 use ice_toolchain::digest::{self, NameCheck};
 use ice_toolchain::find::is_executable_file;

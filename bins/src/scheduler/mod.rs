@@ -5,7 +5,7 @@
 
 mod election;
 mod options;
-mod prober;
+mod probe_threads;
 
 use std::net::{IpAddr, UdpSocket};
 use std::path::PathBuf;
@@ -33,7 +33,7 @@ use crate::logging::{self, Log, Prefix, Target};
 use crate::signals::{self, Signal};
 use election::{Hooks, Winner};
 use options::{Options, UsageError};
-use prober::{Probed, Prober};
+use probe_threads::{Probe, ProbeThreads, Probed};
 
 pub use options::PROGRAM;
 
@@ -158,7 +158,7 @@ struct Shell {
     heard: Receiver<DiscoveryEvent>,
     winners: (crossbeam::channel::Sender<Winner>, Receiver<Winner>),
     probed: Receiver<Probed>,
-    prober: Prober,
+    probes: ProbeThreads,
     log: Log,
     own: Identity,
     port: u16,
@@ -206,7 +206,7 @@ impl Shell {
             heard,
             winners: bounded(4),
             probed,
-            prober: Prober::new(answers),
+            probes: ProbeThreads::new(answers),
             log,
             own,
             port,
@@ -253,7 +253,7 @@ impl Shell {
                 }
                 recv(self.probed) -> probed => {
                     if let Ok(probed) = probed {
-                        self.prober.ended();
+                        self.probes.ended();
                         self.input(Input::Probed { host: probed.host, reachable: probed.reachable });
                     }
                 }
@@ -376,8 +376,8 @@ impl Shell {
                 Output::Send { .. } => {}
                 Output::SendText { peer, text } => self.hub.send_text(peer, &text),
                 Output::Close { peer, reason } => self.hub.close(peer, reason.to_string()),
-                Output::Probe { host, address, port } => {
-                    self.prober.start(host, address.lossy().into_owned(), port);
+                Output::Probe { host, address, port, patience } => {
+                    self.probes.start(Probe { host, address: address.lossy().into_owned(), port, patience });
                 }
                 Output::Note(note) => logging::note(note.level(), &note),
             }

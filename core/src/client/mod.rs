@@ -14,6 +14,7 @@ mod exchange;
 mod header;
 mod here;
 mod judge;
+mod probing;
 mod state;
 mod trouble;
 mod wait;
@@ -27,12 +28,14 @@ use crate::message::{
 use crate::text::Text;
 use crate::time::{Duration, Instant};
 use crate::version::Version;
+use probing::{ProbeTimes, Watch};
 use state::State;
 use std::collections::VecDeque;
-use wait::{Patience, SignsOfLife, Watch};
+use wait::Patience;
 
 pub use exchange::{End, Environments, File, Input, Output, Packing, Request};
 pub use here::Here;
+pub use probing::PROBE_CONNECT;
 pub use trouble::Trouble;
 
 /// Times that one job asks for a server.
@@ -93,7 +96,7 @@ impl Submission {
             environment: Text::new(),
             sent_as: None,
             env_words: None,
-            watch: Watch::new(now, Duration::ZERO, &SignsOfLife::OF_OURS),
+            watch: Watch::new(now, Duration::ZERO, &ProbeTimes::OF_OURS),
             file_end: Instant::ZERO,
             patience: Patience::new(wait::SOURCE),
             header_taken: false,
@@ -261,12 +264,12 @@ impl Submission {
 
     /// Waits for an answer of the server for at most `limit`, and asks now and then whether it is still there.
     fn watch(&mut self, state: State, now: Instant, limit: Duration) {
-        let signs = if self.is_1_4() { &SignsOfLife::OF_1_4 } else { &SignsOfLife::OF_OURS };
-        self.watch = Watch::new(now, limit, signs);
+        let times = if self.is_1_4() { &ProbeTimes::OF_1_4 } else { &ProbeTimes::OF_OURS };
+        self.watch = Watch::new(now, limit, times);
         // A server of 1.4 that checks an environment answers nobody meanwhile: only its time tells.
         let first = match (self.is_1_4(), state) {
             (true, State::AwaitVerify) => limit,
-            _ => signs.silence,
+            _ => times.silence,
         };
         self.enter(state, now, first);
     }

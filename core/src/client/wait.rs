@@ -1,5 +1,4 @@
-//! How long a client waits for what (`net/PROTOCOL.md`, Waiting times), and how it tells a server that is gone from one
-//! that only takes its time.
+//! How long a client waits for what (`net/PROTOCOL.md`, Waiting times). The times of probes stand in `probing.rs`.
 
 use super::Request;
 use crate::limits::{NESTED_SERVER, SEND};
@@ -40,38 +39,6 @@ pub(super) fn for_server(request: &Request, ask: &GetCs) -> Duration {
     }
 }
 
-/// How a server that is silent is asked whether it is still there: a probe is a second connection to its port, which must bring
-/// the offer of its protocol version.
-#[derive(Debug)]
-pub(super) struct SignsOfLife {
-    /// Silence before the first probe.
-    pub silence: Duration,
-    /// Pause after the answer to a probe before the next one.
-    pub pause: Duration,
-    /// How long the answer may take.
-    pub answer: Duration,
-    /// Probes in a row without an answer after which the server is given up.
-    pub misses: u32,
-}
-
-impl SignsOfLife {
-    /// A server of ours answers beside its work, so that 13 s tell a dead one.
-    pub const OF_OURS: Self = Self {
-        silence: Duration::from_secs(5),
-        pause: Duration::from_secs(2),
-        answer: Duration::from_secs(3),
-        misses: 2,
-    };
-    /// A daemon of 1.4 serves one peer after the other, and may be busy with one of them for 30 s. So it is asked once and has time
-    /// for that; 50 s after its last word it is given up.
-    pub const OF_1_4: Self = Self {
-        silence: Duration::from_secs(10),
-        pause: Duration::from_secs(10),
-        answer: Duration::from_secs(40),
-        misses: 1,
-    };
-}
-
 /// How long a server may let us wait with what is sent to it: each write has its bound, but a server that takes a piece every
 /// half minute would keep a job for hours.
 #[derive(Debug)]
@@ -101,45 +68,5 @@ impl Patience {
     /// When it is over.
     pub fn end(&self) -> Option<Instant> {
         self.blocked_since.map(|since| since + WRITE.min(self.left))
-    }
-}
-
-/// A server that is waited for: whether it shows life, and how long that helps.
-#[derive(Debug)]
-pub(super) struct Watch {
-    signs: &'static SignsOfLife,
-    /// When it is given up all the same.
-    due: Instant,
-    is_asked: bool,
-    missed: u32,
-}
-
-impl Watch {
-    /// It has `limit` from now.
-    pub fn new(now: Instant, limit: Duration, signs: &'static SignsOfLife) -> Self {
-        Self { signs, due: now + limit, is_asked: false, missed: 0 }
-    }
-
-    /// Whether its time is over.
-    pub fn is_over(&self, now: Instant) -> bool {
-        now >= self.due
-    }
-
-    /// It is asked for a sign, which may take so long.
-    pub fn ask(&mut self) -> Duration {
-        self.is_asked = true;
-        self.signs.answer
-    }
-
-    /// It has answered, or not. When it is to be asked again; `None`: it is given up.
-    pub fn answered(&mut self, now: Instant, alive: bool) -> Option<Instant> {
-        self.is_asked = false;
-        self.missed = if alive { 0 } else { self.missed + 1 };
-        (self.missed < self.signs.misses && !self.is_over(now)).then(|| now + self.signs.pause)
-    }
-
-    /// Whether an answer is awaited.
-    pub fn is_asked(&self) -> bool {
-        self.is_asked
     }
 }

@@ -37,7 +37,7 @@ impl Scheduler {
         if !matches!(self.peers.get(&host.said().peer), Some(Peer::Host(known)) if *known == id) {
             return Err(format!("host {id}: its peer is somebody else"));
         }
-        match host.life().timer() {
+        match host.probing().timer() {
             Some(at) if !self.timers.contains(&(at, Timer::Host(id))) => Err(format!("host {id}: its timer is lost")),
             _ => Ok(()),
         }

@@ -8,7 +8,7 @@ use super::bans::Ban;
 use super::class::{Class, Classes};
 use super::environments::Environments;
 use super::host::Host;
-use super::life::Accepting;
+use super::probing::Accepting;
 use super::rank::Rank;
 use super::requirement::{EnvKey, Requester, Requirement, RequirementEntry, RequirementId, Requirements};
 use super::speed::Pace;
@@ -304,8 +304,8 @@ impl Cluster {
         let Some(host) = self.hosts.get(&requester.submitter) else { return false };
         self.wants(requester, host)
             && host.work().slots() > 0
-            && !host.life().is_pinged()
-            && host.life().accepting() != Accepting::No
+            && !host.probing().is_pinged()
+            && host.probing().accepting() != Accepting::No
             && self.environment(requester, host).is_some()
     }
 

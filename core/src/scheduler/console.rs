@@ -5,8 +5,8 @@
 
 use super::host::{FULL_LOAD, Host};
 use super::job::State;
-use super::life::Accepting;
 use super::policy;
+use super::probing::Accepting;
 use super::{CloseReason, Scheduler, Timer};
 use crate::ids::{HostId, JobId, PeerId};
 use crate::limits::{STATUS_TEXT_MAX, TEXT_IDLE, TEXT_LINE_MAX};
@@ -185,7 +185,7 @@ impl Scheduler {
 
     fn list_hosts(&self, out: &mut String) {
         for host in self.ledger.cluster().hosts() {
-            let silent = if host.life().is_pinged() { "-" } else { "" };
+            let silent = if host.probing().is_pinged() { "-" } else { "" };
             let _ = write!(
                 out,
                 " {} ({}:{}) [{}] speed={:.2} jobs={}/{silent}{} load={}",
@@ -407,8 +407,8 @@ fn state_word(state: State) -> &'static str {
 
 /// Whether a host takes jobs, or why not, as one word.
 fn state_of(host: &Host) -> &'static str {
-    match host.life().accepting() {
-        _ if host.life().is_silent() => "silent",
+    match host.probing().accepting() {
+        _ if host.probing().is_silent() => "silent",
         Accepting::No => "unreachable",
         Accepting::Unknown => "unknown",
         Accepting::Yes if host.load() >= FULL_LOAD => "loaded",

@@ -77,7 +77,7 @@ pub enum Input {
     Probed {
         /// The host.
         host: HostId,
-        /// Whether it accepted a connection and offered a version within 5 s.
+        /// Whether it accepted a connection and offered a version in time.
         reachable: bool,
     },
     /// A scheduler with precedence has announced itself in this network and answers.
@@ -118,7 +118,7 @@ pub enum Output {
         /// Why.
         reason: CloseReason,
     },
-    /// Connect and read the 4 bytes of a version offer within 5 s. [`Input::Probed`] must always follow.
+    /// Connect and read the 4 bytes of a version offer. [`Input::Probed`] must always follow.
     Probe {
         /// The host.
         host: HostId,
@@ -126,6 +126,8 @@ pub enum Output {
         address: Text,
         /// The port on which it accepts jobs.
         port: u16,
+        /// How long both together may take.
+        patience: Duration,
     },
     /// Write a line to the log.
     Note(Note),

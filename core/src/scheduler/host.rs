@@ -1,11 +1,11 @@
 //! The scheduler's record of one host, put together of parts that change for different reasons.
 //!
-//! It does not know other hosts. What its daemon announced at LOGIN never changes; [`Life`] is what its silence and its
-//! probes show, [`Work`] what occupies it, [`Standing`] its place among all hosts, [`Trust`] and [`Pace`] what its jobs
-//! have shown.
+//! It does not know other hosts. What its daemon announced at LOGIN never changes; [`Probing`] is what its silence and
+//! its probes show, [`Work`] what occupies it, [`Standing`] its place among all hosts, [`Trust`] and [`Pace`] what its
+//! jobs have shown.
 
 use super::bans::Bans;
-use super::life::Life;
+use super::probing::Probing;
 use super::speed::{Pace, Shown};
 use super::standing::Standing;
 use super::trust::Trust;
@@ -81,7 +81,7 @@ pub(super) struct Host {
     said: Said,
     stats: Option<Stats>,
     client_count: u32,
-    life: Life,
+    probing: Probing,
     work: Work,
     bans: Bans,
     shown: Shown,
@@ -97,7 +97,7 @@ impl Host {
         Self {
             stats: None,
             client_count: 0,
-            life: Life::new(said.version, said.no_remote, now),
+            probing: Probing::new(said.version, said.no_remote, now),
             work: Work::new(slots.min(SLOTS_MAX), now),
             bans: Bans::default(),
             shown: Shown::default(),
@@ -146,14 +146,14 @@ impl Host {
         }
     }
 
-    /// What its silence and its probes show.
-    pub fn life(&self) -> &Life {
-        &self.life
+    /// What its silence and its probes show of whether it can be reached.
+    pub fn probing(&self) -> &Probing {
+        &self.probing
     }
 
     /// The same, for changes.
-    pub fn life_mut(&mut self) -> &mut Life {
-        &mut self.life
+    pub fn probing_mut(&mut self) -> &mut Probing {
+        &mut self.probing
     }
 
     /// What occupies it.

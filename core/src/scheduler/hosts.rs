@@ -1,12 +1,12 @@
 //! A host from LOGIN to its removal: its announcements, bans, probes and periodic checks.
 //!
-//! It does not choose hosts; it passes on what [`super::life::Life`] and the clock say.
+//! It does not choose hosts; it passes on what [`super::probing::Probing`] and the clock say.
 
 use super::election::Failed;
 use super::host::{Host, Said};
 use super::job::Job;
-use super::life::{Due, WATCH};
 use super::monitor::{environment_list, feature_names, host_stats, offline};
+use super::probing::{Due, PROBE_MAX, WATCH};
 use super::{CloseReason, Note, Output, Peer, Scheduler, Timer};
 use crate::env::EnvRef;
 use crate::ids::{HostId, JobId, PeerId};
@@ -104,7 +104,7 @@ impl Scheduler {
     /// Records that a message arrived from a host, which is therefore alive.
     pub(super) fn record_life(&mut self, id: HostId, message: &Message) {
         let now = self.now;
-        let Some(heard) = self.ledger.life(id, |life| life.heard(now, message)) else { return };
+        let Some(heard) = self.ledger.probing(id, |probing| probing.heard(now, message)) else { return };
         if heard.is_back {
             self.ledger.free(id);
         }
@@ -162,14 +162,14 @@ impl Scheduler {
     /// Starts a probe unless one is under way.
     fn probe(&mut self, id: HostId) {
         let now = self.now;
-        if !self.ledger.life(id, |life| life.begin_probe(now)).unwrap_or_default() {
+        if !self.ledger.probing(id, |probing| probing.begin_probe(now)).unwrap_or_default() {
             return;
         }
         let Some(said) = self.ledger.known_host(id).map(Host::said) else { return };
         match u16::try_from(said.port) {
             Ok(port) if port > 0 => {
                 let address = said.address.clone();
-                self.output(Output::Probe { host: id, address, port });
+                self.output(Output::Probe { host: id, address, port, patience: PROBE_MAX });
             }
             _ => self.probed(id, false),
         }
@@ -180,7 +180,7 @@ impl Scheduler {
         let now = self.now;
         let Some(said) = self.ledger.host(id).map(Host::said) else { return }; // it has left
         let (name, address, port) = (said.name.clone(), said.address.clone(), said.port);
-        let Some(end) = self.ledger.life(id, |life| life.probed(now, reachable)) else { return };
+        let Some(end) = self.ledger.probing(id, |probing| probing.probed(now, reachable)) else { return };
         if let Some(again_s) = end.again_s {
             if end.changed {
                 self.note(Level::Debug, || Note::NotAccepting { name: name.clone(), address: address.clone(), port });
@@ -198,12 +198,12 @@ impl Scheduler {
     /// jobs.
     pub(super) fn probe_if_silent(&mut self, id: HostId, home: bool) {
         let now = self.now;
-        let Some(life) = self.ledger.known_host(id).map(Host::life) else { return };
-        if !home && life.is_doubtful(now) {
+        let Some(probing) = self.ledger.known_host(id).map(Host::probing) else { return };
+        if !home && probing.is_doubtful(now) {
             self.probe(id);
             self.arm(id);
         } else {
-            let at = life.timer().map_or(now + WATCH, |at| at.min(now + WATCH));
+            let at = probing.timer().map_or(now + WATCH, |at| at.min(now + WATCH));
             self.arm_at(id, Some(at));
         }
     }
@@ -211,7 +211,7 @@ impl Scheduler {
     /// The timer of a host expired: runs all checks that are due.
     pub(super) fn tick(&mut self, id: HostId) {
         let now = self.now;
-        self.ledger.life(id, |life| life.set_timer(None));
+        self.ledger.probing(id, |probing| probing.set_timer(None));
         if self.tick_ping(id, now) {
             return;
         }
@@ -225,7 +225,7 @@ impl Scheduler {
 
     /// Sends PING to an old daemon that is silent, or removes it. Returns whether it was removed.
     fn tick_ping(&mut self, id: HostId, now: Instant) -> bool {
-        let Some(due) = self.ledger.life(id, |life| life.tick_ping(now)) else { return true };
+        let Some(due) = self.ledger.probing(id, |probing| probing.tick_ping(now)) else { return true };
         if due == Due::Nothing {
             return false;
         }
@@ -278,7 +278,7 @@ impl Scheduler {
             self.lose_job(job, Note::JobLost { job, server: name.clone() });
         }
         let watched = self.ledger.host(id).is_some_and(|host| !host.work().jobs().is_empty());
-        match self.ledger.life(id, |life| life.tick_probe(now, watched, oldest_wait)) {
+        match self.ledger.probing(id, |probing| probing.tick_probe(now, watched, oldest_wait)) {
             Some(Due::Probe) => self.probe(id),
             Some(Due::Reachable) => self.ledger.free(id),
             Some(Due::Suspect(silent)) => {
@@ -304,10 +304,10 @@ impl Scheduler {
     }
 
     fn arm_at(&mut self, id: HostId, at: Option<Instant>) {
-        if self.ledger.known_host(id).is_none_or(|host| host.life().timer() == at) {
+        if self.ledger.known_host(id).is_none_or(|host| host.probing().timer() == at) {
             return;
         }
-        let old = self.ledger.life(id, |life| life.set_timer(at)).flatten();
+        let old = self.ledger.probing(id, |probing| probing.set_timer(at)).flatten();
         self.cancel_timer(old, Timer::Host(id));
         self.set_timer(at, Timer::Host(id));
     }
@@ -317,8 +317,8 @@ impl Scheduler {
 fn deadline(host: &Host, now: Instant) -> Option<Instant> {
     let watched = !host.work().jobs().is_empty();
     let install = host.work().installs().map(|install| install.since + INSTALL_MAX).min();
-    let life = host.life().deadline(now, watched);
-    [life, install, host.bans().deadline(), host.trust().rests_until()].into_iter().flatten().min()
+    let probing = host.probing().deadline(now, watched);
+    [probing, install, host.bans().deadline(), host.trust().rests_until()].into_iter().flatten().min()
 }
 
 /// Why a LOGIN is refused, if it is.

@@ -8,8 +8,8 @@ use super::bans::Bans;
 use super::cluster::Cluster;
 use super::host::Host;
 use super::job::Job;
-use super::life::Life;
 use super::policy;
+use super::probing::Probing;
 use super::queue::Queue;
 use super::requirement::{EnvKey, Requirement, RequirementId};
 use super::speed::{Files, adjusted_size};
@@ -180,11 +180,11 @@ impl Ledger {
     }
 
     /// Changes a host's signs of life; its rank follows.
-    pub fn life<R>(&mut self, id: HostId, change: impl FnOnce(&mut Life) -> R) -> Option<R> {
-        let life = self.host_mut(id)?.life_mut();
-        let before = life.takes_jobs();
-        let result = change(life);
-        if life.takes_jobs() != before {
+    pub fn probing<R>(&mut self, id: HostId, change: impl FnOnce(&mut Probing) -> R) -> Option<R> {
+        let probing = self.host_mut(id)?.probing_mut();
+        let before = probing.takes_jobs();
+        let result = change(probing);
+        if probing.takes_jobs() != before {
             self.rerank(id);
         }
         Some(result)

@@ -22,7 +22,7 @@ impl Scheduler {
         let (peer, name) = (host.said().peer, host.said().name.clone());
         self.note(Level::Info, || Note::RemoveDaemon { host: id, name });
         self.tell_monitors(&Message::MonStats(offline(id)));
-        self.cancel_timer(host.life().timer(), Timer::Host(id));
+        self.cancel_timer(host.probing().timer(), Timer::Host(id));
         self.peers.remove(&peer);
         self.host_without_internals(id);
         self.end_orphans();

@@ -6,7 +6,7 @@
 
 use super::cluster::Cluster;
 use super::host::{FULL_LOAD, Host};
-use super::life::Accepting;
+use super::probing::Accepting;
 use super::rank::Rank;
 use super::requirement::{Requester, RequirementEntry};
 use super::speed::{PACES, within};
@@ -93,10 +93,10 @@ const HOME_SHARE: f64 = 0.7;
 /// The tier ([`Rank::tier`]) in which a host accepts jobs of other submitters; `None` if it accepts none.
 pub(super) fn tier(host: &Host) -> Option<u8> {
     let said = host.said();
-    if host.work().slots() == 0 || !said.chroot || said.no_remote || host.life().is_pinged() {
+    if host.work().slots() == 0 || !said.chroot || said.no_remote || host.probing().is_pinged() {
         return None;
     }
-    match host.life().accepting() {
+    match host.probing().accepting() {
         Accepting::Yes => Some(u8::from(host.trust().rests_until().is_some())),
         Accepting::Unknown => Some(1),
         Accepting::No => None,
@@ -114,7 +114,7 @@ pub(super) fn rank(cluster: &Cluster, host: &Host, tier: u8) -> Option<Rank> {
 
 /// Whether a host could take a job now, as far as that does not depend on the job.
 pub(super) fn has_room(host: &Host) -> bool {
-    !host.life().is_silent() && host.load() < FULL_LOAD && host.work().busy() < capacity(host)
+    !host.probing().is_silent() && host.load() < FULL_LOAD && host.work().busy() < capacity(host)
 }
 
 /// Maximum of busy slots of a host for a new job: all slots, plus 1.4's preload, so that the host need not wait for its

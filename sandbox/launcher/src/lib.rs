@@ -24,7 +24,7 @@ use ice_core::daemon::VerifyFailure;
 use ice_core::env::{EnvId, EnvName};
 pub use ice_core::server::{Layout, Program};
 use ice_sandbox::channel;
-pub use ice_sandbox::probe::{Guarantee, Guarantees};
+pub use ice_sandbox::guarantees::{Guarantee, Guarantees};
 use ice_sandbox::report::Report;
 pub use ice_sandbox::report::{Ended, How, Usage};
 use nix::unistd::Pid;

@@ -12,7 +12,7 @@ use ice_sandbox::channel::{self, Packet};
 use ice_sandbox::child::FAILED;
 use ice_sandbox::error::Error;
 use ice_sandbox::factory::{SandboxFactory, Setup};
-use ice_sandbox::probe::Guarantees;
+use ice_sandbox::guarantees::Guarantees;
 use ice_sandbox::report::Report;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::{SigSet, Signal, kill};

@@ -232,7 +232,7 @@ fn s47_a_preferred_host_that_is_silent_is_waited_for_and_one_out_of_reach_is_not
     s.reachable = None;
     let (first, _) = s.ask(a, prefer(1)).unwrap();
     s.wait(2);
-    assert!(s.scheduler.ledger.host(h.host).unwrap().life().is_silent());
+    assert!(s.scheduler.ledger.host(h.host).unwrap().probing().is_silent());
     assert_eq!(s.ask(a, prefer(2)), None, "waits");
     s.begin(h, first);
     assert_eq!(s.answers(a).len(), 1, "served when it shows life");

@@ -82,7 +82,7 @@ fn a_silent_host_is_told_of_once() {
     s.ask(a, request("e", "f", 1)).unwrap();
     s.pass(millis(50_000));
     assert_eq!(count(&s, SILENT), 1);
-    let suspect = |s: &Scenario, host: TestHost| s.scheduler.ledger.host(host.host).unwrap().life().is_silent();
+    let suspect = |s: &Scenario, host: TestHost| s.scheduler.ledger.host(host.host).unwrap().probing().is_silent();
     assert!(suspect(&s, h) && !suspect(&s, idle));
 }
 

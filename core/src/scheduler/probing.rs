@@ -1,4 +1,5 @@
-//! Whether one host is alive and can be reached: its silence, PING to old daemons, and probes of its port.
+//! Whether one host is alive and can be reached: its silence, PING to old daemons, and probes of its port. All their
+//! times stand here; `bins/src/scheduler/probe_threads.rs` carries probes out.
 //!
 //! A machine of its own: it is told what happened and says what follows. It does not know other hosts or jobs.
 
@@ -10,6 +11,8 @@ use crate::version::Version;
 const PING_AFTER: Duration = Duration::from_secs(36);
 /// How long it may take to answer PING.
 const PING_WAIT: Duration = Duration::from_secs(6);
+/// How long a probe may take: connecting, and the peer's version offer.
+pub(super) const PROBE_MAX: Duration = Duration::from_secs(5);
 /// Interval between regular probes of a reachable host.
 const PROBE_AGAIN: Duration = Duration::from_secs(60);
 /// Longest pause between probes of an unreachable host, in seconds.
@@ -72,7 +75,7 @@ pub(super) enum Due {
 
 /// The signs of life of one host.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Life {
+pub(super) struct Probing {
     version: Version,
     no_remote: bool,
     accepting: Accepting,
@@ -94,7 +97,7 @@ pub(super) struct Life {
     timer: Option<Instant>,
 }
 
-impl Life {
+impl Probing {
     /// A host of this version that has just logged in. One that refuses jobs of others is never probed.
     pub fn new(version: Version, no_remote: bool, now: Instant) -> Self {
         Self {

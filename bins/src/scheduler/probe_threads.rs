@@ -1,6 +1,6 @@
-//! Reachability probes: one thread for each, a bounded number at a time.
+//! Carries out the scheduler's probes of hosts: one thread for each, a bounded number at a time.
 //!
-//! It does not know what the results are used for.
+//! When a host is probed, how long that may take and what follows is decided in `core/src/scheduler/probing.rs`.
 
 use std::collections::VecDeque;
 use std::thread;
@@ -11,11 +11,22 @@ use ice_core::ids::HostId;
 use ice_net::deadline::{Deadline, Step};
 use ice_net::dial;
 
-/// Maximum number of probes at a time: most take a millisecond; those that hang take 5 s and are rare.
+/// Maximum number of probes at a time: most take a millisecond; those that hang are rare.
 const AT_ONCE_MAX: usize = 64;
-/// Timeout of a probe.
-const LIMIT: Duration = Duration::from_secs(5);
 const STACK: usize = 64 << 10;
+
+/// A probe to be carried out.
+#[derive(Debug)]
+pub struct Probe {
+    /// The host.
+    pub host: HostId,
+    /// Its address as text.
+    pub address: String,
+    /// Its port.
+    pub port: u16,
+    /// How long it may take.
+    pub patience: Duration,
+}
 
 /// Result of a probe.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -26,23 +37,23 @@ pub struct Probed {
     pub reachable: bool,
 }
 
-/// Runs probes. Each probe ends in exactly one [`Probed`]; the caller must then call [`Prober::ended`].
+/// Runs probes. Each probe ends in exactly one [`Probed`]; the caller must then call [`ProbeThreads::ended`].
 #[derive(Debug)]
-pub struct Prober {
+pub struct ProbeThreads {
     answers: Sender<Probed>,
     running: usize,
-    waiting: VecDeque<(HostId, String, u16)>,
+    waiting: VecDeque<Probe>,
 }
 
-impl Prober {
+impl ProbeThreads {
     /// Results are sent to `answers`, which must not stay full.
     pub fn new(answers: Sender<Probed>) -> Self {
         Self { answers, running: 0, waiting: VecDeque::new() }
     }
 
     /// Starts a probe, or queues it.
-    pub fn start(&mut self, host: HostId, address: String, port: u16) {
-        self.waiting.push_back((host, address, port));
+    pub fn start(&mut self, probe: Probe) {
+        self.waiting.push_back(probe);
         self.run();
     }
 
@@ -54,10 +65,10 @@ impl Prober {
 
     fn run(&mut self) {
         while self.running < AT_ONCE_MAX {
-            let Some((host, address, port)) = self.waiting.pop_front() else { return };
+            let Some(Probe { host, address, port, patience }) = self.waiting.pop_front() else { return };
             let answers = self.answers.clone();
             let work = move || {
-                let reachable = dial::probe(&address, port, Deadline::after(Step::Connect, LIMIT));
+                let reachable = dial::probe(&address, port, Deadline::after(Step::Connect, patience));
                 if let Err(error) = &reachable {
                     log::debug!("probe failed: {}", crate::exit::chain(error));
                 }
