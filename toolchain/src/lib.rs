@@ -30,6 +30,8 @@ pub mod inspect;
 pub mod installed;
 /// The files of an environment for an installed compiler.
 pub mod native;
+/// The archives of this host's compilers that a daemon keeps on disk.
+pub mod native_store;
 /// The contents of an environment before it is written.
 pub mod plan;
 /// What an ELF file's headers say.

@@ -9,7 +9,7 @@ use std::os::unix::ffi::OsStringExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-/// PATH of the tool that makes environments, whoever wants one (`Natives::build` of the daemon).
+/// PATH of the tool that makes environments, whoever wants one (`Builder` of the daemon).
 const PATH_OF_ENVIRONMENTS: &str = "/usr/bin:/bin";
 /// PATH of a program that is started without one.
 const PATH_OF_NOBODY: &str = "/bin:/usr/bin";

@@ -10,7 +10,6 @@
 
 /// The end of a compiler.
 pub mod ended;
-mod index;
 mod job;
 mod link;
 mod load;

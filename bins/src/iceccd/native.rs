@@ -1,35 +1,34 @@
-//! Archives of this host's compilers, made by `icecc-create-env` and kept under `BASE/native`.
+//! Archives of this host's compilers: what a client asks for, and how one is made, by `icecc-create-env`.
 //!
-//! Which archive belongs to which compiler stands in an index beside them, so that they survive a restart. When one is
-//! wanted, made or deleted is decided by the daemon's machine.
+//! They are kept by [`ice_toolchain::native_store`]. When one is wanted, made or deleted is decided by the daemon's machine.
 
-use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
-use std::fs::{self, File, Metadata, Permissions};
-use std::io::{self, BufRead, BufReader, Read};
+use std::fs::{self, File};
+use std::io::{self, Read};
 use std::os::fd::{AsFd, AsRawFd};
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime};
 
-use ice_core::daemon::{Archive, FileFacts, NativeKey, NativeOnDisk};
-use ice_core::env::EnvName;
+use ice_core::daemon::{Archive, FileFacts, NativeKey};
+use ice_core::env::{EnvName, NameError};
 use ice_core::message::GetNativeEnv;
 use ice_core::text::Text;
 use ice_core::version::Version;
-use ice_toolchain::archive::Compression;
-use ice_toolchain::{compiler_names, find};
+use ice_toolchain::compiler_names;
+use ice_toolchain::native_store::{self, Changed, ExamineError, KeepError, Made, NativeStore, Packed};
+use ice_toolchain::store::remove_tree;
 use nix::poll::{PollFd, PollFlags, PollTimeout};
 use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
 use parking_lot::Mutex;
+use thiserror::Error;
 
-use super::index::{self, Packed};
 use crate::background::{LOG_DIR, RUN_DIR};
 use crate::create_env::apart::HIDES;
+use crate::exit::chain;
 
 /// How long making one archive may take.
 const LIMIT: Duration = Duration::from_secs(120);
@@ -39,12 +38,7 @@ const OUTPUT_MAX: usize = 1 << 20;
 const NICENESS: i32 = 5;
 /// What is read of the complaints of a tool.
 const COMPLAINTS_MAX: u64 = 64 << 10;
-/// How far behind the kernel's time of a change may be.
-const TICK: Duration = Duration::from_millis(10);
-/// The index file.
-const INDEX: &str = ".index";
-
-/// `icecc-create-env`. It is opened while we may reach it: a folder that is closed to the daemon's user (a home of root's)
+/// `icecc-create-env`. It is opened while we may reach it: a directory that is closed to the daemon's user (a home of root's)
 /// does not keep that user from running it.
 #[derive(Debug)]
 pub struct Tool {
@@ -69,117 +63,135 @@ impl Tool {
     }
 }
 
-/// The archives on disk.
-#[derive(Debug)]
-pub struct Natives {
-    folder: PathBuf,
-    tool: Tool,
-    /// Folders of the daemon that no compiler has to see, as the tool is told of them.
-    hidden: OsString,
-    index: Mutex<BTreeMap<NativeKey, Packed>>,
+/// Why an archive could not be made.
+#[derive(Debug, Error)]
+pub enum BuildError {
+    /// The directory in which it is made.
+    #[error("cannot {what} {}", .path.display())]
+    Scratch {
+        /// What was to be done with it.
+        what: &'static str,
+        /// The directory.
+        path: PathBuf,
+        /// The system's error.
+        #[source]
+        source: io::Error,
+    },
+    /// The tool could not be started.
+    #[error("cannot run {}", .tool.display())]
+    Start {
+        /// The tool.
+        tool: PathBuf,
+        /// The system's error.
+        #[source]
+        source: io::Error,
+    },
+    /// The tool did not end in time.
+    #[error("{} took longer than {LIMIT:?}", .0.display())]
+    Late(PathBuf),
+    /// The tool ended with an error.
+    #[error("{}: {said}", .tool.display())]
+    Failed {
+        /// The tool.
+        tool: PathBuf,
+        /// The last line of what it said.
+        said: String,
+    },
+    /// The tool ended well, without an archive.
+    #[error("{} named no archive", .tool.display())]
+    NoArchive {
+        /// The tool.
+        tool: PathBuf,
+        /// What is wrong with the name.
+        #[source]
+        source: NameError,
+    },
+    /// A file changed meanwhile.
+    #[error(transparent)]
+    Changed(#[from] Changed),
+    /// It was made, but not kept.
+    #[error(transparent)]
+    Keep(#[from] KeepError),
 }
 
-impl Natives {
-    /// Reads the index in `folder`, forgets what is gone, and removes what is not in it.
-    pub fn open(folder: PathBuf, tool: Tool) -> io::Result<Self> {
-        let mut index = index::parse(&fs::read(folder.join(INDEX)).unwrap_or_default());
-        index.retain(|_, packed| is_there(&packed.archive));
-        for entry in fs::read_dir(&folder)? {
-            let path = entry?.path();
-            let known = index.values().any(|p| p.archive.path.as_bytes() == path.as_os_str().as_bytes());
-            if !known && path.file_name() != Some(OsStr::new(INDEX)) {
-                let _ = ice_toolchain::store::remove_tree(&path);
-            }
-        }
-        let base = folder.parent().unwrap_or(&folder).as_os_str();
+/// Makes archives, one at a time.
+#[derive(Debug)]
+pub struct Builder {
+    /// Where they are kept.
+    dir: PathBuf,
+    tool: Tool,
+    /// Directories of the daemon that no compiler has to see, as the tool is told of them.
+    hidden: OsString,
+}
+
+/// Looks at the files of a request: its key, and its archive if there is a readable one.
+pub fn examine(
+    natives: &Mutex<NativeStore>,
+    request: &GetNativeEnv,
+    version: Version,
+) -> Result<(NativeKey, Option<Archive>), Text> {
+    let key = key(request, version).map_err(|e| Text::from(chain(&e)))?;
+    let packed = natives.lock().get(&key).cloned();
+    Ok((key, packed.filter(Packed::is_current).map(|packed| packed.archive)))
+}
+
+fn key(request: &GetNativeEnv, version: Version) -> Result<NativeKey, ExamineError> {
+    native_store::examine(&c_compiler(request, version), &request.extra_files, &request.compression)
+}
+
+/// An index that cannot be written costs new archives after the next start.
+pub fn save(natives: &NativeStore) {
+    if let Err(error) = natives.save() {
+        log::warn!("cannot write the index of native environments: {error}");
+    }
+}
+
+impl Builder {
+    /// Runs `tool` for archives that are kept in `dir`.
+    pub fn new(dir: PathBuf, tool: Tool) -> Self {
+        let base = dir.parent().unwrap_or(&dir).as_os_str();
         let hidden = [base, LOG_DIR.as_ref(), RUN_DIR.as_ref()].join(OsStr::new(":"));
-        Ok(Self { folder, tool, hidden, index: Mutex::new(index) })
+        Self { dir, tool, hidden }
     }
 
-    /// What is on the disk.
-    pub fn on_disk(&self) -> Vec<NativeOnDisk> {
-        let index = self.index.lock();
-        index.iter().map(|(key, packed)| NativeOnDisk { key: key.clone(), archive: packed.archive.clone() }).collect()
+    /// Makes an archive and has it kept. Takes up to [`LIMIT`].
+    pub fn build(&self, key: &NativeKey, natives: &Mutex<NativeStore>) -> Result<Archive, Text> {
+        let keep = |made| {
+            let mut natives = natives.lock();
+            let kept = natives.keep(key, made);
+            save(&natives);
+            Ok(kept?)
+        };
+        let built = self.make(key, keep);
+        if built.is_err() {
+            // What was made of it before is old, or it would not be made again: nobody asks for its removal any more.
+            let mut natives = natives.lock();
+            natives.forget(key);
+            save(&natives);
+        }
+        built.map_err(|e| chain(&e).into())
     }
 
-    /// Looks at the files of a request: its key, and its archive if there is a readable one.
-    pub fn examine(&self, request: &GetNativeEnv, version: Version) -> Result<(NativeKey, Option<Archive>), Text> {
-        if !request.compression.is_empty() && Compression::parse(request.compression.as_bytes()).is_none() {
-            return Err(format!("unknown compression type {:?}", request.compression).into());
-        }
-        let compiler = c_compiler(request, version);
-        if let Some(e) = fs::metadata(&compiler).err().filter(|e| e.kind() == io::ErrorKind::PermissionDenied) {
-            return Err(format!("cannot reach {} as the daemon's user: {e}", compiler.display()).into());
-        }
-        if !find::is_executable_file(&compiler) {
-            return Err(format!("Compiler binary {} for environment not found.", compiler.display()).into());
-        }
-        let mut files = vec![facts(&compiler)?];
-        let partner =
-            compiler.file_name().and_then(compiler_names::cxx_partner).map(|name| compiler.with_file_name(name));
-        files.extend(partner.filter(|p| find::is_executable_file(p)).and_then(|p| facts(&p).ok()));
-        for extra in &request.extra_files {
-            files.push(facts(Path::new(OsStr::from_bytes(extra.as_bytes())))?);
-        }
-        // Both words for the default mean the same archive.
-        let compression = match request.compression.as_bytes() {
-            b"gzip" | b"gz" => Text::new(),
-            _ => request.compression.clone(),
+    /// Makes an archive, which is gone when `keep` returns unless it has moved it.
+    fn make<T>(&self, key: &NativeKey, keep: impl FnOnce(Made) -> Result<T, BuildError>) -> Result<T, BuildError> {
+        let scratch = self.dir.join(".new");
+        let cannot = |what| {
+            let path = scratch.clone();
+            move |source| BuildError::Scratch { what, path, source }
         };
-        let key = NativeKey {
-            compression,
-            compiler: compiler.as_os_str().as_bytes().into(),
-            extra_files: request.extra_files.clone(),
-            files,
-        };
-        // An update of the compiler replaces one file after another, the programs asked for before or after those they run.
-        let is_current = |packed: &Packed| {
-            is_there(&packed.archive)
-                && packed.parts.iter().all(|part| facts(path_of(&part.path)).is_ok_and(|now| now == *part))
-        };
-        let packed = self.index.lock().get(&key).cloned();
-        Ok((key, packed.filter(is_current).map(|packed| packed.archive)))
-    }
-
-    /// Makes an archive. Takes up to [`LIMIT`].
-    pub fn build(&self, key: &NativeKey) -> Result<Archive, Text> {
-        let scratch = self.folder.join(".new");
-        let cannot = |what: &str, e: io::Error| Text::from(format!("cannot {what} {}: {e}", scratch.display()));
-        ice_toolchain::store::remove_tree(&scratch).map_err(|e| cannot("empty", e))?;
-        fs::create_dir(&scratch).map_err(|e| cannot("make", e))?;
+        remove_tree(&scratch).map_err(cannot("empty"))?;
+        fs::create_dir(&scratch).map_err(cannot("make"))?;
         let begun = SystemTime::now();
-        let made = self.run_tool(key, &scratch).and_then(|said| {
+        let kept = self.run_tool(key, &scratch).and_then(|said| {
             let parts = parts(&said.text, begun)?;
-            self.keep(key, &scratch.join(said.archive), parts)
+            keep(Made::new(&self.dir, scratch.join(said.archive), parts)?)
         });
-        let _ = ice_toolchain::store::remove_tree(&scratch);
-        if made.is_err() {
-            self.drop_old(key);
-        }
-        made
+        let _ = remove_tree(&scratch);
+        kept
     }
 
-    /// What was made of a key before is old, or it would not be made again: nobody asks for its removal any more.
-    fn drop_old(&self, key: &NativeKey) {
-        let mut index = self.index.lock();
-        if let Some(old) = index.remove(key) {
-            remove_unused(&index, &old.archive.path);
-            self.save(&index);
-        }
-    }
-
-    /// Deletes an archive, unless another key has the same one.
-    pub fn remove(&self, key: &NativeKey, path: &Text) {
-        let mut index = self.index.lock();
-        if index.get(key).is_some_and(|packed| packed.archive.path == *path) {
-            index.remove(key);
-        }
-        remove_unused(&index, path);
-        self.save(&index);
-    }
-
-    fn run_tool(&self, key: &NativeKey, scratch: &Path) -> Result<Said, Text> {
-        let complaints = self.folder.join(".complaints");
+    fn run_tool(&self, key: &NativeKey, scratch: &Path) -> Result<Said, BuildError> {
+        let complaints = self.dir.join(".complaints");
         let command = |program: &Path| {
             let mut command = Command::new(program);
             command.arg(OsStr::from_bytes(key.compiler.as_bytes()));
@@ -197,61 +209,25 @@ impl Natives {
             command.stderr(File::create(&complaints)?);
             Ok(command)
         };
-        let tool = self.tool.path.display();
-        let mut child = self.tool.spawn(command).map_err(|e| Text::from(format!("cannot run {tool}: {e}")))?;
+        let tool = || self.tool.path.clone();
+        let mut child = self.tool.spawn(command).map_err(|source| BuildError::Start { tool: tool(), source })?;
         let (stdout, ended) = watch(&mut child, Instant::now() + LIMIT);
         let mut stderr = Vec::new();
         let _ = File::open(&complaints).and_then(|file| file.take(COMPLAINTS_MAX).read_to_end(&mut stderr));
         let text = String::from_utf8_lossy(&stdout).into_owned();
         match ended {
-            None => return Err(format!("{tool} took longer than {LIMIT:?}").into()),
+            None => return Err(BuildError::Late(tool())),
             Some(true) => {}
             Some(false) => {
                 let said = String::from_utf8_lossy(if stderr.is_empty() { &stdout } else { &stderr }).into_owned();
-                let last = said.lines().last().unwrap_or("no reason given");
-                return Err(format!("{tool}: {last}").into());
+                let last = said.lines().last().unwrap_or("no reason given").to_owned();
+                return Err(BuildError::Failed { tool: tool(), said: last });
             }
         }
         let name = text.lines().rev().find_map(|l| l.strip_prefix("creating ")).unwrap_or_default();
-        EnvName::new(name.as_bytes())
-            .map(|name| Said { archive: name.to_string(), text: text.clone() })
-            .map_err(|e| format!("{tool} named no archive: {e}").into())
-    }
-
-    /// Gives a finished archive its place and enters it.
-    fn keep(&self, key: &NativeKey, made: &Path, parts: Vec<FileFacts>) -> Result<Archive, Text> {
-        let place = self.folder.join(made.file_name().unwrap_or_default());
-        let cannot = |e: io::Error| Text::from(format!("cannot keep {}: {e}", made.display()));
-        let m = fs::symlink_metadata(made).map_err(cannot)?;
-        if !m.is_file() {
-            return Err(format!("{} is no file", made.display()).into());
-        }
-        // Every local user reads it.
-        fs::set_permissions(made, Permissions::from_mode(0o644)).map_err(cannot)?;
-        let archive = Archive { path: place.as_os_str().as_bytes().into(), size: m.len() };
-        let mut index = self.index.lock();
-        // The name comes from a program that a user may have chosen: it must not put its archive in the place of another's.
-        let is_of_others = index.iter().any(|(of, packed)| of != key && packed.archive.path == archive.path);
-        if is_of_others && !same_content(made, &place).map_err(cannot)? {
-            index.retain(|_, packed| packed.archive.path != archive.path);
-            remove_unused(&index, &archive.path);
-            self.save(&index);
-            return Err(format!("two archives are named {}: neither is kept", place.display()).into());
-        }
-        fs::rename(made, &place).map_err(cannot)?;
-        if let Some(old) = index.insert(key.clone(), Packed { archive: archive.clone(), parts }) {
-            remove_unused(&index, &old.archive.path);
-        }
-        self.save(&index);
-        Ok(archive)
-    }
-
-    /// An index that cannot be written costs a new archive after the next start.
-    fn save(&self, index: &BTreeMap<NativeKey, Packed>) {
-        let new = self.folder.join(".index.new");
-        let written = fs::write(&new, index::text(index)).and_then(|()| fs::rename(&new, self.folder.join(INDEX)));
-        if let Err(error) = written {
-            log::warn!("cannot write {}: {error}", new.display());
+        match EnvName::new(name.as_bytes()) {
+            Ok(name) => Ok(Said { archive: name.to_string(), text }),
+            Err(source) => Err(BuildError::NoArchive { tool: tool(), source }),
         }
     }
 }
@@ -262,53 +238,11 @@ struct Said {
     text: String,
 }
 
-/// The files that the tool says it packed (`adding file NAME`, `adding file NAME=FILE`). One that changed meanwhile may be in the
-/// archive as it was or as it is. A name that is none of a file now (it may hold odd characters) is left out.
-fn parts(said: &str, begun: SystemTime) -> Result<Vec<FileFacts>, Text> {
-    let clock = |time: SystemTime| {
-        i64::try_from(time.duration_since(UNIX_EPOCH).unwrap_or_default().as_nanos()).unwrap_or(i64::MAX)
-    };
-    let (begun, now) = (clock(begun.checked_sub(TICK).unwrap_or(begun)), clock(SystemTime::now()));
-    let mut all = Vec::new();
-    for line in said.lines().filter_map(|line| line.strip_prefix("adding file ")) {
-        let path = Path::new(line.split_once('=').map_or(line, |(_, file)| file));
-        let Ok(m) = fs::metadata(path) else { continue };
-        let part = facts_of(path, &m);
-        // A time to come is that of another clock. A link that somebody made to the file is no change of it; an update never has two.
-        let is_linked = m.nlink() > 1 && part.mtime_ns < begun;
-        if (begun..=now).contains(&ns(m.ctime(), m.ctime_nsec())) && !is_linked {
-            return Err(format!("{} changed while it was packed", path.display()).into());
-        }
-        // What [`facts`] refuses to look at is never found current again.
-        if path.is_absolute() {
-            all.push(part);
-        }
-    }
-    Ok(all)
-}
-
-/// Whether two files are the same, byte by byte.
-fn same_content(one: &Path, other: &Path) -> io::Result<bool> {
-    let (mut one, mut other) = (BufReader::new(File::open(one)?), BufReader::new(File::open(other)?));
-    loop {
-        let (a, b) = (one.fill_buf()?, other.fill_buf()?);
-        let n = a.len().min(b.len());
-        if a[..n] != b[..n] || (n == 0 && a.len() != b.len()) {
-            return Ok(false);
-        }
-        if n == 0 {
-            return Ok(true);
-        }
-        one.consume(n);
-        other.consume(n);
-    }
-}
-
-/// Removes the file of an archive that no key has.
-fn remove_unused(index: &BTreeMap<NativeKey, Packed>, path: &Text) {
-    if !index.values().any(|packed| packed.archive.path == *path) {
-        let _ = fs::remove_file(path_of(path));
-    }
+/// The files that the tool says it packed: `adding file NAME`, `adding file NAME=FILE`. Names may hold odd characters: one that
+/// is none of a file is left out.
+fn parts(said: &str, begun: SystemTime) -> Result<Vec<FileFacts>, Changed> {
+    let lines = said.lines().filter_map(|line| line.strip_prefix("adding file "));
+    native_store::packed(lines.map(|line| Path::new(line.split_once('=').map_or(line, |(_, file)| file))), begun)
 }
 
 /// Reads what `child` says to its end: that, and whether it ended well. `None`: its time was over, it was killed with all
@@ -377,37 +311,6 @@ fn c_compiler(request: &GetNativeEnv, version: Version) -> PathBuf {
         Some(name) => path.with_file_name(name),
         None => path,
     }
-}
-
-fn facts(path: &Path) -> Result<FileFacts, Text> {
-    let cannot = |e: String| Text::from(format!("cannot read {}: {e}", path.display()));
-    if !path.is_absolute() {
-        return Err(cannot("not an absolute path".to_owned()));
-    }
-    let m = fs::metadata(path).map_err(|e| cannot(e.to_string()))?;
-    Ok(facts_of(path, &m))
-}
-
-fn facts_of(path: &Path, m: &Metadata) -> FileFacts {
-    FileFacts {
-        path: path.as_os_str().as_bytes().into(),
-        size: m.len(),
-        mtime_ns: ns(m.mtime(), m.mtime_nsec()),
-        inode: m.ino(),
-    }
-}
-
-/// A time of a file, in nanoseconds since 1970.
-fn ns(seconds: i64, nanoseconds: i64) -> i64 {
-    seconds.saturating_mul(1_000_000_000).saturating_add(nanoseconds)
-}
-
-fn path_of(text: &Text) -> &Path {
-    Path::new(OsStr::from_bytes(text.as_bytes()))
-}
-
-fn is_there(archive: &Archive) -> bool {
-    fs::symlink_metadata(path_of(&archive.path)).is_ok_and(|m| m.is_file() && m.len() == archive.size)
 }
 
 #[cfg(test)]

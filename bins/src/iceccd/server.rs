@@ -20,6 +20,7 @@ use log::{debug, error, warn};
 
 use super::link::Finder;
 use super::load;
+use super::native;
 use super::orders::Order;
 use super::shared::{Shared, Told};
 use super::worker::of_this_host;
@@ -209,7 +210,11 @@ impl Server {
                 // The client's own thread has looked already and tells next (`worker.rs`).
                 Output::Examine(..) => {}
                 Output::BuildNative(key) => self.build_native(key),
-                Output::RemoveNative(key, path) => self.shared.natives.remove(&key, &path),
+                Output::RemoveNative(key, path) => {
+                    let mut natives = self.shared.natives.lock();
+                    natives.remove(&key, &path);
+                    native::save(&natives);
+                }
                 Output::Connect => self.connect(),
                 Output::CloseScheduler => {
                     if let Some(peer) = self.link {
@@ -245,7 +250,7 @@ impl Server {
         let wanted = key.clone();
         let failed = |why: Text| Input::NativeBuilt { key, outcome: Err(why) };
         self.aside(failed, move |shared| {
-            let outcome = shared.natives.build(&wanted);
+            let outcome = shared.builder.build(&wanted, &shared.natives);
             Input::NativeBuilt { key: wanted, outcome }
         });
     }

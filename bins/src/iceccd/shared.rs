@@ -9,10 +9,11 @@ use ice_core::store_layout;
 use ice_core::text::Text;
 use ice_launcher::Launcher;
 use ice_net::hub::PeerConn;
+use ice_toolchain::native_store::NativeStore;
 use ice_toolchain::store::Store;
 use parking_lot::Mutex;
 
-use super::native::Natives;
+use super::native::Builder;
 use super::orders::Orders;
 use super::spool::Files;
 
@@ -38,7 +39,9 @@ pub struct Shared {
     /// The environments on disk.
     pub store: Mutex<Store>,
     /// Native archives on disk.
-    pub natives: Natives,
+    pub natives: Mutex<NativeStore>,
+    /// What makes native archives.
+    pub builder: Builder,
     /// Letter boxes.
     pub orders: Orders,
     /// What stands in files of jobs that wait.

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use ice_core::daemon::{Config, Daemon, EnvOnDisk, feature_names};
+use ice_core::daemon::{Config, Daemon, EnvOnDisk, NativeOnDisk, feature_names};
 use ice_core::env::EnvName;
 use ice_core::limits::{CACHE_KEPT, DISK_KEPT, default_cache_limit};
 use ice_core::message::features;
@@ -24,6 +24,7 @@ use ice_sandbox::guarantees::{Guarantee, Guarantees};
 use ice_toolchain::archive::{UnpackLimits, unpack};
 use ice_toolchain::digest::{self, NameCheck};
 use ice_toolchain::find::is_executable_file;
+use ice_toolchain::native_store::NativeStore;
 use ice_toolchain::store::Store;
 use log::{error, info, warn};
 use nix::fcntl::{Flock, FlockArg, OFlag};
@@ -31,7 +32,7 @@ use nix::unistd::{Gid, Uid};
 use parking_lot::Mutex;
 
 use super::link::Finder;
-use super::native::{Natives, Tool};
+use super::native::{Builder, Tool};
 use super::options::Options;
 use super::orders::Orders;
 use super::server::{Doors, Server};
@@ -85,7 +86,7 @@ pub fn run(options: Options) -> Result<u8, Failure> {
     }
     let no_remote = options.no_remote || accepts.is_err();
     let lock = lock(&base)?;
-    let (store, natives) = open_stores(&base, tool)?;
+    let (store, natives) = open_stores(&base)?;
     let config = config(&options, slots, no_remote, accepts.is_ok(), &base, &store, &natives);
     log_config(&config);
     let doors = open_doors(&options, root, no_remote)?;
@@ -95,7 +96,8 @@ pub fn run(options: Options) -> Result<u8, Failure> {
     let shared = Arc::new(Shared {
         launcher,
         store: Mutex::new(store),
-        natives,
+        natives: Mutex::new(natives),
+        builder: Builder::new(store_layout::native(&base), tool),
         orders: Orders::default(),
         spooled: Arc::default(),
         base,
@@ -318,7 +320,7 @@ fn lock(base: &Path) -> Result<Flock<File>, Failure> {
     }
 }
 
-fn open_stores(base: &Path, tool: Tool) -> Result<(Store, Natives), Failure> {
+fn open_stores(base: &Path) -> Result<(Store, NativeStore), Failure> {
     let (store, cleaned) = Store::open(base).map_err(|e| Failure::from_error(&e))?;
     if !cleaned.leftovers.is_empty() {
         info!("removed {} folders that were no environments of ours", cleaned.leftovers.len());
@@ -326,9 +328,9 @@ fn open_stores(base: &Path, tool: Tool) -> Result<(Store, Natives), Failure> {
     for (path, reason) in &cleaned.stuck {
         error!("cannot remove {}: {reason}", path.display());
     }
-    let folder = store_layout::native(base);
-    let natives = Natives::open(folder.clone(), tool)
-        .map_err(|e| Failure::new(format!("cannot read {}: {e}", folder.display())))?;
+    let dir = store_layout::native(base);
+    let natives =
+        NativeStore::open(dir.clone()).map_err(|e| Failure::new(format!("cannot read {}: {e}", dir.display())))?;
     Ok((store, natives))
 }
 
@@ -339,7 +341,7 @@ fn config(
     chroot_possible: bool,
     base: &Path,
     store: &Store,
-    natives: &Natives,
+    natives: &NativeStore,
 ) -> Config {
     let tests = std::env::var_os("ICECC_TESTS").is_some();
     let kept = std::env::var("ICECC_TEST_CACHE_KEPT").ok();
@@ -352,7 +354,7 @@ fn config(
         .entries()
         .map(|(id, r)| EnvOnDisk { id: id.clone(), size: r.bytes, last_use: u32::try_from(r.last_use).unwrap_or(0) })
         .collect();
-    let natives = natives.on_disk();
+    let natives: Vec<NativeOnDisk> = natives.on_disk().collect();
     let cached = environments.iter().map(|e| e.size).chain(natives.iter().map(|n| n.archive.size));
     let cached = cached.fold(0, u64::saturating_add);
     let since_1970 = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();

@@ -6,7 +6,7 @@ use ice_core::message::Message;
 use ice_net::hub::{PeerHandler, PeerInfo, Verdict};
 
 use super::shared::{Client, Shared, Told};
-use super::{job, transfer};
+use super::{job, native, transfer};
 
 /// Environment name of a job that the client runs itself.
 const OWN_CLIENT: &str = "__client";
@@ -34,7 +34,7 @@ impl PeerHandler<Told> for Worker {
                 Verdict::Close("native environments are for clients of this host".to_owned())
             }
             Message::GetNativeEnv(request) => {
-                let found = self.shared.natives.examine(&request, client.version());
+                let found = native::examine(&self.shared.natives, &request, client.version());
                 if let Err(error) = client.forward(Message::GetNativeEnv(request)) {
                     return Verdict::Close(error.to_string());
                 }

@@ -1,4 +1,4 @@
-//! Which native archive belongs to which compiler, as lines of text.
+//! The index: which native archive belongs to which compiler, as lines of text.
 //!
 //! One archive a line, fields parted by tabs: compression, compiler, extra files, facts, archive, size, parts. Texts are in hex, as
 //! paths may hold any byte; lists are parted by commas. A line that cannot be read is left out: its archive is made again.
@@ -73,7 +73,7 @@ fn facts(field: &str) -> Option<FileFacts> {
 }
 
 fn hex(text: &Text) -> String {
-    ice_toolchain::digest::hex(text.as_bytes())
+    crate::digest::hex(text.as_bytes())
 }
 
 fn unhex(text: &str) -> Option<Text> {
