@@ -1,5 +1,6 @@
 //! Strings of messages: bytes that are usually, but not always, UTF-8.
 
+use serde::{Serialize, Serializer};
 use std::borrow::Cow;
 use std::fmt;
 
@@ -75,6 +76,13 @@ impl fmt::Display for Text {
 impl fmt::Debug for Text {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Debug::fmt(&self.lossy(), f)
+    }
+}
+
+/// Bytes that are not UTF-8 become replacement characters.
+impl Serialize for Text {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&self.lossy())
     }
 }
 

@@ -4,6 +4,7 @@
 //! carries out the outputs. It decides nothing about jobs or hosts.
 
 mod election;
+mod json;
 mod options;
 mod probe_threads;
 
@@ -375,6 +376,10 @@ impl Shell {
             match output {
                 Output::Send { .. } => {}
                 Output::SendText { peer, text } => self.hub.send_text(peer, &text),
+                Output::SendRows { peer, rows } => match json::array(&rows) {
+                    Ok(text) => self.hub.send_text(peer, &text),
+                    Err(e) => error!("internal error: no JSON: {e}"),
+                },
                 Output::Close { peer, reason } => self.hub.close(peer, reason.to_string()),
                 Output::Probe { host, address, port, patience } => {
                     self.probes.start(Probe { host, address: address.lossy().into_owned(), port, patience });

@@ -1,14 +1,12 @@
-//! The text port: commands and their answers (`net/PROTOCOL.md`, Text console).
+//! The peers of the text port: their lines one after the other, `internals`, and their end. What each command does
+//! stands in `text_commands.rs`.
 //!
 //! `internals` asks all hosts at once and answers when all have answered, or after 2 s. Lines that arrive meanwhile
 //! wait, so that answers keep the order of the commands.
 
-use super::host::{FULL_LOAD, Host};
-use super::job::State;
-use super::policy;
-use super::probing::Accepting;
+use super::host::Host;
 use super::{CloseReason, Scheduler, Timer};
-use crate::ids::{HostId, JobId, PeerId};
+use crate::ids::{HostId, PeerId};
 use crate::limits::{STATUS_TEXT_MAX, TEXT_IDLE, TEXT_LINE_MAX};
 use crate::message::Message;
 use crate::text::Text;
@@ -24,8 +22,6 @@ const INTERNALS_AT_ONCE_MAX: usize = 16;
 const INTERNALS_TEXT_MAX: usize = 2 << 20;
 /// Maximum number of lines that wait behind an `internals`.
 const LINES_MAX: usize = 64;
-/// Maximum number of entries of the block list.
-const BLOCKED_MAX: usize = 4096;
 
 /// A peer of the text port.
 #[derive(Debug)]
@@ -98,7 +94,8 @@ impl Scheduler {
         }
     }
 
-    fn good_bye(&mut self, peer: PeerId) {
+    /// Takes leave of a text peer.
+    pub(super) fn good_bye(&mut self, peer: PeerId) {
         self.send_text(peer, "200 Good Bye!\n".into());
         self.forget_text(peer);
         self.close(peer, CloseReason::GoodBye);
@@ -111,201 +108,15 @@ impl Scheduler {
         self.cancel_timer(console.internals.map(|internals| internals.until), Timer::Internals(peer));
     }
 
-    fn command(&mut self, peer: PeerId, line: &Text) {
-        let whole = line.lossy().into_owned();
-        let mut words = whole.split(' ').filter(|word| !word.is_empty());
-        let command = words.next().unwrap_or_default().to_ascii_lowercase();
-        let arguments: Vec<&str> = words.collect();
-        let json = arguments.contains(&"--json");
-        let mut out = String::new();
-        match command.as_str() {
-            "help" => {
-                out.push_str("listcs\nlistblocks\nlistjobs\nremovecs\nblockcs\nunblockcs\ninternals\nhelp\nquit\n")
-            }
-            "listcs" if json => self.list_hosts_json(&mut out),
-            "listcs" => self.list_hosts(&mut out),
-            "listjobs" if json => self.list_jobs_json(&mut out),
-            "listjobs" => {
-                for id in self.ledger.jobs().keys() {
-                    self.job_line(&mut out, " ", *id);
-                }
-            }
-            "listblocks" => {
-                for entry in &self.blocked {
-                    let _ = writeln!(out, "   {entry}");
-                }
-            }
-            "stats" => self.statistics(&mut out),
-            "removecs" | "blockcs" if arguments.is_empty() => out.push_str("401 Sure. But which hosts?\n"),
-            "unblockcs" if arguments.is_empty() => out.push_str("401 Sure. But which host?\n"),
-            "removecs" => self.remove_hosts(&mut out, &arguments),
-            "blockcs" => {
-                for name in &arguments {
-                    if self.blocked.len() < BLOCKED_MAX {
-                        self.blocked.push(Text::from(*name));
-                    }
-                }
-                self.remove_hosts(&mut out, &arguments);
-            }
-            "unblockcs" => {
-                for name in arguments {
-                    if let Some(at) = self.blocked.iter().position(|entry| *entry == name) {
-                        self.blocked.remove(at);
-                    }
-                }
-            }
-            "internals" if self.internals_running() >= INTERNALS_AT_ONCE_MAX => {
-                out.push_str("401 Too many ask that just now.\n");
-            }
-            "internals" => {
-                self.ask_internals(peer, &arguments);
-                return;
-            }
-            "quit" | "exit" => {
-                self.good_bye(peer);
-                return;
-            }
-            _ => {
-                let _ = writeln!(out, "Invalid command '{whole}'");
-            }
-        }
-        out.push_str("200 done\n");
-        self.send_text(peer, out);
-    }
-
-    fn remove_hosts(&mut self, out: &mut String, names: &[&str]) {
-        for name in names {
-            let host = self.ledger.cluster().named(&Text::from(*name)).next().map(Host::id);
-            if let Some(id) = host {
-                let _ = writeln!(out, "removing host {name}");
-                self.host_left(id, Some(CloseReason::Removed));
-            }
-        }
-    }
-
-    fn list_hosts(&self, out: &mut String) {
-        for host in self.ledger.cluster().hosts() {
-            let silent = if host.probing().is_pinged() { "-" } else { "" };
-            let _ = write!(
-                out,
-                " {} ({}:{}) [{}] speed={:.2} jobs={}/{silent}{} load={}",
-                host.said().name,
-                host.said().address,
-                host.said().port,
-                host.said().platform,
-                host.shown().value(),
-                host.work().jobs().len(),
-                host.work().slots(),
-                host.load()
-            );
-            if let Some(since) = host.work().installs().map(|i| i.since).min() {
-                let _ = write!(out, " busy installing since {} s", self.now.since(since).as_secs());
-            }
-            out.push('\n');
-            for job in host.work().jobs() {
-                self.job_line(out, "   ", *job);
-            }
-        }
-    }
-
-    fn job_line(&self, out: &mut String, indent: &str, id: JobId) {
-        let Some(job) = self.ledger.job(id) else { return };
-        let name = |id: HostId| self.ledger.host(id).map_or("<unknown>".into(), |h| h.said().name.lossy());
-        let server = job.server().map_or("<unknown>".into(), name);
-        let _ = writeln!(
-            out,
-            "{indent}{id} {} sub:{} on:{server} {}",
-            state_word(job.state()),
-            name(job.submitter()),
-            job.file()
-        );
-    }
-
-    fn list_hosts_json(&self, out: &mut String) {
-        out.push('[');
-        for (i, host) in self.ledger.cluster().hosts().enumerate() {
-            let comma = if i == 0 { "" } else { "," };
-            let _ = write!(
-                out,
-                "{comma}\n{{\"id\":{},\"name\":{},\"address\":{},\"port\":{},\"platform\":{},\"version\":{},\"speed\":{:.2},\"pace\":{:.4},\
-                 \"jobs\":{},\"running\":{},\"local\":{},\"slots\":{},\"load\":{},\"no_remote\":{},\"state\":\"{}\",\"environments\":[",
-                host.id(),
-                json_string(&host.said().name),
-                json_string(&host.said().address),
-                host.said().port,
-                json_string(&host.said().platform),
-                host.said().offer,
-                host.shown().value(),
-                host.pace().value().unwrap_or(0.0),
-                host.work().jobs().len(),
-                host.work().running(),
-                host.work().local().len(),
-                host.work().slots(),
-                host.load(),
-                host.said().no_remote,
-                state_of(host),
-            );
-            for (i, env) in host.standing().environments().iter().enumerate() {
-                let comma = if i == 0 { "" } else { "," };
-                let _ = write!(
-                    out,
-                    "{comma}{{\"target\":{},\"name\":{}}}",
-                    json_string(&env.platform),
-                    json_string(&env.name)
-                );
-            }
-            out.push_str("]}");
-        }
-        out.push_str("\n]\n");
-    }
-
-    fn list_jobs_json(&self, out: &mut String) {
-        let name = |id: HostId| self.ledger.host(id).map_or("null".into(), |h| json_string(&h.said().name));
-        out.push('[');
-        for (i, (id, job)) in self.ledger.jobs().iter().enumerate() {
-            let comma = if i == 0 { "" } else { "," };
-            let _ = write!(
-                out,
-                "{comma}\n{{\"id\":{id},\"state\":\"{}\",\"submitter\":{},\"server\":{},\"niceness\":{},\"file\":{}}}",
-                state_word(job.state()),
-                name(job.submitter()),
-                job.server().map_or("null".into(), name),
-                job.level(),
-                json_string(job.file())
-            );
-        }
-        out.push_str("\n]\n");
-    }
-
-    fn statistics(&self, out: &mut String) {
-        let count = |test: fn(&State) -> bool| self.ledger.jobs().values().filter(|j| test(&j.state())).count();
-        let slots: u64 = self.ledger.cluster().hosts().map(|h| u64::from(h.work().slots())).sum();
-        let c = &self.counts;
-        for (what, n) in [
-            ("uptime_s", self.uptime().as_secs()),
-            ("hosts", self.ledger.cluster().len() as u64),
-            ("monitors", self.monitors.len() as u64),
-            ("slots", slots),
-            ("jobs_queued", self.ledger.queue().len() as u64),
-            ("jobs_waiting", count(|s| matches!(s, State::Waiting { .. })) as u64),
-            ("jobs_compiling", count(|s| matches!(s, State::Compiling { .. })) as u64),
-            ("jobs_total", u64::from(self.ledger.last_number())),
-            ("jobs_placed", c.placed),
-            ("jobs_succeeded", c.succeeded),
-            ("jobs_failed", c.failed),
-            ("jobs_cancelled", c.cancelled),
-            ("jobs_lost", c.lost),
-        ] {
-            let _ = writeln!(out, " {what}={n}");
-        }
-    }
-
     fn internals_running(&self) -> usize {
         self.consoles.values().filter(|console| console.internals.is_some()).count()
     }
 
-    fn ask_internals(&mut self, peer: PeerId, names: &[&str]) {
-        let names: Vec<Text> = names.iter().map(|name| Text::from(*name)).collect();
+    /// Asks the hosts of these names, or all; the answer follows when they have answered.
+    pub(super) fn ask_internals(&mut self, peer: PeerId, names: &[Text]) {
+        if self.internals_running() >= INTERNALS_AT_ONCE_MAX {
+            return self.send_text(peer, "401 Too many ask that just now.\n200 done\n".into());
+        }
         let wanted = |host: &&Host| names.is_empty() || names.iter().any(|name| host.said().is_named(name));
         let asked: Vec<(HostId, Text, PeerId)> = self
             .ledger
@@ -395,40 +206,4 @@ impl Scheduler {
             }
         }
     }
-}
-
-fn state_word(state: State) -> &'static str {
-    match state {
-        State::Pending => "PEND",
-        State::Waiting { .. } => "WAIT",
-        State::Compiling { .. } => "COMP",
-    }
-}
-
-/// Whether a host takes jobs, or why not, as one word.
-fn state_of(host: &Host) -> &'static str {
-    match host.probing().accepting() {
-        _ if host.probing().is_silent() => "silent",
-        Accepting::No => "unreachable",
-        Accepting::Unknown => "unknown",
-        Accepting::Yes if host.load() >= FULL_LOAD => "loaded",
-        Accepting::Yes if host.work().busy() >= policy::capacity(host) => "full",
-        Accepting::Yes => "ready",
-    }
-}
-
-fn json_string(text: &Text) -> String {
-    let mut out = String::from("\"");
-    for c in text.lossy().chars() {
-        match c {
-            '"' => out.push_str("\\\""),
-            '\\' => out.push_str("\\\\"),
-            c if u32::from(c) < 0x20 => {
-                let _ = write!(out, "\\u{:04x}", u32::from(c));
-            }
-            c => out.push(c),
-        }
-    }
-    out.push('"');
-    out
 }

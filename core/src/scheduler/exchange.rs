@@ -1,6 +1,6 @@
 //! Inputs and outputs of the scheduler's state machine, and its configuration.
 
-use super::Note;
+use super::{Note, Row};
 use crate::ids::{HostId, PeerId};
 use crate::level::Level;
 use crate::message::Message;
@@ -109,6 +109,13 @@ pub enum Output {
         peer: PeerId,
         /// Complete lines.
         text: String,
+    },
+    /// Send data to a peer of the text port, as a JSON array with a row a line.
+    SendRows {
+        /// To whom.
+        peer: PeerId,
+        /// What.
+        rows: Vec<Row>,
     },
     /// Close a connection after everything sent to it has been written. The state machine has forgotten the peer
     /// already.

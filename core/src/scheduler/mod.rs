@@ -26,15 +26,18 @@ mod probing;
 mod queue;
 mod rank;
 mod requirement;
+mod rows;
 mod speed;
 mod standing;
 #[cfg(test)]
 mod tests;
+mod text_commands;
 mod trust;
 mod work;
 
 pub use exchange::{CloseReason, Config, Input, Output};
 pub use note::Note;
+pub use rows::{EnvironmentRow, HostRow, JobRow, Row};
 
 use crate::ids::{HostId, JobId, PeerId};
 use crate::level::Level;

@@ -31,6 +31,7 @@ struct Scenario {
     next_peer: u64,
     sent: Vec<(PeerId, Message)>,
     texts: Vec<(PeerId, String)>,
+    rows: Vec<Row>,
     closed: Vec<(PeerId, CloseReason)>,
     notes: Vec<String>,
     probes: Vec<HostId>,
@@ -87,6 +88,7 @@ impl Scenario {
             next_peer: 0,
             sent: Vec::new(),
             texts: Vec::new(),
+            rows: Vec::new(),
             closed: Vec::new(),
             notes: Vec::new(),
             probes: Vec::new(),
@@ -113,6 +115,7 @@ impl Scenario {
             match output {
                 Output::Send { peer, message } => self.sent.push((peer, message)),
                 Output::SendText { peer, text } => self.texts.push((peer, text)),
+                Output::SendRows { rows, .. } => self.rows = rows,
                 Output::Close { peer, reason } => self.closed.push((peer, reason)),
                 Output::Probe { host, .. } => match self.reachable {
                     Some(reachable) => self.scheduler.handle(self.now, Input::Probed { host, reachable }),
@@ -180,6 +183,21 @@ impl Scenario {
     fn text(&mut self, lines: &[&str]) -> String {
         self.console(lines);
         self.texts.drain(..).map(|(_, text)| text).collect()
+    }
+
+    /// What `listcs --json` says of a host.
+    fn host_row(&mut self, name: &str) -> HostRow {
+        assert_eq!(self.text(&["listcs --json"]), "200 done\n");
+        let rows = self.rows.drain(..);
+        let found = rows.filter_map(|row| if let Row::Host(host) = row { Some(host) } else { None });
+        found.into_iter().find(|host| host.name == name).unwrap()
+    }
+
+    /// What `listjobs --json` says.
+    fn job_rows(&mut self) -> Vec<JobRow> {
+        assert_eq!(self.text(&["listjobs --json"]), "200 done\n");
+        let rows = self.rows.drain(..);
+        rows.filter_map(|row| if let Row::Job(job) = row { Some(job) } else { None }).collect()
     }
 
     /// A new text peer that has sent these lines.

@@ -2,11 +2,6 @@
 
 use super::*;
 
-fn field(json: &str, name: &str) -> String {
-    let rest = json.split(&format!("\"{name}\":")).nth(1).unwrap();
-    rest.split(',').next().unwrap().trim_matches('"').to_owned()
-}
-
 #[test]
 fn statistics_count_what_became_of_jobs() {
     let mut s = Scenario::new();
@@ -41,11 +36,7 @@ fn statistics_count_what_became_of_jobs() {
 fn a_hosts_state_is_a_word() {
     let mut s = Scenario::new();
     let a = s.host("a", 0, &[]);
-    let state = |s: &mut Scenario, name: &str| {
-        let json = s.text(&["listcs --json"]);
-        let line = json.lines().find(|line| line.contains(&format!("\"name\":\"{name}\""))).unwrap().to_owned();
-        field(&line, "state")
-    };
+    let state = |s: &mut Scenario, name: &str| s.host_row(name).state;
     let h = s.host("h", 1, &["e"]);
     assert_eq!(state(&mut s, "h"), "ready");
     s.load(h, 999);
@@ -73,34 +64,44 @@ fn a_hosts_state_is_a_word() {
 }
 
 #[test]
-fn what_peers_choose_is_escaped() {
-    let (mut s, a, _) = Scenario::in_which_jobs_wait();
-    s.ask(a, request("e", "a\u{1f} b\"c\\d\u{7f}\n", 1));
-    let json = s.text(&["listjobs --json"]);
-    assert!(json.contains(r#""file":"a\u001f b\"c\\d"#) && json.contains("\u{7f}\\u000a\"}"), "{json}");
-    assert!(json.contains("\"state\":\"PEND\",\"submitter\":\"a\",\"server\":null,\"niceness\":0,"), "{json}");
-}
-
-#[test]
-fn hosts_and_jobs_as_json() {
+fn hosts_and_jobs_as_data() {
     let mut s = Scenario::new();
     let a = s.host("a", 0, &[]);
     let h = s.host("h", 4, &["e", "g"]);
     s.say(h.peer, Message::JobLocalBegin(JobLocalBegin { id: 1, ..JobLocalBegin::default() }));
     for client in 1..=2 {
-        s.ask(a, request("e", "f", client)).unwrap();
+        s.ask(a, request("e", "f\n", client)).unwrap();
     }
     s.begin(h, 2);
-    let json = s.text(&["listcs --json"]);
-    let line = json.lines().find(|line| line.contains("\"name\":\"h\"")).unwrap().to_owned();
-    let expected = "{\"id\":2,\"name\":\"h\",\"address\":\"10.0.0.2\",\"port\":10245,\"platform\":\"x86_64\",\"version\":43,\"speed\":0.00,\"pace\":0.0000,\
-                    \"jobs\":2,\"running\":1,\"local\":1,\"slots\":4,\"load\":0,\"no_remote\":false,\"state\":\"ready\",\"environments\":\
-                    [{\"target\":\"x86_64\",\"name\":\"e\"},{\"target\":\"x86_64\",\"name\":\"g\"}]}";
-    assert_eq!(line, expected);
-    let json = s.text(&["listjobs --json"]);
-    let expected = "[\n{\"id\":2,\"state\":\"COMP\",\"submitter\":\"a\",\"server\":\"h\",\"niceness\":0,\"file\":\"f\"},\n\
-                    {\"id\":3,\"state\":\"WAIT\",\"submitter\":\"a\",\"server\":\"h\",\"niceness\":0,\"file\":\"f\"}\n]\n200 done\n";
-    assert_eq!(json, expected);
+    let environments = ["e", "g"].map(|name| EnvironmentRow { target: "x86_64".into(), name: name.into() });
+    let expected = HostRow {
+        id: 2,
+        name: "h".into(),
+        address: "10.0.0.2".into(),
+        port: 10245,
+        platform: "x86_64".into(),
+        version: 43,
+        speed: 0.0,
+        pace: 0.0,
+        jobs: 2,
+        running: 1,
+        local: 1,
+        slots: 4,
+        load: 0,
+        no_remote: false,
+        state: "ready",
+        environments: environments.into(),
+    };
+    assert_eq!(s.host_row("h"), expected);
+    let full = s.host("full", 1, &["q"]);
+    s.load(full, 1000);
+    s.ask(a, GetCs { preferred_host: "full".into(), niceness: 5, ..request("q", "f\n", 3) });
+    let job = |id, state, server: Option<&str>, niceness| {
+        let (submitter, server) = (Some("a".into()), server.map(Text::from));
+        JobRow { id, state, submitter, server, niceness, file: "f\n".into() }
+    };
+    let (h, none) = (Some("h"), None);
+    assert_eq!(s.job_rows(), [job(2, "COMP", h, 0), job(3, "WAIT", h, 0), job(4, "PEND", none, 5)]);
 }
 
 #[test]
@@ -135,25 +136,23 @@ fn the_speed_of_a_host() {
         let (job, _) = s.ask(a, GetCs { arg_flags, ..request("e", "f", 1) }).unwrap();
         let stats = JobStats { real_ms: user_ms, user_ms, out_uncompressed: out, ..JobStats::default() };
         s.say(h.peer, Message::JobDone(JobDone { job, stats, ..JobDone::default() }));
-        let json = s.text(&["listcs --json"]);
-        field(json.lines().find(|line| line.contains("\"name\":\"h\"")).unwrap(), "speed")
+        s.host_row("h").speed
     };
-    assert_eq!(after(&mut s, 4095, 100, 0), "0.00", "too small to count");
-    assert_eq!(after(&mut s, 4096, 100, 0), "163.84");
-    assert_eq!(after(&mut s, 5904, 100, 0), "175.00");
+    assert_eq!(after(&mut s, 4095, 100, 0), 0.00, "too small to count");
+    assert_eq!(after(&mut s, 4096, 100, 0), 163.84);
+    assert_eq!(after(&mut s, 5904, 100, 0), 175.00);
     (0..4).for_each(|_| _ = after(&mut s, 5000, 100, 0));
-    assert_eq!(after(&mut s, 5000, 100, 0), "50.00");
-    assert_eq!(after(&mut s, 40_000, 100, 0), "51.25", "counts as 60 a millisecond");
-    assert_eq!(after(&mut s, 4096, 400, 0), "48.40", "as 42.7");
+    assert_eq!(after(&mut s, 5000, 100, 0), 50.00);
+    assert_eq!(after(&mut s, 40_000, 100, 0), 51.25, "counts as 60 a millisecond");
+    assert_eq!(after(&mut s, 4096, 400, 0), 48.40, "as 42.7");
     // Options make objects larger or smaller: debug information, optimisation.
     for (flags, size) in [(0, 10_000), (1, 2777), (2, 2222), (4, 16_571), (8, 16_571), (16, 16_571), (5, 4601)] {
         let mut s = Scenario::new();
         let (a, h) = (s.host("a", 0, &[]), s.host("h", 4, &["e"]));
         let (job, _) = s.ask(a, GetCs { arg_flags: flags, ..request("e", "f", 1) }).unwrap();
         s.finish(h, job, 0, 0, 100);
-        let json = s.text(&["listcs --json"]);
-        let shown = field(json.lines().find(|line| line.contains("\"name\":\"h\"")).unwrap(), "speed");
-        assert_eq!(shown, format!("{:.2}", f64::from(size) / 100.0 * 4.0), "{flags}");
+        let speed = f64::from(size) / 100.0 * 4.0;
+        assert_eq!(format!("{:.2}", s.host_row("h").speed), format!("{speed:.2}"), "{flags}");
     }
 }
 

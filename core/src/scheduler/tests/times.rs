@@ -54,11 +54,7 @@ fn a_text_peer_may_be_silent_for_thirty_six_seconds() {
 #[test]
 fn a_job_becomes_more_urgent_each_minute() {
     let (mut s, a, _) = Scenario::in_which_jobs_wait();
-    let niceness = |s: &mut Scenario| {
-        let jobs = s.text(&["listjobs --json"]);
-        let number = jobs.split("\"niceness\":").nth(1).unwrap().split(',').next().unwrap();
-        number.parse::<u32>().unwrap()
-    };
+    let niceness = |s: &mut Scenario| s.job_rows()[0].niceness;
     for (asked, level) in [(1, 1), (20, 20), (21, 20), (u32::MAX, 0)] {
         s.ask(a, GetCs { niceness: asked, ..request("e", "f", 1) });
         assert_eq!(niceness(&mut s), level, "{asked}");

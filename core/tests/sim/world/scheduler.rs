@@ -5,7 +5,7 @@ use crate::hosts;
 use ice_core::ids::{JobId, PeerId};
 use ice_core::message::Message;
 use ice_core::scheduler::{self, Scheduler};
-use ice_core::time::{Duration, Instant};
+use ice_core::time::Instant;
 use ice_core::version::Version;
 
 pub(super) fn new(seed: u64, now: Instant) -> Scheduler {
@@ -124,13 +124,13 @@ impl World {
                     self.schedule_on(host, at, What::LinkLost { peer });
                 }
             }
-            scheduler::Output::Probe { host, address, .. } => {
+            scheduler::Output::Probe { host, address, patience, .. } => {
                 let machine = hosts::index_of(&address).map(|index| &self.hosts[index]);
                 let reachable = machine.is_some_and(|m| m.answers() && !m.cut);
-                let at = if reachable { self.later() } else { self.now + Duration::from_secs(5) };
+                let at = if reachable { self.later() } else { self.now + patience };
                 self.schedule(at, Event::Probed { epoch: self.epoch, host, reachable });
             }
-            scheduler::Output::Note(_) => {}
+            scheduler::Output::SendRows { .. } | scheduler::Output::Note(_) => {}
         }
     }
 }

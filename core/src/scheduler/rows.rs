@@ -1,0 +1,145 @@
+//! Hosts and jobs as the text port shows them to programs: data, which the shell writes as JSON. The fields are the
+//! members, in this order.
+
+use super::host::{FULL_LOAD, Host};
+use super::job::{Job, State};
+use super::ledger::Ledger;
+use super::policy;
+use super::probing::Accepting;
+use crate::ids::{HostId, JobId};
+use crate::text::Text;
+use serde::Serialize;
+
+/// An element of an answer.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(untagged)]
+pub enum Row {
+    /// Of `listcs --json`.
+    Host(HostRow),
+    /// Of `listjobs --json`.
+    Job(JobRow),
+}
+
+/// A host.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct HostRow {
+    /// Its number.
+    pub id: u32,
+    /// Its node name.
+    pub name: Text,
+    /// Its address.
+    pub address: Text,
+    /// Port for jobs.
+    pub port: u32,
+    /// Its platform.
+    pub platform: Text,
+    /// The protocol version that it offered.
+    pub version: u32,
+    /// 1.4's figure, with two decimals.
+    pub speed: f64,
+    /// Ours, which the choice uses, with four decimals; 0 if it is not known.
+    pub pace: f64,
+    /// Jobs of others assigned to it.
+    pub jobs: usize,
+    /// Those of them that have begun.
+    pub running: u32,
+    /// Local jobs.
+    pub local: usize,
+    /// Its slots.
+    pub slots: u32,
+    /// 0 to 1000.
+    pub load: u32,
+    /// Whether it refuses jobs of others.
+    pub no_remote: bool,
+    /// Whether it takes jobs, or why not, as one word.
+    pub state: &'static str,
+    /// What it has installed.
+    pub environments: Vec<EnvironmentRow>,
+}
+
+/// An environment of a host.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct EnvironmentRow {
+    /// Platform of its submitters.
+    pub target: Text,
+    /// Its name.
+    pub name: Text,
+}
+
+/// A job.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct JobRow {
+    /// Its number.
+    pub id: u32,
+    /// `PEND`, `WAIT` or `COMP`.
+    pub state: &'static str,
+    /// Node name of the submitter, while it is there.
+    pub submitter: Option<Text>,
+    /// Node name of the server, if there is one.
+    pub server: Option<Text>,
+    /// How long it may wait behind others.
+    pub niceness: u8,
+    /// Its source file.
+    pub file: Text,
+}
+
+impl HostRow {
+    pub(super) fn of(host: &Host) -> Self {
+        let (said, work) = (host.said(), host.work());
+        let environments = host.standing().environments().iter();
+        Self {
+            id: host.id().0,
+            name: said.name.clone(),
+            address: said.address.clone(),
+            port: said.port,
+            platform: said.platform.clone(),
+            version: said.offer.number(),
+            speed: rounded(host.shown().value(), 2),
+            pace: rounded(host.pace().value().unwrap_or(0.0), 4),
+            jobs: work.jobs().len(),
+            running: work.running(),
+            local: work.local().len(),
+            slots: work.slots(),
+            load: host.load(),
+            no_remote: said.no_remote,
+            state: state_of(host),
+            environments: environments
+                .map(|env| EnvironmentRow { target: env.platform.clone(), name: env.name.clone() })
+                .collect(),
+        }
+    }
+}
+
+impl JobRow {
+    pub(super) fn of(ledger: &Ledger, id: JobId, job: &Job) -> Self {
+        let name = |id: HostId| ledger.host(id).map(|host| host.said().name.clone());
+        Self {
+            id: id.0,
+            state: match job.state() {
+                State::Pending => "PEND",
+                State::Waiting { .. } => "WAIT",
+                State::Compiling { .. } => "COMP",
+            },
+            submitter: name(job.submitter()),
+            server: job.server().and_then(name),
+            niceness: job.level(),
+            file: job.file().clone(),
+        }
+    }
+}
+
+fn state_of(host: &Host) -> &'static str {
+    match host.probing().accepting() {
+        _ if host.probing().is_silent() => "silent",
+        Accepting::No => "unreachable",
+        Accepting::Unknown => "unknown",
+        Accepting::Yes if host.load() >= FULL_LOAD => "loaded",
+        Accepting::Yes if host.work().busy() >= policy::capacity(host) => "full",
+        Accepting::Yes => "ready",
+    }
+}
+
+fn rounded(value: f64, decimals: i32) -> f64 {
+    let factor = 10f64.powi(decimals);
+    (value * factor).round() / factor
+}

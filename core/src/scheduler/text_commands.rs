@@ -1,0 +1,214 @@
+//! The commands of the text port and their answers (`net/PROTOCOL.md`, Text console).
+//!
+//! A new one is a variant of [`Command`], a row of [`COMMANDS`], and an arm of `command()`.
+
+use super::host::Host;
+use super::job::State;
+use super::rows::{HostRow, JobRow, Row};
+use super::{CloseReason, Output, Scheduler};
+use crate::ids::PeerId;
+use crate::text::Text;
+use std::fmt::Write as _;
+
+/// Maximum number of entries of the block list.
+const BLOCKED_MAX: usize = 4096;
+
+/// A command with its arguments.
+#[derive(Debug, PartialEq, Eq)]
+enum Command {
+    ListHosts { json: bool },
+    ListJobs { json: bool },
+    ListBlocks,
+    RemoveHosts(Vec<Text>),
+    BlockHosts(Vec<Text>),
+    UnblockHosts(Vec<Text>),
+    Internals(Vec<Text>),
+    Statistics,
+    Help,
+    Quit,
+}
+
+/// What a command is made of its arguments, or what is wrong with them.
+type Read = fn(Vec<Text>) -> Result<Command, &'static str>;
+
+/// All commands, in the order of `help`: the word, whether `help` lists it as 1.4's does, and how it is read.
+const COMMANDS: [(&str, bool, Read); 11] = [
+    ("listcs", true, |arguments| Ok(Command::ListHosts { json: is_json(&arguments) })),
+    ("listblocks", true, |_| Ok(Command::ListBlocks)),
+    ("listjobs", true, |arguments| Ok(Command::ListJobs { json: is_json(&arguments) })),
+    ("removecs", true, |hosts| some(hosts, "401 Sure. But which hosts?").map(Command::RemoveHosts)),
+    ("blockcs", true, |hosts| some(hosts, "401 Sure. But which hosts?").map(Command::BlockHosts)),
+    ("unblockcs", true, |hosts| some(hosts, "401 Sure. But which host?").map(Command::UnblockHosts)),
+    ("internals", true, |hosts| Ok(Command::Internals(hosts))),
+    ("help", true, |_| Ok(Command::Help)),
+    ("quit", true, |_| Ok(Command::Quit)),
+    ("exit", false, |_| Ok(Command::Quit)),
+    ("stats", false, |_| Ok(Command::Statistics)),
+];
+
+impl Command {
+    /// Reads a line. The error is its answer.
+    fn read(line: &Text) -> Result<Self, String> {
+        let whole = line.lossy();
+        let mut words = whole.split(' ').filter(|word| !word.is_empty());
+        let name = words.next().unwrap_or_default();
+        let known = COMMANDS.iter().find(|(word, ..)| word.eq_ignore_ascii_case(name));
+        let (.., read) = known.ok_or_else(|| format!("Invalid command '{whole}'"))?;
+        read(words.map(Text::from).collect()).map_err(str::to_owned)
+    }
+}
+
+fn is_json(arguments: &[Text]) -> bool {
+    arguments.iter().any(|argument| *argument == "--json")
+}
+
+fn some(hosts: Vec<Text>, question: &'static str) -> Result<Vec<Text>, &'static str> {
+    if hosts.is_empty() { Err(question) } else { Ok(hosts) }
+}
+
+impl Scheduler {
+    /// Carries out a line of a text peer, and answers it.
+    pub(super) fn command(&mut self, peer: PeerId, line: &Text) {
+        let mut out = String::new();
+        match Command::read(line) {
+            Ok(Command::ListHosts { json: true }) => {
+                let rows = self.ledger.cluster().hosts().map(|host| Row::Host(HostRow::of(host))).collect();
+                self.output(Output::SendRows { peer, rows });
+            }
+            Ok(Command::ListHosts { json: false }) => self.list_hosts(&mut out),
+            Ok(Command::ListJobs { json: true }) => {
+                let rows = self.job_rows().map(Row::Job).collect();
+                self.output(Output::SendRows { peer, rows });
+            }
+            Ok(Command::ListJobs { json: false }) => self.job_rows().for_each(|job| job_line(&mut out, " ", &job)),
+            Ok(Command::ListBlocks) => {
+                for entry in &self.blocked {
+                    let _ = writeln!(out, "   {entry}");
+                }
+            }
+            Ok(Command::RemoveHosts(hosts)) => self.remove_hosts(&mut out, &hosts),
+            Ok(Command::BlockHosts(hosts)) => {
+                let room = BLOCKED_MAX.saturating_sub(self.blocked.len());
+                self.blocked.extend(hosts.iter().take(room).cloned());
+                self.remove_hosts(&mut out, &hosts);
+            }
+            Ok(Command::UnblockHosts(hosts)) => {
+                for host in hosts {
+                    if let Some(at) = self.blocked.iter().position(|entry| *entry == host) {
+                        self.blocked.remove(at);
+                    }
+                }
+            }
+            Ok(Command::Internals(hosts)) => return self.ask_internals(peer, &hosts),
+            Ok(Command::Statistics) => self.statistics(&mut out),
+            Ok(Command::Help) => {
+                for (word, ..) in COMMANDS.iter().filter(|(_, is_listed, _)| *is_listed) {
+                    let _ = writeln!(out, "{word}");
+                }
+            }
+            Ok(Command::Quit) => return self.good_bye(peer),
+            Err(answer) => {
+                let _ = writeln!(out, "{answer}");
+            }
+        }
+        out.push_str("200 done\n");
+        self.send_text(peer, out);
+    }
+
+    fn remove_hosts(&mut self, out: &mut String, names: &[Text]) {
+        for name in names {
+            let host = self.ledger.cluster().named(name).next().map(Host::id);
+            if let Some(id) = host {
+                let _ = writeln!(out, "removing host {}", name.lossy());
+                self.host_left(id, Some(CloseReason::Removed));
+            }
+        }
+    }
+
+    fn list_hosts(&self, out: &mut String) {
+        for host in self.ledger.cluster().hosts() {
+            let silent = if host.probing().is_pinged() { "-" } else { "" };
+            let _ = write!(
+                out,
+                " {} ({}:{}) [{}] speed={:.2} jobs={}/{silent}{} load={}",
+                host.said().name,
+                host.said().address,
+                host.said().port,
+                host.said().platform,
+                host.shown().value(),
+                host.work().jobs().len(),
+                host.work().slots(),
+                host.load()
+            );
+            if let Some(since) = host.work().installs().map(|i| i.since).min() {
+                let _ = write!(out, " busy installing since {} s", self.now.since(since).as_secs());
+            }
+            out.push('\n');
+            for id in host.work().jobs() {
+                if let Some(job) = self.ledger.job(*id) {
+                    job_line(out, "   ", &JobRow::of(&self.ledger, *id, job));
+                }
+            }
+        }
+    }
+
+    fn job_rows(&self) -> impl Iterator<Item = JobRow> {
+        self.ledger.jobs().iter().map(|(id, job)| JobRow::of(&self.ledger, *id, job))
+    }
+
+    fn statistics(&self, out: &mut String) {
+        let count = |test: fn(&State) -> bool| self.ledger.jobs().values().filter(|j| test(&j.state())).count();
+        let slots: u64 = self.ledger.cluster().hosts().map(|h| u64::from(h.work().slots())).sum();
+        let c = &self.counts;
+        for (what, n) in [
+            ("uptime_s", self.uptime().as_secs()),
+            ("hosts", self.ledger.cluster().len() as u64),
+            ("monitors", self.monitors.len() as u64),
+            ("slots", slots),
+            ("jobs_queued", self.ledger.queue().len() as u64),
+            ("jobs_waiting", count(|s| matches!(s, State::Waiting { .. })) as u64),
+            ("jobs_compiling", count(|s| matches!(s, State::Compiling { .. })) as u64),
+            ("jobs_total", u64::from(self.ledger.last_number())),
+            ("jobs_placed", c.placed),
+            ("jobs_succeeded", c.succeeded),
+            ("jobs_failed", c.failed),
+            ("jobs_cancelled", c.cancelled),
+            ("jobs_lost", c.lost),
+        ] {
+            let _ = writeln!(out, " {what}={n}");
+        }
+    }
+}
+
+fn job_line(out: &mut String, indent: &str, job: &JobRow) {
+    let name = |host: &Option<Text>| host.as_ref().map_or("<unknown>".to_owned(), Text::to_string);
+    let (submitter, server) = (name(&job.submitter), name(&job.server));
+    let _ = writeln!(out, "{indent}{} {} sub:{submitter} on:{server} {}", job.id, job.state, job.file);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines_are_read_as_commands() {
+        let read = |line: &str| Command::read(&line.into());
+        let hosts = || vec![Text::from("a"), Text::from("--json")];
+        for (line, command) in [
+            ("listcs", Command::ListHosts { json: false }),
+            ("  LISTCS x  --json ", Command::ListHosts { json: true }),
+            ("listjobs --json", Command::ListJobs { json: true }),
+            ("removecs a --json", Command::RemoveHosts(hosts())),
+            ("blockcs  a  --json", Command::BlockHosts(hosts())),
+            ("unblockcs a --json", Command::UnblockHosts(hosts())),
+            ("internals", Command::Internals(Vec::new())),
+            ("exit now", Command::Quit),
+        ] {
+            assert_eq!(read(line), Ok(command), "{line}");
+        }
+        for line in ["", " nonsense x", "list", "listcsx"] {
+            assert_eq!(read(line), Err(format!("Invalid command '{line}'")));
+        }
+        assert_eq!(read("blockcs "), Err("401 Sure. But which hosts?".to_owned()));
+    }
+}
