@@ -78,8 +78,8 @@ need_cargo() {
 # failure: then nothing was shown. Tests of ice-bins run icelab, a program of another package, which cargo does not build for them.
 show() {
     case " $* " in
-        *" --release "*" -p ice-bins "*) cargo build -q --release --bins ;;
-        *" -p ice-bins "*) cargo build -q --bins ;;
+        *" --release "*" -p ice-bins "*) cargo build -q --release --bins || return 1 ;;
+        *" -p ice-bins "*) cargo build -q --bins || return 1 ;;
     esac
     show_said=$(mktemp)
     show_result=0

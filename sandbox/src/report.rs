@@ -69,7 +69,7 @@ pub enum Report {
 /// Maximum size of a report in bytes.
 const REPORT_MAX: usize = 4096;
 /// Number of 64-bit numbers in an `Ended`.
-const NUMBERS: usize = 7;
+const NUMBERS: usize = 6;
 
 impl Report {
     /// Sends the report. A closed receiver is no error: it no longer needs the report.
@@ -94,7 +94,7 @@ impl Report {
                 let u = &e.usage;
                 let code = u64::from(code.unsigned_abs());
                 let numbers: [u64; NUMBERS] =
-                    [code, micros(u.real), micros(u.user), micros(u.system), u.resident_kib, u.page_faults, 0];
+                    [code, micros(u.real), micros(u.user), micros(u.system), u.resident_kib, u.page_faults];
                 bytes.extend(numbers.iter().flat_map(|n| n.to_le_bytes()));
                 fds.extend(e.object.iter().chain(&e.dwo).map(AsFd::as_fd));
             }
@@ -139,7 +139,7 @@ impl Report {
                 let numbers: Vec<u64> =
                     rest.chunks_exact(8).map(|n| n.iter().rev().fold(0, |n, &b| n << 8 | u64::from(b))).collect();
                 let numbers: [u64; NUMBERS] = numbers.try_into().map_err(|_| Error::Malformed("short report"))?;
-                let [code, real, user, system, resident_kib, page_faults, _] = numbers;
+                let [code, real, user, system, resident_kib, page_faults] = numbers;
                 let code = i32::try_from(code).map_err(|_| Error::Malformed("status"))?;
                 let mut file = |bit: u8| if flags & bit == 0 { Ok(None) } else { regular(fds.next()).map(Some) };
                 Self::Ended(Ended {

@@ -50,8 +50,7 @@ pub fn c_partner(base: &OsStr) -> OsString {
 /// It is the part before the last `-`, after a version (`-12`, `-12.2`) was removed. The triple of `machine` (as `uname
 /// -m` prints it) counts as no prefix.
 pub fn prefix(base: &OsStr, machine: &str) -> OsString {
-    let name = without_version(base.as_bytes());
-    let prefix = name.iter().rposition(|b| *b == b'-').map_or(&b""[..], |at| &name[..at]);
+    let prefix = parts(base.as_bytes()).0.unwrap_or_default();
     if is_native_triple(prefix, machine) { OsString::new() } else { OsStr::from_bytes(prefix).to_os_string() }
 }
 
@@ -63,17 +62,6 @@ pub fn is_native_triple(triple: &[u8], machine: &str) -> bool {
         return machine == "armv7l" && triple == b"arm-linux-gnueabihf";
     };
     rest.strip_prefix(b"-").is_some_and(|system| SYSTEMS.contains(&system))
-}
-
-fn without_version(name: &[u8]) -> &[u8] {
-    match name.iter().rposition(|b| *b == b'-') {
-        Some(at) if is_version(&name[at + 1..]) => &name[..at],
-        _ => name,
-    }
-}
-
-fn is_version(text: &[u8]) -> bool {
-    text.first().is_some_and(u8::is_ascii_digit) && text.iter().all(|b| b.is_ascii_digit() || *b == b'.')
 }
 
 fn replace_last(text: &[u8], word: &[u8], by: &[u8]) -> Option<OsString> {

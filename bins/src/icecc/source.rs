@@ -74,7 +74,8 @@ impl<'a> Source<'a> {
         let mut messages = vec![Message::CompileFile(header)];
         let bytes = self.preprocessor.spool.take(PIECE_MAX)?;
         if !bytes.is_empty() {
-            messages.extend(self.pack(&bytes, version));
+            // Taken from the spool already: without it the rest would be another source.
+            messages.push(self.pack(&bytes, version).ok_or(io::ErrorKind::InvalidData)?);
         }
         self.is_on_its_way = true;
         Ok(messages)

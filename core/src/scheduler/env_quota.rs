@@ -26,15 +26,13 @@ impl EnvQuota {
         let own = self.by_address.get(address).copied().unwrap_or(0);
         let room =
             HELD_ENVIRONMENTS_MAX.saturating_sub(self.all).min(HELD_ENVIRONMENTS_PER_ADDRESS_MAX.saturating_sub(own));
-        let mut taken = 0;
-        let fits = |env: &EnvRef| {
-            taken += cost(env);
-            taken <= room
-        };
-        let kept = environments.iter().map(fits).take_while(|fits| *fits).count();
+        let sums = environments.iter().scan(0, |sum, env| {
+            *sum += cost(env);
+            Some(*sum)
+        });
+        let (kept, taken) = sums.take_while(|sum| *sum <= room).fold((0, 0), |(kept, _), sum| (kept + 1, sum));
         let left_out = environments.len() - kept;
         environments.truncate(kept);
-        let taken: usize = environments.iter().map(cost).sum();
         if taken > 0 {
             self.all += taken;
             self.by_address.insert(address.clone(), own + taken);

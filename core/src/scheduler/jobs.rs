@@ -112,11 +112,8 @@ impl Scheduler {
             return;
         }
         let id = JobId(done.job);
-        if names_client {
-            self.note(Level::Debug, || Note::DoneUnknown { job: id.0 });
-            return;
-        }
-        let Some(job) = self.ledger.job(id).filter(|job| !self.ledger.is_orphan(job)) else {
+        let known = self.ledger.job(id).filter(|job| !names_client && !self.ledger.is_orphan(job));
+        let Some(job) = known else {
             self.note(Level::Debug, || Note::DoneUnknown { job: id.0 });
             return;
         };

@@ -198,21 +198,14 @@ impl Serve<'_> {
         let request = Request::from_bytes(&packet.bytes).and_then(|request| {
             if cut || fds.len() + 1 != request.fds() { Err("wrong number of descriptors") } else { Ok(request) }
         });
+        let spare = || answer.try_clone().map_err(|e| e.to_string());
         let done = match request {
             Err(text) => Err(text.to_owned()),
             Ok(Request::Run { slot, env, program, limits }) => {
-                let spare = answer.try_clone();
-                spare
-                    .map_err(|e| e.to_string())
-                    .and_then(|a| self.run(a, slot, Start { fds, env, program, limits }))
-                    .map(|()| false)
+                spare().and_then(|a| self.run(a, slot, Start { fds, env, program, limits })).map(|()| false)
             }
             Ok(Request::Unpack { env, ticket, bytes_max, wall }) => {
-                let spare = answer.try_clone();
-                spare
-                    .map_err(|e| e.to_string())
-                    .and_then(|a| self.unpack(a, fds, &env, ticket, bytes_max, wall))
-                    .map(|()| false)
+                spare().and_then(|a| self.unpack(a, fds, &env, ticket, bytes_max, wall)).map(|()| false)
             }
             Ok(Request::Install { env, ticket }) => self.install(&env, ticket).map(|()| true),
             Ok(Request::Discard { env, ticket }) => self.discard(&env, ticket).map(|()| true),
