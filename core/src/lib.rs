@@ -21,6 +21,8 @@ pub mod daemon;
 pub mod env;
 /// An error with its causes.
 pub mod error_chain;
+/// What our own peers tell each other beyond 1.4's protocol.
+pub mod extension;
 /// Ids of peers, jobs and hosts.
 pub mod ids;
 /// Properties of a job.

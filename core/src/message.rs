@@ -63,6 +63,10 @@ pub enum Message {
         ok: u32,
     },
     BlacklistHostEnv(BlacklistHostEnv),
+    /// Extension, scheduler → compile server: it was given this job.
+    JobGiven {
+        job: JobId,
+    },
 }
 
 /// The part of a file name that GET_CS, MON_GET_CS and MON_LOCAL_JOB_BEGIN carry: at most its last three components.
@@ -136,6 +140,10 @@ pub mod features {
     /// Ours: the daemon understands a USE_CS of 127.0.0.1 without platform and environment, which means that no host
     /// can take the job. Other programs do not use this bit, which is far from those of icecream.
     pub const TELLS_NO_HOST: u32 = 1 << 24;
+    /// Ours: the daemon knows the extension, and bits 16 to 30 say which parts of it.
+    pub const EXTENSION: u32 = 1 << 31;
+    /// Ours: the daemon takes JOB_GIVEN.
+    pub const TAKES_JOB_GIVEN: u32 = 1 << 16;
 }
 
 /// The host in [`UseCs`] that means the client's own host.
@@ -385,7 +393,7 @@ pub struct CsConf {
     pub max_pong: u32,
     /// Silence that is borne.
     pub max_ping: u32,
-    /// Always empty in 1.4 and ignored.
+    /// Always empty in 1.4 and ignored. Ours: see [`crate::extension`].
     pub extra: Text,
 }
 
@@ -410,6 +418,7 @@ mod tests {
         assert_eq!([DEBUG, DEBUG3, OPT1, OPT2, OPT_OTHER], [1, 2, 4, 8, 16]);
         assert_eq!([features::ENV_XZ, features::ENV_ZSTD], [1, 2]);
         assert_eq!(features::TELLS_NO_HOST, 1 << 24);
+        assert_eq!([features::EXTENSION, features::TAKES_JOB_GIVEN], [1 << 31, 1 << 16]);
         assert_eq!([done_flags::FROM_SUBMITTER, done_flags::UNKNOWN_JOB], [1, 2]);
     }
 

@@ -15,6 +15,11 @@ use std::ops::Range;
 const PAGE: &str = include_str!("../PROTOCOL.md");
 const HANDSHAKE_LEN: usize = 8;
 
+/// Those of icecream, and those of the extension.
+fn numbers() -> impl Iterator<Item = u32> {
+    (0..200).chain(1000..1100)
+}
+
 /// The text below each `### NUMBER NAME`.
 fn sections() -> BTreeMap<&'static str, &'static str> {
     let sections = PAGE.split("\n### ").skip(1).map(|section| {
@@ -26,7 +31,7 @@ fn sections() -> BTreeMap<&'static str, &'static str> {
 
 #[test]
 fn every_message_has_a_row_and_a_section() {
-    for (number, name) in (0..200).filter_map(|n| Some((n, number::name(n)?))) {
+    for (number, name) in numbers().filter_map(|n| Some((n, number::name(n)?))) {
         assert!(PAGE.contains(&format!("\n| {number} | {name} |")), "no row for {number} {name}");
         assert!(sections().contains_key(format!("{number} {name}").as_str()), "no section {number} {name}");
     }
@@ -54,7 +59,7 @@ fn the_tables_have_all_fields_of_each_version_in_order() {
     let (sections, mut seen) = (sections(), 0);
     for version in (21..=44).map(Version::new) {
         // Zeros are valid numbers, empty lists and empty strings, so this gives each message in its shortest form.
-        for number in (0..200).filter(|n| number::name(*n).is_some()) {
+        for number in numbers().filter(|n| number::name(*n).is_some()) {
             let body = |words: usize| [number.to_be_bytes().to_vec(), vec![0; 4 * words]].concat();
             let message = (0..50).find_map(|words| wire::decode(&body(words), version, Reading::Peer).ok()).unwrap();
             let name = number::name(number).unwrap();

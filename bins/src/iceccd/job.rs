@@ -198,6 +198,7 @@ impl Job<'_> {
     /// Returns why the connection ends, if it does.
     fn perform(&mut self, output: Output) -> Option<String> {
         match output {
+            Output::Complete => self.client.note(Told::Complete),
             Output::CloseInput => self.running.iter_mut().for_each(|running| running.pump.close_input()),
             Output::GiveUp(failure) => {
                 self.running = None;
@@ -267,7 +268,8 @@ fn start(shared: &Shared, grant: &Grant, client: &Client) -> Result<Running, Fai
         Pump::new().map_err(|e| Failure::Command(format!("cannot make pipes: {e}")))?;
     let memory = u64::from(grant.memory_mib) << 20;
     // Where no control group counts, its files are memory that nobody counts.
-    let limits = JobLimits { memory, tmp: JobLimits::default().tmp.min(memory), ..JobLimits::default() };
+    let tmp = JobLimits::default().tmp.min(memory);
+    let limits = JobLimits { memory, wall: shared.job_time, tmp, ..JobLimits::default() };
     let request =
         RunRequest { slot: grant.slot, env: grant.env.clone(), program, args, layout, stdin, stdout, stderr, limits };
     let job = shared.launcher.run(request).map_err(failure_of)?;

@@ -2,7 +2,9 @@
 
 use std::ffi::{OsStr, OsString};
 use std::path::PathBuf;
+use std::time::Duration;
 
+use ice_launcher::JobLimits;
 use ice_net::allow::Allow;
 use ice_sandbox::guarantees::Guarantee;
 use log::LevelFilter;
@@ -61,6 +63,12 @@ const TABLE: &[Opt] = &[
         .manual(
             "First of as many unused user ids as there are jobs, and one more: each job gets an id of its own (needs root).",
         ),
+    option("job-time", "end jobs of other hosts after so long (default 3600)")
+        .takes("SECONDS", Completes::Nothing)
+        .manual(
+            "End jobs of other hosts that take longer; their submitters build them themselves. From 1 to 7000; without it \
+             3600.",
+        ),
     option("check", "print what jobs of others are promised on this host, and end"),
     option("require", "take no jobs of others unless these promises hold")
         .takes("FLAG,...", Completes::List(&FLAGS))
@@ -80,6 +88,9 @@ const TABLE: &[Opt] = &[
     HELP.short('h'),
     SHOW_VERSION,
 ];
+
+/// The longest `--job-time` in seconds: submitters wait for two hours, including what is not the compiler's time.
+const JOB_TIME_MAX: u64 = 7000;
 
 /// The words of `--require`.
 const FLAGS: [&str; Guarantee::ALL.len()] = {
@@ -125,6 +136,8 @@ pub struct Options {
     pub port: u16,
     /// From `-v`.
     pub level: LevelFilter,
+    /// `--job-time`
+    pub job_time: Duration,
     /// `--job-uid-base`
     pub job_uid_base: Option<u32>,
     /// `--allow`
@@ -194,6 +207,12 @@ impl Options {
                 }
                 "interface" => o.interface = Some(text),
                 "port" => o.port = port(&value).ok_or_else(|| usage("Error: Invalid port specified"))?,
+                "job-time" => {
+                    let seconds = u64::try_from(cli::number(&value)).ok().filter(|s| (1..=JOB_TIME_MAX).contains(s));
+                    let seconds =
+                        seconds.ok_or_else(|| usage(format!("Error: --job-time takes 1 to {JOB_TIME_MAX} seconds")))?;
+                    o.job_time = Duration::from_secs(seconds);
+                }
                 "job-uid-base" => o.job_uid_base = u32::try_from(cli::number(&value)).ok().filter(|n| *n > 0),
                 other => return Err(usage(format!("iceccd: --{other} means nothing"))),
             }
@@ -228,6 +247,7 @@ impl Default for Options {
             port: 10245,
             level: LevelFilter::Error,
             job_uid_base: None,
+            job_time: JobLimits::default().wall,
             allow: Allow::default(),
             check: false,
             require: Vec::new(),
@@ -335,6 +355,11 @@ mod tests {
         assert_eq!(reason(&["-p", "0"]), "Error: Invalid port specified");
         assert!(reason(&["--no-such"]).contains("unrecognized option"));
         assert!(reason(&["--require", "root,sky"]).contains("sky"));
+        for wrong in ["0", "7001", "-1", "x"] {
+            assert_eq!(reason(&["--job-time", wrong]), "Error: --job-time takes 1 to 7000 seconds", "{wrong}");
+        }
+        assert_eq!(parse(&["--job-time", "90"]).unwrap().job_time.as_secs(), 90);
+        assert_eq!(parse(&[]).unwrap().job_time.as_secs(), 3600);
         assert_eq!(reason(&["--allow", ""]), "Error: --allow requires argument");
         assert!(reason(&["--allow", "10.0.0.0/8,all"]).starts_with("Error: --allow: \"all\" is no network"));
     }

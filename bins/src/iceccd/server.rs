@@ -170,6 +170,7 @@ impl Server {
 
     fn told(&mut self, peer: PeerId, told: Told) {
         self.handle(match told {
+            Told::Complete => Input::Complete { peer },
             Told::JobEnded(report) => Input::JobEnded { peer, report },
             Told::Received(env, outcome) => Input::Received { peer, env, outcome },
             Told::Examined(outcome) => Input::Examined { peer, outcome },

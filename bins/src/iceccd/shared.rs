@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use ice_core::daemon::{Archive, JobReport, NativeKey};
 use ice_core::env::EnvId;
@@ -20,6 +21,8 @@ use super::spool::Files;
 /// What a client's thread tells the loop, in order with what the client says.
 #[derive(Debug)]
 pub enum Told {
+    /// All of a waiting job's source is here.
+    Complete,
     /// A granted job has ended.
     JobEnded(JobReport),
     /// The end of a reception.
@@ -50,6 +53,8 @@ pub struct Shared {
     pub base: PathBuf,
     /// zstd level of what is sent (`ICECC_COMPRESSION`).
     pub level: i32,
+    /// `--job-time`.
+    pub job_time: Duration,
 }
 
 impl Shared {

@@ -102,6 +102,7 @@ pub fn run(options: Options) -> Result<u8, Failure> {
         spooled: Arc::default(),
         base,
         level: level.unwrap_or(ice_net::compress::LEVEL_DEFAULT),
+        job_time: options.job_time,
     });
     let signals = signals::start(&[Signal::Term, Signal::Hup])
         .map_err(|e| Failure::new(format!("cannot take signals: {e}")).code(100))?;
@@ -197,7 +198,7 @@ fn start_launcher(options: &Options, root: bool, base: &Path, slots: u32) -> Res
         owner: root.then_some((options.account.uid, options.account.gid)),
         job_uid_base: options.job_uid_base,
         nice: options.nice,
-        limits: JobLimits { memory: u64::MAX, ..JobLimits::default() },
+        limits: JobLimits { memory: u64::MAX, wall: options.job_time, ..JobLimits::default() },
         unpack: unpack_archive,
         detached: options.detach,
     };
@@ -349,7 +350,7 @@ fn config(
     let node_name = options.node_name.clone().unwrap_or(host_name);
     // A daemon of that name plays an old one in tests.
     let unpacks = if tests && node_name == *"remoteice2" { 0 } else { features::ENV_XZ | features::ENV_ZSTD };
-    let features = unpacks | features::TELLS_NO_HOST;
+    let features = unpacks | features::TELLS_NO_HOST | features::EXTENSION | features::TAKES_JOB_GIVEN;
     let environments: Vec<EnvOnDisk> = store
         .entries()
         .map(|(id, r)| EnvOnDisk { id: id.clone(), size: r.bytes, last_use: u32::try_from(r.last_use).unwrap_or(0) })

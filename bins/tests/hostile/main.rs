@@ -9,5 +9,6 @@ mod archives;
 #[allow(dead_code, reason = "what another test binary needs of it")]
 mod cluster;
 mod discovery;
+mod slots;
 #[path = "../e2e/visitor.rs"]
 mod visitor;

@@ -128,7 +128,7 @@ impl Daemon {
             job.session = None;
         }
         if let Some(entry) = self.peers.get_mut(peer) {
-            entry.wait_for_slot(job, env, file);
+            entry.wait_for_slot(now, job, env, file);
         }
     }
 

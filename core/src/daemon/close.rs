@@ -31,6 +31,10 @@ pub enum CloseReason {
     NoReport,
     /// A COMPILE_FILE or GET_CS that cannot be served: language, sizes, remote jobs not accepted.
     BadJob,
+    /// The scheduler did not give the job to this host, and given ones wait for its slot.
+    NotGiven,
+    /// The scheduler gave the job to this host, but others hold all slots.
+    SlotsHeld,
     /// Too many results wait for clients that do not read them, and this one is the largest.
     Unread,
 }
@@ -48,7 +52,7 @@ impl CloseReason {
             Self::BadEnvironment => 144,
             Self::NoEnvironment => 110,
             Self::NoReport => 151,
-            Self::BadJob | Self::Unread => 100,
+            Self::BadJob | Self::Unread | Self::NotGiven | Self::SlotsHeld => 100,
         }
     }
 }
@@ -69,6 +73,8 @@ impl fmt::Display for CloseReason {
             Self::ForeignJob => "job of somebody else",
             Self::NoReport => "job ended without a report",
             Self::BadJob => "job that cannot be run",
+            Self::NotGiven => "its slot is needed by a job of the scheduler's",
+            Self::SlotsHeld => "all slots are held by jobs that the scheduler does not know",
             Self::Unread => "too many objects were not read",
         };
         write!(f, "{what} ({})", self.code())

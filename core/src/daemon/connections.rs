@@ -2,6 +2,7 @@
 
 use super::job::SessionJob;
 use super::peer::Peer;
+use super::served::Served;
 use crate::env::EnvId;
 use crate::ids::{ClientId, JobId, PeerId};
 use crate::message::Message;
@@ -92,7 +93,7 @@ impl Connections {
     pub fn is_taken(&self, job: SessionJob, by: PeerId) -> bool {
         // A client of this host may have its own job served by this daemon.
         let own = self.get(by).is_some_and(Peer::is_of_this_host);
-        self.iter().any(|p| p.serves(job) || !own && p.has_own(job))
+        self.iter().any(|p| p.served().is_some_and(|served| served.job() == job) || !own && p.has_own(job))
     }
 
     /// Whether a connection keeps this environment from being evicted.
@@ -136,22 +137,36 @@ impl Connections {
         self.peers.iter().filter_map(|(id, p)| Some((p.own_turn()?, *id))).min().map(|(_, id)| id)
     }
 
-    /// The next remote job that gets a slot, of those whose environments are ready.
-    pub fn next_remote(&self, is_ready: impl Fn(&EnvId) -> bool) -> Option<PeerId> {
+    /// The next remote job that gets a slot, of those whose environments are ready. The last ones are those of which
+    /// the scheduler does not know.
+    pub fn next_remote(
+        &self,
+        is_ready: impl Fn(&EnvId) -> bool,
+        is_unknown: impl Fn(&Served) -> bool,
+    ) -> Option<PeerId> {
         let mut unread: BTreeMap<&Text, u64> = BTreeMap::new();
         for peer in self.iter() {
             *unread.entry(peer.address()).or_default() += peer.unread();
         }
         let reads = |p: &Peer| unread.get(p.address()).is_none_or(|bytes| *bytes <= UNREAD_PER_ADDRESS_MAX);
-        let ready = |p: &Peer| p.waiting_job().is_some_and(|(_, env)| is_ready(env)) && reads(p);
-        self.peers.iter().filter(|(_, p)| ready(p)).min_by_key(|(_, p)| p.client()).map(|(id, _)| *id)
+        let waiting = self.waiting().filter(|(_, p, served)| is_ready(served.env()) && reads(p));
+        waiting.min_by_key(|(_, p, served)| (is_unknown(served), p.client())).map(|(id, ..)| id)
+    }
+
+    /// The jobs that wait for a slot.
+    pub fn waiting(&self) -> impl Iterator<Item = (PeerId, &Peer, &Served)> {
+        self.served().filter(|(.., served)| served.waits())
+    }
+
+    /// All jobs that are compiled here for others.
+    pub fn served(&self) -> impl Iterator<Item = (PeerId, &Peer, &Served)> {
+        self.peers.iter().filter_map(|(id, p)| Some((*id, p, p.served()?)))
     }
 
     /// Jobs that wait for a slot and whose environments cannot be used.
     pub fn hopeless(&self, is_usable: impl Fn(&EnvId) -> bool) -> Vec<(PeerId, JobId, EnvId)> {
-        let waiting = self.peers.iter().filter_map(|(id, p)| Some((*id, p.waiting_job()?)));
-        let hopeless = waiting.filter(|(_, (_, env))| !is_usable(env));
-        hopeless.map(|(id, (job, env))| (id, job, env.clone())).collect()
+        let hopeless = self.waiting().filter(|(.., served)| !is_usable(served.env()));
+        hopeless.map(|(id, _, served)| (id, served.job().job, served.env().clone())).collect()
     }
 
     /// Who does not read the largest result, while unread results exceed [`UNREAD_MAX`]. A single result may be as

@@ -70,6 +70,11 @@ pub enum Input {
         /// Whose.
         peer: PeerId,
     },
+    /// All of the source of a job that waits for a slot is here.
+    Complete {
+        /// The connection that brought it.
+        peer: PeerId,
+    },
     /// The compiler of a granted job has ended; its object may still have to be sent.
     JobEnded {
         /// The connection that was granted the slot.

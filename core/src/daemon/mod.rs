@@ -13,7 +13,7 @@
 //! connection's own thread transfers them once it has been granted a slot (decision: peer-thread).
 //!
 //! Its parts are types with private fields, which do not know each other: `connections` with `peer`, `envs`,
-//! `native`, `session`, `load`, `fallbacks`. A part is told of an event and returns what follows from it. Only
+//! `native`, `session`, `given`, `load`, `fallbacks`. A part is told of an event and returns what follows from it. Only
 //! `impl Daemon` knows several of them, in one file for each subject: what clients say (`clients`), what the
 //! scheduler says (`scheduler`), how environments come (`installing`) and go (`eviction`), who gets a slot (`slots`),
 //! what is shown (`status`).
@@ -24,6 +24,7 @@ mod connections;
 mod envs;
 mod eviction;
 mod fallbacks;
+mod given;
 mod installing;
 mod interface;
 mod job;
@@ -32,6 +33,7 @@ mod native;
 mod note;
 mod peer;
 mod scheduler;
+mod served;
 mod session;
 mod slots;
 mod status;
@@ -52,6 +54,7 @@ use crate::time::Instant;
 use connections::Connections;
 use envs::Envs;
 use fallbacks::Fallbacks;
+use given::Given;
 use load::{Around, Load};
 use native::Natives;
 use peer::Peer;
@@ -68,6 +71,7 @@ pub struct Daemon {
     natives: Natives,
     load: Load,
     fallbacks: Fallbacks,
+    given: Given,
     /// Set by SIGTERM: when jobs that still run are killed.
     terminate_at: Option<Instant>,
     exited: bool,
@@ -84,6 +88,7 @@ impl Daemon {
             natives: Natives::new(now, &config.natives),
             load: Load::new(now, config.cpus),
             fallbacks: Fallbacks::default(),
+            given: Given::default(),
             terminate_at: None,
             exited: false,
             outputs: VecDeque::new(),
@@ -101,6 +106,11 @@ impl Daemon {
             }
             Input::Message { peer, message } => self.client_message(now, peer, message),
             Input::Closed { peer } => self.closed(now, peer),
+            Input::Complete { peer } => {
+                if let Some(entry) = self.peers.get_mut(peer) {
+                    entry.source_complete(now);
+                }
+            }
             Input::JobEnded { peer, report } => self.job_ended(now, peer, &report),
             Input::Received { peer, env, outcome } => self.env_received(now, peer, &env, outcome),
             Input::Verified { env, outcome } => self.env_verified(now, env, outcome),
@@ -139,8 +149,10 @@ impl Daemon {
             return None;
         }
         let idle_end = self.peers.iter().filter_map(Peer::idle_end).min();
-        [self.session.timeout(), self.local_answer_due(), self.measure_due(), idle_end, self.terminate_at]
+        let of_jobs = [self.local_answer_due(), self.relief_due()];
+        [self.session.timeout(), self.measure_due(), idle_end, self.terminate_at]
             .into_iter()
+            .chain(of_jobs)
             .flatten()
             .min()
     }
@@ -205,6 +217,7 @@ impl Daemon {
     fn settle(&mut self, now: Instant) {
         self.announce_changes(now);
         self.answer_locally_if_due(now);
+        self.relieve(now);
         self.grant(now);
         self.exit_if_done(now);
     }

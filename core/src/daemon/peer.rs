@@ -2,6 +2,7 @@
 
 use super::CloseReason;
 use super::job::{Ended, Own, SessionJob, local_begin};
+use super::served::Served;
 use crate::env::EnvId;
 use crate::ids::{ClientId, JobId};
 use crate::limits::{IDLE, IDLE_WITH_ENVIRONMENT};
@@ -76,10 +77,8 @@ enum State {
     JobDone,
     /// Sends an environment, which is being installed.
     ToInstall(EnvId),
-    /// COMPILE_FILE arrived; waits for a slot.
-    ToCompile { job: SessionJob, env: EnvId, file: Box<CompileFile> },
-    /// Its job runs in a slot.
-    WaitForChild { job: SessionJob, env: EnvId, slot: u16, since: Instant },
+    /// COMPILE_FILE arrived; the job waits for a slot or runs.
+    Served(Served),
     /// The job has ended and was reported; the result is being sent.
     Sending,
 }
@@ -107,8 +106,7 @@ impl State {
             Self::ClientWork(_) => "clientwork",
             Self::JobDone => "jobdone",
             Self::ToInstall(_) => "toinstall",
-            Self::ToCompile { .. } => "tocompile",
-            Self::WaitForChild { .. } => "waitforchild",
+            Self::Served(served) => served.name(),
             Self::Sending => "sending",
         }
     }
@@ -170,10 +168,7 @@ impl Peer {
 
     /// Whether the connection's own thread handles its messages, so that none may arrive here.
     pub fn is_taken_over(&self) -> bool {
-        matches!(
-            self.state,
-            State::ToInstall(_) | State::ToCompile { .. } | State::WaitForChild { .. } | State::Sending
-        )
+        matches!(self.state, State::ToInstall(_) | State::Served(_) | State::Sending)
     }
 
     /// Its work ends, as the connection is closed or starts something new. Returns what is to be reported.
@@ -195,7 +190,7 @@ impl Peer {
             State::PendingUseCs { .. } | State::WaitCompile { .. } | State::ClientWork(Work::Own) => {
                 jobs.into_iter().map(|job| job.failed(code, done_flags::FROM_SUBMITTER)).collect()
             }
-            State::ToCompile { job, .. } | State::WaitForChild { job, .. } => vec![job.failed(code, 0)],
+            State::Served(served) => vec![served.job().failed(code, 0)],
         }
     }
 }
@@ -343,66 +338,62 @@ impl Peer {
 /// Remote jobs and slots.
 impl Peer {
     /// COMPILE_FILE: a job waits for a slot.
-    pub fn wait_for_slot(&mut self, job: SessionJob, env: EnvId, file: CompileFile) {
+    pub fn wait_for_slot(&mut self, now: Instant, job: SessionJob, env: EnvId, file: CompileFile) {
         self.pinned = Some(env.clone());
-        self.state = State::ToCompile { job, env, file: Box::new(file) };
+        self.state = State::Served(Served::new(now, job, env, file));
     }
 
-    /// The job that waits for a slot, and its environment.
-    pub fn waiting_job(&self) -> Option<(JobId, &EnvId)> {
+    /// The job that it brought to be compiled here.
+    pub fn served(&self) -> Option<&Served> {
         match &self.state {
-            State::ToCompile { job, env, .. } => Some((job.job, env)),
+            State::Served(served) => Some(served),
             _ => None,
+        }
+    }
+
+    /// All of the source of its job is here.
+    pub fn source_complete(&mut self, now: Instant) {
+        if let State::Served(served) = &mut self.state {
+            served.set_complete(now);
         }
     }
 
     /// Its job got a slot.
     pub fn start(&mut self, now: Instant, slot: u16) -> Option<(SessionJob, EnvId, CompileFile)> {
-        let State::ToCompile { job, env, file } = std::mem::replace(&mut self.state, State::Unknown) else {
-            return None;
-        };
-        self.state = State::WaitForChild { job, env: env.clone(), slot, since: now };
-        Some((job, env, *file))
+        let State::Served(served) = &mut self.state else { return None };
+        let file = served.start(now, slot)?;
+        Some((served.job(), served.env().clone(), file))
     }
 
     /// The compiler of its job has ended; the result takes so many bytes until the client has read it.
     pub fn job_ended(&mut self, held: u64) -> Option<(SessionJob, EnvId)> {
-        let State::WaitForChild { job, env, .. } = &self.state else { return None };
-        let ended = (*job, env.clone());
+        let served = self.served().filter(|served| !served.waits())?;
+        let ended = (served.job(), served.env().clone());
         self.state = State::Sending;
         self.unread = held;
         self.pinned = None;
         Some(ended)
     }
 
-    /// Whether it brought this job to be compiled here.
-    pub fn serves(&self, job: SessionJob) -> bool {
-        match &self.state {
-            State::ToCompile { job: other, .. } | State::WaitForChild { job: other, .. } => *other == job,
-            _ => false,
-        }
-    }
-
     /// The slot and the environment in which its job runs.
     pub fn runs(&self) -> Option<(u16, &EnvId)> {
-        match &self.state {
-            State::WaitForChild { env, slot, .. } => Some((*slot, env)),
-            _ => None,
-        }
+        let served = self.served()?;
+        served.runs().map(|(slot, _)| (slot, served.env()))
     }
 
     /// Number of slots that it holds; `all` is the number of slots.
     pub fn slots_held(&self, all: u32) -> u32 {
         match &self.state {
             State::ClientWork(Work::Local { full: true, .. }) => all,
-            State::ClientWork(_) | State::ToInstall(_) | State::WaitForChild { .. } => 1,
+            State::ClientWork(_) | State::ToInstall(_) => 1,
+            State::Served(served) => u32::from(!served.waits()),
             _ => 0,
         }
     }
 
     /// Whether its work may end after SIGTERM: a remote job, or sending its result.
     pub fn may_finish(&self) -> bool {
-        matches!(self.state, State::WaitForChild { .. } | State::Sending)
+        self.runs().is_some() || matches!(self.state, State::Sending)
     }
 
     /// Bytes of memory that its result takes until the client has read it.
@@ -483,8 +474,11 @@ impl Peer {
                 write!(out, " {output}{}", if *full { " (full)" } else { "" })?;
             }
             State::PendingUseCs { niceness, .. } if *niceness > 0 => write!(out, " Nice: {niceness}")?,
-            State::WaitForChild { job, slot, since, .. } => {
-                write!(out, " Job ID: {} Slot: {slot} Since: {} ms", job.job, now.since(*since).as_millis())?;
+            State::Served(served) => {
+                if let Some((slot, since)) = served.runs() {
+                    let (job, ms) = (served.job().job, now.since(since).as_millis());
+                    write!(out, " Job ID: {job} Slot: {slot} Since: {ms} ms")?;
+                }
             }
             _ => {}
         }

@@ -4,6 +4,7 @@ use super::job::{Ended, SessionJob};
 use super::peer::Peer;
 use super::{Daemon, Note, Output};
 use crate::env::{EnvId, EnvRef};
+use crate::extension::Offers;
 use crate::ids::{ClientId, JobId, PeerId};
 use crate::limits::STATUS_TEXT_MAX;
 use crate::message::{JobBegin, JobDone, LOCALHOST, Login, Message, UseCs, done_flags};
@@ -101,8 +102,10 @@ impl Daemon {
             }
             Message::CsConf(conf) => {
                 self.load.set_interval(conf.max_pong);
+                self.given.tells(now, self.session.current(), Offers::of(&conf.extra).gives_jobs);
                 self.outputs.extend(self.session.release());
             }
+            Message::JobGiven { job } => self.given.add(now, job),
             Message::Ping => {
                 if self.session.version().is_some_and(|v| !v.has_keepalive()) {
                     self.send_to_scheduler(Message::Ping);
@@ -188,6 +191,9 @@ impl Daemon {
 
     /// Reports an end of work, if the current scheduler knows the work.
     pub(super) fn report(&mut self, ended: Ended) {
+        if let Ended::Job(session, done) = &ended {
+            self.given.ended(SessionJob { job: JobId(done.job), session: *session });
+        }
         match ended {
             Ended::Job(session, done) if self.session.is_current(session) => {
                 let client_count = self.connections();

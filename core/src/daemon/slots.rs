@@ -1,6 +1,8 @@
 //! Who gets a slot, and the orderly stop.
 
+use super::given::Standing;
 use super::job::Own;
+use super::served::Served;
 use super::{CloseReason, Daemon, Grant, Note, Output};
 use crate::ids::PeerId;
 use crate::message::{JobLocalBegin, Message};
@@ -8,6 +10,18 @@ use crate::time::{Duration, Instant};
 
 /// How long running jobs may continue after SIGTERM (decision: orderly-stop).
 const TERM_GRACE: Duration = Duration::from_secs(10);
+
+/// How long a job that the scheduler gave, and whose source is complete, waits for a slot that other jobs hold.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// What is done for a job that waits too long: a plain value.
+#[derive(Clone, Copy, Debug)]
+enum Relief {
+    /// The job of this connection ends: its slot is needed.
+    End(PeerId),
+    /// The waiting job of this connection goes back to its client.
+    Return(PeerId),
+}
 
 impl Daemon {
     /// Number of slots; with `-m 0` local jobs still run, one at a time.
@@ -56,7 +70,8 @@ impl Daemon {
         if !self.load.takes_jobs() {
             return None;
         }
-        self.peers.next_remote(|env| !self.envs.is_undecided(env))
+        let is_unknown = |served: &Served| matches!(self.standing(served), Standing::Unknown(_));
+        self.peers.next_remote(|env| !self.envs.is_undecided(env), is_unknown)
     }
 
     fn start_own(&mut self, now: Instant, peer: PeerId) {
@@ -88,6 +103,53 @@ impl Daemon {
         self.note(Note::MemoryLimit(memory_mib));
         self.job_begin(now, job);
         self.outputs.push_back(Output::Grant(Grant { peer, slot, env, job: file, memory_mib }));
+    }
+
+    fn standing(&self, served: &Served) -> Standing {
+        self.given.standing(served.job(), served.came())
+    }
+
+    /// When something must be done for a job of the scheduler's that waits as others hold the slots.
+    pub(super) fn relief_due(&self) -> Option<Instant> {
+        self.relief().map(|(at, _)| at)
+    }
+
+    /// Does what is due for the jobs of the scheduler's that wait as others hold the slots.
+    pub(super) fn relieve(&mut self, now: Instant) {
+        match self.relief() {
+            Some((at, Relief::End(peer))) if at <= now => {
+                let text = "ended: the scheduler did not give this job to this host, and others wait for its slot";
+                self.refuse(peer, text, CloseReason::NotGiven);
+            }
+            Some((at, Relief::Return(peer))) if at <= now => {
+                let text = "returned: all slots are held by jobs that the scheduler did not give to this host";
+                self.refuse(peer, text, CloseReason::SlotsHeld);
+            }
+            _ => {}
+        }
+    }
+
+    /// The next thing to be done for such a job, and when. A job that the scheduler could still announce, or that came
+    /// from elsewhere, is not ended.
+    fn relief(&self) -> Option<(Instant, Relief)> {
+        let given = self.peers.waiting().filter(|(.., served)| self.standing(served) == Standing::Given);
+        let ready = given.filter(|(.., served)| !self.envs.is_undecided(served.env()));
+        let complete = ready.filter_map(|(peer, _, served)| Some((served.complete()? + PATIENCE, peer)));
+        let (at, waiting) = complete.min()?;
+        if self.slots_used() < self.slots() || !self.load.takes_jobs() {
+            return None;
+        }
+        let running = self.peers.served().filter(|(.., served)| !served.waits());
+        let standings = running.map(|(peer, _, served)| (self.standing(served), served.came(), peer));
+        let others: Vec<_> = standings.filter(|(standing, ..)| *standing != Standing::Given).collect();
+        let unknown = others.iter().filter_map(|(standing, came, peer)| match standing {
+            Standing::Unknown(until) => Some((*came, *until, *peer)),
+            _ => None,
+        });
+        match unknown.min() {
+            Some((_, until, peer)) => Some((at.max(until), Relief::End(peer))),
+            None => (!others.is_empty()).then_some((at, Relief::Return(waiting))),
+        }
     }
 
     /// SIGTERM: accepts nothing new; running jobs may end within [`TERM_GRACE`] (decision: orderly-stop).

@@ -11,6 +11,7 @@ use super::queue::{Bucket, Place};
 use super::requirement::{EnvKey, Requester, Requirement};
 use super::{Note, Scheduler, Timer};
 use crate::env::EnvRef;
+use crate::extension;
 use crate::ids::{HostId, JobId};
 use crate::level::Level;
 use crate::limits::QUEUED_MAX;
@@ -109,9 +110,14 @@ impl Scheduler {
                 matched_job: matched_job(submitter, server),
             })
         };
+        // Before its submitter knows it: the job shall not come first.
+        let told = (!is_home && extension::takes_job_given(server.said().features)).then_some(server.said().peer);
         let (peer, server) = (submitter.said().peer, server.said().name.clone());
         let timer = self.ledger.assign(id, choice.host, self.now, key, installs);
         self.cancel_timer(timer, Timer::Age(id));
+        if let Some(server) = told {
+            self.send(server, Message::JobGiven { job: id });
+        }
         self.send(peer, message);
         self.note(Level::Debug, || Note::Put { job: id, server, install: installs, why: choice.why.word() });
         self.counts.placed += 1;

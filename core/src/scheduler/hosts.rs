@@ -9,6 +9,7 @@ use super::monitor::{environment_list, feature_names, host_stats, offline};
 use super::probing::{Due, PROBE_MAX, WATCH};
 use super::{CloseReason, Note, Output, Peer, Scheduler, Timer};
 use crate::env::EnvRef;
+use crate::extension;
 use crate::ids::{HostId, JobId, PeerId};
 use crate::level::Level;
 use crate::limits::{HOST_ENVIRONMENTS_MAX, NAME_MAX};
@@ -95,7 +96,8 @@ impl Scheduler {
             self.note(Level::Warning, || Note::EnvironmentsLeftOut { name, address, count: left_out });
         }
         if said.version.has_cs_conf() {
-            self.send(said.peer, Message::CsConf(CsConf { max_pong: 3, max_ping: 36, extra: Text::new() }));
+            let extra = extension::greeting(said.features);
+            self.send(said.peer, Message::CsConf(CsConf { max_pong: 3, max_ping: 36, extra }));
         }
         self.probe(id);
         self.arm(id);

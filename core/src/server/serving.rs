@@ -76,6 +76,8 @@ pub enum Input<'a> {
 /// What shall be done.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Output {
+    /// Tell the daemon: all of the source is here, and only a slot is missing.
+    Complete,
     /// The compiler has all of its source: its input ends.
     CloseInput,
     /// A job that has a slot ends here; kill what runs.
@@ -169,6 +171,9 @@ impl Serving {
             }
             (_, Input::End) => {
                 self.has_end = true;
+                if matches!(self.state, State::Parked) {
+                    self.outputs.push_back(Output::Complete);
+                }
                 self.close_input();
                 self.judge_what_is_there(now);
             }

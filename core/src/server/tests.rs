@@ -77,6 +77,12 @@ impl Case {
         self
     }
 
+    /// The daemon is told that nothing but a slot is missing.
+    fn told_complete(mut self) -> Self {
+        assert_eq!(self.outputs(), [Output::Complete]);
+        self
+    }
+
     fn reads(self, reads: bool) -> Self {
         assert_eq!(self.serving.reads_client(), reads);
         self
@@ -117,7 +123,7 @@ fn a_job_that_never_had_a_slot_reports_nothing() {
     Case::parked().after([Input::Failed(Failure::ClientGone)]).closed("unexpected EOF while reading preprocessed file");
     Case::parked().after([Input::Failed(lost())]).closed("client lost: reset");
     Case::parked().after([Input::Other]).closed("protocol error while reading preprocessed file");
-    Case::parked().after([Input::End, Input::End]).closed("client cancelled");
+    Case::parked().after([Input::End]).told_complete().after([Input::End]).closed("client cancelled");
     Case::parked()
         .after([Input::Failed(Failure::Damaged("full".to_owned()))])
         .closed("damaged preprocessed file: full");
@@ -133,12 +139,12 @@ fn a_client_is_read_only_when_nothing_waits_for_the_compiler() {
 #[test]
 fn d46_the_compilers_input_ends_when_it_has_all() {
     let closes = [Output::CloseInput];
-    let mut early = Case::parked().after([chunk(), Input::End]).waits_until(None);
+    let mut early = Case::parked().after([chunk(), Input::End]).told_complete().waits_until(None);
     early = early.after([Input::Granted]).waits_until(None).after([TOOK_SOME]).waits_until(None).after([TOOK_ALL]);
     assert_eq!(early.outputs(), closes);
     let mut late = Case::running().after([chunk(), TOOK_ALL]).waits_until(Some(60)).after([Input::End]);
     assert_eq!(late.outputs(), closes);
-    let mut empty = Case::parked().after([Input::End]).waits_until(None).after([Input::Granted]);
+    let mut empty = Case::parked().after([Input::End]).told_complete().waits_until(None).after([Input::Granted]);
     assert_eq!(empty.outputs(), closes);
     // Once, whatever else happens.
     early.after([TOOK_ALL, OUT_END, Input::Text(Stream::Stderr, b"x")]).waits_until(None);

@@ -158,7 +158,11 @@ fn config(index: usize, slots: u32, platform: &str, seed: u64, environments: Vec
         chroot_possible: true,
         node_name: format!("h{index}").as_str().into(),
         platform: platform.into(),
-        features: features::ENV_XZ | features::ENV_ZSTD | features::TELLS_NO_HOST,
+        features: features::ENV_XZ
+            | features::ENV_ZSTD
+            | features::TELLS_NO_HOST
+            | features::EXTENSION
+            | features::TAKES_JOB_GIVEN,
         cache_limit: ENV_SIZE * (1 + seed % 3) + (1 << 20),
         cache_kept: 3,
         cpus: slots.max(1),

@@ -278,6 +278,7 @@ impl World {
     fn serving_output(&mut self, host: usize, peer: PeerId, output: server::Output) {
         let Some(conn) = self.conns.get_mut(&peer) else { return };
         match output {
+            server::Output::Complete => self.tell(host, Input::Complete { peer }),
             server::Output::CloseInput => {
                 let (work, speed) = (self.builds[conn.build].work, self.hosts[host].speed);
                 let slow = if self.hosts[host].slow { 10 } else { 1 };

@@ -101,6 +101,7 @@ messages! {
     94 VERIFY_ENV_RESULT = VerifyEnvResult { ok };
     95 BLACKLIST_HOST_ENV = BlacklistHostEnv(BlacklistHostEnv { environment, target, host as "hostname" });
     96 NO_CS = NoCs { job as "job_id", client as "client_id" };
+    1000 JOB_GIVEN = JobGiven { job as "job_id" };
 }
 
 fields_of! {

@@ -11,6 +11,7 @@ complete -c iceccd -s b -l env-basedir -x -a '(__fish_complete_directories)' -d 
 complete -c iceccd -l cache-limit -x -d 'size of the environments on disk'
 complete -c iceccd -s u -l user-uid -x -d 'user to become when started as root (default icecc)'
 complete -c iceccd -l job-uid-base -x -d 'first of as many unused user ids as there are jobs (needs root)'
+complete -c iceccd -l job-time -x -d 'end jobs of other hosts after so long (default 3600)'
 complete -c iceccd -l check -d 'print what jobs of others are promised on this host, and end'
 complete -c iceccd -l require -x -a '(__fish_append , root read-only private-tmp processes network own-id memory calls)' -d 'take no jobs of others unless these promises hold'
 complete -c iceccd -l allow -x -d 'hear hosts of these networks alone'

@@ -8,7 +8,7 @@ use super::*;
 fn runs(slot: u16, environment: &'static str) -> impl Fn(&mut Peer) {
     move |peer| {
         let job = SessionJob { job: JobId(1), session: None };
-        peer.wait_for_slot(job, env(environment), CompileFile::default());
+        peer.wait_for_slot(Instant::ZERO, job, env(environment), CompileFile::default());
         peer.start(Instant::ZERO, slot);
     }
 }

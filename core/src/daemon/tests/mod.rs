@@ -5,6 +5,7 @@ mod bounds;
 mod compile_server;
 mod environments;
 mod eviction;
+mod given;
 mod hostile;
 mod invariants;
 mod natives;

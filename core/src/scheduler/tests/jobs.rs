@@ -202,3 +202,36 @@ fn jobs_that_wait_for_busy_slots_keep_their_place() {
     s.wait(600);
     assert!(s.answers(second).is_empty() && s.scheduler.ledger.host(h.host).unwrap().work().dormant() == 0);
 }
+
+/// Before the submitter knows of it, so that the job does not come first.
+#[test]
+fn a_server_that_understands_it_is_told_its_jobs() {
+    let mut s = Scenario::new();
+    let ours = features::EXTENSION | features::TAKES_JOB_GIVEN;
+    let a = s.host("a", 0, &[]);
+    let told = s.log_in("10.0.0.8", 43, Login { features: ours, ..login("told", 2, &["e"]) });
+    s.load(told, 0);
+    let greeting = |s: &Scenario, to: TestHost| {
+        s.sent.iter().find_map(|(peer, message)| match message {
+            Message::CsConf(conf) if *peer == to.peer => Some(conf.extra.to_string()),
+            _ => None,
+        })
+    };
+    assert_eq!(greeting(&s, told).as_deref(), Some("icers 1 job-given"));
+    assert_eq!(greeting(&s, a).as_deref(), Some(""));
+    s.sent.clear();
+    s.say(a.peer, Message::GetCs(request("e", "f", 1)));
+    let [(first, given), (second, answer)] = s.sent.as_slice() else { panic!("{:?}", s.sent) };
+    assert_eq!((*first, given), (told.peer, &Message::JobGiven { job: JobId(1) }));
+    assert!(*second == a.peer && matches!(answer, Message::UseCs(u) if u.job == JobId(1)));
+}
+
+#[test]
+fn a_server_of_1_4_is_told_nothing_new() {
+    let mut s = Scenario::new();
+    let a = s.host("a", 0, &[]);
+    let old = s.host("old", 2, &["e"]);
+    s.sent.clear();
+    assert!(s.ask(a, request("e", "f", 1)).is_some());
+    assert!(s.sent.iter().all(|(peer, _)| *peer != old.peer), "{:?}", s.sent);
+}

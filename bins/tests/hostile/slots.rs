@@ -1,0 +1,78 @@
+//! Jobs that are brought straight to a compile server, without asking the scheduler.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use ice_core::ids::JobId;
+use ice_core::message::{CompileFile, Message};
+use ice_net::compress::Packer;
+use ice_net::conn::Conn;
+use ice_net::deadline::{Deadline, Step};
+use nix::unistd::Uid;
+
+use crate::cluster::{COMPILE, Cluster, Whose, completed, skip};
+use crate::visitor::{connect, in_network_of};
+
+/// How often a stranger sends a little, to keep its slot.
+const TRICKLE: Duration = Duration::from_secs(1);
+
+/// A job that never ends as long as it gets a little source now and then.
+fn hold(address: &str, number: u32, environment: &str, over: &AtomicBool) {
+    let mut conn = connect(address);
+    let job = CompileFile {
+        job: JobId(number),
+        environment: environment.into(),
+        target: "x86_64".into(),
+        compiler: "gcc".into(),
+        input_file: "a.c".into(),
+        working_directory: "/".into(),
+        output_file: "a.o".into(),
+        ..CompileFile::default()
+    };
+    let deadline = || Deadline::after(Step::Message, COMPILE);
+    conn.send(&Message::CompileFile(job), deadline()).expect("COMPILE_FILE");
+    let mut packer = Packer::new(1);
+    let mut send = |conn: &mut Conn| {
+        let piece = packer.pack(b"int x;\n", conn.version()).expect("a piece");
+        conn.send(&Message::FileChunk(piece), deadline()).is_ok()
+    };
+    while !over.load(Ordering::Relaxed) && send(&mut conn) {
+        thread::sleep(TRICKLE);
+    }
+}
+
+#[test]
+fn jobs_of_nobody_give_way_to_jobs_of_the_scheduler() {
+    if !Uid::effective().is_root() {
+        return skip("only root enters a host's network by a thread").unwrap_or_default();
+    }
+    let Some(cluster) = Cluster::up(Whose::Ours, &[1, 2, 1]) else { return };
+    cluster.write("a.c", "int x;\n");
+    let compile = || {
+        let begun = Instant::now();
+        cluster.ok("h1", &[("ICECC_PREFERRED_HOST", "h2")], "icecc gcc -c a.c -o a.o");
+        begun.elapsed()
+    };
+    compile();
+    assert_eq!(completed(&cluster, "h2"), 1, "the environment is there");
+    let quiet = compile();
+    let listing = cluster.check(cluster.lab.console("listcs --json"));
+    let h2 = listing.lines().find(|line| line.contains("\"name\":\"h2\"")).expect("h2's line");
+    let environment = h2.rsplit("\"name\":\"").next().and_then(|rest| rest.split('"').next()).expect("its environment");
+    let over = AtomicBool::new(false);
+    thread::scope(|scope| {
+        for number in [900_001, 900_002] {
+            let (cluster, over) = (&cluster, &over);
+            scope.spawn(move || in_network_of(cluster, "h3", |address| hold(&address, number, environment, over)));
+        }
+        cluster.until("both slots held", COMPILE, || {
+            cluster.count_in_log("h2", "iceccd.log", "remote compile for file a.c") >= 4
+        });
+        let loud = compile();
+        over.store(true, Ordering::Relaxed);
+        println!("a compile: {} ms, beside jobs that hold all slots: {} ms", quiet.as_millis(), loud.as_millis());
+    });
+    assert_eq!(completed(&cluster, "h2"), 3, "the last job went elsewhere");
+    assert!(cluster.count_in_log("h2", "iceccd.log", "its slot is needed by a job of the scheduler's") >= 1);
+}
