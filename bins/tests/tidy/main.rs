@@ -6,6 +6,7 @@
 mod circles;
 mod dead;
 mod references;
+mod supply;
 
 use std::collections::BTreeSet;
 use std::fs;
