@@ -170,7 +170,12 @@ fn d64_older_schedulers() {
         assert_eq!(login.no_remote, u32::from(version.has_no_remote()));
         assert_eq!(
             login.features,
-            if version.has_features() { features::ENV_XZ | features::ENV_ZSTD | features::TELLS_NO_HOST } else { 0 }
+            if version.has_features() {
+                (features::ENV_XZ | features::ENV_ZSTD)
+                    | (features::TELLS_NO_HOST | features::EXTENSION | features::TAKES_JOB_GIVEN)
+            } else {
+                0
+            }
         );
         submits(&place.socket(), 44, &mut link);
         link.send(&Message::Ping);

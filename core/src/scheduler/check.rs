@@ -61,6 +61,7 @@ impl Scheduler {
 
 impl Ledger {
     fn check_counts(&self) -> Result<(), String> {
+        self.check_held()?;
         let pending = self.jobs().values().filter(|j| self.waits(j)).count();
         if pending != self.queue().len() {
             return Err(format!("{pending} pending jobs, {} in the queue", self.queue().len()));

@@ -60,7 +60,12 @@ impl Scheduler {
         let submitter = self.ledger.host(requester.submitter);
         let first = submitter.is_some_and(|h| h.work().submitted().len() == 1);
         let ask = Ask { requester, weight, first, now: self.now };
-        if let Some(choice) = policy::choose(self.ledger.cluster(), &ask, hint) {
+        let choice = if self.ledger.queue().is_held(requester.submitter) {
+            None
+        } else {
+            policy::choose(self.ledger.cluster(), &ask, hint)
+        };
+        if let Some(choice) = choice {
             self.place(id, choice);
             return true;
         }

@@ -5,6 +5,7 @@
 use super::election::Failed;
 use super::host::{Host, Said};
 use super::job::Job;
+use super::ledger::{Late, Patience};
 use super::monitor::{environment_list, feature_names, host_stats, offline};
 use super::probing::{Due, PROBE_MAX, WATCH};
 use super::{CloseReason, Note, Output, Peer, Scheduler, Timer};
@@ -27,7 +28,7 @@ const JOB_LOST: Duration = Duration::from_secs(3600);
 /// An assigned job that has not begun within this time, although a slot was free throughout, becomes dormant and
 /// occupies no slot: its submitter has stopped, or never used the assignment. If it begins later, the host itself makes
 /// it wait for a slot.
-const DORMANT: Duration = Duration::from_secs(60);
+const DORMANT: Patience = Patience { usual: Duration::from_secs(60), others_wait: Duration::from_secs(2) };
 
 impl Scheduler {
     /// The first LOGIN of a peer.
@@ -291,7 +292,8 @@ impl Scheduler {
     }
 
     fn tick_dormant(&mut self, id: HostId) {
-        let count = self.ledger.make_dormant(id, self.now, DORMANT);
+        let Late { count, held_until } = self.ledger.make_dormant(id, self.now, DORMANT);
+        self.set_timer(held_until, Timer::Held);
         if let Some(host) = self.ledger.host(id).filter(|_| count > 0) {
             let name = host.said().name.clone();
             self.note(Level::Warning, || Note::Dormant { name, count });

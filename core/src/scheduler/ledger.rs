@@ -4,12 +4,15 @@
 //! nothing else can change them: all others get shared references. Hosts that became free are remembered here until
 //! [`Ledger::next_freed`] takes them, so that no caller can lose one. `check.rs` recomputes all that is counted here.
 
+mod late;
+
 use super::bans::Bans;
 use super::cluster::Cluster;
 use super::host::Host;
 use super::job::Job;
 use super::policy;
 use super::probing::Probing;
+use super::punctuality::Punctuality;
 use super::queue::Queue;
 use super::requirement::{EnvKey, Requirement, RequirementId};
 use super::speed::{Files, adjusted_size};
@@ -19,8 +22,10 @@ use crate::env::EnvRef;
 use crate::ids::{HostId, JobId};
 use crate::limits::{JOBS_MAX, JOBS_PER_HOST_MAX, LOCAL_JOBS_MAX};
 use crate::message::{JobDone, JobLocalBegin, Stats};
-use crate::time::{Duration, Instant};
+use crate::time::Instant;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+
+pub(super) use late::{Late, Patience};
 
 /// The books.
 #[derive(Debug)]
@@ -28,6 +33,7 @@ pub(super) struct Ledger {
     jobs: BTreeMap<JobId, Job>,
     queue: Queue,
     cluster: Cluster,
+    punctuality: Punctuality,
     /// Jobs whose submitter or server has left and that have not been ended yet.
     orphans: VecDeque<JobId>,
     /// Hosts that may now take a job they could not take before.
@@ -47,6 +53,7 @@ impl Ledger {
             jobs: BTreeMap::new(),
             queue: Queue::default(),
             cluster: Cluster::new(seed),
+            punctuality: Punctuality::default(),
             orphans: VecDeque::new(),
             freed: BTreeSet::new(),
             shrunk: false,
@@ -148,6 +155,7 @@ impl Ledger {
     /// A host logs in. Returns the number of its environments that exceed the quota and are ignored.
     pub fn log_in(&mut self, host: Host, environments: Vec<EnvRef>) -> usize {
         let id = host.id();
+        self.queue.hold(id, self.punctuality.is_held(&host.said().address));
         let left_out = self.cluster.insert(host, environments);
         self.free(id);
         left_out
@@ -398,38 +406,18 @@ impl Ledger {
     pub fn begin(&mut self, id: JobId, server: HostId, start_time: u32) {
         let Some(job) = found(&mut self.faults, self.jobs.get_mut(&id), "job", id.0) else { return };
         let Some(host) = found(&mut self.faults, self.cluster.host_mut(server), "host", server.0) else { return };
-        if !job.has_begun() {
+        let had_begun = job.has_begun();
+        if !had_begun {
             host.work_mut().begin(job);
         }
         job.begin(server, start_time);
+        let submitter = job.submitter();
         if job.was_dormant() {
             self.rerank(server);
         }
-    }
-
-    /// Makes those jobs of a host dormant that have not begun for so long, if a slot was free throughout. Returns their
-    /// number.
-    pub fn make_dormant(&mut self, id: HostId, now: Instant, late: Duration) -> u32 {
-        let Some(host) = self.cluster.host_mut(id) else { return 0 };
-        let work = host.work_mut();
-        if work.free_since(now).is_none_or(|since| now < since + late) {
-            return 0;
+        if !had_begun {
+            self.note_begin(submitter);
         }
-        let mut count = 0;
-        for id in work.jobs() {
-            // A job that is still sending its environment is not late.
-            let installs = work.installs().any(|install| install.job == *id);
-            let Some(job) = self.jobs.get_mut(id).filter(|job| !job.was_dormant() && !installs) else { continue };
-            if job.waits_since().is_some_and(|since| now >= since + late) {
-                job.become_dormant();
-                count += 1;
-            }
-        }
-        work.become_dormant(count);
-        if count > 0 {
-            self.free(id);
-        }
-        count
     }
 
     /// Binds pending jobs to a narrower requirement, unless that is refused.

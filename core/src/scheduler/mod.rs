@@ -23,6 +23,7 @@ mod note;
 mod orphans;
 mod policy;
 mod probing;
+mod punctuality;
 mod queue;
 mod rank;
 mod requirement;
@@ -84,6 +85,8 @@ enum Timer {
     TextIdle(PeerId),
     /// An `internals` command is answered with the answers that have arrived.
     Internals(PeerId),
+    /// Submitters get servers again.
+    Held,
     /// The next portion of orphaned jobs ends.
     Orphans,
 }
@@ -192,6 +195,7 @@ impl Scheduler {
                 Timer::Age(job) => self.age(job),
                 Timer::TextIdle(peer) => self.text_idle(peer),
                 Timer::Internals(peer) => self.internals_over(peer),
+                Timer::Held => self.ledger.end_holds(self.now),
                 Timer::Orphans => self.end_orphans(),
             }
         }

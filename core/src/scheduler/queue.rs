@@ -53,6 +53,8 @@ pub(super) struct Queue {
     places: BTreeMap<RequirementId, BTreeSet<Place>>,
     /// The first place of each requirement.
     firsts: BTreeSet<Place>,
+    /// Submitters whose jobs have no places: they get no servers for now.
+    held: BTreeSet<HostId>,
     next_turn: u64,
     len: usize,
 }
@@ -105,6 +107,35 @@ impl Queue {
         true
     }
 
+    /// Holds the jobs of a submitter back, or lets them go on.
+    pub fn hold(&mut self, submitter: HostId, held: bool) {
+        if self.held.contains(&submitter) == held {
+            return;
+        }
+        let buckets: Vec<Bucket> = self.of_submitter(submitter).collect();
+        for bucket in &buckets {
+            self.unlink(*bucket);
+        }
+        if held {
+            self.held.insert(submitter);
+        } else {
+            self.held.remove(&submitter);
+        }
+        for bucket in buckets {
+            self.link(bucket);
+        }
+    }
+
+    /// Whether the jobs of a submitter are held back.
+    pub fn is_held(&self, submitter: HostId) -> bool {
+        self.held.contains(&submitter)
+    }
+
+    /// The submitters whose jobs wait and are not held back; one may come several times.
+    pub fn submitters(&self) -> impl Iterator<Item = HostId> {
+        self.groups.keys().map(|(submitter, _)| *submitter).filter(|submitter| !self.held.contains(submitter))
+    }
+
     /// Removes all jobs of a submitter and returns them by bucket.
     pub fn remove_submitter(&mut self, submitter: HostId) -> Vec<BTreeSet<JobId>> {
         let buckets: Vec<Bucket> = self.of_submitter(submitter).collect();
@@ -118,6 +149,7 @@ impl Queue {
             self.groups.remove(&(submitter, bucket.level));
             removed.push(jobs);
         }
+        self.held.remove(&submitter);
         removed
     }
 
@@ -186,6 +218,9 @@ impl Queue {
     }
 
     fn place(&self, bucket: Bucket) -> Option<Place> {
+        if self.held.contains(&bucket.submitter) {
+            return None;
+        }
         let job = *self.buckets.get(&bucket)?.first()?;
         let turn = self.groups.get(&(bucket.submitter, bucket.level))?.turn;
         Some(Place { level: bucket.level, turn, job, bucket })
@@ -228,14 +263,15 @@ impl Queue {
         if jobs != self.len || in_groups != self.len {
             return Err(format!("queue: {} jobs, {jobs} in buckets, {in_groups} in groups", self.len));
         }
-        if places != self.buckets.len() || self.firsts.len() != self.places.len() {
+        let free = || self.buckets.keys().filter(|bucket| !self.held.contains(&bucket.submitter));
+        if places != free().count() || self.firsts.len() != self.places.len() {
             return Err(format!(
                 "queue: {} buckets, {places} places, {} firsts",
                 self.buckets.len(),
                 self.firsts.len()
             ));
         }
-        for bucket in self.buckets.keys() {
+        for bucket in free() {
             let known = self
                 .place(*bucket)
                 .is_some_and(|p| self.places.get(&bucket.requirement).is_some_and(|all| all.contains(&p)));
