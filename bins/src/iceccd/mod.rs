@@ -4,10 +4,12 @@
 //!  launcher (forked first, keeps the privilege)
 //!      ▲ run, unpack, install, remove, verify
 //!  client threads (hub) ──► events ──► the loop: owns the machine ──► outputs
-//!      │  job.rs, transfer.rs: whole dialogues                │
-//!      └──────────── orders.rs ◄─────────────────────────────┘
+//!      │  job.rs, transfer.rs, worker.rs: whole dialogues     │
+//!      ├──────────── orders.rs ◄─────────────────────────────┤
+//!      └──► disk.rs: owns what is on the disk ◄───────────────┘
 //! ```
 
+mod disk;
 /// The end of a compiler.
 pub mod ended;
 mod job;

@@ -18,14 +18,14 @@ use ice_core::message::GetNativeEnv;
 use ice_core::text::Text;
 use ice_core::version::Version;
 use ice_toolchain::compiler_names;
-use ice_toolchain::native_store::{self, Changed, ExamineError, KeepError, Made, NativeStore, Packed};
+use ice_toolchain::native_store::{self, Changed, ExamineError, KeepError, Made};
 use ice_toolchain::store::remove_tree;
 use nix::poll::{PollFd, PollFlags, PollTimeout};
 use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
-use parking_lot::Mutex;
 use thiserror::Error;
 
+use super::disk::{Disk, DiskError};
 use crate::background::{LOG_DIR, RUN_DIR};
 use crate::create_env::apart::HIDES;
 use crate::exit::chain;
@@ -109,9 +109,12 @@ pub enum BuildError {
     /// A file changed meanwhile.
     #[error(transparent)]
     Changed(#[from] Changed),
+    /// What was made is no archive.
+    #[error(transparent)]
+    Made(#[from] KeepError),
     /// It was made, but not kept.
     #[error(transparent)]
-    Keep(#[from] KeepError),
+    Disk(#[from] DiskError),
 }
 
 /// Makes archives, one at a time.
@@ -124,26 +127,9 @@ pub struct Builder {
     hidden: OsString,
 }
 
-/// Looks at the files of a request: its key, and its archive if there is a readable one.
-pub fn examine(
-    natives: &Mutex<NativeStore>,
-    request: &GetNativeEnv,
-    version: Version,
-) -> Result<(NativeKey, Option<Archive>), Text> {
-    let key = key(request, version).map_err(|e| Text::from(chain(&e)))?;
-    let packed = natives.lock().get(&key).cloned();
-    Ok((key, packed.filter(Packed::is_current).map(|packed| packed.archive)))
-}
-
-fn key(request: &GetNativeEnv, version: Version) -> Result<NativeKey, ExamineError> {
+/// The key of a request: looks at its files.
+pub fn key(request: &GetNativeEnv, version: Version) -> Result<NativeKey, ExamineError> {
     native_store::examine(&c_compiler(request, version), &request.extra_files, &request.compression)
-}
-
-/// An index that cannot be written costs new archives after the next start.
-pub fn save(natives: &NativeStore) {
-    if let Err(error) = natives.save() {
-        log::warn!("cannot write the index of native environments: {error}");
-    }
 }
 
 impl Builder {
@@ -155,19 +141,11 @@ impl Builder {
     }
 
     /// Makes an archive and has it kept. Takes up to [`LIMIT`].
-    pub fn build(&self, key: &NativeKey, natives: &Mutex<NativeStore>) -> Result<Archive, Text> {
-        let keep = |made| {
-            let mut natives = natives.lock();
-            let kept = natives.keep(key, made);
-            save(&natives);
-            Ok(kept?)
-        };
-        let built = self.make(key, keep);
+    pub fn build(&self, key: &NativeKey, disk: &Disk) -> Result<Archive, Text> {
+        let built = self.make(key, |made| Ok(disk.keep(key.clone(), made)?));
         if built.is_err() {
             // What was made of it before is old, or it would not be made again: nobody asks for its removal any more.
-            let mut natives = natives.lock();
-            natives.forget(key);
-            save(&natives);
+            disk.forget_native(key.clone());
         }
         built.map_err(|e| chain(&e).into())
     }

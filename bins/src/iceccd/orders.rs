@@ -8,7 +8,10 @@ use crossbeam::channel::{Receiver, Sender, TryRecvError, unbounded};
 use ice_core::daemon::Grant;
 use ice_core::env::EnvId;
 use ice_core::ids::PeerId;
+use ice_core::message::GetNativeEnv;
 use ice_net::wake::{self, Waker, Wakeup};
+use nix::errno::Errno;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use parking_lot::Mutex;
 
 /// One order. A connection gets at most two: what to do, and perhaps to stop it.
@@ -20,6 +23,8 @@ pub enum Order {
     Receive(EnvId),
     /// Read the archive and throw it away.
     Discard,
+    /// Examine the files of this request.
+    Examine(GetNativeEnv),
     /// End the job at once.
     Kill,
 }
@@ -80,6 +85,21 @@ impl Mailbox {
             Ok(order) => Mail::Order(order),
             Err(TryRecvError::Empty) => Mail::Nothing,
             Err(TryRecvError::Disconnected) => Mail::Gone,
+        }
+    }
+
+    /// Waits for an order that the loop gives at once; `None` if it closes the connection.
+    pub fn wait(&self) -> Option<Order> {
+        loop {
+            match self.look() {
+                Mail::Order(order) => return Some(order),
+                Mail::Gone => return None,
+                Mail::Nothing => {}
+            }
+            let mut fds = [PollFd::new(self.as_fd(), PollFlags::POLLIN)];
+            if poll(&mut fds, PollTimeout::NONE).is_err_and(|e| e != Errno::EINTR) {
+                return None;
+            }
         }
     }
 }

@@ -3,7 +3,7 @@
 use std::io;
 use std::sync::Arc;
 use std::thread;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
 use crossbeam::channel::{self, Receiver, Sender, bounded, select};
 use ice_core::daemon::{Daemon, Input, NativeKey, Output, VerifyFailure};
@@ -19,8 +19,6 @@ use ice_net::listen::Listener;
 use log::{debug, error, warn};
 
 use super::link::Finder;
-use super::load;
-use super::native;
 use super::orders::Order;
 use super::shared::{Shared, Told};
 use super::worker::of_this_host;
@@ -58,14 +56,14 @@ pub struct Server {
     begun: Instant,
     /// The link to the scheduler, or the attempt at one.
     link: Option<PeerId>,
-    /// What short threads found out.
+    /// What the disk's thread and short threads found out.
     done: (Sender<Input>, Receiver<Input>),
     found: (Sender<Option<Target>>, Receiver<Option<Target>>),
     launcher_gone: Receiver<()>,
 }
 
 impl Server {
-    /// Around a machine whose time began at `begun`.
+    /// Around a machine whose time began at `begun`, and whose inputs come by `done` too.
     pub fn new(
         daemon: Daemon,
         hub: Hub<Told>,
@@ -73,10 +71,11 @@ impl Server {
         shared: Arc<Shared>,
         finder: Finder,
         begun: Instant,
+        done: (Sender<Input>, Receiver<Input>),
     ) -> Result<Self, Failure> {
         let launcher_gone =
             watch(shared.launcher.clone()).map_err(|e| Failure::new(format!("cannot start threads: {e}")))?;
-        let (done, found) = (bounded(8), bounded(4));
+        let found = bounded(4);
         Ok(Self { daemon, hub, events, shared, finder, begun, link: None, done, found, launcher_gone })
     }
 
@@ -85,6 +84,9 @@ impl Server {
         loop {
             if self.carry_out() {
                 self.hub.shutdown(FAREWELL);
+                if !self.shared.disk.finish(FAREWELL) {
+                    warn!("not all is removed that should be: the disk is slow");
+                }
                 return Ok(0);
             }
             let due = self.daemon.poll_timeout().map(|at| self.begun + Duration::from_micros(at.as_micros()));
@@ -192,40 +194,24 @@ impl Server {
                     self.shared.orders.forget(peer);
                 }
                 Output::Grant(grant) => {
-                    let unix = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_secs());
-                    if let Err(e) = self.shared.store.lock().touch(&grant.env, unix) {
-                        warn!("{}", chain(&e));
-                    }
+                    self.shared.disk.uses(grant.env.clone());
                     self.shared.orders.give(grant.peer, Order::Run(Box::new(grant)));
                 }
                 Output::Kill(peer) => self.shared.orders.give(peer, Order::Kill),
                 Output::Receive(peer, env) => self.shared.orders.give(peer, Order::Receive(env)),
                 Output::Discard(peer) => self.shared.orders.give(peer, Order::Discard),
                 Output::Verify(env) => self.verify(env),
-                Output::Remove(env) => {
-                    if let Err(e) = self.shared.launcher.remove(&env) {
-                        error!("cannot remove environment {env}: {}", chain(&e));
-                    }
-                    self.shared.store.lock().forget(&env);
-                }
-                // The client's own thread has looked already and tells next (`worker.rs`).
-                Output::Examine(..) => {}
+                Output::Remove(env) => self.shared.disk.remove(env),
+                Output::Examine(peer, request) => self.shared.orders.give(peer, Order::Examine(request)),
                 Output::BuildNative(key) => self.build_native(key),
-                Output::RemoveNative(key, path) => {
-                    let mut natives = self.shared.natives.lock();
-                    natives.remove(&key, &path);
-                    native::save(&natives);
-                }
+                Output::RemoveNative(key, path) => self.shared.disk.remove_native(key, path),
                 Output::Connect => self.connect(),
                 Output::CloseScheduler => {
                     if let Some(peer) = self.link {
                         self.hub.close(peer, "daemon leaves the scheduler");
                     }
                 }
-                Output::Measure => {
-                    let measurement = load::measure(&self.shared.base);
-                    self.handle(Input::Measured(measurement));
-                }
+                Output::Measure => self.shared.disk.measure(),
                 Output::StopListening => self.hub.stop_listening(),
                 Output::Exit => return true,
                 Output::Note(note) => logging::note(note.level(), &note),
@@ -251,7 +237,7 @@ impl Server {
         let wanted = key.clone();
         let failed = |why: Text| Input::NativeBuilt { key, outcome: Err(why) };
         self.aside(failed, move |shared| {
-            let outcome = shared.builder.build(&wanted, &shared.natives);
+            let outcome = shared.builder.build(&wanted, &shared.disk);
             Input::NativeBuilt { key: wanted, outcome }
         });
     }

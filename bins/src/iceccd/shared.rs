@@ -4,16 +4,14 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use ice_core::daemon::{Archive, JobReport, NativeKey};
+use ice_core::daemon::{JobReport, NativeKey};
 use ice_core::env::EnvId;
 use ice_core::store_layout;
 use ice_core::text::Text;
 use ice_launcher::Launcher;
 use ice_net::hub::PeerConn;
-use ice_toolchain::native_store::NativeStore;
-use ice_toolchain::store::Store;
-use parking_lot::Mutex;
 
+use super::disk::Disk;
 use super::native::Builder;
 use super::orders::Orders;
 use super::spool::Files;
@@ -27,8 +25,8 @@ pub enum Told {
     JobEnded(JobReport),
     /// The end of a reception.
     Received(EnvId, Result<u64, Text>),
-    /// What a request for a native environment found.
-    Examined(Result<(NativeKey, Option<Archive>), Text>),
+    /// What a request for a native environment found: the key, and whether there is an archive of it as new as its files.
+    Examined(Result<(NativeKey, bool), Text>),
 }
 
 /// A connection in the hands of its thread.
@@ -39,10 +37,8 @@ pub type Client = PeerConn<Told>;
 pub struct Shared {
     /// The privileged half.
     pub launcher: Launcher,
-    /// The environments on disk.
-    pub store: Mutex<Store>,
-    /// Native archives on disk.
-    pub natives: Mutex<NativeStore>,
+    /// The way to what is on the disk.
+    pub disk: Disk,
     /// What makes native archives.
     pub builder: Builder,
     /// Letter boxes.

@@ -10,8 +10,9 @@ use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+use crossbeam::channel::bounded;
 use ice_core::daemon::{Config, Daemon, EnvOnDisk, NativeOnDisk, feature_names};
-use ice_core::env::EnvName;
+use ice_core::env::{EnvId, EnvName};
 use ice_core::limits::{CACHE_KEPT, DISK_KEPT, default_cache_limit};
 use ice_core::message::features;
 use ice_core::store_layout;
@@ -29,8 +30,8 @@ use ice_toolchain::store::Store;
 use log::{error, info, warn};
 use nix::fcntl::{Flock, FlockArg, OFlag};
 use nix::unistd::{Gid, Uid};
-use parking_lot::Mutex;
 
+use super::disk::{Disk, Owned};
 use super::link::Finder;
 use super::native::{Builder, Tool};
 use super::options::Options;
@@ -91,12 +92,14 @@ pub fn run(options: Options) -> Result<u8, Failure> {
     log_config(&config);
     let doors = open_doors(&options, root, no_remote)?;
     let hub_config = hub_config(&options, descriptors);
-    let (hub, events) = Hub::new(hub_config).map_err(|e| Failure::new(format!("cannot start threads: {e}")))?;
+    let (hub, events) = Hub::new(hub_config).map_err(no_threads)?;
     let level = std::env::var("ICECC_COMPRESSION").ok().and_then(|l| l.parse().ok());
+    let (remover, done) = (launcher.clone(), bounded(8));
+    let owned = Owned { store, natives, remove: move |env: &EnvId| remover.remove(env), base: base.clone() };
+    let disk = Disk::start(owned, done.0.clone()).map_err(no_threads)?;
     let shared = Arc::new(Shared {
         launcher,
-        store: Mutex::new(store),
-        natives: Mutex::new(natives),
+        disk,
         builder: Builder::new(store_layout::native(&base), tool),
         orders: Orders::default(),
         spooled: Arc::default(),
@@ -114,12 +117,16 @@ pub fn run(options: Options) -> Result<u8, Failure> {
     start.ready().map_err(|e| Failure::new(format!("cannot detach: {e}")).code(100))?;
     let begun = Instant::now();
     let daemon = Daemon::new(ice_core::time::Instant::ZERO, config);
-    let ended = Server::new(daemon, hub, events, shared, finder, begun)?.run(&signals, &log);
+    let ended = Server::new(daemon, hub, events, shared, finder, begun, done)?.run(&signals, &log);
     if let Some(pid_file) = pid_file {
         pid_file.remove();
     }
     drop(lock);
     ended
+}
+
+fn no_threads(error: io::Error) -> Failure {
+    Failure::new(format!("cannot start threads: {error}"))
 }
 
 fn drop_root(options: &Options, root: bool) -> Result<(), Failure> {

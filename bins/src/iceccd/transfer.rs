@@ -4,7 +4,7 @@ use std::fs::File;
 use std::io::{self, Write};
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use ice_core::env::EnvId;
 use ice_core::message::{Chunk, EnvTarget, Message};
@@ -12,12 +12,11 @@ use ice_launcher::{LaunchError, UnpackRequest, Unpacked, Unpacking};
 use ice_net::compress::Unpacker;
 use ice_net::deadline::{Deadline, Step};
 use ice_net::hub::Verdict;
-use ice_toolchain::store::Record;
 use log::{info, warn};
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use nix::poll::{PollFd, PollFlags, PollTimeout};
 
-use super::orders::{Mail, Mailbox, Order};
+use super::orders::Order;
 use super::shared::{Client, Shared, Told};
 
 /// How long the client may take for each piece.
@@ -40,7 +39,7 @@ pub fn serve(shared: &Arc<Shared>, target: EnvTarget, client: &mut Client) -> Ve
     if let Err(e) = client.forward(Message::TransferEnv(target)) {
         return Verdict::Close(e.to_string());
     }
-    match answer(&mailbox) {
+    match mailbox.wait() {
         Some(Order::Receive(env)) => {
             let end = receive(shared, &env, client);
             let told = end.as_ref().map_err(|e| e.text().into()).copied();
@@ -54,21 +53,8 @@ pub fn serve(shared: &Arc<Shared>, target: EnvTarget, client: &mut Client) -> Ve
             Ok(()) => Verdict::Handled,
             Err(reason) => Verdict::Close(reason),
         },
-        Some(Order::Run(_) | Order::Kill) | None => Verdict::Close("not to be installed".to_owned()),
-    }
-}
-
-/// The loop answers at once; `None` if it closes the connection.
-fn answer(mailbox: &Mailbox) -> Option<Order> {
-    loop {
-        match mailbox.look() {
-            Mail::Order(order) => return Some(order),
-            Mail::Gone => return None,
-            Mail::Nothing => {}
-        }
-        let mut fds = [PollFd::new(mailbox.as_fd(), PollFlags::POLLIN)];
-        if nix::poll::poll(&mut fds, PollTimeout::NONE).is_err_and(|e| e != nix::errno::Errno::EINTR) {
-            return None;
+        Some(Order::Run(_) | Order::Kill | Order::Examine(_)) | None => {
+            Verdict::Close("not to be installed".to_owned())
         }
     }
 }
@@ -187,12 +173,11 @@ fn install(shared: &Shared, env: &EnvId, unpacked: Unpacked) -> Result<u64, Trou
         // Its users rename (decision: content-names).
         warn!("environment {env} has other content than its name says; it is taken all the same");
     }
-    let last_use = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_secs());
-    let record = Record { bytes: contents.bytes, last_use, digest: Some(contents.digest) };
     // The record first: a record without a folder is forgotten at the next start, a folder without a record is removed.
-    shared.store.lock().enter(env, record).map_err(|e| Trouble::Archive(crate::exit::chain(&e)))?;
+    let entered = shared.disk.enter(env.clone(), contents.bytes, contents.digest);
+    entered.map_err(|e| Trouble::Archive(crate::exit::chain(&e)))?;
     if let Err(error) = shared.launcher.install(unpacked) {
-        shared.store.lock().forget(env);
+        shared.disk.forget(env.clone());
         return Err(error.into());
     }
     Ok(contents.bytes)

@@ -2,11 +2,13 @@
 
 use std::sync::Arc;
 
-use ice_core::message::Message;
+use ice_core::message::{GetNativeEnv, Message};
 use ice_net::hub::{PeerHandler, PeerInfo, Verdict};
 
+use super::orders::Order;
 use super::shared::{Client, Shared, Told};
 use super::{job, native, transfer};
+use crate::exit::chain;
 
 /// Environment name of a job that the client runs itself.
 const OWN_CLIENT: &str = "__client";
@@ -29,21 +31,30 @@ impl PeerHandler<Told> for Worker {
         match message {
             Message::CompileFile(file) if file.environment != *OWN_CLIENT => job::serve(&self.shared, file, client),
             Message::TransferEnv(target) => transfer::serve(&self.shared, target, client),
-            Message::GetNativeEnv(_) if !of_this_host(client.info()) => {
-                // It has programs of this host run by name, and tells which files there are.
-                Verdict::Close("native environments are for clients of this host".to_owned())
-            }
-            Message::GetNativeEnv(request) => {
-                let found = native::examine(&self.shared.natives, &request, client.version());
-                if let Err(error) = client.forward(Message::GetNativeEnv(request)) {
-                    return Verdict::Close(error.to_string());
-                }
-                client.note(Told::Examined(found));
-                Verdict::Handled
-            }
+            Message::GetNativeEnv(request) => examine(&self.shared, request, client),
             other => Verdict::Forward(other),
         }
     }
+}
+
+/// Looks at the files of a native environment once the loop says so: only clients of this host may have them looked at.
+fn examine(shared: &Shared, request: GetNativeEnv, client: &mut Client) -> Verdict {
+    let mailbox = match shared.orders.register(client.peer()) {
+        Ok(mailbox) => mailbox,
+        Err(e) => return Verdict::Close(format!("cannot wait for the word to examine: {e}")),
+    };
+    if let Err(e) = client.forward(Message::GetNativeEnv(request)) {
+        return Verdict::Close(e.to_string());
+    }
+    let Some(Order::Examine(request)) = mailbox.wait() else {
+        return Verdict::Close("not to be examined".to_owned());
+    };
+    let found = native::key(&request, client.version()).map(|key| {
+        let is_there = shared.disk.find(key.clone()).is_some_and(|packed| packed.is_current());
+        (key, is_there)
+    });
+    client.note(Told::Examined(found.map_err(|e| chain(&e).into())));
+    Verdict::Handled
 }
 
 /// Whether a peer runs on this host: it came by the unix socket, or from one of our own addresses, as 1.4's client does where

@@ -246,8 +246,8 @@ impl Daemon {
     }
 }
 
-/// Whether a message uses this host's slots or causes messages to the scheduler. Such messages are accepted from
-/// clients of this host only; 1.4 accepts them from anyone.
+/// Whether a message uses this host's slots, has files of this host examined and programs of it run by name, or causes
+/// messages to the scheduler. Such messages are accepted from clients of this host only; 1.4 accepts them from anyone.
 fn is_for_own_clients(message: &Message) -> bool {
     match message {
         Message::CompileFile(file) => file.environment == *OWN_CLIENT,

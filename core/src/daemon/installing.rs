@@ -148,12 +148,7 @@ impl Daemon {
     }
 
     /// The files of a requested native environment were examined.
-    pub(super) fn native_examined(
-        &mut self,
-        now: Instant,
-        peer: PeerId,
-        outcome: Result<(NativeKey, Option<Archive>), Text>,
-    ) {
+    pub(super) fn native_examined(&mut self, now: Instant, peer: PeerId, outcome: Result<(NativeKey, bool), Text>) {
         // Otherwise it is closed, or the client has gone on without it.
         if self.peers.get(peer).is_some_and(Peer::waits_for_native) {
             let effects = self.natives.examined(now, peer, outcome);

@@ -104,8 +104,8 @@ pub enum Input {
     Examined {
         /// Who asked.
         peer: PeerId,
-        /// The key, and its archive if a readable one exists.
-        outcome: Result<(NativeKey, Option<Archive>), Text>,
+        /// The key, and whether an archive of it is on the disk that is as new as its files.
+        outcome: Result<(NativeKey, bool), Text>,
     },
     /// Result of [`Output::BuildNative`].
     NativeBuilt {
@@ -168,13 +168,15 @@ pub enum Output {
     Discard(PeerId),
     /// Run the compilers of an environment on empty sources; [`Input::Verified`] must follow.
     Verify(EnvId),
-    /// Remove an installed environment. Its path must be free before the next output is carried out.
+    /// Remove an installed environment, in time: before anything that a later [`Output::Receive`] brings is installed.
+    /// No input follows.
     Remove(EnvId),
-    /// Examine the files of a native environment; [`Input::Examined`] must follow.
+    /// Examine the files of a native environment on the connection's thread; [`Input::Examined`] must follow, before any
+    /// later message of its sender.
     Examine(PeerId, GetNativeEnv),
     /// Make a native environment; only one is requested at a time. [`Input::NativeBuilt`] must follow.
     BuildNative(NativeKey),
-    /// Delete the native archive with this key and path.
+    /// Delete the native archive with this key and path, before one that is ordered later is kept. No input follows.
     RemoveNative(NativeKey, Text),
     /// Find a scheduler and connect to it; [`Input::SchedulerConnected`] or [`Input::SchedulerNotFound`] must follow.
     Connect,

@@ -149,14 +149,10 @@ impl Natives {
         ready.chain(self.wanted.iter().map(|w| (&w.key, None)))
     }
 
-    /// The files that a client requested were examined: it gets the path, or the archive is made.
-    pub fn examined(
-        &mut self,
-        now: Instant,
-        peer: PeerId,
-        outcome: Result<(NativeKey, Option<Archive>), Text>,
-    ) -> Vec<Effect> {
-        let (key, archive) = match outcome {
+    /// The files that a client requested were examined: it gets the path, or the archive is made. One that was there may
+    /// have been evicted since.
+    pub fn examined(&mut self, now: Instant, peer: PeerId, outcome: Result<(NativeKey, bool), Text>) -> Vec<Effect> {
+        let (key, is_there) = match outcome {
             Ok(found) => found,
             Err(reason) => {
                 let refused = Effect::Refused(peer, reason.clone(), CloseReason::NativeMissing);
@@ -164,10 +160,13 @@ impl Natives {
             }
         };
         let mut effects = self.drop_stale(&key);
-        effects.extend(match archive {
-            Some(archive) => self.ready(now, key, archive, vec![peer]),
-            None => self.want(now, key, peer),
-        });
+        match self.ready.get_mut(&key).filter(|_| is_there) {
+            Some(ready) => {
+                ready.last_use = now;
+                effects.push(Effect::Ready(peer, ready.archive.path.clone()));
+            }
+            None => effects.extend(self.want(now, key, peer)),
+        }
         effects
     }
 
@@ -195,6 +194,7 @@ impl Natives {
     fn stale(&self, key: &NativeKey) -> Option<NativeKey> {
         self.ready.keys().find(|k| k.replaces(key)).cloned()
     }
+
     /// Deletes what was made from earlier versions of the files.
     fn drop_stale(&mut self, key: &NativeKey) -> Vec<Effect> {
         let mut effects = Vec::new();

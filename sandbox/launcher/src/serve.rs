@@ -1,4 +1,5 @@
-//! The privileged half: takes requests, makes sandboxes, reaps them. One thread, one `poll`, no step that can wait.
+//! The privileged half: takes requests, makes sandboxes, reaps them. One thread, one `poll`, and no step that waits for
+//! anybody, or until data are on the disk.
 
 mod directories;
 mod slots;

@@ -3,6 +3,7 @@
 use std::fs::Permissions;
 use std::os::unix::fs::PermissionsExt;
 
+use ice_toolchain::native_store::NativeStore;
 use tempfile::TempDir;
 
 use super::*;

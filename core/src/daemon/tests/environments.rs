@@ -15,10 +15,10 @@ fn archive(path: &str) -> Archive {
     Archive { path: path.into(), size: 10 }
 }
 
-fn wants_native(s: &mut Scenario, key: &NativeKey, found: Option<Archive>) -> PeerId {
+fn wants_native(s: &mut Scenario, key: &NativeKey, is_there: bool) -> PeerId {
     let peer = s.client();
     s.say(peer, Message::GetNativeEnv(GetNativeEnv { compiler: key.compiler.clone(), ..GetNativeEnv::default() }));
-    s.handle(Input::Examined { peer, outcome: Ok((key.clone(), found)) });
+    s.handle(Input::Examined { peer, outcome: Ok((key.clone(), is_there)) });
     peer
 }
 
@@ -30,9 +30,9 @@ fn builds(s: &Scenario) -> usize {
 fn d40_one_build_serves_all_who_ask() {
     let mut s = Scenario::new(config(1));
     let key = native("/usr/bin/gcc", 1);
-    let (first, second) = (wants_native(&mut s, &key, None), wants_native(&mut s, &key, None));
+    let (first, second) = (wants_native(&mut s, &key, false), wants_native(&mut s, &key, false));
     let other = native("/usr/bin/clang", 1);
-    let third = wants_native(&mut s, &other, None);
+    let third = wants_native(&mut s, &other, false);
     assert_eq!(builds(&s), 1, "one at a time");
     s.handle(Input::NativeBuilt { key, outcome: Ok(archive("/n/a")) });
     assert_eq!(s.sent_to(first), [Message::NativeEnv { path: "/n/a".into() }]);
@@ -56,18 +56,18 @@ fn d41_an_unknown_compiler_ends_the_connection() {
 fn d42_a_changed_compiler_or_a_deleted_archive_is_made_again() {
     let mut s = Scenario::new(config(1));
     let old = native("/usr/bin/gcc", 1);
-    wants_native(&mut s, &old, None);
+    wants_native(&mut s, &old, false);
     s.handle(Input::NativeBuilt { key: old.clone(), outcome: Ok(archive("/n/old")) });
-    let peer = wants_native(&mut s, &old, Some(archive("/n/old")));
+    let peer = wants_native(&mut s, &old, true);
     assert_eq!(s.sent_to(peer).len(), 1);
     assert_eq!(builds(&s), 1);
 
-    wants_native(&mut s, &old, None);
+    wants_native(&mut s, &old, false);
     assert_eq!(builds(&s), 2, "deleted");
     s.handle(Input::NativeBuilt { key: old.clone(), outcome: Ok(archive("/n/old")) });
 
     let new = native("/usr/bin/gcc", 2);
-    let peer = wants_native(&mut s, &new, None);
+    let peer = wants_native(&mut s, &new, false);
     assert!(s.others.contains(&Output::RemoveNative(old, "/n/old".into())));
     s.handle(Input::NativeBuilt { key: new, outcome: Ok(archive("/n/new")) });
     assert_eq!(s.sent_to(peer), [Message::NativeEnv { path: "/n/new".into() }]);
@@ -80,7 +80,7 @@ fn d43_another_compression_or_extra_file_is_another_archive() {
     let zstd = NativeKey { compression: "zstd".into(), ..plain.clone() };
     let more = NativeKey { extra_files: vec!["/p".into()], ..plain.clone() };
     for key in [plain, zstd, more] {
-        wants_native(&mut s, &key, None);
+        wants_native(&mut s, &key, false);
         s.handle(Input::NativeBuilt { key, outcome: Ok(archive("/n")) });
     }
     assert_eq!(builds(&s), 3);
@@ -91,21 +91,21 @@ fn d43_another_compression_or_extra_file_is_another_archive() {
 fn d44_a_failed_build_ends_all_who_wait_and_is_tried_again() {
     let mut s = Scenario::new(config(1));
     let key = native("/usr/bin/gcc", 1);
-    let peers = [wants_native(&mut s, &key, None), wants_native(&mut s, &key, None)];
+    let peers = [wants_native(&mut s, &key, false), wants_native(&mut s, &key, false)];
     s.pass(Duration::from_secs(30));
     s.handle(Input::NativeBuilt { key: key.clone(), outcome: Err("no as".into()) });
     for peer in peers {
         assert_eq!(s.sent_to(peer), [Message::End]);
         assert_eq!(s.closed.get(&peer).map(|r| r.code()), Some(121));
     }
-    let peer = wants_native(&mut s, &key, None);
+    let peer = wants_native(&mut s, &key, false);
     assert_eq!(builds(&s), 1, "not again at once");
     assert_eq!(s.closed.get(&peer).map(|r| r.code()), Some(121));
     s.pass(Duration::from_secs(60));
-    wants_native(&mut s, &key, None);
+    wants_native(&mut s, &key, false);
     assert_eq!(builds(&s), 2);
     s.handle(Input::NativeBuilt { key: key.clone(), outcome: Err("it changed while it was packed".into()) });
-    wants_native(&mut s, &key, None);
+    wants_native(&mut s, &key, false);
     assert_eq!(builds(&s), 3, "what is found out at once costs nothing");
 }
 

@@ -52,7 +52,7 @@ fn what_a_native_archive_pushes_out_is_announced() {
     };
     let peer = s.client();
     s.say(peer, Message::GetNativeEnv(GetNativeEnv::default()));
-    s.handle(Input::Examined { peer, outcome: Ok((key.clone(), None)) });
+    s.handle(Input::Examined { peer, outcome: Ok((key.clone(), false)) });
     s.handle(Input::NativeBuilt { key, outcome: Ok(Archive { path: "/n/a".into(), size: 900 }) });
     assert!(is_removed(&s, "e"));
     assert_eq!(announced(&s.sent_to_scheduler()), names(&[]));

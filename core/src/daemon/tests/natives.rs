@@ -14,7 +14,7 @@ fn archive(path: &str) -> Archive {
 fn asks(s: &mut Scenario, version: u32, key: &NativeKey) -> PeerId {
     let peer = s.client_as(version);
     s.say(peer, Message::GetNativeEnv(GetNativeEnv::default()));
-    s.handle(Input::Examined { peer, outcome: Ok((key.clone(), None)) });
+    s.handle(Input::Examined { peer, outcome: Ok((key.clone(), false)) });
     peer
 }
 
@@ -62,7 +62,7 @@ fn who_asks_for_something_else_gets_no_answer_to_the_former_question() {
     let [first, second] = ["/first", "/second"].map(|path| key(path, 1));
     let peer = asks(&mut s, 43, &first);
     s.say(peer, Message::GetNativeEnv(GetNativeEnv::default()));
-    s.handle(Input::Examined { peer, outcome: Ok((second.clone(), None)) });
+    s.handle(Input::Examined { peer, outcome: Ok((second.clone(), false)) });
     s.handle(Input::NativeBuilt { key: first, outcome: Ok(archive("/n/first")) });
     assert!(s.sent_to(peer).is_empty());
     s.handle(Input::NativeBuilt { key: second, outcome: Ok(archive("/n/second")) });
@@ -76,7 +76,10 @@ fn only_an_archive_of_an_earlier_time_is_removed() {
     let ask = |s: &mut Scenario, key: &NativeKey, path: &str| {
         let peer = s.client();
         s.say(peer, Message::GetNativeEnv(GetNativeEnv::default()));
-        s.handle(Input::Examined { peer, outcome: Ok((key.clone(), Some(archive(path)))) });
+        s.handle(Input::Examined { peer, outcome: Ok((key.clone(), true)) });
+        if s.others.contains(&Output::BuildNative(key.clone())) {
+            s.handle(Input::NativeBuilt { key: key.clone(), outcome: Ok(archive(path)) });
+        }
         assert_eq!(s.sent_to(peer), [Message::NativeEnv { path: path.into() }]);
         let outputs = std::mem::take(&mut s.others).into_iter();
         outputs.filter(|o| matches!(o, Output::RemoveNative(..))).collect::<Vec<_>>()
@@ -86,4 +89,21 @@ fn only_an_archive_of_an_earlier_time_is_removed() {
     assert!(ask(&mut s, &key("/clang", 2), "/n/clang").is_empty(), "another compiler");
     assert_eq!(ask(&mut s, &new, "/n/new"), [Output::RemoveNative(old, "/n/old".into())]);
     assert!(s.notes.iter().any(|note| note == "native_env needs rebuild compiler=/gcc"));
+}
+
+/// Between the look at the disk and its report it was evicted, and its path would lead nowhere.
+#[test]
+fn an_archive_that_has_gone_since_it_was_seen_is_made_again() {
+    let mut s = Scenario::new(config(1));
+    let [old, new] = [1, 2].map(|mtime| key("/gcc", mtime));
+    asks(&mut s, 43, &old);
+    s.handle(Input::NativeBuilt { key: old.clone(), outcome: Ok(archive("/n/old")) });
+    let peer = s.client();
+    s.say(peer, Message::GetNativeEnv(GetNativeEnv::default()));
+    asks(&mut s, 43, &new);
+    s.handle(Input::NativeBuilt { key: new, outcome: Ok(archive("/n/new")) });
+    builds(&mut s);
+    s.handle(Input::Examined { peer, outcome: Ok((old.clone(), true)) });
+    assert!(s.sent_to(peer).is_empty());
+    assert_eq!(builds(&mut s), [old]);
 }

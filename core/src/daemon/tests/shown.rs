@@ -193,7 +193,7 @@ fn a_failed_build_counts_for_twice_its_time() {
     let asks = |s: &mut Scenario| {
         let peer = s.client();
         s.say(peer, Message::GetNativeEnv(GetNativeEnv::default()));
-        s.handle(Input::Examined { peer, outcome: Ok((key(), None)) });
+        s.handle(Input::Examined { peer, outcome: Ok((key(), false)) });
         std::mem::take(&mut s.others).contains(&Output::BuildNative(key()))
     };
     let mut s = Scenario::new(config(2));

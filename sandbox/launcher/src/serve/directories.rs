@@ -81,7 +81,7 @@ impl Serve<'_> {
             }
             renamed => renamed,
         };
-        renamed.and_then(|()| rustix::fs::fsync(&inside)).map_err(|e| format!("cannot install {env}: {e}"))
+        renamed.map_err(|e| format!("cannot install {env}: {e}"))
     }
 
     pub(super) fn discard(&mut self, env: &EnvId, ticket: u64) -> Result<(), Refused> {
