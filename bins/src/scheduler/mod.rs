@@ -33,7 +33,7 @@ use crate::exit::{Failure, chain, finish, print};
 use crate::logging::{self, Log, Prefix, Target};
 use crate::signals::{self, Signal};
 use election::{Hooks, Winner};
-use options::{Options, UsageError};
+use options::{Options, TextAdmin, UsageError};
 use probe_threads::{Probe, ProbeThreads, Probed};
 
 pub use options::PROGRAM;
@@ -165,6 +165,7 @@ struct Shell {
     port: u16,
     hooks: Hooks,
     persistent: bool,
+    text_admin: TextAdmin,
     announce_at: Instant,
     /// One token is held by each check of an announcement.
     checks: Arc<()>,
@@ -213,6 +214,7 @@ impl Shell {
             port,
             hooks,
             persistent: options.persistent,
+            text_admin: options.text_admin.clone(),
             announce_at: began,
             checks: Arc::default(),
             batch: Vec::new(),
@@ -309,7 +311,10 @@ impl Shell {
                 offer: info.offer,
                 version: info.version,
             }),
-            HubEvent::TextOpened { peer, .. } => self.input(Input::TextOpened { peer }),
+            HubEvent::TextOpened { peer, address } => {
+                let may_change = self.text_admin.admits(&address);
+                self.input(Input::TextOpened { peer, address: address.into(), may_change });
+            }
             HubEvent::Message { peer, message, credit: _credit } => {
                 self.input(Input::Message { peer, kind: letter(&message), message });
             }

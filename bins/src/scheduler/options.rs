@@ -1,6 +1,7 @@
 //! The scheduler's command line, parsed as 1.4 does.
 
 use std::ffi::OsString;
+use std::net::IpAddr;
 use std::path::PathBuf;
 
 use crate::background::{Account, AccountError};
@@ -36,6 +37,12 @@ const TABLE: &[Opt] = &[
         .takes("ADDRESS", Completes::Nothing)
         .manual(
             "Text port on this address or network device alone: lo for this host only. Whoever reaches it may remove hosts.",
+        ),
+    option("text-admin", "take commands that change something from these networks\n(10.0.0.5,fd00::/8), not from this host alone")
+        .takes("NET,...", Completes::Nothing)
+        .manual(
+            "Take commands of the text port that change something (removecs, blockcs, unblockcs) from hosts of these networks too. \
+             Without it only this host may give them, by a loopback address.",
         ),
     option("port", "TCP and UDP port (default 8765); the text port is the next")
         .short('p')
@@ -73,6 +80,23 @@ pub struct Options {
     pub allow: Allow,
     /// Address or interface of the text port, if it has its own.
     pub text_interface: Option<String>,
+    /// Who may give commands that change something.
+    pub text_admin: TextAdmin,
+}
+
+/// Who may change something by the text port: this host, and the networks of `--text-admin`.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct TextAdmin(Option<Allow>);
+
+impl TextAdmin {
+    /// Whether a text peer of this address may.
+    pub fn admits(&self, address: &str) -> bool {
+        let address = address.parse().map(|address: IpAddr| address.to_canonical());
+        address.is_ok_and(|address| match &self.0 {
+            None => address.is_loopback(),
+            Some(networks) => networks.admits(address),
+        })
+    }
 }
 
 /// Why the program does not run.
@@ -96,6 +120,9 @@ pub enum UsageError {
     /// The same for an option without a letter.
     #[error("Error: --{0} requires argument")]
     EmptyLong(String),
+    /// `--text-admin` without valid networks.
+    #[error("Error: --text-admin: {0}")]
+    TextAdmin(#[source] NotANetwork),
     /// `--allow` without valid networks.
     #[error("Error: --allow: {0}")]
     Allow(#[from] NotANetwork),
@@ -120,6 +147,7 @@ pub fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Options, UsageE
         persistent: false,
         allow: Allow::default(),
         text_interface: None,
+        text_admin: TextAdmin::default(),
     };
     for given in cli::parse(TABLE, args)?.options {
         let text = given.value.to_string_lossy().into_owned();
@@ -144,8 +172,11 @@ pub fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Options, UsageE
             "user-uid" => options.account = Some(Account::named(&text)?),
             "v" => options.verbose += 1,
             "persistent-client-connection" => options.persistent = true,
-            "allow" | "text-interface" if text.is_empty() => return Err(UsageError::EmptyLong(given.name)),
+            "allow" | "text-interface" | "text-admin" if text.is_empty() => {
+                return Err(UsageError::EmptyLong(given.name));
+            }
             "allow" => options.allow = text.parse()?,
+            "text-admin" => options.text_admin = TextAdmin(Some(text.parse().map_err(UsageError::TextAdmin)?)),
             "text-interface" => options.text_interface = Some(text),
             "help" => return Err(UsageError::Help),
             "version" => return Err(UsageError::Version),
@@ -187,6 +218,23 @@ mod tests {
     }
 
     #[test]
+    fn this_host_and_named_networks_may_change_something() {
+        let named = read(&["--text-admin", "10.0.0.5,fd00::/8"]).unwrap().text_admin;
+        for (address, alone, with_named) in [
+            ("127.0.0.1", true, true),
+            ("::1", true, true),
+            ("::ffff:127.0.0.1", true, true),
+            ("10.0.0.5", false, true),
+            ("10.0.0.6", false, false),
+            ("fd00::7", false, true),
+            ("nonsense", false, false),
+        ] {
+            assert_eq!(read(&[]).unwrap().text_admin.admits(address), alone, "{address}");
+            assert_eq!(named.admits(address), with_named, "{address}");
+        }
+    }
+
+    #[test]
     fn s1_usage_errors_have_1_4s_reasons() {
         for (args, reason) in [
             (["-n", ""], "Error: -n requires argument"),
@@ -203,6 +251,8 @@ mod tests {
         assert_eq!(read(&["--text-interface="]).unwrap_err().to_string(), "Error: --text-interface requires argument");
         let reason = read(&["--allow", "10.0.0.0/40"]).unwrap_err().to_string();
         assert!(reason.starts_with("Error: --allow: \"10.0.0.0/40\" is no network"), "{reason}");
+        let reason = read(&["--text-admin", "all"]).unwrap_err().to_string();
+        assert!(reason.starts_with("Error: --text-admin: \"all\" is no network"), "{reason}");
         assert_eq!(read(&["-h"]), Err(UsageError::Help));
         assert_eq!(read(&["--version"]), Err(UsageError::Version));
         assert!(matches!(read(&["-a", "fastest"]), Err(UsageError::Parse(_))), "only the next upstream knows -a");
@@ -210,7 +260,7 @@ mod tests {
     #[test]
     fn every_row_means_something_and_nothing_else_does() {
         let value = |option: &Opt| match option.long {
-            "allow" => "10.0.0.0/8".into(),
+            "allow" | "text-admin" => "10.0.0.0/8".into(),
             "user-uid" => "nobody".into(),
             _ => "7".into(),
         };

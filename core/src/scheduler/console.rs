@@ -5,8 +5,9 @@
 //! wait, so that answers keep the order of the commands.
 
 use super::host::Host;
-use super::{CloseReason, Scheduler, Timer};
+use super::{CloseReason, Note, Scheduler, Timer};
 use crate::ids::{HostId, PeerId};
+use crate::level::Level;
 use crate::limits::{STATUS_TEXT_MAX, TEXT_IDLE, TEXT_LINE_MAX};
 use crate::message::Message;
 use crate::text::Text;
@@ -26,6 +27,9 @@ const LINES_MAX: usize = 64;
 /// A peer of the text port.
 #[derive(Debug)]
 pub(super) struct Console {
+    address: Text,
+    /// Whether its commands may change something.
+    may_change: bool,
     /// When it is closed for being idle.
     idle_at: Instant,
     internals: Option<Internals>,
@@ -46,10 +50,11 @@ struct Internals {
 
 impl Scheduler {
     /// A text peer connected: sends the greeting.
-    pub(super) fn text_opened(&mut self, peer: PeerId) {
+    pub(super) fn text_opened(&mut self, peer: PeerId, address: Text, may_change: bool) {
         let idle_at = self.now + TEXT_IDLE;
         self.set_timer(idle_at, Timer::TextIdle(peer));
-        self.consoles.insert(peer, Console { idle_at, internals: None, lines: VecDeque::new(), ends: false });
+        let console = Console { address, may_change, idle_at, internals: None, lines: VecDeque::new(), ends: false };
+        self.consoles.insert(peer, console);
         let greeting = format!(
             "200-ICECC {}: {}s uptime, {} hosts, {} jobs in queue ({} total).\n200 Use 'help' for help and 'quit' to quit.\n",
             self.config.version,
@@ -83,6 +88,17 @@ impl Scheduler {
         } else if !waits {
             self.command(peer, &line);
         }
+    }
+
+    /// Whether a text peer may give this command, which changes something. Either is logged with its address.
+    pub(super) fn may_change(&mut self, peer: PeerId, line: &Text) -> bool {
+        let Some(console) = self.consoles.get(&peer) else { return false };
+        let (address, line, may_change) = (console.address.clone(), line.clone(), console.may_change);
+        self.note(Level::Warning, || match may_change {
+            true => Note::Command { address, line },
+            false => Note::CommandRefused { address, line },
+        });
+        may_change
     }
 
     /// A text peer has shut down its writing side: it is closed after its last answer.

@@ -46,6 +46,10 @@ pub enum Input {
     TextOpened {
         /// Its number, never used before.
         peer: PeerId,
+        /// Its address.
+        address: Text,
+        /// Whether its commands may change something.
+        may_change: bool,
     },
     /// A binary peer sent a message.
     Message {

@@ -162,7 +162,7 @@ impl Scheduler {
                 self.set_timer(until, Timer::Login(peer));
                 self.peers.insert(peer, Peer::Fresh { address, offer, version, until });
             }
-            Input::TextOpened { peer } => self.text_opened(peer),
+            Input::TextOpened { peer, address, may_change } => self.text_opened(peer, address, may_change),
             Input::Message { peer, kind, message } => self.message(peer, kind, message),
             Input::Line { peer, text } => self.line(peer, text),
             Input::HalfClosed { peer } => self.text_half_closed(peer),

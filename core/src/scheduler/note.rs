@@ -163,6 +163,12 @@ notes! {
     /// A record that others name is missing; what needed it was left undone.
     RecordsDisagree { what: String } => Warning,
         "the scheduler's records disagree, carrying on: {what}";
+    /// A command of the text port that changes something.
+    Command { address: Text, line: Text } => Warning,
+        "command of {address}: {line}";
+    /// The same, of somebody who may not give it.
+    CommandRefused { address: Text, line: Text } => Warning,
+        "command of {address} refused, no network of --text-admin has that address: {line}";
     /// Another scheduler has precedence.
     ElectionLost { address: Text, port: u16, version: Version } => Info,
         "Scheduler from {address}:{port} (version {version}) has announced itself as a preferred scheduler, disconnecting all \

@@ -13,6 +13,9 @@ use std::fmt::Write as _;
 /// Maximum number of entries of the block list.
 const BLOCKED_MAX: usize = 4096;
 
+/// The answer to a command that changes something, of somebody who may not give it.
+const REFUSED: &str = "401 Only for the scheduler's own host, and for networks of icecc-scheduler --text-admin.";
+
 /// A command with its arguments.
 #[derive(Debug, PartialEq, Eq)]
 enum Command {
@@ -47,6 +50,11 @@ const COMMANDS: [(&str, bool, Read); 11] = [
 ];
 
 impl Command {
+    /// Whether it changes something.
+    fn changes(&self) -> bool {
+        matches!(self, Self::RemoveHosts(_) | Self::BlockHosts(_) | Self::UnblockHosts(_))
+    }
+
     /// Reads a line. The error is its answer.
     fn read(line: &Text) -> Result<Self, String> {
         let whole = line.lossy();
@@ -70,7 +78,11 @@ impl Scheduler {
     /// Carries out a line of a text peer, and answers it.
     pub(super) fn command(&mut self, peer: PeerId, line: &Text) {
         let mut out = String::new();
-        match Command::read(line) {
+        let command = Command::read(line).and_then(|command| {
+            let may = !command.changes() || self.may_change(peer, line);
+            if may { Ok(command) } else { Err(REFUSED.to_owned()) }
+        });
+        match command {
             Ok(Command::ListHosts { json: true }) => {
                 let rows = self.ledger.cluster().hosts().map(|host| Row::Host(HostRow::of(host))).collect();
                 self.output(Output::SendRows { peer, rows });

@@ -167,7 +167,7 @@ fn what_hosts_say_to_internals_is_cut() {
     let mut s = Scenario::new();
     let hosts: Vec<TestHost> = (0..40).map(|n| s.host(&format!("h{n}"), 1, &[])).collect();
     let peer = PeerId(900);
-    s.input(Input::TextOpened { peer });
+    s.input(Input::TextOpened { peer, address: "127.0.0.1".into(), may_change: true });
     s.input(Input::Line { peer, text: "internals".into() });
     for host in hosts {
         s.say(host.peer, Message::StatusText { text: "x".repeat(1 << 20).into() });

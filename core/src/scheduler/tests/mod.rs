@@ -204,7 +204,7 @@ impl Scenario {
     fn console(&mut self, lines: &[&str]) -> PeerId {
         self.next_peer += 1;
         let peer = PeerId(self.next_peer);
-        self.input(Input::TextOpened { peer });
+        self.input(Input::TextOpened { peer, address: "127.0.0.1".into(), may_change: true });
         self.texts.clear();
         for line in lines {
             self.input(Input::Line { peer, text: (*line).into() });

@@ -119,3 +119,29 @@ fn s63_internals_asks_all_and_answers_in_time() {
     s.say(two.peer, Message::StatusText { text: "late".into() });
     assert!(s.closed.is_empty());
 }
+
+#[test]
+fn only_who_may_change_something_does() {
+    let mut s = Scenario::new();
+    s.host("h", 1, &[]);
+    s.next_peer += 1;
+    let peer = PeerId(s.next_peer);
+    s.input(Input::TextOpened { peer, address: "10.0.0.7".into(), may_change: false });
+    for (line, answer) in [
+        ("removecs h", Some("401 Only for the scheduler's own host")),
+        ("blockcs h", Some("401 Only for the scheduler's own host")),
+        ("unblockcs h", Some("401 Only for the scheduler's own host")),
+        ("removecs", Some("401 Sure. But which hosts?")),
+        ("listblocks", None),
+        ("stats", None),
+    ] {
+        s.texts.clear();
+        s.input(Input::Line { peer, text: line.into() });
+        let text: String = s.texts.iter().map(|(_, text)| text.as_str()).collect();
+        assert!(text.ends_with("200 done\n") && answer.is_none_or(|answer| text.starts_with(answer)), "{line}: {text}");
+    }
+    assert!(s.noted("command of 10.0.0.7 refused, no network of --text-admin has that address: removecs h"));
+    assert_eq!(s.closed, []);
+    s.text(&["blockcs h"]);
+    assert!(s.noted("command of 127.0.0.1: blockcs h"));
+}

@@ -78,7 +78,7 @@ fn uptime_counts_what_was_before() {
     let mut s = Scenario { scheduler: Scheduler::new(config, Instant::ZERO), ..Scenario::new() };
     s.wait(5);
     let peer = PeerId(77);
-    s.input(Input::TextOpened { peer });
+    s.input(Input::TextOpened { peer, address: "127.0.0.1".into(), may_change: true });
     let greeting = "200-ICECC 1.2: 105s uptime, 0 hosts, 0 jobs in queue (0 total).\n200 Use 'help' for help and 'quit' to quit.\n";
     assert_eq!(s.texts.pop(), Some((peer, greeting.into())));
     s.input(Input::Line { peer, text: "stats".into() });
@@ -89,7 +89,7 @@ fn uptime_counts_what_was_before() {
 fn a_text_peer_that_is_gone_is_forgotten() {
     let mut s = Scenario::new();
     let peer = PeerId(50);
-    s.input(Input::TextOpened { peer });
+    s.input(Input::TextOpened { peer, address: "127.0.0.1".into(), may_change: true });
     s.input(Input::Closed { peer });
     assert_eq!(s.scheduler.poll_timeout(), None);
     s.texts.clear();
@@ -98,19 +98,19 @@ fn a_text_peer_that_is_gone_is_forgotten() {
     // During an `internals`.
     s.host("mute", 1, &[]);
     let before = s.scheduler.poll_timeout();
-    s.input(Input::TextOpened { peer });
+    s.input(Input::TextOpened { peer, address: "127.0.0.1".into(), may_change: true });
     s.input(Input::Line { peer, text: "internals".into() });
     s.input(Input::Closed { peer });
     assert_eq!(s.scheduler.poll_timeout(), before);
     // On its own request.
-    s.input(Input::TextOpened { peer });
+    s.input(Input::TextOpened { peer, address: "127.0.0.1".into(), may_change: true });
     s.input(Input::Line { peer, text: "quit".into() });
     assert_eq!(s.closed, [(peer, CloseReason::GoodBye)]);
     s.texts.clear();
     s.input(Input::Line { peer, text: "help".into() });
     assert_eq!((s.texts.len(), s.scheduler.poll_timeout()), (0, before));
     // At shutdown.
-    s.input(Input::TextOpened { peer });
+    s.input(Input::TextOpened { peer, address: "127.0.0.1".into(), may_change: true });
     s.input(Input::Shutdown);
     assert_eq!((s.closed.last(), s.scheduler.poll_timeout()), (Some(&(peer, CloseReason::Shutdown)), None));
 }
@@ -120,13 +120,13 @@ fn a_text_peer_that_is_gone_is_forgotten() {
 fn a_text_peer_that_says_no_more_is_answered() {
     let mut s = Scenario::new();
     let peer = PeerId(50);
-    s.input(Input::TextOpened { peer });
+    s.input(Input::TextOpened { peer, address: "127.0.0.1".into(), may_change: true });
     s.texts.clear();
     s.input(Input::HalfClosed { peer });
     assert_eq!(s.texts.pop(), Some((peer, "200 Good Bye!\n".into())));
     assert_eq!(s.closed.pop(), Some((peer, CloseReason::GoodBye)));
     let mute = s.host("mute", 1, &[]);
-    s.input(Input::TextOpened { peer });
+    s.input(Input::TextOpened { peer, address: "127.0.0.1".into(), may_change: true });
     s.input(Input::Line { peer, text: "internals".into() });
     s.input(Input::Line { peer, text: "listblocks".into() });
     s.texts.clear();

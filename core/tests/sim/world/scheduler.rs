@@ -26,7 +26,7 @@ impl World {
     /// What the text port answers.
     pub(super) fn ask(&mut self, line: &str) -> String {
         let peer = self.peer();
-        self.tell_scheduler(scheduler::Input::TextOpened { peer });
+        self.tell_scheduler(scheduler::Input::TextOpened { peer, address: "127.0.0.1".into(), may_change: true });
         self.console.clear();
         self.tell_scheduler(scheduler::Input::Line { peer, text: line.into() });
         std::mem::take(&mut self.console)
