@@ -95,9 +95,9 @@ impl Process {
         Some(Process { pid, started: stat(pid)?.started })
     }
 
-    /// Whether it still runs (a zombie does not).
+    /// Whether it still runs. A zombie does not, unless other threads of it have not ended yet: these keep its ports.
     pub fn alive(&self) -> bool {
-        stat(self.pid).is_some_and(|stat| stat.started == self.started && stat.state != 'Z')
+        stat(self.pid).is_some_and(|stat| stat.started == self.started && (stat.state != 'Z' || stat.threads > 1))
     }
 
     /// Whether it is stopped.
@@ -160,6 +160,7 @@ struct Stat {
     state: char,
     parent: u32,
     started: u64,
+    threads: u32,
 }
 
 fn stat(pid: u32) -> Option<Stat> {
@@ -169,6 +170,7 @@ fn stat(pid: u32) -> Option<Stat> {
     Some(Stat {
         state: fields.first()?.chars().next()?,
         parent: fields.get(1)?.parse().ok()?,
+        threads: fields.get(17)?.parse().ok()?,
         started: fields.get(19)?.parse().ok()?,
     })
 }

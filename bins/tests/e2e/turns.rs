@@ -74,10 +74,10 @@ fn a_job_whose_server_has_lost_the_environment_is_not_lost() {
         cluster.ok("h2", &[], "rm -rf /var/cache/icecc/target=*/*/usr");
         let log = compile(&cluster, "gcc");
         let asked: Vec<&str> = log.lines().filter(|line| line.contains("has env: ")).collect();
-        assert!(
-            matches!(asked[..], [first, second] if first.contains("has env: true") && second.contains("has env: false")),
-            "{whose:?}: {log}"
-        );
+        // On a busy machine the client may ask again before the scheduler has heard of it.
+        let [lost @ .., last] = &asked[..] else { cluster.fail(&log) };
+        let was_there = !lost.is_empty() && lost.iter().all(|line| line.contains("has env: true"));
+        assert!(was_there && last.contains("has env: false"), "{whose:?}: {log}");
         assert!(compile(&cluster, "gcc").contains("has env: true"), "{whose:?}");
         cluster.until("four results", Duration::from_secs(30), || {
             cluster.count_in_log("h2", "iceccd.log", "completed with exit code 0") == 4
