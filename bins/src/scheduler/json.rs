@@ -2,14 +2,14 @@
 
 use ice_core::scheduler::Row;
 
-/// An array with a row a line.
-pub fn array(rows: &[Row]) -> serde_json::Result<String> {
-    let mut out = String::from("[");
+/// A part of an array with a row a line.
+pub fn part(rows: &[Row], is_first: bool, is_last: bool) -> serde_json::Result<String> {
+    let mut out = String::from(if is_first { "[" } else { "" });
     for (index, row) in rows.iter().enumerate() {
-        out.push_str(if index == 0 { "\n" } else { ",\n" });
+        out.push_str(if is_first && index == 0 { "\n" } else { ",\n" });
         out.push_str(&serde_json::to_string(row)?);
     }
-    out.push_str("\n]\n");
+    out.push_str(if is_last { "\n]\n" } else { "" });
     Ok(out)
 }
 
@@ -17,6 +17,20 @@ pub fn array(rows: &[Row]) -> serde_json::Result<String> {
 mod tests {
     use super::*;
     use ice_core::scheduler::{EnvironmentRow, HostRow, JobRow};
+
+    fn array(rows: &[Row]) -> serde_json::Result<String> {
+        part(rows, true, true)
+    }
+
+    #[test]
+    fn parts_make_one_array() {
+        let job =
+            |id| Row::Job(JobRow { id, state: "PEND", submitter: None, server: None, niceness: 0, file: "f".into() });
+        let rows = [1, 2, 3].map(job);
+        let parts = [(&rows[..1], true, false), (&rows[1..2], false, false), (&rows[2..], false, true)];
+        let parts: String = parts.map(|(rows, first, last)| part(rows, first, last).unwrap()).concat();
+        assert_eq!(parts, array(&rows).unwrap());
+    }
 
     #[test]
     fn hosts_and_jobs_are_written_a_line_each() {

@@ -381,7 +381,7 @@ impl Shell {
             match output {
                 Output::Send { .. } => {}
                 Output::SendText { peer, text } => self.hub.send_text(peer, &text),
-                Output::SendRows { peer, rows } => match json::array(&rows) {
+                Output::SendRows { peer, rows, is_first, is_last } => match json::part(&rows, is_first, is_last) {
                     Ok(text) => self.hub.send_text(peer, &text),
                     Err(e) => error!("internal error: no JSON: {e}"),
                 },

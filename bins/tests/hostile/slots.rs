@@ -57,7 +57,7 @@ fn jobs_of_nobody_give_way_to_jobs_of_the_scheduler() {
     compile();
     assert_eq!(completed(&cluster, "h2"), 1, "the environment is there");
     let quiet = compile();
-    let listing = cluster.check(cluster.lab.console("listcs --json"));
+    let listing = cluster.check(cluster.lab.console("listcs --json environments"));
     let h2 = listing.lines().find(|line| line.contains("\"name\":\"h2\"")).expect("h2's line");
     let environment = h2.rsplit("\"name\":\"").next().and_then(|rest| rest.split('"').next()).expect("its environment");
     let over = AtomicBool::new(false);

@@ -16,6 +16,7 @@ use crate::env::EnvRef;
 use crate::ids::HostId;
 use crate::text::Text;
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Bound::{Excluded, Unbounded};
 
 /// All hosts and their indexes.
 #[derive(Debug, Default)]
@@ -194,6 +195,11 @@ impl Cluster {
     /// All hosts in login order.
     pub fn hosts(&self) -> impl Iterator<Item = &Host> {
         self.hosts.values()
+    }
+
+    /// The hosts with higher numbers than this, in order.
+    pub fn hosts_after(&self, after: HostId) -> impl Iterator<Item = &Host> {
+        self.hosts.range((Excluded(after), Unbounded)).map(|(_, host)| host)
     }
 
     /// Number of hosts.

@@ -5,6 +5,7 @@
 //! wait, so that answers keep the order of the commands.
 
 use super::host::Host;
+use super::listing::Listing;
 use super::{CloseReason, Note, Scheduler, Timer};
 use crate::ids::{HostId, PeerId};
 use crate::level::Level;
@@ -33,6 +34,10 @@ pub(super) struct Console {
     /// When it is closed for being idle.
     idle_at: Instant,
     internals: Option<Internals>,
+    /// The rest of a list.
+    pub(super) listing: Option<Listing>,
+    /// It is not answered until then.
+    pub(super) paused_until: Option<Instant>,
     lines: VecDeque<Text>,
     /// It has shut down its writing side.
     ends: bool,
@@ -48,12 +53,28 @@ struct Internals {
     answers: BTreeMap<HostId, Text>,
 }
 
+impl Console {
+    /// Whether its further lines wait.
+    fn is_busy(&self) -> bool {
+        self.internals.is_some() || self.listing.is_some() || self.paused_until.is_some()
+    }
+}
+
 impl Scheduler {
     /// A text peer connected: sends the greeting.
     pub(super) fn text_opened(&mut self, peer: PeerId, address: Text, may_change: bool) {
         let idle_at = self.now + TEXT_IDLE;
         self.set_timer(idle_at, Timer::TextIdle(peer));
-        let console = Console { address, may_change, idle_at, internals: None, lines: VecDeque::new(), ends: false };
+        let console = Console {
+            address,
+            may_change,
+            idle_at,
+            internals: None,
+            listing: None,
+            paused_until: None,
+            lines: VecDeque::new(),
+            ends: false,
+        };
         self.consoles.insert(peer, console);
         let greeting = format!(
             "200-ICECC {}: {}s uptime, {} hosts, {} jobs in queue ({} total).\n200 Use 'help' for help and 'quit' to quit.\n",
@@ -77,7 +98,7 @@ impl Scheduler {
         let Some(console) = self.consoles.get_mut(&peer) else { return };
         let old = std::mem::replace(&mut console.idle_at, idle_at);
         let too_much = line.len() > TEXT_LINE_MAX || console.lines.len() >= LINES_MAX;
-        let waits = console.internals.is_some();
+        let waits = console.is_busy();
         if waits && !too_much {
             console.lines.push_back(line.clone());
         }
@@ -105,7 +126,7 @@ impl Scheduler {
     pub(super) fn text_half_closed(&mut self, peer: PeerId) {
         let Some(console) = self.consoles.get_mut(&peer) else { return };
         console.ends = true;
-        if console.internals.is_none() {
+        if !console.is_busy() {
             self.good_bye(peer);
         }
     }
@@ -121,6 +142,7 @@ impl Scheduler {
     pub(super) fn forget_text(&mut self, peer: PeerId) {
         let Some(console) = self.consoles.remove(&peer) else { return };
         self.cancel_timer(console.idle_at, Timer::TextIdle(peer));
+        self.cancel_timer(console.paused_until, Timer::Text(peer));
         self.cancel_timer(console.internals.map(|internals| internals.until), Timer::Internals(peer));
     }
 
@@ -209,9 +231,38 @@ impl Scheduler {
             }
         }
         out.push_str("200 done\n");
-        self.send_text(peer, out);
+        self.answer(peer, out);
+        self.next_lines(peer);
+    }
+
+    /// Sends an answer. If its address gets too much, the next one waits.
+    pub(super) fn answer(&mut self, peer: PeerId, text: String) {
+        let until = self.spend(peer, text.len());
+        self.send_text(peer, text);
+        if let Some(until) = until {
+            self.pause(peer, until);
+        }
+    }
+
+    /// Counts what is answered to a text peer. Returns when its address may be answered again, if that is not now.
+    pub(super) fn spend(&mut self, peer: PeerId, bytes: usize) -> Option<Instant> {
+        let console = self.consoles.get(&peer)?;
+        self.allowances.spend(self.now, &console.address, bytes)
+    }
+
+    /// A text peer may be answered again: goes on with its list, then with its lines.
+    pub(super) fn text_goes_on(&mut self, peer: PeerId) {
+        let Some(console) = self.consoles.get_mut(&peer) else { return };
+        console.paused_until = None;
+        if let Some(listing) = console.listing.take() {
+            self.list(peer, listing);
+        }
+        self.next_lines(peer);
+    }
+
+    fn next_lines(&mut self, peer: PeerId) {
         while let Some(console) = self.consoles.get_mut(&peer) {
-            if console.internals.is_some() {
+            if console.is_busy() {
                 break;
             }
             let ends = console.ends;

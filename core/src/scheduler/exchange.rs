@@ -114,12 +114,16 @@ pub enum Output {
         /// Complete lines.
         text: String,
     },
-    /// Send data to a peer of the text port, as a JSON array with a row a line.
+    /// Send data to a peer of the text port: a part of a JSON array with a row a line.
     SendRows {
         /// To whom.
         peer: PeerId,
         /// What.
         rows: Vec<Row>,
+        /// The array begins with them.
+        is_first: bool,
+        /// The array ends with them.
+        is_last: bool,
     },
     /// Close a connection after everything sent to it has been written. The state machine has forgotten the peer
     /// already.

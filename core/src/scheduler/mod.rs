@@ -3,6 +3,7 @@
 //! It has no access to sockets, clocks or files, and does not know how messages are encoded. The shell reports what
 //! happened as `Input` and carries out what comes back as `Output`.
 
+mod allowance;
 mod bans;
 mod check;
 mod class;
@@ -18,6 +19,7 @@ mod hosts;
 mod job;
 mod jobs;
 mod ledger;
+mod listing;
 mod monitor;
 mod note;
 mod orphans;
@@ -47,6 +49,7 @@ use crate::message::{Message, MonJobBegin};
 use crate::text::Text;
 use crate::time::{Duration, Instant};
 use crate::version::Version;
+use allowance::Allowances;
 use console::Console;
 use election::Elections;
 use host::Host;
@@ -83,6 +86,8 @@ enum Timer {
     Age(JobId),
     /// A text peer has been silent for too long.
     TextIdle(PeerId),
+    /// A text peer may be answered again.
+    Text(PeerId),
     /// An `internals` command is answered with the answers that have arrived.
     Internals(PeerId),
     /// Submitters get servers again.
@@ -125,6 +130,7 @@ pub struct Scheduler {
     /// Node names and addresses that may not log in (`blockcs`).
     blocked: Vec<Text>,
     elections: Elections,
+    allowances: Allowances,
     timers: BTreeSet<(Instant, Timer)>,
     outputs: VecDeque<Output>,
     next_host: u32,
@@ -146,6 +152,7 @@ impl Scheduler {
             files: Files::default(),
             blocked: Vec::new(),
             elections: Elections::default(),
+            allowances: Allowances::default(),
             timers: BTreeSet::new(),
             outputs: VecDeque::new(),
             next_host: 0,
@@ -194,6 +201,7 @@ impl Scheduler {
                 Timer::Host(host) => self.tick(host),
                 Timer::Age(job) => self.age(job),
                 Timer::TextIdle(peer) => self.text_idle(peer),
+                Timer::Text(peer) => self.text_goes_on(peer),
                 Timer::Internals(peer) => self.internals_over(peer),
                 Timer::Held => self.ledger.end_holds(self.now),
                 Timer::Orphans => self.end_orphans(),

@@ -53,7 +53,8 @@ pub struct HostRow {
     pub no_remote: bool,
     /// Whether it takes jobs, or why not, as one word.
     pub state: &'static str,
-    /// What it has installed.
+    /// What it has installed, if that was asked for.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
     pub environments: Vec<EnvironmentRow>,
 }
 
@@ -84,9 +85,10 @@ pub struct JobRow {
 }
 
 impl HostRow {
-    pub(super) fn of(host: &Host) -> Self {
+    /// Of a host; its environments only if they are wanted.
+    pub(super) fn of(host: &Host, environments: bool) -> Self {
         let (said, work) = (host.said(), host.work());
-        let environments = host.standing().environments().iter();
+        let environments = if environments { host.standing().environments() } else { &[] };
         Self {
             id: host.id().0,
             name: said.name.clone(),
@@ -104,6 +106,7 @@ impl HostRow {
             no_remote: said.no_remote,
             state: state_of(host),
             environments: environments
+                .iter()
                 .map(|env| EnvironmentRow { target: env.platform.clone(), name: env.name.clone() })
                 .collect(),
         }

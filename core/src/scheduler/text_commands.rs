@@ -4,8 +4,8 @@
 
 use super::host::Host;
 use super::job::State;
-use super::rows::{HostRow, JobRow, Row};
-use super::{CloseReason, Output, Scheduler};
+use super::listing::Listing;
+use super::{CloseReason, Scheduler};
 use crate::ids::PeerId;
 use crate::text::Text;
 use std::fmt::Write as _;
@@ -19,8 +19,7 @@ const REFUSED: &str = "401 Only for the scheduler's own host, and for networks o
 /// A command with its arguments.
 #[derive(Debug, PartialEq, Eq)]
 enum Command {
-    ListHosts { json: bool },
-    ListJobs { json: bool },
+    List(Listing),
     ListBlocks,
     RemoveHosts(Vec<Text>),
     BlockHosts(Vec<Text>),
@@ -36,9 +35,12 @@ type Read = fn(Vec<Text>) -> Result<Command, &'static str>;
 
 /// All commands, in the order of `help`: the word, whether `help` lists it as 1.4's does, and how it is read.
 const COMMANDS: [(&str, bool, Read); 11] = [
-    ("listcs", true, |arguments| Ok(Command::ListHosts { json: is_json(&arguments) })),
+    ("listcs", true, |arguments| {
+        let json = has(&arguments, "--json");
+        Ok(Command::List(Listing::hosts(json, json && has(&arguments, "environments"))))
+    }),
     ("listblocks", true, |_| Ok(Command::ListBlocks)),
-    ("listjobs", true, |arguments| Ok(Command::ListJobs { json: is_json(&arguments) })),
+    ("listjobs", true, |arguments| Ok(Command::List(Listing::jobs(has(&arguments, "--json"))))),
     ("removecs", true, |hosts| some(hosts, "401 Sure. But which hosts?").map(Command::RemoveHosts)),
     ("blockcs", true, |hosts| some(hosts, "401 Sure. But which hosts?").map(Command::BlockHosts)),
     ("unblockcs", true, |hosts| some(hosts, "401 Sure. But which host?").map(Command::UnblockHosts)),
@@ -66,8 +68,8 @@ impl Command {
     }
 }
 
-fn is_json(arguments: &[Text]) -> bool {
-    arguments.iter().any(|argument| *argument == "--json")
+fn has(arguments: &[Text], word: &str) -> bool {
+    arguments.iter().any(|argument| *argument == word)
 }
 
 fn some(hosts: Vec<Text>, question: &'static str) -> Result<Vec<Text>, &'static str> {
@@ -83,16 +85,7 @@ impl Scheduler {
             if may { Ok(command) } else { Err(REFUSED.to_owned()) }
         });
         match command {
-            Ok(Command::ListHosts { json: true }) => {
-                let rows = self.ledger.cluster().hosts().map(|host| Row::Host(HostRow::of(host))).collect();
-                self.output(Output::SendRows { peer, rows });
-            }
-            Ok(Command::ListHosts { json: false }) => self.list_hosts(&mut out),
-            Ok(Command::ListJobs { json: true }) => {
-                let rows = self.job_rows().map(Row::Job).collect();
-                self.output(Output::SendRows { peer, rows });
-            }
-            Ok(Command::ListJobs { json: false }) => self.job_rows().for_each(|job| job_line(&mut out, " ", &job)),
+            Ok(Command::List(listing)) => return self.list(peer, listing),
             Ok(Command::ListBlocks) => {
                 for entry in &self.blocked {
                     let _ = writeln!(out, "   {entry}");
@@ -124,7 +117,7 @@ impl Scheduler {
             }
         }
         out.push_str("200 done\n");
-        self.send_text(peer, out);
+        self.answer(peer, out);
     }
 
     fn remove_hosts(&mut self, out: &mut String, names: &[Text]) {
@@ -135,37 +128,6 @@ impl Scheduler {
                 self.host_left(id, Some(CloseReason::Removed));
             }
         }
-    }
-
-    fn list_hosts(&self, out: &mut String) {
-        for host in self.ledger.cluster().hosts() {
-            let silent = if host.probing().is_pinged() { "-" } else { "" };
-            let _ = write!(
-                out,
-                " {} ({}:{}) [{}] speed={:.2} jobs={}/{silent}{} load={}",
-                host.said().name,
-                host.said().address,
-                host.said().port,
-                host.said().platform,
-                host.shown().value(),
-                host.work().jobs().len(),
-                host.work().slots(),
-                host.load()
-            );
-            if let Some(since) = host.work().installs().map(|i| i.since).min() {
-                let _ = write!(out, " busy installing since {} s", self.now.since(since).as_secs());
-            }
-            out.push('\n');
-            for id in host.work().jobs() {
-                if let Some(job) = self.ledger.job(*id) {
-                    job_line(out, "   ", &JobRow::of(&self.ledger, *id, job));
-                }
-            }
-        }
-    }
-
-    fn job_rows(&self) -> impl Iterator<Item = JobRow> {
-        self.ledger.jobs().iter().map(|(id, job)| JobRow::of(&self.ledger, *id, job))
     }
 
     fn statistics(&self, out: &mut String) {
@@ -192,12 +154,6 @@ impl Scheduler {
     }
 }
 
-fn job_line(out: &mut String, indent: &str, job: &JobRow) {
-    let name = |host: &Option<Text>| host.as_ref().map_or("<unknown>".to_owned(), Text::to_string);
-    let (submitter, server) = (name(&job.submitter), name(&job.server));
-    let _ = writeln!(out, "{indent}{} {} sub:{submitter} on:{server} {}", job.id, job.state, job.file);
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -207,9 +163,10 @@ mod tests {
         let read = |line: &str| Command::read(&line.into());
         let hosts = || vec![Text::from("a"), Text::from("--json")];
         for (line, command) in [
-            ("listcs", Command::ListHosts { json: false }),
-            ("  LISTCS x  --json ", Command::ListHosts { json: true }),
-            ("listjobs --json", Command::ListJobs { json: true }),
+            ("listcs", Command::List(Listing::hosts(false, false))),
+            ("  LISTCS x  --json ", Command::List(Listing::hosts(true, false))),
+            ("listcs --json environments", Command::List(Listing::hosts(true, true))),
+            ("listjobs --json", Command::List(Listing::jobs(true))),
             ("removecs a --json", Command::RemoveHosts(hosts())),
             ("blockcs  a  --json", Command::BlockHosts(hosts())),
             ("unblockcs a --json", Command::UnblockHosts(hosts())),

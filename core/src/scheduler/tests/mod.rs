@@ -115,7 +115,7 @@ impl Scenario {
             match output {
                 Output::Send { peer, message } => self.sent.push((peer, message)),
                 Output::SendText { peer, text } => self.texts.push((peer, text)),
-                Output::SendRows { rows, .. } => self.rows = rows,
+                Output::SendRows { rows, .. } => self.rows.extend(rows),
                 Output::Close { peer, reason } => self.closed.push((peer, reason)),
                 Output::Probe { host, .. } => match self.reachable {
                     Some(reachable) => self.scheduler.handle(self.now, Input::Probed { host, reachable }),
@@ -185,9 +185,9 @@ impl Scenario {
         self.texts.drain(..).map(|(_, text)| text).collect()
     }
 
-    /// What `listcs --json` says of a host.
+    /// What `listcs --json environments` says of a host.
     fn host_row(&mut self, name: &str) -> HostRow {
-        assert_eq!(self.text(&["listcs --json"]), "200 done\n");
+        assert_eq!(self.text(&["listcs --json environments"]), "200 done\n");
         let rows = self.rows.drain(..);
         let found = rows.filter_map(|row| if let Row::Host(host) = row { Some(host) } else { None });
         found.into_iter().find(|host| host.name == name).unwrap()

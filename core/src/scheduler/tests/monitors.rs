@@ -145,3 +145,59 @@ fn only_who_may_change_something_does() {
     s.text(&["blockcs h"]);
     assert!(s.noted("command of 127.0.0.1: blockcs h"));
 }
+
+/// What one turn of the loop makes is counted, whatever is asked.
+#[test]
+fn long_lists_come_in_pieces_and_an_address_gets_so_much_a_second() {
+    let mut s = Scenario::new();
+    let names: Vec<String> = (0..10).map(|n| format!("{n}{}", "e".repeat(200))).collect();
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    for n in 0..1000 {
+        s.host(&format!("h{n}"), 1, if n % 2 == 0 { &names } else { &[] });
+    }
+    let peers: Vec<PeerId> = (0..4).map(|_| s.console(&[])).collect();
+    for peer in &peers {
+        for command in ["listcs --json environments", "listcs", "listjobs --json", "listcs --json"] {
+            for _ in 0..8 {
+                s.scheduler.handle(s.now, Input::Line { peer: *peer, text: command.into() });
+            }
+        }
+    }
+    let begun = s.now;
+    let (mut rows_max, mut lines_max, mut bytes, mut done) = (0, 0, 0, 0);
+    while s.now.since(begun) < Duration::from_secs(10) {
+        let (mut rows_now, mut lines_now) = (0, 0);
+        while let Some(output) = s.scheduler.poll_output() {
+            match output {
+                Output::SendRows { rows, .. } => {
+                    rows_now += rows.len();
+                    let names = |row: &Row| match row {
+                        Row::Host(host) => host.environments.iter().map(|env| env.name.len()).sum(),
+                        Row::Job(_) => 0,
+                    };
+                    bytes += rows.iter().map(|row| 300 + names(row)).sum::<usize>();
+                }
+                Output::SendText { text, .. } => {
+                    lines_now += text.lines().count();
+                    bytes += text.len();
+                    done += usize::from(text == "200 done\n");
+                }
+                _ => {}
+            }
+        }
+        rows_max = rows_max.max(rows_now);
+        lines_max = lines_max.max(lines_now);
+        s.now = s.scheduler.poll_timeout().map_or(begun + Duration::from_secs(10), |at| at.max(s.now));
+        s.scheduler.handle_timeout(s.now);
+    }
+    assert!(rows_max <= 4 * 256 && lines_max <= 4 * 257, "{rows_max} rows and {lines_max} lines in one turn");
+    assert!((8 << 20..13 << 20).contains(&bytes), "{bytes} bytes in ten seconds");
+    assert!((4..128).contains(&done), "{done} answers");
+    // Somebody else is answered at once.
+    s.next_peer += 1;
+    let peer = PeerId(s.next_peer);
+    s.input(Input::TextOpened { peer, address: "10.0.0.9".into(), may_change: false });
+    s.texts.clear();
+    s.input(Input::Line { peer, text: "stats".into() });
+    assert!(s.texts.iter().any(|(to, text)| *to == peer && text.contains(" hosts=1000")));
+}
