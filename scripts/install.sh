@@ -5,6 +5,7 @@
 #
 # P/bin: icecc icerun icecc-create-env icecc-test-env icedump; P/sbin: iceccd icecc-scheduler scheduler;
 # P/libexec/icecc/bin: links to icecc, named as compilers; P/lib/icecc/service: starts and ends daemon and scheduler;
+# P/lib/icecc/job-ids: lends user ids for jobs to the account icecc;
 # P/share/man: the manual; P/share/bash-completion, P/share/zsh, P/share/fish: what shells complete. In a prefix of its own (not /usr,
 # /usr/local) the compiler links are in P/bin too, so that PATH=P/bin:$PATH is all a user needs; --no-bin-links leaves those out.
 # --debian: the paths of Debian's package icecc (links in P/lib/icecc/bin, no link named scheduler), and its settings, service scripts,
@@ -16,7 +17,7 @@ root=$(cd "$(dirname "$0")/.." && pwd)
 prefix= destdir= bin_links=yes debian=no build=yes target=${CARGO_TARGET_DIR:-$root/target}/release
 
 usage() {
-    sed -n 's/^# \{0,1\}//; 2,12p' "$0"
+    sed -n 's/^# \{0,1\}//; 2,13p' "$0"
     exit "$1"
 }
 while [ $# -gt 0 ]; do
@@ -95,6 +96,7 @@ fill() {
     chmod "$1" "$3"
 }
 fill 755 service "$to/lib/icecc/service"
+fill 755 job-ids "$to/lib/icecc/job-ids"
 if [ $debian = yes ]; then
     ln -sf ../../bin/icecc-create-env "$to/lib/icecc/icecc-create-env"
     for name in iceccd icecc-scheduler; do

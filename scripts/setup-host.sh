@@ -1,5 +1,6 @@
 #!/bin/sh
-# Makes a host of the farm after scripts/install.sh: the account of the daemon, its folders, settings, services and log rotation.
+# Makes a host of the farm after scripts/install.sh: the account of the daemon, user ids for jobs, folders, settings, services and log
+# rotation.
 #
 #   scripts/setup-host.sh [--prefix P] [--scheduler] [--scheduler-host HOST] [--dry-run]
 #
@@ -9,7 +10,7 @@ set -eu
 files=$(cd "$(dirname "$0")/service" && pwd)
 
 usage() {
-    sed -n 's/^# \{0,1\}//; 2,7p' "$0"
+    sed -n 's/^# \{0,1\}//; 2,8p' "$0"
     exit "$1"
 }
 prefix=/opt/icecream with_scheduler=no host= dry=no
@@ -34,6 +35,7 @@ nologin=$(command -v nologin || echo /usr/sbin/nologin)
 getent group icecc >/dev/null || do_it groupadd --system icecc
 getent passwd icecc >/dev/null ||
     do_it useradd --system --gid icecc --home-dir /var/cache/icecc --no-create-home --shell "$nologin" icecc
+grep -qs '^icecc:' /etc/subuid || do_it "$files/job-ids"
 for folder in /var/cache/icecc /var/log/icecc; do
     [ -d "$folder" ] && [ "$(stat -c %U "$folder")" = icecc ] || do_it install -d -o icecc -g icecc -m 0775 "$folder"
 done

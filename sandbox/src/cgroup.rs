@@ -18,6 +18,11 @@ pub(crate) fn field(text: &str, key: &str) -> Option<u64> {
     line.split_ascii_whitespace().nth(1)?.parse().ok()
 }
 
+/// The number that is all of a file.
+pub(crate) fn number(path: &Path) -> Option<u64> {
+    fs::read_to_string(path).ok()?.trim().parse().ok()
+}
+
 /// The two versions of control groups, which name their files differently.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Kind {
@@ -61,7 +66,7 @@ impl Kind {
     }
 }
 
-/// Our own control group for memory.
+/// Our own control group of a controller.
 #[derive(Clone, Debug)]
 pub(crate) struct OwnGroup {
     kind: Kind,
@@ -70,30 +75,30 @@ pub(crate) struct OwnGroup {
 }
 
 impl OwnGroup {
-    /// Finds our group of the memory controller.
-    pub(crate) fn of_memory() -> Option<Self> {
+    /// Finds our group of a controller, as `memory`.
+    pub(crate) fn of(controller: &str) -> Option<Self> {
         let own = fs::read_to_string("/proc/self/cgroup").ok()?;
         let mounts = fs::read_to_string("/proc/self/mountinfo").ok()?;
-        Self::v1(&own, &mounts).or_else(|| Self::v2(&own, &mounts))
+        Self::v1(&own, &mounts, controller).or_else(|| Self::v2(&own, &mounts, controller))
     }
 
     /// Finds our v1 group. `own` is `/proc/self/cgroup`, `mounts` is `/proc/self/mountinfo`.
-    fn v1(own: &str, mounts: &str) -> Option<Self> {
-        let has_memory = |list: &str| list.split(',').any(|w| w == "memory");
+    fn v1(own: &str, mounts: &str, controller: &str) -> Option<Self> {
+        let has_it = |list: &str| list.split(',').any(|w| w == controller);
         let path = own.lines().find_map(|l| {
             let (controllers, path) = l.split_once(':')?.1.split_once(':')?;
-            has_memory(controllers).then_some(path)
+            has_it(controllers).then_some(path)
         })?;
-        Self::at(Kind::V1, mounts, path, |fs_type, options| fs_type == "cgroup" && has_memory(options))
+        Self::at(Kind::V1, mounts, path, |fs_type, options| fs_type == "cgroup" && has_it(options))
     }
 
-    /// Finds our v2 group, if the memory controller is available in it.
-    fn v2(own: &str, mounts: &str) -> Option<Self> {
+    /// Finds our v2 group, if the controller is available in it.
+    fn v2(own: &str, mounts: &str, controller: &str) -> Option<Self> {
         let path = own.lines().find_map(|l| l.strip_prefix("0::"))?;
         let own_group = Self::at(Kind::V2, mounts, path, |fs_type, _| fs_type == "cgroup2")?;
         // Beside v1 hierarchies there may be a v2 mount without controllers, so the list of controllers decides.
         let controllers = fs::read_to_string(own_group.group.join("cgroup.controllers")).ok()?;
-        controllers.split_ascii_whitespace().any(|c| c == "memory").then_some(own_group)
+        controllers.split_ascii_whitespace().any(|c| c == controller).then_some(own_group)
     }
 
     /// Finds the mount and the directory of group `path` in it (`proc_pid_mountinfo(5)`).
@@ -111,16 +116,25 @@ impl OwnGroup {
 
     /// Limit less usage of this group and of each group above it that has a limit.
     pub(crate) fn headrooms(&self) -> Vec<u64> {
-        let above = self.group.ancestors().take_while(|a| a.starts_with(&self.mount));
-        above.filter_map(|group| self.headroom(group)).collect()
+        self.lineage().filter_map(|group| self.headroom(group)).collect()
+    }
+
+    /// The smallest number in the files of this name of this group and of each group above it. In both versions "max"
+    /// is no number and means no limit.
+    pub(crate) fn least(&self, file: &str) -> Option<u64> {
+        self.lineage().filter_map(|group| number(&group.join(file))).min()
+    }
+
+    /// This group and those above it.
+    fn lineage(&self) -> impl Iterator<Item = &Path> {
+        self.group.ancestors().take_while(|a| a.starts_with(&self.mount))
     }
 
     /// Limit less usage of one group, with page cache counted as free; `None` without a limit.
     fn headroom(&self, group: &Path) -> Option<u64> {
-        let number = |name: &str| fs::read_to_string(group.join(name)).ok()?.trim().parse::<u64>().ok();
         // "max" is not a number and means no limit. In v1 no limit is a number near 2^63, which does no harm.
-        let limit = number(self.kind.limit())?;
-        let usage = number(self.kind.usage())?;
+        let limit = number(&group.join(self.kind.limit()))?;
+        let usage = number(&group.join(self.kind.usage()))?;
         let stat = fs::read_to_string(group.join("memory.stat")).unwrap_or_default();
         let (cache, shared) = match self.kind {
             Kind::V1 => ("total_cache", "total_shmem"),
@@ -160,7 +174,7 @@ const NAME: &str = "icecream-rs-jobs-";
 impl Groups {
     /// Creates `slots` groups below our own. `Err` is the reason why this host permits none.
     pub fn make(slots: usize) -> Result<Self, String> {
-        let own_group = OwnGroup::of_memory().ok_or("no control group counts memory here")?;
+        let own_group = OwnGroup::of("memory").ok_or("no control group counts memory here")?;
         let at = |path: &Path, e: io::Error| format!("{}: {e}", path.display());
         if own_group.kind == Kind::V2 {
             move_to_leaf(&own_group).map_err(|e| at(&own_group.group, e))?;
@@ -322,11 +336,11 @@ mod tests {
     fn places_are_found_in_both_kinds_of_mount_tables() {
         let mounts = "30 25 0:26 / /sys/fs/cgroup/memory rw,relatime shared:9 - cgroup cgroup rw,memory\n\
                       31 25 0:27 /docker/x /sys/fs/cgroup rw - cgroup2 cgroup2 rw\n";
-        let own_group = OwnGroup::v1("5:cpu,cpuacct:/a\n4:memory:/jobs/a\n0::/\n", mounts);
+        let own_group = OwnGroup::v1("5:cpu,cpuacct:/a\n4:memory:/jobs/a\n0::/\n", mounts, "memory");
         assert_eq!(own_group.map(|p| p.group), Some(PathBuf::from("/sys/fs/cgroup/memory/jobs/a")));
         let own_group = OwnGroup::at(Kind::V2, mounts, "/docker/x/y", |t, _| t == "cgroup2");
         assert_eq!(own_group.map(|p| p.group), Some(PathBuf::from("/sys/fs/cgroup/y")));
-        assert!(OwnGroup::v1("0::/\n", mounts).is_none());
+        assert!(OwnGroup::v1("0::/\n", mounts, "memory").is_none());
     }
 
     #[test]

@@ -8,7 +8,7 @@
 use crate::apply::{SingleThread, has, perform};
 use crate::cgroup::{Group, Groups, PROCESSES_MAX};
 use crate::error::Error;
-use crate::guarantees::{Guarantee, Guarantees, trial};
+use crate::guarantees::{Guarantee, Guarantees, counts_apart, trial};
 use crate::plan::{Limit, Plan, Step, c};
 use nix::mount::MsFlags;
 use nix::sched::CloneFlags;
@@ -31,6 +31,8 @@ pub struct Setup {
     pub job_uid_base: Option<u32>,
     /// Maximum number of sandboxes for jobs at a time.
     pub slots: u16,
+    /// Maximum number of threads and processes that the daemon itself has under the owner's user id.
+    pub own_tasks: u64,
     /// Niceness added in each sandbox.
     pub nice: i32,
 }
@@ -64,6 +66,8 @@ pub struct SandboxFactory {
     flags: MsFlags,
     /// The slots' control groups, if this host permits any.
     groups: Option<Groups>,
+    /// Whether a user namespace of its own gives a sandbox a count of processes of its own.
+    counts_apart: bool,
     /// Whether the system call filter can be installed.
     filter: bool,
     /// What every sandbox is guaranteed.
@@ -120,6 +124,7 @@ impl SandboxFactory {
             namespaces: CloneFlags::empty(),
             flags: MsFlags::empty(),
             groups: None,
+            counts_apart: false,
             filter: false,
             guarantees: Guarantees::all(),
             base: base.clone(),
@@ -152,6 +157,7 @@ impl SandboxFactory {
         if let Some(reason) = reason {
             factory.fall_back_to_chroot(single, reason);
         }
+        factory.counts_apart = factory.can_count_apart(single);
         factory.check_ids(single, me);
         perform(&[Step::Umask(0o022)])?;
         factory.filter = match trial(single, &[Step::NoNewPrivileges, Step::FilterCalls { foreign: false }]) {
@@ -204,8 +210,6 @@ impl SandboxFactory {
             ];
             steps.splice(at..at, own.into_iter().chain(self.shown_in_tmp(&needs.env)));
         }
-        let shared = uid == self.owner.0;
-        let processes = if shared { PROCESSES_MAX * (u64::from(self.setup.slots) + 4) } else { PROCESSES_MAX };
         steps.extend([
             Step::Chdir(c("/tmp")),
             Step::Umask(0o077),
@@ -213,16 +217,17 @@ impl SandboxFactory {
             Step::Limit(Limit::Core, 0),
             Step::Limit(Limit::File, needs.file),
             Step::Limit(Limit::Descriptors, 256),
-            Step::Limit(Limit::Processes, processes),
             Step::Limit(Limit::Cpu, needs.wall.as_secs().saturating_add(1)),
         ]);
         if self.groups.is_none() {
             steps.push(Step::Limit(Limit::AddressSpace, needs.memory));
         }
-        self.last_steps(&mut steps, uid, needs.foreign);
+        self.change_ids(&mut steps, uid);
+        self.limit_processes(&mut steps, uid);
+        self.give_up_rights(&mut steps, needs.foreign);
         // The id after those of the slots may be used by several sandboxes at a time.
         let own_id = self.guarantees.has(Guarantee::OwnId) && needs.slot < self.setup.slots;
-        Ok(Plan { namespaces: self.namespaces, alone: self.counts_processes() || own_id, steps })
+        Ok(Plan { namespaces: self.namespaces, alone: self.has_pid_namespace() || own_id, steps })
     }
 
     /// Bind mounts of what the environment itself has in `/tmp`, which the job's own `/tmp` would hide: plugins and
@@ -254,12 +259,13 @@ impl SandboxFactory {
             Step::Limit(Limit::Core, 0),
             Step::Limit(Limit::AddressSpace, DIRECTORY_MEMORY),
         ]);
-        self.last_steps(&mut steps, self.owner.0, false);
-        Plan { namespaces: self.namespaces, alone: self.counts_processes(), steps }
+        self.change_ids(&mut steps, self.owner.0);
+        self.give_up_rights(&mut steps, false);
+        Plan { namespaces: self.namespaces, alone: self.has_pid_namespace(), steps }
     }
 
     /// Whether sandboxes have a pid namespace.
-    fn counts_processes(&self) -> bool {
+    fn has_pid_namespace(&self) -> bool {
         self.namespaces.contains(CloneFlags::CLONE_NEWPID)
     }
 
@@ -292,13 +298,29 @@ impl SandboxFactory {
         steps
     }
 
-    /// The steps that give up all rights.
-    fn last_steps(&self, steps: &mut Vec<Step>, uid: u32, foreign: bool) {
+    /// The step that changes to a user id, where that is permitted.
+    fn change_ids(&self, steps: &mut Vec<Step>, uid: u32) {
         if self.ids {
             steps.push(Step::Ids { uid, gid: self.owner.1 });
         }
+    }
+
+    /// The steps that limit the processes of a job with this user id. The kernel counts all tasks of an id in a user
+    /// namespace together, so a job that shares its id gets a namespace of its own: else its neighbours, or the
+    /// threads that the daemon has for its connections, could leave it none.
+    fn limit_processes(&self, steps: &mut Vec<Step>, uid: u32) {
+        let is_counted_alone = uid != self.owner.0 || self.counts_apart;
+        if uid == self.owner.0 && self.counts_apart {
+            steps.push(Step::Unshare(CloneFlags::CLONE_NEWUSER));
+        }
+        let all = PROCESSES_MAX * (u64::from(self.setup.slots) + 4) + self.setup.own_tasks;
+        steps.push(Step::Limit(Limit::Processes, if is_counted_alone { PROCESSES_MAX } else { all }));
+    }
+
+    /// The steps that give up all rights.
+    fn give_up_rights(&self, steps: &mut Vec<Step>, foreign: bool) {
         steps.extend([Step::NoCapabilities, Step::NoNewPrivileges, Step::NotDumpable, Step::DieWithParent]);
-        if !self.counts_processes() {
+        if !self.has_pid_namespace() {
             steps.push(Step::Adopt);
         }
         if self.filter {
@@ -383,15 +405,22 @@ impl SandboxFactory {
         }
     }
 
+    /// Determines whether the processes of a job that shares its user id can be counted apart.
+    fn can_count_apart(&self, single: &SingleThread) -> bool {
+        let mut steps = Vec::new();
+        self.change_ids(&mut steps, self.owner.0);
+        counts_apart(single, &steps)
+    }
+
     /// Determines whether jobs can have ids of their own. `me` is the user and group id of this process.
     fn check_ids(&mut self, single: &SingleThread, me: (u32, u32)) {
-        let reason = match self.setup.job_uid_base {
+        let shared = match self.setup.job_uid_base {
             _ if !self.ids && me.0 == 0 && self.root_method != RootMethod::Mounts => {
                 self.guarantees.lose(Guarantee::Root, "jobs would run as root");
                 "no right to change ids"
             }
-            _ if !self.ids => "no right to change ids: all jobs share one",
-            None => "no range of ids given (--job-uid-base): all jobs share one",
+            _ if !self.ids => "no right to change ids",
+            None => "no range of unused ids",
             Some(0) => {
                 self.guarantees.lose(Guarantee::Root, "the range of job ids begins with root's");
                 "the range of job ids begins with root's"
@@ -406,7 +435,8 @@ impl SandboxFactory {
                 return;
             }
         };
-        self.guarantees.lose(Guarantee::OwnId, reason);
+        let limit = if self.counts_apart { "" } else { " and one limit of processes" };
+        self.guarantees.lose(Guarantee::OwnId, format!("{shared}: all jobs share one{limit}"));
     }
 }
 

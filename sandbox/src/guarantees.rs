@@ -1,7 +1,7 @@
 //! What this host permits, with the reason for what it does not.
 
 use crate::apply::{SingleThread, perform};
-use crate::plan::Step;
+use crate::plan::{Limit, Step};
 use nix::fcntl::OFlag;
 use nix::sched::CloneFlags;
 use std::fmt;
@@ -53,6 +53,20 @@ impl Guarantee {
             Self::OwnId => "own-id",
             Self::Memory => "memory",
             Self::Calls => "calls",
+        }
+    }
+
+    /// What follows where it does not hold.
+    pub const fn without(self) -> &'static str {
+        match self {
+            Self::Root => "no jobs of others are taken",
+            Self::ReadOnly => "a job can change its environment for later jobs, as far as file modes permit",
+            Self::PrivateTmp => "jobs of an environment share its /tmp",
+            Self::Processes => "a job sees the processes of others, and some of its own may outlive it",
+            Self::Network => "only the call filter keeps a job from the network",
+            Self::OwnId => "only namespaces keep jobs from each other and from the daemon",
+            Self::Memory => "only the address space of each process is limited, so a job can use up the host's memory",
+            Self::Calls => "a job can make every system call, and reach every bug behind it",
         }
     }
 
@@ -122,13 +136,13 @@ impl Guarantees {
     }
 }
 
-/// Prints one line per guarantee: `network: yes`, `memory: no (no writable control group)`.
+/// Prints one line per guarantee: `network: yes`, or `calls: no (REASON)` and what follows.
 impl fmt::Display for Guarantees {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for g in Guarantee::ALL {
             match self.reason(g) {
                 None => writeln!(f, "{g}: yes")?,
-                Some(reason) => writeln!(f, "{g}: no ({reason})")?,
+                Some(reason) => writeln!(f, "{g}: no ({reason}): {}", g.without())?,
             }
         }
         Ok(())
@@ -138,10 +152,31 @@ impl fmt::Display for Guarantees {
 /// Tries steps in a child, as kernel version and settings do not tell reliably whether they work. `Err` is the first
 /// failure.
 pub(crate) fn trial(single: &SingleThread, steps: &[Step]) -> Result<(), String> {
+    attempt(single, || perform(steps).map_err(|e| e.to_string()))
+}
+
+/// Whether the kernel counts the processes of a user namespace apart from others of the same user (Linux 5.14), and
+/// permits such a namespace. `become_user` are steps that give up root.
+pub(crate) fn counts_apart(single: &SingleThread, become_user: &[Step]) -> bool {
+    const OF_TWO: [Step; 2] = [Step::Unshare(CloneFlags::CLONE_NEWUSER), Step::Limit(Limit::Processes, 2)];
+    let third_process = || {
+        perform(&OF_TWO).map_err(|e| e.to_string())?;
+        attempt(single, || Ok(()))
+    };
+    // The second process of this user alone is in the namespace; if all three are counted, the third exceeds the limit.
+    attempt(single, || {
+        perform(become_user).map_err(|e| e.to_string())?;
+        attempt(single, third_process)
+    })
+    .is_ok()
+}
+
+/// Does something in a child that may change itself. `Err` is the child's, or the reason why there is none.
+fn attempt(single: &SingleThread, what: impl FnOnce() -> Result<(), String>) -> Result<(), String> {
     let (from, to) = nix::unistd::pipe2(OFlag::O_CLOEXEC).map_err(|e| e.to_string())?;
     let mut to = Some(File::from(to));
     let body = || {
-        let text = perform(steps).err().map_or_else(|| "ok".to_owned(), |e| e.to_string());
+        let text = what().err().unwrap_or_else(|| "ok".to_owned());
         i32::from(to.take().is_none_or(|mut to| to.write_all(text.as_bytes()).is_err()))
     };
     let pid = single.child(CloneFlags::empty(), body).map_err(|e| format!("cannot fork: {e}"))?;
@@ -167,7 +202,7 @@ mod tests {
         g.lose(Guarantee::Memory, "no writable control group");
         g.lose(Guarantee::Memory, "a second reason");
         assert_eq!(Guarantees::from_bytes(&g.to_bytes()), g);
-        assert!(g.to_string().contains("memory: no (no writable control group)\n"));
+        assert!(g.to_string().contains("memory: no (no writable control group): only the address space"));
         assert!(g.accepts_jobs().is_ok());
         assert_eq!(Guarantees::none("nothing").accepts_jobs(), Err("nothing"));
     }

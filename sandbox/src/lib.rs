@@ -28,3 +28,5 @@ pub mod memory;
 pub mod plan;
 /// The result of a job.
 pub mod report;
+/// How many tasks this host permits.
+pub mod tasks;

@@ -8,7 +8,7 @@ use crate::cgroup::{OwnGroup, field};
 /// limit less its usage. Page cache counts as free. `None` if the available memory is unknown.
 pub fn headroom() -> Option<u64> {
     let available = field(&fs::read_to_string("/proc/meminfo").ok()?, "MemAvailable:")?.saturating_mul(1024);
-    let around = OwnGroup::of_memory().map(|p| p.headrooms()).unwrap_or_default();
+    let around = OwnGroup::of("memory").map(|p| p.headrooms()).unwrap_or_default();
     around.into_iter().chain([available]).min()
 }
 

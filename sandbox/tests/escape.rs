@@ -75,7 +75,7 @@ const ROWS: &[(&str, Guarantee, Expect)] = &[
     ("kill-first", Processes, Refused),
     ("daemonise", Processes, Refused),
     ("trace-first", Processes, Refused),
-    ("fork-bomb", OwnId, Refused),
+    ("fork-bomb", Root, Refused),
     ("connect", Network, Refused),
     ("netlink", Network, Refused),
     ("socket", Calls, Refused),
@@ -242,6 +242,7 @@ fn all(single: &SingleThread, base: &Path, who: &str) -> Outcome {
         owner: root.then_some((USER, USER)),
         job_uid_base: root.then_some(43_000),
         slots: 2,
+        own_tasks: 0,
         nice: 0,
     };
     // Listen before the factory leaves the host's network.

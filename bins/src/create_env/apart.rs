@@ -6,7 +6,7 @@
 //! ordinary child process (decision: identities).
 
 use ice_sandbox::apply::{SingleThread, perform, reap};
-use ice_sandbox::plan::{Step, c};
+use ice_sandbox::plan::{Limit, Step, c};
 use nix::sched::CloneFlags;
 use nix::unistd::{getegid, geteuid};
 use std::env;
@@ -19,6 +19,9 @@ use std::path::{Path, PathBuf};
 pub(crate) const HIDES: &str = "ICECC_CREATE_ENV_HIDES";
 /// Exit code of a first process that could not be isolated. The work itself never ends with it.
 const CANNOT: u8 = 125;
+/// Maximum number of processes and threads. They are counted in the user namespace alone (Linux 5.14); before that,
+/// with all of the daemon's user.
+const PROCESSES_MAX: u64 = 1024;
 
 /// Runs `work`, isolated if [`HIDES`] is set and the system allows it. Returns its exit code.
 pub(super) fn run(work: &dyn Fn() -> u8) -> Option<u8> {
@@ -75,6 +78,7 @@ fn steps(directories: &[PathBuf], here: &Path) -> Vec<Step> {
     let mut steps = vec![
         Step::DieWithParent,
         Step::UserNamespace { uid, gid, outside: (uid, gid) },
+        Step::Limit(Limit::Processes, PROCESSES_MAX),
         Step::Unshare(CloneFlags::CLONE_NEWNS | CloneFlags::CLONE_NEWPID),
         Step::Private,
     ];

@@ -9,10 +9,12 @@
 //!      └──► disk.rs: owns what is on the disk ◄───────────────┘
 //! ```
 
+mod connections;
 mod disk;
 /// The end of a compiler.
 pub mod ended;
 mod job;
+mod job_ids;
 mod link;
 mod load;
 mod native;

@@ -58,10 +58,12 @@ const TABLE: &[Opt] = &[
     option("user-uid", "user to become when started as root (default icecc)")
         .short('u')
         .takes("USER", Completes::Nothing),
-    option("job-uid-base", "first of as many unused user ids as there are jobs (needs root)")
+    option("job-uid-base", "first user id of jobs, each of which has its own (needs root;\ndefault: unused ones)")
         .takes("UID", Completes::Nothing)
         .manual(
-            "First of as many unused user ids as there are jobs, and one more: each job gets an id of its own (needs root).",
+            "First of as many user ids as there are jobs, and one more: each job has an id of its own (needs root). None may be an \
+             account's. Without it they are taken from those that /etc/subuid lends to the daemon's account, else unused ones from \
+             61184 to 65519.",
         ),
     option("job-time", "end jobs of other hosts after so long (default 3600)")
         .takes("SECONDS", Completes::Nothing)
@@ -213,7 +215,10 @@ impl Options {
                         seconds.ok_or_else(|| usage(format!("Error: --job-time takes 1 to {JOB_TIME_MAX} seconds")))?;
                     o.job_time = Duration::from_secs(seconds);
                 }
-                "job-uid-base" => o.job_uid_base = u32::try_from(cli::number(&value)).ok().filter(|n| *n > 0),
+                "job-uid-base" => {
+                    let id = u32::try_from(cli::number(&value));
+                    o.job_uid_base = Some(id.map_err(|_| usage("Error: --job-uid-base requires a user id"))?);
+                }
                 other => return Err(usage(format!("iceccd: --{other} means nothing"))),
             }
         }
@@ -360,6 +365,7 @@ mod tests {
         }
         assert_eq!(parse(&["--job-time", "90"]).unwrap().job_time.as_secs(), 90);
         assert_eq!(parse(&[]).unwrap().job_time.as_secs(), 3600);
+        assert_eq!(reason(&["--job-uid-base", "-5"]), "Error: --job-uid-base requires a user id");
         assert_eq!(reason(&["--allow", ""]), "Error: --allow requires argument");
         assert!(reason(&["--allow", "10.0.0.0/8,all"]).starts_with("Error: --allow: \"all\" is no network"));
     }

@@ -31,7 +31,9 @@ use log::{error, info, warn};
 use nix::fcntl::{Flock, FlockArg, OFlag};
 use nix::unistd::{Gid, Uid};
 
+use super::connections::Connections;
 use super::disk::{Disk, Owned};
+use super::job_ids;
 use super::link::Finder;
 use super::native::{Builder, Tool};
 use super::options::Options;
@@ -65,7 +67,7 @@ pub fn run(options: Options) -> Result<u8, Failure> {
     let start = Start::here(options.detach && !options.check)?;
     let base = std::path::absolute(&options.base).unwrap_or_else(|_| options.base.clone());
     if options.check {
-        return check(&options, root, &base);
+        return check(&options, root, &base, descriptors);
     }
     if root {
         own_folder(Path::new(RUN_DIR), &options);
@@ -75,24 +77,23 @@ pub fn run(options: Options) -> Result<u8, Failure> {
     std::env::set_current_dir("/").map_err(|e| Failure::new(format!("cannot change to /: {e}")).code(100))?;
     let tool = Tool::open(create_env());
     let slots = options.slots.unwrap_or_else(processors);
+    let connections = connections(slots, descriptors);
     make_base(&base, &options, root)?;
     // From here to the first thread the launcher has to be forked, while the privilege is still there.
-    let launcher = start_launcher(&options, root, &base, slots)?;
+    let launcher = start_launcher(&options, root, &base, slots, connections)?;
     let pid_file = PidFile::write().ok();
     drop_root(&options, root)?;
     let accepts = accepts_jobs(launcher.guarantees(), &options.require);
-    if let Err(reason) = &accepts {
-        warn!("Cannot use chroot, no remote jobs accepted.");
-        warn!("reason: {reason}");
-    }
     let no_remote = options.no_remote || accepts.is_err();
+    warn_of_missing(launcher.guarantees(), &accepts, root && !no_remote);
     let lock = lock(&base)?;
     let (store, natives) = open_stores(&base)?;
     let config = config(&options, slots, no_remote, accepts.is_ok(), &base, &store, &natives);
     log_config(&config);
     let doors = open_doors(&options, root, no_remote)?;
-    let hub_config = hub_config(&options, descriptors);
-    let (hub, events) = Hub::new(hub_config).map_err(no_threads)?;
+    let allow = options.allow.clone();
+    let hub_config = HubConfig { allow, outbox_max: OUTBOX, stack: STACK, ..HubConfig::default() };
+    let (hub, events) = Hub::new(connections.limit(hub_config)).map_err(no_threads)?;
     let level = std::env::var("ICECC_COMPRESSION").ok().and_then(|l| l.parse().ok());
     let (remover, done) = (launcher.clone(), bounded(8));
     let owned = Owned { store, natives, remove: move |env: &EnvId| remover.remove(env), base: base.clone() };
@@ -137,6 +138,17 @@ fn drop_root(options: &Options, root: bool) -> Result<(), Failure> {
     Ok(())
 }
 
+/// What the log says of what jobs of others lack here: all, or ids of their own, which root could give them.
+fn warn_of_missing(guarantees: &Guarantees, accepts: &Result<(), String>, ids_expected: bool) {
+    if let Err(reason) = accepts {
+        warn!("Cannot use chroot, no remote jobs accepted.");
+        warn!("reason: {reason}");
+    }
+    if let Some(reason) = guarantees.reason(Guarantee::OwnId).filter(|_| ids_expected) {
+        warn!("jobs have no user ids of their own ({reason}): {}", Guarantee::OwnId.without());
+    }
+}
+
 /// What the log says of a daemon that starts, in 1.4's words where they are 1.4's.
 fn log_config(config: &Config) {
     info!("environments may take {} MiB", config.cache_limit >> 20);
@@ -145,12 +157,9 @@ fn log_config(config: &Config) {
     info!("supported features: {}", feature_names(config.features));
 }
 
-/// Half of the descriptors stay for clients of this host, and for jobs, where the system gives few.
-fn hub_config(options: &Options, descriptors: u64) -> HubConfig {
-    let allow = options.allow.clone();
-    let all = HubConfig { allow, outbox_max: OUTBOX, stack: STACK, ..HubConfig::default() };
-    let peers_max = all.peers_max.min(usize::try_from(descriptors / 2).unwrap_or(usize::MAX));
-    HubConfig { peers_max, peers_per_address_max: all.peers_per_address_max.min(peers_max / 2), ..all }
+/// How many connections this host bears.
+fn connections(slots: u32, descriptors: u64) -> Connections {
+    Connections::bearable(slots, descriptors, ice_sandbox::tasks::limit().unwrap_or(u64::MAX))
 }
 
 /// Whatever the starter left open would stay so in us, in the launcher and in the makers of environments.
@@ -165,16 +174,12 @@ fn uncached_err_fd() -> Option<u32> {
     std::env::var("UNCACHED_ERR_FD").ok().and_then(|fd| fd.parse().ok())
 }
 
-fn check(options: &Options, root: bool, base: &Path) -> Result<u8, Failure> {
+fn check(options: &Options, root: bool, base: &Path, descriptors: u64) -> Result<u8, Failure> {
     make_base(base, options, root)?;
-    let launcher = start_launcher(options, root, base, options.slots.unwrap_or_else(processors))?;
+    let slots = options.slots.unwrap_or_else(processors);
+    let launcher = start_launcher(options, root, base, slots, connections(slots, descriptors))?;
     let guarantees = launcher.guarantees();
-    for what in Guarantee::ALL {
-        match guarantees.reason(what) {
-            None => println!("{what}: yes"),
-            Some(reason) => println!("{what}: no ({reason})"),
-        }
-    }
+    print!("{guarantees}");
     match accepts_jobs(guarantees, &options.require) {
         Ok(()) => {
             println!("jobs of other hosts: yes");
@@ -198,18 +203,38 @@ fn accepts_jobs(guarantees: &Guarantees, required: &[Guarantee]) -> Result<(), S
     Ok(())
 }
 
-fn start_launcher(options: &Options, root: bool, base: &Path, slots: u32) -> Result<Launcher, Failure> {
+fn start_launcher(
+    options: &Options,
+    root: bool,
+    base: &Path,
+    slots: u32,
+    connections: Connections,
+) -> Result<Launcher, Failure> {
+    let slots = u16::try_from(slots.max(1)).unwrap_or(u16::MAX - 1);
     let config = LauncherConfig {
         base: base.to_path_buf(),
-        slots: u16::try_from(slots.max(1)).unwrap_or(u16::MAX - 1),
+        slots,
         owner: root.then_some((options.account.uid, options.account.gid)),
-        job_uid_base: options.job_uid_base,
+        job_uid_base: job_uid_base(options, root, slots)?,
+        own_tasks: connections.tasks(),
         nice: options.nice,
         limits: JobLimits { memory: u64::MAX, wall: options.job_time, ..JobLimits::default() },
         unpack: unpack_archive,
         detached: options.detach,
     };
     Launcher::start(config).map_err(|e| Failure::from_error(&e))
+}
+
+/// The first of the user ids of jobs: as the options say, else the first of enough unused ones.
+fn job_uid_base(options: &Options, root: bool, slots: u16) -> Result<Option<u32>, Failure> {
+    let (wanted, daemon) = (u32::from(slots) + 1, options.account.uid);
+    match options.job_uid_base {
+        Some(base) => {
+            job_ids::check(base, wanted, daemon).map_err(|e| Failure::from_error(&e))?;
+            Ok(Some(base))
+        }
+        None => Ok(if root { job_ids::find(daemon, wanted) } else { None }),
+    }
 }
 
 /// What environments leave free of the disk that `folder` is on: of a small one an eighth.

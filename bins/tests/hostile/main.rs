@@ -8,7 +8,10 @@ mod archives;
 #[path = "../e2e/cluster.rs"]
 #[allow(dead_code, reason = "what another test binary needs of it")]
 mod cluster;
+mod connections;
 mod discovery;
+#[path = "../planted/mod.rs"]
+mod planted;
 mod slots;
 #[path = "../e2e/visitor.rs"]
 mod visitor;

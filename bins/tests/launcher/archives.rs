@@ -6,6 +6,7 @@ use ice_core::env::{EnvId, EnvName};
 use ice_launcher::{Contents, LaunchError, Launcher, UnpackRequest, Unpacking};
 use ice_sandbox::channel;
 use ice_toolchain::archive::{self, UnpackLimits};
+use std::collections::BTreeSet;
 use std::error::Error;
 use std::fs::{self, File};
 use std::io::Read;
@@ -73,9 +74,10 @@ pub fn unpack(launcher: &Launcher, _: &EnvId, base: &Path) -> Try {
     launcher.remove(&env)?;
     drop(unfinished);
     let start = Instant::now();
-    let left =
-        || fs::read_dir(base.join("target=x86_64")).map(|d| d.flatten().map(|e| e.file_name()).collect::<Vec<_>>());
-    while left()? != ["planted"] {
+    let left = || {
+        fs::read_dir(base.join("target=x86_64")).map(|d| d.flatten().map(|e| e.file_name()).collect::<BTreeSet<_>>())
+    };
+    while left()? != BTreeSet::from(["bomb".into(), "planted".into()]) {
         if start.elapsed() > LONG {
             return Err(format!("left behind: {:?}", left()?).into());
         }

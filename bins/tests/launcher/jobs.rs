@@ -155,6 +155,25 @@ pub fn one_per_slot(launcher: &Launcher, env: &EnvId, _: &Path) -> Try {
     if channel::hung_up(&to, Duration::ZERO) { Ok(()) } else { Err("the first outlived the second".into()) }
 }
 
+/// A job that starts processes without end leaves the other slot enough for a compile.
+pub fn bomb(launcher: &Launcher, env: &EnvId, _: &Path) -> Try {
+    let mut hostile = request(&EnvId::new(b"x86_64", b"bomb")?, &["-O3"], "", "")?;
+    let (full, stdout) = channel::pair()?;
+    hostile.stdout = stdout;
+    let running = launcher.run(hostile)?;
+    if !channel::readable(&full, LONG)? {
+        return Err("no end of processes".into());
+    }
+    let mut other = request(env, &C, "int x;\n", "hello.o")?;
+    other.slot = 1;
+    let ended = end(&launcher.run(other)?)?;
+    if running.wait(Duration::ZERO)?.is_some() {
+        return Err("the bomb ended by itself".into());
+    }
+    running.kill();
+    if ended.how == How::Exited(0) && ended.object.is_some() { Ok(()) } else { Err(format!("{ended:?}").into()) }
+}
+
 /// D53, D54: what a compiler says or how it dies when memory or disk run out is taken for that, not for a wrong
 /// program.
 pub fn shortage(launcher: &Launcher, env: &EnvId, _: &Path) -> Try {

@@ -13,7 +13,7 @@ use archives::{real_archive, unpack, unpack_any};
 use deaths::{daemon_dies, launcher_dies};
 use ice_core::env::EnvId;
 use ice_launcher::{JobLimits, Launcher, LauncherConfig};
-use jobs::{compile, kill, many, one_per_slot, refusals, shortage, tree, verify};
+use jobs::{bomb, compile, kill, many, one_per_slot, refusals, shortage, tree, verify};
 use std::error::Error;
 use std::fs;
 use std::os::unix::fs::{MetadataExt, chown};
@@ -81,12 +81,14 @@ fn run() -> Try {
     if status.success() { Ok(()) } else { Err(format!("as an ordinary user: {status}").into()) }
 }
 
-/// Puts an environment of the host's own gcc where the daemon would have it.
+/// Puts an environment of the host's own gcc where the daemon would have it, and one of a hostile compiler.
 fn plant(base: &Path) -> Try {
-    let env = base.join("target=x86_64/planted");
+    let (env, hostile) = (base.join("target=x86_64/planted"), base.join("target=x86_64/bomb"));
     for dir in planted::FOLDERS {
         fs::create_dir_all(env.join(dir))?;
+        fs::create_dir_all(hostile.join(dir))?;
     }
+    planted::make_bomb(&hostile.join("usr/bin/gcc"))?;
     let programs = [&planted::C[..], &["g++", "cc1plus", "sh"]].concat();
     for (path, from) in planted::files(&programs)? {
         let to = env.join(path);
@@ -112,6 +114,7 @@ fn config(base: &Path, root: bool) -> LauncherConfig {
         slots: 2,
         owner: root.then_some((USER, USER)),
         job_uid_base: root.then_some(42_000),
+        own_tasks: 0,
         nice: 0,
         limits: JobLimits::default(),
         unpack: unpack_any,
@@ -128,12 +131,13 @@ fn all(base: &Path, who: &str) -> Try {
         return Ok(());
     }
     let env = EnvId::new(b"x86_64", b"planted")?;
-    let steps: [(&str, Test); 10] = [
+    let steps: [(&str, Test); 11] = [
         ("verify", verify),
         ("compile", compile),
         ("tree", tree),
         ("kill", kill),
         ("one per slot", one_per_slot),
+        ("bomb", bomb),
         ("shortage", shortage),
         ("refusals", refusals),
         ("unpack", unpack),

@@ -11,6 +11,9 @@ use std::process::Command;
 /// Folders that an environment has though nothing need be in them.
 pub const FOLDERS: [&str; 4] = ["tmp", "dev", "usr/bin", "bin"];
 
+/// The text of a program that is a compiler, or with `-O3` starts processes without end.
+const BOMB: &str = include_str!("bomb.c");
+
 /// What compiles C.
 pub const C: [&str; 4] = ["gcc", "cc1", "as", "true"];
 
@@ -32,6 +35,29 @@ pub fn files(programs: &[&str]) -> Result<BTreeMap<String, PathBuf>, Box<dyn Err
 
 /// The same as an archive, with these files of text, which can be run, besides.
 pub fn archive(programs: &[&str], scripts: &[(&str, &str)]) -> Result<Vec<u8>, Box<dyn Error>> {
+    packed(&files(programs)?, scripts)
+}
+
+/// An archive whose compiler is [`BOMB`], made in this folder.
+pub fn bomb(folder: &Path) -> Result<Vec<u8>, Box<dyn Error>> {
+    let program = folder.join("bomb");
+    make_bomb(&program)?;
+    let mut files = files(&C)?;
+    if let Some(compiler) = files.insert("usr/bin/gcc".to_owned(), program) {
+        files.insert("usr/bin/compiler".to_owned(), compiler);
+    }
+    packed(&files, &[])
+}
+
+/// Makes the program of [`BOMB`].
+pub fn make_bomb(program: &Path) -> Result<(), Box<dyn Error>> {
+    let source = program.with_extension("c");
+    std::fs::write(&source, BOMB)?;
+    let made = Command::new("gcc").arg("-static").arg(source).arg("-o").arg(program).status()?;
+    if made.success() { Ok(()) } else { Err("gcc makes no static program".into()) }
+}
+
+fn packed(files: &BTreeMap<String, PathBuf>, scripts: &[(&str, &str)]) -> Result<Vec<u8>, Box<dyn Error>> {
     let mut tar = tar::Builder::new(zstd::Encoder::new(Vec::new(), 1)?);
     let mut header = tar::Header::new_gnu();
     header.set_mode(0o755);
@@ -39,7 +65,7 @@ pub fn archive(programs: &[&str], scripts: &[(&str, &str)]) -> Result<Vec<u8>, B
         header.set_entry_type(tar::EntryType::Directory);
         tar.append_data(&mut header, folder, std::io::empty())?;
     }
-    for (path, from) in files(programs)? {
+    for (path, from) in files {
         tar.append_path_with_name(from, path)?;
     }
     for (path, text) in scripts {

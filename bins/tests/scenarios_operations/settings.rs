@@ -1,7 +1,32 @@
 //! O6 to O10 and O15: what `/etc/icecc/icecc.conf` and `/etc/default/icecc` say holds, or is refused.
 
+use std::fs;
+use std::process::Command;
+
 use crate::cluster::SOON;
 use crate::installed::Site;
+
+#[test]
+fn ids_are_lent_behind_those_of_others_and_once() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("subuid");
+    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/../scripts/service/job-ids");
+    let run = || Command::new(script).arg(&file).status().is_ok_and(|status| status.success());
+    assert!(run() && !file.exists(), "a host without subordinate ids");
+    for (before, added) in [
+        ("", "icecc:100000:4096\n"),
+        ("bob:165536:65536\nalice:100000:65536\n", "icecc:231072:4096\n"),
+        ("bob:100000:65536", "\nicecc:165536:4096\n"),
+        ("icecc:7:8\nbob:100000:65536\n", ""),
+        ("bob:4294900000:65536\n", ""),
+    ] {
+        fs::write(&file, before).expect("the lines of others");
+        for _ in 0..2 {
+            assert!(run());
+            assert_eq!(fs::read_to_string(&file).expect("all lines"), format!("{before}{added}"));
+        }
+    }
+}
 
 #[test]
 fn o6_no_jobs_means_one_slot_and_none_of_others() {

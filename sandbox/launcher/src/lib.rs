@@ -69,8 +69,11 @@ pub struct LauncherConfig {
     pub slots: u16,
     /// User and group of the network half, when it is not the starting user's: owners of everything below `base`.
     pub owner: Option<(u32, u32)>,
-    /// First of `slots` user ids that nobody else uses (`--job-uid-base`). Needs root.
+    /// First of `slots + 1` user ids that nobody else uses. Needs root.
     pub job_uid_base: Option<u32>,
+    /// Maximum number of threads and processes that the network half has, which jobs that share its user id must not
+    /// lack.
+    pub own_tasks: u64,
     /// Niceness added in every child (`--nice`).
     pub nice: i32,
     /// The most a request may ask for.

@@ -101,6 +101,7 @@ fn prepare(single: &SingleThread, config: LauncherConfig) -> Result<Serve<'_>, E
         owner: config.owner,
         job_uid_base: config.job_uid_base,
         slots: config.slots,
+        own_tasks: config.own_tasks,
         nice: config.nice,
     };
     let factory = SandboxFactory::prepare(single, setup)?;
