@@ -13,5 +13,6 @@ mod discovery;
 #[path = "../planted/mod.rs"]
 mod planted;
 mod slots;
+mod text_port;
 #[path = "../e2e/visitor.rs"]
 mod visitor;

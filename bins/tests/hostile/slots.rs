@@ -1,11 +1,13 @@
-//! Jobs that are brought straight to a compile server, without asking the scheduler.
+//! Slots that somebody holds: by jobs that are brought straight to a compile server, and by requests that are never used.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use ice_core::ids::JobId;
-use ice_core::message::{CompileFile, Message};
+use ice_core::env::EnvRef;
+use ice_core::ids::{ClientId, JobId};
+use ice_core::message::{CompileFile, GetCs, Login, Message};
+use ice_core::version::Version;
 use ice_net::compress::Packer;
 use ice_net::conn::Conn;
 use ice_net::deadline::{Deadline, Step};
@@ -42,6 +44,15 @@ fn hold(address: &str, number: u32, environment: &str, over: &AtomicBool) {
     }
 }
 
+/// The environment that a host has.
+fn environment_of(cluster: &Cluster, host: &str) -> String {
+    let listing = cluster.check(cluster.lab.console("listcs --json environments"));
+    let named = format!("\"name\":\"{host}\"");
+    let line = listing.lines().find(|line| line.contains(&named)).expect("its line");
+    let name = line.rsplit("\"name\":\"").next().and_then(|rest| rest.split('"').next());
+    name.expect("its environment").to_owned()
+}
+
 #[test]
 fn jobs_of_nobody_give_way_to_jobs_of_the_scheduler() {
     if !Uid::effective().is_root() {
@@ -57,9 +68,8 @@ fn jobs_of_nobody_give_way_to_jobs_of_the_scheduler() {
     compile();
     assert_eq!(completed(&cluster, "h2"), 1, "the environment is there");
     let quiet = compile();
-    let listing = cluster.check(cluster.lab.console("listcs --json environments"));
-    let h2 = listing.lines().find(|line| line.contains("\"name\":\"h2\"")).expect("h2's line");
-    let environment = h2.rsplit("\"name\":\"").next().and_then(|rest| rest.split('"').next()).expect("its environment");
+    let environment = environment_of(&cluster, "h2");
+    let environment = environment.as_str();
     let over = AtomicBool::new(false);
     thread::scope(|scope| {
         for number in [900_001, 900_002] {
@@ -75,4 +85,60 @@ fn jobs_of_nobody_give_way_to_jobs_of_the_scheduler() {
     });
     assert_eq!(completed(&cluster, "h2"), 3, "the last job went elsewhere");
     assert!(cluster.count_in_log("h2", "iceccd.log", "its slot is needed by a job of the scheduler's") >= 1);
+}
+
+/// Logs in several times at the scheduler on h1, without slots, and asks for many servers each time. The connections are
+/// returned, open.
+fn ask_for_all(environment: &str) -> Vec<Conn> {
+    let deadline = || Deadline::after(Step::Message, COMPILE);
+    let logins = (0..5).map(|n| {
+        let mut conn = ice_net::dial::tcp("10.77.0.1", 8765, Version::new(43), deadline()).expect("the scheduler");
+        let login = Login {
+            port: 20_000 + n,
+            node_name: format!("greedy{n}").as_str().into(),
+            platform: "x86_64".into(),
+            chroot_possible: 1,
+            ..Login::default()
+        };
+        conn.send(&Message::Login(login), deadline()).expect("LOGIN");
+        for client in 1..=4 {
+            let request = GetCs {
+                environments: vec![EnvRef { platform: "x86_64".into(), name: environment.into() }],
+                file: "a.c".into(),
+                target: "x86_64".into(),
+                count: 16,
+                client: ClientId(client),
+                ..GetCs::default()
+            };
+            conn.send(&Message::GetCs(request), deadline()).expect("GET_CS");
+        }
+        conn
+    });
+    logins.collect()
+}
+
+#[test]
+fn servers_that_are_asked_for_and_not_used_go_to_others() {
+    if !Uid::effective().is_root() {
+        return skip("only root enters a host's network by a thread").unwrap_or_default();
+    }
+    let Some(cluster) = Cluster::up(Whose::Ours, &[1, 2, 1]) else { return };
+    cluster.write("a.c", "int x;\n");
+    let compile = || {
+        let begun = Instant::now();
+        cluster.ok("h1", &[("ICECC_PREFERRED_HOST", "h2")], "icecc gcc -c a.c -o a.o");
+        begun.elapsed()
+    };
+    compile();
+    let quiet = compile();
+    let environment = environment_of(&cluster, "h2");
+    let asking = in_network_of(&cluster, "h3", |_| ask_for_all(&environment));
+    cluster.until("slots that are held", COMPILE, || {
+        cluster.check(cluster.lab.console("listjobs")).lines().any(|line| line.contains(" WAIT "))
+    });
+    let loud: Vec<u128> = (0..3).map(|_| compile().as_millis()).collect();
+    println!("a compile: {} ms, beside requests for all slots: {loud:?} ms", quiet.as_millis());
+    assert_eq!(completed(&cluster, "h2"), 5, "jobs went elsewhere");
+    cluster.wait_for_log("h1", "scheduler.log", "jobs given to a host do not begin, others get their slots");
+    drop(asking);
 }
