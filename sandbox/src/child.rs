@@ -33,8 +33,8 @@ pub enum Work {
         argv: Vec<CString>,
         /// All environment variables.
         env: Vec<CString>,
-        /// Standard input, output and error.
-        stdio: [OwnedFd; 3],
+        /// Standard input, output and error; `None` once the program has them.
+        stdio: Option<[OwnedFd; 3]>,
     },
     /// A function of this program.
     Function {
@@ -125,10 +125,10 @@ fn first_process(single: &SingleThread, job: &mut Job<'_>, in_group: bool) -> Re
         single.child(CloneFlags::empty(), || do_work(work, files, owned, to_first)).map_err(Error::step("fork"))?;
     close_stdio(work);
     let Some((how, mut usage, timed_out)) = watch(job, pid, &children, start) else {
-        kill_all(pid, alone);
+        kill_all(pid, alone, owned);
         return Ok(None);
     };
-    kill_all(pid, alone);
+    kill_all(pid, alone, owned);
     usage.real = start.elapsed();
     let message = read_message(from_work);
     let files = &job.files;
@@ -156,7 +156,7 @@ fn first_process(single: &SingleThread, job: &mut Job<'_>, in_group: bool) -> Re
 fn kept_descriptors(job: &Job<'_>) -> Vec<i32> {
     let mut keep = vec![job.answer.as_raw_fd()];
     match &job.work {
-        Work::Program { stdio, .. } => keep.extend(stdio.iter().map(AsRawFd::as_raw_fd)),
+        Work::Program { stdio, .. } => keep.extend(stdio.iter().flatten().map(AsRawFd::as_raw_fd)),
         Work::Function { input, .. } => keep.extend(input.iter().map(AsRawFd::as_raw_fd)),
     }
     keep.extend(job.group.iter().flat_map(|g| g.fds()));
@@ -181,14 +181,7 @@ fn make_dirs(files: &Files) -> Result<(), Error> {
 /// Closes the first process's copies of the job's pipes, so that their other ends see the job's end.
 fn close_stdio(work: &mut Work) {
     match work {
-        Work::Program { stdio, .. } => {
-            // Replacing them by other descriptors drops, and so closes, the old ones.
-            for fd in stdio.iter_mut() {
-                if let Ok((a, _)) = pipe2(OFlag::O_CLOEXEC) {
-                    *fd = a;
-                }
-            }
-        }
+        Work::Program { stdio, .. } => *stdio = None,
         Work::Function { input, .. } => *input = None,
     }
 }
@@ -211,7 +204,7 @@ fn do_work(work: &mut Work, files: &Files, owned: bool, to_first: OwnedFd) -> i3
     match work {
         Work::Program { path, argv, env, stdio } => {
             let cwd = below_tmp(&files.cwd);
-            if let Err(e) = prepare(stdio, &cwd) {
+            if let Err(e) = prepare(stdio.as_ref(), &cwd) {
                 send(b'R', format!("cannot prepare for {}: {e}", path.to_string_lossy()).as_bytes());
                 return 0;
             }
@@ -238,7 +231,8 @@ fn do_work(work: &mut Work, files: &Files, owned: bool, to_first: OwnedFd) -> i3
 }
 
 /// Sets up standard descriptors, working directory and signals before exec.
-fn prepare(stdio: &[OwnedFd; 3], cwd: &Path) -> io::Result<()> {
+fn prepare(stdio: Option<&[OwnedFd; 3]>, cwd: &Path) -> io::Result<()> {
+    let stdio = stdio.ok_or_else(|| io::Error::other("no standard descriptors"))?;
     apply::place(stdio.each_ref().map(AsRawFd::as_raw_fd))?;
     nix::unistd::chdir(cwd)?;
     apply::default_signals()
@@ -272,8 +266,13 @@ fn watch(job: &Job<'_>, pid: Pid, children: &SignalFd, start: Instant) -> Option
     }
 }
 
-/// Kills everything that the job left running, before its files are inspected.
-fn kill_all(pid: Pid, alone: bool) {
+/// Kills everything that the job left running, before its files are inspected. `owned`: it has a pid namespace.
+fn kill_all(pid: Pid, alone: bool, owned: bool) {
+    // Whoever else is left in a pid namespace is a child of its first process, or of such a child. Nobody is as a rule,
+    // and to signal everybody the kernel would look at every process of the host.
+    if owned && !apply::has_children() {
+        return;
+    }
     // Processes that fork while they are killed are killed in a later round. In a pid namespace the kernel kills
     // whatever is left when this process ends.
     for _ in 0..KILL_ROUNDS {

@@ -125,6 +125,7 @@ const LOAD: u16 = (libc::BPF_LD | libc::BPF_W | libc::BPF_ABS) as u16;
 const AND: u16 = (libc::BPF_ALU | libc::BPF_AND | libc::BPF_K) as u16;
 const EQUAL: u16 = (libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K) as u16;
 const AT_LEAST: u16 = (libc::BPF_JMP | libc::BPF_JGE | libc::BPF_K) as u16;
+const JUMP: u16 = (libc::BPF_JMP | libc::BPF_JA) as u16;
 const RETURN: u16 = (libc::BPF_RET | libc::BPF_K) as u16;
 
 /// This machine's audit number; `None` where the filter is not supported.
@@ -168,8 +169,6 @@ pub(crate) fn install(foreign: bool) -> io::Result<()> {
 
 /// The filter's instructions, for this machine and perhaps a 32-bit one.
 fn program(machine: u32, foreign: Option<&Machine32>) -> Vec<libc::sock_filter> {
-    let line = |code, jt, jf, k| libc::sock_filter { code, jt, jf, k };
-    let fail = |errno| line(RETURN, 0, 0, libc::SECCOMP_RET_ERRNO | errno);
     let allow = line(RETURN, 0, 0, libc::SECCOMP_RET_ALLOW);
     let kill = line(RETURN, 0, 0, libc::SECCOMP_RET_KILL_PROCESS);
     // 32-bit programs number their calls differently. Environments of that platform may make such calls, filtered by a
@@ -178,10 +177,7 @@ fn program(machine: u32, foreign: Option<&Machine32>) -> Vec<libc::sock_filter> 
     let mut others = Vec::new();
     if let Some(machine32) = foreign {
         others.extend([line(EQUAL, 1, 0, machine32.machine), kill, line(LOAD, 0, 0, NUMBER)]);
-        for &call in machine32.refused {
-            others.extend([line(EQUAL, 0, 1, call), fail(EPERM)]);
-        }
-        others.extend([line(EQUAL, 0, 1, machine32.clone3), fail(ENOSYS)]);
+        others.extend(refusals(machine32.refused.to_vec(), vec![machine32.clone3]));
         others.extend([line(EQUAL, 1, 0, machine32.clone), allow]);
         others.extend([
             line(LOAD, 0, 0, ARGUMENT_0),
@@ -201,16 +197,11 @@ fn program(machine: u32, foreign: Option<&Machine32>) -> Vec<libc::sock_filter> 
         p.push(line(AT_LEAST, 0, 1, 0x4000_0000));
         p.push(line(RETURN, 0, 0, libc::SECCOMP_RET_KILL_PROCESS));
     }
-    for (calls, errno) in [(REFUSED, EPERM), (ABSENT, ENOSYS)] {
-        for &call in calls {
-            p.push(line(EQUAL, 0, 1, u32::try_from(call).unwrap_or(u32::MAX)));
-            p.push(fail(errno));
-        }
-    }
+    let [refused, absent] = [REFUSED, ABSENT].map(|calls| calls.iter().map(|&call| number(call)).collect());
+    p.extend(refusals(refused, absent));
     // clone is allowed without new namespaces only.
-    let clone = u32::try_from(libc::SYS_clone).unwrap_or(u32::MAX);
     p.extend([
-        line(EQUAL, 0, 4, clone),
+        line(EQUAL, 0, 4, number(libc::SYS_clone)),
         line(LOAD, 0, 0, ARGUMENT_0),
         line(AND, 0, 0, NEW_NAMESPACES),
         line(EQUAL, 1, 0, 0),
@@ -218,12 +209,50 @@ fn program(machine: u32, foreign: Option<&Machine32>) -> Vec<libc::sock_filter> 
     p.push(fail(EPERM));
     // ioctl is refused for the two requests that type into a terminal. The call number is loaded again, as clone's
     // check has replaced it.
-    let ioctl = u32::try_from(libc::SYS_ioctl).unwrap_or(u32::MAX);
-    p.extend([line(LOAD, 0, 0, NUMBER), line(EQUAL, 0, 4, ioctl), line(LOAD, 0, 0, ARGUMENT_1)]);
+    p.extend([line(LOAD, 0, 0, NUMBER), line(EQUAL, 0, 4, number(libc::SYS_ioctl)), line(LOAD, 0, 0, ARGUMENT_1)]);
     p.extend([line(EQUAL, 1, 0, TIOCSTI), line(EQUAL, 0, 1, TIOCLINUX)]);
     p.push(fail(EPERM));
     p.push(allow);
     p
+}
+
+/// The instructions that fail these calls with their errors and pass all others.
+fn refusals(refused: Vec<u32>, absent: Vec<u32>) -> Vec<libc::sock_filter> {
+    let of = |calls: Vec<u32>, errno| calls.into_iter().map(move |call| (call, errno));
+    let mut calls: Vec<(u32, u32)> = of(refused, EPERM).chain(of(absent, ENOSYS)).collect();
+    calls.sort_unstable();
+    search(&calls)
+}
+
+/// Searches sorted calls by halves. At each start of a job the kernel tries the filter on every call that exists, so
+/// that comparing each with the whole list takes longer than all other steps about the filter.
+fn search(calls: &[(u32, u32)]) -> Vec<libc::sock_filter> {
+    let (low, high) = calls.split_at(calls.len() / 2);
+    let Some(&(middle, _)) = high.first().filter(|_| calls.len() > COMPARED) else {
+        return calls.iter().flat_map(|&(call, errno)| [line(EQUAL, 0, 1, call), fail(errno)]).collect();
+    };
+    let (mut low, high) = (search(low), search(high));
+    low.push(line(JUMP, 0, 0, u32::try_from(high.len()).unwrap_or(u32::MAX)));
+    let to_high = line(AT_LEAST, u8::try_from(low.len()).unwrap_or(u8::MAX), 0, middle);
+    [vec![to_high], low, high].concat()
+}
+
+/// Calls that are compared one by one: to halve so few would only make the filter longer.
+const COMPARED: usize = 7;
+
+/// One instruction. The first two numbers are how many instructions a comparison skips if it is true or false.
+const fn line(code: u16, jt: u8, jf: u8, k: u32) -> libc::sock_filter {
+    libc::sock_filter { code, jt, jf, k }
+}
+
+/// Fails the call.
+const fn fail(errno: u32) -> libc::sock_filter {
+    line(RETURN, 0, 0, libc::SECCOMP_RET_ERRNO | errno)
+}
+
+/// A call's number as the filter sees it.
+fn number(call: libc::c_long) -> u32 {
+    u32::try_from(call).unwrap_or(u32::MAX)
 }
 
 const TIOCSTI: u32 = libc::TIOCSTI as u32;
@@ -247,6 +276,7 @@ mod tests {
             match code {
                 RETURN => return k,
                 AND => a &= k,
+                JUMP => at += k as usize,
                 EQUAL => jump(a == k),
                 AT_LEAST => jump(a >= k),
                 LOAD => {
@@ -272,8 +302,9 @@ mod tests {
             assert!(program.len() < 4096);
             assert!(machine32.refused.is_sorted() && machine32.refused.contains(&other_clock(&machine32)));
             let seen = |call, argument| run(&program, machine32.machine, call, [argument, 0]);
-            for &call in machine32.refused {
-                assert_eq!(seen(call, 0), libc::SECCOMP_RET_ERRNO | EPERM, "{call}");
+            for call in 0..1000 {
+                let refused = seen(call, 0) == libc::SECCOMP_RET_ERRNO | EPERM;
+                assert_eq!(refused, machine32.refused.contains(&call), "{call}");
             }
             assert_eq!(seen(machine32.clone3, 0), libc::SECCOMP_RET_ERRNO | ENOSYS);
             for new in [libc::CLONE_NEWUSER, libc::CLONE_NEWNS, libc::CLONE_NEWNET] {
@@ -288,9 +319,8 @@ mod tests {
         }
         // Calls of the machine itself are filtered as before.
         let program = program(here, Some(&ARM));
-        let mount = u32::try_from(libc::SYS_mount).unwrap_or(0);
-        assert_eq!(run(&program, here, mount, [0, 0]), libc::SECCOMP_RET_ERRNO | EPERM);
-        assert_eq!(run(&program, here, u32::try_from(libc::SYS_read).unwrap_or(0), [0, 0]), libc::SECCOMP_RET_ALLOW);
+        assert_eq!(run(&program, here, number(libc::SYS_mount), [0, 0]), libc::SECCOMP_RET_ERRNO | EPERM);
+        assert_eq!(run(&program, here, number(libc::SYS_read), [0, 0]), libc::SECCOMP_RET_ALLOW);
     }
 
     /// Numbers on x86_64, i386 and ARM from the kernel's tables, written independently of the lists above to check
@@ -369,12 +399,15 @@ mod tests {
     #[test]
     fn the_filter_refuses_what_it_should_and_nothing_else() {
         let here = machine().unwrap_or(1);
-        let number = |n: libc::c_long| u32::try_from(n).unwrap_or(0);
         let errno = |e| libc::SECCOMP_RET_ERRNO | e;
         if cfg!(target_arch = "x86_64") {
             for (name, call, _, _) in EXPECTED {
                 assert_eq!(verdict(here, call, [0, 0]), errno(EPERM), "{name}");
             }
+        }
+        let refused: Vec<u32> = REFUSED.iter().map(|&call| number(call)).collect();
+        for call in 0..1000 {
+            assert_eq!(verdict(here, call, [0, 0]) == errno(EPERM), refused.contains(&call), "{call}");
         }
         assert_eq!(verdict(here, number(libc::SYS_clone3), [0, 0]), errno(ENOSYS));
         assert_eq!(verdict(here, number(libc::SYS_clone), [NEW_NAMESPACES & 0x1000_0000, 0]), errno(EPERM));

@@ -357,7 +357,7 @@ fn attack(
     let argv = vec![path.clone(), c(trick), c(outside.port.to_string()), c(&outside.name)];
     let job = Job {
         plan,
-        work: Work::Program { argv, path, env, stdio },
+        work: Work::Program { argv, path, env, stdio: Some(stdio) },
         files: Files { object: b"object.o".to_vec(), clean: factory.shares_tmp(), ..Files::default() },
         answer: theirs,
         wall,

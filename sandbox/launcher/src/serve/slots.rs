@@ -113,7 +113,7 @@ impl Serve<'_> {
             dwo: layout.dwo,
             clean: self.factory.shares_tmp(),
         };
-        let work = Work::Program { path, argv, env, stdio };
+        let work = Work::Program { path, argv, env, stdio: Some(stdio) };
         let job = Job { plan, work, files, answer, wall: limits.wall, group: self.factory.group(slot) };
         self.track(child::start(self.single, job), Task::Run(slot))
     }
