@@ -14,7 +14,7 @@
 //!   limit the peer that holds most is cut.
 //! - Each `Opened` or `TextOpened` is followed by exactly one `Closed`, which is the peer's last event. The loop knows
 //!   a peer only after its opening; a failure before that is logged here.
-//! - There are no periodic wake-ups: an idle hub sleeps for ever.
+//! - There are no periodic wake-ups: an idle hub sleeps for ever. The thread of a peer that has gone serves another one.
 //!
 //! Out of scope: what messages mean, and timers: the loop receives with its own deadline.
 
@@ -47,6 +47,7 @@ mod peer;
 mod peer_conn;
 mod reader;
 mod registry;
+mod threads;
 
 use acceptor::ActiveListener;
 use budget::Excess;
@@ -55,6 +56,7 @@ use peer::{Outboxes, Peer};
 pub use peer_conn::PeerConn;
 use reader::Protocol;
 use registry::Registry;
+use threads::Threads;
 
 /// How long to wait for the threads of peers that were cut. They only have to wake up.
 const CUT_TIME: Duration = Duration::from_secs(1);
@@ -236,8 +238,13 @@ impl<N: Send + 'static> Hub<N> {
         let (events, receiver) = bounded(config.events_max);
         let (outboxes, wakeup) = Outboxes::new()?;
         let outboxes = Arc::new(outboxes);
-        let shared =
-            Shared { config: config.clone(), events, outboxes: Arc::clone(&outboxes), registry: Registry::default() };
+        let shared = Shared {
+            config: config.clone(),
+            events,
+            outboxes: Arc::clone(&outboxes),
+            registry: Registry::default(),
+            threads: Threads::new(config.stack),
+        };
         let owner = Owner {
             shared: Arc::new(shared),
             event_receiver: receiver.clone(),
@@ -384,6 +391,7 @@ struct Shared<N> {
     events: Sender<HubEvent<N>>,
     outboxes: Arc<Outboxes>,
     registry: Registry,
+    threads: Threads,
 }
 
 impl<N> Shared<N> {

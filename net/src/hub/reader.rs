@@ -3,7 +3,6 @@
 
 use std::io;
 use std::sync::Arc;
-use std::thread;
 use std::time::Instant;
 
 use ice_core::version::Version;
@@ -88,16 +87,15 @@ pub(super) fn start_dialling<N: Send + 'static>(
     })
 }
 
-/// Starts a peer's thread.
+/// Starts the thread of a peer.
 fn start<N: Send + 'static>(
     shared: &Arc<Shared<N>>,
     peer: &Arc<Peer>,
     body: impl FnOnce(&mut PeerThread<N>) + Send + 'static,
 ) -> io::Result<()> {
     let mut thread = PeerThread { shared: Arc::clone(shared), peer: Arc::clone(peer), end: End::Unannounced };
-    let name = format!("peer {}", peer.id);
-    // If the thread cannot be started, the closure is dropped, and with it the record, which removes the peer.
-    thread::Builder::new().name(name).stack_size(shared.config.stack).spawn(move || body(&mut thread)).map(drop)
+    // If no thread can be started, the closure is dropped, and with it the record, which removes the peer.
+    shared.threads.start(Box::new(move || body(&mut thread)))
 }
 
 /// What to report to the loop when the thread ends.
