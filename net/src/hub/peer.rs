@@ -209,30 +209,44 @@ impl Peer {
 
     /// Closes the peer: queued data is written first, and then the peer gets time to close.
     pub(super) fn close(self: &Arc<Self>, reason: String, until: Instant, outboxes: &Outboxes) {
-        self.begin_closing(reason, until, true, outboxes);
+        if let Some(mut state) = self.begin_closing(reason, until, true) {
+            self.leave_to(outboxes, &mut state);
+        }
+    }
+
+    /// The same by the peer's own thread, which waits for the peer to close from now on, and not longer than it may.
+    pub(super) fn close_and_wait(self: &Arc<Self>, reason: String, until: Instant, outboxes: &Outboxes) {
+        if let Some(mut state) = self.begin_closing(reason, until, true).filter(|state| state.waiting() > 0) {
+            self.leave_to(outboxes, &mut state);
+        }
     }
 
     /// Closes the peer once queued data is written, without waiting for the peer to close.
     pub(super) fn close_hastily(self: &Arc<Self>, reason: String, until: Instant, outboxes: &Outboxes) {
-        self.begin_closing(reason, until, false, outboxes);
+        if let Some(mut state) = self.begin_closing(reason, until, false) {
+            self.leave_to(outboxes, &mut state);
+        }
     }
 
-    /// Begins closing.
-    fn begin_closing(self: &Arc<Self>, reason: String, until: Instant, awaits_peer: bool, outboxes: &Outboxes) {
+    /// Begins closing. `None`: nothing is left to do.
+    fn begin_closing(&self, reason: String, until: Instant, awaits_peer: bool) -> Option<MutexGuard<'_, State>> {
         let mut state = self.lock();
         if state.closing.is_some() {
-            return;
+            return None;
         }
         let reason = CloseReason::Asked(reason);
         state.closing = Some(Closing { reason, until, awaits_peer, end_sent: false, cut: false });
         self.changed.notify_all();
-        if !state.finish_writing(Instant::now()) {
-            if state.watched {
-                // The thread sleeps until the peer's stall limit, which may be later.
-                outboxes.wake();
-            }
-            self.watch(&mut state, outboxes);
+        (!state.finish_writing(Instant::now())).then_some(state)
+    }
+
+    /// Leaves the rest of closing to the outbox thread.
+    fn leave_to(self: &Arc<Self>, outboxes: &Outboxes, state: &mut State) {
+        if state.watched {
+            // The thread sleeps until the peer's stall limit, which may be later.
+            outboxes.wake();
         }
+        self.watch(state, outboxes);
     }
 
     /// Closes the peer at once.

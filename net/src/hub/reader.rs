@@ -177,7 +177,7 @@ impl<N: Send + 'static> PeerThread<N> {
                 Verdict::Handled => {}
                 Verdict::Close(reason) => {
                     let until = Instant::now() + self.shared.config.linger;
-                    self.peer.close(reason.clone(), until, &self.shared.outboxes);
+                    self.peer.close_and_wait(reason.clone(), until, &self.shared.outboxes);
                     return CloseReason::Asked(reason);
                 }
             }
@@ -229,7 +229,7 @@ impl<N: Send + 'static> PeerThread<N> {
     }
 
     /// Ends a connection so that the peer gets everything we sent: it is written, and input is discarded, because
-    /// unread bytes would reset the connection. The outbox thread ends this if it takes too long.
+    /// unread bytes would reset the connection. The outbox thread ends this if writing takes too long.
     fn finish(&self, stream: &Stream) {
         let until = Instant::now() + self.shared.config.linger;
         self.peer.wait_for_flush(until);

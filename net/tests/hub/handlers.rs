@@ -239,6 +239,22 @@ fn a_peer_closed_by_its_handler_gets_what_the_loop_sent() {
     bench.hub.shutdown(LONG);
 }
 
+/// A peer that does not close after its handler has closed the connection is not waited for without end.
+#[test]
+fn a_peer_closed_by_its_handler_may_stay() {
+    let _alone = alone();
+    let (go_on, told) = crossbeam::channel::bounded(1);
+    let config = HubConfig { linger: Duration::from_millis(10), ..HubConfig::default() };
+    let bench = Bench::new(config, Arc::new(move |_, _| Some(Box::new(Closes(told.clone())))));
+    let mut conn = bench.dial();
+    bench.opened();
+    conn.send(&Message::Ping, long(Step::Send)).unwrap();
+    go_on.send(()).unwrap();
+    assert_eq!(bench.closed().1.to_string(), "done");
+    assert!(matches!(conn.recv(long(Step::Message)), Err(ConnError::Closed)));
+    bench.hub.shutdown(LONG);
+}
+
 /// Tells that it was called, and what it can read when told to.
 struct ReadsLate {
     called: Sender<()>,

@@ -444,6 +444,21 @@ fn closing_is_left_to_the_outbox_thread() {
 }
 
 #[test]
+fn the_own_thread_waits_for_the_peer_itself() {
+    let close = |bench: &Bench| bench.peer.close_and_wait("enough".into(), Instant::now() + HOUR, &bench.outboxes);
+    let bench = Bench::new(&HubConfig::default());
+    close(&bench);
+    assert!(bench.received().1 && !bench.is_deaf() && !bench.was_woken());
+    assert_eq!(bench.reason(), Some("enough".into()));
+    // What is left to write is the outbox thread's.
+    let bench = Bench::new(&HubConfig::default());
+    bench.post(&many());
+    assert!(bench.was_woken());
+    close(&bench);
+    assert!(!bench.received().1 && bench.was_woken());
+}
+
+#[test]
 fn who_waits_is_woken() {
     let in_an_hour = Instant::now() + HOUR;
     // Waiting for the outbox to be empty.
