@@ -14,7 +14,7 @@ use ice_core::version::Version;
 use ice_launcher::Launcher;
 use ice_net::deadline::{Deadline, Step};
 use ice_net::dial::Target;
-use ice_net::hub::{Hub, HubEvent, PeerInfo, no_handlers};
+use ice_net::hub::{Credit, Hub, HubEvent, PeerInfo, no_handlers};
 use ice_net::listen::Listener;
 use log::{debug, error, warn};
 
@@ -81,6 +81,9 @@ impl Server {
 
     /// Runs until TERM has been obeyed; returns the exit code.
     pub fn run(mut self, signals: &Receiver<Signal>, log: &Log) -> Result<u8, Failure> {
+        // Of the last event. A client that waits for its connection to close shall know that what follows from its END
+        // has been carried out (decision: end-of-job).
+        let mut credit = None;
         loop {
             if self.carry_out() {
                 self.hub.shutdown(FAREWELL);
@@ -89,11 +92,12 @@ impl Server {
                 }
                 return Ok(0);
             }
+            drop(credit.take());
             let due = self.daemon.poll_timeout().map(|at| self.begun + Duration::from_micros(at.as_micros()));
             let timer = due.map_or_else(channel::never, channel::at);
             select! {
                 recv(self.events) -> event => match event {
-                    Ok(event) => self.heard(event),
+                    Ok(event) => credit = self.heard(event),
                     Err(_) => return Err(Failure::new("the hub is gone")),
                 },
                 recv(self.done.1) -> input => if let Ok(input) = input { self.handle(input) },
@@ -131,7 +135,8 @@ impl Server {
         self.daemon.handle(now, input);
     }
 
-    fn heard(&mut self, event: HubEvent<Told>) {
+    /// Returns the credit of a message.
+    fn heard(&mut self, event: HubEvent<Told>) -> Option<Credit> {
         match event {
             HubEvent::Opened { peer, info } if self.link == Some(peer) => {
                 self.hub.limit_outbox(peer, SCHEDULER_OUTBOX);
@@ -143,10 +148,15 @@ impl Server {
                 let of_this_host = of_this_host(&info);
                 self.handle(Input::Opened { peer, version: info.version, address, of_this_host });
             }
-            HubEvent::Message { peer, message, .. } if self.link == Some(peer) => {
-                self.handle(Input::SchedulerMessage(message));
+            HubEvent::Message { peer, message, credit } => {
+                let is_scheduler = self.link == Some(peer);
+                self.handle(if is_scheduler {
+                    Input::SchedulerMessage(message)
+                } else {
+                    Input::Message { peer, message }
+                });
+                return Some(credit);
             }
-            HubEvent::Message { peer, message, .. } => self.handle(Input::Message { peer, message }),
             HubEvent::Note { peer, note } => self.told(peer, note),
             HubEvent::Closed { peer, reason } if self.link == Some(peer) => {
                 debug!("scheduler: {}", chain(&reason));
@@ -168,6 +178,7 @@ impl Server {
             // No text peers here.
             HubEvent::TextOpened { .. } | HubEvent::Line { .. } | HubEvent::HalfClosed { .. } => {}
         }
+        None
     }
 
     fn told(&mut self, peer: PeerId, told: Told) {

@@ -32,6 +32,8 @@ impl PeerHandler<Told> for Worker {
             Message::CompileFile(file) if file.environment != *OWN_CLIENT => job::serve(&self.shared, file, client),
             Message::TransferEnv(target) => transfer::serve(&self.shared, target, client),
             Message::GetNativeEnv(request) => examine(&self.shared, request, client),
+            // Whatever the daemon has for a client is no longer wanted.
+            Message::End => Verdict::Last(Message::End),
             other => Verdict::Forward(other),
         }
     }

@@ -36,6 +36,7 @@ use crate::deadline::Deadline;
 use crate::dial::{DialError, Target};
 use crate::error::ConnError;
 use crate::listen::Listener;
+use crate::stream::Stream;
 use crate::wire;
 
 mod acceptor;
@@ -143,8 +144,21 @@ pub enum HubEvent<N = ()> {
     },
 }
 
-/// A reader's right to have one more message in flight, with its size in bytes. Dropping it returns the right.
-pub struct Credit(Arc<Peer>, usize);
+/// A reader's right to have one more message in flight. Dropping it returns the right.
+pub struct Credit {
+    peer: Arc<Peer>,
+    /// The size of the message in bytes.
+    bytes: usize,
+    /// With the last message of a peer ([`Verdict::Last`]): its connection, which closes when nobody has it any more.
+    _connection: Option<Arc<Stream>>,
+}
+
+impl Credit {
+    /// For a message that has taken its credit from the peer.
+    fn new(peer: &Arc<Peer>, bytes: usize, connection: Option<Arc<Stream>>) -> Self {
+        Self { peer: Arc::clone(peer), bytes, _connection: connection }
+    }
+}
 
 impl fmt::Debug for Credit {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -154,7 +168,7 @@ impl fmt::Debug for Credit {
 
 impl Drop for Credit {
     fn drop(&mut self) {
-        self.0.give_credit(self.1);
+        self.peer.give_credit(self.bytes);
     }
 }
 
@@ -197,6 +211,9 @@ pub enum CloseReason {
 pub enum Verdict {
     /// Send it to the loop.
     Forward(Message),
+    /// Send it to the loop; the peer neither says nor gets anything more. Its thread is done, and the connection closes
+    /// when the message's [`Credit`] is dropped: a peer that waits for that knows that the loop has seen the message.
+    Last(Message),
     /// Nothing: the handler has processed it.
     Handled,
     /// Close the peer for this reason.

@@ -13,6 +13,7 @@ use super::{Credit, HubEvent, PeerInfo, Shared};
 use crate::conn::{self, Receiver};
 use crate::deadline::Deadline;
 use crate::error::ConnError;
+use crate::stream::Stream;
 
 /// A peer's connection for its handler. Its messages are sent in order with those of the loop.
 pub struct PeerConn<N = ()> {
@@ -80,9 +81,19 @@ impl<N> PeerConn<N> {
 
     /// Sends a message to the loop as if the peer had just sent it. Waits for a credit.
     pub fn forward(&mut self, message: Message) -> Result<(), ConnError> {
+        self.forward_with(message, None)
+    }
+
+    /// The same with the peer's last message (see [`Verdict::Last`](super::Verdict::Last)).
+    pub(super) fn forward_last(&mut self, message: Message) -> Result<(), ConnError> {
+        let connection = self.peer.lock().stream().cloned();
+        self.forward_with(message, connection)
+    }
+
+    fn forward_with(&mut self, message: Message, connection: Option<Arc<Stream>>) -> Result<(), ConnError> {
         let bytes = self.receiver.taken();
         let open = self.peer.take_credit(bytes);
-        let credit = Credit(Arc::clone(&self.peer), bytes);
+        let credit = Credit::new(&self.peer, bytes, connection);
         self.shared.enforce_limits(&self.peer);
         if !open {
             return Err(ConnError::Closed);

@@ -174,6 +174,9 @@ impl<N: Send + 'static> PeerThread<N> {
                         return error.into();
                     }
                 }
+                Verdict::Last(message) => {
+                    return conn.forward_last(message).err().unwrap_or(ConnError::Closed).into();
+                }
                 Verdict::Handled => {}
                 Verdict::Close(reason) => {
                     let until = Instant::now() + self.shared.config.linger;
@@ -220,7 +223,7 @@ impl<N: Send + 'static> PeerThread<N> {
                 if !self.peer.take_credit(text.len()) {
                     return ConnError::Closed.into();
                 }
-                let credit = Credit(Arc::clone(&self.peer), text.len());
+                let credit = Credit::new(&self.peer, text.len(), None);
                 if !self.emit(HubEvent::Line { peer, text, credit }) {
                     return ConnError::Closed.into();
                 }

@@ -255,6 +255,56 @@ fn a_peer_closed_by_its_handler_may_stay() {
     bench.hub.shutdown(LONG);
 }
 
+/// Knows its peer's last message.
+struct Brief;
+
+impl PeerHandler for Brief {
+    fn message(&mut self, message: Message, _: &mut PeerConn) -> Verdict {
+        if message == Message::End { Verdict::Last(message) } else { Verdict::Forward(message) }
+    }
+}
+
+fn brief() -> Handlers<()> {
+    Arc::new(|_, _| Some(Box::new(Brief)))
+}
+
+#[test]
+fn a_connection_closes_when_the_loop_has_seen_the_last_message() {
+    let _alone = alone();
+    let bench = Bench::new(HubConfig::default(), brief());
+    let mut conn = bench.dial();
+    let (peer, _) = bench.opened();
+    conn.send_all(&[text(1), Message::End], long(Step::Send)).unwrap();
+    assert_eq!(bench.message(), (peer, text(1)));
+    let last = bench.event();
+    assert!(matches!(last, HubEvent::Message { message: Message::End, .. }));
+    // Its thread waits neither for the loop nor for the peer.
+    assert_eq!(bench.closed().0, peer);
+    assert!(conn.try_recv().unwrap().is_none());
+    drop(last);
+    assert!(matches!(conn.recv(long(Step::Message)), Err(ConnError::Closed)));
+    bench.hub.shutdown(LONG);
+}
+
+#[test]
+fn a_peer_gets_what_was_sent_before_its_last_message() {
+    let _alone = alone();
+    let bench = Bench::new(HubConfig { outbox_max: 64 << 20, linger: LONG, ..HubConfig::default() }, brief());
+    let mut conn = bench.dial();
+    let (peer, _) = bench.opened();
+    for _ in 0..20 {
+        bench.hub.send(peer, &chunk(500_000));
+    }
+    conn.send(&Message::End, long(Step::Send)).unwrap();
+    assert_eq!(bench.message(), (peer, Message::End));
+    for _ in 0..20 {
+        assert_eq!(conn.recv(long(Step::Chunk)).unwrap(), chunk(500_000));
+    }
+    assert!(matches!(conn.recv(long(Step::Message)), Err(ConnError::Closed)));
+    bench.closed();
+    bench.hub.shutdown(LONG);
+}
+
 /// Tells that it was called, and what it can read when told to.
 struct ReadsLate {
     called: Sender<()>,
