@@ -29,6 +29,8 @@ use super::spool::Spool;
 
 /// 128 + TERM, as 1.4 logs it when the client goes away.
 const ABORTED: i32 = 143;
+/// Messages of a result that leave in one write: those of a small object. A write costs more than to pack one.
+const TOGETHER: usize = 4;
 
 /// Leads the whole dialogue; the connection ends with it.
 pub fn serve(shared: &Shared, file: CompileFile, client: &mut Client) -> Verdict {
@@ -221,26 +223,26 @@ impl Job<'_> {
     }
 
     fn deliver(&mut self, result: CompileResult) -> Result<(), String> {
-        let with_files = result.status == 0;
+        let files = if result.status == 0 { std::mem::take(&mut self.files) } else { Vec::new() };
         let version = self.client.version();
-        self.send(&Message::CompileResult(result))?;
-        if with_files {
-            let mut packer = Packer::new(self.shared.level);
-            for file in std::mem::take(&mut self.files) {
-                let pack =
-                    |plain: &[u8]| packer.pack(plain, version).map(Message::FileChunk).map_err(|e| e.to_string());
-                send_file(file, pack, |message| self.send(message))?;
-            }
+        let mut packer = Packer::new(self.shared.level);
+        let mut messages = vec![Message::CompileResult(result)];
+        for file in files {
+            let pack = |plain: &[u8]| packer.pack(plain, version).map(Message::FileChunk).map_err(|e| e.to_string());
+            send_file(file, pack, |message| {
+                messages.push(message);
+                if messages.len() < TOGETHER { Ok(()) } else { self.send(&std::mem::take(&mut messages)) }
+            })?;
         }
-        Ok(())
+        if messages.is_empty() { Ok(()) } else { self.send(&messages) }
     }
 
-    fn send(&mut self, message: &Message) -> Result<(), String> {
+    fn send(&mut self, messages: &[Message]) -> Result<(), String> {
         self.serving.handle_timeout(self.now());
         if self.serving.is_over() {
             return Err("it was not read in time".to_owned());
         }
-        let sent = self.client.send(message, Deadline::after(Step::Send, SEND));
+        let sent = self.client.send_all(messages, Deadline::after(Step::Send, SEND));
         sent.map_err(|e| format!("cannot send the result: {e}"))
     }
 }
@@ -304,7 +306,7 @@ fn log_result(result: &CompileResult) {
 fn send_file(
     mut file: File,
     mut pack: impl FnMut(&[u8]) -> Result<Message, String>,
-    mut send: impl FnMut(&Message) -> Result<(), String>,
+    mut send: impl FnMut(Message) -> Result<(), String>,
 ) -> Result<(), String> {
     let mut plain = vec![0; CHUNK_PLAIN];
     loop {
@@ -316,9 +318,9 @@ fn send_file(
             }
         }
         if filled == 0 {
-            return send(&Message::End);
+            return send(Message::End);
         }
-        send(&pack(plain.get(..filled).unwrap_or_default())?)?;
+        send(pack(plain.get(..filled).unwrap_or_default())?)?;
     }
 }
 
@@ -336,7 +338,7 @@ mod tests {
         let pack = |plain: &[u8]| Ok(Message::StatusText { text: plain.len().to_string().as_str().into() });
         let mut sent = Vec::new();
         send_file(file(CHUNK_PLAIN as u64 + 1), pack, |message| {
-            sent.push(message.clone());
+            sent.push(message);
             Ok(())
         })
         .unwrap();
