@@ -3,10 +3,11 @@
 
 use std::io;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use ice_core::version::Version;
 use log::{debug, info, warn};
+use nix::poll::PollFlags;
 
 use super::lines::Lines;
 use super::peer::Peer;
@@ -17,6 +18,9 @@ use crate::dial::{DialError, Target};
 use crate::error::ConnError;
 use crate::handshake::Agreed;
 use crate::stream::Stream;
+
+/// How long the loop does not hear of an accepted peer that says nothing.
+const FIRST_WORD: Duration = Duration::from_millis(10);
 
 /// The protocol of an accepted peer.
 pub(super) enum Protocol<N> {
@@ -136,6 +140,10 @@ impl<N: Send + 'static> PeerThread<N> {
         };
         self.peer.lock().version = agreed.version;
         let mut handler = handlers(self.peer.id, &info);
+        if !dialled {
+            // Whoever connects speaks first, as a rule at once: then the loop wakes up once for both.
+            let _ = stream.wait(PollFlags::POLLIN, &Deadline::after(Step::Message, FIRST_WORD));
+        }
         if !self.emit(HubEvent::Opened { peer: self.peer.id, info: info.clone() }) {
             return;
         }
