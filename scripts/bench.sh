@@ -19,6 +19,8 @@ if [ "${1:-}" = env ]; then
     cargo build -q --release --bins
     BENCH_BUILT=yes exec scripts/bench.d/env.sh "$@"
 fi
+# The lab's program is a package of its own: what follows does not build it.
+cargo build -q --release -p ice-lab
 # This builds the programs too, as a release has them.
 benches=$(cargo bench -p ice-bins --bench whole --bench scheduler --no-run 2>&1) || { echo "$benches" >&2; exit 1; }
 bench_of() { echo "$benches" | sed -n "s/^ *Executable.*(\\(.*\\/$1-[0-9a-f]*\\))\$/\\1/p"; }
