@@ -4,10 +4,18 @@ use ice_core::env::{EnvName, NameError};
 use ice_core::limits;
 use std::collections::BTreeMap;
 use std::fmt::Write;
+use std::io::{self, Read};
 
 /// Our name of an environment: the BLAKE3 digest of its uncompressed tar, as 64 hex digits (decision: content-names).
 pub fn content_name(digest: &[u8; 32]) -> String {
     hex(digest)
+}
+
+/// The BLAKE3 digest of all that can be read, as 64 hex digits.
+pub fn of_content(content: impl Read) -> io::Result<String> {
+    let mut hasher = blake3::Hasher::new();
+    hasher.update_reader(content)?;
+    Ok(hex(hasher.finalize().as_bytes()))
 }
 
 /// The result of comparing an environment's name with its content.

@@ -32,6 +32,8 @@ pub mod installed;
 pub mod native;
 /// The archives of this host's compilers that a daemon keeps on disk.
 pub mod native_store;
+/// The sections of an object.
+pub mod object;
 /// The contents of an environment before it is written.
 pub mod plan;
 /// What an ELF file's headers say.

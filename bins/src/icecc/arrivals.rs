@@ -1,15 +1,19 @@
 //! The files of a result: received one after the other, then put in place together. A signal meanwhile leaves none of them behind.
 
+use super::expected::Expected;
 use super::output::{Incoming, Target};
 use super::signals::{Caught, die_of};
 use ice_core::client::{Input, Trouble};
 use ice_core::cmdline::RemoteJob;
 use ice_core::message::Message;
+use std::fs::File;
+use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
+use std::path::PathBuf;
 
 /// Files that are here, but not yet in place.
-#[derive(Default)]
-pub(super) struct Arrivals {
+pub(super) struct Arrivals<'a> {
+    expected: Expected<'a>,
     arrived: Vec<Incoming>,
     /// What the server sends now.
     incoming: Option<Incoming>,
@@ -17,7 +21,12 @@ pub(super) struct Arrivals {
     caught: Option<Caught>,
 }
 
-impl Arrivals {
+impl<'a> Arrivals<'a> {
+    /// Nothing is here yet.
+    pub(super) fn new(expected: Expected<'a>) -> Self {
+        Self { expected, arrived: Vec::new(), incoming: None, caught: None }
+    }
+
     /// What the server sends next is a file: into a temporary.
     pub(super) fn begin(&mut self, target: Target) -> Result<(), Trouble> {
         if self.caught.is_none() {
@@ -44,7 +53,7 @@ impl Arrivals {
 
     fn end(&mut self) -> Result<(), Trouble> {
         if let Some(incoming) = self.incoming.take() {
-            incoming.check()?;
+            incoming.check(&self.expected)?;
             self.arrived.push(incoming);
         }
         Ok(())
@@ -64,6 +73,17 @@ impl Arrivals {
         self.arrived.clear();
         die_of(signal);
         true
+    }
+
+    /// The files, which are not to be put in place.
+    pub(super) fn hand_over(&mut self) -> Result<Vec<(PathBuf, File)>, Trouble> {
+        let files: io::Result<Vec<_>> = self.arrived.drain(..).map(Incoming::keep_content).collect();
+        self.heed_signals();
+        let failed = |err| {
+            log::warn!("cannot read what came: {err}");
+            Trouble::ObjectUnwritten
+        };
+        files.map_err(failed)
     }
 
     /// All is known and here: the outputs become what the compiler would have made of them.

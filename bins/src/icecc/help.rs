@@ -22,7 +22,8 @@ Environment variables:
   ICECC_VERSION            environments to use instead of the daemon's own: [PLATFORM:]ARCHIVE[=TARGET],...
   ICECC_DEBUG              what to log: error, warning, info or debug
   ICECC_LOGFILE            where to log to instead of standard error
-  ICECC_REPEAT_RATE        taken notice of, but results are not compared
+  ICECC_VERIFY             compile one of so many remote jobs here too, and compare the objects
+  ICECC_REPEAT_RATE        the same for so many of 1000 jobs
   ICECC_PREFERRED_HOST     host that shall compile if it can
   ICECC_CC, ICECC_CXX      compilers for C and C++
   ICECC_REMOTE_CPP         0: expand macros here; 1: on the other machine

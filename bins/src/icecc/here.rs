@@ -52,6 +52,7 @@ fn log_trouble(task: &Task, trouble: &Trouble, host: &Text) {
             if remembered::is_news(&task.program, &text) { error!("{text}") } else { warn!("{trouble}") }
         }
         Trouble::NoNativeEnv | Trouble::NoScheduler | Trouble::NoHost => warn!("{trouble}"),
+        Trouble::FalseResult(_) => warn!("{host} sent a result that is none: Error {number} - {trouble}"),
         _ if trouble.is_about_result() => {
             warn!("local build forced by remote exception: Error {number} - {trouble}");
         }

@@ -47,9 +47,6 @@ fn is_free(task: &Task, driver: Driver, job: &RemoteJob, variables: &Variables) 
         log_reason(reason, &job.output);
         return false;
     }
-    if variables.repeat_rate {
-        debug!("ICECC_REPEAT_RATE is not supported: results of other hosts are not compared");
-    }
     true
 }
 

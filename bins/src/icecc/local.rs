@@ -9,7 +9,7 @@ use ice_net::conn::Conn;
 use ice_net::deadline::{Deadline, Step};
 use std::io;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
-use std::process::{Child, Command, ExitStatus};
+use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 /// Longest wait for a slot: other jobs of this host must end first.
@@ -79,6 +79,12 @@ pub(super) fn run_child(task: &Task) -> Ran {
     Ran { status, signal, real: start.elapsed() }
 }
 
+/// Runs the task once more, unheard; whether it succeeds.
+pub(super) fn run_silent(task: &Task) -> bool {
+    let status = command(task).stdout(Stdio::null()).stderr(Stdio::null()).status();
+    status.is_ok_and(|status| status.success())
+}
+
 /// The command with what a child must find in its environment.
 fn command(task: &Task) -> Command {
     let mut command = Command::new(&task.program);
@@ -87,7 +93,8 @@ fn command(task: &Task) -> Command {
     command
 }
 
-fn wait_for_slot(task: &Task, mut daemon: Conn) -> Option<Conn> {
+/// A slot of the daemon, held for as long as the connection. `None`: go on without.
+pub(super) fn wait_for_slot(task: &Task, mut daemon: Conn) -> Option<Conn> {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
     let ask = JobLocalBegin {
         start_time: u32::try_from(now).unwrap_or(u32::MAX),

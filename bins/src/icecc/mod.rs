@@ -15,6 +15,7 @@ mod dependencies;
 mod elf;
 mod environment;
 mod exit_code;
+mod expected;
 /// What the classifier asks of the file system.
 pub mod files;
 mod help;
@@ -48,6 +49,7 @@ mod unit;
 mod upload;
 mod usage;
 mod variables;
+mod verify;
 
 pub use help::{ICECC, ICERUN};
 

@@ -10,11 +10,12 @@
 //! copied into a file that the compiler would fill.
 
 use super::elf;
+use super::expected::Expected;
 use ice_core::client::Trouble;
 use ice_core::cmdline::{Reason, RemoteJob, Writing};
 use ice_core::message::Chunk;
 use ice_net::compress::Unpacker;
-use rustix::fs::{Access, AtFlags, CWD, accessat};
+use rustix::fs::{Access, AtFlags, CWD, accessat, fstatvfs};
 use std::ffi::{OsStr, OsString};
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Seek, Write};
@@ -142,6 +143,7 @@ pub(super) struct Incoming {
     target: Target,
     temporary: Option<PathBuf>,
     file: File,
+    size: u64,
     unpacker: Unpacker,
     plain: Vec<u8>,
 }
@@ -155,7 +157,8 @@ impl Incoming {
         })?;
         match temporary(place.path()) {
             Ok((temporary, file)) => {
-                Ok(Self { target, temporary: Some(temporary), file, unpacker: Unpacker::new(), plain: Vec::new() })
+                let (unpacker, plain) = (Unpacker::new(), Vec::new());
+                Ok(Self { target, temporary: Some(temporary), file, size: 0, unpacker, plain })
             }
             Err(err) => {
                 log::warn!("cannot write beside {}: {err}", target.path.display());
@@ -171,27 +174,44 @@ impl Incoming {
             log::warn!("internal error: {}", crate::exit::chain(&err));
             return Err(Trouble::ObjectCut);
         }
+        self.size = self.size.saturating_add(u64::try_from(self.plain.len()).unwrap_or(u64::MAX));
+        if !self.has_room() {
+            log::warn!(
+                "more than {} bytes of {} came, which is too much for this disk",
+                self.size,
+                self.target.path.display()
+            );
+            return Err(Trouble::ObjectUnwritten);
+        }
         self.file.write_all(&self.plain).map_err(|err| {
             log::warn!("cannot write {}: {err}", self.target.path.display());
             Trouble::ObjectUnwritten
         })
     }
 
-    /// Whether all of an object can be there, now that the server has sent its end.
-    pub(super) fn check(&self) -> Result<(), Trouble> {
+    /// Whether the disk has room for as much as came. Where its size is not known, it is the kernel that says no.
+    fn has_room(&self) -> bool {
+        let disk = fstatvfs(&self.file).ok().filter(|disk| disk.f_blocks > 0);
+        disk.is_none_or(|disk| leaves_enough(self.size, disk.f_bavail.saturating_mul(disk.f_frsize)))
+    }
+
+    /// Whether this can be an output of the job, now that the server has sent its end.
+    pub(super) fn check(&self, expected: &Expected<'_>) -> Result<(), Trouble> {
         let mut head = [0; elf::HEADER];
-        let read = self.file.metadata().and_then(|meta| Ok((self.file.read_at(&mut head, 0)?, meta.len())));
-        match read {
-            Ok((n, size)) if !elf::is_cut(head.get(..n).unwrap_or_default(), size) => Ok(()),
-            Ok((_, size)) => {
-                log::warn!("{} bytes of {} came, which is not all", size, self.target.path.display());
-                Err(Trouble::ObjectCut)
-            }
-            Err(err) => {
-                log::warn!("cannot read what came for {}: {err}", self.target.path.display());
-                Err(Trouble::ObjectUnwritten)
-            }
-        }
+        let read = self.file.read_at(&mut head, 0).map_err(|err| {
+            log::warn!("cannot read what came for {}: {err}", self.target.path.display());
+            Trouble::ObjectUnwritten
+        })?;
+        let head = head.get(..read).unwrap_or_default();
+        let is_cut = elf::is_cut(head, self.size).then(|| format!("{} bytes, which is not all", self.size));
+        let why = is_cut.or_else(|| expected.objection(head));
+        why.map_or(Ok(()), |why| Err(Trouble::FalseResult(format!("{} is {why}", self.target.path.display()))))
+    }
+
+    /// Where it belongs, and its content, which loses its name.
+    pub(super) fn keep_content(mut self) -> io::Result<(PathBuf, File)> {
+        self.file.rewind()?;
+        Ok((self.target.path.clone(), self.file.try_clone()?))
     }
 
     /// The file is whole: it goes where the compiler would have put it.
@@ -211,6 +231,11 @@ impl Incoming {
         }
         Ok(())
     }
+}
+
+/// Whether a file of `size` bytes may grow where so many are free: whoever fills our disk shall leave as much as he took.
+fn leaves_enough(size: u64, free: u64) -> bool {
+    size <= free
 }
 
 /// Empties the file and copies all of `from` into it.

@@ -1,12 +1,15 @@
 //! The shell of [`Submission`]: one thread polls daemon, compile server and preprocessor, and carries out what the machine says.
 
 use super::arrivals::Arrivals;
+use super::expected::Expected;
 use super::output::{Target, print};
 use super::probe::Probe;
 use super::source::{Next, Source};
 use super::task::Task;
 use super::upload::Upload;
 use super::usage::Usage;
+use super::variables::Variables;
+use super::verify::Theirs;
 use super::{environment::Archives, local};
 use ice_core::client::{End, File, Input, Output, Packing, Request, Submission, Trouble};
 use ice_core::cmdline::{Mode, RemoteJob};
@@ -21,7 +24,6 @@ use ice_net::dial;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use std::io;
 use std::os::fd::AsFd;
-use std::path::Path;
 use std::time::{Duration, Instant};
 
 /// Patience of a connection to a compile server.
@@ -31,6 +33,8 @@ const DIAL: Duration = Duration::from_secs(10);
 pub(super) enum Outcome {
     /// With this exit status.
     Done(i32),
+    /// With a result that is to be compared with what is made here.
+    Compare(Theirs),
     /// It must be compiled here.
     Local(Trouble, Text),
     /// The text with macros left in it is not right for a compile server: once more, with all macros expanded here.
@@ -45,7 +49,7 @@ pub(super) fn run(
     request: Request,
     archives: &mut Archives,
     daemon: &mut Conn,
-    test_socket: Option<&Path>,
+    variables: &Variables,
 ) -> Outcome {
     let source = match Source::start(task, job, mode) {
         Ok(source) => source,
@@ -61,14 +65,14 @@ pub(super) fn run(
         archives,
         daemon,
         daemon_open: true,
-        test_socket,
+        variables,
         server: None,
         source,
         upload: None,
         submission: Submission::new(CoreInstant::ZERO, request),
         clock,
         probe: None,
-        arrivals: Arrivals::default(),
+        arrivals: Arrivals::new(Expected::of(task, job)),
         ran_here: None,
     };
     flow.run()
@@ -80,7 +84,7 @@ struct Flow<'a> {
     archives: &'a mut Archives,
     daemon: &'a mut Conn,
     daemon_open: bool,
-    test_socket: Option<&'a Path>,
+    variables: &'a Variables,
     server: Option<Conn>,
     source: Source<'a>,
     /// The environment on its way to the server.
@@ -88,7 +92,7 @@ struct Flow<'a> {
     submission: Submission,
     clock: Instant,
     probe: Option<Probe>,
-    arrivals: Arrivals,
+    arrivals: Arrivals<'a>,
     /// What the scheduler wanted to be compiled here.
     ran_here: Option<local::Ran>,
 }
@@ -199,7 +203,7 @@ impl Flow<'_> {
             Packing::AsItIs => self.archives.open(platform),
             Packing::Gzip => {
                 log::info!("compile server takes no zstd, sending the environment as gzip");
-                self.archives.open_gzip(self.test_socket)
+                self.archives.open_gzip(self.variables.test_socket.as_deref())
             }
         };
         match archive {
@@ -425,6 +429,12 @@ impl Flow<'_> {
             }
             End::Remote { result, said } => {
                 let host = self.submission.server().host.clone();
+                if self.variables.is_sample {
+                    return match self.arrivals.hand_over() {
+                        Ok(files) => Outcome::Compare(Theirs { host, status: result.status, files }),
+                        Err(trouble) => Outcome::Local(trouble, host),
+                    };
+                }
                 if let Err(trouble) = self.arrivals.put_in_place(self.job, result.status) {
                     return Outcome::Local(trouble, host);
                 }

@@ -4,7 +4,7 @@ use super::here;
 use super::judge::judge;
 use super::task::Task;
 use super::variables::{Fallback, Use, Variables};
-use super::{daemon, environment, remembered, remote};
+use super::{daemon, environment, remembered, remote, verify};
 use ice_core::client::{Here, Request};
 use ice_core::cmdline::{Driver, Mode, RemoteJob};
 use ice_core::message::{CompileFile, GetCs};
@@ -104,11 +104,15 @@ fn submit(
         Ok(request) => request,
         Err(err) => return Err(Stays::new(Here::NoEnvironment(err.to_string()), Link::Open(daemon))),
     };
-    let test_socket = variables.test_socket.as_deref();
-    match remote::run(task, job, mode, request, &mut archives, &mut daemon, test_socket) {
+    match remote::run(task, job, mode, request, &mut archives, &mut daemon, variables) {
         remote::Outcome::Done(status) => {
             daemon::finish(daemon);
             Ok(Some(status))
+        }
+        remote::Outcome::Compare(theirs) => {
+            daemon::finish(daemon);
+            let daemon = daemon::connect(variables.test_socket.as_deref()).ok();
+            Ok(Some(verify::run(task, job, theirs, daemon)))
         }
         remote::Outcome::ExpandHere => Ok(None),
         remote::Outcome::Local(trouble, host) => Err(Stays::new(Here::Trouble { trouble, host }, Link::Used)),

@@ -1,8 +1,10 @@
 //! The environment variables of the client, read once.
 
+use ice_core::client::Sampling;
 use ice_core::cmdline::Settings;
 use std::env;
 use std::ffi::{OsStr, OsString};
+use std::hash::{BuildHasher, RandomState};
 use std::io::IsTerminal;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
@@ -44,7 +46,8 @@ pub(super) struct Variables {
     pub(super) path: OsString,
     pub(super) cc: Option<OsString>,
     pub(super) cxx: Option<OsString>,
-    pub(super) repeat_rate: bool,
+    /// This job, if it goes elsewhere, is compiled here too (`ICECC_VERIFY`, `ICECC_REPEAT_RATE`).
+    pub(super) is_sample: bool,
     /// Values that mean nothing, as the user is told.
     pub(super) problems: Vec<String>,
 }
@@ -70,7 +73,7 @@ impl Variables {
             path: env::var_os("PATH").unwrap_or_default(),
             cc: env::var_os("ICECC_CC").filter(|v| !v.is_empty()),
             cxx: env::var_os("ICECC_CXX").filter(|v| !v.is_empty()),
-            repeat_rate: env::var_os("ICECC_REPEAT_RATE").is_some_and(|v| number(&v).is_some_and(|n| n > 0)),
+            is_sample: sampling(&mut problems).takes(RandomState::new().hash_one(std::process::id())),
             problems,
         }
     }
@@ -101,6 +104,21 @@ impl Variables {
 /// zstd level of what is sent (`ICECC_COMPRESSION`).
 pub(super) fn compression_level() -> i32 {
     env::var_os("ICECC_COMPRESSION").and_then(|v| number(&v)).unwrap_or(ice_net::compress::LEVEL_DEFAULT)
+}
+
+/// How often jobs are compared. 1.4 takes what is no number for 0; a check that was asked for and is not made is a problem.
+fn sampling(problems: &mut Vec<String>) -> Sampling {
+    let value = |name| env::var_os(name).filter(|value| !value.is_empty());
+    let count = |value: OsString| number(&value).and_then(|n| u32::try_from(n).ok());
+    let one_of = value("ICECC_VERIFY").and_then(|value| {
+        let text = format!("ICECC_VERIFY={} is no number: ignored", value.to_string_lossy());
+        count(value).or_else(|| {
+            problems.push(text);
+            None
+        })
+    });
+    let of_thousand = value("ICECC_REPEAT_RATE").and_then(count);
+    Sampling { one_of: one_of.unwrap_or(0), of_thousand: of_thousand.unwrap_or(0) }
 }
 
 /// What a variable says by one of some words, in any case. Another value counts as none, and is a problem.

@@ -12,6 +12,7 @@ mod connections;
 mod discovery;
 #[path = "../planted/mod.rs"]
 mod planted;
+mod results;
 mod slots;
 mod text_port;
 #[path = "../e2e/visitor.rs"]

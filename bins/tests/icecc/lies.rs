@@ -25,6 +25,10 @@ const LIES: &[(&str, Lie)] = &[
         let piece = good(conn, &object()[..500]);
         say(conn, &[piece, Message::End]);
     }),
+    ("an object of another compiler", |conn, _| {
+        let piece = good(conn, &object());
+        say(conn, &[piece, Message::End]);
+    }),
     ("more bytes than the piece announces", |conn, _| {
         let piece = resized(conn, |len| len - 1);
         say(conn, &[piece, Message::End]);
@@ -71,6 +75,9 @@ const LIES: &[(&str, Lie)] = &[
         write(raw, &(0..=255).cycle().take(100_000).collect::<Vec<u8>>());
     }),
 ];
+
+/// A beginning that is that of our compiler's objects, which are text.
+const TEXT: &[u8] = b"object:remote";
 
 /// An ELF file of 1,000 bytes and a table of sections behind them.
 fn object() -> Vec<u8> {
@@ -137,13 +144,13 @@ fn a_server_that_lies_is_replaced_by_the_own_compiler() {
 fn a_server_that_does_not_lie_is_believed() {
     let bench = Bench::new();
     let (port, server) = super::server(|conn, _| {
-        let piece = good(conn, &object());
+        let piece = good(conn, TEXT);
         say(conn, &[piece, Message::End]);
     });
     let daemon = bench.daemon(port, 1);
     let output = bench.icecc_with_daemon(&["gcc", "-c", "a.c", "-o", "x.o"]).output().unwrap();
     assert!(output.status.success(), "{}", text(&output.stderr));
-    assert_eq!(std::fs::read(bench.path("x.o")).unwrap(), object());
+    assert_eq!(std::fs::read(bench.path("x.o")).unwrap(), TEXT);
     server.join().unwrap();
     daemon.join().unwrap();
 }

@@ -4,7 +4,7 @@ use super::Trouble;
 use crate::cmdline::{Family, Messages, Mode};
 use crate::env::EnvRef;
 use crate::job::JobStats;
-use crate::message::{CompileFile, CompileResult, EnvTarget, GetCs, GetNativeEnv, Message, UseCs};
+use crate::message::{BlacklistHostEnv, CompileFile, CompileResult, EnvTarget, GetCs, GetNativeEnv, Message, UseCs};
 use crate::text::Text;
 use crate::time::Duration;
 use crate::version::Version;
@@ -164,6 +164,19 @@ pub enum Output {
     CompileHere,
     /// It is over. Nothing follows.
     End(Box<End>),
+}
+
+impl Output {
+    /// Tells the daemon of a false result. Schedulers know of hosts that do not fit an environment, our daemon also of those that
+    /// fit none.
+    pub(super) fn reports(host: &Text, environment: EnvTarget) -> [Self; 2] {
+        [environment, EnvTarget::default()].map(|environment| Self::report(host, environment))
+    }
+
+    /// Tells the daemon that this host shall get no more jobs with an environment, or none at all if that has no name.
+    pub(super) fn report(host: &Text, EnvTarget { name: environment, target }: EnvTarget) -> Self {
+        Self::Daemon(Message::BlacklistHostEnv(BlacklistHostEnv { environment, target, host: host.clone() }))
+    }
 }
 
 /// Which archive of an environment is sent.

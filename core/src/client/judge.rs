@@ -4,10 +4,14 @@
 use super::{Request, Trouble};
 use crate::cmdline::{Family, Messages, Mode};
 use crate::message::CompileResult;
+use crate::text::Text;
 
 /// Words of compilers and assemblers for a file that is here, but not on the server (`.incbin`, lists named by options …).
 const MISSING_FILE: [&[u8]; 5] =
     [b"No such file or directory", b"Could not find", b"cannot find", b"error opening", b"could not open"];
+
+/// How the words of a server end that lacks the environment, also those of 1.4.
+const MISSING_ENVIRONMENT: &[u8] = b" removed?";
 
 /// Status of a compiler that ran out of memory or disk.
 const OUT_OF_ROOM: i32 = 105;
@@ -21,6 +25,11 @@ const NO_PLACE: &[u8] = b"could not determine the original source location";
 
 /// What clang's driver says of an argument that it takes all the same.
 const DRIVERS: &[u8] = b"clang: warning: ";
+
+/// Whether a server says that it lacks the environment.
+pub(super) fn is_about_missing_environment(words: &Text) -> bool {
+    words.as_bytes().ends_with(MISSING_ENVIRONMENT)
+}
 
 /// Why a result is not taken.
 pub(super) fn objection(request: &Request, result: &CompileResult) -> Option<Trouble> {

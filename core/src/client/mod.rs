@@ -11,10 +11,12 @@
 //! data (archive, source, object) never pass through here, but how they move does, as their time is counted here.
 
 mod exchange;
+mod format;
 mod header;
 mod here;
 mod judge;
 mod probing;
+mod sampling;
 mod state;
 mod trouble;
 mod wait;
@@ -22,9 +24,7 @@ mod wait;
 use crate::env::EnvRef;
 use crate::ids::JobId;
 use crate::job::JobStats;
-use crate::message::{
-    BlacklistHostEnv, CompileFile, CompileResult, EnvTarget, GetCs, JobDone, LOCALHOST, Message, UseCs, done_flags,
-};
+use crate::message::{CompileFile, CompileResult, EnvTarget, GetCs, JobDone, LOCALHOST, Message, UseCs, done_flags};
 use crate::text::Text;
 use crate::time::{Duration, Instant};
 use crate::version::Version;
@@ -34,16 +34,19 @@ use std::collections::VecDeque;
 use wait::Patience;
 
 pub use exchange::{End, Environments, File, Input, Output, Packing, Request};
+pub use format::Format;
 pub use here::Here;
+
 pub use probing::PROBE_CONNECT;
+
+pub use sampling::Sampling;
+
 pub use trouble::Trouble;
 
 /// Times that one job asks for a server.
 const ASKED_MAX: u32 = 3;
 /// Bytes of a file: a server that sends more than any compiler writes shall not fill the disk.
 const RECEIVED_MAX: u64 = 4 << 30;
-/// How the words of a server end that lacks the environment, also those of 1.4.
-const MISSING_ENVIRONMENT: &[u8] = b" removed?";
 
 /// The machine.
 #[derive(Debug)]
@@ -275,6 +278,9 @@ impl Submission {
     }
 
     fn give_up(&mut self, trouble: Trouble) {
+        if matches!(trouble, Trouble::FalseResult(_)) {
+            self.outputs.extend(Output::reports(&self.server.host, self.env_target()));
+        }
         self.end(End::Local { trouble, host: self.server.host.clone() });
     }
 
@@ -302,8 +308,7 @@ impl Submission {
     /// Whether the server only lacks the environment that it was said to have: it may have been removed while the job was on its
     /// way. The server has told the scheduler too, which will choose another, or have the environment sent.
     fn may_ask_again(&self, words: &Text) -> bool {
-        let is_missing = words.as_bytes().ends_with(MISSING_ENVIRONMENT);
-        is_missing && self.server.env_present != 0 && self.asked < ASKED_MAX
+        judge::is_about_missing_environment(words) && self.server.env_present != 0 && self.asked < ASKED_MAX
     }
 
     /// Another server shall do it, which gets a source made anew.
@@ -393,9 +398,7 @@ impl Submission {
             Message::VerifyEnvResult { ok: 0 } if self.may_send_gzip() => self.send_environment(Packing::Gzip),
             Message::VerifyEnvResult { ok: 0 } => {
                 // The next job would bring all of it again for the same answer: the scheduler shall choose another host.
-                let EnvTarget { name: environment, target } = self.env_target();
-                let report = BlacklistHostEnv { environment, target, host: self.server.host.clone() };
-                self.outputs.push_back(Output::Daemon(Message::BlacklistHostEnv(report)));
+                self.outputs.push_back(Output::report(&self.server.host, self.env_target()));
                 let trouble = self.env_words.take().map_or(Trouble::EnvRefused, Trouble::EnvMissing);
                 self.give_up(trouble);
             }

@@ -5,7 +5,7 @@ mod moving;
 
 use super::*;
 use crate::cmdline::{Family, Messages, Mode};
-use crate::message::{Chunk, GetNativeEnv};
+use crate::message::{BlacklistHostEnv, Chunk, GetNativeEnv};
 
 fn secs(n: u64) -> Duration {
     Duration::from_secs(n)
@@ -185,6 +185,25 @@ fn who_wants_another_host_is_told_when_there_is_none() {
     for (wants_other_host, platform, env_present) in [(true, "", 1), (false, "x86_64", 1), (false, "", 0)] {
         assert_eq!(answer(wants_other_host, platform, env_present), (None, true), "{wants_other_host} {platform}");
     }
+}
+
+/// With the environment for the scheduler, without one for our daemon.
+#[test]
+fn a_server_with_a_false_result_is_reported() {
+    let mut scenario = Scenario::until_result(request());
+    scenario.result(CompileResult::default());
+    let outputs = scenario.say(Input::Failed(Trouble::FalseResult("text".into())));
+    let [Output::Daemon(Message::BlacklistHostEnv(first)), Output::Daemon(Message::BlacklistHostEnv(all)), _] =
+        &outputs[..]
+    else {
+        panic!("{outputs:?}")
+    };
+    let fields = |report: &BlacklistHostEnv| [&report.environment, &report.target, &report.host].map(Text::to_string);
+    assert_eq!(
+        (fields(first), fields(all)),
+        (["env", "x86_64", "10.0.0.3"].map(String::from), ["", "", "10.0.0.3"].map(String::from))
+    );
+    assert_eq!(local(&outputs).map(Trouble::number), Some(108));
 }
 
 #[test]

@@ -76,6 +76,8 @@ pub enum Trouble {
     Doubtful,
     /// 107 (ours): the remote compiler failed, and what the plain one would leave in its output cannot be told.
     OutputOfFailure,
+    /// 108 (ours): the server sent a file that is no output of this compile, and why; the host is reported.
+    FalseResult(String),
 }
 
 impl Trouble {
@@ -109,6 +111,7 @@ impl Trouble {
             Self::Crash => 105,
             Self::Doubtful => 106,
             Self::OutputOfFailure => 107,
+            Self::FalseResult(_) => 108,
         }
     }
 
@@ -165,6 +168,7 @@ impl fmt::Display for Trouble {
             Self::FileNotFound => "missing file on the remote, recompiling locally",
             Self::Crash => "remote compiler crashed, recompiling locally",
             Self::Doubtful => "remote failure may not be the source's, recompiling locally",
+            Self::FalseResult(why) => return write!(f, "false result, recompiling locally: {why}"),
             Self::OutputOfFailure => {
                 "only the compiler knows what its failure makes of the output, recompiling locally"
             }
@@ -208,6 +212,7 @@ mod tests {
             (105, vec![T::Crash]),
             (106, vec![T::Doubtful]),
             (107, vec![T::OutputOfFailure]),
+            (108, vec![T::FalseResult(why())]),
         ];
         for (number, troubles) in all {
             for trouble in troubles {

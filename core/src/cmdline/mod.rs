@@ -10,6 +10,7 @@ mod compiler_name;
 mod configuration;
 mod contents;
 mod effect;
+mod format;
 mod inquiry;
 mod job;
 mod language;

@@ -56,7 +56,7 @@ impl Daemon {
             Message::CompileFile(file) => self.compile_file(now, peer, file),
             Message::TransferEnv(target) => self.transfer_env(now, peer, &target),
             Message::VerifyEnv(target) => self.verify_env(peer, &target),
-            Message::BlacklistHostEnv(entry) => self.blacklist(entry),
+            Message::BlacklistHostEnv(entry) => self.blacklist(now, entry),
             Message::JobLocalBegin(begin) => self.want_local_slot(now, peer, begin),
             Message::JobDone(done) => self.client_job_done(peer, &done),
             Message::End => self.close(peer, CloseReason::End),
@@ -73,8 +73,15 @@ impl Daemon {
         self.outputs.push_back(Output::Examine(peer, request));
     }
 
-    fn blacklist(&mut self, entry: BlacklistHostEnv) {
-        if [&entry.environment, &entry.target, &entry.host].iter().all(|name| name.len() <= NAME_MAX) {
+    /// BLACKLIST_HOST_ENV: the scheduler's, or, without an environment, of a host whose results are false.
+    fn blacklist(&mut self, now: Instant, entry: BlacklistHostEnv) {
+        if [&entry.environment, &entry.target, &entry.host].iter().any(|name| name.len() > NAME_MAX) {
+            return;
+        }
+        if entry.environment.is_empty() {
+            self.note(Note::FalseResult(entry.host.clone()));
+            self.distrusted.add(now, entry.host);
+        } else {
             self.send_to_scheduler(Message::BlacklistHostEnv(entry));
         }
     }
@@ -101,7 +108,7 @@ impl Daemon {
         request.client = entry.client();
         entry.ask(request.clone(), asked);
         if asked.is_none() && self.session.expected_until().is_none_or(|until| until <= now) {
-            entry.answer_here();
+            entry.answer_here(false);
         } else {
             self.send_to_scheduler(Message::GetCs(request));
         }

@@ -80,7 +80,7 @@ impl Connections {
 
     /// Answers all requests without a scheduler. Returns their clients.
     pub fn answer_here(&mut self) -> Vec<ClientId> {
-        self.peers.values_mut().filter_map(|p| p.answer_here().then(|| p.client())).collect()
+        self.peers.values_mut().filter_map(|p| p.answer_here(false).then(|| p.client())).collect()
     }
 
     /// What a new scheduler must hear of them.

@@ -4,6 +4,9 @@ use crate::ids::{ClientId, JobId};
 use crate::message::{JobDone, JobLocalBegin, Message};
 use crate::text::Text;
 
+/// Largest niceness; the smallest is 0.
+const NICENESS_MAX: u32 = 20;
+
 /// A job's number together with the scheduler session that assigned it (decision: job-ids). A plain value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct SessionJob {
@@ -53,4 +56,9 @@ pub(super) fn local_begin(start_time: u32, output: &Text, client: ClientId, full
         id: client.0,
         full: u32::from(full),
     })
+}
+
+/// Niceness clamped to 0..=20. Negative values arrive wrapped and count as 0.
+pub(super) fn clamp_niceness(n: u32) -> u32 {
+    if i32::try_from(n).is_err() { 0 } else { n.min(NICENESS_MAX) }
 }

@@ -13,7 +13,7 @@
 //! connection's own thread transfers them once it has been granted a slot (decision: peer-thread).
 //!
 //! Its parts are types with private fields, which do not know each other: `connections` with `peer`, `envs`,
-//! `native`, `session`, `given`, `load`, `fallbacks`. A part is told of an event and returns what follows from it. Only
+//! `native`, `session`, `given`, `load`, `fallbacks`, `distrusted`. A part is told of an event and returns what follows from it. Only
 //! `impl Daemon` knows several of them, in one file for each subject: what clients say (`clients`), what the
 //! scheduler says (`scheduler`), how environments come (`installing`) and go (`eviction`), who gets a slot (`slots`),
 //! what is shown (`status`).
@@ -21,6 +21,7 @@
 mod clients;
 mod close;
 mod connections;
+mod distrusted;
 mod envs;
 mod eviction;
 mod fallbacks;
@@ -52,6 +53,7 @@ use crate::ids::PeerId;
 use crate::message::Message;
 use crate::time::Instant;
 use connections::Connections;
+use distrusted::Distrusted;
 use envs::Envs;
 use fallbacks::Fallbacks;
 use given::Given;
@@ -72,6 +74,7 @@ pub struct Daemon {
     load: Load,
     fallbacks: Fallbacks,
     given: Given,
+    distrusted: Distrusted,
     /// Set by SIGTERM: when jobs that still run are killed.
     terminate_at: Option<Instant>,
     exited: bool,
@@ -89,6 +92,7 @@ impl Daemon {
             load: Load::new(now, config.cpus),
             fallbacks: Fallbacks::default(),
             given: Given::default(),
+            distrusted: Distrusted::default(),
             terminate_at: None,
             exited: false,
             outputs: VecDeque::new(),

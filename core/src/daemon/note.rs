@@ -52,6 +52,8 @@ pub enum Note {
     NativeStale(Text),
     /// A native environment could not be made, and why.
     NativeFailed(Text),
+    /// A host sent a false result: its address.
+    FalseResult(Text),
     /// A local job got its slot.
     LocalBegins,
     /// A connection ends: the client's number, address and the reason.
@@ -71,7 +73,8 @@ impl Note {
             | Self::OtherScheduler { .. }
             | Self::TakesNoJobs(_)
             | Self::UnknownSchedulerMessage
-            | Self::AnsweredLocally(_) => Level::Warning,
+            | Self::AnsweredLocally(_)
+            | Self::FalseResult(_) => Level::Warning,
             Self::Connected(_)
             | Self::TakesJobs
             | Self::Installed(..)
@@ -113,6 +116,9 @@ impl fmt::Display for Note {
             Self::NativeBuilding(compiler) => write!(f, "make native environment compiler={compiler}"),
             Self::NativeStale(compiler) => write!(f, "native_env needs rebuild compiler={compiler}"),
             Self::NativeFailed(reason) => write!(f, "cannot make native environment: {reason}"),
+            Self::FalseResult(host) => {
+                write!(f, "{host} sent a false result, no job of this host goes there for an hour")
+            }
             Self::LocalBegins => write!(f, "send JobLocalBeginMsg to client"),
             Self::Ends(client, address, reason) => write!(f, "handle_end {client} {address}: {reason}"),
             Self::TakesNoJobs(why) => write!(f, "taking no jobs of others: {why}"),

@@ -1,7 +1,7 @@
 //! A client's connection: its state and what it holds.
 
 use super::CloseReason;
-use super::job::{Ended, Own, SessionJob, local_begin};
+use super::job::{Ended, Own, SessionJob, clamp_niceness, local_begin};
 use super::served::Served;
 use crate::env::EnvId;
 use crate::ids::{ClientId, JobId};
@@ -14,8 +14,6 @@ use std::fmt::Write;
 
 /// Maximum number of copies of a job in one request.
 const COUNT_MAX: u32 = 16;
-/// Largest niceness; the smallest is 0.
-const NICENESS_MAX: u32 = 20;
 
 /// A connection. Each event that changes its state is a method here.
 #[derive(Debug)]
@@ -56,10 +54,11 @@ enum State {
         request: Box<GetCs>,
         /// The session to which it was sent.
         asked: Option<u32>,
+        /// A server was refused, and another one asked for.
+        again: bool,
     },
-    /// The client shall compile itself and waits for a slot.
+    /// The client shall compile itself and waits for a slot. More than one job only in repeat mode.
     PendingUseCs {
-        /// Its jobs; more than one only in repeat mode.
         jobs: Vec<JobId>,
         /// Platform for the client's USE_CS: the scheduler's, or without one the requested target.
         platform: Text,
@@ -200,7 +199,14 @@ impl Peer {
     /// GET_CS, forwarded in this session or kept until there is one: waits for the scheduler's answers.
     pub fn ask(&mut self, request: GetCs, asked: Option<u32>) {
         self.awaited = request.count.clamp(1, COUNT_MAX);
-        self.state = State::WaitForCs { request: Box::new(request), asked };
+        self.state = State::WaitForCs { request: Box::new(request), asked, again: false };
+    }
+
+    /// Its server is refused: the request, to be made once more. `None`: that was done before, or it is for several copies.
+    pub fn ask_again(&mut self) -> Option<GetCs> {
+        let State::WaitForCs { request, again, .. } = &mut self.state else { return None };
+        let may_ask = request.count <= 1 && !std::mem::replace(again, true);
+        may_ask.then(|| (**request).clone())
     }
 
     /// Whether it waits for the first answer of the scheduler.
@@ -213,16 +219,17 @@ impl Peer {
         self.awaited > 0
     }
 
-    /// Answers its request without a scheduler: the client compiles itself. Returns whether there was a request.
-    pub fn answer_here(&mut self) -> bool {
+    /// Answers its request without a scheduler: the client compiles itself, as there is none or as `no_host` of the network can.
+    /// Returns whether there was a request.
+    pub fn answer_here(&mut self, no_host: bool) -> bool {
         let State::WaitForCs { request, .. } = &self.state else { return false };
         let job = SessionJob { job: JobId(self.client.0), session: None };
         let copies = usize::try_from(std::mem::take(&mut self.awaited)).unwrap_or(1);
         self.jobs.extend(std::iter::repeat_n(job, copies));
         self.state = State::PendingUseCs {
             jobs: vec![job.job; copies],
-            platform: request.target.clone(),
-            no_host: false,
+            platform: if no_host { Text::new() } else { request.target.clone() },
+            no_host,
             niceness: clamp_niceness(request.niceness),
         };
         true
@@ -315,7 +322,7 @@ impl Peer {
     /// What a new scheduler must hear of its work.
     pub fn resume(&mut self, session: Option<u32>, client_count: u32) -> Option<Message> {
         match &mut self.state {
-            State::WaitForCs { request, asked } => {
+            State::WaitForCs { request, asked, .. } => {
                 *asked = session;
                 request.client_count = client_count;
                 Some(Message::GetCs((**request).clone()))
@@ -484,9 +491,4 @@ impl Peer {
         }
         writeln!(out)
     }
-}
-
-/// Niceness clamped to 0..=20. Negative values arrive wrapped and count as 0.
-fn clamp_niceness(n: u32) -> u32 {
-    if i32::try_from(n).is_err() { 0 } else { n.min(NICENESS_MAX) }
 }

@@ -7,7 +7,7 @@ use crate::env::{EnvId, EnvRef};
 use crate::extension::Offers;
 use crate::ids::{ClientId, JobId, PeerId};
 use crate::limits::STATUS_TEXT_MAX;
-use crate::message::{JobBegin, JobDone, LOCALHOST, Login, Message, UseCs, done_flags};
+use crate::message::{BlacklistHostEnv, GetCs, JobBegin, JobDone, LOCALHOST, Login, Message, UseCs, done_flags};
 use crate::text::Text;
 use crate::time::Instant;
 use crate::version::Version;
@@ -95,7 +95,7 @@ impl Daemon {
             return; // sent before the scheduler saw that we closed
         }
         match message {
-            Message::UseCs(use_cs) => self.use_cs(use_cs),
+            Message::UseCs(use_cs) => self.use_cs(now, use_cs),
             Message::NoCs { job, client } => {
                 let job = SessionJob { job, session: self.session.current() };
                 self.build_here(client, job, Text::new(), false);
@@ -130,7 +130,7 @@ impl Daemon {
     }
 
     /// USE_CS: the scheduler assigned a job of a client, to this host or another.
-    fn use_cs(&mut self, use_cs: UseCs) {
+    fn use_cs(&mut self, now: Instant, use_cs: UseCs) {
         let no_host = use_cs.host == LOCALHOST && use_cs.host_platform.is_empty() && use_cs.env_present == 0;
         let here = no_host || self.session.known_as() == Some(&use_cs.host) && use_cs.port == self.config.port;
         let job = SessionJob { job: use_cs.job, session: self.session.current() };
@@ -138,8 +138,27 @@ impl Daemon {
             return self.build_here(use_cs.client, job, use_cs.host_platform, no_host);
         }
         let Some((peer, entry)) = self.peers.requester(use_cs.client) else { return self.report_unclaimed(job) };
+        if entry.is_asking() && self.distrusted.has(now, &use_cs.host) {
+            let again = entry.ask_again();
+            if again.is_none() {
+                entry.answer_here(true);
+            }
+            return self.refuse_server(job, &use_cs.host, again);
+        }
         entry.assigned_elsewhere(job, use_cs.host.clone());
         self.send(peer, Message::UseCs(use_cs));
+    }
+
+    /// A job was assigned to a host that is not trusted: the scheduler is told so, and asked for another one.
+    fn refuse_server(&mut self, job: SessionJob, host: &Text, again: Option<GetCs>) {
+        self.report_unclaimed(job);
+        let Some(request) = again else { return };
+        for EnvRef { name, .. } in &request.environments {
+            let ban =
+                BlacklistHostEnv { environment: name.clone(), target: request.target.clone(), host: host.clone() };
+            self.send_to_scheduler(Message::BlacklistHostEnv(ban));
+        }
+        self.send_to_scheduler(Message::GetCs(request));
     }
 
     /// The client shall compile a job itself, as NO_CS says too.
@@ -213,7 +232,7 @@ impl Daemon {
         }
     }
 
-    /// Reports a job that was assigned to a client that is gone, so that the scheduler frees the server's slot.
+    /// Reports a job whose client is gone or does not go to that server, so that the scheduler frees the server's slot.
     fn report_unclaimed(&mut self, job: SessionJob) {
         self.report(job.failed(107, done_flags::FROM_SUBMITTER));
     }

@@ -51,6 +51,24 @@ fn monitors_are_shown_the_last_three_components() {
 }
 
 #[test]
+fn the_format_is_asked_for_by_options_about_it_alone() {
+    for (line, words) in [
+        ("gcc -O2 -g -Wall -DX -I. -std=gnu11 -frandom-seed=a -c a.c -o a.o", "-c"),
+        ("gcc -fno-pic -O2 -S a.c", "-S"),
+        ("gcc -m32 -march=i686 -flto -c a.c", "-m32 -march=i686 -flto -c"),
+        ("gcc -flto=auto -ffat-lto-objects -fno-lto -c a.c", "-flto=auto -ffat-lto-objects -fno-lto -c"),
+        ("gcc -Wa,--32 -Xassembler --x32 -c a.c", "-Wa,--32 -Xassembler --x32 -c"),
+        ("clang -target arm-linux-gnueabi --target=avr -c a.c", "-target arm-linux-gnueabi --target=avr -c"),
+        ("clang -emit-llvm -fembed-bitcode=all -c a.c", "-emit-llvm -fembed-bitcode=all -c"),
+        ("clang -fno-integrated-as -no-integrated-as -c a.c", "-fno-integrated-as -no-integrated-as -c"),
+        ("clang -mllvm -x86-asm-syntax=intel -Xclang -target-feature -Xclang +avx -c a.c", "-c"),
+        ("clang -mthread-model posix -arch armv7 -c a.c", "-mthread-model posix -arch armv7 -c"),
+    ] {
+        assert_eq!(texts(&job(line).format_words()).join(" "), words, "{line}");
+    }
+}
+
+#[test]
 fn debug_information_beside_the_object_has_its_name() {
     for (line, dwo) in [("gcc -c a.c", "a.dwo"), ("gcc -c a.c -o k.d/b.c.o", "k.d/b.c.dwo")] {
         assert_eq!(job(line).dwo(), dwo.as_bytes(), "{line}");

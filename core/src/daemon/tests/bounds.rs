@@ -201,7 +201,8 @@ fn a_thousand_messages_wait_for_the_answer_to_a_login() {
     s.sent_to_scheduler();
     let peer = s.client();
     s.sent_to_scheduler();
-    let entry = || Message::BlacklistHostEnv(BlacklistHostEnv::default());
+    let entry =
+        || Message::BlacklistHostEnv(BlacklistHostEnv { environment: "e".into(), ..BlacklistHostEnv::default() });
     // One message is the first report of the load.
     for _ in 0..999 {
         s.say(peer, entry());
@@ -319,7 +320,13 @@ fn texts_of_a_request_have_bounds() {
 
     let mut s = Scenario::new(config(2));
     let peer = s.client();
-    let name = |n: usize| Message::BlacklistHostEnv(BlacklistHostEnv { host: text(n), ..BlacklistHostEnv::default() });
+    let name = |n: usize| {
+        Message::BlacklistHostEnv(BlacklistHostEnv {
+            environment: "e".into(),
+            host: text(n),
+            ..BlacklistHostEnv::default()
+        })
+    };
     s.say(peer, name(255));
     s.say(peer, name(256));
     assert_eq!(s.sent_to_scheduler(), [name(255)]);

@@ -17,7 +17,7 @@ fn a_request_that_the_schedulers_link_cannot_carry_ends_its_client_only() {
         assert!(s.closed.contains_key(&peer) && s.sent_to_scheduler().is_empty());
     }
     let peer = s.client();
-    let entry = BlacklistHostEnv { host: long.as_str().into(), ..BlacklistHostEnv::default() };
+    let entry = BlacklistHostEnv { environment: "e".into(), host: long.as_str().into(), ..BlacklistHostEnv::default() };
     s.say(peer, Message::BlacklistHostEnv(entry));
     assert!(s.sent_to_scheduler().is_empty());
     s.say(peer, Message::JobLocalBegin(JobLocalBegin { output_file: long.into(), ..JobLocalBegin::default() }));

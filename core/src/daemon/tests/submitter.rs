@@ -272,6 +272,38 @@ fn d36_blacklisting_is_passed_on_or_dropped() {
     assert!(s.sent_to_scheduler().is_empty() && s.closed.is_empty());
 }
 
+/// For an hour, whatever the scheduler says; another host is asked for once.
+#[test]
+fn a_host_with_a_false_result_is_not_used() {
+    let report = crate::message::BlacklistHostEnv { host: OTHER_ADDRESS.into(), ..Default::default() };
+    let mut s = Scenario::new(config(1));
+    let peer = s.client();
+    s.say(peer, Message::BlacklistHostEnv(report));
+    assert!(
+        s.sent_to_scheduler().is_empty() && s.notes.iter().any(|note| note.contains("no job of this host goes there"))
+    );
+    s.hang_up(peer);
+    let peer = s.client();
+    let environments = vec![crate::env::EnvRef { platform: "i686".into(), name: "e".into() }];
+    let ask = GetCs { count: 1, target: "x86_64".into(), environments, ..GetCs::default() };
+    s.say(peer, Message::GetCs(ask));
+    s.sent_to_scheduler();
+    s.use_other(peer, 4);
+    let told = s.sent_to_scheduler();
+    let [freed, Message::BlacklistHostEnv(ban), Message::GetCs(again)] = &told[..] else { panic!("{told:?}") };
+    assert_eq!((freed, ban.environment == "e", again.target == "x86_64"), (&job_done(4, 107, 1, 1), true, true));
+    assert!(s.sent_to(peer).is_empty());
+    s.use_other(peer, 5);
+    assert_eq!(s.sent_to_scheduler(), [job_done(5, 107, 1, 1)]);
+    let here = s.sent_to(peer);
+    assert!(matches!(&here[..], [Message::UseCs(here)] if here.host == LOCALHOST && here.env_present == 0), "{here:?}");
+    s.hang_up(peer);
+    s.pass(Duration::from_secs(3600));
+    let peer = s.asking();
+    s.use_other(peer, 6);
+    assert!(matches!(&s.sent_to(peer)[..], [Message::UseCs(there)] if there.host == OTHER_ADDRESS));
+}
+
 #[test]
 fn d37_an_unexpected_message_ends_that_connection_only() {
     let mut s = Scenario::new(config(1));
