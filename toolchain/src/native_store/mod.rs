@@ -1,9 +1,9 @@
 //! The archives of this host's compilers on disk: each stands in an index with the compiler that it is of, so that it
 //! survives a restart.
 //!
-//! The daemon's state machine decides when one is wanted, made or deleted. All calls of a [`NativeStore`] block, but none
-//! reads an archive; they belong on one thread. What takes long needs no store: [`examine`] and [`Packed::is_current`]
-//! look at files of compilers, [`Made::new`] compares archives.
+//! The daemon's state machine decides when one is wanted, made or deleted. All calls of a `NativeStore` block, but none
+//! reads an archive; they belong on one thread. What takes long needs no store: `examine` and `Packed::is_current`
+//! look at files of compilers, `Made::new` compares archives.
 
 mod files;
 mod index;
