@@ -3,7 +3,7 @@
 use std::fs;
 use std::net::TcpStream;
 use std::process::Command;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use ice_bins::background::{Account, raise_descriptors};
 use ice_core::version::Version;
@@ -11,7 +11,8 @@ use ice_lab::Config;
 use ice_net::deadline::{Deadline, Step};
 use nix::unistd::Uid;
 
-use crate::cluster::{Cluster, SOON, Whose, bare_root, completed, skip};
+use crate::bystander::{compile, lab};
+use crate::cluster::{Cluster, SOON, Whose, bare_root, skip};
 use crate::planted;
 use crate::visitor::in_network_of;
 
@@ -22,18 +23,6 @@ const ADDRESSES: [u8; 5] = [102, 103, 104, 105, 106];
 /// For one connection.
 const CONNECT: Duration = Duration::from_secs(10);
 
-/// Compiles on h2 for h1, which must not fall back; returns the time.
-fn compile(cluster: &Cluster, variables: &[(&str, &str)]) -> Duration {
-    let before = completed(cluster, "h2");
-    let begun = Instant::now();
-    let on_h2 = [&[("ICECC_PREFERRED_HOST", "h2"), ("ICECC_DEBUG", "info")], variables].concat();
-    let output = cluster.ok("h1", &on_h2, "icecc gcc -O2 -c a.c -o a.o");
-    let took = begun.elapsed();
-    let what = format!("a job of h2 instead of: {}", output.error_text());
-    cluster.until(&what, SOON, || completed(cluster, "h2") == before + 1);
-    took
-}
-
 /// Connections that have shaken hands, until one is refused; at most so many.
 fn idle(address: &str, most: usize) -> Vec<ice_net::conn::Conn> {
     let dial = |_| ice_net::dial::tcp(address, 10_245, Version::new(44), Deadline::after(Step::Connect, CONNECT)).ok();
@@ -42,12 +31,8 @@ fn idle(address: &str, most: usize) -> Vec<ice_net::conn::Conn> {
 
 #[test]
 fn connections_take_no_jobs_processes() {
-    if !Uid::effective().is_root() {
-        return skip("only root enters a host's network by a thread").unwrap_or_default();
-    }
-    let Some(cluster) = Cluster::up(Whose::Ours, &[2, 2, 2]) else { return };
+    let Some(cluster) = lab(&[2, 2, 2]) else { return };
     raise_descriptors();
-    cluster.write("a.c", "int a(int x) { return x + 1; }\n");
     // The first brings the environment.
     compile(&cluster, &[]);
     println!("quiet: {:?}", compile(&cluster, &[]));
@@ -89,7 +74,7 @@ enum Ids {
 }
 
 /// A lab whose h2 is such a host.
-fn lab(ids: &Ids) -> Option<(Cluster, tempfile::TempDir)> {
+fn lab_with(ids: &Ids) -> Option<(Cluster, tempfile::TempDir)> {
     if !Uid::effective().is_root() {
         return skip("ids are root's to give");
     }
@@ -116,7 +101,7 @@ fn bomb(cluster: &Cluster) -> String {
 
 /// Runs a bomb in one slot of h2 and compiles in the other; the user id of the bomb's processes.
 fn bomb_and_neighbour(ids: &Ids) -> Option<u32> {
-    let (cluster, _root) = lab(ids)?;
+    let (cluster, _root) = lab_with(ids)?;
     let archive = bomb(&cluster);
     let with_it = [("ICECC_VERSION", archive.as_str())];
     cluster.write("a.c", "int a(int x) { return x + 1; }\n");

@@ -5,6 +5,7 @@
 #![allow(clippy::expect_used)]
 
 mod archives;
+mod bystander;
 #[path = "../e2e/cluster.rs"]
 #[allow(dead_code, reason = "what another test binary needs of it")]
 mod cluster;

@@ -2,7 +2,7 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use ice_core::env::EnvRef;
 use ice_core::ids::{ClientId, JobId};
@@ -11,9 +11,9 @@ use ice_core::version::Version;
 use ice_net::compress::Packer;
 use ice_net::conn::Conn;
 use ice_net::deadline::{Deadline, Step};
-use nix::unistd::Uid;
 
-use crate::cluster::{COMPILE, Cluster, Whose, completed, skip};
+use crate::bystander::{compile, lab};
+use crate::cluster::{COMPILE, Cluster, completed};
 use crate::visitor::{connect, in_network_of};
 
 /// How often a stranger sends a little, to keep its slot.
@@ -55,19 +55,10 @@ fn environment_of(cluster: &Cluster, host: &str) -> String {
 
 #[test]
 fn jobs_of_nobody_give_way_to_jobs_of_the_scheduler() {
-    if !Uid::effective().is_root() {
-        return skip("only root enters a host's network by a thread").unwrap_or_default();
-    }
-    let Some(cluster) = Cluster::up(Whose::Ours, &[1, 2, 1]) else { return };
-    cluster.write("a.c", "int x;\n");
-    let compile = || {
-        let begun = Instant::now();
-        cluster.ok("h1", &[("ICECC_PREFERRED_HOST", "h2")], "icecc gcc -c a.c -o a.o");
-        begun.elapsed()
-    };
-    compile();
+    let Some(cluster) = lab(&[1, 2, 1]) else { return };
+    compile(&cluster, &[]);
     assert_eq!(completed(&cluster, "h2"), 1, "the environment is there");
-    let quiet = compile();
+    let quiet = compile(&cluster, &[]);
     let environment = environment_of(&cluster, "h2");
     let environment = environment.as_str();
     let over = AtomicBool::new(false);
@@ -79,7 +70,7 @@ fn jobs_of_nobody_give_way_to_jobs_of_the_scheduler() {
         cluster.until("both slots held", COMPILE, || {
             cluster.count_in_log("h2", "iceccd.log", "remote compile for file a.c") >= 4
         });
-        let loud = compile();
+        let loud = compile(&cluster, &[]);
         over.store(true, Ordering::Relaxed);
         println!("a compile: {} ms, beside jobs that hold all slots: {} ms", quiet.as_millis(), loud.as_millis());
     });
@@ -119,24 +110,15 @@ fn ask_for_all(environment: &str) -> Vec<Conn> {
 
 #[test]
 fn servers_that_are_asked_for_and_not_used_go_to_others() {
-    if !Uid::effective().is_root() {
-        return skip("only root enters a host's network by a thread").unwrap_or_default();
-    }
-    let Some(cluster) = Cluster::up(Whose::Ours, &[1, 2, 1]) else { return };
-    cluster.write("a.c", "int x;\n");
-    let compile = || {
-        let begun = Instant::now();
-        cluster.ok("h1", &[("ICECC_PREFERRED_HOST", "h2")], "icecc gcc -c a.c -o a.o");
-        begun.elapsed()
-    };
-    compile();
-    let quiet = compile();
+    let Some(cluster) = lab(&[1, 2, 1]) else { return };
+    compile(&cluster, &[]);
+    let quiet = compile(&cluster, &[]);
     let environment = environment_of(&cluster, "h2");
     let asking = in_network_of(&cluster, "h3", |_| ask_for_all(&environment));
     cluster.until("slots that are held", COMPILE, || {
         cluster.check(cluster.lab.console("listjobs")).lines().any(|line| line.contains(" WAIT "))
     });
-    let loud: Vec<u128> = (0..3).map(|_| compile().as_millis()).collect();
+    let loud: Vec<u128> = (0..3).map(|_| compile(&cluster, &[]).as_millis()).collect();
     println!("a compile: {} ms, beside requests for all slots: {loud:?} ms", quiet.as_millis());
     assert_eq!(completed(&cluster, "h2"), 5, "jobs went elsewhere");
     cluster.wait_for_log("h1", "scheduler.log", "jobs given to a host do not begin, others get their slots");

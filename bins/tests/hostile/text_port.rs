@@ -11,9 +11,9 @@ use ice_core::message::{Login, Message};
 use ice_core::version::Version;
 use ice_net::conn::Conn;
 use ice_net::deadline::{Deadline, Step};
-use nix::unistd::Uid;
 
-use crate::cluster::{COMPILE, Cluster, Whose, completed, skip};
+use crate::bystander::{compile, lab};
+use crate::cluster::{COMPILE, Cluster, Whose, completed};
 use crate::visitor::in_network_of;
 
 /// A login with many long names of environments.
@@ -52,16 +52,8 @@ fn ask(over: &AtomicBool) -> usize {
 
 #[test]
 fn long_answers_keep_nobody_else_waiting() {
-    if !Uid::effective().is_root() {
-        return skip("only root enters a host's network by a thread").unwrap_or_default();
-    }
-    let Some(cluster) = Cluster::up(Whose::Ours, &[1, 2, 1]) else { return };
-    cluster.write("a.c", "int x;\n");
-    let compile = || {
-        let begun = Instant::now();
-        cluster.ok("h1", &[("ICECC_PREFERRED_HOST", "h2")], "icecc gcc -c a.c -o a.o");
-        begun.elapsed().as_millis()
-    };
+    let Some(cluster) = lab(&[1, 2, 1]) else { return };
+    let compile = || compile(&cluster, &[]).as_millis();
     let stats = || {
         let begun = Instant::now();
         cluster.check(cluster.lab.console("stats"));
