@@ -36,11 +36,8 @@ use wait::Patience;
 pub use exchange::{End, Environments, File, Input, Output, Packing, Request};
 pub use format::Format;
 pub use here::Here;
-
 pub use probing::PROBE_CONNECT;
-
 pub use sampling::Sampling;
-
 pub use trouble::Trouble;
 
 /// Times that one job asks for a server.

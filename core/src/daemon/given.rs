@@ -61,6 +61,11 @@ impl Given {
         }
     }
 
+    /// Whether the scheduler gave none that has not ended.
+    pub fn is_empty(&self) -> bool {
+        self.jobs.is_empty()
+    }
+
     /// What a job is that came then.
     pub fn standing(&self, job: SessionJob, came: Instant) -> Standing {
         match self.told {

@@ -13,8 +13,8 @@
 //! connection's own thread transfers them once it has been granted a slot (decision: peer-thread).
 //!
 //! Its parts are types with private fields, which do not know each other: `connections` with `peer`, `envs`,
-//! `native`, `session`, `given`, `load`, `fallbacks`, `distrusted`. A part is told of an event and returns what follows from it. Only
-//! `impl Daemon` knows several of them, in one file for each subject: what clients say (`clients`), what the
+//! `native`, `session`, `given`, `load`, `fallbacks`, `distrusted`. A part is told of an event and returns what follows
+//! from it. Only `impl Daemon` knows several of them, in one file for each subject: what clients say (`clients`), what the
 //! scheduler says (`scheduler`), how environments come (`installing`) and go (`eviction`), who gets a slot (`slots`),
 //! what is shown (`status`).
 

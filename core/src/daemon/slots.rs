@@ -132,6 +132,10 @@ impl Daemon {
     /// The next thing to be done for such a job, and when. A job that the scheduler could still announce, or that came
     /// from elsewhere, is not ended.
     fn relief(&self) -> Option<(Instant, Relief)> {
+        // First, as it is asked twice after each event and what follows looks at all connections.
+        if self.given.is_empty() {
+            return None;
+        }
         let given = self.peers.waiting().filter(|(.., served)| self.standing(served) == Standing::Given);
         let ready = given.filter(|(.., served)| !self.envs.is_undecided(served.env()));
         let complete = ready.filter_map(|(peer, _, served)| Some((served.complete()? + PATIENCE, peer)));
