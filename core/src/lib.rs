@@ -15,6 +15,8 @@ pub mod client;
 pub mod cmdline;
 /// The codecs of chunks.
 pub mod codec;
+/// The names of compilers.
+pub mod compiler_names;
 /// The daemon's state machine.
 pub mod daemon;
 /// Names of environments.

@@ -3,9 +3,9 @@
 //! A wrapper does not count: with a link to icecc under its name, icecc would find the wrapper and the wrapper would
 //! find icecc again.
 
-use crate::compiler_names::{is_compiler_name, parts};
 use crate::find::{self, OwnProgram};
 use crate::wrapper;
+use ice_core::compiler_names::{is_compiler_name, parts};
 use std::collections::BTreeSet;
 use std::ffi::{OsStr, OsString};
 use std::fs;

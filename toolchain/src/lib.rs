@@ -12,8 +12,6 @@
 pub mod archive;
 /// The loader and the shared libraries that a program needs.
 pub mod closure;
-/// The names of compilers.
-pub mod compiler_names;
 /// The assembler and other tools of a cross compiler.
 pub mod cross;
 /// Names of environments, derived from their content.

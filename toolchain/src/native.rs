@@ -5,13 +5,13 @@
 //! then checked as the loader would see it.
 
 use crate::closure::{self, ClosureError, Planned, Root, View, closure, default_dirs};
-use crate::compiler_names;
 use crate::cross;
 use crate::driver::{Driver, DriverError, Kind};
 use crate::find::{self, FindError, is_executable_file};
 use crate::info::{CompilerInfo, EnvInfo};
 use crate::plan::{AddError, INFO_NAME, Plan, as_path, textual_name};
 use crate::program::{Program, ProgramError};
+use ice_core::compiler_names;
 use ice_core::text::Text;
 use std::ffi::{OsStr, OsString};
 use std::fs;

@@ -2,7 +2,8 @@
 
 use super::variables::Variables;
 use crate::exit::Failure;
-use ice_toolchain::{compiler_names, find};
+use ice_core::compiler_names;
+use ice_toolchain::find;
 use std::ffi::{OsStr, OsString};
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::CommandExt;

@@ -4,7 +4,8 @@
 //! It changes nothing but links to icecc: another file of a compiler's name is somebody's own.
 
 use crate::exit::Failure;
-use ice_toolchain::{compiler_names, find, installed};
+use ice_core::compiler_names;
+use ice_toolchain::{find, installed};
 use std::collections::BTreeSet;
 use std::ffi::{OsStr, OsString};
 use std::fmt::Display;

@@ -3,8 +3,9 @@
 use super::ccache;
 use super::variables::Variables;
 use ice_core::cmdline::{self, Driver, Invocation};
+use ice_core::compiler_names;
 use ice_core::job::Language;
-use ice_toolchain::{compiler_names, find};
+use ice_toolchain::find;
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};

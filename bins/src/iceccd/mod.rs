@@ -9,7 +9,6 @@
 //!      └──► disk.rs: owns what is on the disk ◄───────────────┘
 //! ```
 
-mod connections;
 mod disk;
 /// The end of a compiler.
 pub mod ended;

@@ -12,12 +12,12 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant, SystemTime};
 
+use ice_core::compiler_names;
 use ice_core::daemon::{Archive, FileFacts, NativeKey};
 use ice_core::env::{EnvName, NameError};
 use ice_core::message::GetNativeEnv;
 use ice_core::text::Text;
 use ice_core::version::Version;
-use ice_toolchain::compiler_names;
 use ice_toolchain::native_store::{self, Changed, ExamineError, KeepError, Made};
 use ice_toolchain::store::remove_tree;
 use nix::poll::{PollFd, PollFlags, PollTimeout};

@@ -19,7 +19,7 @@ use ice_core::store_layout;
 use ice_core::text::Text;
 use ice_core::version::Version;
 use ice_launcher::{Contents, JobLimits, Launcher, LauncherConfig};
-use ice_net::hub::{Handlers, Hub, HubConfig};
+use ice_net::hub::{ConnectionBounds, Handlers, Hub, HubConfig};
 use ice_net::listen::{ListenError, Listener};
 use ice_sandbox::guarantees::{Guarantee, Guarantees};
 use ice_toolchain::archive::{UnpackLimits, unpack};
@@ -31,7 +31,6 @@ use log::{error, info, warn};
 use nix::fcntl::{Flock, FlockArg, OFlag};
 use nix::unistd::{Gid, Uid};
 
-use super::connections::Connections;
 use super::disk::{Disk, Owned};
 use super::job_ids;
 use super::link::Finder;
@@ -92,8 +91,8 @@ pub fn run(options: Options) -> Result<u8, Failure> {
     log_config(&config);
     let doors = open_doors(&options, root, no_remote)?;
     let allow = options.allow.clone();
-    let hub_config = HubConfig { allow, outbox_max: OUTBOX, stack: STACK, ..HubConfig::default() };
-    let (hub, events) = Hub::new(connections.limit(hub_config)).map_err(no_threads)?;
+    let hub_config = HubConfig { allow, connections, outbox_max: OUTBOX, stack: STACK, ..HubConfig::default() };
+    let (hub, events) = Hub::new(hub_config).map_err(no_threads)?;
     let level = std::env::var("ICECC_COMPRESSION").ok().and_then(|l| l.parse().ok());
     let (remover, done) = (launcher.clone(), bounded(8));
     let owned = Owned { store, natives, remove: move |env: &EnvId| remover.remove(env), base: base.clone() };
@@ -158,8 +157,8 @@ fn log_config(config: &Config) {
 }
 
 /// How many connections this host bears.
-fn connections(slots: u32, descriptors: u64) -> Connections {
-    Connections::bearable(slots, descriptors, ice_sandbox::tasks::limit().unwrap_or(u64::MAX))
+fn connections(slots: u32, descriptors: u64) -> ConnectionBounds {
+    ConnectionBounds::bearable(slots, descriptors, ice_sandbox::tasks::limit().unwrap_or(u64::MAX))
 }
 
 /// Whatever the starter left open would stay so in us, in the launcher and in the makers of environments.
@@ -208,7 +207,7 @@ fn start_launcher(
     root: bool,
     base: &Path,
     slots: u32,
-    connections: Connections,
+    connections: ConnectionBounds,
 ) -> Result<Launcher, Failure> {
     let slots = u16::try_from(slots.max(1)).unwrap_or(u16::MAX - 1);
     let config = LauncherConfig {

@@ -6,7 +6,6 @@
 
 mod assembler;
 mod classify;
-mod compiler_name;
 mod configuration;
 mod contents;
 mod effect;
@@ -31,8 +30,8 @@ mod spelling;
 mod tests;
 mod warnings;
 
+pub use crate::compiler_names::Driver;
 pub use classify::Settings;
-pub use compiler_name::Driver;
 pub use inquiry::{Inquiry, Step, Verdict};
 pub use job::{Messages, Mode, RemoteJob, Word, Writing};
 pub use layers::Around;

@@ -41,7 +41,8 @@ use crate::wire;
 
 mod acceptor;
 mod budget;
-mod limits;
+mod config;
+mod connection_bounds;
 mod lines;
 mod outbox;
 mod peer;
@@ -52,7 +53,8 @@ mod threads;
 
 use acceptor::ActiveListener;
 use budget::Excess;
-pub use limits::HubConfig;
+pub use config::HubConfig;
+pub use connection_bounds::ConnectionBounds;
 use peer::{Outboxes, Peer};
 pub use peer_conn::PeerConn;
 use reader::Protocol;

@@ -72,14 +72,14 @@ impl Registry {
         let address = stream.peer_address();
         let mut inner = self.inner.lock();
         let open = if address.is_empty() { inner.peers.len() - inner.remote } else { inner.remote };
-        if open >= config.peers_max {
+        if open >= config.connections.all {
             return Err(Refusal::Full(open));
         }
         let held = if address.is_empty() {
             Arc::clone(&inner.held_locally)
         } else {
             let peers = inner.by_address.entry(address.clone()).or_default();
-            if peers.count >= config.peers_per_address_max {
+            if peers.count >= config.connections.of_address {
                 return Err(Refusal::FullForAddress(peers.count));
             }
             peers.count += 1;

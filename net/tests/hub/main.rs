@@ -23,7 +23,8 @@ use ice_net::deadline::{Deadline, Step};
 use ice_net::dial::{self, Target};
 use ice_net::error::ConnError;
 use ice_net::hub::{
-    CloseReason, Handlers, Hub, HubConfig, HubEvent, PeerConn, PeerHandler, PeerInfo, Verdict, no_handlers,
+    CloseReason, ConnectionBounds, Handlers, Hub, HubConfig, HubEvent, PeerConn, PeerHandler, PeerInfo, Verdict,
+    no_handlers,
 };
 use ice_net::listen::Listener;
 use parking_lot::{Mutex, MutexGuard};

@@ -89,7 +89,7 @@ fn dialled_peers() {
 fn unix_peers() {
     let _alone = alone();
     let path = std::env::temp_dir().join(format!("ice-net-{}-hub", std::process::id()));
-    let config = HubConfig { peers_max: 3, peers_per_address_max: 1, ..HubConfig::default() };
+    let config = HubConfig { connections: ConnectionBounds { all: 3, of_address: 1 }, ..HubConfig::default() };
     let bench = Bench::<()>::new(config, no_handlers());
     bench.hub.listen(Listener::unix(&path, 0o777).unwrap(), Version::TO_CLIENT, no_handlers()).unwrap();
     // The limits do not apply to local clients.
@@ -163,7 +163,10 @@ fn until_closed(mut stream: TcpStream) -> Vec<u8> {
 #[test]
 fn caps() {
     let _alone = alone();
-    let config = HubConfig { peers_per_address_max: 2, ..HubConfig::default() };
+    let config = HubConfig {
+        connections: ConnectionBounds { of_address: 2, ..ConnectionBounds::default() },
+        ..HubConfig::default()
+    };
     let bench = Bench::<()>::new(config, no_handlers());
     let (first, _second) = (bench.dial(), bench.dial());
     bench.opened();

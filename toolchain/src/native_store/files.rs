@@ -3,7 +3,8 @@
 use super::index::Packed;
 use super::path_of;
 use crate::archive::Compression;
-use crate::{compiler_names, find};
+use crate::find;
+use ice_core::compiler_names;
 use ice_core::daemon::{FileFacts, NativeKey};
 use ice_core::text::Text;
 use std::fs::{self, Metadata};

@@ -183,7 +183,7 @@ fn a_large_outbox_is_freed_when_it_is_empty() {
     }
     // Memory held_by_thread by idle peers must not use up the common limit.
     let config = HubConfig::default();
-    assert!(config.peers_max * OUTBOX_KEEP < config.held_max);
+    assert!(config.connections.all * OUTBOX_KEEP < config.held_max);
 }
 
 #[test]

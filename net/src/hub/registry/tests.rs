@@ -1,6 +1,7 @@
 //! Tests of which peers are add_accepted, how they are counted, and whose account is the largest.
 
 use super::*;
+use crate::hub::ConnectionBounds;
 use crate::hub::budget::Excess;
 use nix::ifaddrs::getifaddrs;
 use std::cell::Cell;
@@ -50,7 +51,7 @@ fn local() -> Arc<Stream> {
 #[test]
 fn remote_and_local_peers_are_counted_separately() {
     let network = Network::new();
-    let config = HubConfig { peers_max: 3, peers_per_address_max: 2, ..HubConfig::default() };
+    let config = HubConfig { connections: ConnectionBounds { all: 3, of_address: 2 }, ..HubConfig::default() };
     let registry = Registry::default();
     let insert = |stream| registry.add_accepted(stream, &config);
     let one = insert(network.from("192.0.2.1")).unwrap();

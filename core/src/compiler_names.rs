@@ -1,7 +1,37 @@
-//! The names of compilers: which names are compilers', and what a name says of target, version and language.
+//! The names of compilers: which names are compilers', and what a name says of family, language, target and version.
+//!
+//! A new compiler's name is added here: to [`Driver::from_name`], by which `icecc` knows it, and to [`is_compiler_name`],
+//! by which links are made and installed compilers are found.
 
+use crate::cmdline::{Family, paths};
+use crate::job::Language;
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
+
+/// A compiler as its name tells.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Driver {
+    /// Its options.
+    pub family: Family,
+    /// What it compiles without `-x` and known suffix.
+    pub language: Language,
+}
+
+impl Driver {
+    /// Judges by the last component of `name`; `None` is a command that is not known as a compiler.
+    pub fn from_name(name: &[u8]) -> Option<Self> {
+        let base = paths::base_name(name);
+        let has = |part: &[u8]| base.windows(part.len()).any(|w| w == part);
+        let language = if has(b"g++") || has(b"clang++") || base == b"c++" || base.ends_with(b"-c++") {
+            Language::Cxx
+        } else if !has(b"++") && (has(b"gcc") || has(b"clang")) || base == b"cc" || base.ends_with(b"-cc") {
+            Language::C
+        } else {
+            return None;
+        };
+        Some(Self { family: if has(b"clang") { Family::Clang } else { Family::Gcc }, language })
+    }
+}
 
 /// A compiler's name without its target prefix and version.
 const STEMS: [&[u8]; 6] = [b"gcc", b"g++", b"clang", b"clang++", b"cc", b"c++"];
@@ -13,7 +43,7 @@ pub fn is_compiler_name(name: &OsStr) -> bool {
 }
 
 /// Splits a name without its version at the last `-`: the target prefix, if any, and the rest.
-pub(crate) fn parts(name: &[u8]) -> (Option<&[u8]>, &[u8]) {
+pub fn parts(name: &[u8]) -> (Option<&[u8]>, &[u8]) {
     let end = name.iter().rposition(|b| !(b.is_ascii_digit() || *b == b'.')).map_or(0, |last| last + 1);
     let (plain, version) = name.split_at(end);
     // `gcc-12` and `gcc12`.
@@ -72,6 +102,24 @@ fn replace_last(text: &[u8], word: &[u8], by: &[u8]) -> Option<OsString> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn family_and_language_are_told_by_name() {
+        let name = |n: &str| Driver::from_name(n.as_bytes()).map(|d| (d.family, d.language));
+        assert_eq!(name("aarch64-suse-linux-gcc-6"), Some((Family::Gcc, Language::C)));
+        assert_eq!(name("/opt/llvm/bin/clang++-14"), Some((Family::Clang, Language::Cxx)));
+        assert_eq!(name("c++"), Some((Family::Gcc, Language::Cxx)));
+        for c in ["cc", "gcc-12", "gcc12", "x86_64-linux-gnu-gcc-12", "arm-none-eabi-cc"] {
+            assert_eq!(name(c), Some((Family::Gcc, Language::C)), "{c}");
+        }
+        for cxx in ["g++-12", "g++-12.2", "arm-linux-gnueabihf-g++-12", "arm-none-eabi-c++"] {
+            assert_eq!(name(cxx), Some((Family::Gcc, Language::Cxx)), "{cxx}");
+        }
+        assert_eq!(name("clang++-16"), Some((Family::Clang, Language::Cxx)));
+        for other in ["gcc++", "icc", "nvcc", "ccache", "as", "c++filt", ""] {
+            assert_eq!(name(other), None, "{other}");
+        }
+    }
 
     #[test]
     fn compilers_are_known_by_their_names() {

@@ -1,9 +1,10 @@
-//! The limits of a hub.
+//! What a hub is told at its start: its limits.
 
 use std::time::Duration;
 
 use ice_core::limits;
 
+use super::ConnectionBounds;
 use crate::allow::Allow;
 
 /// Limits of a hub.
@@ -19,10 +20,8 @@ pub struct HubConfig {
     pub outbox_max: usize,
     /// The networks whose hosts may connect.
     pub allow: Allow,
-    /// Maximum number of accepted TCP connections at a time, and of Unix connections as many again.
-    pub peers_max: usize,
-    /// Maximum number of accepted connections from one address at a time.
-    pub peers_per_address_max: usize,
+    /// How many connections are accepted.
+    pub connections: ConnectionBounds,
     /// Maximum number of bytes held for all accepted peers together; more cuts the peer that holds most.
     pub held_max: usize,
     /// The same for the peers of one address; local peers count as one address.
@@ -48,8 +47,7 @@ impl Default for HubConfig {
             credits: 16,
             outbox_max: 4 << 20,
             allow: Allow::default(),
-            peers_max: 10_000,
-            peers_per_address_max: 2_000,
+            connections: ConnectionBounds::default(),
             held_max: limits::HELD_MAX,
             held_per_address_max: limits::HELD_PER_ADDRESS_MAX,
             frame: limits::FRAME,

@@ -1,41 +1,43 @@
-//! How many connections the daemon takes.
+//! How many connections a service takes.
 
-use ice_net::hub::HubConfig;
-
-/// Maximum number of connections of other hosts, and the part that grows with the slots.
+/// A daemon's maximum number of connections of other hosts, and the part that grows with the slots.
 const ALL: (u64, u64) = (2048, 8);
 /// The same of one address. A client has a connection for its job, and at times a second one to ask whether the server
 /// lives; the scheduler sends it no more jobs than slots, and a few to wait for them.
 const OF_ADDRESS: (u64, u64) = (256, 4);
-/// What the daemon has beside the threads of its connections: those for signals, listeners, disks, tools.
+/// What a daemon has beside the threads of its connections: those for signals, listeners, disks, tools.
 const OTHER_TASKS: u64 = 64;
 
-/// Maximum numbers of connections: each is a descriptor and a thread, and jobs need both too.
+/// Maximum numbers of accepted connections at a time. Each is a descriptor and a thread.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Connections {
-    all: u64,
-    of_address: u64,
+pub struct ConnectionBounds {
+    /// TCP connections, and as many Unix connections again.
+    pub all: usize,
+    /// TCP connections from one address.
+    pub of_address: usize,
 }
 
-impl Connections {
-    /// What a host with these slots bears, whose system gives so many descriptors and tasks. Clients of the host itself
-    /// may have as many connections again as all other hosts: half of the tasks, and much of the descriptors, stay for
-    /// jobs.
+impl Default for ConnectionBounds {
+    /// A scheduler's: each host of its network has one, and a few monitors and text peers.
+    fn default() -> Self {
+        Self { all: 10_000, of_address: 2_000 }
+    }
+}
+
+impl ConnectionBounds {
+    /// What a daemon's host with these slots bears, whose system gives so many descriptors and tasks, which jobs need
+    /// too. Clients of the host itself may have as many connections again as all other hosts: half of the tasks, and
+    /// much of the descriptors, stay for jobs.
     pub fn bearable(slots: u32, descriptors: u64, tasks: u64) -> Self {
         let wanted = |(base, of_slot): (u64, u64)| base + of_slot * u64::from(slots);
+        let number = |n: u64| usize::try_from(n).unwrap_or(usize::MAX);
         let all = wanted(ALL).min(descriptors / 2).min(tasks / 4);
-        Self { all, of_address: wanted(OF_ADDRESS).min(all / 4) }
+        Self { all: number(all), of_address: number(wanted(OF_ADDRESS).min(all / 4)) }
     }
 
     /// Maximum number of threads and processes of a daemon that takes them.
     pub fn tasks(self) -> u64 {
-        2 * self.all + OTHER_TASKS
-    }
-
-    /// The same limits of a hub.
-    pub fn limit(self, config: HubConfig) -> HubConfig {
-        let number = |n: u64| usize::try_from(n).unwrap_or(usize::MAX);
-        HubConfig { peers_max: number(self.all), peers_per_address_max: number(self.of_address), ..config }
+        2 * self.all as u64 + OTHER_TASKS
     }
 }
 
@@ -53,11 +55,9 @@ mod tests {
             ("a board of 1 GiB", (4, 65_536, 3900), (975, 243)),
             ("a service with systemd's limit on that board", (4, 65_536, 1180), (295, 73)),
         ] {
-            let found = Connections::bearable(slots, descriptors, tasks);
-            assert_eq!(found, Connections { all, of_address }, "{what}");
+            let found = ConnectionBounds::bearable(slots, descriptors, tasks);
+            assert_eq!(found, ConnectionBounds { all, of_address }, "{what}");
             assert!(found.tasks() - OTHER_TASKS <= tasks / 2, "{what}");
         }
-        let config = Connections::bearable(2, many, many).limit(HubConfig::default());
-        assert_eq!((config.peers_max, config.peers_per_address_max), (2064, 264));
     }
 }
