@@ -15,8 +15,6 @@ pub mod client;
 pub mod cmdline;
 /// The codecs of chunks.
 pub mod codec;
-/// The names of compilers.
-pub mod compiler_names;
 /// The daemon's state machine.
 pub mod daemon;
 /// Names of environments.
@@ -37,6 +35,8 @@ pub mod limits;
 pub mod message;
 /// Platforms of hosts.
 pub mod platform;
+/// Why a job is built where it is.
+pub mod reason;
 /// The scheduler's state machine.
 pub mod scheduler;
 /// The serving half of a job.

@@ -5,7 +5,7 @@
 
 use crate::find::{self, OwnProgram};
 use crate::wrapper;
-use ice_core::compiler_names::{is_compiler_name, parts};
+use ice_core::cmdline::compiler_names::{is_compiler_name, parts};
 use std::collections::BTreeSet;
 use std::ffi::{OsStr, OsString};
 use std::fs;

@@ -11,7 +11,7 @@ use crate::find::{self, FindError, is_executable_file};
 use crate::info::{CompilerInfo, EnvInfo};
 use crate::plan::{AddError, INFO_NAME, Plan, as_path, textual_name};
 use crate::program::{Program, ProgramError};
-use ice_core::compiler_names;
+use ice_core::cmdline::compiler_names;
 use ice_core::text::Text;
 use std::ffi::{OsStr, OsString};
 use std::fs;

@@ -128,7 +128,7 @@ pub struct Spec {
     pub problems: Vec<SpecError>,
 }
 
-/// Parses `value` of ICECC_VERSION for a compiler with `prefix` (from [`ice_core::compiler_names::prefix`]).
+/// Parses `value` of ICECC_VERSION for a compiler with `prefix` (from [`ice_core::cmdline::compiler_names::prefix`]).
 ///
 /// Entries without a platform get `own_platform`; relative paths are relative to `cwd`. A `:` with a `/` before it and
 /// a `=` with a `/` after it belong to the file's name. Symbolic links are followed.

@@ -3,9 +3,10 @@
 use super::expected::Expected;
 use super::output::{Incoming, Target};
 use super::signals::{Caught, die_of};
-use ice_core::client::{Input, Trouble};
+use ice_core::client::Input;
 use ice_core::cmdline::RemoteJob;
 use ice_core::message::Message;
+use ice_core::reason::{Reason, Why};
 use std::fs::File;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
@@ -28,9 +29,9 @@ impl<'a> Arrivals<'a> {
     }
 
     /// What the server sends next is a file: into a temporary.
-    pub(super) fn begin(&mut self, target: Target) -> Result<(), Trouble> {
+    pub(super) fn begin(&mut self, target: Target) -> Result<(), Reason> {
         if self.caught.is_none() {
-            self.caught = Some(Caught::new().map_err(|_| Trouble::NoTemporary)?);
+            self.caught = Some(Caught::new().map_err(|_| Reason::NoTemporary)?);
         }
         self.incoming = Some(Incoming::create(target)?);
         Ok(())
@@ -41,17 +42,17 @@ impl<'a> Arrivals<'a> {
         match (&mut self.incoming, message) {
             (Some(incoming), Message::FileChunk(chunk)) => match incoming.write(&chunk) {
                 Ok(()) => Input::FilePiece { plain: u64::from(chunk.plain_len) },
-                Err(trouble) => Input::Failed(trouble),
+                Err(reason) => Input::Failed(reason.into()),
             },
             (Some(_), Message::End) => match self.end() {
                 Ok(()) => Input::Received,
-                Err(trouble) => Input::Failed(trouble),
+                Err(why) => Input::Failed(why),
             },
             (_, message) => Input::Server(message),
         }
     }
 
-    fn end(&mut self) -> Result<(), Trouble> {
+    fn end(&mut self) -> Result<(), Why> {
         if let Some(incoming) = self.incoming.take() {
             incoming.check(&self.expected)?;
             self.arrived.push(incoming);
@@ -76,18 +77,18 @@ impl<'a> Arrivals<'a> {
     }
 
     /// The files, which are not to be put in place.
-    pub(super) fn hand_over(&mut self) -> Result<Vec<(PathBuf, File)>, Trouble> {
+    pub(super) fn hand_over(&mut self) -> Result<Vec<(PathBuf, File)>, Reason> {
         let files: io::Result<Vec<_>> = self.arrived.drain(..).map(Incoming::keep_content).collect();
         self.heed_signals();
         let failed = |err| {
             log::warn!("cannot read what came: {err}");
-            Trouble::ObjectUnwritten
+            Reason::ObjectUnwritten
         };
         files.map_err(failed)
     }
 
     /// All is known and here: the outputs become what the compiler would have made of them.
-    pub(super) fn put_in_place(&mut self, job: &RemoteJob, status: i32) -> Result<(), Trouble> {
+    pub(super) fn put_in_place(&mut self, job: &RemoteJob, status: i32) -> Result<(), Reason> {
         let placed = match status {
             0 => self.arrived.drain(..).try_for_each(Incoming::place),
             _ => Target::object(job).leave_as_failed(),

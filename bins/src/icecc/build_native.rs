@@ -2,7 +2,7 @@
 
 use super::variables::Variables;
 use crate::exit::Failure;
-use ice_core::compiler_names;
+use ice_core::cmdline::compiler_names;
 use ice_toolchain::find;
 use std::ffi::{OsStr, OsString};
 use std::os::unix::fs::PermissionsExt;

@@ -3,13 +3,14 @@
 use super::task::Task;
 use super::variables::Variables;
 use super::{answerer, archive, daemon, own_name, remembered};
-use ice_core::client::{Environments, Trouble};
+use ice_core::client::Environments;
+use ice_core::cmdline::compiler_names;
 use ice_core::cmdline::{Family, paths};
-use ice_core::compiler_names;
 use ice_core::env::{EnvName, EnvRef};
 use ice_core::limits;
 use ice_core::message::{GetNativeEnv, Message};
 use ice_core::platform;
+use ice_core::reason::Reason;
 use ice_core::text::Text;
 use ice_core::version::Version;
 use ice_net::deadline::{Deadline, Step};
@@ -58,37 +59,37 @@ impl Archives {
     }
 
     /// Opens the archive for a platform.
-    pub(super) fn open(&self, platform: &Text) -> Result<File, Trouble> {
+    pub(super) fn open(&self, platform: &Text) -> Result<File, Reason> {
         let found = self.files.iter().find(|(p, _)| p == platform).or_else(|| self.files.first());
-        let (_, path) = found.ok_or(Trouble::Archive)?;
+        let (_, path) = found.ok_or(Reason::ArchiveUnreadable)?;
         open(path)
     }
 
     /// Opens the same environment as gzip, which the daemon makes now if it has none. On a connection of its own: ours
     /// stands for the job.
-    pub(super) fn open_gzip(&self, test_socket: Option<&Path>) -> Result<File, Trouble> {
+    pub(super) fn open_gzip(&self, test_socket: Option<&Path>) -> Result<File, Reason> {
         let ask = self.native.as_ref().filter(|_| self.is_zstd_by_default);
-        let (Some(ask), Some((_, known))) = (ask, self.files.first()) else { return Err(Trouble::Archive) };
-        let mut daemon = daemon::connect(test_socket).map_err(|_| Trouble::Archive)?;
+        let (Some(ask), Some((_, known))) = (ask, self.files.first()) else { return Err(Reason::ArchiveUnreadable) };
+        let mut daemon = daemon::connect(test_socket).map_err(|_| Reason::ArchiveUnreadable)?;
         let asked = daemon.send(&Message::GetNativeEnv(ask.clone()), Deadline::after(Step::Send, limits::SEND));
         let answer = asked.and_then(|()| daemon.recv(Deadline::after(Step::NativeEnv, GZIP)));
         let path = match answer {
             Ok(Message::NativeEnv { path }) => PathBuf::from(OsStr::from_bytes(path.as_bytes())),
-            Ok(_) | Err(_) => return Err(Trouble::Archive),
+            Ok(_) | Err(_) => return Err(Reason::ArchiveUnreadable),
         };
         daemon::finish(daemon);
         // Another name: the compiler was changed in between.
         if spec::name_of(&path).is_none() || spec::name_of(&path) != spec::name_of(known) {
-            return Err(Trouble::Archive);
+            return Err(Reason::ArchiveUnreadable);
         }
         open(&path)
     }
 }
 
-fn open(path: &Path) -> Result<File, Trouble> {
+fn open(path: &Path) -> Result<File, Reason> {
     File::open(path).map_err(|err| {
         log::warn!("cannot read environment {}: {err}", path.display());
-        Trouble::Archive
+        Reason::ArchiveUnreadable
     })
 }
 

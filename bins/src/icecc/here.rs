@@ -4,27 +4,25 @@
 //! Nothing else runs the user's command because it was not compiled elsewhere.
 
 use super::task::Task;
-use super::variables::{Fallback, Use, Variables};
+use super::variables::{Fallback, Variables};
 use super::{exit_code, local, remembered};
-use ice_core::client::{Here, Trouble};
-use ice_core::text::Text;
+use ice_core::reason::{Reason, Why};
 use ice_net::conn::Conn;
-use log::{error, warn};
+use log::{debug, error, warn};
 
 /// Runs the task here. `daemon` connects to the daemon, if that is still needed.
-pub(super) fn run(task: &Task, variables: &Variables, here: &Here, daemon: impl FnOnce() -> Option<Conn>) -> i32 {
-    match here {
-        Here::Meant | Here::NoDaemon => {}
-        Here::Unknown => tell_unknown(task, variables),
-        Here::NoEnvironment(why) => warn!("{why}, building locally"),
-        Here::Trouble { trouble, host } => log_trouble(task, trouble, host),
+pub(super) fn run(task: &Task, variables: &Variables, why: &Why, daemon: impl FnOnce() -> Option<Conn>) -> i32 {
+    log_reason(task, why);
+    if why.reason == Reason::UnknownProgram {
+        tell_unknown(task, variables);
     }
-    if here.is_clusters_fault() {
+    if why.reason.is_clusters_fault() {
+        let error = why.reason.error().map(|number| format!(" (error {number})")).unwrap_or_default();
         match variables.fallback {
             Fallback::Silent => {}
-            Fallback::Warn => eprintln!("icecc: compiling here: {here}"),
+            Fallback::Warn => eprintln!("icecc: compiling here: {why}{error}"),
             Fallback::Never => {
-                eprintln!("icecc: not compiled, as ICECC_FALLBACK=never: {here}");
+                eprintln!("icecc: not compiled, as ICECC_FALLBACK=never: {why}{error}");
                 return exit_code::FALLBACK_REFUSED;
             }
         }
@@ -34,8 +32,7 @@ pub(super) fn run(task: &Task, variables: &Variables, here: &Here, daemon: impl 
 
 /// Who asks to be told what is not compiled elsewhere is told once of a program that could be a compiler.
 fn tell_unknown(task: &Task, variables: &Variables) {
-    let is_asked = variables.fallback != Fallback::Silent && variables.usage == Use::Cluster;
-    if is_asked && task.words.iter().any(|word| word == "-c") {
+    if variables.fallback != Fallback::Silent && task.words.iter().any(|word| word == "-c") {
         let text = format!("{} is not known as a compiler: what it does is done here", task.program.display());
         if remembered::is_news(&task.program, &text) {
             eprintln!("icecc: {text}");
@@ -43,19 +40,26 @@ fn tell_unknown(task: &Task, variables: &Variables) {
     }
 }
 
-fn log_trouble(task: &Task, trouble: &Trouble, host: &Text) {
-    let number = trouble.number();
-    match trouble {
-        Trouble::NativeFailed(_) => {
+/// The lines of what 1.4 logs too are in its words.
+fn log_reason(task: &Task, why: &Why) {
+    let Why { reason, detail, host } = why;
+    match (reason, reason.error()) {
+        (Reason::UserSaidNo | Reason::UnderIcerun | Reason::UnknownProgram | Reason::NoDaemon, _) => {}
+        (Reason::NoEnvironment, _) => warn!("{detail}, building locally"),
+        (Reason::VariableSet, _) => debug!("{detail} is set, building locally"),
+        (Reason::FileMissing, _) => warn!("file for argument {detail} missing, building locally"),
+        (Reason::NativeFailed, _) => {
             // As long as nobody does anything about it, no job of this compiler goes anywhere.
-            let text = format!("{trouble}: jobs of {} are compiled here", task.program.display());
-            if remembered::is_news(&task.program, &text) { error!("{text}") } else { warn!("{trouble}") }
+            let text = format!("{why}: jobs of {} are compiled here", task.program.display());
+            if remembered::is_news(&task.program, &text) { error!("{text}") } else { warn!("{why}") }
         }
-        Trouble::NoNativeEnv | Trouble::NoScheduler | Trouble::NoHost => warn!("{trouble}"),
-        Trouble::FalseResult(_) => warn!("{host} sent a result that is none: Error {number} - {trouble}"),
-        _ if trouble.is_about_result() => {
-            warn!("local build forced by remote exception: Error {number} - {trouble}");
+        (Reason::NoNativeArchive | Reason::NoScheduler | Reason::NoHost, _) => warn!("{why}"),
+        (Reason::FalseResult, Some(number)) => warn!("{host} sent a result that is none: Error {number} - {why}"),
+        (_, Some(number)) if reason.is_about_result() => {
+            warn!("local build forced by remote exception: Error {number} - {why}");
         }
-        _ => warn!("got exception Error {number} - {trouble} ({host})"),
+        (_, Some(number)) => warn!("got exception Error {number} - {why} ({host})"),
+        (_, None) if detail.is_empty() => debug!("{reason}"),
+        (_, None) => debug!("{reason} ({detail})"),
     }
 }

@@ -5,17 +5,15 @@ use super::answerer::Answerer;
 use super::task::Task;
 use super::variables::Variables;
 use super::{compiler_variables, files, output, tools};
-use ice_core::cmdline::{Driver, Inquiry, Invocation, Reason, RemoteJob, Step, Verdict, Writing};
-use log::{debug, warn};
+use ice_core::cmdline::{Driver, Inquiry, Invocation, RemoteJob, Step, Verdict, Writing};
+use ice_core::reason::{Reason, Why};
 use std::os::unix::ffi::OsStrExt;
 
-/// The job, if the command line can be compiled elsewhere; otherwise the log says why not.
-pub(super) fn judge(task: &Task, driver: Driver, words: &[Vec<u8>], variables: &Variables) -> Option<RemoteJob> {
+/// The job, if the command line can be compiled elsewhere; otherwise why not.
+pub(super) fn judge(task: &Task, driver: Driver, words: &[Vec<u8>], variables: &Variables) -> Result<RemoteJob, Why> {
     let answerer = Answerer::new(&task.program, driver.family, &variables.path, &task.folder);
     let driver = Driver { family: answerer.family(), ..driver };
-    if is_kept_by_variable(driver, false) {
-        return None;
-    }
+    heed_variables(driver, false)?;
     let invocation = Invocation { driver, words, folder: task.folder.as_os_str().as_bytes() };
     let mut inquiry = Inquiry::new(invocation, variables.settings());
     let files = files::HostFiles::default();
@@ -23,45 +21,26 @@ pub(super) fn judge(task: &Task, driver: Driver, words: &[Vec<u8>], variables: &
         match inquiry.next(&files) {
             Step::Ask(question) => inquiry.answer(answerer.answer(&question)),
             Step::Done(Verdict::Remote(job)) => break *job,
-            Step::Done(Verdict::Local(reason, argument)) => {
-                log_reason(reason, &argument);
-                return None;
-            }
+            Step::Done(Verdict::Local(reason, argument)) => return Err(reason.with(argument)),
         }
     };
-    is_free(task, driver, &job, variables).then_some(job)
+    look_around(task, driver, &job, variables)?;
+    Ok(job)
 }
 
-/// Whether nothing around the command keeps the job here; otherwise the log says what.
-fn is_free(task: &Task, driver: Driver, job: &RemoteJob, variables: &Variables) -> bool {
-    if is_kept_by_variable(driver, job.writing == Writing::Anew) {
-        return false;
-    }
+/// What around the command keeps the job here.
+fn look_around(task: &Task, driver: Driver, job: &RemoteJob, variables: &Variables) -> Result<(), Why> {
+    heed_variables(driver, job.writing == Writing::Anew)?;
     // What is in an environment of the user's is the user's word.
     let other = variables.version.is_none().then(|| tools::other_than_packed(&task.program, job)).flatten();
     if let Some(other) = other {
-        log_reason(Reason::OtherProgram, other.as_os_str().as_bytes());
-        return false;
+        return Err(Reason::OtherProgram.with(other.as_os_str().as_bytes()));
     }
-    if let Err(reason) = output::check(job) {
-        log_reason(reason, &job.output);
-        return false;
-    }
-    true
+    output::check(job).map_err(|reason| reason.with(job.output.as_slice()))
 }
 
-/// Whether a variable is set that only a compile here can heed.
-fn is_kept_by_variable(driver: Driver, runs_assembler: bool) -> bool {
+/// A variable may be set that only a compile here can heed.
+fn heed_variables(driver: Driver, runs_assembler: bool) -> Result<(), Why> {
     let name = compiler_variables::only_heeded_here(driver.family, runs_assembler);
-    name.inspect(|name| debug!("{name} is set, building locally")).is_some()
-}
-
-fn log_reason(reason: Reason, argument: &[u8]) {
-    let argument = String::from_utf8_lossy(argument);
-    match reason {
-        // As 1.4 words it.
-        Reason::FileMissing => warn!("file for argument {argument} missing, building locally"),
-        _ if argument.is_empty() => debug!("{reason}"),
-        _ => debug!("{reason} ({argument})"),
-    }
+    name.map_or(Ok(()), |name| Err(Reason::VariableSet.with(name)))
 }

@@ -4,7 +4,7 @@
 //! It changes nothing but links to icecc: another file of a compiler's name is somebody's own.
 
 use crate::exit::Failure;
-use ice_core::compiler_names;
+use ice_core::cmdline::compiler_names;
 use ice_toolchain::{find, installed};
 use std::collections::BTreeSet;
 use std::ffi::{OsStr, OsString};

@@ -11,9 +11,9 @@
 
 use super::elf;
 use super::expected::Expected;
-use ice_core::client::Trouble;
-use ice_core::cmdline::{Reason, RemoteJob, Writing};
+use ice_core::cmdline::{RemoteJob, Writing};
 use ice_core::message::Chunk;
+use ice_core::reason::{Reason, Why};
 use ice_net::compress::Unpacker;
 use rustix::fs::{Access, AtFlags, CWD, accessat, fstatvfs};
 use std::ffi::{OsStr, OsString};
@@ -86,15 +86,15 @@ impl Target {
     }
 
     /// A compile has failed: what is there becomes what the compiler would leave.
-    pub(super) fn leave_as_failed(&self) -> Result<(), Trouble> {
+    pub(super) fn leave_as_failed(&self) -> Result<(), Reason> {
         let Ok(there) = fs::symlink_metadata(&self.path) else { return Ok(()) };
-        let unlink = || fs::remove_file(&self.path).map_err(|_| Trouble::OutputOfFailure);
+        let unlink = || fs::remove_file(&self.path).map_err(|_| Reason::OutputOfFailure);
         match self.writing {
             Writing::Anew => Ok(()),
             Writing::Renamed => unlink(),
             Writing::Into if there.is_file() && there.nlink() == 1 => unlink(),
             // It is removed as well, but what it has become is seen by another name.
-            Writing::Into => Err(Trouble::OutputOfFailure),
+            Writing::Into => Err(Reason::OutputOfFailure),
         }
     }
 }
@@ -150,10 +150,10 @@ pub(super) struct Incoming {
 
 impl Incoming {
     /// Makes the temporary, with the mode that the compiler would give (0666 less the umask).
-    pub(super) fn create(target: Target) -> Result<Self, Trouble> {
+    pub(super) fn create(target: Target) -> Result<Self, Reason> {
         let place = target.place().map_err(|reason| {
             log::warn!("{}: {reason}", target.path.display());
-            Trouble::NoTemporary
+            Reason::NoTemporary
         })?;
         match temporary(place.path()) {
             Ok((temporary, file)) => {
@@ -162,17 +162,17 @@ impl Incoming {
             }
             Err(err) => {
                 log::warn!("cannot write beside {}: {err}", target.path.display());
-                Err(Trouble::NoTemporary)
+                Err(Reason::NoTemporary)
             }
         }
     }
 
     /// Writes a piece.
-    pub(super) fn write(&mut self, chunk: &Chunk) -> Result<(), Trouble> {
+    pub(super) fn write(&mut self, chunk: &Chunk) -> Result<(), Reason> {
         self.plain.clear();
         if let Err(err) = self.unpacker.unpack(chunk, &mut self.plain) {
             log::warn!("internal error: {}", crate::exit::chain(&err));
-            return Err(Trouble::ObjectCut);
+            return Err(Reason::ObjectCut);
         }
         self.size = self.size.saturating_add(u64::try_from(self.plain.len()).unwrap_or(u64::MAX));
         if !self.has_room() {
@@ -181,11 +181,11 @@ impl Incoming {
                 self.size,
                 self.target.path.display()
             );
-            return Err(Trouble::ObjectUnwritten);
+            return Err(Reason::ObjectUnwritten);
         }
         self.file.write_all(&self.plain).map_err(|err| {
             log::warn!("cannot write {}: {err}", self.target.path.display());
-            Trouble::ObjectUnwritten
+            Reason::ObjectUnwritten
         })
     }
 
@@ -196,16 +196,16 @@ impl Incoming {
     }
 
     /// Whether this can be an output of the job, now that the server has sent its end.
-    pub(super) fn check(&self, expected: &Expected<'_>) -> Result<(), Trouble> {
+    pub(super) fn check(&self, expected: &Expected<'_>) -> Result<(), Why> {
         let mut head = [0; elf::HEADER];
         let read = self.file.read_at(&mut head, 0).map_err(|err| {
             log::warn!("cannot read what came for {}: {err}", self.target.path.display());
-            Trouble::ObjectUnwritten
+            Reason::ObjectUnwritten
         })?;
         let head = head.get(..read).unwrap_or_default();
         let is_cut = elf::is_cut(head, self.size).then(|| format!("{} bytes, which is not all", self.size));
         let why = is_cut.or_else(|| expected.objection(head));
-        why.map_or(Ok(()), |why| Err(Trouble::FalseResult(format!("{} is {why}", self.target.path.display()))))
+        why.map_or(Ok(()), |why| Err(Reason::FalseResult.with(format!("{} is {why}", self.target.path.display()))))
     }
 
     /// Where it belongs, and its content, which loses its name.
@@ -215,16 +215,16 @@ impl Incoming {
     }
 
     /// The file is whole: it goes where the compiler would have put it.
-    pub(super) fn place(mut self) -> Result<(), Trouble> {
-        let Some(temporary) = self.temporary.as_ref() else { return Err(Trouble::NoTemporary) };
-        let place = self.target.place().map_err(|_| Trouble::NoTemporary)?;
+    pub(super) fn place(mut self) -> Result<(), Reason> {
+        let Some(temporary) = self.temporary.as_ref() else { return Err(Reason::NoTemporary) };
+        let place = self.target.place().map_err(|_| Reason::NoTemporary)?;
         let placed = match &place {
             Place::Name(name) => fs::rename(temporary, name),
             Place::Into(there) => fill(there, &mut self.file),
         };
         placed.map_err(|err| {
             log::warn!("cannot put {} in place: {err}", place.path().display());
-            Trouble::ObjectUnwritten
+            Reason::ObjectUnwritten
         })?;
         if matches!(place, Place::Name(_)) {
             self.temporary = None;
@@ -307,7 +307,7 @@ mod tests {
             assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
             for place in ["/nonexistent/a.o", "/dev/null", "/tmp"] {
                 let refused = Incoming::create(target(Path::new(place), writing)).err();
-                assert_eq!(refused, Some(Trouble::NoTemporary));
+                assert_eq!(refused, Some(Reason::NoTemporary));
             }
         }
     }
@@ -351,7 +351,7 @@ mod tests {
         }
         fs::write(&path, "old").unwrap();
         fs::hard_link(&path, &other).unwrap();
-        assert_eq!(target(&path, Writing::Into).leave_as_failed(), Err(Trouble::OutputOfFailure));
+        assert_eq!(target(&path, Writing::Into).leave_as_failed(), Err(Reason::OutputOfFailure));
         assert!(path.exists());
     }
 }

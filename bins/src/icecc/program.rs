@@ -2,8 +2,8 @@
 
 use super::ccache;
 use super::variables::Variables;
+use ice_core::cmdline::compiler_names;
 use ice_core::cmdline::{self, Driver, Invocation};
-use ice_core::compiler_names;
 use ice_core::job::Language;
 use ice_toolchain::find;
 use std::ffi::{OsStr, OsString};

@@ -11,10 +11,11 @@ use super::usage::Usage;
 use super::variables::Variables;
 use super::verify::Theirs;
 use super::{environment::Archives, local};
-use ice_core::client::{End, File, Input, Output, Packing, Request, Submission, Trouble};
+use ice_core::client::{End, File, Input, Output, Packing, Request, Submission};
 use ice_core::cmdline::{Mode, RemoteJob};
 use ice_core::limits;
 use ice_core::message::{CompileFile, EnvTarget, Message};
+use ice_core::reason::{Reason, Why};
 use ice_core::text::Text;
 use ice_core::time::Instant as CoreInstant;
 use ice_core::version::Version;
@@ -36,7 +37,7 @@ pub(super) enum Outcome {
     /// With a result that is to be compared with what is made here.
     Compare(Theirs),
     /// It must be compiled here.
-    Local(Trouble, Text),
+    Local(Why),
     /// The text with macros left in it is not right for a compile server: once more, with all macros expanded here.
     ExpandHere,
 }
@@ -55,7 +56,7 @@ pub(super) fn run(
         Ok(source) => source,
         Err(err) => {
             log::warn!("cannot start the preprocessor: {err}");
-            return Outcome::Local(Trouble::NoPreprocessor, Text::new());
+            return Outcome::Local(Reason::NoPreprocessor.into());
         }
     };
     let clock = Instant::now();
@@ -110,7 +111,7 @@ impl Flow<'_> {
             }
             if let Err(err) = self.step() {
                 log::warn!("cannot read the preprocessor: {err}");
-                self.handle(Input::Failed(Trouble::SourceUnreadable));
+                self.handle(Input::Failed(Reason::SourceUnreadable.into()));
             }
         }
     }
@@ -144,8 +145,8 @@ impl Flow<'_> {
                     File::Object => Target::object(self.job),
                     File::Dwo => Target::dwo(self.job),
                 };
-                if let Err(trouble) = self.arrivals.begin(target) {
-                    self.handle(Input::Failed(trouble));
+                if let Err(reason) = self.arrivals.begin(target) {
+                    self.handle(Input::Failed(reason.into()));
                 }
             }
             Output::Probe { patience } => {
@@ -193,7 +194,7 @@ impl Flow<'_> {
             }
             Err(err) => {
                 log::warn!("{}", crate::exit::chain(&err));
-                self.handle(Input::Failed(Trouble::Unreachable));
+                self.handle(Input::Failed(Reason::Unreachable.into()));
             }
         }
     }
@@ -208,7 +209,7 @@ impl Flow<'_> {
         };
         match archive {
             Ok(archive) => self.upload = Some(Upload::new(archive, target)),
-            Err(trouble) => self.handle(Input::Failed(trouble)),
+            Err(reason) => self.handle(Input::Failed(reason.into())),
         }
     }
 
@@ -221,7 +222,7 @@ impl Flow<'_> {
         let Some(version) = self.version() else { return self.handle(Input::NotTaken) };
         match self.source.begin(header, version) {
             Ok(messages) => self.post(&messages),
-            Err(_) => self.handle(Input::Failed(Trouble::SourceUnreadable)),
+            Err(_) => self.handle(Input::Failed(Reason::SourceUnreadable.into())),
         }
     }
 
@@ -259,7 +260,7 @@ impl Flow<'_> {
         self.upload = None;
         if let Err(err) = self.source.start_again() {
             log::warn!("cannot start the preprocessor: {err}");
-            self.handle(Input::Failed(Trouble::NoPreprocessor));
+            self.handle(Input::Failed(Reason::NoPreprocessor.into()));
         }
     }
 
@@ -289,7 +290,7 @@ impl Flow<'_> {
                     self.handle(Input::EnvironmentSent);
                 }
                 Ok(messages) => self.post(&messages),
-                Err(trouble) => self.handle(Input::Failed(trouble)),
+                Err(reason) => self.handle(Input::Failed(reason.into())),
             }
             return Ok(true);
         }
@@ -298,7 +299,7 @@ impl Flow<'_> {
             Next::Piece(piece) => self.post(&[piece]),
             Next::End => self.handle(Input::SourceEnd { said: self.source.said() }),
             Next::PreprocessorFailed => self.handle(Input::PreprocessorFailed),
-            Next::Unpackable => self.handle(Input::Failed(Trouble::SourceNotSent)),
+            Next::Unpackable => self.handle(Input::Failed(Reason::SourceNotSent.into())),
         }
         Ok(true)
     }
@@ -320,7 +321,7 @@ impl Flow<'_> {
         }
         self.look_at_probe(probe);
         if signal && self.arrivals.look_at_signals() {
-            self.handle(Input::Failed(Trouble::ObjectCut));
+            self.handle(Input::Failed(Reason::ObjectCut.into()));
         }
         let now = self.now();
         self.submission.handle_timeout(now);
@@ -417,9 +418,9 @@ impl Flow<'_> {
                 }
                 Outcome::Done(status)
             }
-            End::Local { trouble, host } => {
+            End::Local(why) => {
                 self.arrivals.heed_signals();
-                Outcome::Local(trouble, host)
+                Outcome::Local(why)
             }
             End::ExpandHere => {
                 if let Some(why) = self.source.expand_here() {
@@ -432,11 +433,11 @@ impl Flow<'_> {
                 if self.variables.is_sample {
                     return match self.arrivals.hand_over() {
                         Ok(files) => Outcome::Compare(Theirs { host, status: result.status, files }),
-                        Err(trouble) => Outcome::Local(trouble, host),
+                        Err(reason) => Outcome::Local(Why { host, ..Why::from(reason) }),
                     };
                 }
-                if let Err(trouble) = self.arrivals.put_in_place(self.job, result.status) {
-                    return Outcome::Local(trouble, host);
+                if let Err(reason) = self.arrivals.put_in_place(self.job, result.status) {
+                    return Outcome::Local(Why { host, ..Why::from(reason) });
                 }
                 self.source.keep_dependencies();
                 print(io::stderr(), &said);

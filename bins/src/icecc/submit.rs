@@ -5,9 +5,10 @@ use super::judge::judge;
 use super::task::Task;
 use super::variables::{Fallback, Use, Variables};
 use super::{daemon, environment, remembered, remote, verify};
-use ice_core::client::{Here, Request};
+use ice_core::client::Request;
 use ice_core::cmdline::{Driver, Mode, RemoteJob};
 use ice_core::message::{CompileFile, GetCs};
+use ice_core::reason::{Reason, Why};
 use ice_core::text::Text;
 use ice_core::version::Version;
 use ice_net::conn::Conn;
@@ -36,13 +37,13 @@ pub(super) fn compile(
 
 /// The command is to be run on this host.
 struct Stays {
-    why: Here,
+    why: Why,
     daemon: Link,
 }
 
 impl Stays {
-    fn new(why: Here, daemon: Link) -> Box<Self> {
-        Box::new(Self { why, daemon })
+    fn new(why: impl Into<Why>, daemon: Link) -> Box<Self> {
+        Box::new(Self { why: why.into(), daemon })
     }
 }
 
@@ -64,17 +65,11 @@ fn elsewhere(
     variables: &Variables,
     daemon: Option<Conn>,
 ) -> Result<i32, Box<Stays>> {
-    // Without a daemon it only matters if the user wants to know what could not go elsewhere.
-    let is_judged = daemon.is_some() || variables.fallback != Fallback::Silent;
-    let job = match driver {
-        Some(driver) if is_judged && variables.usage == Use::Cluster => judge(task, driver, words, variables),
-        _ => None,
+    let job = match job(task, driver, words, variables, daemon.is_some()) {
+        Ok(job) => job,
+        Err(why) => return Err(Stays::new(why, daemon.map_or(Link::None, Link::Open))),
     };
-    let Some(job) = job else {
-        let why = if driver.is_some() || task.is_by_icerun { Here::Meant } else { Here::Unknown };
-        return Err(Stays::new(why, daemon.map_or(Link::None, Link::Open)));
-    };
-    let no_daemon = || Stays::new(Here::NoDaemon, Link::None);
+    let no_daemon = || Stays::new(Reason::NoDaemon, Link::None);
     let mut daemon = daemon.ok_or_else(no_daemon)?;
     let mut mode = job.mode;
     if mode.leaves_macros() && remembered::is_expanded_here(input_path(&job)) {
@@ -92,6 +87,27 @@ fn elsewhere(
     }
 }
 
+/// The job that the command is, if it can go elsewhere.
+fn job(
+    task: &Task,
+    driver: Option<Driver>,
+    words: &[Vec<u8>],
+    variables: &Variables,
+    has_daemon: bool,
+) -> Result<RemoteJob, Why> {
+    let Some(driver) = driver else {
+        return Err(if task.is_by_icerun { Reason::UnderIcerun } else { Reason::UnknownProgram }.into());
+    };
+    if variables.usage != Use::Cluster {
+        return Err(Reason::UserSaidNo.into());
+    }
+    // Without a daemon it only matters if the user wants to know what could not go elsewhere.
+    if !has_daemon && variables.fallback == Fallback::Silent {
+        return Err(Reason::NoDaemon.into());
+    }
+    judge(task, driver, words, variables)
+}
+
 /// Submits the job, preprocessed so; the exit status. `None`: all its macros are to be expanded here.
 fn submit(
     task: &Task,
@@ -102,7 +118,7 @@ fn submit(
 ) -> Result<Option<i32>, Box<Stays>> {
     let (request, mut archives) = match request(task, job, mode, variables, &daemon) {
         Ok(request) => request,
-        Err(err) => return Err(Stays::new(Here::NoEnvironment(err.to_string()), Link::Open(daemon))),
+        Err(err) => return Err(Stays::new(Reason::NoEnvironment.with(err.to_string()), Link::Open(daemon))),
     };
     match remote::run(task, job, mode, request, &mut archives, &mut daemon, variables) {
         remote::Outcome::Done(status) => {
@@ -115,7 +131,7 @@ fn submit(
             Ok(Some(verify::run(task, job, theirs, daemon)))
         }
         remote::Outcome::ExpandHere => Ok(None),
-        remote::Outcome::Local(trouble, host) => Err(Stays::new(Here::Trouble { trouble, host }, Link::Used)),
+        remote::Outcome::Local(why) => Err(Stays::new(why, Link::Used)),
     }
 }
 

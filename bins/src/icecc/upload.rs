@@ -1,9 +1,9 @@
 //! An environment's archive on its way to a compile server, piece by piece.
 
 use super::files::read_full;
-use ice_core::client::Trouble;
 use ice_core::limits;
 use ice_core::message::{EnvTarget, Message};
+use ice_core::reason::Reason;
 use std::fs::File;
 use std::time::Instant;
 
@@ -31,15 +31,15 @@ impl Upload {
     }
 
     /// What is to be sent next, by one write; `pack` makes a message of a piece. Empty: that was all.
-    pub(super) fn next(&mut self, pack: impl FnOnce(&[u8]) -> Option<Message>) -> Result<Vec<Message>, Trouble> {
+    pub(super) fn next(&mut self, pack: impl FnOnce(&[u8]) -> Option<Message>) -> Result<Vec<Message>, Reason> {
         if self.has_ended {
             return Ok(Vec::new());
         }
-        let n = read_full(&mut self.archive, &mut self.room).map_err(|_| Trouble::Archive)?;
+        let n = read_full(&mut self.archive, &mut self.room).map_err(|_| Reason::ArchiveUnreadable)?;
         self.has_ended = n == 0;
         let message = if n == 0 { Some(Message::End) } else { pack(self.room.get(..n).unwrap_or_default()) };
         let header = self.header.take().map(Message::TransferEnv);
-        Ok(header.into_iter().chain([message.ok_or(Trouble::EnvNotSent)?]).collect())
+        Ok(header.into_iter().chain([message.ok_or(Reason::EnvironmentNotSent)?]).collect())
     }
 }
 

@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant, SystemTime};
 
-use ice_core::compiler_names;
+use ice_core::cmdline::compiler_names;
 use ice_core::daemon::{Archive, FileFacts, NativeKey};
 use ice_core::env::{EnvName, NameError};
 use ice_core::message::GetNativeEnv;

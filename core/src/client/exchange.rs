@@ -1,10 +1,10 @@
 //! What a submission is made of, what it is told, and what it wants done.
 
-use super::Trouble;
 use crate::cmdline::{Family, Messages, Mode};
 use crate::env::EnvRef;
 use crate::job::JobStats;
 use crate::message::{BlacklistHostEnv, CompileFile, CompileResult, EnvTarget, GetCs, GetNativeEnv, Message, UseCs};
+use crate::reason::{Reason, Why};
 use crate::text::Text;
 use crate::time::Duration;
 use crate::version::Version;
@@ -52,11 +52,11 @@ pub struct Request {
 
 impl Request {
     /// Why nobody else compiles what this host is told to compile, if that matters to the user.
-    pub(super) fn refusal(&self, server: &UseCs) -> Option<Trouble> {
+    pub(super) fn refusal(&self, server: &UseCs) -> Option<Reason> {
         match (self.wants_other_host, server.host_platform.is_empty(), server.env_present) {
             // A scheduler names no platform then, a daemon that has none does.
-            (true, false, _) => Some(Trouble::NoScheduler),
-            (true, true, 0) => Some(Trouble::NoHost),
+            (true, false, _) => Some(Reason::NoScheduler),
+            (true, true, 0) => Some(Reason::NoHost),
             _ => None,
         }
     }
@@ -79,7 +79,7 @@ pub enum Input {
         offer: Version,
     },
     /// [`Output::Dial`], [`Output::SendEnvironment`], [`Output::SendSource`] or [`Output::Receive`] failed here.
-    Failed(Trouble),
+    Failed(Why),
     /// The server's connection has no room for what is sent to it. May be told again while that lasts.
     Blocked,
     /// It has taken all that was sent so far.
@@ -214,11 +214,6 @@ pub enum End {
         /// Exit status.
         status: i32,
     },
-    /// Compile here; why, and on which host's behalf.
-    Local {
-        /// Why.
-        trouble: Trouble,
-        /// The server, if one was named.
-        host: Text,
-    },
+    /// Compile here, and why.
+    Local(Why),
 }

@@ -1,9 +1,10 @@
 //! Whether the result of a compile server is taken. A remote failure is never the last word, unless it is plainly the
 //! source's: what a compile server did wrong must not end a build.
 
-use super::{Request, Trouble};
+use super::Request;
 use crate::cmdline::{Family, Messages, Mode};
 use crate::message::CompileResult;
+use crate::reason::Reason;
 use crate::text::Text;
 
 /// Words of compilers and assemblers for a file that is here, but not on the server (`.incbin`, lists named by options …).
@@ -32,20 +33,20 @@ pub(super) fn is_about_missing_environment(words: &Text) -> bool {
 }
 
 /// Why a result is not taken.
-pub(super) fn objection(request: &Request, result: &CompileResult) -> Option<Trouble> {
+pub(super) fn objection(request: &Request, result: &CompileResult) -> Option<Reason> {
     if !(0..=255).contains(&result.status) {
-        return Some(Trouble::NotAResult); // no program ends so; 256 would be our 0, without an object
+        return Some(Reason::NotAResult); // no program ends so; 256 would be our 0, without an object
     }
     let silent = result.stderr.is_empty() && result.stdout.is_empty();
     if result.status != 0 && result.out_of_memory != 0 {
         return Some(hosts_fault(result));
     }
     if result.has_dwo != 0 && request.compile.split_dwarf == 0 {
-        return Some(Trouble::NotAResult); // a file that nobody asked for would be put beside the object
+        return Some(Reason::NotAResult); // a file that nobody asked for would be put beside the object
     }
     if result.status >= 100 && silent {
         // 1.4 ends the build with that status.
-        return Some(Trouble::Crash);
+        return Some(Reason::Crash);
     }
     let stderr = result.stderr.as_bytes();
     let expanded = request.mode == Mode::Full;
@@ -59,15 +60,15 @@ pub(super) fn objection(request: &Request, result: &CompileResult) -> Option<Tro
     };
     let told_in_full = request.told_in_full.iter().any(|path| contains(stderr, path));
     if !silent && (not_the_plain_ones || told_in_full) {
-        return Some(Trouble::Messages);
+        return Some(Reason::Messages);
     }
     if contains(stderr, b"file not found") {
-        return Some(Trouble::FileNotFound);
+        return Some(Reason::FileNotFound);
     }
     let plain = contains(stderr, b": error: ") || contains(stderr, b": fatal error: ");
     let missing = MISSING_FILE.iter().any(|phrase| contains(stderr, phrase));
     if result.status != 0 && (request.failure_is_doubtful || !plain || missing || names_no_place(stderr)) {
-        return Some(Trouble::Doubtful);
+        return Some(Reason::Doubtful);
     }
     None
 }
@@ -96,13 +97,13 @@ fn without_count(said: &[u8]) -> &[u8] {
 }
 
 /// What befell a compiler whose host says that it is not to blame. Its status says more where the host is ours.
-fn hosts_fault(result: &CompileResult) -> Trouble {
+fn hosts_fault(result: &CompileResult) -> Reason {
     match result.status {
-        OUT_OF_ROOM if contains(result.stderr.as_bytes(), DISK_FULL) => Trouble::OutOfDisk,
-        OUT_OF_ROOM => Trouble::OutOfMemory,
-        KILLED | TERMINATED => Trouble::Killed,
-        130.. => Trouble::Crash,
-        _ => Trouble::Killed,
+        OUT_OF_ROOM if contains(result.stderr.as_bytes(), DISK_FULL) => Reason::OutOfDisk,
+        OUT_OF_ROOM => Reason::OutOfMemory,
+        KILLED | TERMINATED => Reason::Killed,
+        130.. => Reason::Crash,
+        _ => Reason::Killed,
     }
 }
 

@@ -4,7 +4,7 @@
 //! Fresh ─► AwaitNative ─► AwaitServer ─► Dialling ─► [AwaitVerify] ─► Sending ─► AwaitResult ─► [AwaitObject ─► [AwaitDwo]] ─► Over
 //!                              └────────► SelfBuild ──────────────────────────────────────────────────────────────────────────► Over
 //! Sending, AwaitResult ─► AwaitServer, where the server has lost the environment that the scheduler believed in
-//! every state, on any trouble ─► Over, with `End::Local(Trouble)`
+//! every state, on any trouble ─► Over, with `End::Local(Why)`
 //! ```
 //!
 //! It does not know sockets, files or processes: the shell carries out `Output`s and tells what happened by `Input`s. Bulk
@@ -13,18 +13,17 @@
 mod exchange;
 mod format;
 mod header;
-mod here;
 mod judge;
 mod probing;
 mod sampling;
 mod state;
-mod trouble;
 mod wait;
 
 use crate::env::EnvRef;
 use crate::ids::JobId;
 use crate::job::JobStats;
 use crate::message::{CompileFile, CompileResult, EnvTarget, GetCs, JobDone, LOCALHOST, Message, UseCs, done_flags};
+use crate::reason::{Reason, Why};
 use crate::text::Text;
 use crate::time::{Duration, Instant};
 use crate::version::Version;
@@ -35,10 +34,9 @@ use wait::Patience;
 
 pub use exchange::{End, Environments, File, Input, Output, Packing, Request};
 pub use format::Format;
-pub use here::Here;
+
 pub use probing::PROBE_CONNECT;
 pub use sampling::Sampling;
-pub use trouble::Trouble;
 
 /// Times that one job asks for a server.
 const ASKED_MAX: u32 = 3;
@@ -61,7 +59,7 @@ pub struct Submission {
     /// How it was sent last, if it was.
     sent_as: Option<Packing>,
     /// What the server said of it before its answer.
-    env_words: Option<String>,
+    env_words: Option<Text>,
     /// Whether the server lives that we wait for.
     watch: Watch,
     /// When a server that goes on with a file is given up all the same.
@@ -112,7 +110,7 @@ impl Submission {
                 new.outputs.push_back(Output::Daemon(Message::GetNativeEnv(ask)));
                 new.enter(State::AwaitNative, now, wait::NATIVE_ENV);
             }
-            Environments::Given(list) if list.is_empty() => new.give_up(Trouble::NoEnvironment),
+            Environments::Given(list) if list.is_empty() => new.give_up(Reason::NoUsableEnvironment),
             Environments::Given(list) => {
                 new.environments = list;
                 new.ask_for_server(now);
@@ -125,10 +123,10 @@ impl Submission {
     pub fn handle(&mut self, now: Instant, input: Input) {
         match (self.state, input) {
             (State::Over, _) => {}
-            (_, Input::Failed(trouble)) => self.give_up(trouble),
+            (_, Input::Failed(why)) => self.give_up(why),
             (_, Input::Daemon(message)) => self.daemon_says(now, message),
-            (State::AwaitNative, Input::DaemonClosed | Input::Archive(None)) => self.give_up(Trouble::NoNativeEnv),
-            (State::AwaitServer, Input::DaemonClosed) => self.give_up(Trouble::NoServer),
+            (State::AwaitNative, Input::DaemonClosed | Input::Archive(None)) => self.give_up(Reason::NoNativeArchive),
+            (State::AwaitServer, Input::DaemonClosed) => self.give_up(Reason::NoServer),
             // The daemon's connection only shows that we live; a server's job goes on without it.
             (_, Input::DaemonClosed) => {}
             (State::AwaitNative, Input::Archive(Some(name))) => {
@@ -147,7 +145,7 @@ impl Submission {
             (State::SelfBuild, Input::ExpandHere) => {}
             (State::SendingEnv, Input::ExpandHere) => self.expands_here = true,
             (_, Input::ExpandHere) => self.end(End::ExpandHere),
-            (State::Sending, Input::PreprocessorFailed) => self.give_up(Trouble::Preprocessing),
+            (State::Sending, Input::PreprocessorFailed) => self.give_up(Reason::Preprocessing),
             (_, Input::PreprocessorFailed) => {
                 self.failed_until.get_or_insert(now + wait::PREPROCESSOR_FAILED);
             }
@@ -172,28 +170,28 @@ impl Submission {
     fn daemon_says(&mut self, now: Instant, message: Message) {
         match (self.state, message) {
             (State::AwaitNative, Message::NativeEnv { path }) => self.outputs.push_back(Output::Inspect(path)),
-            (State::AwaitNative, Message::StatusText { text }) => self.give_up(Trouble::NativeFailed(text.to_string())),
-            (State::AwaitNative, _) => self.give_up(Trouble::NoNativeEnv),
+            (State::AwaitNative, Message::StatusText { text }) => self.give_up(Reason::NativeFailed.with(text)),
+            (State::AwaitNative, _) => self.give_up(Reason::NoNativeArchive),
             (State::AwaitServer, Message::UseCs(server)) => self.use_server(now, server),
-            (State::AwaitServer, _) => self.give_up(Trouble::NoServer),
+            (State::AwaitServer, _) => self.give_up(Reason::NoServer),
             _ => {}
         }
     }
 
     fn server_says(&mut self, now: Instant, message: Message) {
         match (self.state, message) {
-            (State::SendingEnv, Message::StatusText { text }) => self.env_words = Some(text.to_string()),
-            (State::SendingEnv, _) => self.give_up(Trouble::EnvUnverified),
+            (State::SendingEnv, Message::StatusText { text }) => self.env_words = Some(text),
+            (State::SendingEnv, _) => self.give_up(Reason::EnvironmentUnverified),
             (State::AwaitVerify, message) => self.verified(message),
             (State::Sending | State::AwaitResult, Message::StatusText { text }) if self.may_ask_again(&text) => {
                 self.leave(now, text);
             }
             (State::Sending | State::AwaitResult | State::AwaitFile(_), Message::StatusText { text }) => {
-                self.give_up(Trouble::ServerSays(text.to_string()));
+                self.give_up(Reason::ServerSays.with(text));
             }
             (State::AwaitResult, Message::CompileResult(result)) => self.judge(now, result),
-            (State::Sending | State::AwaitResult, _) => self.give_up(Trouble::NotAResult),
-            (State::AwaitFile(_), _) => self.give_up(Trouble::NotAnObject),
+            (State::Sending | State::AwaitResult, _) => self.give_up(Reason::NotAResult),
+            (State::AwaitFile(_), _) => self.give_up(Reason::NotAnObject),
             // It was left.
             _ => {}
         }
@@ -206,19 +204,19 @@ impl Submission {
             return self.handle(now, Input::NotTaken);
         }
         if is_over(self.failure_end()) {
-            return self.give_up(Trouble::Preprocessing);
+            return self.give_up(Reason::Preprocessing);
         }
         if !is_over(self.deadline) {
             return;
         }
         self.deadline = None;
         match self.state {
-            State::AwaitNative => self.give_up(Trouble::NoNativeEnv),
-            State::AwaitServer => self.give_up(Trouble::NoServer),
+            State::AwaitNative => self.give_up(Reason::NoNativeArchive),
+            State::AwaitServer => self.give_up(Reason::NoServer),
             State::Pausing => self.ask_for_server(now),
-            State::Dialling => self.give_up(Trouble::Unreachable),
-            State::AwaitFile(_) => self.give_up(Trouble::ObjectCut),
-            State::AwaitVerify if self.watch.is_over(now) => self.give_up(Trouble::EnvUnverified),
+            State::Dialling => self.give_up(Reason::Unreachable),
+            State::AwaitFile(_) => self.give_up(Reason::ObjectCut),
+            State::AwaitVerify if self.watch.is_over(now) => self.give_up(Reason::EnvironmentUnverified),
             State::AwaitVerify | State::AwaitResult => {
                 let patience = self.watch.ask();
                 self.outputs.push_back(Output::Probe { patience });
@@ -274,18 +272,19 @@ impl Submission {
         self.enter(state, now, first);
     }
 
-    fn give_up(&mut self, trouble: Trouble) {
-        if matches!(trouble, Trouble::FalseResult(_)) {
-            self.outputs.extend(Output::reports(&self.server.host, self.env_target()));
+    fn give_up(&mut self, why: impl Into<Why>) {
+        let why = Why { host: self.server.host.clone(), ..why.into() };
+        if why.reason == Reason::FalseResult {
+            self.outputs.extend(Output::reports(&why.host, self.env_target()));
         }
-        self.end(End::Local { trouble, host: self.server.host.clone() });
+        self.end(End::Local(why));
     }
 
     /// The server's connection is of no more use. `None`: it was left before. What the server said of an environment says more.
-    fn server_fails(&mut self, trouble: Option<Trouble>) {
-        let Some(trouble) = trouble else { return };
-        let trouble = self.env_words.take().map_or(trouble, Trouble::EnvMissing);
-        self.give_up(trouble);
+    fn server_fails(&mut self, reason: Option<Reason>) {
+        let Some(reason) = reason else { return };
+        let why = self.env_words.take().map_or(reason.into(), |words| Reason::EnvironmentMissing.with(words));
+        self.give_up(why);
     }
 
     fn end(&mut self, end: End) {
@@ -324,8 +323,8 @@ impl Submission {
         self.server = server;
         let here = self.server.host == LOCALHOST && !(self.request.loopback_is_remote && self.server.port != 0);
         if here {
-            if let Some(trouble) = self.request.refusal(&self.server) {
-                return self.give_up(trouble);
+            if let Some(reason) = self.request.refusal(&self.server) {
+                return self.give_up(reason);
             }
             self.environment = Text::from("__client");
             let job = self.compile_file();
@@ -336,10 +335,10 @@ impl Submission {
         }
         let found = self.environments.iter().find(|env| env.platform == self.server.host_platform);
         let Some(found) = found.or_else(|| self.environments.first()) else {
-            return self.give_up(Trouble::NoEnvironment);
+            return self.give_up(Reason::NoUsableEnvironment);
         };
         self.environment = found.name.clone();
-        let Ok(port) = u16::try_from(self.server.port) else { return self.give_up(Trouble::Unreachable) };
+        let Ok(port) = u16::try_from(self.server.port) else { return self.give_up(Reason::Unreachable) };
         self.outputs.push_back(Output::Dial { host: self.server.host.clone(), port });
         self.enter(State::Dialling, now, wait::DIAL);
     }
@@ -348,7 +347,7 @@ impl Submission {
         self.version = version;
         self.offer = offer;
         if !version.has_verify_env() && self.request.verified_only {
-            return self.give_up(Trouble::CannotVerify);
+            return self.give_up(Reason::CannotVerify);
         }
         if self.server.env_present != 0 {
             return self.send_source();
@@ -391,16 +390,15 @@ impl Submission {
         match answer {
             // Why it is not installed (decision: verify-answers). The answer follows, or the connection's end: then the
             // host has no opinion of the environment, it only cannot tell now.
-            Message::StatusText { text } => self.env_words = Some(text.to_string()),
+            Message::StatusText { text } => self.env_words = Some(text),
             Message::VerifyEnvResult { ok: 0 } if self.may_send_gzip() => self.send_environment(Packing::Gzip),
             Message::VerifyEnvResult { ok: 0 } => {
                 // The next job would bring all of it again for the same answer: the scheduler shall choose another host.
                 self.outputs.push_back(Output::report(&self.server.host, self.env_target()));
-                let trouble = self.env_words.take().map_or(Trouble::EnvRefused, Trouble::EnvMissing);
-                self.give_up(trouble);
+                self.server_fails(Some(Reason::EnvironmentRefused));
             }
             Message::VerifyEnvResult { .. } => self.send_source(),
-            _ => self.give_up(Trouble::EnvUnverified),
+            _ => self.give_up(Reason::EnvironmentUnverified),
         }
     }
 
@@ -427,8 +425,8 @@ impl Submission {
         }
         match self.watch.answered(now, alive) {
             Some(next) => self.deadline = Some(next),
-            None if self.state == State::AwaitVerify => self.give_up(Trouble::EnvUnverified),
-            None => self.give_up(Trouble::NoResult),
+            None if self.state == State::AwaitVerify => self.give_up(Reason::EnvironmentUnverified),
+            None => self.give_up(Reason::NoResult),
         }
     }
 
@@ -439,8 +437,8 @@ impl Submission {
 
     /// A remote failure is never the last word, unless it is plainly the source's.
     fn judge(&mut self, now: Instant, result: CompileResult) {
-        if let Some(trouble) = judge::objection(&self.request, &result) {
-            return self.give_up(trouble);
+        if let Some(reason) = judge::objection(&self.request, &result) {
+            return self.give_up(reason);
         }
         let good = result.status == 0;
         self.result = Some(result);
@@ -461,7 +459,7 @@ impl Submission {
     fn piece_came(&mut self, now: Instant, plain: u64) {
         self.received = self.received.saturating_add(plain);
         if self.received > RECEIVED_MAX || now >= self.file_end {
-            return self.give_up(Trouble::ObjectCut);
+            return self.give_up(Reason::ObjectCut);
         }
         self.deadline = Some(now + wait::OBJECT_MESSAGE);
     }
@@ -476,10 +474,10 @@ impl Submission {
     }
 
     fn finish_remote(&mut self) {
-        let Some(result) = self.result.take() else { return self.give_up(Trouble::NoResult) };
+        let Some(result) = self.result.take() else { return self.give_up(Reason::NoResult) };
         match judge::said_before(&self.request, &self.said, &result) {
             Some(said) => self.end(End::Remote { result, said }),
-            None => self.give_up(Trouble::Messages),
+            None => self.give_up(Reason::Messages),
         }
     }
 

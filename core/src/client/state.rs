@@ -1,6 +1,7 @@
 //! Where a submission stands.
 
-use super::{File, Trouble};
+use super::File;
+use crate::reason::Reason;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum State {
@@ -26,24 +27,24 @@ impl State {
     }
 
     /// What it means that the server takes nothing of what is sent to it. `None`: nothing, there is no server.
-    pub(super) const fn unsent(self, header_taken: bool) -> Option<Trouble> {
+    pub(super) const fn unsent(self, header_taken: bool) -> Option<Reason> {
         match self {
-            Self::SendingEnv => Some(Trouble::EnvNotSent),
-            Self::AwaitVerify => Some(Trouble::NoEnvironment),
-            Self::Sending if !header_taken => Some(Trouble::HeaderNotSent),
-            Self::Sending | Self::AwaitResult | Self::AwaitFile(_) => Some(Trouble::SourceNotSent),
+            Self::SendingEnv => Some(Reason::EnvironmentNotSent),
+            Self::AwaitVerify => Some(Reason::NoUsableEnvironment),
+            Self::Sending if !header_taken => Some(Reason::HeaderNotSent),
+            Self::Sending | Self::AwaitResult | Self::AwaitFile(_) => Some(Reason::SourceNotSent),
             _ => None,
         }
     }
 
     /// What it means that the server has closed its connection. `None`: nothing, there is no server.
-    pub(super) const fn closed(self) -> Option<Trouble> {
+    pub(super) const fn closed(self) -> Option<Reason> {
         match self {
-            Self::SendingEnv => Some(Trouble::EnvNotSent),
-            Self::AwaitVerify => Some(Trouble::EnvUnverified),
-            Self::Sending => Some(Trouble::SourceNotSent),
-            Self::AwaitResult => Some(Trouble::NoResult),
-            Self::AwaitFile(_) => Some(Trouble::ObjectCut),
+            Self::SendingEnv => Some(Reason::EnvironmentNotSent),
+            Self::AwaitVerify => Some(Reason::EnvironmentUnverified),
+            Self::Sending => Some(Reason::SourceNotSent),
+            Self::AwaitResult => Some(Reason::NoResult),
+            Self::AwaitFile(_) => Some(Reason::ObjectCut),
             _ => None,
         }
     }

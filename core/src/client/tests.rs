@@ -41,9 +41,7 @@ fn a_nested_compile_waits_less_for_a_server() {
         let mut test = Scenario::new(Request { is_nested, ..request() });
         test.outputs();
         let outputs = test.pass_time();
-        assert!(
-            matches!(outputs.as_slice(), [Output::End(end)] if matches!(**end, End::Local { trouble: Trouble::NoServer, .. }))
-        );
+        assert!(matches!(outputs.as_slice(), [Output::End(end)] if **end == End::Local(Reason::NoServer.into())));
         assert_eq!(test.now.since(Instant::ZERO), Duration::from_secs(limit));
     }
 }
@@ -99,10 +97,15 @@ impl Scenario {
     }
 }
 
-fn local(outputs: &[Output]) -> Option<&Trouble> {
+fn local(outputs: &[Output]) -> Option<Reason> {
+    told(outputs).map(|why| why.reason)
+}
+
+/// Why the job is compiled here, without the host.
+fn told(outputs: &[Output]) -> Option<Why> {
     match outputs.last() {
         Some(Output::End(end)) => match end.as_ref() {
-            End::Local { trouble, .. } => Some(trouble),
+            End::Local(why) => Some(Why { host: Text::new(), ..why.clone() }),
             _ => None,
         },
         _ => None,
@@ -113,7 +116,7 @@ fn local(outputs: &[Output]) -> Option<&Trouble> {
 fn a_remote_compile_that_works() {
     let with_dwo = || CompileResult { has_dwo: 1, ..CompileResult::default() };
     let mut unasked = Scenario::until_result(request());
-    assert_eq!(local(&unasked.result(with_dwo())), Some(&Trouble::NotAResult));
+    assert_eq!(local(&unasked.result(with_dwo())), Some(Reason::NotAResult));
     let compile = CompileFile { split_dwarf: 1, ..request().compile };
     let mut scenario = Scenario::until_result(Request { compile, ..request() });
     assert_eq!(scenario.result(with_dwo()), [Output::Receive(File::Object)]);
@@ -128,7 +131,7 @@ fn a_status_that_no_program_has_is_no_result() {
     for status in [-1, 256, 512] {
         let result = CompileResult { status, stderr: "x.c:1:1: error: no\n".into(), ..CompileResult::default() };
         let request = Request { messages: Messages::TakenUnlessExpanded, ..request() };
-        assert_eq!(local(&Scenario::until_result(request).result(result)), Some(&Trouble::NotAResult), "{status}");
+        assert_eq!(local(&Scenario::until_result(request).result(result)), Some(Reason::NotAResult), "{status}");
     }
 }
 
@@ -143,12 +146,12 @@ fn the_native_environment_is_asked_for_first() {
     let outputs = scenario.say(Input::Archive(Some("abc".into())));
     assert!(matches!(&outputs[..], [Output::Daemon(Message::GetCs(ask))] if ask.environments[0].name == "abc"));
     let mut refused = Scenario::new(native.clone());
-    assert_eq!(local(&refused.say(Input::Daemon(Message::End))), Some(&Trouble::NoNativeEnv));
-    let mut told = Scenario::new(native.clone());
+    assert_eq!(local(&refused.say(Input::Daemon(Message::End))), Some(Reason::NoNativeArchive));
+    let mut failed = Scenario::new(native.clone());
     let reason = Message::StatusText { text: "cannot read /opt/gcc".into() };
-    assert_eq!(local(&told.say(Input::Daemon(reason))), Some(&Trouble::NativeFailed("cannot read /opt/gcc".into())));
+    assert_eq!(told(&failed.say(Input::Daemon(reason))), Some(Reason::NativeFailed.with("cannot read /opt/gcc")));
     let mut silent = Scenario::new(native);
-    assert_eq!(local(&silent.pass_time()), Some(&Trouble::NoNativeEnv));
+    assert_eq!(local(&silent.pass_time()), Some(Reason::NoNativeArchive));
 }
 
 #[test]
@@ -178,10 +181,10 @@ fn who_wants_another_host_is_told_when_there_is_none() {
         scenario.outputs();
         let server = UseCs { host: LOCALHOST.into(), host_platform: platform.into(), env_present, ..UseCs::default() };
         let outputs = scenario.say(Input::Daemon(Message::UseCs(server)));
-        (local(&outputs).cloned(), outputs.contains(&Output::CompileHere))
+        (local(&outputs), outputs.contains(&Output::CompileHere))
     };
-    assert_eq!(answer(true, "x86_64", 1), (Some(Trouble::NoScheduler), false));
-    assert_eq!(answer(true, "", 0), (Some(Trouble::NoHost), false));
+    assert_eq!(answer(true, "x86_64", 1), (Some(Reason::NoScheduler), false));
+    assert_eq!(answer(true, "", 0), (Some(Reason::NoHost), false));
     for (wants_other_host, platform, env_present) in [(true, "", 1), (false, "x86_64", 1), (false, "", 0)] {
         assert_eq!(answer(wants_other_host, platform, env_present), (None, true), "{wants_other_host} {platform}");
     }
@@ -192,7 +195,7 @@ fn who_wants_another_host_is_told_when_there_is_none() {
 fn a_server_with_a_false_result_is_reported() {
     let mut scenario = Scenario::until_result(request());
     scenario.result(CompileResult::default());
-    let outputs = scenario.say(Input::Failed(Trouble::FalseResult("text".into())));
+    let outputs = scenario.say(Input::Failed(Reason::FalseResult.with("text")));
     let [Output::Daemon(Message::BlacklistHostEnv(first)), Output::Daemon(Message::BlacklistHostEnv(all)), _] =
         &outputs[..]
     else {
@@ -203,7 +206,7 @@ fn a_server_with_a_false_result_is_reported() {
         (fields(first), fields(all)),
         (["env", "x86_64", "10.0.0.3"].map(String::from), ["", "", "10.0.0.3"].map(String::from))
     );
-    assert_eq!(local(&outputs).map(Trouble::number), Some(108));
+    assert_eq!(local(&outputs).and_then(Reason::error), Some(108));
 }
 
 #[test]
@@ -213,7 +216,7 @@ fn a_missing_environment_is_sent_and_verified() {
     assert!(matches!(&scenario.say(Input::EnvironmentSent)[..], [Output::Server(Message::VerifyEnv(_))]));
     let outputs = scenario.say(Input::Server(Message::VerifyEnvResult { ok: 0 }));
     assert!(matches!(&outputs[..], [Output::Daemon(Message::BlacklistHostEnv(_)), Output::End(_)]));
-    assert_eq!(local(&outputs).map(Trouble::number), Some(24));
+    assert_eq!(local(&outputs).and_then(Reason::error), Some(24));
 
     let mut broken = Scenario::new(request());
     broken.use_server(0);
@@ -222,7 +225,7 @@ fn a_missing_environment_is_sent_and_verified() {
     assert!(broken.say(Input::Server(status.clone())).is_empty());
     let outputs = broken.say(Input::Server(Message::VerifyEnvResult { ok: 0 }));
     assert!(matches!(&outputs[..], [Output::Daemon(Message::BlacklistHostEnv(_)), Output::End(_)]));
-    assert_eq!(local(&outputs), Some(&Trouble::EnvMissing("no such environment".into())));
+    assert_eq!(told(&outputs), Some(Reason::EnvironmentMissing.with("no such environment")));
 
     // It cannot tell now, and closes: that says nothing of host and environment.
     let mut at_a_loss = Scenario::new(request());
@@ -231,7 +234,7 @@ fn a_missing_environment_is_sent_and_verified() {
     at_a_loss.say(Input::Server(status));
     let outputs = at_a_loss.say(Input::ServerClosed);
     assert!(matches!(&outputs[..], [Output::End(_)]), "{outputs:?}");
-    assert_eq!(local(&outputs).map(Trouble::number), Some(25));
+    assert_eq!(local(&outputs).and_then(Reason::error), Some(25));
 }
 
 #[test]
@@ -253,12 +256,12 @@ fn e24_a_server_that_cannot_read_zstd_gets_gzip() {
     let refused = Message::VerifyEnvResult { ok: 0 };
     assert_eq!(sent(&without.say(Input::Server(refused.clone()))), Some(Packing::Gzip));
     assert!(matches!(&without.say(Input::EnvironmentSent)[..], [Output::Server(Message::VerifyEnv(_))]));
-    assert_eq!(local(&without.say(Input::Server(refused.clone()))), Some(&Trouble::EnvRefused), "once only");
+    assert_eq!(local(&without.say(Input::Server(refused.clone()))), Some(Reason::EnvironmentRefused), "once only");
 
     let mut ours = Scenario::new(by_default);
     assert_eq!(sent(&ours.use_server_of(0, 44)), Some(Packing::AsItIs));
     ours.say(Input::EnvironmentSent);
-    assert_eq!(local(&ours.say(Input::Server(refused))), Some(&Trouble::EnvRefused), "ours reads zstd");
+    assert_eq!(local(&ours.say(Input::Server(refused))), Some(Reason::EnvironmentRefused), "ours reads zstd");
 
     let mut users = Scenario::new(request());
     assert_eq!(sent(&users.use_server_of(0, 41)), Some(Packing::AsItIs), "the user's own archive has no other form");
@@ -268,14 +271,14 @@ fn e24_a_server_that_cannot_read_zstd_gets_gzip() {
 fn every_wait_ends_in_a_local_compile() {
     let mut scenario = Scenario::new(request());
     scenario.outputs();
-    assert_eq!(local(&scenario.pass_time()), Some(&Trouble::NoServer));
+    assert_eq!(local(&scenario.pass_time()), Some(Reason::NoServer));
     let mut scenario = Scenario::new(request());
     scenario.use_server(0);
     scenario.say(Input::EnvironmentSent);
-    assert_eq!(local(&scenario.pass_time()), Some(&Trouble::EnvUnverified));
+    assert_eq!(local(&scenario.pass_time()), Some(Reason::EnvironmentUnverified));
     let mut scenario = Scenario::until_result(request());
     scenario.result(CompileResult::default());
-    assert_eq!(local(&scenario.pass_time()), Some(&Trouble::ObjectCut));
+    assert_eq!(local(&scenario.pass_time()), Some(Reason::ObjectCut));
 }
 
 /// A healthy daemon of 1.4 may be busy with another peer for 30 s, so it gets one probe with time for that.
@@ -292,13 +295,13 @@ fn a_silent_server_of_1_4_is_asked_once_and_given_up_after_50_seconds() {
     }
     assert_eq!(scenario.pass_time().len(), 1);
     scenario.now = scenario.now + Duration::from_secs(40);
-    assert_eq!(local(&scenario.say(Input::Probed { alive: false })), Some(&Trouble::NoResult));
+    assert_eq!(local(&scenario.say(Input::Probed { alive: false })), Some(Reason::NoResult));
     assert_eq!(scenario.now.since(last_word), Duration::from_secs(50));
 
     // A refused connection needs no second look.
     let mut refused = Scenario::until_result(request());
     refused.pass_time();
-    assert_eq!(local(&refused.say(Input::Probed { alive: false })), Some(&Trouble::NoResult));
+    assert_eq!(local(&refused.say(Input::Probed { alive: false })), Some(Reason::NoResult));
     assert_eq!(refused.now.since(Instant::ZERO), Duration::from_secs(10));
 }
 
@@ -311,7 +314,7 @@ fn a_silent_server_of_ours_is_asked_twice_and_given_up_after_13_seconds() {
         assert_eq!(scenario.pass_time(), [Output::Probe { patience: Duration::from_secs(3) }]);
         scenario.now = scenario.now + Duration::from_secs(3);
         let outputs = scenario.say(Input::Probed { alive: false });
-        assert_eq!(local(&outputs), (missed == 2).then_some(&Trouble::NoResult));
+        assert_eq!(local(&outputs), (missed == 2).then_some(Reason::NoResult));
     }
     assert_eq!(scenario.now.since(Instant::ZERO), Duration::from_secs(13));
 }
@@ -331,7 +334,7 @@ fn a_server_that_checks_an_environment_is_probed_too() {
         assert_eq!(frozen.pass_time(), [Output::Probe { patience: Duration::from_secs(3) }]);
         frozen.now = frozen.now + Duration::from_secs(3);
         let outputs = frozen.say(Input::Probed { alive: false });
-        assert_eq!(local(&outputs), (missed == 2).then_some(&Trouble::EnvUnverified));
+        assert_eq!(local(&outputs), (missed == 2).then_some(Reason::EnvironmentUnverified));
     }
     assert!(frozen.now.since(begun) <= Duration::from_secs(13));
 
@@ -354,12 +357,12 @@ fn a_server_that_checks_an_environment_is_probed_too() {
             outputs = never.say(Input::Probed { alive: true });
         }
     }
-    assert_eq!(local(&outputs), Some(&Trouble::EnvUnverified));
+    assert_eq!(local(&outputs), Some(Reason::EnvironmentUnverified));
     assert!(never.now.since(begun) < Duration::from_secs(70));
 
     // 1.4 answers nobody while it checks.
     let mut old = verifying(43);
-    assert_eq!(local(&old.pass_time()), Some(&Trouble::EnvUnverified));
+    assert_eq!(local(&old.pass_time()), Some(Reason::EnvironmentUnverified));
     assert_eq!(old.now.since(begun), Duration::from_secs(60));
 }
 
@@ -376,7 +379,7 @@ fn a_server_that_lives_but_never_answers_is_given_up_in_the_end() {
         scenario.pass_time();
         outputs.extend(scenario.say(Input::Probed { alive: true }));
     }
-    assert_eq!(local(&outputs), Some(&Trouble::NoResult));
+    assert_eq!(local(&outputs), Some(Reason::NoResult));
 }
 
 #[test]
@@ -385,20 +388,20 @@ fn a_remote_failure_is_not_the_last_word() {
     let clang = Request { family: Family::Clang, mode: Mode::Includes, messages, ..request() };
     let fail = |status: i32, stderr: &str| CompileResult { status, stderr: stderr.into(), ..CompileResult::default() };
     let judge = |request: &Request, result: CompileResult| {
-        local(&Scenario::until_result(request.clone()).result(result)).map(Trouble::number)
+        local(&Scenario::until_result(request.clone()).result(result)).and_then(Reason::error)
     };
     assert_eq!(judge(&request(), fail(0, "a.c:1:2: warning: x")), Some(102));
     assert_eq!(judge(&request(), fail(1, "")), Some(106));
     assert_eq!(judge(&clang, fail(105, "")), Some(105));
-    for (status, stderr, trouble) in [
-        (105, "cc1plus: out of memory allocating 65536 bytes", Trouble::OutOfMemory),
-        (105, "a.s: No space left on device", Trouble::OutOfDisk),
-        (1, "g++: fatal error: Killed signal terminated program cc1plus", Trouble::Killed),
-        (137, "", Trouble::Killed),
-        (139, "", Trouble::Crash),
+    for (status, stderr, reason) in [
+        (105, "cc1plus: out of memory allocating 65536 bytes", Reason::OutOfMemory),
+        (105, "a.s: No space left on device", Reason::OutOfDisk),
+        (1, "g++: fatal error: Killed signal terminated program cc1plus", Reason::Killed),
+        (137, "", Reason::Killed),
+        (139, "", Reason::Crash),
     ] {
         let result = CompileResult { out_of_memory: 1, ..fail(status, stderr) };
-        assert_eq!(local(&Scenario::until_result(clang.clone()).result(result)), Some(&trouble));
+        assert_eq!(local(&Scenario::until_result(clang.clone()).result(result)), Some(reason));
     }
     assert_eq!(judge(&clang, fail(1, "a.c:1:1: fatal error: 'x.h' file not found")), Some(104));
     assert_eq!(judge(&clang, fail(1, "a.c:1:1: error: x\n1 error generated.\n")), None);
@@ -450,7 +453,7 @@ fn a_server_that_lost_the_environment_is_left_for_another() {
             }
             assert!(matches!(&scenario.use_server_of(1, version)[..], [Output::SendSource(_)]));
         }
-        assert_eq!(local(&scenario.say(status(ours))), Some(&Trouble::ServerSays(ours.into())), "not for ever");
+        assert_eq!(told(&scenario.say(status(ours))), Some(Reason::ServerSays.with(ours)), "not for ever");
     }
 
     // It sends the environment if it is told to.
@@ -460,25 +463,21 @@ fn a_server_that_lost_the_environment_is_left_for_another() {
     assert!(matches!(&scenario.use_server(0)[..], [Output::SendEnvironment { .. }]));
     scenario.say(Input::EnvironmentSent);
     scenario.say(Input::Server(Message::VerifyEnvResult { ok: 1 }));
-    assert_eq!(
-        local(&scenario.say(status(ours))),
-        Some(&Trouble::ServerSays(ours.into())),
-        "it was just verified there"
-    );
+    assert_eq!(told(&scenario.say(status(ours))), Some(Reason::ServerSays.with(ours)), "it was just verified there");
 
     let mut scenario = Scenario::until_result(request());
-    assert_eq!(local(&scenario.say(status("chroot failed"))), Some(&Trouble::ServerSays("chroot failed".into())));
+    assert_eq!(told(&scenario.say(status("chroot failed"))), Some(Reason::ServerSays.with("chroot failed")));
 }
 
 #[test]
 fn a_failed_preprocessor_and_a_talking_server_end_it() {
     let mut scenario = Scenario::new(request());
     scenario.use_server(1);
-    assert_eq!(local(&scenario.say(Input::PreprocessorFailed)), Some(&Trouble::Preprocessing));
+    assert_eq!(local(&scenario.say(Input::PreprocessorFailed)), Some(Reason::Preprocessing));
     let mut scenario = Scenario::until_result(request());
     let status = Message::StatusText { text: "chroot failed".into() };
-    assert_eq!(local(&scenario.say(Input::Server(status))).map(Trouble::number), Some(23));
+    assert_eq!(local(&scenario.say(Input::Server(status))).and_then(Reason::error), Some(23));
     let mut scenario = Scenario::until_result(request());
-    assert_eq!(local(&scenario.say(Input::Server(Message::FileChunk(Chunk::default())))), Some(&Trouble::NotAResult));
+    assert_eq!(local(&scenario.say(Input::Server(Message::FileChunk(Chunk::default())))), Some(Reason::NotAResult));
     assert!(scenario.say(Input::ServerClosed).is_empty());
 }

@@ -14,11 +14,11 @@ use super::layers::Layers;
 use super::options::Value;
 use super::preprocessor::Preprocessor;
 use super::question::{Answers, Stop};
-use super::reason::Reason;
 use super::spelling::Argument;
 use super::warnings::Warnings;
 use super::{Family, FileKind, Files, Invocation, Side, language};
 use crate::job::Language;
+use crate::reason::Reason;
 use Stop::Stay;
 use std::ops::Range;
 

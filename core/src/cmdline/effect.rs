@@ -1,8 +1,8 @@
 //! What an option does to a job.
 
 use super::Side;
-use super::reason::Reason;
 use crate::job::Language;
+use crate::reason::Reason;
 
 /// What an option does, beside going to its side.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

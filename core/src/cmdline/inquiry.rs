@@ -10,8 +10,8 @@ use super::configuration;
 use super::job::RemoteJob;
 use super::layers::Layers;
 use super::question::{Answer, Answers, Question, Stop};
-use super::reason::Reason;
 use super::{Family, Files, Invocation};
+use crate::reason::Reason;
 
 /// What is to be done next.
 #[derive(Debug)]

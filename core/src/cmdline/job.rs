@@ -1,9 +1,9 @@
 //! A compile that can go elsewhere: its words for each side.
 
-use super::reason::Reason;
 use super::{Family, Side, paths};
 use crate::job::Language;
 use crate::message::{ArgSide, arg_flags, short_file_name};
+use crate::reason::Reason;
 use crate::text::Text;
 
 /// How much the preprocessor does here.

@@ -6,6 +6,8 @@
 
 mod assembler;
 mod classify;
+/// The names of compilers.
+pub mod compiler_names;
 mod configuration;
 mod contents;
 mod effect;
@@ -22,7 +24,6 @@ mod overview;
 pub mod paths;
 mod preprocessor;
 mod question;
-mod reason;
 /// Words of response files.
 pub mod response;
 mod spelling;
@@ -30,14 +31,13 @@ mod spelling;
 mod tests;
 mod warnings;
 
-pub use crate::compiler_names::Driver;
 pub use classify::Settings;
+pub use compiler_names::Driver;
 pub use inquiry::{Inquiry, Step, Verdict};
 pub use job::{Messages, Mode, RemoteJob, Word, Writing};
 pub use layers::Around;
 pub use overview::{is_parallel_link, language, output};
 pub use question::{Answer, Question};
-pub use reason::Reason;
 
 /// The two kinds of compilers whose options are known.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -5,8 +5,8 @@
 
 use super::Side;
 use super::effect::{Does, Effect, Fact, both, by_rule, here};
-use super::reason::Reason;
 use crate::job::Language;
+use crate::reason::Reason;
 
 /// Where the value of an option stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

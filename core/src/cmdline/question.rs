@@ -1,8 +1,8 @@
 //! What judging a command line has to ask about the compiler, and what is known so far.
 
 use super::layers::Around;
-use super::reason::Reason;
 use crate::job::Language;
+use crate::reason::Reason;
 use std::collections::BTreeMap;
 
 /// What must be found out about the compiler.

@@ -9,6 +9,7 @@ use super::layers::Layers;
 use super::question::{Answers, Stop};
 use super::*;
 use crate::job::Language;
+use crate::reason::Reason;
 
 /// `pipe` is a pipe, `lib` a folder, other names are regular files; of those `lost…` cannot be read, but for `lost.h.gch`.
 struct Fake;

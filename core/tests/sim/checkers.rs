@@ -1,9 +1,9 @@
 //! What must be true at every moment of a run, whatever breaks: kept apart from the world that it watches.
 
 use crate::workload::{Build, End};
-use ice_core::client::Trouble;
 use ice_core::ids::{HostId, JobId};
 use ice_core::message::{Message, MonStats};
+use ice_core::reason::Reason;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// What the monitor of the run has seen, and what follows from it.
@@ -87,8 +87,8 @@ impl Checkers {
     }
 
     /// A build comes home.
-    pub fn comes_home(&mut self, trouble: &Trouble) {
-        *self.troubles.entry(trouble.number()).or_default() += 1;
+    pub fn comes_home(&mut self, reason: Reason) {
+        *self.troubles.entry(reason.error().unwrap_or_default()).or_default() += 1;
     }
 
     /// A build ended.

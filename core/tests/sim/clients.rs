@@ -4,11 +4,12 @@ use crate::hosts;
 use crate::servers::piece;
 use crate::workload::{BuildState, End};
 use crate::world::{self, What, World};
-use ice_core::client::{self, Input, Output, Submission, Trouble};
+use ice_core::client::{self, Input, Output, Submission};
 use ice_core::ids::PeerId;
 use ice_core::job::JobStats;
 use ice_core::message::{JobLocalBegin, Message, UseCs};
 use ice_core::platform;
+use ice_core::reason::Reason;
 use ice_core::text::Text;
 use ice_core::time::{Duration, Instant};
 use ice_core::version::Version;
@@ -216,7 +217,7 @@ impl World {
                 let version = Version::TO_CLIENT;
                 self.submit(build, Input::Connected { version, offer: version });
             }
-            None => self.submit(build, Input::Failed(Trouble::Unreachable)),
+            None => self.submit(build, Input::Failed(Reason::Unreachable.into())),
         }
     }
 
@@ -282,10 +283,10 @@ impl World {
                 self.say_end(build);
                 self.end(build, End::Own);
             }
-            client::End::Local { trouble, .. } => {
-                let is_lost = matches!(&trouble, Trouble::ServerSays(text) if text.ends_with(" removed?"));
+            client::End::Local(why) => {
+                let is_lost = why.reason == Reason::ServerSays && why.detail.as_bytes().ends_with(b" removed?");
                 self.checkers.lost += u64::from(is_lost && is_honest);
-                self.checkers.comes_home(&trouble);
+                self.checkers.comes_home(why.reason);
                 self.fall_back(build);
             }
         }

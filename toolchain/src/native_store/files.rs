@@ -4,7 +4,7 @@ use super::index::Packed;
 use super::path_of;
 use crate::archive::Compression;
 use crate::find;
-use ice_core::compiler_names;
+use ice_core::cmdline::compiler_names;
 use ice_core::daemon::{FileFacts, NativeKey};
 use ice_core::text::Text;
 use std::fs::{self, Metadata};

@@ -32,8 +32,8 @@ fn wait_for(scenario: &mut Scenario, time: Duration) {
 
 #[test]
 fn one_write_may_take_half_a_minute_and_all_of_them_more() {
-    for (mut scenario, whole, trouble) in
-        [(sending_environment(), 600, Trouble::EnvNotSent), (sending_source(), 120, Trouble::SourceNotSent)]
+    for (mut scenario, whole, reason) in
+        [(sending_environment(), 600, Reason::EnvironmentNotSent), (sending_source(), 120, Reason::SourceNotSent)]
     {
         assert_eq!(scenario.submission.poll_timeout(), None, "the user's preprocessor takes its time");
         for _ in 0..(whole - 15) / 29 {
@@ -45,7 +45,7 @@ fn one_write_may_take_half_a_minute_and_all_of_them_more() {
         scenario.say(Input::Blocked);
         scenario.now = scenario.now + secs(1);
         scenario.say(Input::Blocked); // the same wait
-        assert_eq!(local(&scenario.pass_time()), Some(&trouble));
+        assert_eq!(local(&scenario.pass_time()), Some(reason));
         assert_eq!(scenario.now.since(begun), secs(left.min(30)));
         assert_eq!(scenario.submission.poll_timeout(), None);
     }
@@ -59,7 +59,7 @@ fn what_is_left_of_the_time_for_all_writes_bounds_the_last() {
     }
     let begun = scenario.now;
     scenario.say(Input::Blocked);
-    assert_eq!(local(&scenario.pass_time()), Some(&Trouble::SourceNotSent));
+    assert_eq!(local(&scenario.pass_time()), Some(Reason::SourceNotSent));
     assert_eq!(scenario.now.since(begun), secs(4));
 }
 
@@ -111,14 +111,14 @@ fn what_was_being_sent_says_what_is_wrong() {
         scenario.say(Input::SourceEnd { said: Vec::new() });
         scenario
     };
-    for (mut scenario, trouble) in [
-        (sending_environment(), Trouble::EnvNotSent),
-        (verifying(), Trouble::NoEnvironment),
-        (header(), Trouble::HeaderNotSent),
-        (sending_source(), Trouble::SourceNotSent),
-        (ended(), Trouble::SourceNotSent),
+    for (mut scenario, reason) in [
+        (sending_environment(), Reason::EnvironmentNotSent),
+        (verifying(), Reason::NoUsableEnvironment),
+        (header(), Reason::HeaderNotSent),
+        (sending_source(), Reason::SourceNotSent),
+        (ended(), Reason::SourceNotSent),
     ] {
-        assert_eq!(local(&scenario.say(Input::NotTaken)), Some(&trouble));
+        assert_eq!(local(&scenario.say(Input::NotTaken)), Some(reason));
         assert!(scenario.say(Input::NotTaken).is_empty());
     }
     // Whom nothing is sent to cannot refuse it.
@@ -128,18 +128,18 @@ fn what_was_being_sent_says_what_is_wrong() {
 #[test]
 fn a_server_that_refuses_an_environment_says_why() {
     for input in [Input::NotTaken, Input::ServerClosed] {
-        assert_eq!(local(&sending_environment().say(input.clone())), Some(&Trouble::EnvNotSent));
+        assert_eq!(local(&sending_environment().say(input.clone())), Some(Reason::EnvironmentNotSent));
         let mut scenario = sending_environment();
         assert!(scenario.say(words("no room")).is_empty());
-        assert_eq!(local(&scenario.say(input)), Some(&Trouble::EnvMissing("no room".into())));
+        assert_eq!(told(&scenario.say(input)), Some(Reason::EnvironmentMissing.with("no room")));
     }
-    assert_eq!(local(&sending_environment().say(Input::Server(Message::Ping))), Some(&Trouble::EnvUnverified));
+    assert_eq!(local(&sending_environment().say(Input::Server(Message::Ping))), Some(Reason::EnvironmentUnverified));
     // Of the source they say nothing.
     let mut scenario = sending_environment();
     for input in [words("no room"), Input::EnvironmentSent, Input::Server(Message::VerifyEnvResult { ok: 1 })] {
         assert!(local(&scenario.say(input)).is_none());
     }
-    assert_eq!(local(&scenario.say(Input::ServerClosed)), Some(&Trouble::SourceNotSent));
+    assert_eq!(local(&scenario.say(Input::ServerClosed)), Some(Reason::SourceNotSent));
 }
 
 #[test]
@@ -154,7 +154,7 @@ fn a_failed_preprocessor_is_told_to_a_server_that_comes_soon() {
     let mut waiting = Scenario::new(request());
     waiting.outputs();
     let begun = failed(&mut waiting);
-    assert_eq!(local(&waiting.pass_time()), Some(&Trouble::Preprocessing));
+    assert_eq!(local(&waiting.pass_time()), Some(Reason::Preprocessing));
     assert_eq!(waiting.now.since(begun), Duration::from_millis(300));
 
     let mut told = Scenario::new(request());
@@ -162,7 +162,7 @@ fn a_failed_preprocessor_is_told_to_a_server_that_comes_soon() {
     failed(&mut told);
     assert!(matches!(&told.use_server_of(1, 44)[..], [Output::SendSource(_)]));
     assert_eq!(told.submission.poll_timeout(), None);
-    assert_eq!(local(&told.say(Input::PreprocessorFailed)), Some(&Trouble::Preprocessing));
+    assert_eq!(local(&told.say(Input::PreprocessorFailed)), Some(Reason::Preprocessing));
 
     // An environment that is on its way is of use to others: it arrives first.
     let mut sending = sending_environment();
@@ -171,7 +171,7 @@ fn a_failed_preprocessor_is_told_to_a_server_that_comes_soon() {
     sending.now = sending.now + secs(100);
     sending.say(Input::EnvironmentSent);
     sending.submission.handle_timeout(sending.now);
-    assert_eq!(local(&sending.outputs()), Some(&Trouble::Preprocessing));
+    assert_eq!(local(&sending.outputs()), Some(Reason::Preprocessing));
 
     // The source for another server is made anew.
     let mut left = sending_source();
@@ -222,18 +222,18 @@ fn a_file_comes_piece_by_piece() {
     scenario.now = scenario.now + secs(5);
     assert!(scenario.say(piece(1)).is_empty(), "1799 s");
     scenario.now = scenario.now + secs(1);
-    assert_eq!(local(&scenario.say(piece(1))), Some(&Trouble::ObjectCut));
+    assert_eq!(local(&scenario.say(piece(1))), Some(Reason::ObjectCut));
     // And a size that no compiler reaches.
     let mut scenario = receiving();
     assert!(scenario.say(piece(4 << 30)).is_empty());
-    assert_eq!(local(&scenario.say(piece(1))), Some(&Trouble::ObjectCut));
-    for (input, trouble) in [
-        (Input::Server(Message::Ping), Trouble::NotAnObject),
-        (words("why"), Trouble::ServerSays("why".into())),
-        (Input::ServerClosed, Trouble::ObjectCut),
-        (Input::Failed(Trouble::ObjectUnwritten), Trouble::ObjectUnwritten),
+    assert_eq!(local(&scenario.say(piece(1))), Some(Reason::ObjectCut));
+    for (input, reason) in [
+        (Input::Server(Message::Ping), Reason::NotAnObject),
+        (words("why"), Reason::ServerSays),
+        (Input::ServerClosed, Reason::ObjectCut),
+        (Input::Failed(Reason::ObjectUnwritten.into()), Reason::ObjectUnwritten),
     ] {
-        assert_eq!(local(&receiving().say(input)), Some(&trouble));
+        assert_eq!(local(&receiving().say(input)), Some(reason));
     }
 }
 
@@ -274,7 +274,7 @@ fn what_the_preprocessor_said_is_printed_once() {
                 let end = End::Remote { result, said: said.into() };
                 assert_eq!(outputs, [Output::End(Box::new(end))], "{family:?} {mode:?} {said:?}");
             }
-            None => assert_eq!(local(&outputs), Some(&Trouble::Messages), "{family:?} {mode:?} {said:?}"),
+            None => assert_eq!(local(&outputs), Some(Reason::Messages), "{family:?} {mode:?} {said:?}"),
         }
     }
 }

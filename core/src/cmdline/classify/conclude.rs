@@ -4,10 +4,10 @@ use super::super::effect::Fact;
 use super::super::job::{Messages, Mode, RemoteJob, Writing};
 use super::super::question::Question;
 use super::super::question::Stop::{self, Stay};
-use super::super::reason::Reason;
 use super::super::{Family, Side, language, paths};
 use super::{Scan, Settings};
 use crate::job::Language;
+use crate::reason::Reason;
 
 impl<'a> Scan<'a> {
     pub(super) fn conclude(&mut self, settings: &Settings) -> Result<RemoteJob, Stop> {

@@ -2,10 +2,10 @@
 
 use super::super::effect::{Does, Fact};
 use super::super::question::{Question, Stop};
-use super::super::reason::Reason;
 use super::super::spelling::Argument;
 use super::super::{Family, FileKind, Side, contents, paths};
 use super::{Scan, because};
+use crate::reason::Reason;
 
 impl<'a> Scan<'a> {
     /// The server has no precompiled header, so the preprocessor must not use one either: headers are included as text.

@@ -4,9 +4,9 @@ use super::super::Side;
 use super::super::effect::{Does, Fact};
 use super::super::options;
 use super::super::question::Stop::{self, Stay};
-use super::super::reason::Reason;
 use super::super::spelling::Argument;
 use super::Scan;
+use crate::reason::Reason;
 
 impl<'a> Scan<'a> {
     pub(super) fn xclang(&mut self, argument: &Argument<'a>) -> Result<(), Stop> {

@@ -164,12 +164,3 @@ fn clang_is_told_the_users_name_of_the_folder() {
     assert_eq!(told("clang -c a.c -fdebug-compilation-dir=/own"), ["own"], "the user's own wins");
     assert!(told("gcc -c a.c").is_empty());
 }
-
-#[test]
-fn reasons_say_what_is_done() {
-    for reason in [Reason::NoCompile, Reason::Probe, Reason::Wrapper] {
-        assert_eq!(reason.to_string(), reason.text());
-        assert!(reason.text().ends_with("building locally"), "{reason:?}");
-    }
-    assert_eq!(Reason::Probe.to_string(), "conftest or CMake check, building locally");
-}

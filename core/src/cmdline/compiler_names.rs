@@ -3,7 +3,7 @@
 //! A new compiler's name is added here: to [`Driver::from_name`], by which `icecc` knows it, and to [`is_compiler_name`],
 //! by which links are made and installed compilers are found.
 
-use crate::cmdline::{Family, paths};
+use super::{Family, paths};
 use crate::job::Language;
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
