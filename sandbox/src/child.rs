@@ -5,6 +5,7 @@ use crate::apply::{self, SingleThread};
 use crate::cgroup::Group;
 use crate::error::Error;
 use crate::factory::TMP_FILES_MAX;
+use crate::oom::Marker;
 use crate::plan::{Plan, Step};
 use crate::report::{Ended, How, Report, Usage};
 use nix::errno::Errno;
@@ -77,6 +78,8 @@ pub struct Job<'a> {
     pub wall: Duration,
     /// The control group to run in.
     pub group: Option<&'a Group>,
+    /// What marks it to be ended first when memory runs out.
+    pub marker: Option<&'a Marker>,
 }
 
 /// Exit status of a sandbox's first process that reported a failure, or had nobody to report to.
@@ -106,6 +109,8 @@ fn run_first_process(single: &SingleThread, job: &mut Job<'_>, in_group: bool) -
 
 /// Makes the sandbox, starts the work and waits for its end. `None`: the owner is gone.
 fn first_process(single: &SingleThread, job: &mut Job<'_>, in_group: bool) -> Result<Option<Report>, Error> {
+    // The marker's descriptor is one of those that are closed, as it leads to the host's files.
+    job.marker.map_or(Ok(()), Marker::be_first).map_err(Error::step("be the first to end"))?;
     apply::close_others(&kept_descriptors(job));
     if let Some(group) = job.group.filter(|_| !in_group) {
         group.join().map_err(Error::step("join the control group"))?;

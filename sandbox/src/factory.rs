@@ -6,9 +6,11 @@
 //! once for all sandboxes (decision: namespaces-once).
 
 use crate::apply::{SingleThread, has, perform};
-use crate::cgroup::{Group, Groups, PROCESSES_MAX};
+use crate::cgroup::{Group, PROCESSES_MAX};
 use crate::error::Error;
 use crate::guarantees::{Guarantee, Guarantees, counts_apart, trial};
+use crate::job_memory::JobMemory;
+use crate::oom::Marker;
 use crate::plan::{Limit, Plan, Step, c};
 use nix::mount::MsFlags;
 use nix::sched::CloneFlags;
@@ -64,8 +66,8 @@ pub struct SandboxFactory {
     base: PathBuf,
     /// Flags of the mount of `base`, which an outer namespace may have locked.
     flags: MsFlags,
-    /// The slots' control groups, if this host permits any.
-    groups: Option<Groups>,
+    /// How the memory of jobs is bounded.
+    memory: JobMemory,
     /// Whether a user namespace of its own gives a sandbox a count of processes of its own.
     counts_apart: bool,
     /// Whether the system call filter can be installed.
@@ -123,15 +125,14 @@ impl SandboxFactory {
             owner,
             namespaces: CloneFlags::empty(),
             flags: MsFlags::empty(),
-            groups: None,
+            // It comes first: its files are out of reach once the root changes.
+            memory: JobMemory::open(setup.slots),
             counts_apart: false,
             filter: false,
             guarantees: Guarantees::all(),
             base: base.clone(),
             setup,
         };
-        // The groups come first: their files are out of reach once the root changes.
-        factory.make_groups();
         let rooted = launcher_root_steps(&base);
         let (mut own_user, outside) = if ids && owner != me { (become_owner, owner) } else { (Vec::new(), me) };
         own_user.push(Step::UserNamespace { uid: owner.0, gid: owner.1, outside });
@@ -167,6 +168,7 @@ impl SandboxFactory {
                 false
             }
         };
+        factory.memory.check(single, &mut factory.guarantees);
         Ok(factory)
     }
 
@@ -192,7 +194,12 @@ impl SandboxFactory {
 
     /// The control group of a slot.
     pub fn group(&self, slot: u16) -> Option<&Group> {
-        self.groups.as_ref()?.slot(slot.into())
+        self.memory.group(slot)
+    }
+
+    /// What marks a sandbox as the first to be ended.
+    pub fn marker(&self) -> Option<&Marker> {
+        self.memory.marker()
     }
 
     /// The plan of a job's sandbox. `Err` is the reason why there can be none.
@@ -202,7 +209,7 @@ impl SandboxFactory {
         let mut steps = self.first_steps(&needs.env, MsFlags::MS_RDONLY);
         if self.root_method == RootMethod::Mounts {
             let at = steps.len() - 1; // before the step that changes the root
-            let (size, gid) = (needs.tmp, self.owner.1);
+            let (size, gid) = (self.memory.tmp_max(needs.memory, needs.tmp), self.owner.1);
             let options = c(format!("mode=700,uid={uid},gid={gid},size={size},nr_inodes={TMP_FILES_MAX}"));
             let own = [
                 Step::Tmpfs { at: c("/box/tmp"), options },
@@ -219,12 +226,14 @@ impl SandboxFactory {
             Step::Limit(Limit::Descriptors, 256),
             Step::Limit(Limit::Cpu, needs.wall.as_secs().saturating_add(1)),
         ]);
-        if self.groups.is_none() {
-            steps.push(Step::Limit(Limit::AddressSpace, needs.memory));
-        }
+        steps.extend(self.memory.limit(needs.memory, needs.tmp));
         self.change_ids(&mut steps, uid);
         self.limit_processes(&mut steps, uid);
-        self.give_up_rights(&mut steps, needs.foreign);
+        self.give_up_rights(&mut steps);
+        if self.filter {
+            steps.extend(self.memory.filter());
+            steps.push(Step::FilterCalls { foreign: needs.foreign });
+        }
         // The id after those of the slots may be used by several sandboxes at a time.
         let own_id = self.guarantees.has(Guarantee::OwnId) && needs.slot < self.setup.slots;
         Ok(Plan { namespaces: self.namespaces, alone: self.has_pid_namespace() || own_id, steps })
@@ -260,7 +269,10 @@ impl SandboxFactory {
             Step::Limit(Limit::AddressSpace, DIRECTORY_MEMORY),
         ]);
         self.change_ids(&mut steps, self.owner.0);
-        self.give_up_rights(&mut steps, false);
+        self.give_up_rights(&mut steps);
+        if self.filter {
+            steps.push(Step::FilterCalls { foreign: false });
+        }
         Plan { namespaces: self.namespaces, alone: self.has_pid_namespace(), steps }
     }
 
@@ -318,13 +330,10 @@ impl SandboxFactory {
     }
 
     /// The steps that give up all rights.
-    fn give_up_rights(&self, steps: &mut Vec<Step>, foreign: bool) {
+    fn give_up_rights(&self, steps: &mut Vec<Step>) {
         steps.extend([Step::NoCapabilities, Step::NoNewPrivileges, Step::NotDumpable, Step::DieWithParent]);
         if !self.has_pid_namespace() {
             steps.push(Step::Adopt);
-        }
-        if self.filter {
-            steps.push(Step::FilterCalls { foreign });
         }
     }
 
@@ -334,14 +343,6 @@ impl SandboxFactory {
         match self.setup.job_uid_base {
             Some(base) if self.ids => base.saturating_add(slot),
             _ => self.owner.0,
-        }
-    }
-
-    /// Creates the slots' control groups.
-    fn make_groups(&mut self) {
-        match Groups::make(usize::from(self.setup.slots) + 1) {
-            Ok(groups) => self.groups = Some(groups),
-            Err(reason) => self.guarantees.lose(Guarantee::Memory, reason),
         }
     }
 

@@ -1,5 +1,7 @@
 //! The system call filter. It refuses calls that no compiler needs, so that unknown compilers keep working.
 
+mod uncounted;
+
 use std::io;
 
 /// The error of a refused call.
@@ -158,7 +160,18 @@ const fn machine32() -> Option<&'static Machine32> {
 /// programs are filtered too; otherwise such a call kills. Fails where filters are not supported.
 pub(crate) fn install(foreign: bool) -> io::Result<()> {
     let machine = machine().ok_or(io::Error::from(io::ErrorKind::Unsupported))?;
-    let mut program = program(machine, machine32().filter(|_| foreign));
+    add(program(machine, machine32().filter(|_| foreign)))
+}
+
+/// Installs a filter, beside others, that refuses memory that no limit of a process counts, and sockets. Requires
+/// `no_new_privs`.
+pub(crate) fn refuse_uncounted() -> io::Result<()> {
+    machine().ok_or(io::Error::from(io::ErrorKind::Unsupported))?;
+    add(uncounted::program())
+}
+
+/// Adds a program to the filters of this process.
+fn add(mut program: Vec<libc::sock_filter>) -> io::Result<()> {
     let header =
         libc::sock_fprog { len: u16::try_from(program.len()).unwrap_or(u16::MAX), filter: program.as_mut_ptr() };
     let (mode, none): (libc::c_ulong, libc::c_ulong) = (libc::SECCOMP_MODE_FILTER.into(), 0);
@@ -267,7 +280,7 @@ mod tests {
         run(&program(machine().unwrap_or(1), None), machine_seen, call, arguments)
     }
 
-    fn run(program: &[libc::sock_filter], machine_seen: u32, call: u32, arguments: [u32; 2]) -> u32 {
+    pub(super) fn run(program: &[libc::sock_filter], machine_seen: u32, call: u32, arguments: [u32; 2]) -> u32 {
         let (mut at, mut a) = (0, 0);
         loop {
             let libc::sock_filter { code, jt, jf, k } = program[at];

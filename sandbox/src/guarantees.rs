@@ -65,7 +65,9 @@ impl Guarantee {
             Self::Processes => "a job sees the processes of others, and some of its own may outlive it",
             Self::Network => "only the call filter keeps a job from the network",
             Self::OwnId => "only namespaces keep jobs from each other and from the daemon",
-            Self::Memory => "only the address space of each process is limited, so a job can use up the host's memory",
+            Self::Memory => {
+                "only each process of a job is limited: a job can use up the host's memory, and is ended then"
+            }
             Self::Calls => "a job can make every system call, and reach every bug behind it",
         }
     }
@@ -172,7 +174,7 @@ pub(crate) fn counts_apart(single: &SingleThread, become_user: &[Step]) -> bool 
 }
 
 /// Does something in a child that may change itself. `Err` is the child's, or the reason why there is none.
-fn attempt(single: &SingleThread, what: impl FnOnce() -> Result<(), String>) -> Result<(), String> {
+pub(crate) fn attempt(single: &SingleThread, what: impl FnOnce() -> Result<(), String>) -> Result<(), String> {
     let (from, to) = nix::unistd::pipe2(OFlag::O_CLOEXEC).map_err(|e| e.to_string())?;
     let mut to = Some(File::from(to));
     let body = || {
@@ -202,7 +204,7 @@ mod tests {
         g.lose(Guarantee::Memory, "no writable control group");
         g.lose(Guarantee::Memory, "a second reason");
         assert_eq!(Guarantees::from_bytes(&g.to_bytes()), g);
-        assert!(g.to_string().contains("memory: no (no writable control group): only the address space"));
+        assert!(g.to_string().contains("memory: no (no writable control group): only each process of a job"));
         assert!(g.accepts_jobs().is_ok());
         assert_eq!(Guarantees::none("nothing").accepts_jobs(), Err("nothing"));
     }

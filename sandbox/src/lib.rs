@@ -22,8 +22,11 @@ pub mod factory;
 mod filter;
 /// What this host permits.
 pub mod guarantees;
+mod job_memory;
 /// Free memory of the host.
 pub mod memory;
+/// Which processes the kernel ends first when memory runs out.
+pub mod oom;
 /// The steps that make a sandbox.
 pub mod plan;
 /// The result of a job.

@@ -92,6 +92,8 @@ pub enum Step {
     /// Makes orphaned descendants children of this process, so that it can kill them. Not needed in a pid namespace,
     /// whose first process gets them anyway.
     Adopt,
+    /// Refuses sockets, and system calls for memory that no limit of a process counts.
+    RefuseUncounted,
     /// Refuses system calls that no compiler needs.
     FilterCalls {
         /// Whether 32-bit programs may run too, with a call filter of their own.
@@ -162,6 +164,7 @@ impl fmt::Display for Step {
             Self::NotDumpable => f.write_str("refuse tracing"),
             Self::DieWithParent => f.write_str("die with the parent"),
             Self::Adopt => f.write_str("adopt orphans"),
+            Self::RefuseUncounted => f.write_str("refuse sockets and memory that no limit counts"),
             Self::FilterCalls { foreign: false } => f.write_str("filter system calls"),
             Self::FilterCalls { foreign: true } => f.write_str("filter system calls, of 32-bit programs too"),
         }

@@ -11,6 +11,7 @@ mod bystander;
 mod cluster;
 mod connections;
 mod discovery;
+mod memory;
 #[path = "../planted/mod.rs"]
 mod planted;
 mod results;

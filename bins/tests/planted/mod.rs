@@ -13,6 +13,8 @@ pub const FOLDERS: [&str; 4] = ["tmp", "dev", "usr/bin", "bin"];
 
 /// The text of a program that is a compiler, or with `-O3` starts processes without end.
 const BOMB: &str = include_str!("bomb.c");
+/// The text of a program that is a compiler, or on demand takes memory of some kind.
+const HOG: &str = include_str!("hog.c");
 
 /// What compiles C.
 pub const C: [&str; 4] = ["gcc", "cc1", "as", "true"];
@@ -40,8 +42,18 @@ pub fn archive(programs: &[&str], scripts: &[(&str, &str)]) -> Result<Vec<u8>, B
 
 /// An archive whose compiler is [`BOMB`], made in this folder.
 pub fn bomb(folder: &Path) -> Result<Vec<u8>, Box<dyn Error>> {
-    let program = folder.join("bomb");
-    make_bomb(&program)?;
+    hostile(folder, BOMB)
+}
+
+/// An archive whose compiler is [`HOG`], made in this folder.
+pub fn hog(folder: &Path) -> Result<Vec<u8>, Box<dyn Error>> {
+    hostile(folder, HOG)
+}
+
+/// An archive whose compiler is a program of this text, which finds the true one beside it.
+fn hostile(folder: &Path, text: &str) -> Result<Vec<u8>, Box<dyn Error>> {
+    let program = folder.join("hostile");
+    make(&program, text)?;
     let mut files = files(&C)?;
     if let Some(compiler) = files.insert("usr/bin/gcc".to_owned(), program) {
         files.insert("usr/bin/compiler".to_owned(), compiler);
@@ -51,8 +63,12 @@ pub fn bomb(folder: &Path) -> Result<Vec<u8>, Box<dyn Error>> {
 
 /// Makes the program of [`BOMB`].
 pub fn make_bomb(program: &Path) -> Result<(), Box<dyn Error>> {
+    make(program, BOMB)
+}
+
+fn make(program: &Path, text: &str) -> Result<(), Box<dyn Error>> {
     let source = program.with_extension("c");
-    std::fs::write(&source, BOMB)?;
+    std::fs::write(&source, text)?;
     let made = Command::new("gcc").arg("-static").arg(source).arg("-o").arg(program).status()?;
     if made.success() { Ok(()) } else { Err("gcc makes no static program".into()) }
 }

@@ -14,6 +14,7 @@ use ice_sandbox::child::FAILED;
 use ice_sandbox::error::Error;
 use ice_sandbox::factory::{SandboxFactory, Setup};
 use ice_sandbox::guarantees::Guarantees;
+use ice_sandbox::oom::outlive_jobs;
 use ice_sandbox::report::Report;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::{SigSet, Signal, kill};
@@ -39,6 +40,8 @@ const END: Duration = Duration::from_secs(2);
 /// Forks the launcher off; returns the caller's end of the socket, its process id and what it found out.
 pub(super) fn start(config: LauncherConfig) -> Result<(OwnedFd, Pid, Guarantees), Error> {
     let single = SingleThread::check()?;
+    // Where that is not permitted, the guarantees tell: the trial of a job's mark fails.
+    let _ = outlive_jobs();
     let (ours, theirs) = channel::pair().map_err(Error::step("make a socket pair"))?;
     let parent = std::process::id();
     let socket = theirs.as_fd();

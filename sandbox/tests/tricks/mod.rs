@@ -64,6 +64,7 @@ fn trick(name: &str) -> Got {
         "clone-namespace" => clone_namespace(),
         "clone3" => call(libc::SYS_clone3, [0, 0, 0], Errno::ENOSYS),
         "rare-calls" => rare_calls(),
+        "uncounted-memory" => uncounted_memory(),
         "tiocsti" => call(libc::SYS_ioctl, [0, i64::try_from(libc::TIOCSTI).unwrap_or(0), 0], Errno::EPERM),
         // getpid in the x32 table.
         "x32-call" if cfg!(target_arch = "x86_64") => call(0x4000_0000 + libc::SYS_getpid, [0, 0, 0], Errno::EPERM),
@@ -224,6 +225,20 @@ fn rare_calls() -> Got {
         libc::SYS_keyctl,
         libc::SYS_open_by_handle_at,
         libc::SYS_name_to_handle_at,
+    ]
+    .iter()
+    .try_for_each(|n| call(*n, [0, 0, 0], Errno::EPERM))
+}
+
+fn uncounted_memory() -> Got {
+    [
+        libc::SYS_memfd_create,
+        libc::SYS_shmget,
+        libc::SYS_shmat,
+        libc::SYS_msgget,
+        libc::SYS_semget,
+        libc::SYS_mq_open,
+        libc::SYS_socketpair,
     ]
     .iter()
     .try_for_each(|n| call(*n, [0, 0, 0], Errno::EPERM))

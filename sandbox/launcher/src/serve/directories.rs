@@ -64,6 +64,7 @@ impl Serve<'_> {
             answer,
             wall,
             group: None,
+            marker: self.factory.marker(),
         };
         self.track(child::start(self.single, job), Task::Fill(Filling { target, name, unwanted: false }))
     }
@@ -139,6 +140,7 @@ impl Serve<'_> {
             answer,
             wall: REMOVE,
             group: None,
+            marker: self.factory.marker(),
         };
         self.track(child::start(self.single, job), Task::Empty)
     }

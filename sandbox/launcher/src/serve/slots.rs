@@ -114,7 +114,8 @@ impl Serve<'_> {
             clean: self.factory.shares_tmp(),
         };
         let work = Work::Program { path, argv, env, stdio: Some(stdio) };
-        let job = Job { plan, work, files, answer, wall: limits.wall, group: self.factory.group(slot) };
+        let (group, marker) = (self.factory.group(slot), self.factory.marker());
+        let job = Job { plan, work, files, answer, wall: limits.wall, group, marker };
         self.track(child::start(self.single, job), Task::Run(slot))
     }
 }
