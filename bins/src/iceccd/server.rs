@@ -2,6 +2,7 @@
 
 use std::io;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -60,6 +61,8 @@ pub struct Server {
     done: (Sender<Input>, Receiver<Input>),
     found: (Sender<Option<Target>>, Receiver<Option<Target>>),
     launcher_gone: Receiver<()>,
+    /// Ends the check that runs.
+    stop_check: Arc<AtomicBool>,
 }
 
 impl Server {
@@ -76,7 +79,19 @@ impl Server {
         let launcher_gone =
             watch(shared.launcher.clone()).map_err(|e| Failure::new(format!("cannot start threads: {e}")))?;
         let found = bounded(4);
-        Ok(Self { daemon, hub, events, shared, finder, begun, link: None, done, found, launcher_gone })
+        Ok(Self {
+            daemon,
+            hub,
+            events,
+            shared,
+            finder,
+            begun,
+            link: None,
+            done,
+            found,
+            launcher_gone,
+            stop_check: Arc::default(),
+        })
     }
 
     /// Runs until TERM has been obeyed; returns the exit code.
@@ -212,6 +227,7 @@ impl Server {
                 Output::Receive(peer, env) => self.shared.orders.give(peer, Order::Receive(env)),
                 Output::Discard(peer) => self.shared.orders.give(peer, Order::Discard),
                 Output::Verify(env) => self.verify(env),
+                Output::StopVerify => self.stop_check.store(true, Ordering::Relaxed),
                 Output::Remove(env) => self.shared.disk.remove(env),
                 Output::Examine(peer, request) => self.shared.orders.give(peer, Order::Examine(request)),
                 Output::BuildNative(key) => self.build_native(key),
@@ -233,9 +249,12 @@ impl Server {
 
     fn verify(&mut self, env: EnvId) {
         let wanted = env.clone();
+        // One of its own: a check that ends late must not miss that it was stopped.
+        self.stop_check = Arc::new(AtomicBool::new(false));
+        let stop = Arc::clone(&self.stop_check);
         let failed = |why: Text| Input::Verified { env, outcome: Err(VerifyFailure::Host(why)) };
         self.aside(failed, move |shared| {
-            let outcome = shared.launcher.verify(&wanted).map_err(|trouble| match trouble {
+            let outcome = shared.launcher.verify(&wanted, &stop).map_err(|trouble| match trouble {
                 // Somebody has removed it by hand: no box can be made around it, and none ever will.
                 VerifyFailure::Host(reason) if !shared.env_path(&wanted).is_dir() => VerifyFailure::Environment(reason),
                 other => other,

@@ -17,5 +17,6 @@ mod planted;
 mod results;
 mod slots;
 mod text_port;
+mod verification;
 #[path = "../e2e/visitor.rs"]
 mod visitor;

@@ -13,6 +13,7 @@ use std::io::Read;
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::Path;
+use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
 
 /// A toy archive: first `toy !`, then a line per file, "path text"; or a real one, by `toolchain`.
@@ -118,7 +119,7 @@ pub fn real_archive(launcher: &Launcher, _: &EnvId, base: &Path) -> Try {
     println!("archive of 1.4: {:?} in {:?}", unpacked.contents, start.elapsed());
     launcher.install(unpacked)?;
     let start = Instant::now();
-    launcher.verify(&env).map_err(|trouble| format!("{trouble:?}"))?;
+    launcher.verify(&env, &AtomicBool::new(false)).map_err(|trouble| format!("{trouble:?}"))?;
     println!("archive of 1.4: verified in {:?}", start.elapsed());
     compile(launcher, &env, base)?;
     Ok(launcher.remove(&env)?)

@@ -8,6 +8,7 @@ use ice_launcher::{LaunchError, Launcher, LauncherConfig};
 use ice_sandbox::apply::SingleThread;
 use ice_sandbox::channel;
 use std::os::fd::AsFd;
+use std::sync::atomic::AtomicBool;
 
 pub fn launcher_dies(launcher: &Launcher, env: &EnvId) -> Try {
     let (running, to) = waiting(launcher, env)?;
@@ -15,7 +16,7 @@ pub fn launcher_dies(launcher: &Launcher, env: &EnvId) -> Try {
     if !launcher.wait_gone(LONG) || !channel::hung_up(&to, LONG) {
         return Err("something lives on".into());
     }
-    match (running.wait(LONG), launcher.run(request(env, &C, "", "")?), launcher.verify(env)) {
+    match (running.wait(LONG), launcher.run(request(env, &C, "", "")?), launcher.verify(env, &AtomicBool::new(false))) {
         (Err(LaunchError::Gone), Err(LaunchError::Gone), Err(VerifyFailure::Host(_))) => Ok(()),
         other => Err(format!("{other:?}").into()),
     }

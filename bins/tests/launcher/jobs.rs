@@ -14,6 +14,7 @@ use std::os::fd::OwnedFd;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::process::Command;
+use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
 
 pub const C: [&str; 7] = ["-x", "c", "-fpreprocessed", "-c", "-", "-o", "hello.o"];
@@ -56,15 +57,19 @@ fn read(fd: Option<OwnedFd>) -> Result<Vec<u8>, Box<dyn Error>> {
 }
 
 pub fn verify(launcher: &Launcher, env: &EnvId, base: &Path) -> Try {
-    launcher.verify(env).map_err(|trouble| format!("{trouble:?}"))?;
+    launcher.verify(env, &AtomicBool::new(false)).map_err(|trouble| format!("{trouble:?}"))?;
     let cc1 = base.join("target=x86_64/planted/usr/bin/cc1");
     let away = cc1.with_extension("away");
     fs::rename(&cc1, &away)?;
-    let broken = launcher.verify(env);
+    let broken = launcher.verify(env, &AtomicBool::new(false));
     fs::rename(&away, &cc1)?;
     match broken {
-        Err(VerifyFailure::Environment(reason)) if reason.lossy().contains("cc1") => Ok(()),
-        other => Err(format!("without cc1: {other:?}").into()),
+        Err(VerifyFailure::Environment(reason)) if reason.lossy().contains("cc1") => {}
+        other => return Err(format!("without cc1: {other:?}").into()),
+    }
+    match launcher.verify(env, &AtomicBool::new(true)) {
+        Err(VerifyFailure::Stopped) => Ok(()),
+        other => Err(format!("stopped: {other:?}").into()),
     }
 }
 

@@ -55,7 +55,7 @@ impl Daemon {
             Message::GetCs(request) => self.request_server(now, peer, request),
             Message::CompileFile(file) => self.compile_file(now, peer, file),
             Message::TransferEnv(target) => self.transfer_env(now, peer, &target),
-            Message::VerifyEnv(target) => self.verify_env(peer, &target),
+            Message::VerifyEnv(target) => self.verify_env(now, peer, &target),
             Message::BlacklistHostEnv(entry) => self.blacklist(now, entry),
             Message::JobLocalBegin(begin) => self.want_local_slot(now, peer, begin),
             Message::JobDone(done) => self.client_job_done(peer, &done),

@@ -27,6 +27,8 @@ pub enum VerifyFailure {
     /// The check did not end in time. Once, this may be due to a busy host; the second time the environment is
     /// considered broken, or it would keep others from being verified forever.
     Late(Text),
+    /// It ended early, as [`super::Output::StopVerify`] asked: it begins again later.
+    Stopped,
 }
 
 /// All installed and arriving environments.
@@ -109,6 +111,11 @@ impl Env {
         matches!(self.state, EnvState::Arriving)
     }
 
+    /// Whether somebody waits for its check, which has not begun.
+    fn waits_for_check(&self) -> bool {
+        matches!(self.state, EnvState::Installed { check: Check::NotYet, .. }) && !self.verifiers.is_empty()
+    }
+
     fn is_usable(&self) -> bool {
         matches!(self.state, EnvState::Installed { check: Check::NotYet | Check::Running | Check::Fine, .. })
     }
@@ -145,10 +152,10 @@ impl Envs {
 
     /// Whether it is arriving or being checked; its jobs wait then.
     pub fn is_undecided(&self, id: &EnvId) -> bool {
-        match self.known.get(id).map(|e| &e.state) {
-            Some(EnvState::Arriving | EnvState::Installed { check: Check::Running, .. }) => true,
-            Some(EnvState::Installed { .. }) | None => false,
-        }
+        self.known.get(id).is_some_and(|env| match env.state {
+            EnvState::Arriving | EnvState::Installed { check: Check::Running, .. } => true,
+            EnvState::Installed { .. } => env.waits_for_check(),
+        })
     }
 
     /// Records a use; `unix` is the time in Unix seconds.
@@ -230,20 +237,20 @@ impl Envs {
         Some(Answer::Later)
     }
 
-    /// Begins the check of an environment for which somebody waits. Returns whether it must be carried out.
-    pub fn begin_check(&mut self, id: &EnvId) -> bool {
-        let Some(env) = self.known.get_mut(id).filter(|env| !env.verifiers.is_empty()) else { return false };
-        match &mut env.state {
-            EnvState::Installed { check: check @ Check::NotYet, .. } => {
-                *check = Check::Running;
-                true
-            }
-            _ => false,
+    /// The environments whose check has not begun, with the connections that wait for it.
+    pub fn unchecked(&self) -> impl Iterator<Item = (&EnvId, &[PeerId])> {
+        self.known.iter().filter(|(_, env)| env.waits_for_check()).map(|(id, env)| (id, &env.verifiers[..]))
+    }
+
+    /// The check of an environment begins.
+    pub fn begin_check(&mut self, id: &EnvId) {
+        if let Some(Env { state: EnvState::Installed { check, .. }, .. }) = self.known.get_mut(id) {
+            *check = Check::Running;
         }
     }
 
-    /// The check has ended. Returns who waits for it, and the outcome: too many late ends make the environment a broken
-    /// one.
+    /// The check has ended. Returns who waited for it, and the outcome: too many late ends make the environment a broken
+    /// one. After a check that was stopped all wait on.
     pub fn verified(
         &mut self,
         now: Instant,
@@ -261,8 +268,11 @@ impl Envs {
         *check = match outcome {
             Ok(()) => Check::Fine,
             Err(VerifyFailure::Environment(_)) => Check::Broken,
-            Err(VerifyFailure::Host(_) | VerifyFailure::Late(_)) => Check::NotYet,
+            Err(VerifyFailure::Host(_) | VerifyFailure::Late(_) | VerifyFailure::Stopped) => Check::NotYet,
         };
+        if outcome == Err(VerifyFailure::Stopped) {
+            return None;
+        }
         Some((std::mem::take(&mut env.verifiers), outcome))
     }
 

@@ -1,5 +1,6 @@
 //! How environments and native archives come and are verified.
 
+use super::checks::{Turn, Waiting};
 use super::envs::{Answer, Offer};
 use super::native::Effect;
 use super::peer::Peer;
@@ -56,7 +57,7 @@ impl Daemon {
         self.envs.installed_now(env, size, self.unix(now));
         self.note(Note::Installed(env.clone(), size, self.cache_size()));
         self.keep_cache_limit(now, Some(env));
-        self.verify_if_wanted(env);
+        self.check_next(now);
     }
 
     fn env_refused(&mut self, peer: PeerId, env: &EnvId, reason: Text) {
@@ -76,7 +77,7 @@ impl Daemon {
     }
 
     /// VERIFY_ENV: answers at once if the result is known, or after the check.
-    pub(super) fn verify_env(&mut self, peer: PeerId, target: &EnvTarget) {
+    pub(super) fn verify_env(&mut self, now: Instant, peer: PeerId, target: &EnvTarget) {
         let env = self.env_of(&target.target, &target.name);
         let known = env.and_then(|env| Some((self.envs.verify(&env, peer)?, env)));
         let Some((answer, env)) = known else { return self.answer_missing(peer, target) };
@@ -85,7 +86,7 @@ impl Daemon {
         }
         match answer {
             Answer::Works(ok) => self.answer(peer, ok),
-            Answer::Later => self.verify_if_wanted(&env),
+            Answer::Later => self.check_next(now),
             // No client does that, and each request would take memory.
             Answer::Repeated => self.unexpected(peer),
         }
@@ -105,14 +106,34 @@ impl Daemon {
         self.send(peer, Message::VerifyEnvResult { ok: u32::from(ok) });
     }
 
-    fn verify_if_wanted(&mut self, env: &EnvId) {
-        if self.envs.begin_check(env) {
-            self.outputs.push_back(Output::Verify(env.clone()));
+    /// The connections that wait for a check that has not begun.
+    fn waiting_for_checks(&self, now: Instant) -> Vec<Waiting> {
+        let peers = self.envs.unchecked().flat_map(|(env, peers)| peers.iter().map(move |peer| (env, *peer)));
+        let known = peers.filter_map(|(env, peer)| Some((env, peer, self.peers.get(peer)?.address())));
+        known.map(|(env, peer, address)| self.checks.waiting(now, peer, address, env)).collect()
+    }
+
+    /// Begins the next check, or stops the one that runs if it has to give way.
+    pub(super) fn check_next(&mut self, now: Instant) {
+        let waiting = self.waiting_for_checks(now);
+        match self.checks.turn(now, waiting) {
+            Some(Turn::Begin(env)) => {
+                self.envs.begin_check(&env);
+                self.outputs.push_back(Output::Verify(env));
+            }
+            Some(Turn::Stop) => self.outputs.push_back(Output::StopVerify),
+            None => {}
         }
     }
 
     /// The check of an environment has ended: answers all that wait for it.
     pub(super) fn env_verified(&mut self, now: Instant, env: EnvId, outcome: Result<(), VerifyFailure>) {
+        self.checks.ended(now, &env);
+        self.env_judged(now, env, outcome);
+        self.check_next(now);
+    }
+
+    fn env_judged(&mut self, now: Instant, env: EnvId, outcome: Result<(), VerifyFailure>) {
         let Some((waiting, outcome)) = self.envs.verified(now, &env, outcome) else { return };
         // VERIFY_ENV_RESULT is a verdict on host and environment, after which the client has the host blacklisted. A
         // text and the end of the connection are only a failure of this attempt.
@@ -120,6 +141,7 @@ impl Daemon {
             Ok(()) => (Note::Verified(env, Ok(())), Some(true)),
             Err(VerifyFailure::Environment(reason)) => (Note::Verified(env, Err(reason)), Some(false)),
             Err(VerifyFailure::Host(reason) | VerifyFailure::Late(reason)) => (Note::NotVerified(env, reason), None),
+            Err(VerifyFailure::Stopped) => return,
         };
         let text = note.to_string();
         self.note(note);

@@ -168,6 +168,9 @@ pub enum Output {
     Discard(PeerId),
     /// Run the compilers of an environment on empty sources; [`Input::Verified`] must follow.
     Verify(EnvId),
+    /// End the check that runs early: others go first. [`Input::Verified`] follows all the same, with what it has found, or
+    /// [`VerifyFailure::Stopped`].
+    StopVerify,
     /// Remove an installed environment, in time: before anything that a later [`Output::Receive`] brings is installed.
     /// No input follows.
     Remove(EnvId),

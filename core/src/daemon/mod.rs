@@ -12,12 +12,13 @@
 //! events come in as `Input`, actions go out as `Output`. Sources and objects do not pass through it: the
 //! connection's own thread transfers them once it has been granted a slot (decision: peer-thread).
 //!
-//! Its parts are types with private fields, which do not know each other: `connections` with `peer`, `envs`,
+//! Its parts are types with private fields, which do not know each other: `connections` with `peer`, `envs`, `checks`,
 //! `native`, `session`, `given`, `load`, `fallbacks`, `distrusted`. A part is told of an event and returns what follows
 //! from it. Only `impl Daemon` knows several of them, in one file for each subject: what clients say (`clients`), what the
 //! scheduler says (`scheduler`), how environments come (`installing`) and go (`eviction`), who gets a slot (`slots`),
 //! what is shown (`status`).
 
+mod checks;
 mod clients;
 mod close;
 mod connections;
@@ -52,6 +53,7 @@ pub use status::feature_names;
 use crate::ids::PeerId;
 use crate::message::Message;
 use crate::time::Instant;
+use checks::Checks;
 use connections::Connections;
 use distrusted::Distrusted;
 use envs::Envs;
@@ -70,6 +72,7 @@ pub struct Daemon {
     peers: Connections,
     session: Session,
     envs: Envs,
+    checks: Checks,
     natives: Natives,
     load: Load,
     fallbacks: Fallbacks,
@@ -88,6 +91,7 @@ impl Daemon {
             peers: Connections::default(),
             session: Session::new(now, config.seed, config.test_reconnect),
             envs: Envs::new(&config.environments),
+            checks: Checks::default(),
             natives: Natives::new(now, &config.natives),
             load: Load::new(now, config.cpus),
             fallbacks: Fallbacks::default(),
@@ -139,6 +143,7 @@ impl Daemon {
         self.measure_if_due(now);
         self.close_idle(now);
         self.keep_cache_limit(now, None);
+        self.check_next(now);
         self.settle(now);
     }
 
@@ -153,7 +158,7 @@ impl Daemon {
             return None;
         }
         let idle_end = self.peers.iter().filter_map(Peer::idle_end).min();
-        let of_jobs = [self.local_answer_due(), self.relief_due()];
+        let of_jobs = [self.local_answer_due(), self.relief_due(), self.checks.due()];
         [self.session.timeout(), self.measure_due(), idle_end, self.terminate_at]
             .into_iter()
             .chain(of_jobs)

@@ -93,6 +93,8 @@ impl World {
                 let ok = !self.rng.per_mille(20);
                 self.schedule_on(host, at, What::Verified { env, ok });
             }
+            // It ends by itself in a moment.
+            Output::StopVerify => {}
             Output::Remove(env) => {
                 let used = self.conns.values().any(|c| c.host == host && c.running.as_ref() == Some(&env));
                 assert!(!used, "host {host} removes {env} while a job runs in it");

@@ -36,7 +36,7 @@ use std::iter;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 use thiserror::Error;
 
@@ -240,9 +240,9 @@ impl Launcher {
     }
 
     /// Runs `bin/true` and each compiler of an installed environment in the sandbox, the compilers on an empty unit.
-    /// Takes at most 10 s for each.
-    pub fn verify(&self, env: &EnvId) -> Result<(), VerifyFailure> {
-        verify::environment(self, env)
+    /// Takes at most 10 s for each, and ends soon after `stop` is set. One at a time: they share a user id.
+    pub fn verify(&self, env: &EnvId, stop: &AtomicBool) -> Result<(), VerifyFailure> {
+        verify::environment(self, env, stop)
     }
 
     /// Sends a request; returns the socket that its answer will come by.

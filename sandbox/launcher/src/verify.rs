@@ -5,7 +5,7 @@
 //! not believed again.
 
 use super::request::EXTRA_SLOT;
-use super::{Ended, How, JobLimits, LaunchError, Launcher, RunRequest};
+use super::{Ended, How, JobLimits, LaunchError, Launcher, RunRequest, RunningJob};
 use ice_core::daemon::VerifyFailure;
 use ice_core::env::EnvId;
 use ice_core::error_chain::chain;
@@ -14,15 +14,18 @@ use ice_sandbox::channel;
 use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt;
-use std::time::Duration;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
 
 /// For each program.
 const WALL: Duration = Duration::from_secs(10);
+/// How often a check looks whether it is still wanted.
+const LOOK: Duration = Duration::from_millis(50);
 
-pub(super) fn environment(launcher: &Launcher, env: &EnvId) -> Result<(), VerifyFailure> {
+pub(super) fn environment(launcher: &Launcher, env: &EnvId, stop: &AtomicBool) -> Result<(), VerifyFailure> {
     let (mut compilers, mut clang) = (0, false);
     for program in [Program::True, Program::Clang, Program::Gcc, Program::Gxx] {
-        match try_one(launcher, env, program) {
+        match try_one(launcher, env, program, stop) {
             Ok(()) => compilers += usize::from(program != Program::True),
             // Hand-made archives often lack bin/true, and none has all compilers.
             Err(Trouble::Missing) => {}
@@ -36,6 +39,7 @@ pub(super) fn environment(launcher: &Launcher, env: &EnvId) -> Result<(), Verify
             }
             Err(Trouble::Host(reason)) => return Err(VerifyFailure::Host(reason.into())),
             Err(Trouble::Late(reason)) => return Err(VerifyFailure::Late(reason.into())),
+            Err(Trouble::Stopped) => return Err(VerifyFailure::Stopped),
         }
         clang |= program == Program::Clang && compilers > 0;
     }
@@ -53,16 +57,17 @@ enum Trouble {
     Host(String),
     /// Perhaps its fault.
     Late(String),
+    /// Others go first.
+    Stopped,
 }
 
-fn try_one(launcher: &Launcher, env: &EnvId, program: Program) -> Result<(), Trouble> {
+fn try_one(launcher: &Launcher, env: &EnvId, program: Program, stop: &AtomicBool) -> Result<(), Trouble> {
     let system = |e: io::Error| Trouble::Host(e.to_string());
     let launch = |e: LaunchError| Trouble::Host(chain(&e));
     let stderr = channel::memory().map_err(system)?;
     let request = request(env, program, &stderr).map_err(system)?;
     let job = launcher.run(request).map_err(launch)?;
-    // The sandbox has its own clock for WALL; the margin is for a busy host.
-    let ended = match job.wait(WALL + Duration::from_secs(5)) {
+    let ended = match wait(&job, stop).ok_or(Trouble::Stopped)? {
         Ok(Some(ended)) => ended,
         Ok(None) => return Err(Trouble::Host("no end of a sandbox".to_owned())),
         Err(LaunchError::NotStarted { missing: true, .. }) => return Err(Trouble::Missing),
@@ -80,6 +85,21 @@ fn try_one(launcher: &Launcher, env: &EnvId, program: Program) -> Result<(), Tro
         }
         Ended { how: How::Exited(0), .. } => Ok(()),
         Ended { how, .. } => Err(Trouble::Broken(format!("{how:?}: {}", first_line(&stderr)))),
+    }
+}
+
+/// Waits for a program's end, or for none with `None` when the check is to stop.
+fn wait(job: &RunningJob, stop: &AtomicBool) -> Option<Result<Option<Ended>, LaunchError>> {
+    let begun = Instant::now();
+    loop {
+        if stop.load(Ordering::Relaxed) {
+            return None;
+        }
+        match job.wait(LOOK) {
+            // The sandbox has its own clock for WALL; the margin is for a busy host.
+            Ok(None) if begun.elapsed() < WALL + Duration::from_secs(5) => {}
+            outcome => return Some(outcome),
+        }
     }
 }
 

@@ -206,6 +206,69 @@ fn an_environment_that_is_never_verified_in_time_is_no_good() {
     assert!(s.others.contains(&Output::Remove(env("e"))));
 }
 
+/// A client of another host that brought an environment and waits for its check.
+fn waits_for_check(s: &mut Scenario, address: &str, name: &str) -> PeerId {
+    let peer = s.stranger(address);
+    s.say(peer, Message::TransferEnv(target(name)));
+    s.handle(Input::Received { peer, env: env(name), outcome: Ok(1) });
+    s.conf();
+    s.say(peer, Message::VerifyEnv(target(name)));
+    peer
+}
+
+/// What is to be checked or stopped since the last call.
+fn checks(s: &mut Scenario) -> Vec<Output> {
+    let is_check = |o: &Output| matches!(o, Output::Verify(_) | Output::StopVerify);
+    std::mem::take(&mut s.others).into_iter().filter(is_check).collect()
+}
+
+#[test]
+fn a_slow_check_gives_way_and_nobody_is_refused() {
+    let mut s = Scenario::new(config(2));
+    let slow = waits_for_check(&mut s, OTHER_ADDRESS, "slow");
+    let more = waits_for_check(&mut s, OTHER_ADDRESS, "more");
+    s.pass(Duration::from_secs(5));
+    assert_eq!(checks(&mut s), [Output::Verify(env("slow"))], "one at a time");
+    let first = waits_for_check(&mut s, "10.0.0.3", "first");
+    assert_eq!(checks(&mut s), [Output::StopVerify]);
+    s.say(slow, compile_file(1, "slow"));
+    s.handle(Input::Verified { env: env("slow"), outcome: Err(VerifyFailure::Stopped) });
+    assert_eq!(checks(&mut s), [Output::Verify(env("first"))]);
+    assert!(s.grants().is_empty(), "its environment is still to be checked");
+    s.handle(Input::Verified { env: env("first"), outcome: Ok(()) });
+    assert_eq!(s.sent_to(first), [Message::VerifyEnvResult { ok: 1 }]);
+    assert_eq!(checks(&mut s), [Output::Verify(env("slow"))]);
+    s.handle(Input::Verified { env: env("slow"), outcome: Ok(()) });
+    assert_eq!(s.sent_to(slow), [Message::VerifyEnvResult { ok: 1 }]);
+    s.hang_up(more);
+    s.handle(Input::Verified { env: env("more"), outcome: Ok(()) });
+    assert!(checks(&mut s).iter().all(|o| *o == Output::Verify(env("more"))));
+}
+
+#[test]
+fn a_check_that_is_new_gives_way_after_two_seconds() {
+    let mut s = Scenario::new(config(2));
+    waits_for_check(&mut s, OTHER_ADDRESS, "a");
+    waits_for_check(&mut s, "10.0.0.3", "b");
+    assert_eq!(checks(&mut s), [Output::Verify(env("a"))]);
+    s.pass(Duration::from_millis(1999));
+    assert_eq!(checks(&mut s), []);
+    s.pass(Duration::from_millis(1));
+    assert_eq!(checks(&mut s), [Output::StopVerify]);
+}
+
+#[test]
+fn nobody_who_waits_for_a_check_is_nobodys_turn() {
+    let mut s = Scenario::new(config(2));
+    waits_for_check(&mut s, OTHER_ADDRESS, "a");
+    let gone = waits_for_check(&mut s, "10.0.0.3", "b");
+    s.hang_up(gone);
+    s.pass(Duration::from_secs(5));
+    assert_eq!(checks(&mut s), [Output::Verify(env("a"))]);
+    s.handle(Input::Verified { env: env("a"), outcome: Ok(()) });
+    assert_eq!(checks(&mut s), []);
+}
+
 #[test]
 fn d59_a_second_upload_is_thrown_away_and_served_by_the_first() {
     let mut s = Scenario::new(config(2));

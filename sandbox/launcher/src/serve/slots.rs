@@ -14,10 +14,10 @@ use ice_sandbox::report::Report;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::time::{Duration, Instant};
 
-/// Requests that wait for their slots, beside one for each: verifications share one.
+/// Requests that wait for their slots, beside one for each.
 const HELD_MAX: usize = 32;
 /// How long a request may wait for the sandbox that had its slot, and its user id, to be reaped. Killing takes
-/// milliseconds; verifications share a slot and may take 10 s each.
+/// milliseconds, or until a disk answers.
 pub(super) const SLOT_WAIT: Duration = Duration::from_secs(12);
 
 /// A request to run that waits for its slot.
