@@ -1,6 +1,6 @@
 //! Every command line of `testdata/cmdline/args-cases.json` is judged as its row says: argument by argument, in order,
 //! in the mode that is the default (`ours`), and as 1.4 judges it where no improvement is noted (`expect`,
-//! `ICECC_REMOTE_CPP=0`).
+//! `ICECC_REMOTE_CPP=0`). `icecc --explain --json` tells the same of each, but for `testdata/cmdline/deviations.json`.
 
 // A case that cannot be read is a failed case.
 #![allow(clippy::unwrap_used)]
@@ -14,6 +14,7 @@ use ice_core::message::ArgSide;
 use serde_json::{Value, json};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 fn file() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../testdata/cmdline/args-cases.json")
@@ -194,6 +195,60 @@ fn what_needs_no_improvement_is_judged_as_by_1_4() {
         }
     }
     assert!(compared > 200, "only {compared} rows to compare with 1.4");
+    assert!(wrong.is_empty(), "{} wrong:\n{}", wrong.len(), wrong.join("\n"));
+}
+
+/// The words of a reason's variant, as `--explain` has them.
+fn reason_word(variant: &str) -> String {
+    let hyphens = variant.char_indices().flat_map(|(at, letter)| {
+        let hyphen = if at > 0 && letter.is_ascii_uppercase() { Some('-') } else { None };
+        hyphen.into_iter().chain([letter.to_ascii_lowercase()])
+    });
+    hyphens.collect()
+}
+
+/// What `icecc --explain --json` says of a command line, and what its row has.
+fn explained(case: &Value, directory: &Path) -> (Value, Value) {
+    let home = directory.parent().unwrap();
+    let output = Command::new(env!("CARGO_BIN_EXE_icecc"))
+        .args(["--explain", "--json", "--"])
+        .args(strings(&case["argv"]))
+        .current_dir(directory)
+        .env_clear()
+        .envs([("PATH", std::env::var_os("PATH").unwrap()), ("HOME", home.into()), ("ICECC_REMOTE_CPP", "0".into())])
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{case}: {}", String::from_utf8_lossy(&output.stderr));
+    let told: Value = portable(serde_json::from_slice(&output.stdout).unwrap(), directory);
+    if let Some(local) = case["ours"]["local"].as_str() {
+        let (reason, option) =
+            local.split_once(": ").map_or((local, Value::Null), |(name, option)| (name, option.into()));
+        let found = json!([told["verdict"], told["reason"], told["option"]]);
+        return (found, json!(["local", reason_word(reason), option]));
+    }
+    let keys = ["local", "remote", "rest"];
+    let expect = &case["expect"];
+    let improved = !case["improve"].is_null() || !case["note"].is_null();
+    let arguments = |of: &Value, what: &str| keys.map(|key| of[format!("{key}_{what}")].clone());
+    let found = json!([told["verdict"], told["language"], told["output"], arguments(&told, "args")]);
+    let arguments = if improved { arguments(&told, "args") } else { arguments(expect, "flags") };
+    (found, json!(["remote", case["ours"]["language"], case["ours"]["output"], arguments]))
+}
+
+#[test]
+fn every_case_is_explained() {
+    let cases = cases();
+    let directory = directory(&cases);
+    let deviations = std::fs::read(file().with_file_name("deviations.json")).unwrap();
+    let deviations: Value = serde_json::from_slice(&deviations).unwrap();
+    let deviations: Vec<_> = deviations.as_array().unwrap().iter().map(|row| &row["argv"]).collect();
+    let mut wrong = Vec::new();
+    for case in cases["cases"].as_array().unwrap() {
+        let (found, wanted) = explained(case, directory.path());
+        if (found != wanted) != deviations.contains(&&case["argv"]) {
+            wrong.push(format!("{} {}:\n   found {found}\n  wanted {wanted}", case["id"], case["argv"]));
+        }
+    }
     assert!(wrong.is_empty(), "{} wrong:\n{}", wrong.len(), wrong.join("\n"));
 }
 

@@ -10,6 +10,7 @@ pub const ICECC: Program = Program {
     usage: &[
         "icecc COMPILER [OPTIONS] -c SOURCE -o OBJECT",
         "icecc --build-native [COMPILER] [FILE...]",
+        "icecc --explain [--json] [--] COMPILER [OPTIONS]",
         "icecc --inspect-env ARCHIVE [--json]",
         "icecc --update-links [--dry-run] [DIRECTORY...]",
         "icecc --help | --version",
@@ -47,8 +48,13 @@ const ICECC_TABLE: &[Opt] = &[
          run on another machine, and the *FILE*s. Its name is printed. It is made anew for every machine's own compiler by itself; \
          this is for `ICECC_VERSION`.",
     ),
+    option("explain", "tell what would become of a command: where it would be compiled, and why").manual(
+        "Tell what would become of a command, without compiling: whether it could go to another machine, the reason and the argument \
+         that keep it here and what to do about them, the compiler that its name means, the arguments for each side, and the \
+         environment. With `--json` behind it as JSON.",
+    ),
     option("inspect-env", "tell what an environment is for, what it holds and what it lacks"),
-    option("json", "with --inspect-env: as JSON"),
+    option("json", "with --explain or --inspect-env: as JSON"),
     option(
         "update-links",
         "make a link to icecc for each compiler in PATH (gcc, g++-12, arm-linux-gnueabihf-gcc, ...),\n\

@@ -13,7 +13,7 @@ use log::{debug, error, warn};
 /// Runs the task here. `daemon` connects to the daemon, if that is still needed.
 pub(super) fn run(task: &Task, variables: &Variables, why: &Why, daemon: impl FnOnce() -> Option<Conn>) -> i32 {
     log_reason(task, why);
-    if why.reason == Reason::UnknownProgram {
+    if why.reason == Reason::NotACompiler {
         tell_unknown(task, variables);
     }
     if why.reason.is_clusters_fault() {
@@ -44,7 +44,7 @@ fn tell_unknown(task: &Task, variables: &Variables) {
 fn log_reason(task: &Task, why: &Why) {
     let Why { reason, detail, host } = why;
     match (reason, reason.error()) {
-        (Reason::UserSaidNo | Reason::UnderIcerun | Reason::UnknownProgram | Reason::NoDaemon, _) => {}
+        (Reason::UserSaidNo | Reason::UnderIcerun | Reason::NotACompiler | Reason::NoDaemon, _) => {}
         (Reason::NoEnvironment, _) => warn!("{detail}, building locally"),
         (Reason::VariableSet, _) => debug!("{detail} is set, building locally"),
         (Reason::FileMissing, _) => warn!("file for argument {detail} missing, building locally"),

@@ -8,6 +8,7 @@ mod answerer;
 mod archive;
 mod arrivals;
 mod build_native;
+mod call;
 mod ccache;
 mod compiler_variables;
 mod daemon;
@@ -16,6 +17,7 @@ mod elf;
 mod environment;
 mod exit_code;
 mod expected;
+mod explain;
 /// What the classifier asks of the file system.
 pub mod files;
 mod help;
@@ -55,16 +57,13 @@ pub use help::{ICECC, ICERUN};
 
 use crate::exit::Failure;
 use ::log::{error, info};
-use ice_core::cmdline::{self, Driver, Family, Invocation};
-use ice_core::job::Language;
+use call::Call;
 use ice_net::conn::Conn;
 use role::Role;
 use std::env;
 use std::ffi::{OsStr, OsString};
-use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use task::Task;
 use variables::{Use, Variables};
 
 /// Runs the program; the command line is the process's own.
@@ -106,49 +105,28 @@ fn run(called: &OsStr, mut words: Vec<OsString>) -> Result<i32, Failure> {
         Role::Icecc | Role::Icerun => words.remove(0),
         Role::Masquerade | Role::IcerunLink => Path::new(called).file_name().unwrap_or(called).to_os_string(),
     };
-    // One that was removed, or that cannot be reached from our root, has no name; the compiler may do without.
-    let folder = env::current_dir().unwrap_or_default();
-    let driver = match role {
-        Role::Icecc | Role::Masquerade => program::driver(&name, &variables.path, &own_exe),
-        Role::Icerun | Role::IcerunLink => None,
-    };
-    let plain: Vec<Vec<u8>> = words.iter().map(|word| word.as_bytes().to_vec()).collect();
-    // What `@types` means to another command is its own affair.
-    let expanded = match driver.map_or_else(|| Ok(plain.clone()), |_| response::expand(&plain, &folder)) {
-        Ok(expanded) => expanded,
+    let call = match Call::read(role, name, words, &variables, &own_exe) {
+        Ok(call) => call,
         Err(err) => {
             error!("{}", crate::exit::chain(&err));
             return Ok(exit_code::RESPONSE_FILE);
         }
     };
-    let program = match program::find_program(&name, driver, &expanded, &folder, &variables, &own_exe) {
+    let program = match call.program(&variables, &own_exe) {
         Ok(program) => program,
         Err(err) => {
             error!("{err}");
-            error!("could not find {} in PATH.", name.to_string_lossy());
+            error!("could not find {} in PATH.", call.name.to_string_lossy());
             return Ok(exit_code::NOT_FOUND);
         }
     };
-    if role == Role::Masquerade && driver.is_some() {
-        ccache::instead(&name, &program, &words, &variables, &own_exe);
+    if role == Role::Masquerade && call.driver.is_some() {
+        ccache::instead(&call.name, &program, &call.words, &variables, &own_exe);
     }
     // Early, so that the daemon knows how many wait while we look at arguments.
     let Ok(daemon) = connect(&variables) else { return Ok(exit_code::TEST_SOCKET) };
-    // Of another command only its output is told, to monitors, if it names one as a compiler does.
-    let as_driver = driver.unwrap_or(Driver { family: Family::Gcc, language: Language::C });
-    let invocation = Invocation { driver: as_driver, words: &expanded, folder: folder.as_os_str().as_bytes() };
-    let task = Task {
-        wants_whole_machine: driver.is_some() && cmdline::is_parallel_link(&invocation),
-        output: cmdline::output(&invocation),
-        name,
-        program,
-        words,
-        folder,
-        level,
-        is_compiler: driver.is_some(),
-        is_by_icerun: matches!(role, Role::Icerun | Role::IcerunLink),
-    };
-    Ok(submit::compile(&task, driver, &expanded, &variables, daemon))
+    let task = call.task(program, level);
+    Ok(submit::compile(&task, call.driver, &call.expanded, &variables, daemon))
 }
 
 /// The daemon, if there is one and it is to be used; an error if the one of a test is not there.

@@ -2,7 +2,7 @@
 
 use super::role::Role;
 use super::variables::Variables;
-use super::{build_native, help, links};
+use super::{build_native, explain, help, links};
 use crate::cli::table::Program;
 use crate::cli::words::Words;
 use crate::exit::{Failure, print};
@@ -16,6 +16,7 @@ enum Own {
     Help,
     Version,
     BuildNative(Vec<OsString>),
+    Explain { command: Vec<OsString>, as_json: bool },
     InspectEnv { archive: PathBuf, as_json: bool },
     UpdateLinks { directories: Vec<PathBuf>, dry_run: bool },
 }
@@ -37,6 +38,7 @@ pub(super) fn own_option(
         Own::Help => print(&program.help())?,
         Own::Version => print(&program.version())?,
         Own::BuildNative(words) => return Err(build_native::run(&words, variables, own_exe)),
+        Own::Explain { command, as_json } => explain::run(command, as_json, variables, own_exe)?,
         Own::InspectEnv { archive, as_json } => crate::create_env::inspect(&archive, as_json)?,
         Own::UpdateLinks { directories, dry_run } => {
             links::run(directories, dry_run, &variables.path, own_exe)?;
@@ -62,6 +64,9 @@ fn parse(program: &Program, words: &[OsString]) -> Result<Option<Own>, Failure> 
         if option.flag(["--build-native"]) {
             return Ok(Some(Own::BuildNative(rest.to_vec())));
         }
+        if option.flag(["--explain"]) {
+            return Ok(Some(explain(rest)));
+        }
         if option.flag(["--inspect-env"]) {
             return inspect_env(rest).map(Some);
         }
@@ -70,6 +75,14 @@ fn parse(program: &Program, words: &[OsString]) -> Result<Option<Own>, Failure> 
         }
     }
     Err(Failure::new(format!("unknown option {}", first.to_string_lossy())).hint("--help lists the options"))
+}
+
+/// `--explain [--json] [--] COMMAND`: what follows the command's name is the command's.
+fn explain(words: &[OsString]) -> Own {
+    let as_json = words.first().is_some_and(|word| word == "--json");
+    let command = words.get(usize::from(as_json)..).unwrap_or_default();
+    let command = command.strip_prefix(&["--".into()]).unwrap_or(command);
+    Own::Explain { command: command.to_vec(), as_json }
 }
 
 /// `--inspect-env FILE [--json]`, in either order.
@@ -116,6 +129,10 @@ mod tests {
         }
         let inspect = Own::InspectEnv { archive: "a".into(), as_json: true };
         assert_eq!(read(&help::ICECC, "--inspect-env a --json"), Ok(Some(inspect)));
+        let command = || ["gcc", "--json"].map(OsString::from).to_vec();
+        for (line, as_json) in [("--explain gcc --json", false), ("--explain --json -- gcc --json", true)] {
+            assert_eq!(read(&help::ICECC, line), Ok(Some(Own::Explain { command: command(), as_json })));
+        }
         assert_eq!(read(&help::ICECC, "--update-links --dry"), Err("unknown option --dry".into()));
         assert_eq!(read(&help::ICERUN, "--build-native"), Err("unknown option --build-native".into()));
     }

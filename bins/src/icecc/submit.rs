@@ -88,7 +88,7 @@ fn elsewhere(
 }
 
 /// The job that the command is, if it can go elsewhere.
-fn job(
+pub(super) fn job(
     task: &Task,
     driver: Option<Driver>,
     words: &[Vec<u8>],
@@ -96,7 +96,7 @@ fn job(
     has_daemon: bool,
 ) -> Result<RemoteJob, Why> {
     let Some(driver) = driver else {
-        return Err(if task.is_by_icerun { Reason::UnderIcerun } else { Reason::UnknownProgram }.into());
+        return Err(if task.is_by_icerun { Reason::UnderIcerun } else { Reason::NotACompiler }.into());
     };
     if variables.usage != Use::Cluster {
         return Err(Reason::UserSaidNo.into());

@@ -1,6 +1,6 @@
 //! The names of compilers: which names are compilers', and what a name says of family, language, target and version.
 //!
-//! A new compiler's name is added here: to [`Driver::from_name`], by which `icecc` knows it, and to [`is_compiler_name`],
+//! A new compiler's name is added here: to `Driver::from_name`, by which `icecc` knows it, and to `is_compiler_name`,
 //! by which links are made and installed compilers are found.
 
 use super::{Family, paths};

@@ -50,18 +50,14 @@ reasons! {
     UnderIcerun = "icerun", Nobody, 0,
         "icerun runs its command here",
         "nothing to do: icerun is for commands that no other host can run";
-    /// The program is not known as a compiler, but is called as one.
-    UnknownProgram = "unknown-program", CommandLine, 0,
-        "not known as a compiler",
+    /// Its name is not that of a C, C++ or Objective-C compiler.
+    NotACompiler = "not-a-compiler", CommandLine, 0,
+        "not a compiler that is known here, building locally",
         "call it by a compiler's name (a link named gcc, g++, clang or T-gcc), or name the compiler by ICECC_CC or ICECC_CXX";
     /// A variable that only a compile here can heed.
     VariableSet = "variable", CommandLine, 0,
         "a variable of the compiler is set, building locally",
         "unset the variable that is named";
-    /// Not a C, C++ or Objective-C compiler.
-    NotACompiler = "not-a-compiler", CommandLine, 0,
-        "not a compiler that is known here, building locally",
-        "call it by a compiler's name (gcc, g++, clang, T-gcc)";
     /// `-E`
     PreprocessOnly = "preprocess-only", CommandLine, 0,
         "preprocessing, building locally",

@@ -149,7 +149,7 @@ mod tests {
                 assert_eq!(reason.is_clusters_fault(), !own, "{reason}");
             }
         }
-        let without = [R::UserSaidNo, R::UnknownProgram, R::PreprocessOnly, R::Output, R::Wrapper];
+        let without = [R::UserSaidNo, R::NotACompiler, R::PreprocessOnly, R::Output, R::Wrapper];
         assert!(without.iter().all(|reason| !reason.is_clusters_fault()));
         assert!([R::NoDaemon, R::NoEnvironment].iter().all(|reason| reason.is_clusters_fault()));
     }
