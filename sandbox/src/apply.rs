@@ -167,13 +167,12 @@ fn perform_one(step: &Step) -> io::Result<()> {
             setresgid(gid, gid, gid)?;
             setresuid(uid, uid, uid)?;
         }
+        Step::NoBounds => no_bounds()?,
         Step::NoCapabilities => no_capabilities()?,
         Step::NoNewPrivileges => control(libc::PR_SET_NO_NEW_PRIVS, 1)?,
         Step::NotDumpable => control(libc::PR_SET_DUMPABLE, 0)?,
         Step::DieWithParent => control(libc::PR_SET_PDEATHSIG, libc::SIGKILL)?,
         Step::Adopt => control(libc::PR_SET_CHILD_SUBREAPER, 1)?,
-        Step::RefuseUncounted => crate::filter::refuse_uncounted()?,
-        Step::FilterCalls { foreign } => crate::filter::install(*foreign)?,
     }
     Ok(())
 }
@@ -234,18 +233,24 @@ fn control(option: libc::c_int, to: libc::c_int) -> io::Result<()> {
     Errno::result(result).map(drop).map_err(Into::into)
 }
 
-/// Empties all capability sets: bounding (if permitted), ambient, and the three of this process.
-fn no_capabilities() -> io::Result<()> {
+/// Empties the bounding set, as far as permitted.
+fn no_bounds() -> io::Result<()> {
     for n in 0..64 {
         match control(libc::PR_CAPBSET_DROP, n) {
             Ok(()) => {}
             // The kernel has no more capabilities.
             Err(e) if e.raw_os_error() == Some(libc::EINVAL) => break,
-            // After a change of ids dropping is not permitted; no_new_privs makes the bounding set irrelevant then.
+            // Without CAP_SETPCAP. no_new_privs makes the bounding set irrelevant.
             Err(e) if e.raw_os_error() == Some(libc::EPERM) => break,
             Err(e) => return Err(e),
         }
     }
+    Ok(())
+}
+
+/// Empties all capability sets: bounding (a new user namespace has a full one), ambient, and the three of this process.
+fn no_capabilities() -> io::Result<()> {
+    no_bounds()?;
     // Linux before 4.3 has no ambient set to clear.
     let _ = rustix::thread::clear_ambient_capability_set();
     let none = rustix::thread::CapabilitySet::empty();

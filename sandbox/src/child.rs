@@ -3,21 +3,23 @@
 
 use crate::apply::{self, SingleThread};
 use crate::cgroup::Group;
+use crate::channel;
 use crate::error::Error;
 use crate::factory::TMP_FILES_MAX;
+use crate::filter::Filter;
 use crate::oom::Marker;
 use crate::plan::{Plan, Step};
 use crate::report::{Ended, How, Report, Usage};
+use crate::unknown::UnknownCalls;
 use nix::errno::Errno;
-use nix::fcntl::OFlag;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sched::CloneFlags;
 use nix::sys::signal::{SigSet, Signal, kill, killpg};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
-use nix::unistd::{AccessFlags, Pid, access, execve, pipe2, setsid};
+use nix::unistd::{AccessFlags, Pid, access, execve, setsid};
 use std::ffi::CString;
-use std::fs::{self, DirBuilder, DirEntry, File, OpenOptions, Permissions};
-use std::io::{self, Read, Write};
+use std::fs::{self, DirBuilder, DirEntry, OpenOptions, Permissions};
+use std::io;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
@@ -117,7 +119,7 @@ fn first_process(single: &SingleThread, job: &mut Job<'_>, in_group: bool) -> Re
     }
     apply::perform(&job.plan.steps)?;
     make_dirs(&job.files)?;
-    let (from_work, to_first) = pipe2(OFlag::O_CLOEXEC).map_err(Error::step("make a pipe"))?;
+    let (from_work, to_first) = channel::pair().map_err(Error::step("make a socket pair"))?;
     let children = SigSet::from_iter([Signal::SIGCHLD]);
     let children = SignalFd::with_flags(&children, SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK)
         .map_err(Error::step("watch children"))?;
@@ -125,20 +127,23 @@ fn first_process(single: &SingleThread, job: &mut Job<'_>, in_group: bool) -> Re
     let alone = job.plan.alone;
     let kills = job.group.map_or(0, Group::kills);
     let start = Instant::now();
-    let Job { work, files, .. } = job;
-    let pid =
-        single.child(CloneFlags::empty(), || do_work(work, files, owned, to_first)).map_err(Error::step("fork"))?;
+    let Job { work, files, plan, .. } = job;
+    let filter = plan.filter.as_ref();
+    let pid = single
+        .child(CloneFlags::empty(), || do_work(work, files, (owned, filter), to_first))
+        .map_err(Error::step("fork"))?;
     close_stdio(work);
-    let Some((how, mut usage, timed_out)) = watch(job, pid, &children, start) else {
-        kill_all(pid, alone, owned);
-        return Ok(None);
-    };
+    let mut told = Told { from_work: Some(from_work), unknown: UnknownCalls::default(), report: None };
+    let ended = watch(job, pid, &children, &mut told, start);
     kill_all(pid, alone, owned);
+    let Some((how, mut usage, timed_out)) = ended else { return Ok(None) };
     usage.real = start.elapsed();
-    let message = read_message(from_work);
+    while told.from_work.is_some() {
+        told.hear();
+    }
     let files = &job.files;
-    if let Some(report) = message.and_then(|message| parse_message(&message)) {
-        return Ok(Some(report));
+    if told.report.is_some() {
+        return Ok(told.report);
     }
     if matches!(job.work, Work::Function { .. }) {
         let why = if timed_out { "not done in time".to_owned() } else { format!("ended without result: {how:?}") };
@@ -154,7 +159,8 @@ fn first_process(single: &SingleThread, job: &mut Job<'_>, in_group: bool) -> Re
     let [object, dwo] = outputs;
     let (object, dwo) = (object?, dwo?);
     let out_of_memory = job.group.is_some_and(|g| g.kills() > kills);
-    Ok(Some(Report::Ended(Ended { how, usage, out_of_memory, timed_out, object, dwo })))
+    let unknown = told.unknown.calls();
+    Ok(Some(Report::Ended(Ended { how, usage, out_of_memory, timed_out, object, dwo, unknown })))
 }
 
 /// The launcher's descriptors that a sandbox keeps.
@@ -191,9 +197,9 @@ fn close_stdio(work: &mut Work) {
     }
 }
 
-/// Runs the work in its own process: executes the program, or calls the function. Messages on the pipe are a tag byte
-/// and a text.
-fn do_work(work: &mut Work, files: &Files, owned: bool, to_first: OwnedFd) -> i32 {
+/// Runs the work in its own process: executes the program, or calls the function. Messages to the first process are a
+/// tag byte and a text.
+fn do_work(work: &mut Work, files: &Files, (owned, filter): (bool, Option<&Filter>), to_first: OwnedFd) -> i32 {
     // Makes a process group, to kill all of the job where nothing better is available. It cannot fail: a fresh process
     // leads no group.
     let _ = setsid();
@@ -201,11 +207,20 @@ fn do_work(work: &mut Work, files: &Files, owned: bool, to_first: OwnedFd) -> i3
         // Without a pid namespace it would survive the first process.
         let _ = apply::perform(&[Step::DieWithParent]);
     }
-    let mut pipe = File::from(to_first);
-    let mut send = |tag: u8, text: &[u8]| {
-        let text = &text[..text.len().min(4000)];
-        let _ = pipe.write_all(&[&[tag][..], text].concat());
+    let send = |tag: u8, text: &[u8]| {
+        let text = &text[..text.len().min(TEXT_MAX)];
+        let _ = nix::unistd::write(&to_first, &[&[tag][..], text].concat());
     };
+    match filter.map_or(Ok(None), Filter::install) {
+        Ok(None) => {}
+        // Without it nobody would answer, and the program wait for ever.
+        Ok(Some(listener)) if channel::send(to_first.as_fd(), &[LISTENER], &[listener.as_fd()]).is_err() => return 0,
+        Ok(Some(_)) => {}
+        Err(e) => {
+            send(b'R', format!("cannot filter system calls: {e}").as_bytes());
+            return 0;
+        }
+    }
     match work {
         Work::Program { path, argv, env, stdio } => {
             let cwd = below_tmp(&files.cwd);
@@ -243,8 +258,8 @@ fn prepare(stdio: Option<&[OwnedFd; 3]>, cwd: &Path) -> io::Result<()> {
     apply::default_signals()
 }
 
-/// Waits until the work has ended, and kills it at the deadline. `None`: the owner hung up first.
-fn watch(job: &Job<'_>, pid: Pid, children: &SignalFd, start: Instant) -> Option<(How, Usage, bool)> {
+/// Waits until the work has ended, hears what it tells, and kills it at the deadline. `None`: the owner hung up first.
+fn watch(job: &Job<'_>, pid: Pid, children: &SignalFd, told: &mut Told, start: Instant) -> Option<(How, Usage, bool)> {
     let mut timed_out = false;
     loop {
         while let Some((who, status, usage)) = apply::reap(false) {
@@ -259,15 +274,32 @@ fn watch(job: &Job<'_>, pid: Pid, children: &SignalFd, start: Instant) -> Option
         }
         let ms = if timed_out { 1000 } else { left.as_millis().saturating_add(1) };
         let timeout = i32::try_from(ms).ok().and_then(|ms| PollTimeout::try_from(ms).ok()).unwrap_or(PollTimeout::MAX);
-        let mut fds =
-            [PollFd::new(job.answer.as_fd(), PollFlags::empty()), PollFd::new(children.as_fd(), PollFlags::POLLIN)];
+        // Where there is nothing to hear any more, the owner stands in.
+        let answer = job.answer.as_fd();
+        let (words, calls) = (told.from_work.as_ref().map(AsFd::as_fd), told.unknown.listener());
+        let mut fds = [
+            PollFd::new(answer, PollFlags::empty()),
+            PollFd::new(children.as_fd(), PollFlags::POLLIN),
+            PollFd::new(words.unwrap_or(answer), if words.is_some() { PollFlags::POLLIN } else { PollFlags::empty() }),
+            PollFd::new(calls.unwrap_or(answer), if calls.is_some() { PollFlags::POLLIN } else { PollFlags::empty() }),
+        ];
         // No interruption can occur, as all signals are blocked; other errors show in the next round or at the
         // deadline.
         let _ = poll(&mut fds, timeout);
-        if fds[0].revents().is_some_and(|r| !r.is_empty()) {
+        let [hung_up, _, speaks, asks] = fds.map(|fd| fd.revents().unwrap_or(PollFlags::empty()));
+        if !hung_up.is_empty() {
             return None;
         }
         while let Ok(Some(_)) = children.read_signal() {}
+        if !speaks.is_empty() {
+            told.hear();
+        }
+        if asks.contains(PollFlags::POLLIN) {
+            told.unknown.answer();
+        } else if !asks.is_empty() {
+            // Nobody is left under the filter.
+            told.unknown.listen(None);
+        }
     }
 }
 
@@ -323,12 +355,31 @@ fn usage_of(usage: &libc::rusage) -> Usage {
     }
 }
 
-/// The worker's message. Nothing more can follow: every process with the other end has ended or called exec.
-fn read_message(pipe: OwnedFd) -> Option<Vec<u8>> {
-    let mut bytes = vec![0; 4096];
-    let len = File::from(pipe).read(&mut bytes).ok()?;
-    bytes.truncate(len);
-    (len > 0).then_some(bytes)
+/// Tag of the message that has the listener of the work's filter with it.
+const LISTENER: u8 = b'L';
+/// Longest text of a message.
+const TEXT_MAX: usize = 4000;
+
+/// What the work's process tells, until its program starts or it ends.
+struct Told {
+    /// The end by which it does; `None`: it says nothing more.
+    from_work: Option<OwnedFd>,
+    /// The unknown calls of its program.
+    unknown: UnknownCalls,
+    /// What it said of itself.
+    report: Option<Report>,
+}
+
+impl Told {
+    /// Takes a message, or the end of all.
+    fn hear(&mut self) {
+        let packet = self.from_work.as_ref().and_then(|from| channel::receive(from.as_fd(), TEXT_MAX + 1).ok());
+        match packet {
+            Some(packet) if packet.bytes == [LISTENER] => self.unknown.listen(packet.fds.into_iter().next()),
+            Some(packet) if !packet.bytes.is_empty() => self.report = parse_message(&packet.bytes),
+            _ => self.from_work = None,
+        }
+    }
 }
 
 /// Translates the worker's message to a report.

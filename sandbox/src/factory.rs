@@ -6,9 +6,11 @@
 //! once for all sandboxes (decision: namespaces-once).
 
 use crate::apply::{SingleThread, has, perform};
+use crate::calls::Purpose;
 use crate::cgroup::{Group, PROCESSES_MAX};
 use crate::error::Error;
-use crate::guarantees::{Guarantee, Guarantees, counts_apart, trial};
+use crate::filter::{Filter, Filters};
+use crate::guarantees::{Guarantee, Guarantees, attempt, counts_apart, trial};
 use crate::job_memory::JobMemory;
 use crate::oom::Marker;
 use crate::plan::{Limit, Plan, Step, c};
@@ -70,8 +72,8 @@ pub struct SandboxFactory {
     memory: JobMemory,
     /// Whether a user namespace of its own gives a sandbox a count of processes of its own.
     counts_apart: bool,
-    /// Whether the system call filter can be installed.
-    filter: bool,
+    /// The system call filters, where they can be installed.
+    filters: Option<Filters>,
     /// What every sandbox is guaranteed.
     guarantees: Guarantees,
 }
@@ -91,6 +93,8 @@ pub struct Needs<'a> {
     pub file: u64,
     /// Maximum elapsed time.
     pub wall: Duration,
+    /// What runs in it.
+    pub purpose: Purpose,
     /// Whether the environment is for another platform than this program.
     pub foreign: bool,
 }
@@ -128,7 +132,7 @@ impl SandboxFactory {
             // It comes first: its files are out of reach once the root changes.
             memory: JobMemory::open(setup.slots),
             counts_apart: false,
-            filter: false,
+            filters: None,
             guarantees: Guarantees::all(),
             base: base.clone(),
             setup,
@@ -160,14 +164,18 @@ impl SandboxFactory {
         }
         factory.counts_apart = factory.can_count_apart(single);
         factory.check_ids(single, me);
-        perform(&[Step::Umask(0o022)])?;
-        factory.filter = match trial(single, &[Step::NoNewPrivileges, Step::FilterCalls { foreign: false }]) {
-            Ok(()) => true,
-            Err(reason) => {
-                factory.guarantees.lose(Guarantee::Calls, reason);
-                false
-            }
+        // Once for all sandboxes, and while it is permitted: after a change of ids it is not.
+        perform(&[Step::NoBounds, Step::Umask(0o022)])?;
+        let works = |filter: &Filter| {
+            attempt(single, || {
+                perform(&[Step::NoNewPrivileges]).map_err(|e| e.to_string())?;
+                filter.install().map(drop).map_err(|e| e.to_string())
+            })
         };
+        match Filters::prepare(works) {
+            Ok(filters) => factory.filters = Some(filters),
+            Err(reason) => factory.guarantees.lose(Guarantee::Calls, reason),
+        }
         factory.memory.check(single, &mut factory.guarantees);
         Ok(factory)
     }
@@ -230,13 +238,10 @@ impl SandboxFactory {
         self.change_ids(&mut steps, uid);
         self.limit_processes(&mut steps, uid);
         self.give_up_rights(&mut steps);
-        if self.filter {
-            steps.extend(self.memory.filter());
-            steps.push(Step::FilterCalls { foreign: needs.foreign });
-        }
         // The id after those of the slots may be used by several sandboxes at a time.
         let own_id = self.guarantees.has(Guarantee::OwnId) && needs.slot < self.setup.slots;
-        Ok(Plan { namespaces: self.namespaces, alone: self.has_pid_namespace() || own_id, steps })
+        let alone = self.has_pid_namespace() || own_id;
+        Ok(Plan { namespaces: self.namespaces, alone, steps, filter: self.filter(needs.purpose, needs.foreign) })
     }
 
     /// Bind mounts of what the environment itself has in `/tmp`, which the job's own `/tmp` would hide: plugins and
@@ -270,10 +275,8 @@ impl SandboxFactory {
         ]);
         self.change_ids(&mut steps, self.owner.0);
         self.give_up_rights(&mut steps);
-        if self.filter {
-            steps.push(Step::FilterCalls { foreign: false });
-        }
-        Plan { namespaces: self.namespaces, alone: self.has_pid_namespace(), steps }
+        let filter = self.filter(Purpose::Unpacking, false);
+        Plan { namespaces: self.namespaces, alone: self.has_pid_namespace(), steps, filter }
     }
 
     /// Whether sandboxes have a pid namespace.
@@ -335,6 +338,11 @@ impl SandboxFactory {
         if !self.has_pid_namespace() {
             steps.push(Step::Adopt);
         }
+    }
+
+    /// The call filter of a sandbox, where there can be one.
+    fn filter(&self, purpose: Purpose, foreign: bool) -> Option<Filter> {
+        self.filters.as_ref()?.filter(purpose, foreign)
     }
 
     /// The user id of a slot.

@@ -25,7 +25,7 @@ pub enum Guarantee {
     OwnId,
     /// A control group limits memory and reports reliably when a job exceeds it.
     Memory,
-    /// A filter refuses system calls that no compiler needs.
+    /// A filter permits only the system calls that compilers need.
     Calls,
 }
 

@@ -59,9 +59,4 @@ impl JobMemory {
         let left = memory.saturating_sub(self.tmp_max(memory, tmp));
         self.groups.is_err().then_some(Step::Limit(Limit::AddressSpace, left))
     }
-
-    /// The filter of what that limit does not count.
-    pub(crate) fn filter(&self) -> Option<Step> {
-        self.groups.is_err().then_some(Step::RefuseUncounted)
-    }
 }

@@ -9,6 +9,8 @@
 
 /// Carries out a plan. Most of the `unsafe` code is here.
 pub mod apply;
+/// The table of system calls.
+pub mod calls;
 /// Control groups for jobs.
 pub mod cgroup;
 /// Sockets that transport packets with descriptors.
@@ -19,12 +21,14 @@ pub mod child;
 pub mod error;
 /// The launcher's preparation, and the plans of its sandboxes.
 pub mod factory;
-mod filter;
+/// The system call filter.
+pub mod filter;
 /// What this host permits.
 pub mod guarantees;
 mod job_memory;
 /// Free memory of the host.
 pub mod memory;
+mod numbers;
 /// Which processes the kernel ends first when memory runs out.
 pub mod oom;
 /// The steps that make a sandbox.
@@ -33,3 +37,5 @@ pub mod plan;
 pub mod report;
 /// How many tasks this host permits.
 pub mod tasks;
+/// Calls that the filter does not know.
+pub mod unknown;

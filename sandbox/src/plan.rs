@@ -2,6 +2,7 @@
 //!
 //! Carrying out a plan involves no decisions: if a step fails, there is no sandbox.
 
+use crate::filter::Filter;
 use nix::mount::MsFlags;
 use nix::sched::CloneFlags;
 use std::ffi::CString;
@@ -81,6 +82,8 @@ pub enum Step {
         /// The group id.
         gid: u32,
     },
+    /// Empties the bounding set, as far as permitted, so that no program gets a capability again.
+    NoBounds,
     /// Drops all capabilities, also for programs executed later.
     NoCapabilities,
     /// Disables privilege gain by set-id programs (`no_new_privs`).
@@ -92,13 +95,6 @@ pub enum Step {
     /// Makes orphaned descendants children of this process, so that it can kill them. Not needed in a pid namespace,
     /// whose first process gets them anyway.
     Adopt,
-    /// Refuses sockets, and system calls for memory that no limit of a process counts.
-    RefuseUncounted,
-    /// Refuses system calls that no compiler needs.
-    FilterCalls {
-        /// Whether 32-bit programs may run too, with a call filter of their own.
-        foreign: bool,
-    },
 }
 
 /// A resource with a limit.
@@ -118,8 +114,8 @@ pub enum Limit {
     Core,
 }
 
-/// A complete sandbox: how its first process is created, then its steps.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// A complete sandbox: how its first process is created, its steps, and what its work may not do.
+#[derive(Clone, Debug)]
 pub struct Plan {
     /// Namespaces in which the first process is created.
     pub namespaces: CloneFlags,
@@ -128,6 +124,9 @@ pub struct Plan {
     pub alone: bool,
     /// The steps of the first process, in order.
     pub steps: Vec<Step>,
+    /// Installed by the process of the work before it begins. The first process, which answers unknown calls, cannot
+    /// be under it.
+    pub filter: Option<Filter>,
 }
 
 /// A C string. It ends at the first NUL; callers have refused text with one.
@@ -159,14 +158,12 @@ impl fmt::Display for Step {
             Self::Nice(by) => write!(f, "add niceness {by}"),
             Self::Limit(what, to) => write!(f, "limit {what:?} to {to}"),
             Self::Ids { uid, gid } => write!(f, "become {uid}:{gid}"),
+            Self::NoBounds => f.write_str("empty the bounding set of capabilities"),
             Self::NoCapabilities => f.write_str("drop all capabilities"),
             Self::NoNewPrivileges => f.write_str("refuse new privileges"),
             Self::NotDumpable => f.write_str("refuse tracing"),
             Self::DieWithParent => f.write_str("die with the parent"),
             Self::Adopt => f.write_str("adopt orphans"),
-            Self::RefuseUncounted => f.write_str("refuse sockets and memory that no limit counts"),
-            Self::FilterCalls { foreign: false } => f.write_str("filter system calls"),
-            Self::FilterCalls { foreign: true } => f.write_str("filter system calls, of 32-bit programs too"),
         }
     }
 }
@@ -175,6 +172,7 @@ impl fmt::Display for Step {
 impl fmt::Display for Plan {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "clone into {:?}", self.namespaces)?;
-        self.steps.iter().try_for_each(|step| writeln!(f, "{step}"))
+        self.steps.iter().try_for_each(|step| writeln!(f, "{step}"))?;
+        self.filter.iter().try_for_each(|filter| writeln!(f, "for the work: {filter}"))
     }
 }

@@ -2,6 +2,7 @@
 
 use crate::channel;
 use crate::error::Error;
+use crate::unknown::UnknownCall;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::time::Duration;
@@ -46,6 +47,8 @@ pub struct Ended {
     pub object: Option<OwnedFd>,
     /// The `.dwo` file, opened likewise.
     pub dwo: Option<OwnedFd>,
+    /// The calls that it made in vain, as the filter does not know them.
+    pub unknown: Vec<UnknownCall>,
 }
 
 /// The answer of a sandbox, or of the launcher in its place.
@@ -68,7 +71,7 @@ pub enum Report {
 
 /// Maximum size of a report in bytes.
 const REPORT_MAX: usize = 4096;
-/// Number of 64-bit numbers in an `Ended`.
+/// Number of 64-bit numbers in an `Ended`, before those of unknown calls.
 const NUMBERS: usize = 6;
 
 impl Report {
@@ -95,7 +98,8 @@ impl Report {
                 let code = u64::from(code.unsigned_abs());
                 let numbers: [u64; NUMBERS] =
                     [code, micros(u.real), micros(u.user), micros(u.system), u.resident_kib, u.page_faults];
-                bytes.extend(numbers.iter().flat_map(|n| n.to_le_bytes()));
+                let unknown = e.unknown.iter().flat_map(|call| call.to_numbers());
+                bytes.extend(numbers.into_iter().chain(unknown).flat_map(u64::to_le_bytes));
                 fds.extend(e.object.iter().chain(&e.dwo).map(AsFd::as_fd));
             }
             Self::Done(result) => {
@@ -138,8 +142,8 @@ impl Report {
                 let (&[flags], rest) = rest.split_first_chunk::<1>().ok_or(Error::Malformed("short report"))?;
                 let numbers: Vec<u64> =
                     rest.chunks_exact(8).map(|n| n.iter().rev().fold(0, |n, &b| n << 8 | u64::from(b))).collect();
-                let numbers: [u64; NUMBERS] = numbers.try_into().map_err(|_| Error::Malformed("short report"))?;
-                let [code, real, user, system, resident_kib, page_faults] = numbers;
+                let (numbers, unknown) = numbers.split_first_chunk().ok_or(Error::Malformed("short report"))?;
+                let &[code, real, user, system, resident_kib, page_faults]: &[u64; NUMBERS] = numbers;
                 let code = i32::try_from(code).map_err(|_| Error::Malformed("status"))?;
                 let mut file = |bit: u8| if flags & bit == 0 { Ok(None) } else { regular(fds.next()).map(Some) };
                 Self::Ended(Ended {
@@ -155,6 +159,7 @@ impl Report {
                     timed_out: flags & 4 != 0,
                     object: file(8)?,
                     dwo: file(16)?,
+                    unknown: unknown.chunks_exact(2).filter_map(UnknownCall::from_numbers).collect(),
                 })
             }
             _ => return Err(Error::Malformed("kind of report")),
@@ -184,10 +189,18 @@ mod tests {
     fn reports_cross_a_socket() {
         let usage = Usage { real: Duration::from_millis(5), resident_kib: 70, ..Usage::default() };
         let object = tempfile::tempfile().ok().map(Into::into);
-        let ended =
-            Ended { how: How::Signalled(9), usage, out_of_memory: true, timed_out: false, object: None, dwo: object };
+        let unknown = vec![UnknownCall { machine: 0xc000_003e, number: 467, count: 3 }];
+        let ended = Ended {
+            how: How::Signalled(9),
+            usage,
+            out_of_memory: true,
+            timed_out: false,
+            object: None,
+            dwo: object,
+            unknown: unknown.clone(),
+        };
         let Ok(Some(Report::Ended(back))) = transported(&Report::Ended(ended)) else { panic!("no end") };
-        assert_eq!((back.how, back.usage), (How::Signalled(9), usage));
+        assert_eq!((back.how, back.usage, back.unknown), (How::Signalled(9), usage, unknown));
         assert!(back.out_of_memory && !back.timed_out && back.object.is_none() && back.dwo.is_some());
         let missing = Report::NotStarted { text: "x".to_owned(), missing: true };
         assert!(matches!(transported(&missing), Ok(Some(Report::NotStarted { missing: true, .. }))));
@@ -203,6 +216,7 @@ mod tests {
             timed_out: false,
             object: Some(pipe),
             dwo: None,
+            unknown: Vec::new(),
         };
         assert!(matches!(transported(&Report::Ended(ended)), Err(Error::Malformed(_))));
     }

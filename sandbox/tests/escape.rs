@@ -5,12 +5,14 @@
 //! what it achieved. As root the rows are run as root first and then, in another process, as an ordinary user.
 
 use ice_sandbox::apply::{SingleThread, block_signals, reap};
+use ice_sandbox::calls::Purpose;
 use ice_sandbox::channel;
 use ice_sandbox::child::{self, Files, Job, Work};
 use ice_sandbox::factory::{Needs, SandboxFactory, Setup};
 use ice_sandbox::guarantees::Guarantee::{self, Calls, Memory, Network, OwnId, PrivateTmp, Processes, ReadOnly, Root};
-use ice_sandbox::plan::{Step, c};
+use ice_sandbox::plan::c;
 use ice_sandbox::report::{Ended, How, Report};
+use ice_sandbox::unknown::UnknownCall;
 use nix::sched::CloneFlags;
 use std::error::Error;
 use std::fs;
@@ -47,9 +49,11 @@ enum Expect {
     NoOutput,
     /// Of everything that it wrote only the output is left.
     OutputAlone,
+    /// Refused, and its unknown calls are reported.
+    Counted,
 }
 
-use Expect::{NoOutput, OutOfMemory, OutputAlone, Refused, Signal, TimedOut};
+use Expect::{Counted, NoOutput, OutOfMemory, OutputAlone, Refused, Signal, TimedOut};
 
 /// Name of the attack, the guarantee that it tests, and how its failure looks.
 const ROWS: &[(&str, Guarantee, Expect)] = &[
@@ -83,7 +87,10 @@ const ROWS: &[(&str, Guarantee, Expect)] = &[
     ("clone-namespace", Calls, Refused),
     ("clone3", Calls, Refused),
     ("rare-calls", Calls, Refused),
-    ("uncounted-memory", Calls, Refused),
+    ("unknown-calls", Calls, Counted),
+    ("execute-memory", Calls, Refused),
+    ("lease", Calls, Refused),
+    ("limit-first", Calls, Refused),
     ("tiocsti", Calls, Refused),
     ("x32-call", Calls, Signal(libc::SIGSYS)),
     ("set-id", Root, Refused),
@@ -263,10 +270,6 @@ fn all(single: &SingleThread, base: &Path, who: &str) -> Outcome {
             }
             continue;
         }
-        if trick == "uncounted-memory" && factory.guarantees().has(Memory) {
-            println!("row: escape as {who}: {trick}: counted by a control group");
-            continue;
-        }
         let wall = if matches!(expect, TimedOut) { Duration::from_millis(300) } else { LONG };
         // The filter refuses sockets too, so the network's isolation is also tested without it.
         let filters: &[bool] = if guarantee == Network { &[true, false] } else { &[true] };
@@ -274,6 +277,7 @@ fn all(single: &SingleThread, base: &Path, who: &str) -> Outcome {
             let (report, words) = attack(single, &factory, &outside, trick, (wall, filtered))?;
             let good = match (&report, expect) {
                 (Report::Ended(Ended { how: How::Exited(0), timed_out: false, .. }), Refused) => true,
+                (Report::Ended(e @ Ended { how: How::Exited(0), .. }), Counted) => counted(&e.unknown),
                 (Report::Ended(e), TimedOut) => e.timed_out,
                 (Report::Ended(e), OutOfMemory) => e.out_of_memory,
                 (Report::Ended(e), Signal(signal)) => e.how == How::Signalled(signal),
@@ -296,6 +300,18 @@ fn all(single: &SingleThread, base: &Path, who: &str) -> Outcome {
     if failed.is_empty() { Ok(()) } else { Err(format!("as {who}:\n  {}", failed.join("\n  ")).into()) }
 }
 
+/// Whether the row "unknown-calls" was counted: each call by its name, and one twice. A host may have somebody above us
+/// who listens already.
+fn counted(calls: &[UnknownCall]) -> bool {
+    let told: Vec<(String, u64)> = calls.iter().map(|call| (call.name(), call.count)).collect();
+    let times = |name: &str| told.iter().find(|(told, _)| told == name).map(|(_, count)| *count);
+    if told.is_empty() {
+        println!("skipped: escape: unknown-calls are not counted: another listener, or Linux before 5.0");
+        return true;
+    }
+    (times("open_tree_attr"), times("memfd_create"), times("number 4000")) == (Some(2), Some(1), Some(1))
+}
+
 /// The guarantees that this identity has on no host. Memory is guaranteed only where the host provides a control group.
 fn beyond(who: &str) -> &'static [Guarantee] {
     match who {
@@ -306,7 +322,16 @@ fn beyond(who: &str) -> &'static [Guarantee] {
 }
 
 fn needs(wall: Duration) -> Needs<'static> {
-    Needs { env: ["target=x", "env"], slot: 0, memory: 256 << 20, tmp: 8 << 20, file: 4 << 20, wall, foreign: false }
+    Needs {
+        env: ["target=x", "env"],
+        slot: 0,
+        memory: 256 << 20,
+        tmp: 8 << 20,
+        file: 4 << 20,
+        wall,
+        purpose: Purpose::Gcc,
+        foreign: false,
+    }
 }
 
 /// Listeners that a job must not reach: a TCP port of the host's loopback, and an abstract Unix socket.
@@ -358,7 +383,7 @@ fn attack(
     let stdio: [OwnedFd; 3] = [channel::sealed(b"")?, stdout, said.try_clone()?.into()];
     let env = vec![c("PATH=/usr/bin"), c("TMPDIR=/tmp")];
     let mut plan = factory.job(&needs(wall))?;
-    plan.steps.retain(|step| filtered || !matches!(step, Step::FilterCalls { .. }));
+    plan.filter = plan.filter.filter(|_| filtered);
     let argv = vec![path.clone(), c(trick), c(outside.port.to_string()), c(&outside.name)];
     let job = Job {
         plan,

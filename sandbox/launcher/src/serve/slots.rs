@@ -6,6 +6,7 @@ use crate::request::{EXTRA_SLOT, LISTS_MAX, Lists};
 use ice_core::env::EnvId;
 use ice_core::server::Program;
 use ice_core::store_layout;
+use ice_sandbox::calls::Purpose;
 use ice_sandbox::channel;
 use ice_sandbox::child::{self, Files, Job, Work};
 use ice_sandbox::factory::Needs;
@@ -98,6 +99,7 @@ impl Serve<'_> {
             tmp: limits.tmp,
             file: limits.file,
             wall: limits.wall,
+            purpose: purpose(program, slot == self.config.slots),
             foreign: foreign(&env),
         })?;
         if let Some(group) = self.factory.group(slot) {
@@ -117,6 +119,16 @@ impl Serve<'_> {
         let (group, marker) = (self.factory.group(slot), self.factory.marker());
         let job = Job { plan, work, files, answer, wall: limits.wall, group, marker };
         self.track(child::start(self.single, job), Task::Run(slot))
+    }
+}
+
+/// What the calls of a program are filtered for. Jobs have the slots; the one beside them has the verifications.
+fn purpose(program: Program, is_verification: bool) -> Purpose {
+    match program {
+        _ if is_verification => Purpose::Verification,
+        Program::Gcc | Program::Gxx => Purpose::Gcc,
+        Program::Clang | Program::ClangXx => Purpose::Clang,
+        Program::True => Purpose::Verification,
     }
 }
 
