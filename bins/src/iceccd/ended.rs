@@ -2,6 +2,7 @@
 
 use ice_core::job::JobStats;
 use ice_core::server::{self, Exit};
+use ice_core::text::Text;
 use ice_launcher::{Ended, How};
 use std::os::fd::OwnedFd;
 use std::time::Duration;
@@ -31,6 +32,11 @@ pub fn told(ended: &Ended) -> server::Ended {
         },
         held,
     }
+}
+
+/// The system calls that it made in vain: their names, and how often.
+pub fn unknown_calls(ended: &Ended) -> Vec<(Text, u64)> {
+    ended.unknown.iter().map(|call| (call.name().into(), call.count)).collect()
 }
 
 /// Bytes of the files, and what they take: one with holes costs less than its size.

@@ -152,6 +152,9 @@ impl Job<'_> {
         running.job = None;
         running.pump.close_input();
         let end = end.map(|ended| {
+            if !ended.unknown.is_empty() {
+                self.client.note(Told::UnknownCalls(ended::unknown_calls(&ended)));
+            }
             let told = ended::told(&ended);
             self.files = [ended.object, ended.dwo].into_iter().flatten().map(File::from).collect();
             told

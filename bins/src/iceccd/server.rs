@@ -200,6 +200,7 @@ impl Server {
         self.handle(match told {
             Told::Complete => Input::Complete { peer },
             Told::JobEnded(report) => Input::JobEnded { peer, report },
+            Told::UnknownCalls(calls) => Input::UnknownCalls(calls),
             Told::Received(env, outcome) => Input::Received { peer, env, outcome },
             Told::Examined(outcome) => Input::Examined { peer, outcome },
         });

@@ -23,6 +23,8 @@ pub enum Told {
     Complete,
     /// A granted job has ended.
     JobEnded(JobReport),
+    /// System calls that a job made in vain, and how often.
+    UnknownCalls(Vec<(Text, u64)>),
     /// The end of a reception.
     Received(EnvId, Result<u64, Text>),
     /// What a request for a native environment found: the key, and whether there is an archive of it as new as its files.

@@ -45,11 +45,11 @@ pub fn request(env: &EnvId, args: &[&str], source: &str, object: &str) -> Result
     })
 }
 
-fn end(job: &RunningJob) -> Result<Ended, Box<dyn Error>> {
+pub fn end(job: &RunningJob) -> Result<Ended, Box<dyn Error>> {
     Ok(job.wait(LONG)?.ok_or("no end within a minute")?)
 }
 
-fn read(fd: Option<OwnedFd>) -> Result<Vec<u8>, Box<dyn Error>> {
+pub fn read(fd: Option<OwnedFd>) -> Result<Vec<u8>, Box<dyn Error>> {
     let file = File::from(fd.ok_or("no file")?);
     let mut bytes = vec![0; usize::try_from(file.metadata()?.len())?];
     file.read_exact_at(&mut bytes, 0)?;

@@ -4,6 +4,7 @@
 //! as root it then runs itself again as an ordinary user. What the host lacks is skipped with the reason.
 
 mod archives;
+mod calls;
 mod deaths;
 mod jobs;
 #[path = "../planted/mod.rs"]
@@ -131,7 +132,7 @@ fn all(base: &Path, who: &str) -> Try {
         return Ok(());
     }
     let env = EnvId::new(b"x86_64", b"planted")?;
-    let steps: [(&str, Test); 11] = [
+    let steps: [(&str, Test); 13] = [
         ("verify", verify),
         ("compile", compile),
         ("tree", tree),
@@ -140,6 +141,8 @@ fn all(base: &Path, who: &str) -> Try {
         ("bomb", bomb),
         ("shortage", shortage),
         ("refusals", refusals),
+        ("known calls", calls::known),
+        ("unknown calls", calls::unknown),
         ("unpack", unpack),
         ("archive of 1.4", real_archive),
         ("many", many),

@@ -189,6 +189,15 @@ impl Daemon {
         }
     }
 
+    /// A job made system calls that its filter does not know. Each is logged once.
+    pub(super) fn unknown_calls(&mut self, calls: &[(Text, u64)]) {
+        for (name, count) in calls {
+            if self.unknown_calls.add(name, *count) {
+                self.note(Note::UnknownCall(name.clone()));
+            }
+        }
+    }
+
     fn client_job_done(&mut self, peer: PeerId, done: &JobDone) {
         let is_known = done.flags & done_flags::UNKNOWN_JOB == 0;
         let entry = self.peers.get_mut(peer).filter(|_| is_known);

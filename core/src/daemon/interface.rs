@@ -82,6 +82,8 @@ pub enum Input {
         /// How it ended.
         report: JobReport,
     },
+    /// A job made system calls that its filter does not know: their names, and how often.
+    UnknownCalls(Vec<(Text, u64)>),
     /// Result of [`Output::Receive`]: the environment is installed completely and matches its name, or nothing of it is
     /// left. Must come exactly once for each, before any later message of its sender; relative to the sender's `Closed`
     /// it may come in any order.

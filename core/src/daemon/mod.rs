@@ -41,6 +41,7 @@ mod slots;
 mod status;
 #[cfg(test)]
 mod tests;
+mod unknown_calls;
 
 pub use close::CloseReason;
 pub use envs::{EnvOnDisk, VerifyFailure};
@@ -64,6 +65,7 @@ use native::Natives;
 use peer::Peer;
 use session::Session;
 use std::collections::VecDeque;
+use unknown_calls::UnknownCalls;
 
 /// The daemon of one host. See the module's documentation.
 #[derive(Debug)]
@@ -78,6 +80,7 @@ pub struct Daemon {
     fallbacks: Fallbacks,
     given: Given,
     distrusted: Distrusted,
+    unknown_calls: UnknownCalls,
     /// Set by SIGTERM: when jobs that still run are killed.
     terminate_at: Option<Instant>,
     exited: bool,
@@ -97,6 +100,7 @@ impl Daemon {
             fallbacks: Fallbacks::default(),
             given: Given::default(),
             distrusted: Distrusted::default(),
+            unknown_calls: UnknownCalls::default(),
             terminate_at: None,
             exited: false,
             outputs: VecDeque::new(),
@@ -120,6 +124,7 @@ impl Daemon {
                 }
             }
             Input::JobEnded { peer, report } => self.job_ended(now, peer, &report),
+            Input::UnknownCalls(calls) => self.unknown_calls(&calls),
             Input::Received { peer, env, outcome } => self.env_received(now, peer, &env, outcome),
             Input::Verified { env, outcome } => self.env_verified(now, env, outcome),
             Input::Examined { peer, outcome } => self.native_examined(now, peer, outcome),

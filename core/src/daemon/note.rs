@@ -54,6 +54,8 @@ pub enum Note {
     NativeFailed(Text),
     /// A host sent a false result: its address.
     FalseResult(Text),
+    /// A job made a system call that no job may make, the first one since the start: its name.
+    UnknownCall(Text),
     /// A local job got its slot.
     LocalBegins,
     /// A connection ends: the client's number, address and the reason.
@@ -74,6 +76,7 @@ impl Note {
             | Self::TakesNoJobs(_)
             | Self::UnknownSchedulerMessage
             | Self::AnsweredLocally(_)
+            | Self::UnknownCall(_)
             | Self::FalseResult(_) => Level::Warning,
             Self::Connected(_)
             | Self::TakesJobs
@@ -118,6 +121,9 @@ impl fmt::Display for Note {
             Self::NativeFailed(reason) => write!(f, "cannot make native environment: {reason}"),
             Self::FalseResult(host) => {
                 write!(f, "{host} sent a false result, no job of this host goes there for an hour")
+            }
+            Self::UnknownCall(name) => {
+                write!(f, "a job tried the system call {name}, which the call filter does not know")
             }
             Self::LocalBegins => write!(f, "send JobLocalBeginMsg to client"),
             Self::Ends(client, address, reason) => write!(f, "handle_end {client} {address}: {reason}"),

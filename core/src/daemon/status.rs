@@ -44,6 +44,9 @@ impl Daemon {
         if self.fallbacks.count() > 0 {
             writeln!(out, "  Fallbacks to local builds: {}", self.fallbacks.count())?;
         }
+        if !self.unknown_calls.is_empty() {
+            writeln!(out, "  System calls of jobs answered as unknown: {}", self.unknown_calls)?;
+        }
         writeln!(out, "  Current kids: {} (max: {})", self.peers.children(), self.config.slots)?;
         writeln!(out, "  Supported features: {}", feature_names(self.config.features))?;
         if let Some(version) = self.session.version() {

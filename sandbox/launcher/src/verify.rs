@@ -11,6 +11,7 @@ use ice_core::env::EnvId;
 use ice_core::error_chain::chain;
 use ice_core::server::{Layout, Program};
 use ice_sandbox::channel;
+use ice_sandbox::unknown::UnknownCall;
 use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt;
@@ -84,7 +85,9 @@ fn try_one(launcher: &Launcher, env: &EnvId, program: Program, stop: &AtomicBool
             Err(Trouble::Broken("no object written".to_owned()))
         }
         Ended { how: How::Exited(0), .. } => Ok(()),
-        Ended { how, .. } => Err(Trouble::Broken(format!("{how:?}: {}", first_line(&stderr)))),
+        Ended { how, unknown, .. } => {
+            Err(Trouble::Broken(format!("{how:?}: {}{}", first_line(&stderr), named(&unknown))))
+        }
     }
 }
 
@@ -123,6 +126,12 @@ fn request(env: &EnvId, program: Program, stderr: &File) -> io::Result<RunReques
         stderr: stderr.try_clone()?.into(),
         limits: JobLimits { wall: WALL, file: 1 << 20, ..JobLimits::default() },
     })
+}
+
+/// The system calls that were made in vain, as a reason.
+fn named(unknown: &[UnknownCall]) -> String {
+    let names: Vec<String> = unknown.iter().map(UnknownCall::name).collect();
+    if names.is_empty() { String::new() } else { format!(" (unknown system calls: {})", names.join(", ")) }
 }
 
 /// The first line of what the compiler said, cut to a size for the log.

@@ -238,6 +238,11 @@ fn a_note_is_as_important_as_what_it_tells() {
         (Note::NoEnvironment(env("e"), 7), Level::Error, "I don't have environment e(x86_64) 7"),
         (Note::SchedulerGone, Level::Warning, "scheduler closed connection"),
         (Note::TakesNoJobs("why"), Level::Warning, "taking no jobs of others: why"),
+        (
+            Note::UnknownCall(text()),
+            Level::Warning,
+            "a job tried the system call x, which the call filter does not know",
+        ),
         (Note::UnknownSchedulerMessage, Level::Warning, "unknown scheduler type, connection closed"),
         (Note::AnsweredLocally(7), Level::Warning, "no scheduler, request built here client=7"),
         (

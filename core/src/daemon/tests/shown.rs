@@ -19,6 +19,21 @@ fn reported(change: impl Fn(&mut Measurement)) -> Vec<u32> {
 }
 
 #[test]
+fn a_call_that_no_job_may_make_is_logged_once_and_counted() {
+    let mut s = Scenario::new(config(3));
+    assert!(!s.internals().contains("System calls"));
+    let call = |name: &str, count| (Text::from(name), count);
+    s.handle(Input::UnknownCalls(vec![call("memfd_create", 2), call("number 999", 1)]));
+    s.handle(Input::UnknownCalls(vec![call("memfd_create", 39)]));
+    let told = |note: &&String| note.starts_with("a job tried the system call memfd_create, ");
+    assert_eq!(s.notes.iter().filter(told).count(), 1);
+    assert!(s.internals().contains("  System calls of jobs answered as unknown: memfd_create 41, number 999 1\n"));
+    // One who tries all numbers does not fill the memory.
+    s.handle(Input::UnknownCalls((0..1000).map(|n| call(&format!("number {n}"), 1)).collect()));
+    assert!(s.internals().len() < 3000);
+}
+
+#[test]
 fn internals_show_clients_and_jobs() {
     let mut s = Scenario::new(config(3));
     s.install("e", 7);
