@@ -12,6 +12,7 @@ mod cluster;
 mod connections;
 mod discovery;
 mod memory;
+mod monitors;
 #[path = "../planted/mod.rs"]
 mod planted;
 mod results;

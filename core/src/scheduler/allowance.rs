@@ -33,13 +33,24 @@ impl Allowances {
         let debt = self.0.entry(address.clone()).or_insert(Debt { bytes: 0, at: now });
         *debt = Debt { bytes: debt.left(now).saturating_add(bytes as u64), at: now };
         let over = debt.bytes.saturating_sub(BURST);
-        (over > 0).then(|| now + Duration::from_micros(over.saturating_mul(1_000_000) / RATE))
+        // Rounded up: whoever asks again at that time has none left.
+        (over > 0).then(|| now + Duration::from_micros(over.saturating_mul(1_000_000).div_ceil(RATE)))
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn who_comes_again_when_told_is_answered() {
+        for over in 1..100 {
+            let mut all = Allowances::default();
+            let one = "10.0.0.1".into();
+            let until = all.spend(Instant::ZERO, &one, (1 << 20) + over).unwrap();
+            assert_eq!((until > Instant::ZERO, all.spend(until, &one, 0)), (true, None), "{over}");
+        }
+    }
 
     #[test]
     fn an_address_has_a_mebibyte_and_one_more_each_second() {

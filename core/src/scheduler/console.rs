@@ -1,27 +1,16 @@
-//! The peers of the text port: their lines one after the other, `internals`, and their end. What each command does
-//! stands in `text_commands.rs`.
-//!
-//! `internals` asks all hosts at once and answers when all have answered, or after 2 s. Lines that arrive meanwhile
-//! wait, so that answers keep the order of the commands.
+//! The peers of the text port: their lines one after the other, and their end. What each command does stands in
+//! `text_commands.rs`, `internals` in `internals.rs`.
 
-use super::host::Host;
+use super::internals::Internals;
 use super::listing::Listing;
 use super::{CloseReason, Note, Scheduler, Timer};
-use crate::ids::{HostId, PeerId};
+use crate::ids::PeerId;
 use crate::level::Level;
-use crate::limits::{STATUS_TEXT_MAX, TEXT_IDLE, TEXT_LINE_MAX};
-use crate::message::Message;
+use crate::limits::{TEXT_IDLE, TEXT_LINE_MAX};
 use crate::text::Text;
-use crate::time::{Duration, Instant};
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
-use std::fmt::Write as _;
+use crate::time::Instant;
+use std::collections::VecDeque;
 
-/// How long `internals` waits for the hosts' answers.
-const INTERNALS_MAX: Duration = Duration::from_secs(2);
-/// Maximum number of `internals` commands under way at a time: each holds the answers of all hosts.
-const INTERNALS_AT_ONCE_MAX: usize = 16;
-/// Maximum size of an answer to `internals`, in bytes.
-const INTERNALS_TEXT_MAX: usize = 2 << 20;
 /// Maximum number of lines that wait behind an `internals`.
 const LINES_MAX: usize = 64;
 
@@ -33,7 +22,7 @@ pub(super) struct Console {
     may_change: bool,
     /// When it is closed for being idle.
     idle_at: Instant,
-    internals: Option<Internals>,
+    pub(super) internals: Option<Internals>,
     /// The rest of a list.
     pub(super) listing: Option<Listing>,
     /// It is not answered until then.
@@ -41,16 +30,6 @@ pub(super) struct Console {
     lines: VecDeque<Text>,
     /// It has shut down its writing side.
     ends: bool,
-}
-
-/// An `internals` command under way.
-#[derive(Debug)]
-struct Internals {
-    until: Instant,
-    /// The hosts asked, in the order of the answer.
-    hosts: Vec<(HostId, Text)>,
-    waiting: BTreeSet<HostId>,
-    answers: BTreeMap<HostId, Text>,
 }
 
 impl Console {
@@ -140,99 +119,10 @@ impl Scheduler {
 
     /// Removes a text peer and its timers.
     pub(super) fn forget_text(&mut self, peer: PeerId) {
+        self.forget_internals(peer);
         let Some(console) = self.consoles.remove(&peer) else { return };
         self.cancel_timer(console.idle_at, Timer::TextIdle(peer));
         self.cancel_timer(console.paused_until, Timer::Text(peer));
-        self.cancel_timer(console.internals.map(|internals| internals.until), Timer::Internals(peer));
-    }
-
-    fn internals_running(&self) -> usize {
-        self.consoles.values().filter(|console| console.internals.is_some()).count()
-    }
-
-    /// Asks the hosts of these names, or all; the answer follows when they have answered.
-    pub(super) fn ask_internals(&mut self, peer: PeerId, names: &[Text]) {
-        if self.internals_running() >= INTERNALS_AT_ONCE_MAX {
-            return self.send_text(peer, "401 Too many ask that just now.\n200 done\n".into());
-        }
-        let wanted = |host: &&Host| names.is_empty() || names.iter().any(|name| host.said().is_named(name));
-        let asked: Vec<(HostId, Text, PeerId)> = self
-            .ledger
-            .cluster()
-            .hosts()
-            .filter(wanted)
-            .map(|h| (h.id(), h.said().name.clone(), h.said().peer))
-            .collect();
-        let until = self.now + INTERNALS_MAX;
-        let internals = Internals {
-            until,
-            waiting: asked.iter().map(|(id, ..)| *id).collect(),
-            hosts: asked.iter().map(|(id, name, _)| (*id, name.clone())).collect(),
-            answers: BTreeMap::new(),
-        };
-        if let Some(console) = self.consoles.get_mut(&peer) {
-            console.internals = Some(internals);
-        }
-        self.set_timer(until, Timer::Internals(peer));
-        for (_, _, host) in &asked {
-            self.send(*host, Message::GetInternals);
-        }
-        if asked.is_empty() {
-            self.internals_over(peer);
-        }
-    }
-
-    /// STATUS_TEXT of a host: its answer for every `internals` that waits for it.
-    pub(super) fn status_text(&mut self, host: HostId, text: &Text) {
-        self.answer_internals(host, Some(text));
-    }
-
-    /// A host left: no `internals` waits for it any longer.
-    pub(super) fn host_without_internals(&mut self, host: HostId) {
-        self.answer_internals(host, None);
-    }
-
-    fn answer_internals(&mut self, host: HostId, text: Option<&Text>) {
-        let mut over = Vec::new();
-        for (peer, console) in &mut self.consoles {
-            let Some(internals) = &mut console.internals else { continue };
-            if internals.waiting.remove(&host) {
-                let kept: usize = internals.answers.values().map(Text::len).sum();
-                internals.answers.extend(text.map(|text| {
-                    let mut text = text.clone();
-                    text.keep_start(STATUS_TEXT_MAX.min(INTERNALS_TEXT_MAX.saturating_sub(kept)));
-                    (host, text)
-                }));
-                if internals.waiting.is_empty() {
-                    over.push(*peer);
-                }
-            }
-        }
-        for peer in over {
-            self.internals_over(peer);
-        }
-    }
-
-    /// Answers an `internals` when all hosts have answered or its time is over.
-    pub(super) fn internals_over(&mut self, peer: PeerId) {
-        let Some(console) = self.consoles.get_mut(&peer) else { return };
-        let Some(internals) = console.internals.take() else { return };
-        self.cancel_timer(internals.until, Timer::Internals(peer));
-        let mut out = String::new();
-        for (id, name) in &internals.hosts {
-            match internals.answers.get(id) {
-                Some(text) => {
-                    out.push_str(text.lossy().trim_end_matches('\n'));
-                    out.push('\n');
-                }
-                None => {
-                    let _ = writeln!(out, "{name} not reporting");
-                }
-            }
-        }
-        out.push_str("200 done\n");
-        self.answer(peer, out);
-        self.next_lines(peer);
     }
 
     /// Sends an answer. If its address gets too much, the next one waits.
@@ -260,7 +150,8 @@ impl Scheduler {
         self.next_lines(peer);
     }
 
-    fn next_lines(&mut self, peer: PeerId) {
+    /// Goes on with the lines of a text peer.
+    pub(super) fn next_lines(&mut self, peer: PeerId) {
         while let Some(console) = self.consoles.get_mut(&peer) {
             if console.is_busy() {
                 break;

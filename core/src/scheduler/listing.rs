@@ -13,7 +13,7 @@ pub(super) const ROWS_MAX: usize = 256;
 /// Bytes of a piece, about: one row may exceed it.
 pub(super) const BYTES_MAX: usize = 128 << 10;
 /// Until the next piece, so that whatever else has come is handled before.
-const PAUSE: Duration = Duration::from_millis(1);
+pub(super) const PAUSE: Duration = Duration::from_millis(1);
 
 /// A list under way.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

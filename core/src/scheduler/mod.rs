@@ -14,8 +14,10 @@ mod election;
 mod env_quota;
 mod environments;
 mod exchange;
+mod feed;
 mod host;
 mod hosts;
+mod internals;
 mod job;
 mod jobs;
 mod ledger;
@@ -45,13 +47,14 @@ pub use rows::{EnvironmentRow, HostRow, JobRow, Row};
 use crate::ids::{HostId, JobId, PeerId};
 use crate::level::Level;
 use crate::limits::{LOGIN, MONITORS_MAX, MONITORS_PER_ADDRESS_MAX};
-use crate::message::{Message, MonJobBegin};
+use crate::message::Message;
 use crate::text::Text;
 use crate::time::{Duration, Instant};
 use crate::version::Version;
 use allowance::Allowances;
 use console::Console;
 use election::Elections;
+use feed::Monitor;
 use host::Host;
 use job::State;
 use ledger::Ledger;
@@ -69,13 +72,6 @@ enum Peer {
     Monitor,
 }
 
-/// A monitor that is logged in.
-#[derive(Debug)]
-struct Monitor {
-    address: Text,
-    version: Version,
-}
-
 /// What a timer triggers when it expires.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Timer {
@@ -88,8 +84,10 @@ enum Timer {
     TextIdle(PeerId),
     /// A text peer may be answered again.
     Text(PeerId),
-    /// An `internals` command is answered with the answers that have arrived.
+    /// An `internals` command goes on, at last with the answers that have arrived.
     Internals(PeerId),
+    /// A new monitor is shown more of what is there.
+    Monitor(PeerId),
     /// Submitters get servers again.
     Held,
     /// The next portion of orphaned jobs ends.
@@ -202,7 +200,8 @@ impl Scheduler {
                 Timer::Age(job) => self.age(job),
                 Timer::TextIdle(peer) => self.text_idle(peer),
                 Timer::Text(peer) => self.text_goes_on(peer),
-                Timer::Internals(peer) => self.internals_over(peer),
+                Timer::Internals(peer) => self.internals_go_on(peer),
+                Timer::Monitor(peer) => self.show(peer),
                 Timer::Held => self.ledger.end_holds(self.now),
                 Timer::Orphans => self.end_orphans(),
             }
@@ -267,7 +266,7 @@ impl Scheduler {
     }
 
     fn monitor_logged_in(&mut self, peer: PeerId, address: Text, version: Version) {
-        let there = self.monitors.values().filter(|monitor| monitor.address == address).count();
+        let there = self.monitors.values().filter(|monitor| *monitor.address() == address).count();
         if self.monitors.len() >= MONITORS_MAX || there >= MONITORS_PER_ADDRESS_MAX {
             let all = self.monitors.len();
             self.note(Level::Warning, || Note::MonitorRefused { address, there, all });
@@ -275,17 +274,8 @@ impl Scheduler {
             return;
         }
         self.peers.insert(peer, Peer::Monitor);
-        self.monitors.insert(peer, Monitor { address, version });
-        let hosts = self.ledger.cluster().hosts().map(|h| Message::MonStats(monitor::host_stats(h, false)));
-        let mut messages: Vec<Message> = hosts.collect();
-        for (id, job) in self.ledger.jobs().iter().filter(|(_, job)| !self.ledger.is_orphan(job)) {
-            if let State::Compiling { server, start_time } = job.state() {
-                messages.push(Message::MonJobBegin(MonJobBegin { job: *id, start_time, host: server }));
-            }
-        }
-        for message in messages {
-            self.send(peer, message);
-        }
+        self.monitors.insert(peer, Monitor::new(address, version));
+        self.show(peer);
     }
 
     fn closed(&mut self, peer: PeerId) {
@@ -296,9 +286,7 @@ impl Scheduler {
                 self.note(Level::Debug, || Note::UnknownLeft);
             }
             Some(Peer::Host(host)) => self.host_left(host, None),
-            Some(Peer::Monitor) => {
-                self.monitors.remove(&peer);
-            }
+            Some(Peer::Monitor) => self.forget_monitor(peer),
             None => {}
         }
     }
@@ -316,7 +304,9 @@ impl Scheduler {
         for host in hosts {
             self.host_left(host, Some(reason));
         }
-        for (peer, _) in std::mem::take(&mut self.monitors) {
+        let monitors: Vec<PeerId> = self.monitors.keys().copied().collect();
+        for peer in monitors {
+            self.forget_monitor(peer);
             self.peers.remove(&peer);
             self.close(peer, reason);
         }
@@ -375,7 +365,10 @@ impl Scheduler {
 
     fn tell_monitors_by_version(&mut self, message: impl Fn(Version) -> Message) {
         for (peer, monitor) in &self.monitors {
-            self.outputs.push_back(Output::Send { peer: *peer, message: message(monitor.version) });
+            let message = message(monitor.version());
+            if monitor.hears(&message) {
+                self.outputs.push_back(Output::Send { peer: *peer, message });
+            }
         }
     }
 }

@@ -104,7 +104,7 @@ impl Scheduler {
                     }
                 }
             }
-            Ok(Command::Internals(hosts)) => return self.ask_internals(peer, &hosts),
+            Ok(Command::Internals(hosts)) => return self.ask_internals(peer, hosts),
             Ok(Command::Statistics) => self.statistics(&mut out),
             Ok(Command::Help) => {
                 for (word, ..) in COMMANDS.iter().filter(|(_, is_listed, _)| *is_listed) {

@@ -60,6 +60,7 @@ fn internals_take_256_kib_of_a_host_and_two_mib_in_all() {
     for host in hosts {
         s.say(host.peer, Message::StatusText { text: "x".repeat(1 << 20).into() });
     }
+    s.wait(2);
     let lengths: Vec<usize> = s.answered(peer).lines().map(str::len).collect();
     assert_eq!(lengths, [262_144, 262_144, 262_144, 262_144, 262_144, 262_144, 262_144, 262_144, 0, 8]);
 }

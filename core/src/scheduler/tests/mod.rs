@@ -14,6 +14,7 @@ mod selection;
 mod shown;
 mod times;
 mod trust;
+mod turns;
 mod watch;
 
 use super::*;
@@ -111,6 +112,12 @@ impl Scenario {
     }
 
     fn drain(&mut self) {
+        self.collect();
+        self.scheduler.check().unwrap();
+    }
+
+    /// Without the check of all invariants.
+    fn collect(&mut self) {
         while let Some(output) = self.scheduler.poll_output() {
             match output {
                 Output::Send { peer, message } => self.sent.push((peer, message)),
@@ -124,7 +131,6 @@ impl Scenario {
                 Output::Note(note) => self.notes.push(note.to_string()),
             }
         }
-        self.scheduler.check().unwrap();
     }
 
     fn wait(&mut self, seconds: u64) {
@@ -175,6 +181,11 @@ impl Scenario {
     fn monitor(&mut self) -> PeerId {
         let peer = self.peer("10.9.9.9", 43);
         self.say(peer, Message::MonLogin);
+        // Then it has been shown all.
+        let last = Message::JobLocalDone { id: u32::MAX };
+        while !self.scheduler.monitors[&peer].hears(&last) {
+            self.pass(millis(1));
+        }
         self.sent.clear();
         peer
     }
