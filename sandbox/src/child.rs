@@ -133,7 +133,8 @@ fn first_process(single: &SingleThread, job: &mut Job<'_>, in_group: bool) -> Re
         .child(CloneFlags::empty(), || do_work(work, files, (owned, filter), to_first))
         .map_err(Error::step("fork"))?;
     close_stdio(work);
-    let mut told = Told { from_work: Some(from_work), unknown: UnknownCalls::default(), report: None };
+    let awaits_listener = filter.is_some_and(Filter::listens);
+    let mut told = Told { from_work: Some(from_work), awaits_listener, unknown: UnknownCalls::default(), report: None };
     let ended = watch(job, pid, &children, &mut told, start);
     kill_all(pid, alone, owned);
     let Some((how, mut usage, timed_out)) = ended else { return Ok(None) };
@@ -276,7 +277,8 @@ fn watch(job: &Job<'_>, pid: Pid, children: &SignalFd, told: &mut Told, start: I
         let timeout = i32::try_from(ms).ok().and_then(|ms| PollTimeout::try_from(ms).ok()).unwrap_or(PollTimeout::MAX);
         // Where there is nothing to hear any more, the owner stands in.
         let answer = job.answer.as_fd();
-        let (words, calls) = (told.from_work.as_ref().map(AsFd::as_fd), told.unknown.listener());
+        let words = told.from_work.as_ref().filter(|_| told.awaits_listener).map(AsFd::as_fd);
+        let calls = told.unknown.listener();
         let mut fds = [
             PollFd::new(answer, PollFlags::empty()),
             PollFd::new(children.as_fd(), PollFlags::POLLIN),
@@ -364,6 +366,8 @@ const TEXT_MAX: usize = 4000;
 struct Told {
     /// The end by which it does; `None`: it says nothing more.
     from_work: Option<OwnedFd>,
+    /// The listener comes first. All else is heard at the end: to wake up for it would cost more than the rest.
+    awaits_listener: bool,
     /// The unknown calls of its program.
     unknown: UnknownCalls,
     /// What it said of itself.
@@ -373,6 +377,7 @@ struct Told {
 impl Told {
     /// Takes a message, or the end of all.
     fn hear(&mut self) {
+        self.awaits_listener = false;
         let packet = self.from_work.as_ref().and_then(|from| channel::receive(from.as_fd(), TEXT_MAX + 1).ok());
         match packet {
             Some(packet) if packet.bytes == [LISTENER] => self.unknown.listen(packet.fds.into_iter().next()),

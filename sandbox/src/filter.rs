@@ -40,6 +40,11 @@ impl Filter {
         Some(Self { program, purpose, foreign, listens })
     }
 
+    /// Whether installing it gives something to listen to.
+    pub(crate) fn listens(&self) -> bool {
+        self.listens
+    }
+
     /// Installs it for this process and all that it starts. Returns where unknown calls can be heard of, if this
     /// filter tells.
     pub(crate) fn install(&self) -> io::Result<Option<OwnedFd>> {

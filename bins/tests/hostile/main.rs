@@ -6,6 +6,7 @@
 
 mod archives;
 mod bystander;
+mod calls;
 #[path = "../e2e/cluster.rs"]
 #[allow(dead_code, reason = "what another test binary needs of it")]
 mod cluster;

@@ -16,6 +16,9 @@ const BOMB: &str = include_str!("bomb.c");
 /// The text of a program that is a compiler, or on demand takes memory of some kind.
 const HOG: &str = include_str!("hog.c");
 
+/// The text of a program that tries calls which no job may make, and is a compiler then.
+const CURIOUS: &str = include_str!("curious.c");
+
 /// What compiles C.
 pub const C: [&str; 4] = ["gcc", "cc1", "as", "true"];
 
@@ -50,6 +53,11 @@ pub fn hog(folder: &Path) -> Result<Vec<u8>, Box<dyn Error>> {
     hostile(folder, HOG)
 }
 
+/// An archive whose compiler is [`CURIOUS`], made in this folder.
+pub fn curious(folder: &Path) -> Result<Vec<u8>, Box<dyn Error>> {
+    hostile(folder, CURIOUS)
+}
+
 /// An archive whose compiler is a program of this text, which finds the true one beside it.
 fn hostile(folder: &Path, text: &str) -> Result<Vec<u8>, Box<dyn Error>> {
     let program = folder.join("hostile");
@@ -64,6 +72,17 @@ fn hostile(folder: &Path, text: &str) -> Result<Vec<u8>, Box<dyn Error>> {
 /// Makes the program of [`BOMB`].
 pub fn make_bomb(program: &Path) -> Result<(), Box<dyn Error>> {
     make(program, BOMB)
+}
+
+/// Makes the program of [`CURIOUS`].
+pub fn make_curious(program: &Path) -> Result<(), Box<dyn Error>> {
+    make(program, CURIOUS)
+}
+
+/// Whether a sandbox of this host hears of such calls: perhaps not if there are filters above us.
+pub fn hears_of_unknown_calls() -> bool {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    status.lines().any(|line| line.split_whitespace().eq(["Seccomp_filters:", "0"]))
 }
 
 fn make(program: &Path, text: &str) -> Result<(), Box<dyn Error>> {
