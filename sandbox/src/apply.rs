@@ -172,6 +172,7 @@ fn perform_one(step: &Step) -> io::Result<()> {
         Step::NoNewPrivileges => control(libc::PR_SET_NO_NEW_PRIVS, 1)?,
         Step::NotDumpable => control(libc::PR_SET_DUMPABLE, 0)?,
         Step::DieWithParent => control(libc::PR_SET_PDEATHSIG, libc::SIGKILL)?,
+        Step::RefuseUncounted => crate::filter::refuse_uncounted()?,
         Step::Adopt => control(libc::PR_SET_CHILD_SUBREAPER, 1)?,
     }
     Ok(())

@@ -34,10 +34,13 @@ pub enum Purpose {
     Verification,
     /// Filling or emptying the directory of an environment.
     Unpacking,
+    /// A compiler of this host that is asked for its parts, outside of any sandbox: it has no rows, and may make all
+    /// calls but [`UNCOUNTED`].
+    Asking,
 }
 
 impl Purpose {
-    /// All purposes.
+    /// All purposes of sandboxes.
     pub(crate) const ALL: [Self; 4] = [Self::Gcc, Self::Clang, Self::Verification, Self::Unpacking];
 
     /// The columns of its programs.
@@ -47,6 +50,7 @@ impl Purpose {
             Self::Clang => &[Column::Clang, Column::Assembler, Column::Plugin],
             Self::Verification => &[Column::Verification],
             Self::Unpacking => &[Column::Unpacker],
+            Self::Asking => &[],
         }
     }
 }
@@ -82,6 +86,23 @@ struct Group(Columns, Answer, &'static [&'static str]);
 
 /// One flag for each [`Column`], in its order.
 type Columns = [bool; 6];
+
+/// What no limit of a process counts, as the kernel keeps it: sockets and what waits in them, and memory that is mapped
+/// nowhere.
+const UNCOUNTED: [&str; 12] = [
+    "io_uring_setup",
+    "ipc",
+    "memfd_create",
+    "memfd_secret",
+    "mq_open",
+    "msgget",
+    "semget",
+    "shmat",
+    "shmget",
+    "socket",
+    "socketcall",
+    "socketpair",
+];
 
 const Y: bool = true;
 const N: bool = false;
@@ -266,15 +287,20 @@ const GROUPS: &[Group] = &[
 /// The answers for a purpose on a machine, each from its number up to the next one's, beginning with 0.
 pub(crate) fn answers(purpose: Purpose, machine: Machine) -> Vec<(u32, Answer)> {
     let mut known: Vec<(u32, Answer)> = Vec::new();
+    let other = if purpose == Purpose::Asking { Answer::Allow } else { Answer::Unknown };
+    if purpose == Purpose::Asking {
+        let numbers = UNCOUNTED.iter().filter_map(|name| machine.number(name));
+        known.extend(numbers.map(|number| (number, Answer::Fail(libc::EPERM))));
+    }
     for Group(columns, answer, names) in GROUPS {
         let counts = purpose.columns().iter().any(|column| columns.get(*column as usize) == Some(&true));
         let numbers = names.iter().filter(|_| counts).filter_map(|name| machine.number(name));
         known.extend(numbers.map(|number| (number, *answer)));
     }
     known.sort_by_key(|(number, _)| *number);
-    let mut runs = vec![(0, Answer::Unknown)];
+    let mut runs = vec![(0, other)];
     for (number, answer) in known {
-        runs.extend([(number, answer), (number + 1, Answer::Unknown)]);
+        runs.extend([(number, answer), (number + 1, other)]);
     }
     // Where two begin at the same number the later one counts; a run that goes on needs no second beginning.
     let mut short: Vec<(u32, Answer)> = Vec::new();

@@ -64,6 +64,12 @@ impl Filter {
     }
 }
 
+/// Refuses the calling process, and all that it starts, sockets and memory that no limit of a process counts.
+pub(crate) fn refuse_uncounted() -> io::Result<()> {
+    let filter = Filter::new(Purpose::Asking, true, false).ok_or(io::Error::from(io::ErrorKind::Unsupported))?;
+    filter.install().map(drop)
+}
+
 impl fmt::Display for Filter {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let foreign = if self.foreign { ", of 32-bit programs too" } else { "" };
@@ -327,6 +333,18 @@ mod tests {
         }
         // A call that the C library tries by itself is answered at once.
         assert_eq!(run(&program, Machine::X86_64, 435, [0, 0]), ENOSYS);
+    }
+
+    #[test]
+    fn a_compiler_that_is_asked_has_all_calls_but_those_for_uncounted_memory() {
+        for machine in [Machine::X86_64, Machine::I386, Machine::Arm, Machine::Aarch64] {
+            for name in ["memfd_create", "shmget", "mq_open", "socket", "socketpair"] {
+                assert_eq!(says(Purpose::Asking, machine, name, [0, 0]), EPERM, "{machine:?} {name}");
+            }
+            for name in ["read", "mount", "unshare", "chroot", "clone"] {
+                assert_eq!(says(Purpose::Asking, machine, name, [0, 0]), PASS, "{machine:?} {name}");
+            }
+        }
     }
 
     #[test]

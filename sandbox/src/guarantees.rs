@@ -153,7 +153,7 @@ impl fmt::Display for Guarantees {
 
 /// Tries steps in a child, as kernel version and settings do not tell reliably whether they work. `Err` is the first
 /// failure.
-pub(crate) fn trial(single: &SingleThread, steps: &[Step]) -> Result<(), String> {
+pub fn trial(single: &SingleThread, steps: &[Step]) -> Result<(), String> {
     attempt(single, || perform(steps).map_err(|e| e.to_string()))
 }
 

@@ -73,6 +73,9 @@ pub enum Step {
     Umask(u32),
     /// Adds niceness.
     Nice(i32),
+    /// Refuses sockets, and system calls for memory that no limit of a process counts. For processes that are in no
+    /// sandbox, whose filter is [`Plan::filter`].
+    RefuseUncounted,
     /// Lowers a resource limit, soft and hard.
     Limit(Limit, u64),
     /// Changes to this user and group, without supplementary groups.
@@ -156,6 +159,7 @@ impl fmt::Display for Step {
             Self::Chdir(to) => write!(f, "change the directory to {to:?}"),
             Self::Umask(mask) => write!(f, "set umask {mask:03o}"),
             Self::Nice(by) => write!(f, "add niceness {by}"),
+            Self::RefuseUncounted => f.write_str("refuse sockets and memory that no limit counts"),
             Self::Limit(what, to) => write!(f, "limit {what:?} to {to}"),
             Self::Ids { uid, gid } => write!(f, "become {uid}:{gid}"),
             Self::NoBounds => f.write_str("empty the bounding set of capabilities"),

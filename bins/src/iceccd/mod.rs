@@ -19,6 +19,7 @@ mod load;
 mod native;
 mod options;
 mod orders;
+mod promised;
 mod pump;
 mod server;
 mod shared;

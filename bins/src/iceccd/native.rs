@@ -27,11 +27,11 @@ use thiserror::Error;
 
 use super::disk::{Disk, DiskError};
 use crate::background::{LOG_DIR, RUN_DIR};
-use crate::create_env::apart::HIDES;
+use crate::create_env::apart::{HIDES, SECONDS_MAX};
 use crate::exit::chain;
 
 /// How long making one archive may take.
-const LIMIT: Duration = Duration::from_secs(120);
+const LIMIT: Duration = Duration::from_secs(SECONDS_MAX);
 /// What is kept of the tool's output: a line per file of an environment.
 const OUTPUT_MAX: usize = 1 << 20;
 /// Niceness of the tool: people wait for it, but not only they use the machine.

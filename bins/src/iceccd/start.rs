@@ -21,7 +21,6 @@ use ice_core::version::Version;
 use ice_launcher::{Contents, JobLimits, Launcher, LauncherConfig};
 use ice_net::hub::{ConnectionBounds, Handlers, Hub, HubConfig};
 use ice_net::listen::{ListenError, Listener};
-use ice_sandbox::guarantees::{Guarantee, Guarantees};
 use ice_toolchain::archive::{UnpackLimits, unpack};
 use ice_toolchain::digest::{self, NameCheck};
 use ice_toolchain::find::is_executable_file;
@@ -37,11 +36,13 @@ use super::link::Finder;
 use super::native::{Builder, Tool};
 use super::options::Options;
 use super::orders::Orders;
+use super::promised;
 use super::server::{Doors, Server};
 use super::shared::{Shared, Told};
 use super::worker::Worker;
 use crate::background::{self, Dropped, LOG_DIR, PidFile, RUN_DIR, Start};
 use crate::cli::table::VERSION;
+use crate::create_env::apart;
 use crate::exit::Failure;
 use crate::logging::{self, Log, Prefix, Target};
 use crate::signals::{self, Signal};
@@ -78,13 +79,15 @@ pub fn run(options: Options) -> Result<u8, Failure> {
     let slots = options.slots.unwrap_or_else(processors);
     let connections = connections(slots, descriptors);
     make_base(&base, &options, root)?;
+    let natives = apart::possible(account(&options, root));
     // From here to the first thread the launcher has to be forked, while the privilege is still there.
     let launcher = start_launcher(&options, root, &base, slots, connections)?;
     let pid_file = PidFile::write().ok();
     drop_root(&options, root)?;
-    let accepts = accepts_jobs(launcher.guarantees(), &options.require);
+    let accepts = promised::accepts_jobs(launcher.guarantees(), &options.require);
     let no_remote = options.no_remote || accepts.is_err();
-    warn_of_missing(launcher.guarantees(), &accepts, root && !no_remote);
+    promised::warn_of_missing(launcher.guarantees(), &accepts, root && !no_remote);
+    promised::warn_of_natives(&natives);
     let lock = lock(&base)?;
     let (store, natives) = open_stores(&base)?;
     let config = config(&options, slots, no_remote, accepts.is_ok(), &base, &store, &natives);
@@ -137,17 +140,6 @@ fn drop_root(options: &Options, root: bool) -> Result<(), Failure> {
     Ok(())
 }
 
-/// What the log says of what jobs of others lack here: all, or ids of their own, which root could give them.
-fn warn_of_missing(guarantees: &Guarantees, accepts: &Result<(), String>, ids_expected: bool) {
-    if let Err(reason) = accepts {
-        warn!("Cannot use chroot, no remote jobs accepted.");
-        warn!("reason: {reason}");
-    }
-    if let Some(reason) = guarantees.reason(Guarantee::OwnId).filter(|_| ids_expected) {
-        warn!("jobs have no user ids of their own ({reason}): {}", Guarantee::OwnId.without());
-    }
-}
-
 /// What the log says of a daemon that starts, in 1.4's words where they are 1.4's.
 fn log_config(config: &Config) {
     info!("environments may take {} MiB", config.cache_limit >> 20);
@@ -176,30 +168,16 @@ fn uncached_err_fd() -> Option<u32> {
 fn check(options: &Options, root: bool, base: &Path, descriptors: u64) -> Result<u8, Failure> {
     make_base(base, options, root)?;
     let slots = options.slots.unwrap_or_else(processors);
+    let natives = apart::possible(account(options, root));
     let launcher = start_launcher(options, root, base, slots, connections(slots, descriptors))?;
-    let guarantees = launcher.guarantees();
-    print!("{guarantees}");
-    match accepts_jobs(guarantees, &options.require) {
-        Ok(()) => {
-            println!("jobs of other hosts: yes");
-            Ok(0)
-        }
-        Err(reason) => {
-            println!("jobs of other hosts: no ({reason})");
-            Ok(u8::from(!options.require.is_empty()))
-        }
-    }
+    let is_accepted = promised::print(launcher.guarantees(), &options.require);
+    promised::print_natives(&natives);
+    Ok(u8::from(!is_accepted && !options.require.is_empty()))
 }
 
-/// Whether jobs of others can be taken, by what must hold anyway and by what the owner requires.
-fn accepts_jobs(guarantees: &Guarantees, required: &[Guarantee]) -> Result<(), String> {
-    guarantees.accepts_jobs().map_err(str::to_owned)?;
-    for what in required {
-        if let Some(reason) = guarantees.reason(*what) {
-            return Err(format!("{what} is required: {reason}"));
-        }
-    }
-    Ok(())
+/// User and group that the network half changes to.
+fn account(options: &Options, root: bool) -> Option<(u32, u32)> {
+    root.then_some((options.account.uid, options.account.gid))
 }
 
 fn start_launcher(
@@ -213,7 +191,7 @@ fn start_launcher(
     let config = LauncherConfig {
         base: base.to_path_buf(),
         slots,
-        owner: root.then_some((options.account.uid, options.account.gid)),
+        owner: account(options, root),
         job_uid_base: job_uid_base(options, root, slots)?,
         own_tasks: connections.tasks(),
         nice: options.nice,

@@ -14,6 +14,7 @@ mod connections;
 mod discovery;
 mod memory;
 mod monitors;
+mod natives;
 #[path = "../planted/mod.rs"]
 mod planted;
 mod results;

@@ -15,6 +15,8 @@ pub const FOLDERS: [&str; 4] = ["tmp", "dev", "usr/bin", "bin"];
 const BOMB: &str = include_str!("bomb.c");
 /// The text of a program that is a compiler, or on demand takes memory of some kind.
 const HOG: &str = include_str!("hog.c");
+/// The text of a program that is a compiler, and writes what it may do where another user runs it.
+const SPY: &str = include_str!("spy.c");
 
 /// The text of a program that tries calls which no job may make, and is a compiler then.
 const CURIOUS: &str = include_str!("curious.c");
@@ -83,6 +85,11 @@ pub fn make_curious(program: &Path) -> Result<(), Box<dyn Error>> {
 pub fn hears_of_unknown_calls() -> bool {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     status.lines().any(|line| line.split_whitespace().eq(["Seccomp_filters:", "0"]))
+}
+
+/// Makes the program of [`SPY`].
+pub fn make_spy(program: &Path) -> Result<(), Box<dyn Error>> {
+    make(program, SPY)
 }
 
 fn make(program: &Path, text: &str) -> Result<(), Box<dyn Error>> {
