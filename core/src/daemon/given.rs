@@ -61,6 +61,11 @@ impl Given {
         }
     }
 
+    /// Whether the scheduler of this session tells its jobs.
+    pub fn is_told(&self) -> bool {
+        self.told.is_some()
+    }
+
     /// Whether the scheduler gave none that has not ended.
     pub fn is_empty(&self) -> bool {
         self.jobs.is_empty()

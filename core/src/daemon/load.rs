@@ -96,6 +96,8 @@ pub(super) struct Load {
     shares: Shares,
     /// Share of memory in use at the last measurement, per mille.
     fill: u32,
+    /// Whether the slots are held by jobs of which the scheduler knows nothing: it can place none here.
+    held: bool,
     /// Load last reported in this session.
     reported: Option<u32>,
     why_full: Option<&'static str>,
@@ -115,6 +117,7 @@ impl Load {
             load: 0,
             shares: Shares { idle: FULL, nice: 0 },
             fill: 0,
+            held: false,
             reported: None,
             why_full: None,
         }
@@ -166,6 +169,26 @@ impl Load {
         }
     }
 
+    /// The slots are held by jobs of which the scheduler knows nothing, or no more. Returns whether that is new: then it
+    /// is told at once.
+    pub fn hold(&mut self, held: bool) -> bool {
+        let is_new = std::mem::replace(&mut self.held, held) != held;
+        if is_new {
+            self.force();
+        }
+        is_new
+    }
+
+    /// Whether they are.
+    pub fn is_held(&self) -> bool {
+        self.held
+    }
+
+    /// The load as the scheduler is told.
+    fn told(&self) -> u32 {
+        if self.held { FULL } else { self.load }
+    }
+
     /// Whether remote jobs may start.
     pub fn takes_jobs(&self) -> bool {
         self.last.is_some() && self.load < FULL
@@ -204,7 +227,7 @@ impl Load {
 
     /// Whether the load differs so much from the one reported that the scheduler must know.
     fn has_changed(&self) -> bool {
-        let load = self.load;
+        let load = self.told();
         self.reported.is_none_or(|r| r.abs_diff(load) >= REPORT_STEP || (r >= FULL) != (load >= FULL))
     }
 
@@ -217,10 +240,11 @@ impl Load {
     }
 
     fn report(&mut self, m: &Measurement) -> Report {
-        self.reported = Some(self.load);
+        let load = self.told();
+        self.reported = Some(load);
         let free_mem = u32::try_from(m.memory.available_kb / 1024).unwrap_or(u32::MAX);
         let [load_avg_1, load_avg_5, load_avg_10] = m.load_avg;
-        Report { load: self.load, load_avg_1, load_avg_5, load_avg_10, free_mem }
+        Report { load, load_avg_1, load_avg_5, load_avg_10, free_mem }
     }
 
     /// Its lines of the dump.

@@ -163,7 +163,7 @@ impl Daemon {
             return None;
         }
         let idle_end = self.peers.iter().filter_map(Peer::idle_end).min();
-        let of_jobs = [self.local_answer_due(), self.relief_due(), self.checks.due()];
+        let of_jobs = [self.local_answer_due(), self.relief_due(), self.checks.due(), self.held_due()];
         [self.session.timeout(), self.measure_due(), idle_end, self.terminate_at]
             .into_iter()
             .chain(of_jobs)
@@ -233,6 +233,7 @@ impl Daemon {
         self.answer_locally_if_due(now);
         self.relieve(now);
         self.grant(now);
+        self.tell_held(now);
         self.exit_if_done(now);
     }
 }

@@ -14,6 +14,10 @@ const TERM_GRACE: Duration = Duration::from_secs(10);
 /// How long a job that the scheduler gave, and whose source is complete, waits for a slot that other jobs hold.
 const PATIENCE: Duration = Duration::from_secs(30);
 
+/// How long all slots may be held by jobs that the scheduler did not give until it is told: usually it announces a job
+/// before that comes.
+const HELD: Duration = Duration::from_millis(250);
+
 /// What is done for a job that waits too long: a plain value.
 #[derive(Clone, Copy, Debug)]
 enum Relief {
@@ -107,6 +111,34 @@ impl Daemon {
 
     fn standing(&self, served: &Served) -> Standing {
         self.given.standing(served.job(), served.came())
+    }
+
+    /// Since when all slots are held by jobs that the scheduler did not give, as far as it tells.
+    fn held_from(&self) -> Option<Instant> {
+        // First, as it is asked after each event and what follows looks at all connections.
+        if !self.given.is_told() {
+            return None;
+        }
+        let running = self.peers.served().filter(|(.., served)| !served.waits());
+        let others = running.filter(|(.., served)| matches!(self.standing(served), Standing::Unknown(_)));
+        let came: Vec<Instant> = others.map(|(.., served)| served.came()).collect();
+        let last = came.iter().max().filter(|_| came.len() >= self.slots() as usize)?;
+        Some(*last + HELD)
+    }
+
+    /// When the scheduler is to be told that all slots are held.
+    pub(super) fn held_due(&self) -> Option<Instant> {
+        self.held_from().filter(|_| !self.load.is_held())
+    }
+
+    /// Has the scheduler told when it can place nothing here, as others hold all slots, and when that is over.
+    pub(super) fn tell_held(&mut self, now: Instant) {
+        let held = self.held_from().is_some_and(|from| from <= now);
+        if self.load.hold(held) {
+            let why = "all slots are held by jobs that the scheduler did not give to this host";
+            self.note(if held { Note::TakesNoJobs(why) } else { Note::TakesJobs });
+            self.measure_if_due(now);
+        }
     }
 
     /// When something must be done for a job of the scheduler's that waits as others hold the slots.

@@ -138,3 +138,44 @@ fn a_number_counts_once() {
     s.pass(NEARLY + MOMENT);
     assert_eq!(s.closed.get(&again[0]), Some(&CloseReason::NotGiven), "its number was used up");
 }
+
+/// The loads of which the scheduler was told since the last call.
+fn loads(s: &mut Scenario) -> Vec<u32> {
+    let load = |message: Message| if let Message::Stats(stats) = message { Some(stats.load) } else { None };
+    s.sent_to_scheduler().into_iter().filter_map(load).collect()
+}
+
+#[test]
+fn the_scheduler_is_told_when_others_hold_all_slots() {
+    let mut s = scenario();
+    loads(&mut s);
+    let strangers = [complete(&mut s, 901), complete(&mut s, 902)];
+    s.pass(Duration::from_millis(249));
+    assert_eq!(loads(&mut s), []);
+    s.pass(MOMENT);
+    assert_eq!(loads(&mut s), [1000]);
+    let waiting = given(&mut s, 1);
+    s.pass(Duration::from_secs(20));
+    assert_eq!((loads(&mut s), s.closed.len()), (vec![], 0), "told once, and jobs that wait do so as before");
+    s.handle(Input::JobEnded { peer: strangers[0], report: JobReport::default() });
+    assert_eq!(loads(&mut s), [0]);
+    assert!(granted(&mut s).contains(&waiting));
+}
+
+#[test]
+fn jobs_that_may_be_the_schedulers_hold_nothing() {
+    let mut s = scenario();
+    given(&mut s, 1);
+    complete(&mut s, 901);
+    s.pass(Duration::from_secs(5));
+    assert!(!loads(&mut s).contains(&1000), "one is the scheduler's");
+    // A scheduler that tells nothing; jobs that came before it told; no scheduler at all.
+    let mut untold = quiet(1);
+    complete(&mut untold, 901);
+    untold.pass(Duration::from_secs(5));
+    gives(&mut untold);
+    untold.pass(Duration::from_secs(5));
+    untold.handle(Input::SchedulerLost);
+    untold.pass(Duration::from_secs(5));
+    assert!(!loads(&mut untold).contains(&1000));
+}
