@@ -1,7 +1,6 @@
 //! Names of environments derived from their content: ours, and 1.4's to verify them.
 
-use ice_core::env::{EnvName, NameError};
-use ice_core::limits;
+use ice_core::env::EnvName;
 use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::io::{self, Read};
@@ -46,21 +45,6 @@ pub fn check_name(name: &EnvName, digest: &[u8; 32], md5_name: Option<&[u8; 16]>
         }
         _ => NameCheck::NotAContentName,
     }
-}
-
-/// The name by which compile servers know a user's archive: a name derived from content unchanged, any other name with
-/// a mark of the content. Servers cache environments by name, so other content must have another name.
-///
-/// `digest` is the archive file's, as hex digits. Every protocol version accepts a `+` in a name. Fails if the marked
-/// name is no valid name.
-pub fn marked_name(name: &EnvName, digest: &str) -> Result<EnvName, NameError> {
-    if name.is_content_name() || is_md5_name(name) {
-        return Ok(name.clone());
-    }
-    let mark = format!("+{digest:.8}");
-    let plain = name.as_str().as_bytes();
-    let plain = &plain[..plain.len().min(limits::NAME_MAX - mark.len())];
-    EnvName::new(&[plain, mark.as_bytes()].concat())
 }
 
 /// Whether a name has the form of 1.4's: 32 lower-case hex digits.
@@ -122,20 +106,6 @@ mod tests {
         name.file(b"bin/true", md5::compute("x\n").0);
         name.file(b"usr/bin/as", md5::compute("y\n").0);
         assert_eq!(hex(&name.finish()), "6564522c71d68e3f5406f14969c11fa0");
-    }
-
-    #[test]
-    fn a_name_of_the_users_is_marked_with_the_content() {
-        let named = |name: &str, content: &str| {
-            let digest = blake3::hash(content.as_bytes());
-            marked_name(&EnvName::new(name.as_bytes()).unwrap(), &digest.to_hex()).unwrap().as_str().to_owned()
-        };
-        assert_eq!(named("arm", "old"), named("arm", "old"));
-        assert_ne!(named("arm", "old"), named("arm", "new"));
-        assert!(named("arm", "old").starts_with("arm+") && named("arm", "old").len() == 12);
-        assert_eq!(named(&"0".repeat(64), "x"), "0".repeat(64));
-        assert_eq!(named(&"a".repeat(32), "x"), "a".repeat(32));
-        assert_eq!(named(&"a".repeat(255), "x").len(), 255);
     }
 
     #[test]

@@ -10,7 +10,7 @@ use std::path::Path;
 
 /// What the archive shows of itself. `None`: it cannot be read, which the log says.
 pub(super) fn look(file: &Path) -> Option<Summary> {
-    let answer = remembered::answer(file, &[OsStr::new("archive")], || {
+    let answer = remembered::answer(file, &[OsStr::new("content")], || {
         let look = File::open(file).and_then(archive::summarize);
         look.map_err(|err| log::error!("cannot read environment {}: {err}", file.display())).ok().map(|l| words(&l))
     });
@@ -29,16 +29,16 @@ pub(super) fn holds(file: &Path, name: &[u8]) -> bool {
 
 fn words(look: &Summary) -> Vec<Vec<u8>> {
     let info = look.info.as_ref().map(EnvInfo::text).unwrap_or_default();
-    let fixed = [look.digest.clone(), info, look.platform.clone().unwrap_or_default()];
+    let fixed = [look.name.clone(), info, look.platform.clone().unwrap_or_default()];
     fixed.into_iter().chain(look.targets.iter().cloned()).map(String::into_bytes).collect()
 }
 
 fn parse(words: &[Vec<u8>]) -> Option<Summary> {
     let mut words = words.iter().map(|word| std::str::from_utf8(word).ok());
     let mut next = || words.next().flatten();
-    let (digest, info, platform) = (next()?, next()?, next()?);
+    let (name, info, platform) = (next()?, next()?, next()?);
     Some(Summary {
-        digest: digest.to_owned(),
+        name: name.to_owned(),
         info: EnvInfo::parse(info),
         platform: Some(platform.to_owned()).filter(|platform| !platform.is_empty()),
         targets: words.flatten().map(str::to_owned).collect(),
@@ -53,7 +53,7 @@ mod tests {
     fn what_is_remembered_is_read_back() {
         let info = EnvInfo::parse("icecream environment 1\ncompiler gcc\nversion v\ntarget t\nplatform p\n");
         let targets = ["a-b".to_owned(), "c-d".to_owned()].into();
-        let full = Summary { digest: "0a7".into(), info, platform: Some("aarch64".into()), targets };
+        let full = Summary { name: "0a7".into(), info, platform: Some("aarch64".into()), targets };
         for look in [full, Summary::default()] {
             assert_eq!(parse(&words(&look)), Some(look));
         }

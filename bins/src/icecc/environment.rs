@@ -15,7 +15,7 @@ use ice_core::text::Text;
 use ice_core::version::Version;
 use ice_net::deadline::{Deadline, Step};
 use ice_toolchain::archive::Summary;
-use ice_toolchain::{cross, digest, spec};
+use ice_toolchain::{cross, spec};
 use std::ffi::OsStr;
 use std::fs::File;
 use std::os::unix::ffi::OsStrExt;
@@ -151,8 +151,8 @@ fn given(
             continue;
         }
         report_platform(&entry, &look);
-        let name = digest::marked_name(&entry.name, &look.digest).unwrap_or(entry.name);
-        refs.push(EnvRef { platform: entry.platform.as_str().into(), name: name.as_str().into() });
+        // Whatever the file is called (decision: content-names).
+        refs.push(EnvRef { platform: entry.platform.as_str().into(), name: look.name.as_str().into() });
         files.push((Text::from(entry.platform.as_str()), entry.file));
     }
     if files.is_empty() {

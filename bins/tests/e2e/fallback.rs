@@ -106,8 +106,8 @@ fn a_broken_environment_costs_only_the_attempt() {
         }
         assert_eq!(cluster.count_in_log("h2", "iceccd.log", "completed with exit code 0"), 0);
     }
-    let sent = cluster.count_in_log("h2", "iceccd.log", "receiving environment broken");
-    assert!(sent <= 1, "a host that could not verify it was asked {sent} times");
+    let sent = cluster.count_in_log("h2", "iceccd.log", "receiving environment ");
+    assert!(sent <= 2, "a host that could not verify them was asked {sent} times");
     cluster.ok("h1", &ON_H2, COMPILE);
     assert_eq!(cluster.count_in_log("h2", "iceccd.log", "completed with exit code 0"), 1);
 }

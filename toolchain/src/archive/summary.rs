@@ -6,6 +6,7 @@ use super::decompress::Decompressed;
 use super::error::UnpackError;
 use super::limits::UnpackLimits;
 use super::tar_reader::{Kind, Member, Members};
+use crate::digest::content_name;
 use crate::info::EnvInfo;
 use crate::plan::INFO_NAME;
 use crate::program::Machine;
@@ -18,11 +19,11 @@ const INFO_MAX: u64 = 1 << 16;
 /// Maximum number of targets; no real archive has as many compilers.
 const TARGETS_MAX: usize = 64;
 
-/// The summary of an archive. If the archive cannot be read to its end, all fields but the digest are empty.
+/// The summary of an archive. If the archive cannot be read to its end, all fields but the name are empty.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Summary {
-    /// BLAKE3 of the file, as 64 hex digits: another file of the same name is another environment.
-    pub digest: String,
+    /// The name of its content. Of what is no archive for us it is the digest of the file: our servers refuse that anyway.
+    pub name: String,
     /// The environment's description; archives of 1.4 have none.
     pub info: Option<EnvInfo>,
     /// The platform of hosts that can run it, by the ELF header of one of its programs.
@@ -34,10 +35,11 @@ pub struct Summary {
 /// Summarizes the archive that `input` provides. Fails only if `input` cannot be read.
 pub fn summarize(input: impl Read) -> io::Result<Summary> {
     let mut input = HashingReader { input, hasher: blake3::Hasher::new() };
-    let found = scan(&mut input).unwrap_or_default();
-    // Bytes after the archive's end, or after its first error, are part of the file and so of the digest.
+    if let Ok(found) = scan(&mut input) {
+        return Ok(found);
+    }
     io::copy(&mut input, &mut io::sink())?;
-    Ok(Summary { digest: input.hasher.finalize().to_hex().to_string(), ..found })
+    Ok(Summary { name: content_name(input.hasher.finalize().as_bytes()), ..Summary::default() })
 }
 
 /// Whether the archive that `input` provides has a file or link `name`, an absolute path in the environment.
@@ -72,6 +74,7 @@ fn scan(input: impl Read) -> Result<Summary, UnpackError> {
             summary.platform = Machine::of_header(&header).and_then(Machine::platform).map(str::to_string);
         }
     }
+    summary.name = content_name(members.plain.hasher.finalize().as_bytes());
     Ok(summary)
 }
 
@@ -134,9 +137,9 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_archive_has_a_digest_only() {
+    fn what_is_no_archive_has_a_name_only() {
         let junk = vec![b'x'; 600];
         let summary = summarize(&junk[..]).unwrap();
-        assert_eq!(summary, Summary { digest: blake3::hash(&junk).to_hex().to_string(), ..Summary::default() });
+        assert_eq!(summary, Summary { name: content_name(blake3::hash(&junk).as_bytes()), ..Summary::default() });
     }
 }
