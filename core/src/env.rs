@@ -46,6 +46,12 @@ impl EnvName {
         Ok(Self(text.iter().map(|&b| char::from(b)).collect()))
     }
 
+    /// The content name of this digest.
+    pub fn of_content(digest: &[u8; 32]) -> Self {
+        let digits = digest.iter().flat_map(|byte| [byte >> 4, byte & 15]);
+        Self(digits.filter_map(|digit| char::from_digit(digit.into(), 16)).collect())
+    }
+
     /// The name.
     pub fn as_str(&self) -> &str {
         &self.0
@@ -104,6 +110,12 @@ mod tests {
         let digits = "0123456789abcdef".repeat(4);
         assert!(name(&digits));
         assert!(!name(&digits[1..]) && !name(&format!("0{digits}")));
+        let digest: [u8; 32] = std::array::from_fn(|n| u8::try_from(n * 8 + 7).unwrap());
+        assert!(EnvName::of_content(&digest).is_content_name());
+        assert!(
+            EnvName::of_content(&digest).as_str().starts_with("070f171f")
+                && name(EnvName::of_content(&digest).as_str())
+        );
         for other in ["g", "A", "-", "`", ":"] {
             assert!(!name(&format!("{other}{}", &digits[1..])), "{other}");
         }

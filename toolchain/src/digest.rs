@@ -22,12 +22,10 @@ pub fn of_content(content: impl Read) -> io::Result<String> {
 pub enum NameCheck {
     /// The name matches the content.
     Same,
-    /// The name was chosen by a user: nothing to compare.
-    NotAContentName,
     /// One of our names with other content: the archive must be refused.
     Forged,
-    /// One of 1.4's names with other content: only logged, as users of 1.4 rename archives.
-    Renamed,
+    /// The name says nothing of the content: a user chose it, also where it has the form of 1.4's.
+    Other,
 }
 
 /// Compares an environment's name with the content that was unpacked. `md5_name` is needed only for 1.4's names.
@@ -35,16 +33,8 @@ pub fn check_name(name: &EnvName, digest: &[u8; 32], md5_name: Option<&[u8; 16]>
     if name.is_content_name() {
         return if name.as_str() == content_name(digest) { NameCheck::Same } else { NameCheck::Forged };
     }
-    match md5_name {
-        Some(md5) if is_md5_name(name) => {
-            if name.as_str() == hex(md5) {
-                NameCheck::Same
-            } else {
-                NameCheck::Renamed
-            }
-        }
-        _ => NameCheck::NotAContentName,
-    }
+    let is_md5 = md5_name.is_some_and(|md5| name.as_str() == hex(md5));
+    if is_md5 { NameCheck::Same } else { NameCheck::Other }
 }
 
 /// Whether a name has the form of 1.4's: 32 lower-case hex digits.
@@ -116,7 +106,7 @@ mod tests {
         assert_eq!(check(&content_name(&digest)), NameCheck::Same);
         assert_eq!(check(&"0".repeat(64)), NameCheck::Forged);
         assert_eq!(check(&hex(&md5)), NameCheck::Same);
-        assert_eq!(check(&"0".repeat(32)), NameCheck::Renamed);
-        assert_eq!(check("my-gcc"), NameCheck::NotAContentName);
+        assert_eq!(check(&"0".repeat(32)), NameCheck::Other);
+        assert_eq!(check("my-gcc"), NameCheck::Other);
     }
 }

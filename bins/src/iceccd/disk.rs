@@ -14,7 +14,7 @@ use crossbeam::channel::{Receiver, Sender, bounded, unbounded};
 use ice_core::daemon::{Archive, Input, NativeKey};
 use ice_core::env::EnvId;
 use ice_core::text::Text;
-use ice_launcher::LaunchError;
+use ice_launcher::{Contents, LaunchError};
 use ice_toolchain::native_store::{KeepError, Made, NativeStore, Packed};
 use ice_toolchain::store::{Record, Store, StoreError};
 use log::{error, warn};
@@ -99,8 +99,9 @@ impl Disk {
     }
 
     /// Enters an environment that is about to be installed: by then what had its name is gone.
-    pub fn enter(&self, env: EnvId, bytes: u64, digest: [u8; 32]) -> Result<(), DiskError> {
-        let record = Record { bytes, last_use: unix_now(), digest: Some(digest) };
+    pub fn enter(&self, env: EnvId, contents: &Contents) -> Result<(), DiskError> {
+        let Contents { bytes, digest, proven, .. } = *contents;
+        let record = Record { bytes, last_use: unix_now(), digest: Some(digest), proven };
         Ok(self.ask(|answer| Task::Enter(env, record, answer))??)
     }
 
@@ -242,7 +243,8 @@ mod tests {
         let disk = Disk::start(owned, measured).unwrap();
         let record = store_layout::record(base.path(), &env("e"));
 
-        disk.enter(env("e"), 5, [0; 32]).unwrap();
+        let contents = |bytes| Contents { bytes, ..Contents::default() };
+        disk.enter(env("e"), &contents(5)).unwrap();
         disk.remove(env("e"));
         begun.recv_timeout(MINUTE).unwrap();
         for _ in 0..2 * USES_MAX {
@@ -253,7 +255,7 @@ mod tests {
         assert!(!disk.finish(Duration::ZERO));
 
         go_on.send(()).unwrap();
-        disk.enter(env("e"), 7, [0; 32]).unwrap();
+        disk.enter(env("e"), &contents(7)).unwrap();
         assert!(fs::read_to_string(&record).unwrap().starts_with("bytes 7\n"), "entered after the removal");
         assert!(matches!(measurements.recv_timeout(MINUTE), Ok(Input::Measured(_))));
         disk.forget(env("e"));

@@ -75,6 +75,11 @@ const TABLE: &[Opt] = &[
     option("require", "take no jobs of others unless these promises hold")
         .takes("FLAG,...", Completes::List(&FLAGS))
         .manual("Take no jobs of others unless these promises hold. The flags are those that `--check` prints."),
+    option("refuse-plain-names", "take no environments whose names are not made of their content")
+        .manual(
+            "Take no environments whose names are not made of their content. Clients of 1.4 bring such ones where a \
+             user renamed an archive; their jobs then run elsewhere. Those of this version bring none.",
+        ),
     option("allow", "hear hosts of these networks alone\n(10.0.0.0/8,fd00::/8); the scheduler must be in one")
         .takes("NET,...", Completes::Nothing)
         .manual(
@@ -132,6 +137,8 @@ pub struct Options {
     pub cache_limit: Option<u64>,
     /// `--no-remote`
     pub no_remote: bool,
+    /// `--refuse-plain-names`
+    pub refuse_plain_names: bool,
     /// `-i`
     pub interface: Option<String>,
     /// `-p`
@@ -184,6 +191,7 @@ impl Options {
                 "version" => return Err(Stop::Version),
                 "daemonize" => o.detach = true,
                 "no-remote" => o.no_remote = true,
+                "refuse-plain-names" => o.refuse_plain_names = true,
                 "v" => verbose += 1,
                 "check" => o.check = true,
                 "require" => o.require = guarantees(&text)?,
@@ -248,6 +256,7 @@ impl Default for Options {
             account_given: false,
             cache_limit: None,
             no_remote: false,
+            refuse_plain_names: false,
             interface: None,
             port: 10245,
             level: LevelFilter::Error,
@@ -340,6 +349,7 @@ mod tests {
         let o = parse(&["-vvv", "operand", "--no-remote", "-d", "--nice", "7", "--cache-limit=4096"]).unwrap();
         assert_eq!((o.level, o.no_remote, o.detach, o.nice), (LevelFilter::Debug, true, true, 7));
         assert_eq!(o.cache_limit, Some(4096 << 20));
+        assert!(!o.refuse_plain_names && parse(&["--refuse-plain-names"]).unwrap().refuse_plain_names);
         assert_eq!(parse(&[]).unwrap().cache_limit, None);
         assert_eq!(parse(&["-m", "-1"]).unwrap().slots, None);
         assert_eq!(parse(&["-m", "junk"]).unwrap().slots, Some(0));

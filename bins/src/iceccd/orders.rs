@@ -19,9 +19,11 @@ use parking_lot::Mutex;
 pub enum Order {
     /// Run the job.
     Run(Box<Grant>),
-    /// Receive and install this environment.
-    Receive(EnvId),
-    /// Read the archive and throw it away.
+    /// Receive and unpack this environment, which may take so many bytes.
+    Receive(EnvId, u64),
+    /// Install what was unpacked as this.
+    Install(EnvId),
+    /// Read the archive and throw it away, or what was unpacked.
     Discard,
     /// Examine the files of this request.
     Examine(GetNativeEnv),

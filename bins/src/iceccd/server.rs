@@ -201,7 +201,8 @@ impl Server {
             Told::Complete => Input::Complete { peer },
             Told::JobEnded(report) => Input::JobEnded { peer, report },
             Told::UnknownCalls(calls) => Input::UnknownCalls(calls),
-            Told::Received(env, outcome) => Input::Received { peer, env, outcome },
+            Told::Unpacked(arrived) => Input::Unpacked { peer, arrived },
+            Told::Received(outcome) => Input::Received { peer, outcome },
             Told::Examined(outcome) => Input::Examined { peer, outcome },
         });
     }
@@ -225,8 +226,10 @@ impl Server {
                     self.shared.orders.give(grant.peer, Order::Run(Box::new(grant)));
                 }
                 Output::Kill(peer) => self.shared.orders.give(peer, Order::Kill),
-                Output::Receive(peer, env) => self.shared.orders.give(peer, Order::Receive(env)),
-                Output::Discard(peer) => self.shared.orders.give(peer, Order::Discard),
+                Output::Receive(peer, env, room) => self.shared.orders.give(peer, Order::Receive(env, room)),
+                Output::Install(peer, env) => self.shared.orders.give(peer, Order::Install(env)),
+                Output::Forget(env) => self.shared.disk.forget(env),
+                Output::Discard(peer) | Output::Drop(peer) => self.shared.orders.give(peer, Order::Discard),
                 Output::Verify(env) => self.verify(env),
                 Output::StopVerify => self.stop_check.store(true, Ordering::Relaxed),
                 Output::Remove(env) => self.shared.disk.remove(env),

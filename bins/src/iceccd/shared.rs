@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use ice_core::daemon::{JobReport, NativeKey};
+use ice_core::daemon::{Arrived, JobReport, NativeKey};
 use ice_core::env::EnvId;
 use ice_core::store_layout;
 use ice_core::text::Text;
@@ -25,8 +25,10 @@ pub enum Told {
     JobEnded(JobReport),
     /// System calls that a job made in vain, and how often.
     UnknownCalls(Vec<(Text, u64)>),
+    /// An archive was unpacked, and waits for a decision.
+    Unpacked(Arrived),
     /// The end of a reception.
-    Received(EnvId, Result<u64, Text>),
+    Received(Result<(), Text>),
     /// What a request for a native environment found: the key, and whether there is an archive of it as new as its files.
     Examined(Result<(NativeKey, bool), Text>),
 }

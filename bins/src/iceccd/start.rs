@@ -232,12 +232,12 @@ fn unpack_archive(input: File, name: &EnvName, into: &Path, bytes_max: u64) -> R
     let md5_name = digest::is_md5_name(name);
     let limits = UnpackLimits { expanded: bytes_max, disk_kept: disk_kept(into), md5_name, ..UnpackLimits::default() };
     let unpacked = unpack(input, into, &limits).map_err(|e| crate::exit::chain(&e))?;
-    let renamed = match digest::check_name(name, &unpacked.digest, unpacked.md5_name.as_ref()) {
+    let proven = match digest::check_name(name, &unpacked.digest, unpacked.md5_name.as_ref()) {
         NameCheck::Forged => return Err("content does not match its name".to_owned()),
-        NameCheck::Renamed => true,
-        NameCheck::Same | NameCheck::NotAContentName => false,
+        NameCheck::Same => true,
+        NameCheck::Other => false,
     };
-    Ok(Contents { digest: unpacked.digest, bytes: unpacked.disk, files: unpacked.files, renamed })
+    Ok(Contents { digest: unpacked.digest, bytes: unpacked.disk, files: unpacked.files, proven })
 }
 
 /// The log: `-l`, as root and detached a file of its own, else standard error or ccache's descriptor.
@@ -362,7 +362,12 @@ fn config(
     let features = unpacks | features::TELLS_NO_HOST | features::EXTENSION | features::TAKES_JOB_GIVEN;
     let environments: Vec<EnvOnDisk> = store
         .entries()
-        .map(|(id, r)| EnvOnDisk { id: id.clone(), size: r.bytes, last_use: u32::try_from(r.last_use).unwrap_or(0) })
+        .map(|(id, r)| EnvOnDisk {
+            id: id.clone(),
+            size: r.bytes,
+            last_use: u32::try_from(r.last_use).unwrap_or(0),
+            content: r.content(&id.name),
+        })
         .collect();
     let natives: Vec<NativeOnDisk> = natives.on_disk().collect();
     let cached = environments.iter().map(|e| e.size).chain(natives.iter().map(|n| n.archive.size));
@@ -372,6 +377,7 @@ fn config(
         port: if no_remote { 0 } else { options.port.into() },
         slots,
         no_remote,
+        refuse_plain_names: options.refuse_plain_names,
         chroot_possible,
         node_name: text(node_name),
         platform: text(platform),

@@ -6,9 +6,10 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
 use std::time::Duration;
 
-use ice_core::env::EnvId;
+use ice_core::daemon::Arrived;
+use ice_core::env::{EnvId, EnvName};
 use ice_core::message::{Chunk, EnvTarget, Message};
-use ice_launcher::{LaunchError, UnpackRequest, Unpacked, Unpacking};
+use ice_launcher::{Contents, LaunchError, UnpackRequest, Unpacked, Unpacking};
 use ice_net::compress::Unpacker;
 use ice_net::deadline::{Deadline, Step};
 use ice_net::hub::Verdict;
@@ -16,7 +17,7 @@ use log::{info, warn};
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use nix::poll::{PollFd, PollFlags, PollTimeout};
 
-use super::orders::Order;
+use super::orders::{Mailbox, Order};
 use super::shared::{Client, Shared, Told};
 
 /// How long the client may take for each piece.
@@ -25,7 +26,7 @@ const CHUNK: Duration = Duration::from_secs(60);
 const UNPACK: Duration = Duration::from_secs(600);
 /// Compressed bytes of one archive.
 const ARCHIVE_MAX: u64 = 512 << 20;
-/// Unpacked bytes of one archive.
+/// Unpacked bytes of one archive, if there is room for them.
 const UNPACKED_MAX: u64 = 4 << 30;
 /// How often a wait looks whether the connection is being closed.
 const LOOK: Duration = Duration::from_millis(500);
@@ -40,10 +41,14 @@ pub fn serve(shared: &Arc<Shared>, target: EnvTarget, client: &mut Client) -> Ve
         return Verdict::Close(e.to_string());
     }
     match mailbox.wait() {
-        Some(Order::Receive(env)) => {
-            let end = receive(shared, &env, client);
-            let told = end.as_ref().map_err(|e| e.text().into()).copied();
-            client.note(Told::Received(env, told));
+        Some(Order::Receive(env, room)) => {
+            let end =
+                receive(shared, env, room, client).and_then(|unpacked| decided(shared, unpacked, &mailbox, client));
+            match &end {
+                Ok(Decided::Dropped) => {}
+                Ok(Decided::Installed) => client.note(Told::Received(Ok(()))),
+                Err(trouble) => client.note(Told::Received(Err(trouble.text().into()))),
+            }
             match end {
                 Err(Trouble::Client(reason)) => Verdict::Close(reason),
                 Ok(_) | Err(Trouble::Archive(_)) => Verdict::Handled,
@@ -53,10 +58,17 @@ pub fn serve(shared: &Arc<Shared>, target: EnvTarget, client: &mut Client) -> Ve
             Ok(()) => Verdict::Handled,
             Err(reason) => Verdict::Close(reason),
         },
-        Some(Order::Run(_) | Order::Kill | Order::Examine(_)) | None => {
+        Some(Order::Run(_) | Order::Kill | Order::Examine(_) | Order::Install(_)) | None => {
             Verdict::Close("not to be installed".to_owned())
         }
     }
+}
+
+/// What became of an unpacked archive.
+enum Decided {
+    Installed,
+    /// The loop has no use for it, and needs no report.
+    Dropped,
 }
 
 /// Why nothing was installed.
@@ -81,13 +93,13 @@ impl From<LaunchError> for Trouble {
     }
 }
 
-/// Receives the archive and installs it; returns the bytes it takes.
-fn receive(shared: &Shared, env: &EnvId, client: &mut Client) -> Result<u64, Trouble> {
+/// Receives and unpacks the archive.
+fn receive(shared: &Shared, env: EnvId, room: u64, client: &mut Client) -> Result<Unpacked, Trouble> {
     info!("receiving environment {env} from {}", client.info().address);
     let system = |e: io::Error| Trouble::Archive(format!("cannot make a pipe: {e}"));
     let (input, pipe) = nix::unistd::pipe2(OFlag::O_CLOEXEC).map_err(|e| system(e.into()))?;
     fcntl(&pipe, FcntlArg::F_SETFL(OFlag::O_NONBLOCK)).map_err(|e| system(e.into()))?;
-    let request = UnpackRequest { env: env.clone(), input, bytes_max: UNPACKED_MAX, wall: UNPACK };
+    let request = UnpackRequest { env, input, bytes_max: room.min(UNPACKED_MAX), wall: UNPACK };
     let unpacking = match shared.launcher.unpack(request) {
         Ok(unpacking) => Some(unpacking),
         // The archive has to be read to its end all the same.
@@ -98,8 +110,18 @@ fn receive(shared: &Shared, env: &EnvId, client: &mut Client) -> Result<u64, Tro
     };
     pass_on(client, pipe)?;
     let unpacking = unpacking.ok_or_else(|| Trouble::Archive("the unpacker did not start".to_owned()))?;
-    let unpacked = wait(unpacking, client)?;
-    install(shared, env, unpacked)
+    wait(unpacking, client)
+}
+
+/// Asks the loop what to do with it, and does that.
+fn decided(shared: &Shared, unpacked: Unpacked, mailbox: &Mailbox, client: &mut Client) -> Result<Decided, Trouble> {
+    let Contents { digest, bytes, proven, .. } = unpacked.contents;
+    client.note(Told::Unpacked(Arrived { size: bytes, digest: EnvName::of_content(&digest), proven }));
+    match mailbox.wait() {
+        Some(Order::Install(env)) => install(shared, &env, unpacked).map(|()| Decided::Installed),
+        Some(Order::Discard) => Ok(Decided::Dropped),
+        _ => Err(Trouble::Client("connection closed".to_owned())),
+    }
 }
 
 /// Writes the client's chunks to the unpacker. An unpacker that ends early is no reason to stop reading.
@@ -167,20 +189,15 @@ fn wait(mut unpacking: Unpacking, client: &Client) -> Result<Unpacked, Trouble> 
     }
 }
 
-fn install(shared: &Shared, env: &EnvId, unpacked: Unpacked) -> Result<u64, Trouble> {
-    let contents = unpacked.contents;
-    if contents.renamed {
-        // Its users rename (decision: content-names).
-        warn!("environment {env} has other content than its name says; it is taken all the same");
-    }
+fn install(shared: &Shared, env: &EnvId, unpacked: Unpacked) -> Result<(), Trouble> {
     // The record first: a record without a folder is forgotten at the next start, a folder without a record is removed.
-    let entered = shared.disk.enter(env.clone(), contents.bytes, contents.digest);
+    let entered = shared.disk.enter(env.clone(), &unpacked.contents);
     entered.map_err(|e| Trouble::Archive(crate::exit::chain(&e)))?;
-    if let Err(error) = shared.launcher.install(unpacked) {
+    if let Err(error) = shared.launcher.install(unpacked, env) {
         shared.disk.forget(env.clone());
         return Err(error.into());
     }
-    Ok(contents.bytes)
+    Ok(())
 }
 
 fn discard(client: &mut Client) -> Result<(), String> {

@@ -12,6 +12,7 @@ mod calls;
 mod cluster;
 mod connections;
 mod discovery;
+mod environments;
 mod memory;
 mod monitors;
 mod natives;

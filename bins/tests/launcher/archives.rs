@@ -22,7 +22,7 @@ pub fn unpack_any(mut input: File, _: &EnvName, into: &Path, bytes_max: u64) -> 
     if input.read_at(&mut magic, 0).is_ok_and(|_| &magic != b"toy ") {
         let limits = UnpackLimits { expanded: bytes_max, ..UnpackLimits::default() };
         let done = archive::unpack(input, into, &limits).map_err(|e| e.to_string())?;
-        return Ok(Contents { digest: done.digest, bytes: done.bytes, files: done.files, renamed: false });
+        return Ok(Contents { digest: done.digest, bytes: done.bytes, files: done.files, proven: false });
     }
     let mut text = String::new();
     input.read_to_string(&mut text).map_err(|e| e.to_string())?;
@@ -38,7 +38,7 @@ pub fn unpack_any(mut input: File, _: &EnvName, into: &Path, bytes_max: u64) -> 
         return Err("memory without bound".to_owned());
     }
     let files = u32::try_from(text.lines().count()).map_err(|e| e.to_string())?;
-    Ok(Contents { digest: [7; 32], bytes: text.len() as u64, files, renamed: false })
+    Ok(Contents { digest: [7; 32], bytes: text.len() as u64, files, proven: false })
 }
 
 pub fn unpack(launcher: &Launcher, _: &EnvId, base: &Path) -> Try {
@@ -52,10 +52,10 @@ pub fn unpack(launcher: &Launcher, _: &EnvId, base: &Path) -> Try {
         }
     };
     let unpacked = send("toy !\nusr/bin/as host\nx y\n")??;
-    if unpacked.contents != (Contents { digest: [7; 32], bytes: 26, files: 3, renamed: false }) {
+    if unpacked.contents != (Contents { digest: [7; 32], bytes: 26, files: 3, proven: false }) {
         return Err(format!("{:?}", unpacked.contents).into());
     }
-    launcher.install(unpacked)?;
+    launcher.install(unpacked, &env)?;
     let place = base.join("target=x86_64/toy");
     let mode = |name: &str| fs::metadata(place.join(name)).map(|m| m.mode() & 0o7777);
     if (mode("tmp")?, mode("")?) != (0o1775, 0o755) || fs::metadata(&place)?.uid() != fs::metadata(base)?.uid() {
@@ -66,7 +66,7 @@ pub fn unpack(launcher: &Launcher, _: &EnvId, base: &Path) -> Try {
         return Err("installed what it should not".into());
     }
     // What an earlier removal has left is no obstacle.
-    launcher.install(send("toy !\nx z\n")??)?;
+    launcher.install(send("toy !\nx z\n")??, &env)?;
     if place.join("usr").exists() || fs::read(place.join("x"))? != b"z" {
         return Err("an orphan is in the way".into());
     }
@@ -117,7 +117,7 @@ pub fn real_archive(launcher: &Launcher, _: &EnvId, base: &Path) -> Try {
     let request = UnpackRequest { env: env.clone(), input: File::open(&file)?.into(), bytes_max: 1 << 30, wall: LONG };
     let unpacked = launcher.unpack(request)?.wait(LONG).map_err(|_| "no end of unpacking")??;
     println!("archive of 1.4: {:?} in {:?}", unpacked.contents, start.elapsed());
-    launcher.install(unpacked)?;
+    launcher.install(unpacked, &env)?;
     let start = Instant::now();
     launcher.verify(&env, &AtomicBool::new(false)).map_err(|trouble| format!("{trouble:?}"))?;
     println!("archive of 1.4: verified in {:?}", start.elapsed());

@@ -173,7 +173,9 @@ impl Daemon {
         let ended = self.peers.get_mut(peer).and_then(|entry| entry.job_ended(report.held));
         let Some((job, env)) = ended else { return };
         self.load.own_work(report.stats.user_ms, report.stats.sys_ms);
-        self.envs.touch(&env, self.unix(now));
+        if let Some(entry) = self.peers.get(peer) {
+            self.envs.touch(&env, entry.address(), self.unix(now));
+        }
         if report.broken {
             self.envs.set_broken(&env);
         }

@@ -1,6 +1,8 @@
 //! The environments for remote jobs: which are here, whether they work, and when they were last used.
 
-use crate::env::EnvId;
+use super::arrivals::{Arrival, Arrivals};
+use super::uses::Uses;
+use crate::env::{EnvId, EnvName};
 use crate::ids::PeerId;
 use crate::text::Text;
 use crate::time::{Duration, Instant};
@@ -15,6 +17,26 @@ pub struct EnvOnDisk {
     pub size: u64,
     /// When it was last used, in seconds since 1970.
     pub last_use: u32,
+    /// What it holds, as [`Arrived::content`] would be; unknown if an older daemon installed it.
+    pub content: Option<EnvName>,
+}
+
+/// What an archive turned out to hold when it was unpacked. A plain value from the shell.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Arrived {
+    /// Bytes that it takes on disk.
+    pub size: u64,
+    /// The content name of its bytes.
+    pub digest: EnvName,
+    /// Whether the name that it came by was made of its content, by us or by 1.4.
+    pub proven: bool,
+}
+
+impl Arrived {
+    /// What tells it from others of the same name: a name that is proven says it all.
+    pub fn content(&self, name: &EnvName) -> EnvName {
+        if self.proven { name.clone() } else { self.digest.clone() }
+    }
 }
 
 /// Why a verification failed.
@@ -35,6 +57,7 @@ pub enum VerifyFailure {
 #[derive(Debug, Default)]
 pub(super) struct Envs {
     known: BTreeMap<EnvId, Env>,
+    arrivals: Arrivals,
     /// Counter of uses, which gives the order of last use.
     uses: u64,
 }
@@ -46,20 +69,54 @@ struct Env {
     verifiers: Vec<PeerId>,
     /// When a check did not end in time for the first time.
     late: Option<Instant>,
+    /// Other content was brought by its name.
+    contested: bool,
 }
 
 #[derive(Debug)]
 enum EnvState {
-    /// Until its sender's thread has reported, even if the sender is gone.
+    /// Somebody brings it.
     Arriving,
+    /// It is unpacked, and gets its place.
+    Installing(Kept),
     Installed {
-        size: u64,
-        /// Value of [`Envs::uses`] at the last use: several may be used within a second.
-        last_use: u64,
-        /// The same in Unix seconds.
-        last_use_unix: u32,
+        kept: Kept,
+        uses: Uses,
         check: Check,
     },
+}
+
+/// What is known of an unpacked environment.
+#[derive(Debug)]
+struct Kept {
+    size: u64,
+    content: Option<EnvName>,
+    /// Who brought it; empty if that is not known.
+    bringer: Text,
+}
+
+/// An installed environment that is not being checked: one that could go. A plain value.
+#[derive(Debug)]
+pub(super) struct Idle<'a> {
+    /// Which.
+    pub id: &'a EnvId,
+    /// Its bytes on disk.
+    pub size: u64,
+    /// Who brought it; empty if that is not known.
+    pub bringer: &'a Text,
+    /// When it was used, and by whom.
+    pub uses: &'a Uses,
+}
+
+/// Where an unpacked archive belongs. A plain value.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Place {
+    /// The environment that it is, or is to be.
+    pub id: EnvId,
+    /// What that holds.
+    pub content: EnvName,
+    /// Whether the same is there already.
+    pub is_taken: bool,
 }
 
 /// Whether an environment's compilers work.
@@ -75,9 +132,9 @@ enum Check {
 /// What becomes of an environment that a client wants to send. A plain value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Offer {
-    /// It arrives from now on.
-    Arrives,
-    /// It is here or arriving already.
+    /// It arrives from now on, and may take so many bytes.
+    Arrives(u64),
+    /// It is here or arriving already: what comes is the same.
     Known,
     /// Too many arrive.
     TooMany,
@@ -94,21 +151,20 @@ pub(super) enum Answer {
     Repeated,
 }
 
-/// Maximum number of environments that arrive at a time: each takes an unpacker, and disk up to the size of the largest
-/// environment or all that is free.
-const ARRIVING_MAX: usize = 16;
-
 /// A check that does not end in time counts against the environment if the first late one was at least this long ago: a
 /// host may be busy for a while.
 const LATE_AGAIN: Duration = Duration::from_secs(60);
 
 impl Env {
     const fn new(state: EnvState) -> Self {
-        Self { state, verifiers: Vec::new(), late: None }
+        Self { state, verifiers: Vec::new(), late: None, contested: false }
     }
 
-    fn is_arriving(&self) -> bool {
-        matches!(self.state, EnvState::Arriving)
+    fn kept(&self) -> Option<&Kept> {
+        match &self.state {
+            EnvState::Arriving => None,
+            EnvState::Installing(kept) | EnvState::Installed { kept, .. } => Some(kept),
+        }
     }
 
     /// Whether somebody waits for its check, which has not begun.
@@ -129,12 +185,9 @@ impl Envs {
         let mut envs = Self::default();
         for env in sorted {
             envs.uses += 1;
-            let state = EnvState::Installed {
-                size: env.size,
-                last_use: envs.uses,
-                last_use_unix: env.last_use,
-                check: Check::NotYet,
-            };
+            let kept = Kept { size: env.size, content: env.content.clone(), bringer: Text::new() };
+            let uses = Uses::new(envs.uses, Text::new(), env.last_use);
+            let state = EnvState::Installed { kept, uses, check: Check::NotYet };
             envs.known.insert(env.id.clone(), Env::new(state));
         }
         envs
@@ -152,38 +205,46 @@ impl Envs {
 
     /// Whether it is arriving or being checked; its jobs wait then.
     pub fn is_undecided(&self, id: &EnvId) -> bool {
-        self.known.get(id).is_some_and(|env| match env.state {
-            EnvState::Arriving | EnvState::Installed { check: Check::Running, .. } => true,
-            EnvState::Installed { .. } => env.waits_for_check(),
+        self.known.get(id).is_some_and(|env| match &env.state {
+            EnvState::Arriving | EnvState::Installing(_) => true,
+            EnvState::Installed { check, .. } => *check == Check::Running || env.waits_for_check(),
         })
     }
 
-    /// Records a use; `unix` is the time in Unix seconds.
-    pub fn touch(&mut self, id: &EnvId, unix: u32) {
+    /// Records a use by an address; `unix` is the time in Unix seconds.
+    pub fn touch(&mut self, id: &EnvId, address: &Text, unix: u32) {
         self.uses += 1;
-        let uses = self.uses;
-        if let Some(Env { state: EnvState::Installed { last_use, last_use_unix, .. }, .. }) = self.known.get_mut(id) {
-            *last_use = uses;
-            *last_use_unix = unix;
+        if let Some(Env { state: EnvState::Installed { uses, .. }, .. }) = self.known.get_mut(id) {
+            uses.add(self.uses, address, unix);
         }
     }
 
-    /// Bytes on disk of all installed ones.
+    /// Bytes on disk of all that are installed, or will be in a moment.
     pub fn size(&self) -> u64 {
-        self.list().map(|(_, size, _)| size).fold(0, u64::saturating_add)
+        self.kept().map(|kept| kept.size).fold(0, u64::saturating_add)
+    }
+
+    /// How many of them an address brought, and the bytes of these.
+    pub fn brought_by(&self, address: &Text) -> (usize, u64) {
+        let brought = self.kept().filter(|kept| kept.bringer == *address);
+        brought.fold((0, 0), |(number, bytes), kept| (number + 1, bytes.saturating_add(kept.size)))
+    }
+
+    fn kept(&self) -> impl Iterator<Item = &Kept> {
+        self.known.values().filter_map(Env::kept)
     }
 
     /// Id, bytes and last use in Unix seconds of all installed ones, for the dump.
     pub fn list(&self) -> impl Iterator<Item = (&EnvId, u64, u32)> {
-        self.known.iter().filter_map(|(id, e)| match e.state {
-            EnvState::Installed { size, last_use_unix, .. } => Some((id, size, last_use_unix)),
-            EnvState::Arriving => None,
+        self.known.iter().filter_map(|(id, e)| match &e.state {
+            EnvState::Installed { kept, uses, .. } => Some((id, kept.size, uses.last())),
+            EnvState::Arriving | EnvState::Installing(_) => None,
         })
     }
 
-    /// How many are installed.
+    /// How many are installed, or will be in a moment.
     pub fn number(&self) -> usize {
-        self.list().count()
+        self.kept().count()
     }
 
     /// Whether it is installed, even if broken.
@@ -191,30 +252,103 @@ impl Envs {
         matches!(self.known.get(id), Some(Env { state: EnvState::Installed { .. }, .. }))
     }
 
-    /// Whether it is arriving.
-    pub fn is_arriving(&self, id: &EnvId) -> bool {
-        self.known.get(id).is_some_and(Env::is_arriving)
+    /// What an environment holds that is installed or will be in a moment, as far as that is known.
+    pub fn content(&self, id: &EnvId) -> Option<&EnvName> {
+        self.known.get(id)?.kept()?.content.as_ref()
     }
 
-    /// A client wants to send an environment.
-    pub fn offer(&mut self, id: &EnvId, unix: u32) -> Offer {
-        if self.known.contains_key(id) {
-            self.touch(id, unix);
+    /// Whether somebody brings it, and nobody's archive was unpacked so far.
+    pub fn is_awaited(&self, id: &EnvId) -> bool {
+        self.known.get(id).is_some_and(|env| matches!(env.state, EnvState::Arriving))
+    }
+
+    /// A connection from an address wants to send an environment. What comes by the name of its content is the same as
+    /// what is here, or is no good; and an address is asked for nothing twice at a time. What another one brings is not
+    /// waited for: it may never end, or be no good.
+    pub fn offer(&mut self, peer: PeerId, id: &EnvId, address: &Text, unix: u32, cache_limit: u64) -> Offer {
+        let is_known = id.name.is_content_name() && self.known.get(id).and_then(Env::kept).is_some();
+        if is_known || self.arrivals.are_from(address, id) {
+            self.touch(id, address, unix);
             return Offer::Known;
         }
-        if self.known.values().filter(|e| e.is_arriving()).count() >= ARRIVING_MAX {
-            return Offer::TooMany;
-        }
-        self.known.insert(id.clone(), Env::new(EnvState::Arriving));
-        Offer::Arrives
+        let Some(room) = self.arrivals.begin(peer, id, address, cache_limit) else { return Offer::TooMany };
+        self.known.entry(id.clone()).or_insert(Env::new(EnvState::Arriving));
+        Offer::Arrives(room)
     }
 
-    /// An arriving environment is installed and takes so many bytes.
-    pub fn installed_now(&mut self, id: &EnvId, size: u64, unix: u32) {
-        if let Some(env) = self.known.get_mut(id) {
-            env.state = EnvState::Installed { size, last_use: 0, last_use_unix: 0, check: Check::NotYet };
+    /// What a connection brings.
+    pub fn arrival(&self, peer: PeerId) -> Option<&Arrival> {
+        self.arrivals.of(peer)
+    }
+
+    /// Where an archive belongs that came by this name: what is not the same as that has a place of its own, by its
+    /// content.
+    pub fn place(&self, id: &EnvId, arrived: &Arrived) -> Place {
+        let content = arrived.content(&id.name);
+        match self.known.get(id).and_then(Env::kept) {
+            None => Place { id: id.clone(), content, is_taken: false },
+            Some(kept) if kept.content.as_ref() == Some(&content) => Place { id: id.clone(), content, is_taken: true },
+            Some(_) => {
+                let own = EnvId { platform: id.platform.clone(), name: arrived.digest.clone() };
+                let is_taken = self.known.get(&own).and_then(Env::kept).is_some();
+                Place { id: own, content: arrived.digest.clone(), is_taken }
+            }
         }
-        self.touch(id, unix);
+    }
+
+    /// What a connection brought is being installed.
+    pub fn install(&mut self, peer: PeerId, place: &Place, size: u64) {
+        let Some(bringer) = self.arrivals.of(peer).map(|arrival| arrival.address().clone()) else { return };
+        self.arrivals.installs(peer, &place.id);
+        let kept = Kept { size, content: Some(place.content.clone()), bringer };
+        let env = self.known.entry(place.id.clone()).or_insert(Env::new(EnvState::Arriving));
+        env.state = EnvState::Installing(kept);
+    }
+
+    /// Other content was brought by the name of this one.
+    pub fn contest(&mut self, id: &EnvId) {
+        if let Some(env) = self.known.get_mut(id) {
+            env.contested = true;
+        }
+    }
+
+    /// Whether other content was brought by its name.
+    pub fn is_contested(&self, id: &EnvId) -> bool {
+        self.known.get(id).is_some_and(|env| env.contested)
+    }
+
+    /// What a connection brought is over, whatever became of it.
+    pub fn arrival_ends(&mut self, peer: PeerId) -> Option<Arrival> {
+        self.arrivals.end(peer)
+    }
+
+    /// An environment is installed. Returns its size.
+    pub fn installed_now(&mut self, id: &EnvId, unix: u32) -> u64 {
+        let Some(env) = self.known.get_mut(id) else { return 0 };
+        match std::mem::replace(&mut env.state, EnvState::Arriving) {
+            EnvState::Installing(kept) => {
+                self.uses += 1;
+                let (size, uses) = (kept.size, Uses::new(self.uses, kept.bringer.clone(), unix));
+                env.state = EnvState::Installed { kept, uses, check: Check::NotYet };
+                size
+            }
+            other => {
+                env.state = other;
+                0
+            }
+        }
+    }
+
+    /// An environment that was unpacked could not be installed.
+    pub fn not_installed(&mut self, id: &EnvId) {
+        if let Some(env) = self.known.get_mut(id).filter(|env| matches!(env.state, EnvState::Installing(_))) {
+            env.state = EnvState::Arriving;
+        }
+    }
+
+    /// Whether nobody brings what others wait for.
+    pub fn is_lost(&self, id: &EnvId) -> bool {
+        self.is_awaited(id) && !self.arrivals.include(id)
     }
 
     /// An environment is no longer here. Returns the connections that wait for its check.
@@ -289,18 +423,20 @@ impl Envs {
         self.known.iter().filter(move |(_, e)| broken(e)).map(|(id, _)| id)
     }
 
-    /// The least recently used one of those that are not being checked, were not used since `unix` in Unix seconds, and
-    /// may go.
-    pub fn oldest(&self, unix: u32, may_go: impl Fn(&EnvId) -> bool) -> Option<EnvId> {
-        let unused = self.known.iter().filter_map(|(id, e)| match e.state {
-            EnvState::Installed { last_use, last_use_unix, check, .. }
-                if last_use_unix <= unix && check != Check::Running =>
-            {
-                Some((last_use, id))
+    /// Those whose names are not made of their content, as far as is known.
+    pub fn unproven(&self) -> impl Iterator<Item = &EnvId> {
+        let is_proven = |id: &EnvId, e: &Env| e.kept().is_some_and(|kept| kept.content.as_ref() == Some(&id.name));
+        self.known.iter().filter(move |(id, e)| !is_proven(id, e)).map(|(id, _)| id)
+    }
+
+    /// Those that could go: installed, and not being checked.
+    pub fn idle(&self) -> impl Iterator<Item = Idle<'_>> {
+        self.known.iter().filter_map(|(id, e)| match &e.state {
+            EnvState::Installed { kept, uses, check } if *check != Check::Running => {
+                Some(Idle { id, size: kept.size, bringer: &kept.bringer, uses })
             }
-            EnvState::Installed { .. } | EnvState::Arriving => None,
-        });
-        unused.filter(|(_, id)| may_go(id)).min().map(|(_, id)| id.clone())
+            _ => None,
+        })
     }
 
     /// Removes a closed connection from those that wait for a check.

@@ -4,7 +4,7 @@ use super::checks::{Turn, Waiting};
 use super::envs::{Answer, Offer};
 use super::native::Effect;
 use super::peer::Peer;
-use super::{Archive, CloseReason, Daemon, NativeKey, Note, Output, VerifyFailure};
+use super::{Archive, Arrived, CloseReason, Daemon, NativeKey, Note, Output, VerifyFailure};
 use crate::env::EnvId;
 use crate::ids::PeerId;
 use crate::message::{EnvTarget, Message};
@@ -25,27 +25,82 @@ impl Daemon {
         let unix = self.unix(now);
         let Some(entry) = self.peers.get_mut(peer) else { return };
         entry.pin(&env);
-        match self.envs.offer(&env, unix) {
+        match self.envs.offer(peer, &env, entry.address(), unix, self.config.cache_limit) {
             Offer::Known => self.outputs.push_back(Output::Discard(peer)),
             Offer::TooMany => self.refuse(peer, "too many environments arrive", CloseReason::BadEnvironment),
-            Offer::Arrives => {
+            Offer::Arrives(room) => {
                 entry.receive(env.clone());
-                self.outputs.push_back(Output::Receive(peer, env));
+                self.outputs.push_back(Output::Receive(peer, env, room));
             }
         }
     }
 
-    /// An environment was installed, or could not be.
-    pub(super) fn env_received(&mut self, now: Instant, peer: PeerId, env: &EnvId, outcome: Result<u64, Text>) {
-        if !self.envs.is_arriving(env) {
+    /// An archive is unpacked: decides whether and as what it is installed.
+    pub(super) fn env_unpacked(&mut self, now: Instant, peer: PeerId, arrived: &Arrived) {
+        let Some(arrival) = self.envs.arrival(peer) else { return };
+        let (env, address) = (arrival.env().clone(), arrival.address().clone());
+        if self.peers.get(peer).is_none() {
             return;
+        }
+        let place = self.envs.place(&env, arrived);
+        let refused = if self.config.refuse_plain_names && !arrived.proven {
+            Some("its name is not made of its content, and --refuse-plain-names is set")
+        } else if place.is_taken {
+            None
+        } else {
+            self.make_room(now, &address, arrived.size).err()
+        };
+        if let Some(why) = refused {
+            self.outputs.push_back(Output::Drop(peer));
+            return self.arrival_over(now, peer, Err(why.into()));
+        }
+        if !env.name.is_content_name() {
+            self.bound.bind(self.unix(now), &address, &env, &place.content);
+        }
+        if place.id != env {
+            self.envs.contest(&env);
+            self.note(Note::OtherContent(env.clone(), address));
+            self.outputs.push_back(Output::Forget(env));
+        }
+        if let Some(entry) = self.peers.get_mut(peer) {
+            entry.pin(&place.id);
+        }
+        if place.is_taken {
+            self.outputs.push_back(Output::Drop(peer));
+            self.arrival_over(now, peer, Ok(()));
+        } else {
+            self.envs.install(peer, &place, arrived.size);
+            self.outputs.push_back(Output::Install(peer, place.id));
+        }
+    }
+
+    /// An environment was installed, or could not be.
+    pub(super) fn env_received(&mut self, now: Instant, peer: PeerId, outcome: Result<(), Text>) {
+        match self.envs.arrival(peer).and_then(|arrival| arrival.installs().cloned()) {
+            Some(env) if outcome.is_ok() => self.env_installed(now, &env),
+            Some(env) => self.envs.not_installed(&env),
+            None => {}
+        }
+        self.arrival_over(now, peer, outcome);
+    }
+
+    /// Nothing more comes of what a connection brought.
+    fn arrival_over(&mut self, now: Instant, peer: PeerId, outcome: Result<(), Text>) {
+        let Some(arrival) = self.envs.arrival_ends(peer) else { return };
+        let why = outcome.as_ref().err().map(|reason| format!(": {reason}")).unwrap_or_default();
+        for env in [arrival.installs(), Some(arrival.env())].into_iter().flatten() {
+            if self.envs.is_lost(env) {
+                self.env_gone(env, &why);
+            }
         }
         if let Some(entry) = self.peers.get_mut(peer) {
             entry.received(now);
+            if let Err(reason) = &outcome {
+                entry.refused(arrival.env(), reason);
+            }
         }
-        match outcome {
-            Ok(size) => self.env_installed(now, env, size),
-            Err(reason) => self.env_refused(peer, env, reason),
+        if let Err(reason) = outcome {
+            self.note(Note::NotInstalled(arrival.env().clone(), reason));
         }
         // After every attempt, as in 1.4, whose scheduler considers the host "busy installing" until then.
         self.session.announce_again();
@@ -53,19 +108,42 @@ impl Daemon {
         self.measure_if_due(now);
     }
 
-    fn env_installed(&mut self, now: Instant, env: &EnvId, size: u64) {
-        self.envs.installed_now(env, size, self.unix(now));
+    fn env_installed(&mut self, now: Instant, env: &EnvId) {
+        let size = self.envs.installed_now(env, self.unix(now));
         self.note(Note::Installed(env.clone(), size, self.cache_size()));
-        self.keep_cache_limit(now, Some(env));
+        if self.envs.is_contested(env) {
+            self.outputs.push_back(Output::Forget(env.clone()));
+        }
         self.check_next(now);
     }
 
-    fn env_refused(&mut self, peer: PeerId, env: &EnvId, reason: Text) {
-        if let Some(entry) = self.peers.get_mut(peer) {
-            entry.refused(env, &reason);
+    /// A job of an address begins in an environment that its client named so.
+    pub(super) fn uses(&mut self, now: Instant, address: &Text, named: &EnvId, env: &EnvId) {
+        let unix = self.unix(now);
+        self.envs.touch(env, address, unix);
+        if let Some(content) = self.envs.content(env).filter(|_| !named.name.is_content_name()) {
+            self.bound.bind(unix, address, named, content);
         }
-        self.env_gone(env, &format!(": {reason}"));
-        self.note(Note::NotInstalled(env.clone(), reason));
+    }
+
+    /// The environment that a name means to an address: what it brought or used by that name, else what is here
+    /// (decision: content-names). `None`: another one of that name is here.
+    pub(super) fn meant(&self, unix: u32, address: &Text, named: &EnvId) -> Option<EnvId> {
+        let content = self.bound.content(unix, address, named).filter(|_| !named.name.is_content_name());
+        match content {
+            Some(content) if !self.envs.is_awaited(named) && self.envs.content(named) != Some(content) => {
+                (*content != named.name).then(|| EnvId { platform: named.platform.clone(), name: content.clone() })
+            }
+            _ => Some(named.clone()),
+        }
+    }
+
+    /// With `--refuse-plain-names`: what came before that was set goes too.
+    pub(super) fn drop_unproven(&mut self) {
+        let refused: Vec<EnvId> = self.envs.unproven().filter(|_| self.config.refuse_plain_names).cloned().collect();
+        for env in refused {
+            self.remove_env(&env, "its name is not made of its content");
+        }
     }
 
     /// Removes the entry of an environment that is not installed, and answers those that wait for its check. They are
@@ -78,7 +156,9 @@ impl Daemon {
 
     /// VERIFY_ENV: answers at once if the result is known, or after the check.
     pub(super) fn verify_env(&mut self, now: Instant, peer: PeerId, target: &EnvTarget) {
-        let env = self.env_of(&target.target, &target.name);
+        let Some(address) = self.peers.get(peer).map(|entry| entry.address().clone()) else { return };
+        let named = self.env_of(&target.target, &target.name);
+        let env = named.and_then(|named| self.meant(self.unix(now), &address, &named));
         let known = env.and_then(|env| Some((self.envs.verify(&env, peer)?, env)));
         let Some((answer, env)) = known else { return self.answer_missing(peer, target) };
         if let Some(entry) = self.peers.get_mut(peer) {
@@ -162,8 +242,10 @@ impl Daemon {
             if let Some(env) = peer.runs().map(|(_, env)| env).filter(|env| !self.envs.is_on_disk(env)) {
                 return Err(format!("a job runs in {env}, which is not installed"));
             }
-            if let Some(env) = peer.receives().filter(|env| !self.envs.is_arriving(env)) {
-                return Err(format!("{env} is received, but not arriving"));
+        }
+        for peer in self.peers.which(|peer| peer.receives().is_some()) {
+            if self.envs.arrival(peer).is_none() {
+                return Err(format!("what connection {peer} sends is not arriving"));
             }
         }
         Ok(())
@@ -197,7 +279,7 @@ impl Daemon {
                     self.send(peer, Message::NativeEnv { path });
                 }
                 Effect::Refused(peer, reason, close) => self.no_native(peer, reason, close),
-                Effect::Grown => self.keep_cache_limit(now, None),
+                Effect::Grown => self.keep_cache_limit(now),
             }
         }
     }

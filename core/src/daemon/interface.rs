@@ -1,6 +1,6 @@
 //! What goes in and out of the daemon: settings, events, actions.
 
-use super::{Archive, CloseReason, EnvOnDisk, Measurement, NativeKey, NativeOnDisk, Note, VerifyFailure};
+use super::{Archive, Arrived, CloseReason, EnvOnDisk, Measurement, NativeKey, NativeOnDisk, Note, VerifyFailure};
 use crate::env::EnvId;
 use crate::ids::PeerId;
 use crate::job::JobStats;
@@ -17,6 +17,8 @@ pub struct Config {
     pub slots: u32,
     /// Whether remote jobs are refused: `--no-remote`, or the host cannot run them.
     pub no_remote: bool,
+    /// `--refuse-plain-names`: environments must have names that are made of their content.
+    pub refuse_plain_names: bool,
     /// Whether remote jobs can be sandboxed here; announced in LOGIN.
     pub chroot_possible: bool,
     /// `-N`, or the host's name.
@@ -84,16 +86,22 @@ pub enum Input {
     },
     /// A job made system calls that its filter does not know: their names, and how often.
     UnknownCalls(Vec<(Text, u64)>),
-    /// Result of [`Output::Receive`]: the environment is installed completely and matches its name, or nothing of it is
-    /// left. Must come exactly once for each, before any later message of its sender; relative to the sender's `Closed`
-    /// it may come in any order.
+    /// An environment of [`Output::Receive`] is unpacked: [`Output::Install`] or [`Output::Drop`] follows, unless its
+    /// sender is gone.
+    Unpacked {
+        /// Who sent it.
+        peer: PeerId,
+        /// What it is.
+        arrived: Arrived,
+    },
+    /// The end of [`Output::Receive`]: the environment is installed completely as [`Output::Install`] said, or nothing
+    /// of it is left. Must come exactly once for each, unless [`Output::Drop`] was its end, and before any later
+    /// message of its sender; relative to the sender's `Closed` it may come in any order.
     Received {
         /// Who sent it.
         peer: PeerId,
-        /// Which.
-        env: EnvId,
-        /// Bytes on disk, or the reason of the failure.
-        outcome: Result<u64, Text>,
+        /// The reason of a failure.
+        outcome: Result<(), Text>,
     },
     /// Result of [`Output::Verify`].
     Verified {
@@ -163,17 +171,25 @@ pub enum Output {
     Grant(Grant),
     /// Kill the job of this connection, without a result; [`Input::JobEnded`] or [`Input::Closed`] must follow.
     Kill(PeerId),
-    /// Receive, unpack, check and install an environment on the connection's thread; [`Input::Received`] must follow.
-    /// If its name is a content name, the content must match it.
-    Receive(PeerId, EnvId),
+    /// Receive, unpack and check an environment on the connection's thread, which may take so many bytes of the disk;
+    /// [`Input::Unpacked`] or [`Input::Received`] must follow. If its name is a content name, the content must match
+    /// it.
+    Receive(PeerId, EnvId, u64),
+    /// Install what was unpacked as this; [`Input::Received`] must follow.
+    Install(PeerId, EnvId),
+    /// Remove what was unpacked. No input follows.
+    Drop(PeerId),
+    /// Let this environment go at the next start, in place of which its users may find another one of its name: which
+    /// of them had which is not kept on the disk. No input follows.
+    Forget(EnvId),
     /// Read an archive to its END on the connection's thread and discard it. No input follows.
     Discard(PeerId),
     /// Run the compilers of an environment on empty sources; [`Input::Verified`] must follow.
     Verify(EnvId),
-    /// End the check that runs early: others go first. [`Input::Verified`] follows all the same, with what it has found, or
-    /// [`VerifyFailure::Stopped`].
+    /// End the check that runs early: others go first. [`Input::Verified`] follows all the same, with what it has
+    /// found, or [`VerifyFailure::Stopped`].
     StopVerify,
-    /// Remove an installed environment, in time: before anything that a later [`Output::Receive`] brings is installed.
+    /// Remove an installed environment, in time: before a later [`Output::Install`] is carried out.
     /// No input follows.
     Remove(EnvId),
     /// Examine the files of a native environment on the connection's thread; [`Input::Examined`] must follow, before any

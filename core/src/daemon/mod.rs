@@ -12,12 +12,14 @@
 //! events come in as `Input`, actions go out as `Output`. Sources and objects do not pass through it: the
 //! connection's own thread transfers them once it has been granted a slot (decision: peer-thread).
 //!
-//! Its parts are types with private fields, which do not know each other: `connections` with `peer`, `envs`, `checks`,
-//! `native`, `session`, `given`, `load`, `fallbacks`, `distrusted`. A part is told of an event and returns what follows
-//! from it. Only `impl Daemon` knows several of them, in one file for each subject: what clients say (`clients`), what the
-//! scheduler says (`scheduler`), how environments come (`installing`) and go (`eviction`), who gets a slot (`slots`),
-//! what is shown (`status`).
+//! Its parts are types with private fields, which do not know each other: `connections` with `peer`, `envs` with
+//! `arrivals` and `uses`, `bound`, `checks`, `native`, `session`, `given`, `load`, `fallbacks`, `distrusted`. A part is
+//! told of an event and returns what follows from it. Only `impl Daemon` knows several of them, in one file for each
+//! subject: what clients say (`clients`), what the scheduler says (`scheduler`), how environments come (`installing`)
+//! and go (`eviction`), who gets a slot (`slots`), what is shown (`status`).
 
+mod arrivals;
+mod bound;
 mod checks;
 mod clients;
 mod close;
@@ -42,9 +44,10 @@ mod status;
 #[cfg(test)]
 mod tests;
 mod unknown_calls;
+mod uses;
 
 pub use close::CloseReason;
-pub use envs::{EnvOnDisk, VerifyFailure};
+pub use envs::{Arrived, EnvOnDisk, VerifyFailure};
 pub use interface::{Config, Grant, Input, JobReport, Output};
 pub use load::{CpuTicks, Measurement, Memory};
 pub use native::{Archive, FileFacts, NativeKey, NativeOnDisk};
@@ -54,6 +57,7 @@ pub use status::feature_names;
 use crate::ids::PeerId;
 use crate::message::Message;
 use crate::time::Instant;
+use bound::Bound;
 use checks::Checks;
 use connections::Connections;
 use distrusted::Distrusted;
@@ -74,6 +78,7 @@ pub struct Daemon {
     peers: Connections,
     session: Session,
     envs: Envs,
+    bound: Bound,
     checks: Checks,
     natives: Natives,
     load: Load,
@@ -94,6 +99,7 @@ impl Daemon {
             peers: Connections::default(),
             session: Session::new(now, config.seed, config.test_reconnect),
             envs: Envs::new(&config.environments),
+            bound: Bound::default(),
             checks: Checks::default(),
             natives: Natives::new(now, &config.natives),
             load: Load::new(now, config.cpus),
@@ -106,7 +112,8 @@ impl Daemon {
             outputs: VecDeque::new(),
             config,
         };
-        daemon.keep_cache_limit(now, None);
+        daemon.drop_unproven();
+        daemon.keep_cache_limit(now);
         daemon
     }
 
@@ -119,13 +126,14 @@ impl Daemon {
             Input::Message { peer, message } => self.client_message(now, peer, message),
             Input::Closed { peer } => self.closed(now, peer),
             Input::Complete { peer } => {
-                if let Some(entry) = self.peers.get_mut(peer) {
-                    entry.source_complete(now);
+                if let Some(served) = self.peers.get_mut(peer).and_then(Peer::served_mut) {
+                    served.set_complete(now);
                 }
             }
             Input::JobEnded { peer, report } => self.job_ended(now, peer, &report),
             Input::UnknownCalls(calls) => self.unknown_calls(&calls),
-            Input::Received { peer, env, outcome } => self.env_received(now, peer, &env, outcome),
+            Input::Unpacked { peer, arrived } => self.env_unpacked(now, peer, &arrived),
+            Input::Received { peer, outcome } => self.env_received(now, peer, outcome),
             Input::Verified { env, outcome } => self.env_verified(now, env, outcome),
             Input::Examined { peer, outcome } => self.native_examined(now, peer, outcome),
             Input::NativeBuilt { key, outcome } => self.native_built(now, key, outcome),
@@ -147,7 +155,7 @@ impl Daemon {
         self.outputs.extend(self.session.tick(now, self.terminate_at.is_some()));
         self.measure_if_due(now);
         self.close_idle(now);
-        self.keep_cache_limit(now, None);
+        self.keep_cache_limit(now);
         self.check_next(now);
         self.settle(now);
     }

@@ -36,6 +36,8 @@ pub enum Note {
     NoEnvironment(EnvId, u32),
     /// An environment was installed: its size and that of all, in bytes.
     Installed(EnvId, u64, u64),
+    /// A client of this address brought other content by the name of this environment.
+    OtherContent(EnvId, Text),
     /// An environment could not be installed, and why.
     NotInstalled(EnvId, Text),
     /// An invalid environment or platform name, and why.
@@ -77,6 +79,7 @@ impl Note {
             | Self::UnknownSchedulerMessage
             | Self::AnsweredLocally(_)
             | Self::UnknownCall(_)
+            | Self::OtherContent(..)
             | Self::FalseResult(_) => Level::Warning,
             Self::Connected(_)
             | Self::TakesJobs
@@ -107,6 +110,9 @@ impl fmt::Display for Note {
             Self::NoEnvironment(env, job) => write!(f, "I don't have environment {env} {job}"),
             Self::Installed(env, size, all) => {
                 write!(f, "installed {}/{} size: {size} all: {all}", env.platform, env.name)
+            }
+            Self::OtherContent(env, address) => {
+                write!(f, "{address} has other content than others by the name {env}: its jobs get that, others do not")
             }
             Self::NotInstalled(env, reason) => write!(f, "cannot install environment {env}: {reason}"),
             Self::BadName(reason) => write!(f, "bad environment refused: {reason}"),

@@ -358,10 +358,11 @@ impl Peer {
         }
     }
 
-    /// All of the source of its job is here.
-    pub fn source_complete(&mut self, now: Instant) {
-        if let State::Served(served) = &mut self.state {
-            served.set_complete(now);
+    /// The same, to change it.
+    pub fn served_mut(&mut self) -> Option<&mut Served> {
+        match &mut self.state {
+            State::Served(served) => Some(served),
+            _ => None,
         }
     }
 

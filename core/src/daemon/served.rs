@@ -9,6 +9,9 @@ use crate::time::Instant;
 #[derive(Debug)]
 pub(super) struct Served {
     job: SessionJob,
+    /// As it was named.
+    named: EnvId,
+    /// What that means now.
     env: EnvId,
     /// When COMPILE_FILE came.
     came: Instant,
@@ -26,7 +29,7 @@ enum Stage {
 impl Served {
     /// COMPILE_FILE came.
     pub fn new(now: Instant, job: SessionJob, env: EnvId, file: CompileFile) -> Self {
-        Self { job, env, came: now, stage: Stage::Waits { file: Box::new(file), complete: None } }
+        Self { job, named: env.clone(), env, came: now, stage: Stage::Waits { file: Box::new(file), complete: None } }
     }
 
     /// Its number.
@@ -34,9 +37,19 @@ impl Served {
         self.job
     }
 
+    /// Its environment, by the name that its client gave.
+    pub fn named(&self) -> &EnvId {
+        &self.named
+    }
+
     /// Its environment.
     pub fn env(&self) -> &EnvId {
         &self.env
+    }
+
+    /// Its name means another environment now.
+    pub fn set_env(&mut self, env: EnvId) {
+        self.env = env;
     }
 
     /// When it came.

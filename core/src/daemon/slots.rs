@@ -4,7 +4,8 @@ use super::given::Standing;
 use super::job::Own;
 use super::served::Served;
 use super::{CloseReason, Daemon, Grant, Note, Output};
-use crate::ids::PeerId;
+use crate::env::EnvId;
+use crate::ids::{JobId, PeerId};
 use crate::message::{JobLocalBegin, Message};
 use crate::time::{Duration, Instant};
 
@@ -43,7 +44,7 @@ impl Daemon {
         if self.terminate_at.is_some() {
             return;
         }
-        self.refuse_without_environment();
+        self.refuse_without_environment(now);
         loop {
             let used = self.slots_used();
             let used_for_own = used.saturating_sub(self.peers.uploads());
@@ -59,13 +60,36 @@ impl Daemon {
 
     /// Refuses jobs whose environment is missing or broken at once: waiting for a slot would not help, and their
     /// clients can request another server.
-    fn refuse_without_environment(&mut self) {
-        let hopeless = self.peers.hopeless(|env| self.envs.is_undecided(env) || self.envs.is_installed(env));
+    fn refuse_without_environment(&mut self, now: Instant) {
+        let mut hopeless = self.follow_names(now);
+        hopeless.extend(self.peers.hopeless(|env| self.envs.is_undecided(env) || self.envs.is_installed(env)));
         for (peer, job, env) in hopeless {
             let text = format!("environment {env} is not installed, removed?");
             self.note(Note::NoEnvironment(env, job.0));
             self.refuse(peer, &text, CloseReason::NoEnvironment);
         }
+    }
+
+    /// What the names of waiting jobs' environments mean may have changed. Returns those that mean nothing here any
+    /// more.
+    fn follow_names(&mut self, now: Instant) -> Vec<(PeerId, JobId, EnvId)> {
+        let unix = self.unix(now);
+        let plain = self.peers.waiting().filter(|(.., served)| !served.named().name.is_content_name());
+        let changed = plain.filter_map(|(peer, entry, served)| {
+            let meant = self.meant(unix, entry.address(), served.named());
+            (meant.as_ref() != Some(served.env())).then(|| (peer, served.job().job, served.named().clone(), meant))
+        });
+        let mut lost = Vec::new();
+        for (peer, job, named, meant) in changed.collect::<Vec<_>>() {
+            match (meant, self.peers.get_mut(peer)) {
+                (Some(env), Some(entry)) => {
+                    entry.pin(&env);
+                    entry.served_mut().into_iter().for_each(|served| served.set_env(env.clone()));
+                }
+                _ => lost.push((peer, job, named)),
+            }
+        }
+        lost
     }
 
     /// The next remote job whose environment is ready; none while the host is too busy.
@@ -99,9 +123,10 @@ impl Daemon {
 
     fn start_remote(&mut self, now: Instant, peer: PeerId) {
         let Some(slot) = self.peers.free_slot() else { return };
-        let started = self.peers.get_mut(peer).and_then(|entry| entry.start(now, slot));
-        let Some((job, env, file)) = started else { return };
-        self.envs.touch(&env, self.unix(now));
+        let Some(entry) = self.peers.get_mut(peer) else { return };
+        let (address, named) = (entry.address().clone(), entry.served().map(|served| served.named().clone()));
+        let (Some((job, env, file)), Some(named)) = (entry.start(now, slot), named) else { return };
+        self.uses(now, &address, &named, &env);
         let memory_mib = self.load.memory_limit(self.config.slots);
         self.note(Note::RemoteCompile(file.input_file.clone()));
         self.note(Note::MemoryLimit(memory_mib));

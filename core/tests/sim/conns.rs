@@ -129,9 +129,9 @@ impl World {
         let told = self.arrival(peer, false);
         let Some(conn) = self.conns.remove(&peer) else { return };
         self.checkers.stops(host, peer.0);
-        // It is to install what has not come.
-        if let Thread::Transfer { order: Some(Some(env)), has_end: false } = conn.thread {
-            self.tell(host, Input::Received { peer, env, outcome: Err("truncated".into()) });
+        // What has not come, or nobody asked for in the end, is not installed.
+        if let Thread::Transfer { order: Some(Some(_)), .. } = conn.thread {
+            self.tell(host, Input::Received { peer, outcome: Err("truncated".into()) });
         }
         self.tell(host, Input::Closed { peer });
         if let Some(at) = told {

@@ -91,7 +91,11 @@ impl Host {
         self.generation += 1;
         self.link = None;
         self.timer = None;
-        let on_disk = self.disk.iter().map(|id| EnvOnDisk { id: id.clone(), size: ENV_SIZE, last_use: 0 }).collect();
+        let on_disk = self
+            .disk
+            .iter()
+            .map(|id| EnvOnDisk { id: id.clone(), size: ENV_SIZE, last_use: 0, content: None })
+            .collect();
         let platform = self.platform.lossy().into_owned();
         let seed = self.seed + u64::from(self.generation);
         self.daemon = Daemon::new(now, config(self.index, self.slots, &platform, seed, on_disk));
@@ -155,6 +159,7 @@ fn config(index: usize, slots: u32, platform: &str, seed: u64, environments: Vec
         port: 10245,
         slots,
         no_remote: false,
+        refuse_plain_names: false,
         chroot_possible: true,
         node_name: format!("h{index}").as_str().into(),
         platform: platform.into(),

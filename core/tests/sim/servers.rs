@@ -4,8 +4,8 @@ use crate::conns::Conn;
 use crate::hosts;
 use crate::world::{What, World};
 use ice_core::codec::Codec;
-use ice_core::daemon::{Grant, Input, Output, VerifyFailure};
-use ice_core::env::EnvId;
+use ice_core::daemon::{Arrived, Grant, Input, Output, VerifyFailure};
+use ice_core::env::{EnvId, EnvName};
 use ice_core::ids::PeerId;
 use ice_core::job::JobStats;
 use ice_core::message::{Chunk, CompileResult, Message};
@@ -55,7 +55,7 @@ impl World {
                     self.hear(peer);
                 }
             }
-            What::Received { peer, env, ok } => self.received(host, peer, env, ok),
+            What::Received { peer, env, ok } => self.received(host, peer, &env, ok),
             What::Verified { env, ok } => {
                 let outcome = if ok { Ok(()) } else { Err(VerifyFailure::Environment("gcc does not run".into())) };
                 self.tell(host, Input::Verified { env, outcome });
@@ -86,7 +86,14 @@ impl World {
             }
             Output::Kill(peer) => self.serve(peer, server::Input::Stop),
             Output::Grant(grant) => self.granted(host, grant),
-            Output::Receive(peer, env) => self.ordered(host, peer, Some(env)),
+            Output::Receive(peer, env, _) => self.ordered(host, peer, Some(env)),
+            Output::Install(peer, env) => {
+                self.hosts[host].disk.insert(env);
+                self.transfer_ends(host, peer, Some(Ok(())));
+            }
+            Output::Drop(peer) => self.transfer_ends(host, peer, None),
+            // No daemon of this world forgets what its clients have.
+            Output::Forget(env) => panic!("{env} is contested"),
             Output::Discard(peer) => self.ordered(host, peer, None),
             Output::Verify(env) => {
                 let at = self.now + Duration::from_millis(50);
@@ -176,16 +183,24 @@ impl World {
         }
     }
 
-    fn received(&mut self, host: usize, peer: PeerId, env: EnvId, ok: bool) {
-        let ok = ok && self.conns.contains_key(&peer);
-        let outcome = if ok { Ok(hosts::env_size()) } else { Err(Text::from("truncated")) };
-        if ok {
-            self.hosts[host].disk.insert(env.clone());
+    fn received(&mut self, host: usize, peer: PeerId, env: &EnvId, ok: bool) {
+        if !ok || !self.conns.contains_key(&peer) {
+            return self.transfer_ends(host, peer, Some(Err(Text::from("truncated"))));
         }
+        // The same name is the same content here.
+        let byte = |n: usize| env.name.as_str().as_bytes().get(n).copied().unwrap_or(0);
+        let digest = EnvName::of_content(&std::array::from_fn(byte));
+        self.tell(host, Input::Unpacked { peer, arrived: Arrived { size: hosts::env_size(), digest, proven: false } });
+    }
+
+    /// An archive is installed, or not; the daemon is told unless it said so.
+    fn transfer_ends(&mut self, host: usize, peer: PeerId, outcome: Option<Result<(), Text>>) {
         if let Some(conn) = self.conns.get_mut(&peer) {
             conn.thread = Thread::Loop;
         }
-        self.tell(host, Input::Received { peer, env, outcome });
+        if let Some(outcome) = outcome {
+            self.tell(host, Input::Received { peer, outcome });
+        }
         self.hear(peer);
     }
 

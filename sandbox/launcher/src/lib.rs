@@ -56,8 +56,8 @@ pub struct Contents {
     pub bytes: u64,
     /// How many entries.
     pub files: u32,
-    /// It has one of 1.4's content names, and other content.
-    pub renamed: bool,
+    /// Its name was made of this content, by us or by 1.4.
+    pub proven: bool,
 }
 
 /// How the launcher shall work, fixed for its life.
@@ -226,10 +226,11 @@ impl Launcher {
         Ok(Unpacking { answer, pending: Pending { ticket, env, launcher: self.clone(), named: false } })
     }
 
-    /// Gives an unpacked archive the name it was unpacked for. A directory of that name goes: the caller knows of none.
-    pub fn install(&self, mut unpacked: Unpacked) -> Result<(), LaunchError> {
-        let Pending { env, ticket, .. } = &unpacked.pending;
-        done(&self.ask(&Request::Install { env: env.clone(), ticket: *ticket }, &[])?)?;
+    /// Gives an unpacked archive this name, of the platform it was unpacked for. A directory of that name goes: the
+    /// caller knows of none.
+    pub fn install(&self, mut unpacked: Unpacked, env: &EnvId) -> Result<(), LaunchError> {
+        let ticket = unpacked.pending.ticket;
+        done(&self.ask(&Request::Install { env: env.clone(), ticket }, &[])?)?;
         unpacked.pending.named = true;
         Ok(())
     }
@@ -324,15 +325,15 @@ impl Drop for Pending {
 
 impl Contents {
     fn to_bytes(self) -> Vec<u8> {
-        [&self.digest[..], &self.bytes.to_le_bytes(), &self.files.to_le_bytes(), &[u8::from(self.renamed)]].concat()
+        [&self.digest[..], &self.bytes.to_le_bytes(), &self.files.to_le_bytes(), &[u8::from(self.proven)]].concat()
     }
 
     fn from_bytes(bytes: &[u8]) -> Option<Self> {
         let (digest, rest) = bytes.split_first_chunk::<32>()?;
         let (size, rest) = rest.split_first_chunk::<8>()?;
-        let (files, renamed) = rest.split_first_chunk::<4>()?;
+        let (files, proven) = rest.split_first_chunk::<4>()?;
         let (bytes, files) = (u64::from_le_bytes(*size), u32::from_le_bytes(*files));
-        Some(Self { digest: *digest, bytes, files, renamed: renamed == [1] })
+        Some(Self { digest: *digest, bytes, files, proven: proven == [1] })
     }
 }
 

@@ -14,6 +14,7 @@ complete -c iceccd -l job-uid-base -x -d 'first user id of jobs, each of which h
 complete -c iceccd -l job-time -x -d 'end jobs of other hosts after so long (default 3600)'
 complete -c iceccd -l check -d 'print what jobs of others are promised on this host, and end'
 complete -c iceccd -l require -x -a '(__fish_append , root read-only private-tmp processes network own-id memory calls)' -d 'take no jobs of others unless these promises hold'
+complete -c iceccd -l refuse-plain-names -d 'take no environments whose names are not made of their content'
 complete -c iceccd -l allow -x -d 'hear hosts of these networks alone'
 complete -c iceccd -s i -l interface -x -d 'accept connections only on this network device and on lo'
 complete -c iceccd -s p -l port -x -d 'TCP port (default 10245)'

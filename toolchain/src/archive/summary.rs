@@ -22,7 +22,8 @@ const TARGETS_MAX: usize = 64;
 /// The summary of an archive. If the archive cannot be read to its end, all fields but the name are empty.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Summary {
-    /// The name of its content. Of what is no archive for us it is the digest of the file: our servers refuse that anyway.
+    /// The name of its content. Of what is no archive for us it is the digest of the file: our servers refuse that
+    /// anyway.
     pub name: String,
     /// The environment's description; archives of 1.4 have none.
     pub info: Option<EnvInfo>,

@@ -15,7 +15,7 @@ use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use thiserror::Error;
 
-/// Maximum size of a record in bytes; ours are three short lines.
+/// Maximum size of a record in bytes; ours are four short lines.
 const RECORD_MAX: u64 = 4096;
 
 /// Why an operation on the store failed.
@@ -43,6 +43,18 @@ pub struct Record {
     pub last_use: u64,
     /// BLAKE3 of the tar it came from; unknown for environments left by 1.4.
     pub digest: Option<[u8; 32]>,
+    /// Whether its name was made of its content, by us or by 1.4.
+    pub proven: bool,
+}
+
+impl Record {
+    /// What the environment of this name holds, as far as that is known: the name itself, or the name of its content.
+    pub fn content(&self, name: &EnvName) -> Option<EnvName> {
+        if self.proven || name.is_content_name() {
+            return Some(name.clone());
+        }
+        self.digest.as_ref().map(EnvName::of_content)
+    }
 }
 
 /// What [`Store::open`] removed.
@@ -133,6 +145,9 @@ impl Store {
         let mut text = format!("bytes {}\nlast_use {}\n", record.bytes, record.last_use);
         if let Some(digest) = &record.digest {
             text += &format!("digest {}\n", crate::digest::hex(digest));
+        }
+        if record.proven {
+            text += "proven yes\n";
         }
         // Written beside and renamed: after a crash in mid-write a good environment would lack its record.
         let new = store_layout::new_record(&self.base);
@@ -235,7 +250,8 @@ fn read_record(path: &Path) -> Option<Record> {
     let text = fs::read_to_string(path).ok()?;
     let value = |key: &str| text.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix(' '));
     let digest = value("digest").and_then(unhex);
-    Some(Record { bytes: value("bytes")?.parse().ok()?, last_use: value("last_use")?.parse().ok()?, digest })
+    let proven = value("proven") == Some("yes");
+    Some(Record { bytes: value("bytes")?.parse().ok()?, last_use: value("last_use")?.parse().ok()?, digest, proven })
 }
 
 /// Parses 64 hex digits.
@@ -261,7 +277,9 @@ mod tests {
     /// Installs an environment as the launcher does.
     fn install(store: &mut Store, name: &str, bytes: u64) -> PathBuf {
         let path = store_layout::installed(&store.base, &id(name));
-        store.enter(&id(name), Record { bytes, last_use: 5, digest: Some([0xab; 32]) }).unwrap();
+        store
+            .enter(&id(name), Record { bytes, last_use: 5, digest: Some([0xab; 32]), proven: name == "gcc-12" })
+            .unwrap();
         fs::create_dir_all(path.join("usr/bin")).unwrap();
         fs::write(path.join("usr/bin/as"), "x").unwrap();
         path
@@ -277,8 +295,19 @@ mod tests {
 
         let (store, cleaned) = Store::open(base.path()).unwrap();
         assert_eq!(cleaned, Cleaned::default());
-        let record = Record { bytes: 81, last_use: 1000, digest: Some([0xab; 32]) };
+        let record = Record { bytes: 81, last_use: 1000, digest: Some([0xab; 32]), proven: true };
         assert_eq!(store.entries().collect::<Vec<_>>(), [(&id("gcc-12"), &record)]);
+    }
+
+    #[test]
+    fn a_record_says_what_is_known_of_the_content() {
+        let name = |text: &str| EnvName::new(text.as_bytes()).unwrap();
+        let (plain, ours) = (name("gcc-12"), EnvName::of_content(&[1; 32]));
+        let record = |digest, proven| Record { digest, proven, ..Record::default() };
+        assert_eq!(record(Some([2; 32]), false).content(&plain), Some(EnvName::of_content(&[2; 32])));
+        assert_eq!(record(Some([2; 32]), true).content(&plain), Some(plain.clone()));
+        assert_eq!(record(None, false).content(&plain), None);
+        assert_eq!(record(None, false).content(&ours), Some(ours));
     }
 
     #[test]

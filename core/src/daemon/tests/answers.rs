@@ -380,7 +380,7 @@ fn the_load_is_looked_at_when_an_environment_has_come() {
     s.say(peer, Message::TransferEnv(target("e")));
     s.sent_to_scheduler();
     s.measurement.disk_free = 0;
-    s.handle(Input::Received { peer, env: env("e"), outcome: Ok(1) });
+    s.unpacked(peer, "e", 1);
     s.conf();
     assert!(s.sent_to_scheduler().iter().any(|m| matches!(m, Message::Stats(stats) if stats.load == 1000)));
 }

@@ -114,9 +114,9 @@ fn d45_transfer_verify_compile_on_one_connection() {
     let mut s = Scenario::new(config(1));
     let peer = s.client();
     s.say(peer, Message::TransferEnv(target("e")));
-    assert!(s.others.contains(&Output::Receive(peer, env("e"))));
+    assert!(s.others.contains(&Output::Receive(peer, env("e"), ROOM)));
     s.sent_to_scheduler();
-    s.handle(Input::Received { peer, env: env("e"), outcome: Ok(5) });
+    s.unpacked(peer, "e", 5);
     assert_eq!(announced(&s.sent_to_scheduler()), Some(vec!["e".to_owned()]));
     s.conf();
     s.say(peer, Message::VerifyEnv(target("e")));
@@ -139,7 +139,7 @@ fn d57_an_archive_that_is_none() {
     let mut s = Scenario::new(config(1));
     let peer = s.client();
     s.say(peer, Message::TransferEnv(target("e")));
-    s.handle(Input::Received { peer, env: env("e"), outcome: Err("not an archive".into()) });
+    s.handle(Input::Received { peer, outcome: Err("not an archive".into()) });
     assert!(s.sent_to(peer).is_empty() && s.closed.is_empty());
     s.say(peer, Message::VerifyEnv(target("e")));
     assert!(matches!(s.sent_to(peer).as_slice(), [Message::StatusText { .. }, Message::VerifyEnvResult { ok: 0 }]));
@@ -210,7 +210,7 @@ fn an_environment_that_is_never_verified_in_time_is_no_good() {
 fn waits_for_check(s: &mut Scenario, address: &str, name: &str) -> PeerId {
     let peer = s.stranger(address);
     s.say(peer, Message::TransferEnv(target(name)));
-    s.handle(Input::Received { peer, env: env(name), outcome: Ok(1) });
+    s.unpacked(peer, name, 1);
     s.conf();
     s.say(peer, Message::VerifyEnv(target(name)));
     peer
@@ -278,13 +278,9 @@ fn d59_a_second_upload_is_thrown_away_and_served_by_the_first() {
     assert!(s.others.contains(&Output::Discard(second)));
     s.say(second, Message::VerifyEnv(target("e")));
     assert!(s.sent_to(second).is_empty());
-    s.handle(Input::Received { peer: first, env: env("e"), outcome: Ok(1) });
+    s.unpacked(first, "e", 1);
     s.handle(Input::Verified { env: env("e"), outcome: Ok(()) });
     assert_eq!(s.sent_to(second), [Message::VerifyEnvResult { ok: 1 }]);
-    // And one that is sent when it is installed.
-    let third = s.client();
-    s.say(third, Message::TransferEnv(target("e")));
-    assert!(s.others.contains(&Output::Discard(third)));
 }
 
 #[test]
@@ -296,7 +292,7 @@ fn d59_the_first_sender_dies() {
     s.sent_to_scheduler();
     s.hang_up(first);
     assert_eq!(s.daemon.slots_used(), 0);
-    s.handle(Input::Received { peer: first, env: env("e"), outcome: Err("sender gone".into()) });
+    s.handle(Input::Received { peer: first, outcome: Err("sender gone".into()) });
     assert!(
         matches!(s.sent_to(second).as_slice(), [Message::StatusText { .. }]),
         "no verdict on what it did not bring"
@@ -306,7 +302,7 @@ fn d59_the_first_sender_dies() {
     s.others.clear();
     let third = s.client();
     s.say(third, Message::TransferEnv(target("e")));
-    assert!(s.others.contains(&Output::Receive(third, env("e"))));
+    assert!(s.others.contains(&Output::Receive(third, env("e"), ROOM)));
 }
 
 #[test]
@@ -361,7 +357,7 @@ fn d60_one_that_is_checked_for_a_client_stays_for_it() {
 #[test]
 fn many_tiny_ones_are_too_many_for_a_login() {
     let tiny = |n: usize| env(&format!("{n:0255}"));
-    let on_disk = |n| EnvOnDisk { id: tiny(n), size: 1, last_use: 0 };
+    let on_disk = |n| EnvOnDisk { id: tiny(n), size: 1, last_use: 0, content: None };
     let config = Config { cache_limit: 1 << 30, environments: (0..1200).map(on_disk).collect(), ..config(1) };
     let mut s = Scenario::alone(config);
     s.log_in();
@@ -376,7 +372,7 @@ fn many_tiny_ones_are_too_many_for_a_login() {
 
 #[test]
 fn environments_survive_a_restart() {
-    let on_disk = |name: &str, last_use| EnvOnDisk { id: env(name), size: 600, last_use };
+    let on_disk = |name: &str, last_use| EnvOnDisk { id: env(name), size: 600, last_use, content: None };
     let environments = vec![on_disk("new", 2), on_disk("old", 1)];
     let mut s = Scenario::alone(Config { environments, ..config(1) });
     assert!(s.others.contains(&Output::Remove(env("old"))), "over the limit");

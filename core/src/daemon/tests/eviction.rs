@@ -80,7 +80,7 @@ fn an_attempt_to_install_is_announced_even_if_nothing_changed() {
     let peer = s.client();
     s.say(peer, Message::TransferEnv(target("e")));
     s.sent_to_scheduler();
-    s.handle(Input::Received { peer, env: env("e"), outcome: Err("truncated".into()) });
+    s.handle(Input::Received { peer, outcome: Err("truncated".into()) });
     assert_eq!(announced(&s.sent_to_scheduler()), names(&[]));
     s.conf();
     s.pass(Duration::from_secs(60));

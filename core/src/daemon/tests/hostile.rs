@@ -96,10 +96,10 @@ fn uploads_neither_flood_the_unpacker_nor_the_disk() {
     for (n, sender) in senders.iter().enumerate() {
         s.say(*sender, Message::TransferEnv(target(&format!("e{n}"))));
     }
-    assert_eq!(senders.iter().filter(|p| s.closed.contains_key(p)).count(), 4);
-    for (n, sender) in senders.iter().take(16).enumerate() {
+    assert_eq!(senders.iter().filter(|p| s.closed.contains_key(p)).count(), 16);
+    for (n, sender) in senders.iter().take(4).enumerate() {
         // Its sender stays connected, so that it counts as in use.
-        s.handle(Input::Received { peer: *sender, env: env(&format!("e{n}")), outcome: Ok(900) });
+        s.unpacked(*sender, &format!("e{n}"), 900);
     }
     s.conf();
     s.pass(Duration::ZERO);

@@ -30,7 +30,7 @@ fn slots_and_environments_of_jobs_are_checked() {
     assert_eq!(wrong(runs(1, "e"), runs(1, "e")), "slot 1 was granted twice");
     assert_eq!(wrong(runs(0, "e"), runs(2, "e")), "slot 2 of 2");
     assert_eq!(wrong(runs(0, "e"), runs(1, "f")), "a job runs in f(x86_64), which is not installed");
-    assert_eq!(wrong(|_| {}, |p| p.receive(env("e"))), "e(x86_64) is received, but not arriving");
+    assert_eq!(wrong(|_| {}, |p| p.receive(env("e"))), "what connection 3 sends is not arriving");
     let mut s = Scenario::new(config(2));
     let peer = s.client();
     s.say(peer, Message::TransferEnv(target("f")));

@@ -8,13 +8,15 @@ mod eviction;
 mod given;
 mod hostile;
 mod invariants;
+mod names;
 mod natives;
 mod scheduler;
+mod shares;
 mod shown;
 mod submitter;
 
 use super::*;
-use crate::env::EnvId;
+use crate::env::{EnvId, EnvName};
 use crate::ids::{ClientId, JobId};
 use crate::message::{
     CompileFile, CsConf, EnvTarget, GetCs, GetNativeEnv, JobDone, JobLocalBegin, LOCALHOST, Message, UseCs, done_flags,
@@ -42,6 +44,7 @@ fn config(slots: u32) -> Config {
         port: 10245,
         slots,
         no_remote: false,
+        refuse_plain_names: false,
         chroot_possible: true,
         node_name: "h1".into(),
         platform: "x86_64".into(),
@@ -247,10 +250,41 @@ impl Scenario {
         peer
     }
 
+    /// An archive that a client sends is unpacked, and installed if it is to be.
+    fn unpacked(&mut self, peer: PeerId, name: &str, size: u64) {
+        self.unpacked_as(peer, arrived(name, size));
+    }
+
+    fn unpacked_as(&mut self, peer: PeerId, arrived: Arrived) {
+        self.handle(Input::Unpacked { peer, arrived });
+        if self.others.iter().any(|o| matches!(o, Output::Install(installs, _) if *installs == peer)) {
+            self.handle(Input::Received { peer, outcome: Ok(()) });
+        }
+    }
+
+    /// An address brings an archive with this content.
+    fn bring(&mut self, address: &str, name: &str, arrived: Arrived) -> PeerId {
+        let peer = self.stranger(address);
+        self.say(peer, Message::TransferEnv(target(name)));
+        self.unpacked_as(peer, arrived);
+        peer
+    }
+
+    /// The environment in which a job of an address begins; `None`: it is refused.
+    fn runs_in(&mut self, address: &str, name: &str) -> Option<EnvId> {
+        self.conf();
+        let peer = self.stranger(address);
+        self.say(peer, compile_file(1, name));
+        let granted = self.grants().pop().map(|grant| grant.env);
+        assert_eq!(granted.is_none(), self.closed.get(&peer) == Some(&CloseReason::NoEnvironment));
+        self.hang_up(peer);
+        granted
+    }
+
     fn install(&mut self, name: &str, size: u64) {
         let peer = self.client();
         self.say(peer, Message::TransferEnv(target(name)));
-        self.handle(Input::Received { peer, env: env(name), outcome: Ok(size) });
+        self.unpacked(peer, name, size);
         self.say(peer, Message::End);
         self.conf();
         self.pass(Duration::ZERO);
@@ -298,6 +332,13 @@ fn env(name: &str) -> EnvId {
     EnvId::new(b"x86_64", name.as_bytes()).unwrap()
 }
 
+/// An archive whose content depends on this text alone.
+fn arrived(content: &str, size: u64) -> Arrived {
+    let mut digest = [0_u8; 32];
+    content.bytes().enumerate().for_each(|(n, byte)| digest[n % 32] = digest[n % 32].wrapping_mul(31) ^ byte);
+    Arrived { size, digest: EnvName::of_content(&digest), proven: false }
+}
+
 fn job_done(job: u32, exit_code: i32, flags: u32, client_count: u32) -> Message {
     Message::JobDone(JobDone { job, exit_code, flags, client_count, ..JobDone::default() })
 }
@@ -309,5 +350,8 @@ fn announced(told: &[Message]) -> Option<Vec<String>> {
         _ => None,
     })
 }
+
+/// What the first archive of an address may take.
+const ROOM: u64 = 768 << 20;
 
 const FROM_SUBMITTER: u32 = done_flags::FROM_SUBMITTER;

@@ -227,7 +227,7 @@ fn nothing_follows_a_login_before_its_answer_at_most_a_second() {
     s.install("e", 1);
     let sender = s.client();
     s.say(sender, Message::TransferEnv(target("f")));
-    s.handle(Input::Received { peer: sender, env: env("f"), outcome: Ok(1) });
+    s.unpacked(sender, "f", 1);
     s.sent_to_scheduler();
     let asking = s.asking();
     s.foreign_job(1, "e");
@@ -239,7 +239,7 @@ fn nothing_follows_a_login_before_its_answer_at_most_a_second() {
     s.sent_to_scheduler();
 
     s.say(sender, Message::TransferEnv(target("g")));
-    s.handle(Input::Received { peer: sender, env: env("g"), outcome: Ok(1) });
+    s.unpacked(sender, "g", 1);
     s.sent_to_scheduler();
     s.asking();
     s.pass(Duration::from_millis(999));

@@ -188,7 +188,7 @@ fn why_an_environment_was_refused_is_told_of_that_one() {
         let mut s = Scenario::new(config(2));
         let peer = s.client();
         s.say(peer, Message::TransferEnv(target("e")));
-        s.handle(Input::Received { peer, env: env("e"), outcome: Err("no archive".into()) });
+        s.handle(Input::Received { peer, outcome: Err("no archive".into()) });
         s.say(peer, Message::VerifyEnv(target(name)));
         let heard = s.sent_to(peer);
         let Some(Message::StatusText { text }) = heard.first() else { panic!("{heard:?}") };
