@@ -11,10 +11,13 @@ mod calls;
 #[allow(dead_code, reason = "what another test binary needs of it")]
 mod cluster;
 mod connections;
+#[path = "../../../net/tests/damage/mod.rs"]
+mod damage;
 mod discovery;
 mod environments;
 mod memory;
 mod monitors;
+mod mutated;
 mod natives;
 #[path = "../planted/mod.rs"]
 mod planted;
