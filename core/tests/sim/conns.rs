@@ -30,6 +30,8 @@ pub struct Conn {
     pub is_hung_up: bool,
     /// Nothing passes any more.
     is_dead: bool,
+    /// When its client learns of it, and of its end not before.
+    known_at: Instant,
     up: Lane,
     down: Lane,
     /// The environment that its job runs in.
@@ -52,6 +54,7 @@ impl World {
             inbox: VecDeque::new(),
             is_hung_up: false,
             is_dead: false,
+            known_at: self.now,
             up: Lane::default(),
             down: Lane::default(),
             running: None,
@@ -82,6 +85,9 @@ impl World {
         }
         let peer = self.open(server, build, true);
         let at = self.later();
+        if let Some(conn) = self.conns.get_mut(&peer) {
+            conn.known_at = at;
+        }
         self.schedule_build(build, at, Event::Dialled(Some(peer)));
     }
 
@@ -135,7 +141,7 @@ impl World {
         }
         self.tell(host, Input::Closed { peer });
         if let Some(at) = told {
-            self.schedule_build(conn.build, at, Event::Gone(peer));
+            self.schedule_build(conn.build, at.max(conn.known_at), Event::Gone(peer));
         }
     }
 
@@ -178,9 +184,9 @@ impl World {
     fn tell_client(&mut self, peer: PeerId) {
         let Some(conn) = self.conns.get_mut(&peer) else { return };
         conn.is_dead = true;
-        let (build, remote) = (conn.build, conn.remote);
+        let (build, remote, known_at) = (conn.build, conn.remote, conn.known_at);
         let at = if remote { self.notice() } else { self.now };
-        self.schedule_build(build, at, Event::Gone(peer));
+        self.schedule_build(build, at.max(known_at), Event::Gone(peer));
     }
 
     fn tell_server(&mut self, peer: PeerId) {
