@@ -38,6 +38,12 @@ pub const HOST_ENVIRONMENTS_MAX: usize = 4096;
 pub const ENVIRONMENTS_MAX: usize = 512;
 /// Bytes that environments leave free on their disk, however many arrive at a time.
 pub const DISK_KEPT: u64 = 256 << 20;
+/// Minimum memory of a job in MiB; with less, ordinary C++ fails.
+pub const JOB_MEMORY_MIN: u64 = 256;
+/// The most jobs at a time where nothing limits the memory of all together but the limit of each, for so many bytes.
+pub fn slots_within(memory: u64) -> u32 {
+    u32::try_from((memory >> 20) / JOB_MEMORY_MIN).unwrap_or(u32::MAX).max(1)
+}
 /// Default limit of a daemon's environments and native archives, in bytes: a tenth of `free`, the bytes that would be
 /// free without them. That is room for several compilers of 80 to 250 MB each; with less, a network that alternates
 /// between two of them would remove and transfer them all day.
@@ -98,6 +104,7 @@ mod tests {
         assert_eq!((CHUNK_PLAIN, CHUNK_PLAIN_MAX, FRAME_MAX), (100_000, 1_048_576, 1_048_576));
         assert_eq!((DISK_KEPT, CACHE_KEPT, DESCRIPTORS), (268_435_456, 200, 65_536));
         assert_eq!((NAME_MAX, PATH_MAX), (255, 4096));
+        assert_eq!([0, 700 << 20, 8 << 30].map(slots_within), [1, 2, 32]);
     }
 
     #[test]

@@ -114,9 +114,9 @@ impl OwnGroup {
         })
     }
 
-    /// Limit less usage of this group and of each group above it that has a limit.
-    pub(crate) fn headrooms(&self) -> Vec<u64> {
-        self.lineage().filter_map(|group| self.headroom(group)).collect()
+    /// This group and each group above it, as far as they count memory.
+    pub(crate) fn levels(&self) -> Vec<Level> {
+        self.lineage().filter_map(|group| Level::open(self.kind, group, false).ok()).collect()
     }
 
     /// The smallest number in the files of this name of this group and of each group above it. In both versions "max"
@@ -129,19 +129,47 @@ impl OwnGroup {
     fn lineage(&self) -> impl Iterator<Item = &Path> {
         self.group.ancestors().take_while(|a| a.starts_with(&self.mount))
     }
+}
 
-    /// Limit less usage of one group, with page cache counted as free; `None` without a limit.
-    fn headroom(&self, group: &Path) -> Option<u64> {
-        // "max" is not a number and means no limit. In v1 no limit is a number near 2^63, which does no harm.
-        let limit = number(&group.join(self.kind.limit()))?;
-        let usage = number(&group.join(self.kind.usage()))?;
-        let stat = fs::read_to_string(group.join("memory.stat")).unwrap_or_default();
+/// The memory of one control group, whose files are kept open.
+#[derive(Debug)]
+pub(crate) struct Level {
+    kind: Kind,
+    limit: File,
+    usage: File,
+    stat: File,
+}
+
+impl Level {
+    fn open(kind: Kind, group: &Path, is_ours: bool) -> io::Result<Self> {
+        Ok(Self {
+            kind,
+            limit: OpenOptions::new().read(true).write(is_ours).open(group.join(kind.limit()))?,
+            usage: File::open(group.join(kind.usage()))?,
+            stat: File::open(group.join("memory.stat"))?,
+        })
+    }
+
+    /// Its limit. "max" is no number and means no limit. In v1 that is a number near 2^63, which does no harm.
+    pub(crate) fn limit(&self) -> Option<u64> {
+        read(&self.limit).trim().parse().ok()
+    }
+
+    /// What is used of it, with page cache counted as free.
+    pub(crate) fn used(&self) -> u64 {
+        let usage = read(&self.usage).trim().parse().unwrap_or(0);
+        let stat = read(&self.stat);
         let (cache, shared) = match self.kind {
             Kind::V1 => ("total_cache", "total_shmem"),
             Kind::V2 => ("file", "shmem"),
         };
         let cache = field(&stat, cache).unwrap_or(0).saturating_sub(field(&stat, shared).unwrap_or(0));
-        Some(limit.saturating_sub(usage.saturating_sub(cache)))
+        u64::saturating_sub(usage, cache)
+    }
+
+    /// Sets the limit.
+    fn bound(&self, bytes: u64) -> io::Result<()> {
+        (&self.limit).write_all(bytes.to_string().as_bytes())
     }
 }
 
@@ -150,6 +178,8 @@ impl OwnGroup {
 #[derive(Debug)]
 pub struct Groups {
     slots: Vec<Group>,
+    /// The group above those of all slots.
+    all: Level,
     /// The directory that contains `top`. The groups are removed relative to it, as no path leads there any more.
     above: File,
     top: String,
@@ -191,12 +221,20 @@ impl Groups {
                 let _ = fs::write(dir.join("cgroup.subtree_control"), "+pids");
             }
         }
+        // Only old kernels have a choice: there the limit of a group counts those below it only if this is set.
+        let _ = fs::write(top.join("memory.use_hierarchy"), "1");
+        let all = Level::open(own_group.kind, &top, true).map_err(|e| at(&top, e))?;
         let slot = |n: usize| {
             let dir = top.join(format!("slot-{n}"));
             Group::make(own_group.kind, &dir).map_err(|e| at(&dir, e))
         };
         let slots = (0..slots).map(slot).collect::<Result<_, _>>()?;
-        Ok(Self { slots, above, top: name, _alive: alive })
+        Ok(Self { slots, all, above, top: name, _alive: alive })
+    }
+
+    /// Limits what all slots use together to what they use now and so much more.
+    pub(crate) fn bound_all(&self, headroom: u64) -> io::Result<()> {
+        self.all.bound(self.all.used().saturating_add(headroom))
     }
 
     /// The group of a slot; `None` if the number is too large.
@@ -322,7 +360,7 @@ impl Group {
 }
 
 /// Reads a file of a control group, which has at most a page in v1 and little more in v2.
-fn read(file: &File) -> String {
+pub(crate) fn read(file: &File) -> String {
     let mut text = [0; 8192];
     let len = file.read_at(&mut text, 0).unwrap_or(0);
     String::from_utf8_lossy(&text[..len]).into_owned()
@@ -364,16 +402,17 @@ mod tests {
     }
 
     #[test]
-    fn limit_less_use_with_cache_as_free() -> io::Result<()> {
+    fn limit_and_use_with_cache_as_free() -> io::Result<()> {
         let dir = tempfile::tempdir()?;
         let at = |name: &str, text: &str| fs::write(dir.path().join(name), text);
         at("memory.max", "1000\n")?;
         at("memory.current", "700\n")?;
         at("memory.stat", "anon 300\nfile 400\nshmem 100\n")?;
         let own_group = OwnGroup { kind: Kind::V2, mount: dir.path().into(), group: dir.path().into() };
-        assert_eq!(own_group.headrooms(), [600]);
+        let levels = || own_group.levels().iter().map(|level| (level.limit(), level.used())).collect::<Vec<_>>();
+        assert_eq!(levels(), [(Some(1000), 400)]);
         at("memory.max", "max\n")?;
-        assert!(own_group.headrooms().is_empty());
+        assert_eq!(levels(), [(None, 400)]);
         Ok(())
     }
 }

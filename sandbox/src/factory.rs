@@ -21,6 +21,7 @@ use nix::unistd::{getegid, geteuid};
 use rustix::thread::CapabilitySet;
 use std::ffi::CString;
 use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -203,6 +204,11 @@ impl SandboxFactory {
     /// The control group of a slot.
     pub fn group(&self, slot: u16) -> Option<&Group> {
         self.memory.group(slot)
+    }
+
+    /// Limits the memory of a slot's next job, if it has a control group.
+    pub fn limit_memory(&self, slot: u16, bytes: u64) -> io::Result<()> {
+        self.memory.limit_slot(slot, bytes)
     }
 
     /// What marks a sandbox as the first to be ended.

@@ -376,9 +376,7 @@ fn attack(
     let (ours, theirs) = channel::pair()?;
     let said = channel::memory()?;
     let (held, stdout) = channel::pair()?;
-    if let Some(group) = factory.group(0) {
-        group.limit(256 << 20)?;
-    }
+    factory.limit_memory(0, 256 << 20)?;
     let path = c(tricks::PROGRAM);
     let stdio: [OwnedFd; 3] = [channel::sealed(b"")?, stdout, said.try_clone()?.into()];
     let env = vec![c("PATH=/usr/bin"), c("TMPDIR=/tmp")];

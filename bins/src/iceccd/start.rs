@@ -13,7 +13,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use crossbeam::channel::bounded;
 use ice_core::daemon::{Config, Daemon, EnvOnDisk, NativeOnDisk, feature_names};
 use ice_core::env::{EnvId, EnvName};
-use ice_core::limits::{CACHE_KEPT, DISK_KEPT, default_cache_limit};
+use ice_core::limits::{CACHE_KEPT, DISK_KEPT, default_cache_limit, slots_within};
 use ice_core::message::features;
 use ice_core::store_layout;
 use ice_core::text::Text;
@@ -21,6 +21,8 @@ use ice_core::version::Version;
 use ice_launcher::{Contents, JobLimits, Launcher, LauncherConfig};
 use ice_net::hub::{ConnectionBounds, Handlers, Hub, HubConfig};
 use ice_net::listen::{ListenError, Listener};
+use ice_sandbox::guarantees::{Guarantee, Guarantees};
+use ice_sandbox::memory::headroom;
 use ice_toolchain::archive::{UnpackLimits, unpack};
 use ice_toolchain::digest::{self, NameCheck};
 use ice_toolchain::find::is_executable_file;
@@ -91,6 +93,7 @@ pub fn run(options: Options) -> Result<u8, Failure> {
     let lock = lock(&base)?;
     let (store, natives) = open_stores(&base)?;
     let config = config(&options, slots, no_remote, accepts.is_ok(), &base, &store, &natives);
+    let config = within_memory(config, launcher.guarantees());
     log_config(&config);
     let doors = open_doors(&options, root, no_remote)?;
     let allow = options.allow.clone();
@@ -385,12 +388,26 @@ fn config(
         cache_limit: options.cache_limit.unwrap_or_else(|| default_cache_limit(disk_free(base).saturating_add(cached))),
         cache_kept: kept.and_then(|seconds| seconds.parse().ok()).unwrap_or(CACHE_KEPT),
         cpus: processors(),
+        memory_is_shared: true,
         unix_start: u32::try_from(since_1970.as_secs()).unwrap_or(u32::MAX),
         test_reconnect: tests,
         seed: u64::from(std::process::id()) << 32 ^ u64::from(since_1970.subsec_nanos()),
         environments,
         natives,
     }
+}
+
+/// The configuration of a host on which no control group limits all jobs together: the limits of as many jobs as it
+/// has slots must fit into its memory.
+fn within_memory(config: Config, guarantees: &Guarantees) -> Config {
+    if config.no_remote || guarantees.has(Guarantee::Memory) {
+        return config;
+    }
+    let slots = config.slots.min(slots_within(headroom().unwrap_or(u64::MAX)));
+    if slots < config.slots {
+        warn!("memory is enough for {slots} of {} jobs at a time", config.slots);
+    }
+    Config { slots, memory_is_shared: false, ..config }
 }
 
 fn text(name: OsString) -> Text {

@@ -165,6 +165,28 @@ impl Host {
         kills
     }
 
+    /// The limits of all jobs are together below that of the container.
+    fn jobs_leave_a_reserve(&self, who: Who) {
+        if who == Who::Root {
+            let below = fs::read_dir(&self.container.group).expect("groups").flatten().map(|entry| entry.path());
+            let name = if self.container.is_v1 { "memory.limit_in_bytes" } else { "memory.max" };
+            let jobs = below.into_iter().find(|dir| dir.to_string_lossy().contains("icecream-rs-jobs")).expect("one");
+            let limit: u64 = fs::read_to_string(jobs.join(name)).unwrap_or_default().trim().parse().expect("a limit");
+            assert!(limit < (CONTAINER_MIB - CONTAINER_MIB / 20) << 20, "{limit}");
+        } else {
+            let log = self.cluster.lab.log("h2", "iceccd.log").unwrap_or_default();
+            let limits: Vec<u64> = log
+                .lines()
+                .filter_map(|l| l.split_once("memory limit set to "))
+                .filter_map(|(_, l)| l.split(' ').next()?.parse().ok())
+                .collect();
+            assert!(
+                !limits.is_empty() && limits.iter().all(|mib| 2 * mib < CONTAINER_MIB - CONTAINER_MIB / 20),
+                "{limits:?}"
+            );
+        }
+    }
+
     /// All processes of a job go before the daemon and its launcher.
     fn jobs_go_first(&self) {
         let mark = |p: &Process| fs::read_to_string(format!("/proc/{}/oom_score_adj", p.pid)).unwrap_or_default();
@@ -182,6 +204,7 @@ impl Host {
 /// What every daemon in a container survives.
 fn a_container_of(who: Who) {
     let Some(host) = Host::up(who) else { return };
+    host.jobs_leave_a_reserve(who);
     // Within the limit of a job nothing needs to be ended.
     for kind in ["memfd", "shm", "file", "anonymous"] {
         let kills = host.attack(kind);

@@ -33,6 +33,8 @@ pub struct Config {
     pub cache_kept: u32,
     /// Number of processors, at least 1.
     pub cpus: u32,
+    /// Whether a control group limits the memory of all jobs together. Without one the sum of their limits has to.
+    pub memory_is_shared: bool,
     /// Unix time at [`Instant::ZERO`](crate::time::Instant::ZERO) in seconds, for start times in messages.
     pub unix_start: u32,
     /// `ICECC_TESTS`: a lost scheduler is searched every 3 s, without backoff.

@@ -1,6 +1,7 @@
 //! How busy this host is, from raw numbers of its kernel.
 
 use super::Note;
+use crate::limits::JOB_MEMORY_MIN;
 use crate::message::Stats as Report;
 use crate::time::{Duration, Instant};
 use std::fmt::Write;
@@ -17,9 +18,8 @@ const FULL: u32 = 1000;
 const DISK_PER_JOB: u64 = 25 << 20;
 /// Memory in MiB below which no remote job starts.
 const MEMORY_SHORT: u64 = 64;
-/// Minimum memory of a job in MiB; with less, ordinary C++ fails.
-const MEMORY_MIN: u64 = 256;
-/// Maximum number of slots among which memory is divided: with more, large jobs seldom run at the same time.
+/// Maximum number of slots among which memory is divided: with more, large jobs seldom run at the same time. Where
+/// nothing else keeps all together within it, it is divided among all slots.
 const MEMORY_SHARES: u32 = 4;
 /// Number of ticks up to which a difference is not evaluated.
 const TICKS_MIN: u64 = 10;
@@ -81,6 +81,8 @@ pub(super) struct Around {
 #[derive(Debug)]
 pub(super) struct Load {
     cpus: u32,
+    /// Whether something limits the memory of all jobs together.
+    memory_is_shared: bool,
     interval: Duration,
     /// The current interval; it grows while idle.
     current: Duration,
@@ -105,9 +107,10 @@ pub(super) struct Load {
 
 impl Load {
     /// Nothing has been measured; the first measurement is due at once.
-    pub fn new(now: Instant, cpus: u32) -> Self {
+    pub fn new(now: Instant, cpus: u32, memory_is_shared: bool) -> Self {
         Self {
             cpus: cpus.max(1),
+            memory_is_shared,
             interval: INTERVAL,
             current: INTERVAL,
             due: now,
@@ -196,7 +199,8 @@ impl Load {
 
     /// Memory for one job in MiB.
     pub fn memory_limit(&self, slots: u32) -> u32 {
-        memory_limit(self.last.map(|(_, m)| m.memory).unwrap_or_default(), slots)
+        let shares = if self.memory_is_shared { slots.min(MEMORY_SHARES) } else { slots };
+        memory_limit(self.last.map(|(_, m)| m.memory).unwrap_or_default(), shares)
     }
 
     /// A measurement arrived: computes the load. Returns a note if the host starts or stops taking jobs, and a report
@@ -305,10 +309,10 @@ fn why_full(m: &Measurement, jobs: u64) -> Option<&'static str> {
     }
 }
 
-/// Memory for one job in MiB.
-fn memory_limit(memory: Memory, slots: u32) -> u32 {
-    let shares = u64::from(slots.clamp(1, MEMORY_SHARES));
-    u32::try_from((memory.headroom_kb / 1024 / shares).max(MEMORY_MIN)).unwrap_or(u32::MAX)
+/// Memory for one of so many jobs in MiB.
+fn memory_limit(memory: Memory, shares: u32) -> u32 {
+    let share = memory.headroom_kb / 1024 / u64::from(shares.max(1));
+    u32::try_from(share.max(JOB_MEMORY_MIN)).unwrap_or(u32::MAX)
 }
 
 #[cfg(test)]
@@ -340,7 +344,6 @@ mod tests {
         assert_eq!(memory_fill(Memory { total_kb: 1000, available_kb: 250, headroom_kb: 100 }), 750);
         assert_eq!(memory_fill(Memory::default()), 0);
         assert_eq!(memory_limit(Memory { headroom_kb: 8 << 20, ..Memory::default() }, 2), 4096);
-        assert_eq!(memory_limit(Memory { headroom_kb: 8 << 20, ..Memory::default() }, 16), 2048);
         assert_eq!(memory_limit(Memory::default(), 0), 256);
     }
 

@@ -102,7 +102,7 @@ impl Daemon {
             bound: Bound::default(),
             checks: Checks::default(),
             natives: Natives::new(now, &config.natives),
-            load: Load::new(now, config.cpus),
+            load: Load::new(now, config.cpus, config.memory_is_shared),
             fallbacks: Fallbacks::default(),
             given: Given::default(),
             distrusted: Distrusted::default(),

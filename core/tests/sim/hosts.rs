@@ -171,6 +171,7 @@ fn config(index: usize, slots: u32, platform: &str, seed: u64, environments: Vec
         cache_limit: ENV_SIZE * (1 + seed % 3) + (1 << 20),
         cache_kept: 3,
         cpus: slots.max(1),
+        memory_is_shared: true,
         unix_start: 1_700_000_000,
         test_reconnect: false,
         seed,

@@ -52,6 +52,7 @@ fn config(slots: u32) -> Config {
         cache_limit: 1000,
         cache_kept: crate::limits::CACHE_KEPT,
         cpus: 2,
+        memory_is_shared: true,
         unix_start: 1_000_000,
         test_reconnect: false,
         seed: 7,

@@ -102,8 +102,8 @@ fn a_host_takes_no_jobs_with_little_disk_or_memory() {
 
 #[test]
 fn memory_is_shared_by_four_jobs_at_most_and_no_job_gets_less_than_256_mib() {
-    let granted = |slots: u32, headroom_mib: u64| {
-        let mut s = Scenario::alone(config(slots));
+    let granted_where = |memory_is_shared: bool, slots: u32, headroom_mib: u64| {
+        let mut s = Scenario::alone(Config { memory_is_shared, ..config(slots) });
         s.measurement.memory.headroom_kb = headroom_mib << 10;
         s.log_in();
         s.pass(Duration::from_secs(4));
@@ -111,8 +111,11 @@ fn memory_is_shared_by_four_jobs_at_most_and_no_job_gets_less_than_256_mib() {
         s.foreign_job(1, "e");
         s.grants()[0].memory_mib
     };
+    let granted = |slots, mib| granted_where(true, slots, mib);
     assert_eq!([1, 2, 4, 5].map(|slots| granted(slots, 4000)), [4000, 2000, 1000, 1000]);
     assert_eq!([255, 256, 257].map(|mib| granted(1, mib)), [256, 256, 257]);
+    // Where nothing limits all of them together, the sum of their limits has to.
+    assert_eq!([1, 4, 8].map(|slots| granted_where(false, slots, 4000)), [4000, 1000, 500]);
 }
 
 /// Free memory is reported in MiB.

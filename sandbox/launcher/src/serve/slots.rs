@@ -102,9 +102,7 @@ impl Serve<'_> {
             purpose: purpose(program, slot == self.config.slots),
             foreign: foreign(&env),
         })?;
-        if let Some(group) = self.factory.group(slot) {
-            group.limit(limits.memory).map_err(|e| format!("cannot limit memory: {e}"))?;
-        }
+        self.factory.limit_memory(slot, limits.memory).map_err(|e| format!("cannot limit memory: {e}"))?;
         let path = c(program.path());
         let argv = [path.clone()].into_iter().chain(args.iter().map(c)).collect();
         let env = vec![c("PATH=/usr/bin"), c("TMPDIR=/tmp")];
