@@ -35,7 +35,7 @@ pub enum Purpose {
     /// Filling or emptying the directory of an environment.
     Unpacking,
     /// A compiler of this host that is asked for its parts, outside of any sandbox: it has no rows, and may make all
-    /// calls but [`UNCOUNTED`].
+    /// calls but those for uncounted memory.
     Asking,
 }
 
