@@ -252,8 +252,11 @@ mod tests {
     fn read(dir: &Path, value: &str, prefix: &str) -> (Vec<String>, Vec<String>) {
         let own = EnvName::new(b"x86_64").unwrap();
         let spec = parse(OsStr::new(value), &own, OsStr::new(prefix), dir);
-        let used =
-            spec.usable.iter().map(|e| format!("{}:{}", e.platform, name_of(&e.file).unwrap().display())).collect();
+        let used = spec
+            .usable
+            .iter()
+            .map(|e| format!("{}:{}", e.platform, name_of(&e.file).unwrap().to_string_lossy()))
+            .collect();
         (used, spec.problems.iter().map(|p| p.to_string().replace(&*dir.to_string_lossy(), "D")).collect())
     }
 
