@@ -144,9 +144,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_count_is_left_out() {
-        assert_eq!(without_count(b"a.c:1: warning: x\n1 warning generated.\n"), b"a.c:1: warning: x\n");
-        assert_eq!(without_count(b"a.c:1: warning: x\n"), b"a.c:1: warning: x\n");
-        assert_eq!(without_count(b""), b"");
+    fn the_line_that_counts_messages_is_known_by_its_number() {
+        for (said, left) in [
+            (&b"a.c: warning\n1 warning generated.\n"[..], &b"a.c: warning\n"[..]),
+            (b"2 warnings and 1 error generated.", b""),
+            (b"a.c: warning: code generated.\n", b"a.c: warning: code generated.\n"),
+            (b"1 of them\n", b"1 of them\n"),
+            (b"", b""),
+        ] {
+            assert_eq!(without_count(said), left, "{}", String::from_utf8_lossy(said));
+        }
     }
 }
