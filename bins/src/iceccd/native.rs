@@ -10,7 +10,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 
 use ice_core::cmdline::compiler_names;
 use ice_core::daemon::{Archive, FileFacts, NativeKey};
@@ -18,7 +18,7 @@ use ice_core::env::{EnvName, NameError};
 use ice_core::message::GetNativeEnv;
 use ice_core::text::Text;
 use ice_core::version::Version;
-use ice_toolchain::native_store::{self, Changed, ExamineError, KeepError, Made};
+use ice_toolchain::native_store::{self, Begun, Changed, ExamineError, KeepError, Made};
 use ice_toolchain::store::remove_tree;
 use nix::poll::{PollFd, PollFlags, PollTimeout};
 use nix::sys::signal::{Signal, killpg};
@@ -159,7 +159,7 @@ impl Builder {
         };
         remove_tree(&scratch).map_err(cannot("empty"))?;
         fs::create_dir(&scratch).map_err(cannot("make"))?;
-        let begun = SystemTime::now();
+        let begun = Begun::now();
         let kept = self.run_tool(key, &scratch).and_then(|said| {
             let parts = parts(&said.text, begun)?;
             keep(Made::new(&self.dir, scratch.join(said.archive), parts)?)
@@ -218,7 +218,7 @@ struct Said {
 
 /// The files that the tool says it packed: `adding file NAME`, `adding file NAME=FILE`. Names may hold odd characters: one that
 /// is none of a file is left out.
-fn parts(said: &str, begun: SystemTime) -> Result<Vec<FileFacts>, Changed> {
+fn parts(said: &str, begun: Begun) -> Result<Vec<FileFacts>, Changed> {
     let lines = said.lines().filter_map(|line| line.strip_prefix("adding file "));
     native_store::packed(lines.map(|line| Path::new(line.split_once('=').map_or(line, |(_, file)| file))), begun)
 }

@@ -12,11 +12,12 @@ use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+use std::thread;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use thiserror::Error;
 
-/// How far behind the kernel's time of a change may be.
-const TICK: Duration = Duration::from_millis(10);
+/// How far behind the kernel's time of a change may be: twice the longest tick.
+const TICK: Duration = Duration::from_millis(20);
 
 /// Why a request names nothing that can be packed.
 #[derive(Debug, Error)]
@@ -55,6 +56,20 @@ pub enum ExamineError {
 #[error("{} changed while it was packed", .0.display())]
 pub struct Changed(pub PathBuf);
 
+/// The moment from which files that are packed must not change.
+#[derive(Clone, Copy, Debug)]
+pub struct Begun(SystemTime);
+
+impl Begun {
+    /// Now. Returns as soon as a change of a file gets a later time than this, so that one of a moment ago, as of a file
+    /// that was just made, is none.
+    pub fn now() -> Self {
+        let now = SystemTime::now();
+        thread::sleep(TICK);
+        Self(now)
+    }
+}
+
 /// Looks at the files of a request: the C compiler with the C++ compiler beside it, and extra files.
 pub fn examine(compiler: &Path, extra_files: &[Text], compression: &Text) -> Result<NativeKey, ExamineError> {
     if !compression.is_empty() && Compression::parse(compression.as_bytes()).is_none() {
@@ -82,11 +97,11 @@ pub fn examine(compiler: &Path, extra_files: &[Text], compression: &Text) -> Res
 }
 
 /// The facts of files that were packed from `begun` on. A name that is none of a file now is left out.
-pub fn packed<'a>(files: impl Iterator<Item = &'a Path>, begun: SystemTime) -> Result<Vec<FileFacts>, Changed> {
+pub fn packed<'a>(files: impl Iterator<Item = &'a Path>, begun: Begun) -> Result<Vec<FileFacts>, Changed> {
     let clock = |time: SystemTime| {
         i64::try_from(time.duration_since(UNIX_EPOCH).unwrap_or_default().as_nanos()).unwrap_or(i64::MAX)
     };
-    let (begun, now) = (clock(begun.checked_sub(TICK).unwrap_or(begun)), clock(SystemTime::now()));
+    let (begun, now) = (clock(begun.0), clock(SystemTime::now()));
     let mut all = Vec::new();
     for path in files {
         let Ok(m) = fs::metadata(path) else { continue };

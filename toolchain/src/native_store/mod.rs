@@ -20,7 +20,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use thiserror::Error;
 
-pub use files::{Changed, ExamineError, examine, packed};
+pub use files::{Begun, Changed, ExamineError, examine, packed};
 pub use index::Packed;
 
 /// The index file.

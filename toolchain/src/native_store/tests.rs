@@ -1,7 +1,7 @@
 //! Archives that are kept, their index, and the files they are of.
 
 use super::*;
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 use tempfile::TempDir;
 
 /// A store, a directory of compilers, and one where archives are made.
@@ -48,10 +48,6 @@ impl Host {
 }
 
 /// A time after every change so far.
-fn later() -> SystemTime {
-    SystemTime::now() + Duration::from_secs(3600)
-}
-
 #[test]
 fn d42_an_archive_is_known_until_its_compiler_changes_also_after_a_restart() {
     let mut host = Host::new();
@@ -88,7 +84,7 @@ fn d42_a_part_that_changes_makes_an_archive_old() {
     let mut host = Host::new();
     host.write("bin/gcc", "x");
     let part = host.write("cc1", "old");
-    let parts = || packed([&*part].into_iter(), later()).unwrap();
+    let parts = || packed([&*part].into_iter(), Begun::now()).unwrap();
     let key = host.key("bin/gcc");
     let first = host.keep(&key, "archive", parts()).unwrap();
     assert_eq!(host.current(&key), Some(first));
@@ -100,12 +96,22 @@ fn d42_a_part_that_changes_makes_an_archive_old() {
     assert!(host.store.get(&key).is_none() && !path_of(&second.path).exists());
 }
 
+#[test]
+fn a_part_that_was_just_written_has_not_changed() {
+    let host = Host::new();
+    for text in ["x", "y", "z"] {
+        let part = host.write("cc1", text);
+        let begun = Begun::now();
+        assert_eq!(packed([&*part].into_iter(), begun).unwrap().len(), 1);
+    }
+}
+
 /// Who knows which of the two is in the archive?
 #[test]
 fn a_part_that_changes_while_it_is_packed_is_noticed() {
     let host = Host::new();
     let (part, linked) = (host.write("cc1", "x"), host.base.path().join("linked"));
-    let begun = SystemTime::now();
+    let begun = Begun::now();
     host.write("cc1", "y");
     let changed = packed([&*part].into_iter(), begun).unwrap_err();
     assert!(changed.to_string().ends_with("cc1 changed while it was packed"));
