@@ -39,9 +39,9 @@ mod tests {
         let host = |n: usize| Text::from(format!("10.0.0.{n}"));
         (0..=HOSTS_MAX).for_each(|n| all.add(start, host(n)));
         assert!(all.has(start, &host(0)) && !all.has(start, &host(HOSTS_MAX)));
-        let later = start + DISTRUST - Duration::from_secs(1);
+        let later = start + Duration::from_secs(3599);
         all.add(later, host(1));
-        let end = start + DISTRUST;
+        let end = start + Duration::from_secs(3600);
         assert!(all.has(later, &host(0)) && !all.has(end, &host(0)) && all.has(end, &host(1)));
         all.add(end, host(HOSTS_MAX));
         assert!(all.has(end, &host(HOSTS_MAX)), "those of before are gone");

@@ -81,3 +81,25 @@ impl Given {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn jobs_are_remembered_for_an_hour_and_their_number_has_a_bound() {
+        let (mut given, start) = (Given::default(), Instant::ZERO);
+        let job = |number| SessionJob { job: JobId(number), session: Some(1) };
+        given.add(start, JobId(7));
+        assert!(given.is_empty(), "nobody tells");
+        given.tells(start, Some(1), true);
+        assert_eq!(given.standing(job(7), start), Standing::Unknown(start + Duration::from_secs(5)));
+        (1..=4096).for_each(|number| given.add(start, JobId(number)));
+        assert_eq!([7, 4096].map(|number| given.standing(job(number), start)), [Standing::Given; 2]);
+        given.add(start + Duration::from_secs(3599), JobId(5000));
+        assert_ne!(given.standing(job(5000), start), Standing::Given);
+        given.add(start + Duration::from_secs(3600), JobId(5000));
+        assert_eq!(given.standing(job(5000), start), Standing::Given);
+        assert_ne!(given.standing(job(7), start), Standing::Given);
+    }
+}

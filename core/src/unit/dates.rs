@@ -140,6 +140,7 @@ mod tests {
             "#define F(a) __F_##a ## __",
             "#define A B ## __",
             "int f(__x, a__)",
+            "int f(__)",
         ] {
             assert!(!shown(text.as_bytes()), "{text}");
         }

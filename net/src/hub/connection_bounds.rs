@@ -57,7 +57,8 @@ mod tests {
         ] {
             let found = ConnectionBounds::bearable(slots, descriptors, tasks);
             assert_eq!(found, ConnectionBounds { all, of_address }, "{what}");
-            assert!(found.tasks() - OTHER_TASKS <= tasks / 2, "{what}");
+            assert_eq!(found.tasks(), 2 * all as u64 + 64, "{what}");
+            assert!(2 * all as u64 <= tasks / 2, "{what}");
         }
     }
 }
