@@ -40,7 +40,8 @@ pub const LARGE: Unit = Unit { name: "large.cc", compiler: "g++" };
 /// Nothing: what is left is the cost of being a job.
 pub const EMPTY: Unit = Unit { name: "empty.c", compiler: "gcc" };
 
-/// An environment whose compiler reads its input and writes an object of a few bytes.
+/// An environment whose compiler reads its input and writes an object that was made before: another file would be no
+/// result.
 pub const NO_COMPILER: &str = "no-compiler.tar.gz";
 
 const NO_COMPILER_TEXT: &str = r#"
@@ -49,10 +50,11 @@ const NO_COMPILER_TEXT: &str = r#"
 #include <unistd.h>
 int main(int n, char **args)
 {
-    char text[4096];
+    char text[65536];
     while (read(0, text, sizeof text) > 0) {}
+    ssize_t size = read(open("/empty.o", O_RDONLY), text, sizeof text);
     for (int i = 1; i + 1 < n; i++)
-        if (!strcmp(args[i], "-o")) return write(open(args[i + 1], O_CREAT | O_WRONLY, 0600), "object", 6) != 6;
+        if (!strcmp(args[i], "-o")) return write(open(args[i + 1], O_CREAT | O_WRONLY, 0600), text, size) != size;
     return 0;
 }
 "#;
@@ -119,8 +121,9 @@ impl Site {
         self.write("no-compiler.c", NO_COMPILER_TEXT)?;
         // It is all programs that an environment must have.
         self.timed(&format!(
-            "mkdir -p no/usr/bin no/bin; gcc -O1 -static no-compiler.c -o no/bin/true; \
-             for name in gcc g++ as; do cp no/bin/true no/usr/bin/$name; done; tar czf {NO_COMPILER} -C no ."
+            "mkdir -p no/usr/bin no/bin; gcc -O1 -static no-compiler.c -o no/bin/true; gcc -O1 -c {} -o no/empty.o; \
+             for name in gcc g++ as; do cp no/bin/true no/usr/bin/$name; done; tar czf {NO_COMPILER} -C no .",
+            EMPTY.name
         ))?;
         make.push_str(
             "\n.c.o:\n\t@icecc gcc -O2 -c $< -o $@\n.cc.o:\n\t@icecc g++ -O2 -c $< -o $@\n.SUFFIXES: .c .cc .o\n",
