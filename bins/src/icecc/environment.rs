@@ -113,6 +113,11 @@ pub(super) enum NoEnvironment {
     OldDaemon,
 }
 
+/// The platform of this host, as `uname -m` prints it.
+pub(super) fn own_platform() -> String {
+    rustix::system::uname().machine().to_string_lossy().into_owned()
+}
+
 /// What to ask for, and what is known of archives already.
 pub(super) fn plan(
     task: &Task,

@@ -92,7 +92,7 @@ fn explain(call: &Call, variables: &Variables, own_exe: &Path) -> Explanation {
         Err(why) => (None, Some(why)),
     };
     let environment = job.as_ref().map(|job| {
-        let platform = rustix::system::uname().machine().to_string_lossy().into_owned();
+        let platform = environment::own_platform();
         let version = daemon.unwrap_or(Version::TO_CLIENT);
         let planned = environment::plan(&task, job.family, &job.extra_files, variables, &platform, version);
         let archives = match &planned {

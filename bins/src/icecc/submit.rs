@@ -146,8 +146,7 @@ fn request(
     variables: &Variables,
     daemon: &Conn,
 ) -> Result<(Request, environment::Archives), environment::NoEnvironment> {
-    let uname = rustix::system::uname();
-    let platform = uname.machine().to_string_lossy().into_owned();
+    let platform = environment::own_platform();
     let (environments, archives) =
         environment::plan(task, job.family, &job.extra_files, variables, &platform, daemon.version())?;
     let folder = task.folder.as_os_str().as_bytes();

@@ -2,6 +2,8 @@
 
 use std::time::{Duration, Instant};
 
+use ice_core::ids::JobId;
+use ice_core::message::CompileFile;
 use nix::unistd::Uid;
 
 use crate::cluster::{Cluster, SOON, Whose, completed, skip};
@@ -20,6 +22,20 @@ pub fn lab(slots: &[u32]) -> Option<Cluster> {
     let cluster = if can_attack() { Cluster::up(Whose::Ours, slots) } else { None }?;
     cluster.write("a.c", "int a(int x) { return x + 1; }\n");
     Some(cluster)
+}
+
+/// A job for a daemon that is spoken to without a client.
+pub fn job(number: u32, environment: &str) -> CompileFile {
+    CompileFile {
+        job: JobId(number),
+        environment: environment.into(),
+        target: "x86_64".into(),
+        compiler: "gcc".into(),
+        input_file: "a.c".into(),
+        working_directory: "/".into(),
+        output_file: "a.o".into(),
+        ..CompileFile::default()
+    }
 }
 
 /// Compiles on h2 for h1, which must not fall back; returns the time.

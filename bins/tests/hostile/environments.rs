@@ -2,14 +2,13 @@
 //! brought, and nobody's environments make room for it. The clients are as old as 1.4's: ours name theirs by the
 //! content.
 
-use ice_core::ids::JobId;
-use ice_core::message::{CompileFile, Message};
+use ice_core::message::Message;
 use ice_lab::Config;
 use ice_net::compress::{Packer, Unpacker};
 use ice_net::conn::Conn;
 use ice_net::deadline::{Deadline, Step};
 
-use crate::bystander::can_attack;
+use crate::bystander::{can_attack, job};
 use crate::cluster::{Cluster, Whose};
 use crate::visitor::{ANSWER, begin, connect, in_network_of, target};
 
@@ -82,16 +81,7 @@ fn compiles(cluster: &Cluster, host: &str, name: &str) -> String {
 }
 
 fn compile(conn: &mut Conn, name: &str) -> String {
-    let job = CompileFile {
-        job: JobId(1),
-        environment: name.into(),
-        target: "x86_64".into(),
-        compiler: "gcc".into(),
-        input_file: "a.c".into(),
-        working_directory: "/".into(),
-        output_file: "a.o".into(),
-        ..CompileFile::default()
-    };
+    let job = job(1, name);
     let source = Packer::new(1).pack(b"int x;\n", conn.version()).expect("a piece");
     // A job that is refused at once takes no source.
     let _ = conn.send_all(&[Message::CompileFile(job), Message::FileChunk(source), Message::End], soon());

@@ -5,14 +5,14 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use ice_core::env::EnvRef;
-use ice_core::ids::{ClientId, JobId};
-use ice_core::message::{CompileFile, GetCs, Login, Message};
+use ice_core::ids::ClientId;
+use ice_core::message::{GetCs, Login, Message};
 use ice_core::version::Version;
 use ice_net::compress::Packer;
 use ice_net::conn::Conn;
 use ice_net::deadline::{Deadline, Step};
 
-use crate::bystander::{compile, lab};
+use crate::bystander::{compile, job, lab};
 use crate::cluster::{COMPILE, Cluster, completed};
 use crate::visitor::{connect, in_network_of};
 
@@ -22,16 +22,7 @@ const TRICKLE: Duration = Duration::from_secs(1);
 /// A job that never ends as long as it gets a little source now and then.
 fn hold(address: &str, number: u32, environment: &str, over: &AtomicBool) {
     let mut conn = connect(address);
-    let job = CompileFile {
-        job: JobId(number),
-        environment: environment.into(),
-        target: "x86_64".into(),
-        compiler: "gcc".into(),
-        input_file: "a.c".into(),
-        working_directory: "/".into(),
-        output_file: "a.o".into(),
-        ..CompileFile::default()
-    };
+    let job = job(number, environment);
     let deadline = || Deadline::after(Step::Message, COMPILE);
     conn.send(&Message::CompileFile(job), deadline()).expect("COMPILE_FILE");
     let mut packer = Packer::new(1);

@@ -3,7 +3,7 @@
 //! Until it has been shown a host or a job, it hears nothing of it: it is as if it had logged in just before.
 
 use super::job::State;
-use super::listing::{BYTES_MAX, PAUSE, ROWS_MAX};
+use super::listing::{self, PAUSE};
 use super::{Scheduler, Timer, monitor};
 use crate::ids::{HostId, JobId, PeerId};
 use crate::message::{Message, MonJobBegin};
@@ -88,7 +88,7 @@ struct Piece {
 
 impl Piece {
     fn is_full(&self) -> bool {
-        self.rows >= ROWS_MAX || self.bytes >= BYTES_MAX
+        listing::is_full(self.rows, self.bytes)
     }
 }
 

@@ -4,7 +4,7 @@
 //! answers keep the order of the commands.
 
 use super::host::Host;
-use super::listing::{BYTES_MAX, PAUSE, ROWS_MAX};
+use super::listing::{PAUSE, ROWS_MAX, is_full};
 use super::{Scheduler, Timer};
 use crate::ids::{HostId, PeerId};
 use crate::limits::STATUS_TEXT_MAX;
@@ -70,7 +70,7 @@ impl Internals {
         let Stage::Answering(mut next) = self.stage else { return (String::new(), false) };
         let (mut out, begin) = (String::new(), next);
         while let Some((id, name)) = self.hosts.get(next) {
-            if next - begin >= ROWS_MAX || out.len() >= BYTES_MAX {
+            if is_full(next - begin, out.len()) {
                 break;
             }
             next += 1;

@@ -11,9 +11,14 @@ use std::ops::Bound::{Excluded, Unbounded};
 /// Rows of a piece.
 pub(super) const ROWS_MAX: usize = 256;
 /// Bytes of a piece, about: one row may exceed it.
-pub(super) const BYTES_MAX: usize = 128 << 10;
+const BYTES_MAX: usize = 128 << 10;
 /// Until the next piece, so that whatever else has come is handled before.
 pub(super) const PAUSE: Duration = Duration::from_millis(1);
+
+/// Whether a piece has as much as one turn of the loop makes. Whatever is answered in pieces asks here.
+pub(super) const fn is_full(rows: usize, bytes: usize) -> bool {
+    rows >= ROWS_MAX || bytes >= BYTES_MAX
+}
 
 /// A list under way.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,7 +48,7 @@ struct Piece {
 
 impl Piece {
     fn is_full(&self) -> bool {
-        self.count >= ROWS_MAX || self.bytes.max(self.text.len()) >= BYTES_MAX
+        is_full(self.count, self.bytes.max(self.text.len()))
     }
 
     fn add(&mut self, row: Row, bytes: usize) {
