@@ -5,8 +5,10 @@
 //! The loop hands its tasks over and never waits; a connection waits for the answer to its own. No task takes long where
 //! disk and launcher work: archives are unpacked, made and compared by the threads that want them.
 
+use std::collections::BTreeMap;
 use std::io;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -18,6 +20,7 @@ use ice_launcher::{Contents, LaunchError};
 use ice_toolchain::native_store::{KeepError, Made, NativeStore, Packed};
 use ice_toolchain::store::{Record, Store, StoreError};
 use log::{error, warn};
+use parking_lot::RwLock;
 use thiserror::Error;
 
 use super::load;
@@ -47,7 +50,6 @@ enum Task {
     Remove(EnvId),
     Enter(EnvId, Record, Sender<Result<(), StoreError>>),
     Forget(EnvId),
-    Find(NativeKey, Sender<Option<Packed>>),
     Keep(NativeKey, Made, Sender<Result<Archive, KeepError>>),
     ForgetNative(NativeKey),
     RemoveNative(NativeKey, Text),
@@ -61,6 +63,8 @@ pub struct Disk {
     /// Never more than what is on the disk, which came by here, can go by here; besides a question of each connection, one
     /// measurement, and [`USES_MAX`].
     tasks: Sender<Task>,
+    /// The native archives as the thread's last change has left them.
+    natives: Arc<RwLock<BTreeMap<NativeKey, Packed>>>,
 }
 
 /// What the thread owns.
@@ -82,8 +86,13 @@ impl Disk {
         R: Fn(&EnvId) -> Result<(), LaunchError> + Send + 'static,
     {
         let (tasks, waiting) = unbounded();
-        thread::Builder::new().name("disk".into()).stack_size(STACK).spawn(move || owned.work(&waiting, &measured))?;
-        Ok(Self { tasks })
+        let natives = Arc::new(RwLock::new(owned.natives.index().clone()));
+        let shown = Arc::clone(&natives);
+        thread::Builder::new()
+            .name("disk".into())
+            .stack_size(STACK)
+            .spawn(move || owned.work(&waiting, &measured, &shown))?;
+        Ok(Self { tasks, natives })
     }
 
     /// A job begins in an environment.
@@ -110,9 +119,9 @@ impl Disk {
         self.give(Task::Forget(env));
     }
 
-    /// What was made of a compiler, perhaps of earlier versions of its files.
-    pub fn find(&self, key: NativeKey) -> Option<Packed> {
-        self.ask(|answer| Task::Find(key, answer)).ok().flatten()
+    /// What was made of a compiler, perhaps of earlier versions of its files. Each remote job asks, so nobody is woken for it.
+    pub fn find(&self, key: &NativeKey) -> Option<Packed> {
+        self.natives.read().get(key).cloned()
     }
 
     /// Keeps a native archive.
@@ -156,7 +165,7 @@ impl Disk {
 
 impl<R: Fn(&EnvId) -> Result<(), LaunchError>> Owned<R> {
     /// Until nobody can give a task any more. Who asked may have gone meanwhile.
-    fn work(mut self, tasks: &Receiver<Task>, measured: &Sender<Input>) {
+    fn work(mut self, tasks: &Receiver<Task>, measured: &Sender<Input>, shown: &RwLock<BTreeMap<NativeKey, Packed>>) {
         for task in tasks {
             match task {
                 Task::Use(env, unix) => {
@@ -174,22 +183,12 @@ impl<R: Fn(&EnvId) -> Result<(), LaunchError>> Owned<R> {
                     let _ = answer.send(self.store.enter(&env, record));
                 }
                 Task::Forget(env) => self.store.forget(&env),
-                Task::Find(key, answer) => {
-                    let _ = answer.send(self.natives.get(&key).cloned());
-                }
                 Task::Keep(key, made, answer) => {
-                    let kept = self.natives.keep(&key, made);
-                    self.save_natives();
+                    let kept = self.change_natives(shown, |natives| natives.keep(&key, made));
                     let _ = answer.send(kept);
                 }
-                Task::ForgetNative(key) => {
-                    self.natives.forget(&key);
-                    self.save_natives();
-                }
-                Task::RemoveNative(key, path) => {
-                    self.natives.remove(&key, &path);
-                    self.save_natives();
-                }
+                Task::ForgetNative(key) => self.change_natives(shown, |natives| natives.forget(&key)),
+                Task::RemoveNative(key, path) => self.change_natives(shown, |natives| natives.remove(&key, &path)),
                 Task::Measure => {
                     let _ = measured.send(Input::Measured(load::measure(&self.base)));
                 }
@@ -201,10 +200,17 @@ impl<R: Fn(&EnvId) -> Result<(), LaunchError>> Owned<R> {
     }
 
     /// An index that cannot be written costs new archives after the next start.
-    fn save_natives(&self) {
+    fn change_natives<T>(
+        &mut self,
+        shown: &RwLock<BTreeMap<NativeKey, Packed>>,
+        change: impl FnOnce(&mut NativeStore) -> T,
+    ) -> T {
+        let changed = change(&mut self.natives);
+        *shown.write() = self.natives.index().clone();
         if let Err(error) = self.natives.save() {
             warn!("cannot write the index of native environments: {error}");
         }
+        changed
     }
 }
 

@@ -8,7 +8,6 @@ use crossbeam::channel::{Receiver, Sender, TryRecvError, unbounded};
 use ice_core::daemon::Grant;
 use ice_core::env::EnvId;
 use ice_core::ids::PeerId;
-use ice_core::message::GetNativeEnv;
 use ice_net::wake::{self, Waker, Wakeup};
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
@@ -25,8 +24,6 @@ pub enum Order {
     Install(EnvId),
     /// Read the archive and throw it away, or what was unpacked.
     Discard,
-    /// Examine the files of this request.
-    Examine(GetNativeEnv),
     /// End the job at once.
     Kill,
 }

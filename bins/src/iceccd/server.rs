@@ -233,7 +233,6 @@ impl Server {
                 Output::Verify(env) => self.verify(env),
                 Output::StopVerify => self.stop_check.store(true, Ordering::Relaxed),
                 Output::Remove(env) => self.shared.disk.remove(env),
-                Output::Examine(peer, request) => self.shared.orders.give(peer, Order::Examine(request)),
                 Output::BuildNative(key) => self.build_native(key),
                 Output::RemoveNative(key, path) => self.shared.disk.remove_native(key, path),
                 Output::Connect => self.connect(),

@@ -58,7 +58,7 @@ pub fn serve(shared: &Arc<Shared>, target: EnvTarget, client: &mut Client) -> Ve
             Ok(()) => Verdict::Handled,
             Err(reason) => Verdict::Close(reason),
         },
-        Some(Order::Run(_) | Order::Kill | Order::Examine(_) | Order::Install(_)) | None => {
+        Some(Order::Run(_) | Order::Kill | Order::Install(_)) | None => {
             Verdict::Close("not to be installed".to_owned())
         }
     }

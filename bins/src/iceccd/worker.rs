@@ -5,7 +5,6 @@ use std::sync::Arc;
 use ice_core::message::{GetNativeEnv, Message};
 use ice_net::hub::{PeerHandler, PeerInfo, Verdict};
 
-use super::orders::Order;
 use super::shared::{Client, Shared, Told};
 use super::{job, native, transfer};
 use crate::exit::chain;
@@ -31,7 +30,7 @@ impl PeerHandler<Told> for Worker {
         match message {
             Message::CompileFile(file) if file.environment != *OWN_CLIENT => job::serve(&self.shared, file, client),
             Message::TransferEnv(target) => transfer::serve(&self.shared, target, client),
-            Message::GetNativeEnv(request) => examine(&self.shared, request, client),
+            Message::GetNativeEnv(request) if of_this_host(client.info()) => examine(&self.shared, request, client),
             // Whatever the daemon has for a client is no longer wanted.
             Message::End => Verdict::Last(Message::End),
             other => Verdict::Forward(other),
@@ -39,22 +38,16 @@ impl PeerHandler<Told> for Worker {
     }
 }
 
-/// Looks at the files of a native environment once the loop says so: only clients of this host may have them looked at.
+/// Looks at the files of a native environment before the loop hears that it is wanted: so nobody waits for another thread.
+/// Only clients of this host may have files looked at; others are forwarded, and closed for it.
 fn examine(shared: &Shared, request: GetNativeEnv, client: &mut Client) -> Verdict {
-    let mailbox = match shared.orders.register(client.peer()) {
-        Ok(mailbox) => mailbox,
-        Err(e) => return Verdict::Close(format!("cannot wait for the word to examine: {e}")),
-    };
+    let found = native::key(&request, client.version()).map(|key| {
+        let is_there = shared.disk.find(&key).is_some_and(|packed| packed.is_current());
+        (key, is_there)
+    });
     if let Err(e) = client.forward(Message::GetNativeEnv(request)) {
         return Verdict::Close(e.to_string());
     }
-    let Some(Order::Examine(request)) = mailbox.wait() else {
-        return Verdict::Close("not to be examined".to_owned());
-    };
-    let found = native::key(&request, client.version()).map(|key| {
-        let is_there = shared.disk.find(key.clone()).is_some_and(|packed| packed.is_current());
-        (key, is_there)
-    });
     client.note(Told::Examined(found.map_err(|e| chain(&e).into())));
     Verdict::Handled
 }

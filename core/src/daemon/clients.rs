@@ -6,7 +6,7 @@ use crate::env::EnvId;
 use crate::ids::{JobId, PeerId};
 use crate::job::Language;
 use crate::limits::{ARGUMENT_BYTES_MAX, ARGUMENTS_MAX, FILE_NAME_MAX, NAME_MAX, PATH_MAX, REQUEST_MAX};
-use crate::message::{BlacklistHostEnv, CompileFile, GetCs, GetNativeEnv, JobDone, JobLocalBegin, Message, done_flags};
+use crate::message::{BlacklistHostEnv, CompileFile, GetCs, JobDone, JobLocalBegin, Message, done_flags};
 use crate::text::Text;
 use crate::time::Instant;
 use crate::version::Version;
@@ -51,7 +51,7 @@ impl Daemon {
             return self.close(peer, CloseReason::NotLocal);
         }
         match message {
-            Message::GetNativeEnv(request) => self.want_native(peer, request),
+            Message::GetNativeEnv(_) => self.want_native(peer),
             Message::GetCs(request) => self.request_server(now, peer, request),
             Message::CompileFile(file) => self.compile_file(now, peer, file),
             Message::TransferEnv(target) => self.transfer_env(now, peer, &target),
@@ -64,13 +64,13 @@ impl Daemon {
         }
     }
 
-    fn want_native(&mut self, peer: PeerId, request: GetNativeEnv) {
+    /// What its files are follows by [`Input::Examined`](super::Input::Examined).
+    fn want_native(&mut self, peer: PeerId) {
         self.release(peer);
         self.natives.waiter_gone(peer);
         if let Some(entry) = self.peers.get_mut(peer) {
             entry.wait_for_native();
         }
-        self.outputs.push_back(Output::Examine(peer, request));
     }
 
     /// BLACKLIST_HOST_ENV: the scheduler's, or, without an environment, of a host whose results are false.

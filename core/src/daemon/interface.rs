@@ -4,7 +4,7 @@ use super::{Archive, Arrived, CloseReason, EnvOnDisk, Measurement, NativeKey, Na
 use crate::env::EnvId;
 use crate::ids::PeerId;
 use crate::job::JobStats;
-use crate::message::{CompileFile, GetNativeEnv, Message};
+use crate::message::{CompileFile, Message};
 use crate::text::Text;
 use crate::version::Version;
 
@@ -112,7 +112,8 @@ pub enum Input {
         /// Whether its compilers work.
         outcome: Result<(), VerifyFailure>,
     },
-    /// Result of [`Output::Examine`]: the requested files as they are on the disk now, or why they cannot be packed.
+    /// The files of the GET_NATIVE_ENV that this client of this host has just sent, as they are on the disk now, or why
+    /// they cannot be packed. It must follow that message, before any later one of its sender.
     Examined {
         /// Who asked.
         peer: PeerId,
@@ -194,9 +195,6 @@ pub enum Output {
     /// Remove an installed environment, in time: before a later [`Output::Install`] is carried out.
     /// No input follows.
     Remove(EnvId),
-    /// Examine the files of a native environment on the connection's thread; [`Input::Examined`] must follow, before any
-    /// later message of its sender.
-    Examine(PeerId, GetNativeEnv),
     /// Make a native environment; only one is requested at a time. [`Input::NativeBuilt`] must follow.
     BuildNative(NativeKey),
     /// Delete the native archive with this key and path, before one that is ordered later is kept. No input follows.

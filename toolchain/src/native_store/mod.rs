@@ -104,9 +104,9 @@ impl NativeStore {
         self.index.iter().map(|(key, packed)| NativeOnDisk { key: key.clone(), archive: packed.archive.clone() })
     }
 
-    /// What was made of `key`, perhaps of earlier versions of its files.
-    pub fn get(&self, key: &NativeKey) -> Option<&Packed> {
-        self.index.get(key)
+    /// What was made of each compiler, perhaps of earlier versions of its files.
+    pub fn index(&self) -> &BTreeMap<NativeKey, Packed> {
+        &self.index
     }
 
     /// Gives an archive its place and enters it. Its name comes from a program that a user may have chosen: it must not
