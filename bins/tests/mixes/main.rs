@@ -14,5 +14,6 @@ mod farm;
 mod matrix;
 mod newcomer;
 mod others;
+mod renamed;
 mod rolling;
 mod shown;
