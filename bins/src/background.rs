@@ -51,14 +51,14 @@ pub struct Account {
     pub gid: u32,
 }
 
-/// Why an account cannot be used, with 1.4's texts.
+/// What an account must be that it is not.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 pub enum AccountError {
     /// No such user, or an empty name.
-    #[error("Error: -u requires a valid username")]
+    #[error("the name of a user of this system")]
     Unknown,
     /// Root, or a member of root's group.
-    #[error("Error: -u <username> must not be root")]
+    #[error("a user who is neither root nor in root's group")]
     Root,
 }
 

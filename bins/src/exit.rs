@@ -9,6 +9,9 @@ use std::process::ExitCode;
 
 pub use ice_core::error_chain::chain;
 
+/// Exit code of a wrong command line. A service that ends so is not started again, as nothing would change.
+pub const WRONG_COMMAND_LINE: u8 = 2;
+
 /// Why a program failed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Failure {
@@ -24,6 +27,11 @@ impl Failure {
     /// A failure with exit code 1 and no hint.
     pub fn new(what: impl Into<String>) -> Failure {
         Failure { what: what.into(), hint: None, code: 1 }
+    }
+
+    /// A failure of a command line: what is wrong with it.
+    pub fn wrong(what: impl fmt::Display) -> Failure {
+        Failure::new(what.to_string()).code(WRONG_COMMAND_LINE)
     }
 
     /// A failure from an error and all its causes, on one line.

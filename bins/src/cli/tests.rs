@@ -85,23 +85,32 @@ fn operands_are_kept_apart_and_options_found_behind_them() {
     let parsed = parse(TABLE, ["junk", "-v", "-", "--", "-d"].iter().map(OsString::from)).unwrap();
     assert_eq!(parsed.options.len(), 1);
     assert_eq!(parsed.operands, ["junk", "-", "-d"]);
+    let alone = options(TABLE, ["-v", "junk"].iter().map(OsString::from));
+    assert_eq!(alone.unwrap_err().to_string(), "unknown word \"junk\"");
 }
 
 #[test]
-fn mistakes_are_told_in_the_c_librarys_words() {
+fn mistakes_are_told_with_option_and_value() {
     let err = |args: &[&str]| read(args).unwrap_err();
-    assert_eq!(err(&["--foo"]), "unrecognized option '--foo'");
-    assert_eq!(err(&["-vx"]), "invalid option -- 'x'");
-    assert_eq!(err(&["-n"]), "option requires an argument -- 'n'");
-    assert_eq!(err(&["--net"]), "option '--netname' requires an argument");
-    assert_eq!(err(&["--daemonize=1"]), "option '--daemonize' doesn't allow an argument");
-    assert_eq!(err(&["--n"]), "option '--n' is ambiguous; possibilities: '--netname' '--nice' '--no-remote' '--name'");
+    assert_eq!(err(&["--foo"]), "unknown option --foo");
+    assert_eq!(err(&["--nettname=x"]), "unknown option --nettname (did you mean --netname?)");
+    assert_eq!(err(&["-vx"]), "unknown option -x");
+    assert_eq!(err(&["-n"]), "-n wants a value, NAME");
+    assert_eq!(err(&["--net"]), "--netname wants a value, NAME");
+    assert_eq!(err(&["--daemonize=1"]), "--daemonize takes no value, not even \"1\"");
+    assert_eq!(err(&["--n"]), "--n may mean --netname, --nice, --no-remote, --name");
 }
 
 #[test]
-fn numbers_as_atoi() {
-    let all = ["12", " 7x", "-3", "+4", "x", "", "99999999999999999999", "4294967297"];
-    let read: Vec<i32> = all.iter().map(|t| atoi(OsStr::new(t))).collect();
-    assert_eq!(read, [12, 7, -3, 4, 0, 0, -1, 1]);
-    assert_eq!(number(OsStr::new("4294967297")), 4_294_967_297);
+fn numbers_are_digits_of_a_range() {
+    let given = |value: &str| Given { name: "nice".into(), written: "--nice".into(), value: value.into() };
+    for (value, number) in [("0", Some(0)), ("19", Some(19)), ("007", Some(7))] {
+        assert_eq!(given(value).number(0..=19).ok(), number, "{value}");
+    }
+    for value in ["20", "-1", "+4", " 7", "7x", "x", "", "99999999999999999999", "1e1"] {
+        let wanted = format!("--nice wants a whole number from 0 to 19, not {value:?}");
+        assert_eq!(given(value).number(0..=19).unwrap_err().to_string(), wanted);
+    }
+    assert_eq!(given("").text().unwrap_err().to_string(), "--nice wants text that is not empty, not \"\"");
+    assert!(given("").path().is_err() && given("x").path().is_ok_and(|path| path.is_absolute()));
 }

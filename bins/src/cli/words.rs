@@ -9,17 +9,7 @@ use std::os::unix::ffi::OsStrExt;
 use pico_args::Arguments;
 
 use super::table::Opt;
-
-/// Why a command line is invalid.
-#[derive(Debug, thiserror::Error, PartialEq, Eq)]
-pub enum WordsError {
-    /// An unknown option.
-    #[error("unknown option {}", std::path::Path::new(.0).display())]
-    Unknown(OsString),
-    /// An option that takes a value is the last argument.
-    #[error("option {0} wants a value")]
-    NoValue(&'static str),
-}
+use super::{ParseError, unknown};
 
 /// The rest of a command line that has not been taken yet.
 pub struct Words {
@@ -53,14 +43,15 @@ impl Words {
     }
 
     /// Takes all values of an option, in order.
-    pub fn values(&mut self, key: &'static str) -> Result<Vec<OsString>, WordsError> {
+    pub fn values(&mut self, key: &'static str) -> Result<Vec<OsString>, ParseError> {
         debug_assert!(self.has(&[key], true), "{key}: no row of the table");
         let values = self.options.values_from_os_str(key, |value| Ok::<_, Infallible>(value.to_os_string()));
-        values.map_err(|_| WordsError::NoValue(key))
+        let name = || self.table.iter().find(|row| row.written().contains(&key.to_owned())).and_then(|row| row.value);
+        values.map_err(|_| ParseError::Missing { option: key.to_owned(), name: name().unwrap_or_default() })
     }
 
     /// Takes the value of an option; the last one counts.
-    pub fn value(&mut self, key: &'static str) -> Result<Option<OsString>, WordsError> {
+    pub fn value(&mut self, key: &'static str) -> Result<Option<OsString>, ParseError> {
         Ok(self.values(key)?.pop())
     }
 
@@ -70,17 +61,24 @@ impl Words {
     }
 
     /// Takes everything else. An option among it is unknown to the program and an error.
-    pub fn operands(self) -> Result<Vec<OsString>, WordsError> {
+    pub fn operands(self) -> Result<Vec<OsString>, ParseError> {
         let mut operands = self.options.finish();
         let is_option = |word: &&OsString| word.len() > 1 && word.as_bytes().starts_with(b"-");
         match operands.iter().find(is_option) {
-            Some(option) => Err(WordsError::Unknown(option.clone())),
+            Some(option) => Err(unknown(self.table, option.to_string_lossy().into_owned())),
             None => {
                 operands.extend(self.behind);
                 Ok(operands)
             }
         }
     }
+}
+
+/// The only word, of what takes one: `wanted` says which.
+pub fn only(words: Vec<OsString>, wanted: &'static str) -> Result<OsString, ParseError> {
+    let mut words = words.into_iter();
+    let first = words.next().ok_or(ParseError::Nothing(wanted))?;
+    words.next().map_or(Ok(first), |more| Err(ParseError::Operand(more)))
 }
 
 /// Splits `--name=value`, if the option takes a value.
@@ -134,8 +132,13 @@ mod tests {
 
     #[test]
     fn mistakes_are_told() {
-        assert_eq!(words("a --dir").value("--dir"), Err(WordsError::NoValue("--dir")));
-        assert_eq!(words("--quiet=1 a").operands(), Err(WordsError::Unknown("--quiet=1".into())));
-        assert_eq!(words("a -qv").operands().unwrap_err().to_string(), "unknown option -qv");
+        assert_eq!(words("a --dir").value("--dir").unwrap_err().to_string(), "--dir wants a value, DIR");
+        let unknown = |line: &str| words(line).operands().unwrap_err().to_string();
+        assert_eq!(unknown("--quiet=1 a"), "unknown option --quiet=1 (did you mean --quiet?)");
+        assert_eq!(unknown("a -qv"), "unknown option -qv");
+        let one = |words: &[&str]| only(words.iter().map(OsString::from).collect(), "an archive");
+        assert_eq!(one(&["a"]), Ok("a".into()));
+        assert_eq!(one(&["a", "b", "c"]), Err(ParseError::Operand("b".into())));
+        assert_eq!(one(&[]).unwrap_err().to_string(), "an archive has to be named");
     }
 }

@@ -4,14 +4,14 @@
 //! depend on an option or on whether a file exists, so the compilers are read here.
 
 use crate::cli::table::{Completes, HELP, Opt, Program, SHOW_VERSION, option};
-use crate::cli::words::{Words, WordsError};
+use crate::cli::words::Words;
+use crate::cli::{BadValue, ParseError, unknown};
 use ice_toolchain::archive::Compression;
 use ice_toolchain::driver::Kind;
 use ice_toolchain::native::Wanted;
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
-use thiserror::Error;
 
 /// The program's table, for help, manual and shells.
 pub const PROGRAM: Program = Program {
@@ -32,6 +32,12 @@ The archive appears in the current folder, named for its content.
     operands: Completes::Command,
 };
 
+/// What has to be named.
+const COMPILER: &str = "a compiler";
+
+/// The values of `--compression`.
+const COMPRESSIONS: [&str; 6] = ["none", "gzip", "bzip2", "xz", "zstd", "lz4"];
+
 const TABLE: &[Opt] = &[
     option("gcc", "pack these two").takes("GCC GXX", Completes::Command),
     option("clang", "pack this clang; WRAPPER is for servers of old versions")
@@ -42,7 +48,7 @@ const TABLE: &[Opt] = &[
         .takes("FILE", Completes::File)
         .manual("Add a file with its libraries, or a folder with all below it. May be repeated."),
     option("compression", "none, gzip (default), bzip2, xz, zstd; lz4 for servers of icecream-rs only")
-        .takes("TYPE", Completes::Word(&["none", "gzip", "bzip2", "xz", "zstd", "lz4"]))
+        .takes("TYPE", Completes::Word(&COMPRESSIONS))
         .manual("`none`, `gzip` (the default), `bzip2`, `xz` or `zstd`; `lz4` for servers of icecream-rs only."),
     option("no-check", "do not try the compilers before the archive is given out"),
     option("name-only", "make no archive: print its files and, as the last line, the environment's name")
@@ -50,23 +56,6 @@ const TABLE: &[Opt] = &[
     HELP.short('h'),
     SHOW_VERSION,
 ];
-
-/// Why the command line is wrong; the texts are 1.4's.
-#[derive(Debug, Error, PartialEq, Eq)]
-pub enum ArgError {
-    /// No compiler is named: the usage is shown.
-    #[error("no compiler given")]
-    NoCompiler,
-    /// An unknown option.
-    #[error("Unknown argument '{}'", Path::new(.0).display())]
-    Unknown(OsString),
-    /// `--compression` with an unknown value, or without one.
-    #[error("Unknown compression type '{}'.", Path::new(.0).display())]
-    Compression(OsString),
-    /// `--addfile` without a name.
-    #[error("--addfile needs the name of a file")]
-    AddFile,
-}
 
 /// What the command line requests.
 #[derive(Debug)]
@@ -98,23 +87,23 @@ pub struct Making {
 
 /// Parses the arguments after the program's name. `is_file` tells whether a file exists: 1.4 uses the argument after
 /// `--clang CLANG` as the wrapper only if it does.
-pub fn parse(args: &[OsString], is_file: &dyn Fn(&Path) -> bool) -> Result<Task, ArgError> {
+pub fn parse(args: &[OsString], is_file: &dyn Fn(&Path) -> bool) -> Result<Task, ParseError> {
     let mut rest = args.iter().map(OsString::as_os_str).peekable();
     let mut making = Making::default();
     rest.next_if(|a| *a == "--respect-path");
     match rest.next() {
-        None => return Err(ArgError::NoCompiler),
+        None => return Err(ParseError::Nothing(COMPILER)),
         Some(word) if word == "--help" || word == "-h" => return Ok(Task::Help),
         Some(word) if word == "--version" => return Ok(Task::Version),
         Some(first) if first == "--gcc" || first == "--clang" => {
             let mut form = first;
             loop {
                 if form == "--gcc" {
-                    let gcc = rest.next().filter(|a| !a.is_empty()).ok_or(ArgError::NoCompiler)?;
-                    let gxx = rest.next().filter(|a| !a.is_empty()).ok_or(ArgError::NoCompiler)?;
+                    let gcc = rest.next().filter(|a| !a.is_empty()).ok_or(ParseError::Nothing(COMPILER))?;
+                    let gxx = rest.next().filter(|a| !a.is_empty()).ok_or(ParseError::Nothing(COMPILER))?;
                     making.compilers.push(wanted(gcc, Some(gxx), Some(Kind::Gcc)));
                 } else {
-                    let clang = rest.next().filter(|a| !a.is_empty()).ok_or(ArgError::NoCompiler)?;
+                    let clang = rest.next().filter(|a| !a.is_empty()).ok_or(ParseError::Nothing(COMPILER))?;
                     making.compilers.push(wanted(clang, None, Some(Kind::Clang)));
                     let is_wrapper = |a: &&OsStr| *a != "--addfile" && *a != "--gcc" && is_file(Path::new(a));
                     if let Some(wrapper) = rest.next_if(is_wrapper) {
@@ -123,14 +112,16 @@ pub fn parse(args: &[OsString], is_file: &dyn Fn(&Path) -> bool) -> Result<Task,
                 }
                 match rest.next_if(|a| *a == if form == "--gcc" { "--clang" } else { "--gcc" }) {
                     Some(other) if making.compilers.len() < 2 => form = other,
-                    Some(again) => return Err(ArgError::Unknown(again.into())),
+                    Some(again) => return Err(ParseError::Operand(again.into())),
                     None => break,
                 }
             }
             // The first of several options for one name counts.
             making.compilers.sort_by_key(|w| w.kind == Some(Kind::Clang));
         }
-        Some(first) if first.as_bytes().starts_with(b"-") => return Err(ArgError::Unknown(first.into())),
+        Some(first) if first.as_bytes().starts_with(b"-") => {
+            return Err(unknown(TABLE, first.to_string_lossy().into_owned()));
+        }
         Some(compiler) => {
             let cxx = rest.next_if(|a| !a.as_bytes().starts_with(b"--"));
             making.compilers.push(wanted(compiler, cxx, None));
@@ -140,14 +131,15 @@ pub fn parse(args: &[OsString], is_file: &dyn Fn(&Path) -> bool) -> Result<Task,
 }
 
 /// The operands after the compilers.
-fn options(rest: impl Iterator<Item = OsString>, mut making: Making) -> Result<Task, ArgError> {
+fn options(rest: impl Iterator<Item = OsString>, mut making: Making) -> Result<Task, ParseError> {
     let mut rest = Words::new(rest, TABLE);
-    for file in rest.values("--addfile").map_err(|_| ArgError::AddFile)? {
-        making.extra.push(if file.is_empty() { return Err(ArgError::AddFile) } else { file.into() });
+    for value in rest.values("--addfile")? {
+        let file = PathBuf::from(&value);
+        making.extra.push(if value.is_empty() { return Err(bad("--addfile", "a file", value)) } else { file });
     }
-    for word in rest.values("--compression").map_err(|_| ArgError::Compression(OsString::new()))? {
-        let known = Compression::parse(word.as_bytes());
-        making.compression = known.ok_or(ArgError::Compression(word))?;
+    for value in rest.values("--compression")? {
+        let known = Compression::parse(value.as_bytes());
+        making.compression = known.ok_or_else(|| bad("--compression", &COMPRESSIONS.join(", "), value))?;
     }
     making.unchecked = rest.flag(["--no-check"]);
     making.name_only = rest.flag(["--name-only"]);
@@ -157,11 +149,11 @@ fn options(rest: impl Iterator<Item = OsString>, mut making: Making) -> Result<T
     if rest.flag(["--version"]) {
         return Ok(Task::Version);
     }
-    match rest.operands() {
-        Ok(operands) => operands.into_iter().next().map_or(Ok(Task::Make(making)), |more| Err(ArgError::Unknown(more))),
-        Err(WordsError::Unknown(option)) => Err(ArgError::Unknown(option)),
-        Err(WordsError::NoValue(option)) => Err(ArgError::Unknown(option.into())),
-    }
+    rest.operands()?.into_iter().next().map_or(Ok(Task::Make(making)), |more| Err(ParseError::Operand(more)))
+}
+
+fn bad(option: &str, wanted: &str, value: OsString) -> ParseError {
+    BadValue { option: option.to_owned(), wanted: wanted.to_owned(), value }.into()
 }
 
 fn wanted(compiler: &OsStr, cxx: Option<&OsStr>, kind: Option<Kind>) -> Wanted {
@@ -233,16 +225,17 @@ mod tests {
     }
 
     #[test]
-    fn e14_errors_have_the_known_words() {
+    fn e14_errors_name_option_and_value() {
         for (line, words) in [
-            ("", "no compiler given"),
-            ("--gcc", "no compiler given"),
-            ("gcc --compression zst", "Unknown compression type 'zst'."),
-            ("gcc --compression", "Unknown compression type ''."),
-            ("gcc --foo", "Unknown argument '--foo'"),
-            ("gcc g++ more", "Unknown argument 'more'"),
-            ("--foo", "Unknown argument '--foo'"),
-            ("gcc --addfile", "--addfile needs the name of a file"),
+            ("", "a compiler has to be named"),
+            ("--gcc", "a compiler has to be named"),
+            ("gcc --compression zst", "--compression wants none, gzip, bzip2, xz, zstd, lz4, not \"zst\""),
+            ("gcc --compression", "--compression wants a value, TYPE"),
+            ("gcc --foo", "unknown option --foo"),
+            ("gcc g++ more", "unknown word \"more\""),
+            ("--foo", "unknown option --foo"),
+            ("gcc --addfile", "--addfile wants a value, FILE"),
+            ("gcc --addfile=", "--addfile wants a file, not \"\""),
             ("--help", "Help"),
             ("gcc --version", "Version"),
         ] {

@@ -13,7 +13,7 @@ pub(crate) use inspect::Scratch;
 pub use inspect::inspect;
 
 use crate::exit::{Failure, print};
-use args::{ArgError, Making, Task};
+use args::{Making, Task};
 use ice_toolchain::archive::{PackError, Sealed};
 use ice_toolchain::native::{NativePlan, Request, plan};
 use ice_toolchain::plan::{Content, as_path};
@@ -48,8 +48,7 @@ fn run(args: &[OsString], name_out: Option<&File>) -> u8 {
         Ok(Task::Help) => print(&PROGRAM.help()).map(|_| ()),
         Ok(Task::Version) => print(&PROGRAM.version()).map(|_| ()),
         Ok(Task::Make(making)) => make(&making, name_out),
-        Err(ArgError::NoCompiler) => Err(Failure::new(PROGRAM.help().trim_end())),
-        Err(e) => Err(Failure::new(e.to_string())),
+        Err(e) => Err(Failure::wrong(format!("{}: {e}", PROGRAM.name))),
     };
     match result {
         Ok(()) => 0,

@@ -64,9 +64,6 @@ pub(super) fn run(
     variables: &Variables,
     own_exe: &Path,
 ) -> Result<u8, Failure> {
-    if words.is_empty() {
-        return Err(Failure::new("--explain needs a command").hint("for example: icecc --explain g++ -c a.cc"));
-    }
     let name = words.remove(0);
     let call = Call::read(Role::Icecc, name, words, variables, own_exe).map_err(|err| Failure::from_error(&err))?;
     let told = explain(&call, variables, own_exe);

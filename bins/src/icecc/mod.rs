@@ -70,20 +70,20 @@ use variables::{Use, Variables};
 pub fn main() -> ExitCode {
     let mut argv = env::args_os();
     let called = argv.next().unwrap_or_default();
-    let status = match run(&called, argv.collect()) {
+    let role = Role::of(&called);
+    let status = match run(role, &called, argv.collect()) {
         Ok(status) => status,
         Err(failure) => {
-            eprintln!("icecc: {failure}");
+            eprintln!("{}: {failure}", role.program().name);
             i32::from(failure.code)
         }
     };
     ExitCode::from(u8::try_from(status & 0xff).unwrap_or(1))
 }
 
-fn run(called: &OsStr, mut words: Vec<OsString>) -> Result<i32, Failure> {
+fn run(role: Role, called: &OsStr, mut words: Vec<OsString>) -> Result<i32, Failure> {
     signals::survive_file_limit();
     let own_exe = env::current_exe().unwrap_or_else(|_| PathBuf::from(called));
-    let role = Role::of(called);
     let unusable_log = log::start();
     let variables = Variables::read();
     if matches!(role, Role::Icecc | Role::Icerun) {

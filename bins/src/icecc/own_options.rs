@@ -4,7 +4,8 @@ use super::role::Role;
 use super::variables::Variables;
 use super::{build_native, explain, help, links};
 use crate::cli::table::Program;
-use crate::cli::words::Words;
+use crate::cli::words::{Words, only};
+use crate::cli::{ParseError, unknown};
 use crate::exit::{Failure, print};
 use std::ffi::OsString;
 use std::os::unix::ffi::OsStrExt;
@@ -28,10 +29,11 @@ pub(super) fn own_option(
     variables: &Variables,
     own_exe: &Path,
 ) -> Result<Option<i32>, Failure> {
-    let program = if role == Role::Icerun { &help::ICERUN } else { &help::ICECC };
+    let program = role.program();
     if words.is_empty() {
-        eprint!("{}", program.help());
-        return Ok(Some(1));
+        return Err(
+            Failure::wrong(ParseError::Nothing("a command")).hint(format!("{} --help tells more", program.name))
+        );
     }
     let Some(own) = parse(program, words)? else { return Ok(None) };
     let code = match own {
@@ -50,7 +52,7 @@ pub(super) fn own_option(
 
 /// As in 1.4, only the first argument is an option of ours: the others are the compiler's, or of what it asks for.
 fn parse(program: &Program, words: &[OsString]) -> Result<Option<Own>, Failure> {
-    let Some((first, rest)) = words.split_first().filter(|(first, _)| first.as_bytes().starts_with(b"-")) else {
+    let Some((first, rest)) = words.split_first().filter(|(first, _)| is_option(first)) else {
         return Ok(None);
     };
     let mut option = Words::new([first.clone()], program.options);
@@ -62,10 +64,13 @@ fn parse(program: &Program, words: &[OsString]) -> Result<Option<Own>, Failure> 
     }
     if program.name == help::ICECC.name {
         if option.flag(["--build-native"]) {
+            if let Some(first) = rest.first().filter(|first| is_option(first)) {
+                return Err(Failure::wrong(unknown(program.options, first.to_string_lossy().into_owned())));
+            }
             return Ok(Some(Own::BuildNative(rest.to_vec())));
         }
         if option.flag(["--explain"]) {
-            return Ok(Some(explain(rest)));
+            return explain(rest).map(Some);
         }
         if option.flag(["--inspect-env"]) {
             return inspect_env(rest).map(Some);
@@ -74,32 +79,42 @@ fn parse(program: &Program, words: &[OsString]) -> Result<Option<Own>, Failure> 
             return update_links(rest).map(Some);
         }
     }
-    Err(Failure::new(format!("unknown option {}", first.to_string_lossy())).hint("--help lists the options"))
+    Err(Failure::wrong(unknown(program.options, first.to_string_lossy().into_owned())))
 }
 
 /// `--explain [--json] [--] COMMAND`: what follows the command's name is the command's.
-fn explain(words: &[OsString]) -> Own {
-    let as_json = words.first().is_some_and(|word| word == "--json");
-    let command = words.get(usize::from(as_json)..).unwrap_or_default();
-    let command = command.strip_prefix(&["--".into()]).unwrap_or(command);
-    Own::Explain { command: command.to_vec(), as_json }
+fn explain(words: &[OsString]) -> Result<Own, Failure> {
+    let (options, command) = match words.iter().position(|word| word == "--" || !is_option(word)) {
+        Some(at) if words[at] == "--" => (&words[..at], &words[at + 1..]),
+        Some(at) => words.split_at(at),
+        None => (words, &words[words.len()..]),
+    };
+    let mut options = Words::new(options.iter().cloned(), help::ICECC.options);
+    let as_json = options.flag(["--json"]);
+    options.operands().map_err(Failure::wrong)?;
+    if command.is_empty() {
+        return Err(Failure::wrong(ParseError::Nothing("a command")).hint("for example: icecc --explain g++ -c a.cc"));
+    }
+    Ok(Own::Explain { command: command.to_vec(), as_json })
+}
+
+fn is_option(word: &OsString) -> bool {
+    word.as_bytes().starts_with(b"-")
 }
 
 /// `--inspect-env FILE [--json]`, in either order.
 fn inspect_env(words: &[OsString]) -> Result<Own, Failure> {
     let mut words = Words::new(words.iter().cloned(), help::ICECC.options);
     let as_json = words.flag(["--json"]);
-    match &words.operands().map_err(|err| Failure::from_error(&err))?[..] {
-        [file] => Ok(Own::InspectEnv { archive: file.into(), as_json }),
-        _ => Err(Failure::new("--inspect-env needs the name of one archive")),
-    }
+    let archive = words.operands().and_then(|words| only(words, "an archive")).map_err(Failure::wrong)?;
+    Ok(Own::InspectEnv { archive: archive.into(), as_json })
 }
 
 /// `--update-links [--dry-run] [DIRECTORY...]`.
 fn update_links(words: &[OsString]) -> Result<Own, Failure> {
     let mut words = Words::new(words.iter().cloned(), help::ICECC.options);
     let dry_run = words.flag(["--dry-run"]);
-    let operands = words.operands().map_err(|err| Failure::from_error(&err))?;
+    let operands = words.operands().map_err(Failure::wrong)?;
     Ok(Own::UpdateLinks { directories: operands.into_iter().map(PathBuf::from).collect(), dry_run })
 }
 
@@ -120,6 +135,7 @@ mod tests {
                     "json" => "--inspect-env --json a".into(),
                     "dry-run" => "--update-links --dry-run".into(),
                     "inspect-env" => "--inspect-env a".into(),
+                    "explain" => "--explain gcc".into(),
                     long => format!("--{long}"),
                 };
                 assert!(matches!(read(program, &line), Ok(Some(_))), "{} {line}", program.name);

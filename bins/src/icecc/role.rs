@@ -1,5 +1,7 @@
 //! Who we were called as.
 
+use super::help;
+use crate::cli::table::Program;
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
@@ -27,6 +29,14 @@ impl Role {
         }
         let link = std::fs::read_link(called).unwrap_or_default();
         if link.file_name().is_some_and(|name| name == "icerun") { Self::IcerunLink } else { Self::Masquerade }
+    }
+
+    /// Whose options and name these are.
+    pub(super) fn program(self) -> &'static Program {
+        match self {
+            Self::Icecc | Self::Masquerade => &help::ICECC,
+            Self::Icerun | Self::IcerunLink => &help::ICERUN,
+        }
     }
 }
 

@@ -30,7 +30,7 @@ mod worker;
 
 use std::process::ExitCode;
 
-use crate::exit;
+use crate::exit::{self, Failure};
 use options::{Options, Stop};
 
 pub use options::PROGRAM;
@@ -41,10 +41,7 @@ pub fn main() -> ExitCode {
         Ok(options) => options,
         Err(Stop::Help) => return exit::finish("iceccd", exit::print(&PROGRAM.help())),
         Err(Stop::Version) => return exit::finish("iceccd", exit::print(&PROGRAM.version())),
-        Err(Stop::Usage(reason)) => {
-            eprint!("{reason}\n{}", PROGRAM.help());
-            return ExitCode::from(1);
-        }
+        Err(Stop::Wrong(what)) => return exit::finish("iceccd", Err(Failure::wrong(what))),
     };
     let logs_to_file = options.log_file.is_some() || options.detach;
     let ended = start::run(options);

@@ -1,6 +1,6 @@
 //! The daemon's command line and environment variables.
 
-use std::ffi::{OsStr, OsString};
+use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -10,8 +10,8 @@ use ice_sandbox::guarantees::Guarantee;
 use log::LevelFilter;
 
 use crate::background::Account;
-use crate::cli;
 use crate::cli::table::{Completes, HELP, Opt, Program, SHOW_VERSION, option};
+use crate::cli::{self, BadValue, Given, ParseError, networks};
 use crate::logging;
 
 /// The scheduler's port when none is given.
@@ -99,6 +99,11 @@ const TABLE: &[Opt] = &[
 /// The longest `--job-time` in seconds: submitters wait for two hours, including what is not the compiler's time.
 const JOB_TIME_MAX: u64 = 7000;
 
+/// The most jobs of `-m`: each has a user id of its own.
+const SLOTS_MAX: u32 = 65_534;
+/// The most megabytes of `--cache-limit`: 16 TiB.
+const CACHE_LIMIT_MAX: u64 = 16 << 20;
+
 /// The words of `--require`.
 const FLAGS: [&str; Guarantee::ALL.len()] = {
     let mut words = [""; Guarantee::ALL.len()];
@@ -115,7 +120,7 @@ const FLAGS: [&str; Guarantee::ALL.len()] = {
 pub struct Options {
     /// Empty: any but the default one is ignored all the same, as in 1.4.
     pub netname: String,
-    /// `-m`, if it is a number from 0 on.
+    /// `-m`
     pub slots: Option<u32>,
     /// `-d`
     pub detach: bool,
@@ -164,12 +169,20 @@ pub enum Stop {
     Help,
     /// `--version`
     Version,
-    /// A command line that is none, and why.
-    Usage(String),
+    /// A wrong command line or variable, and why.
+    Wrong(String),
 }
 
-fn usage(reason: impl Into<String>) -> Stop {
-    Stop::Usage(reason.into())
+impl From<ParseError> for Stop {
+    fn from(error: ParseError) -> Self {
+        Self::Wrong(error.to_string())
+    }
+}
+
+impl From<BadValue> for Stop {
+    fn from(error: BadValue) -> Self {
+        Self::Wrong(error.to_string())
+    }
 }
 
 impl Options {
@@ -178,15 +191,12 @@ impl Options {
         args: impl IntoIterator<Item = OsString>,
         variable: impl Fn(&str) -> Option<OsString>,
     ) -> Result<Self, Stop> {
-        let parsed = cli::parse(TABLE, args).map_err(|e| usage(format!("iceccd: {e}")))?;
         let mut o = Self::default();
         let mut given_host = None;
         let mut verbose = 0;
-        let mut user = None;
-        for option in parsed.options {
-            let value = option.value;
-            let text = value.to_string_lossy().into_owned();
-            match option.name.as_str() {
+        let mut account = None;
+        for given in cli::options(TABLE, args)? {
+            match given.name.as_str() {
                 "help" => return Err(Stop::Help),
                 "version" => return Err(Stop::Version),
                 "daemonize" => o.detach = true,
@@ -194,49 +204,28 @@ impl Options {
                 "refuse-plain-names" => o.refuse_plain_names = true,
                 "v" => verbose += 1,
                 "check" => o.check = true,
-                "require" => o.require = guarantees(&text)?,
-                "user-uid" => user = Some(text),
-                // 1.4 ignores it without a word.
-                "env-basedir" if value.is_empty() => {}
-                "env-basedir" => o.base = value.into(),
-                "scheduler-host" if value.is_empty() => return Err(usage("Error: -s requires hostname argument")),
-                "scheduler-host" => given_host = Some(host_port(&text)?),
-                _ if value.is_empty() => {
-                    let written =
-                        if option.written.starts_with("--") { long_or_letter(&option.name) } else { option.written };
-                    return Err(usage(format!("Error: {written} requires argument")));
-                }
-                "allow" => o.allow = text.parse().map_err(|e| usage(format!("Error: --allow: {e}")))?,
-                "netname" => o.netname = text,
-                "max-processes" => o.slots = u32::try_from(cli::atoi(&value)).ok(),
-                "log-file" => o.log_file = Some(absolute(value)),
-                "nice" => o.nice = cli::atoi(&value),
-                "name" => o.node_name = Some(value),
-                "cache-limit" => {
-                    o.cache_limit = Some(u64::try_from(cli::number(&value)).unwrap_or(0).saturating_mul(1 << 20));
-                }
-                "interface" => o.interface = Some(text),
-                "port" => o.port = port(&value).ok_or_else(|| usage("Error: Invalid port specified"))?,
-                "job-time" => {
-                    let seconds = u64::try_from(cli::number(&value)).ok().filter(|s| (1..=JOB_TIME_MAX).contains(s));
-                    let seconds =
-                        seconds.ok_or_else(|| usage(format!("Error: --job-time takes 1 to {JOB_TIME_MAX} seconds")))?;
-                    o.job_time = Duration::from_secs(seconds);
-                }
-                "job-uid-base" => {
-                    let id = u32::try_from(cli::number(&value));
-                    o.job_uid_base = Some(id.map_err(|_| usage("Error: --job-uid-base requires a user id"))?);
-                }
-                other => return Err(usage(format!("iceccd: --{other} means nothing"))),
+                "require" => o.require = guarantees(&given)?,
+                "user-uid" => account = Some(Account::named(&given.text()?).map_err(|e| given.bad(e))?),
+                "env-basedir" => o.base = given.path()?,
+                "scheduler-host" => given_host = Some(host_port(&given)?),
+                "allow" => o.allow = networks(&given)?,
+                "netname" => o.netname = given.text()?,
+                "max-processes" => o.slots = Some(given.number(0..=SLOTS_MAX)?),
+                "log-file" => o.log_file = Some(given.path()?),
+                "nice" => o.nice = given.number(0..=19)?,
+                "name" => o.node_name = Some(given.text()?.into()),
+                "cache-limit" => o.cache_limit = Some(given.number(1..=CACHE_LIMIT_MAX)? << 20),
+                "interface" => o.interface = Some(given.text()?),
+                "port" => o.port = given.number(1..=u16::MAX)?,
+                "job-time" => o.job_time = Duration::from_secs(given.number(1..=JOB_TIME_MAX)?),
+                "job-uid-base" => o.job_uid_base = Some(given.number(1..=u32::MAX - 1)?),
+                other => return Err(Stop::Wrong(format!("--{other} means nothing"))),
             }
         }
         o.level = logging::level(verbose);
-        o.account_given = user.is_some();
-        o.account = match user {
-            Some(name) => Account::named(&name).map_err(|e| usage(e.to_string()))?,
-            None => Account::default_for_service(),
-        };
-        o.scheduler = scheduler(given_host, variable);
+        o.account_given = account.is_some();
+        o.account = account.unwrap_or_else(Account::default_for_service);
+        o.scheduler = scheduler(given_host, variable)?;
         Ok(o)
     }
 }
@@ -269,60 +258,36 @@ impl Default for Options {
     }
 }
 
-/// How 1.4 names an option in its complaint: the long form for two of them, the letter for the rest.
-fn long_or_letter(name: &str) -> String {
-    let short = TABLE.iter().find(|o| o.name() == name).and_then(|o| o.short);
-    short.map_or_else(|| format!("--{name}"), |letter| format!("-{letter}"))
-}
-
 /// `-s` wins; without a host in it the variables are asked, whose port then counts.
-fn scheduler(given: Option<(String, u16)>, variable: impl Fn(&str) -> Option<OsString>) -> (String, u16) {
-    match given {
-        Some((host, port)) if !host.is_empty() => (host, port),
-        other => {
-            let text =
-                ["ICECC_SCHEDULER", "USE_SCHEDULER"].into_iter().find_map(|v| variable(v).filter(|t| !t.is_empty()));
-            let from_variable = text.map(|text| {
-                let text = text.to_string_lossy();
-                let (host, port) = ice_net::dial::split_host_port(&text);
-                let port = port.map_or(0, |p| cli::atoi(OsStr::new(p)));
-                (host.to_owned(), u16::try_from(port).ok().filter(|p| *p != 0).unwrap_or(SCHEDULER_PORT))
-            });
-            from_variable.or(other).unwrap_or((String::new(), SCHEDULER_PORT))
+fn scheduler(
+    given: Option<(String, u16)>,
+    variable: impl Fn(&str) -> Option<OsString>,
+) -> Result<(String, u16), BadValue> {
+    if given.as_ref().is_some_and(|(host, _)| !host.is_empty()) {
+        return Ok(given.unwrap_or_default());
+    }
+    for name in ["ICECC_SCHEDULER", "USE_SCHEDULER"] {
+        if let Some(value) = variable(name).filter(|value| !value.is_empty()) {
+            return host_port(&Given { name: name.to_owned(), written: name.to_owned(), value });
         }
     }
+    Ok(given.unwrap_or((String::new(), SCHEDULER_PORT)))
 }
 
-fn host_port(text: &str) -> Result<(String, u16), Stop> {
-    let (host, port_text) = ice_net::dial::split_host_port(text);
-    let number = match port_text {
-        None => SCHEDULER_PORT,
-        Some(p) => {
-            port(OsStr::new(p)).ok_or_else(|| usage("Error: -s requires valid port if hostname includes colon"))?
-        }
-    };
-    Ok((host.to_owned(), number))
+fn host_port(given: &Given) -> Result<(String, u16), BadValue> {
+    let text = given.value.to_str().filter(|text| !text.is_empty());
+    let read = text.and_then(|text| {
+        let (host, port) = ice_net::dial::split_host_port(text);
+        let port = port.map_or(Some(SCHEDULER_PORT), |port| cli::number(port, &(1..=u16::MAX)))?;
+        Some((host.to_owned(), port))
+    });
+    read.ok_or_else(|| given.bad("HOST, HOST:PORT or :PORT, with a port from 1 to 65535"))
 }
 
-fn port(text: &OsStr) -> Option<u16> {
-    u16::try_from(cli::atoi(text)).ok().filter(|p| *p != 0)
-}
-
-fn guarantees(text: &str) -> Result<Vec<Guarantee>, Stop> {
-    text.split(',')
-        .filter(|w| !w.is_empty())
-        .map(|word| {
-            Guarantee::from_name(word).ok_or_else(|| {
-                let all: Vec<&str> = Guarantee::ALL.iter().map(|g| g.name()).collect();
-                usage(format!("Error: --require: {word:?} is none of {}", all.join(", ")))
-            })
-        })
-        .collect()
-}
-
-/// The working directory changes, and HUP opens the file again.
-fn absolute(path: OsString) -> PathBuf {
-    std::path::absolute(&path).unwrap_or_else(|_| path.into())
+fn guarantees(given: &Given) -> Result<Vec<Guarantee>, BadValue> {
+    let words = given.value.to_str().unwrap_or_default().split(',');
+    let read: Option<Vec<Guarantee>> = words.map(Guarantee::from_name).collect();
+    read.ok_or_else(|| given.bad(format!("some of {}", FLAGS.join(","))))
 }
 
 #[cfg(test)]
@@ -335,7 +300,7 @@ mod tests {
 
     fn reason(args: &[&str]) -> String {
         match parse(args) {
-            Err(Stop::Usage(reason)) => reason,
+            Err(Stop::Wrong(reason)) => reason,
             other => panic!("{args:?}: {other:?}"),
         }
     }
@@ -346,38 +311,43 @@ mod tests {
             let o = parse(args).unwrap();
             assert_eq!((o.slots, o.netname.as_str()), (Some(3), "x"), "{args:?}");
         }
-        let o = parse(&["-vvv", "operand", "--no-remote", "-d", "--nice", "7", "--cache-limit=4096"]).unwrap();
+        let o = parse(&["-vvv", "--no-remote", "-d", "--nice", "7", "--cache-limit=4096"]).unwrap();
         assert_eq!((o.level, o.no_remote, o.detach, o.nice), (LevelFilter::Debug, true, true, 7));
         assert_eq!(o.cache_limit, Some(4096 << 20));
         assert!(!o.refuse_plain_names && parse(&["--refuse-plain-names"]).unwrap().refuse_plain_names);
         assert_eq!(parse(&[]).unwrap().cache_limit, None);
-        assert_eq!(parse(&["-m", "-1"]).unwrap().slots, None);
-        assert_eq!(parse(&["-m", "junk"]).unwrap().slots, Some(0));
-        assert_eq!(parse(&["-b", ""]).unwrap().base, PathBuf::from("/var/tmp/icecc-envs"));
+        assert_eq!(parse(&["-m", "0"]).unwrap().slots, Some(0));
+        assert_eq!(parse(&["--job-time", "90"]).unwrap().job_time.as_secs(), 90);
+        assert_eq!(parse(&[]).unwrap().job_time.as_secs(), 3600);
     }
 
     #[test]
-    fn d1_reasons_of_usage_errors() {
-        assert_eq!(parse(&["--help", "--no-such"]).unwrap_err(), usage("iceccd: unrecognized option '--no-such'"));
+    fn d1_wrong_options_are_named_with_their_values() {
+        assert_eq!(parse(&["--help", "--no-such"]).unwrap_err(), Stop::Wrong("unknown option --no-such".into()));
         assert_eq!(parse(&["-dh"]).unwrap_err(), Stop::Help);
         assert_eq!(parse(&["--version"]).unwrap_err(), Stop::Version);
-        assert_eq!(reason(&["--nice", ""]), "Error: --nice requires argument");
-        assert_eq!(reason(&["-m", ""]), "Error: -m requires argument");
-        assert_eq!(reason(&["-s", ""]), "Error: -s requires hostname argument");
-        assert_eq!(reason(&["-s", "h:0"]), "Error: -s requires valid port if hostname includes colon");
-        assert_eq!(reason(&["-u", "root"]), "Error: -u <username> must not be root");
-        assert_eq!(reason(&["-u", "nobody-of-that-name"]), "Error: -u requires a valid username");
-        assert_eq!(reason(&["-p", "0"]), "Error: Invalid port specified");
-        assert!(reason(&["--no-such"]).contains("unrecognized option"));
-        assert!(reason(&["--require", "root,sky"]).contains("sky"));
-        for wrong in ["0", "7001", "-1", "x"] {
-            assert_eq!(reason(&["--job-time", wrong]), "Error: --job-time takes 1 to 7000 seconds", "{wrong}");
+        for (args, wanted) in [
+            (&["-m", "abc"][..], "-m wants a whole number from 0 to 65534, not \"abc\""),
+            (&["-m-1"], "-m wants a whole number from 0 to 65534, not \"-1\""),
+            (&["--nice", "20"], "--nice wants a whole number from 0 to 19, not \"20\""),
+            (&["--nice="], "--nice wants a whole number from 0 to 19, not \"\""),
+            (&["-n", ""], "-n wants text that is not empty, not \"\""),
+            (&["-b", ""], "-b wants the name of a file or directory, not \"\""),
+            (&["-s", ""], "-s wants HOST, HOST:PORT or :PORT, with a port from 1 to 65535, not \"\""),
+            (&["-s", "h:0"], "-s wants HOST, HOST:PORT or :PORT, with a port from 1 to 65535, not \"h:0\""),
+            (&["-u", "root"], "-u wants a user who is neither root nor in root's group, not \"root\""),
+            (&["-u", "nobody-of-that-name"], "-u wants the name of a user of this system, not \"nobody-of-that-name\""),
+            (&["-p", "0"], "-p wants a whole number from 1 to 65535, not \"0\""),
+            (&["--job-time", "7001"], "--job-time wants a whole number from 1 to 7000, not \"7001\""),
+            (&["--job-uid-base", "-5"], "--job-uid-base wants a whole number from 1 to 4294967294, not \"-5\""),
+            (&["--cache-limit", "1 GB"], "--cache-limit wants a whole number from 1 to 16777216, not \"1 GB\""),
+            (&["--allow", "10.0.0.0/8,all"], "--allow wants networks (10.0.0.0/8,fd00::/8), not \"10.0.0.0/8,all\""),
+            (&["-v", "operand"], "unknown word \"operand\""),
+        ] {
+            assert_eq!(reason(args), wanted);
         }
-        assert_eq!(parse(&["--job-time", "90"]).unwrap().job_time.as_secs(), 90);
-        assert_eq!(parse(&[]).unwrap().job_time.as_secs(), 3600);
-        assert_eq!(reason(&["--job-uid-base", "-5"]), "Error: --job-uid-base requires a user id");
-        assert_eq!(reason(&["--allow", ""]), "Error: --allow requires argument");
-        assert!(reason(&["--allow", "10.0.0.0/8,all"]).starts_with("Error: --allow: \"all\" is no network"));
+        let require = reason(&["--require", "root,sky"]);
+        assert!(require.starts_with("--require wants some of ") && require.ends_with("not \"root,sky\""));
     }
 
     #[test]
@@ -390,7 +360,7 @@ mod tests {
         };
         cli::tests::check_rows(TABLE, value, |line| {
             match parse(&line.iter().map(String::as_str).collect::<Vec<_>>()) {
-                Err(Stop::Usage(reason)) => Err(reason),
+                Err(Stop::Wrong(reason)) => Err(reason),
                 _ => Ok(()),
             }
         });
@@ -409,5 +379,7 @@ mod tests {
         assert_eq!(with(&["-s", "h"], ":8767"), ("h".to_owned(), 8765));
         assert_eq!(with(&["-s", ":9"], "h2"), ("h2".to_owned(), 8765));
         assert_eq!(parse(&["-s", ":9"]).unwrap().scheduler, (String::new(), 9));
+        let wrong = Options::parse([], |name| (name == "USE_SCHEDULER").then(|| "h:x".into())).unwrap_err();
+        assert!(matches!(wrong, Stop::Wrong(reason) if reason.starts_with("USE_SCHEDULER wants HOST")));
     }
 }

@@ -68,7 +68,7 @@ pub fn main() -> ExitCode {
 
 fn command_line(args: impl IntoIterator<Item = OsString>) -> Result<Task, Failure> {
     let mut words = Words::new(args, TABLE);
-    let mut value = |option| words.value(option).map_err(|e| wrong(e.to_string()));
+    let mut value = |option| words.value(option).map_err(Failure::wrong);
     let reencode = value("--reencode")?.map(PathBuf::from);
     let (protocol, dir) = (value("--protocol")?, value("--dir")?);
     if words.flag(["-h", "--help"]) {
@@ -78,7 +78,7 @@ fn command_line(args: impl IntoIterator<Item = OsString>) -> Result<Task, Failur
         return Ok(Task::Version);
     }
     let udp = words.flag(["--udp"]);
-    let operands = words.operands().map_err(|e| wrong(e.to_string()))?;
+    let operands = words.operands().map_err(Failure::wrong)?;
     let files: Vec<PathBuf> = operands.into_iter().map(PathBuf::from).collect();
     match (udp, protocol, dir, reencode) {
         (true, None, None, None) => Ok(Task::Datagrams(files)),
@@ -90,7 +90,10 @@ fn command_line(args: impl IntoIterator<Item = OsString>) -> Result<Task, Failur
             let [a, b] = exactly(files)?;
             Ok(Task::Connection { a, b, reencode })
         }
-        _ => Err(wrong("these options do not go together".into())),
+        (_, protocol, dir, _) if protocol.is_some() != dir.is_some() => {
+            Err(Failure::wrong("--protocol and --dir go together"))
+        }
+        _ => Err(Failure::wrong("--reencode, --udp and --protocol do not go together")),
     }
 }
 
@@ -191,21 +194,21 @@ fn reencode(a: &[u8], b: &[u8], dir: &Path) -> Result<(), Failure> {
 
 fn read_protocol(text: &OsString) -> Result<Version, Failure> {
     let number = text.to_str().and_then(|n| n.parse().ok()).map(Version::new);
-    number
-        .filter(|v| stream::is_known(*v))
-        .ok_or_else(|| wrong(format!("protocol {} is not known", text.to_string_lossy())))
+    let known = number.filter(|v| stream::is_known(*v));
+    known.ok_or_else(|| Failure::wrong(format!("--protocol wants a protocol that is known, not {text:?}")))
 }
 
 fn read_side(text: &OsString) -> Result<Side, Failure> {
     match text.to_str() {
         Some("a") => Ok(Side::A),
         Some("b") => Ok(Side::B),
-        _ => Err(wrong(format!("there is no side {}", text.to_string_lossy()))),
+        _ => Err(Failure::wrong(format!("--dir wants a or b, not {text:?}"))),
     }
 }
 
 fn exactly<const N: usize>(files: Vec<PathBuf>) -> Result<[PathBuf; N], Failure> {
-    <[PathBuf; N]>::try_from(files).map_err(|files| wrong(format!("{N} files are needed, not {}", files.len())))
+    <[PathBuf; N]>::try_from(files)
+        .map_err(|files| Failure::wrong(format!("{N} files are needed, not {}", files.len())))
 }
 
 fn read(path: &Path) -> Result<Vec<u8>, Failure> {
@@ -229,10 +232,6 @@ fn unreadable(path: &Path, error: &io::Error) -> Failure {
 
 fn unwritten(error: io::Error) -> Failure {
     Failure::new(format!("cannot write to standard output: {error}"))
-}
-
-fn wrong(what: String) -> Failure {
-    Failure::new(what).hint("see icedump --help").code(2)
 }
 
 #[cfg(test)]

@@ -33,7 +33,7 @@ use crate::exit::{Failure, chain, finish, print};
 use crate::logging::{self, Log, Prefix, Target};
 use crate::signals::{self, Signal};
 use election::{Hooks, Winner};
-use options::{Options, TextAdmin, UsageError};
+use options::{Options, Stop, TextAdmin};
 use probe_threads::{Probe, ProbeThreads, Probed};
 
 pub use options::PROGRAM;
@@ -49,21 +49,13 @@ const BATCH: usize = 256;
 
 /// Runs the program.
 pub fn main() -> ExitCode {
-    match options::parse(std::env::args_os().skip(1)) {
-        Ok(options) => finish("icecc-scheduler", run(&options)),
-        Err(why) => usage(&why),
-    }
-}
-
-fn usage(why: &UsageError) -> ExitCode {
-    match why {
-        UsageError::Help => return finish("icecc-scheduler", print(&PROGRAM.help())),
-        UsageError::Version => return finish("icecc-scheduler", print(&PROGRAM.version())),
-        UsageError::Parse(parse) => eprintln!("icecc-scheduler: {parse}"),
-        other => eprintln!("{other}"),
-    }
-    eprint!("{}{}", PROGRAM.version(), PROGRAM.help());
-    ExitCode::from(1)
+    let ended = match options::parse(std::env::args_os().skip(1)) {
+        Ok(options) => run(&options),
+        Err(Stop::Help) => print(&PROGRAM.help()),
+        Err(Stop::Version) => print(&PROGRAM.version()),
+        Err(wrong) => Err(Failure::wrong(wrong)),
+    };
+    finish(PROGRAM.name, ended)
 }
 
 /// All sockets, bound while the process may still be root.

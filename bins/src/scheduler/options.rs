@@ -1,13 +1,13 @@
-//! The scheduler's command line, parsed as 1.4 does.
+//! The scheduler's command line.
 
 use std::ffi::OsString;
 use std::net::IpAddr;
 use std::path::PathBuf;
 
-use crate::background::{Account, AccountError};
+use crate::background::Account;
 use crate::cli::table::{Completes, HELP, Opt, Program, SHOW_VERSION, option};
-use crate::cli::{self, ParseError};
-use ice_net::allow::{Allow, NotANetwork};
+use crate::cli::{self, BadValue, ParseError, networks};
+use ice_net::allow::Allow;
 
 /// The program's table, for help, manual and shells.
 pub const PROGRAM: Program = Program {
@@ -101,7 +101,7 @@ impl TextAdmin {
 
 /// Why the program does not run.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
-pub enum UsageError {
+pub enum Stop {
     /// `--help`.
     #[error("")]
     Help,
@@ -111,31 +111,19 @@ pub enum UsageError {
     /// An option of the table that the parser does not handle.
     #[error("--{0} means nothing")]
     Meaningless(String),
-    /// An invalid option, with the C library's text.
-    #[error("{0}")]
-    Parse(#[from] ParseError),
-    /// An empty argument of an option with a letter.
-    #[error("Error: -{0} requires argument")]
-    Empty(char),
-    /// The same for an option without a letter.
-    #[error("Error: --{0} requires argument")]
-    EmptyLong(String),
-    /// `--text-admin` without valid networks.
-    #[error("Error: --text-admin: {0}")]
-    TextAdmin(#[source] NotANetwork),
-    /// `--allow` without valid networks.
-    #[error("Error: --allow: {0}")]
-    Allow(#[from] NotANetwork),
-    /// Not a number, or 0.
-    #[error("Error: Invalid port specified")]
-    Port,
-    /// A user that does not exist or is not allowed.
-    #[error("{0}")]
-    Account(#[from] AccountError),
+    /// A wrong command line.
+    #[error(transparent)]
+    Wrong(#[from] ParseError),
+}
+
+impl From<BadValue> for Stop {
+    fn from(bad: BadValue) -> Self {
+        Self::Wrong(bad.into())
+    }
 }
 
 /// Parses the command line, without the program's name.
-pub fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Options, UsageError> {
+pub fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Options, Stop> {
     let mut options = Options {
         netname: ice_net::discover::DEFAULT_NETNAME.into(),
         device: None,
@@ -149,38 +137,23 @@ pub fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Options, UsageE
         text_interface: None,
         text_admin: TextAdmin::default(),
     };
-    for given in cli::parse(TABLE, args)?.options {
-        let text = given.value.to_string_lossy().into_owned();
-        let filled = |letter| if text.is_empty() { Err(UsageError::Empty(letter)) } else { Ok(text.clone()) };
+    for given in cli::options(TABLE, args)? {
         match given.name.as_str() {
-            "netname" => options.netname = filled('n')?,
-            "interface" => options.device = Some(filled('i')?),
-            "port" => {
-                filled('p')?;
-                options.port = match cli::atoi(&given.value) {
-                    0 => return Err(UsageError::Port),
-                    // Truncated as in C: 70000 is 4464.
-                    port => port as u16,
-                };
-            }
-            "log-file" => {
-                filled('l')?;
-                let path = PathBuf::from(&given.value);
-                options.log_file = Some(std::path::absolute(&path).unwrap_or(path));
-            }
+            "netname" => options.netname = given.text()?,
+            "interface" => options.device = Some(given.text()?),
+            // The text port is the next one.
+            "port" => options.port = given.number(1..=u16::MAX - 1)?,
+            "log-file" => options.log_file = Some(given.path()?),
             "daemonize" => options.detach = true,
-            "user-uid" => options.account = Some(Account::named(&text)?),
+            "user-uid" => options.account = Some(Account::named(&given.text()?).map_err(|e| given.bad(e))?),
             "v" => options.verbose += 1,
             "persistent-client-connection" => options.persistent = true,
-            "allow" | "text-interface" | "text-admin" if text.is_empty() => {
-                return Err(UsageError::EmptyLong(given.name));
-            }
-            "allow" => options.allow = text.parse()?,
-            "text-admin" => options.text_admin = TextAdmin(Some(text.parse().map_err(UsageError::TextAdmin)?)),
-            "text-interface" => options.text_interface = Some(text),
-            "help" => return Err(UsageError::Help),
-            "version" => return Err(UsageError::Version),
-            other => return Err(UsageError::Meaningless(other.to_owned())),
+            "allow" => options.allow = networks(&given)?,
+            "text-admin" => options.text_admin = TextAdmin(Some(networks(&given)?)),
+            "text-interface" => options.text_interface = Some(given.text()?),
+            "help" => return Err(Stop::Help),
+            "version" => return Err(Stop::Version),
+            other => return Err(Stop::Meaningless(other.to_owned())),
         }
     }
     Ok(options)
@@ -190,7 +163,7 @@ pub fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Options, UsageE
 mod tests {
     use super::*;
 
-    fn read(args: &[&str]) -> Result<Options, UsageError> {
+    fn read(args: &[&str]) -> Result<Options, Stop> {
         parse(args.iter().map(OsString::from))
     }
 
@@ -200,20 +173,12 @@ mod tests {
             &["-n", "X", "-p", "9", "-vvv", "-r"],
             &["-nX", "-p9", "-v", "-v", "-v", "-r"],
             &["--netname=X", "--port=9", "-vv", "-v", "--persistent-client-connection"],
-            &["ignored", "--netn", "X", "--por", "9x", "-vvv", "--pers"],
+            &["--netn", "X", "--por", "9", "-vvv", "--pers"],
         ];
         let wanted = read(forms[0]).unwrap();
         assert_eq!((wanted.netname.as_str(), wanted.port, wanted.verbose, wanted.persistent), ("X", 9, 3, true));
         for form in forms {
             assert_eq!(read(form).unwrap(), wanted, "{form:?}");
-        }
-    }
-
-    #[test]
-    fn s1_ports_are_read_as_c_reads_them() {
-        for (text, port) in [("70000", Some(4464)), ("-1", Some(65535)), ("12abc", Some(12)), ("0", None), ("x", None)]
-        {
-            assert_eq!(read(&["-p", text]).map(|o| o.port).ok(), port, "{text}");
         }
     }
 
@@ -235,28 +200,27 @@ mod tests {
     }
 
     #[test]
-    fn s1_usage_errors_have_1_4s_reasons() {
+    fn s1_wrong_options_are_named_with_their_values() {
         for (args, reason) in [
-            (["-n", ""], "Error: -n requires argument"),
-            (["-l", ""], "Error: -l requires argument"),
-            (["-i", ""], "Error: -i requires argument"),
-            (["-p", ""], "Error: -p requires argument"),
-            (["-p", "0"], "Error: Invalid port specified"),
-            (["-u", ""], "Error: -u requires a valid username"),
-            (["-u", "nobody at all"], "Error: -u requires a valid username"),
-            (["-u", "root"], "Error: -u <username> must not be root"),
+            (&["-n", ""] as &[&str], "-n wants text that is not empty, not \"\""),
+            (&["--text-interface="], "--text-interface wants text that is not empty, not \"\""),
+            (&["-l", ""], "-l wants the name of a file or directory, not \"\""),
+            (&["-p", "0"], "-p wants a whole number from 1 to 65534, not \"0\""),
+            (&["--port=-1"], "--port wants a whole number from 1 to 65534, not \"-1\""),
+            (&["-p12abc"], "-p wants a whole number from 1 to 65534, not \"12abc\""),
+            (&["-u", "nobody at all"], "-u wants the name of a user of this system, not \"nobody at all\""),
+            (&["-u", "root"], "-u wants a user who is neither root nor in root's group, not \"root\""),
+            (&["--allow", "10.0.0.0/40"], "--allow wants networks (10.0.0.0/8,fd00::/8), not \"10.0.0.0/40\""),
+            (&["--text-admin", "all"], "--text-admin wants networks (10.0.0.0/8,fd00::/8), not \"all\""),
+            (&["-v", "more"], "unknown word \"more\""),
+            (&["-a", "fastest"], "unknown option -a"),
         ] {
-            assert_eq!(read(&args).unwrap_err().to_string(), reason);
+            assert_eq!(read(args).unwrap_err().to_string(), reason);
         }
-        assert_eq!(read(&["--text-interface="]).unwrap_err().to_string(), "Error: --text-interface requires argument");
-        let reason = read(&["--allow", "10.0.0.0/40"]).unwrap_err().to_string();
-        assert!(reason.starts_with("Error: --allow: \"10.0.0.0/40\" is no network"), "{reason}");
-        let reason = read(&["--text-admin", "all"]).unwrap_err().to_string();
-        assert!(reason.starts_with("Error: --text-admin: \"all\" is no network"), "{reason}");
-        assert_eq!(read(&["-h"]), Err(UsageError::Help));
-        assert_eq!(read(&["--version"]), Err(UsageError::Version));
-        assert!(matches!(read(&["-a", "fastest"]), Err(UsageError::Parse(_))), "only the next upstream knows -a");
+        assert_eq!(read(&["-h", "word"]), Err(Stop::Help));
+        assert_eq!(read(&["--version"]), Err(Stop::Version));
     }
+
     #[test]
     fn every_row_means_something_and_nothing_else_does() {
         let value = |option: &Opt| match option.long {
@@ -265,7 +229,7 @@ mod tests {
             _ => "7".into(),
         };
         cli::tests::check_rows(TABLE, value, |line| match parse(line.iter().map(OsString::from)) {
-            Ok(_) | Err(UsageError::Help | UsageError::Version) => Ok(()),
+            Ok(_) | Err(Stop::Help | Stop::Version) => Ok(()),
             Err(other) => Err(other.to_string()),
         });
         cli::tests::check_arms(TABLE, include_str!("options.rs"));

@@ -3,7 +3,7 @@
 //! As in 1.4, every failure is exit code 2; 1 means that nothing could be checked on this machine.
 
 use crate::cli::table::{Completes, HELP, Opt, Program, SHOW_VERSION, option};
-use crate::cli::words::{Words, WordsError};
+use crate::cli::words::{Words, only};
 use crate::create_env::Scratch;
 use crate::create_env::trial::{self, Trial};
 use crate::exit::{Failure, chain, finish, print};
@@ -22,7 +22,7 @@ pub const PROGRAM: Program = Program {
     usage: &["icecc-test-env [OPTION]... ARCHIVE"],
     above: "",
     options: TABLE,
-    below: "Exit code: 0 it works, 2 it does not, 1 it cannot be tried here (neither root nor user namespaces).",
+    below: "Exit code: 0 it works, 2 it does not or the command line is wrong, 1 it cannot be tried here (neither root nor user namespaces).",
     operands: Completes::File,
 };
 
@@ -54,16 +54,8 @@ fn parse(args: &[OsString]) -> Result<Task, Failure> {
     if args.flag(["--version"]) {
         return Ok(Task::Version);
     }
-    match args.operands() {
-        Ok(mut archives) => match archives.pop() {
-            Some(archive) => Ok(Task::Try { archive: archive.into(), is_quiet }),
-            None => Err(Failure::new("Toolchain argument is required").code(2)),
-        },
-        Err(WordsError::Unknown(option)) => {
-            Err(Failure::new(format!("Unknown option '{}'", option.to_string_lossy())).code(2))
-        }
-        Err(other) => Err(Failure::from_error(&other).code(2)),
-    }
+    let archive = args.operands().and_then(|words| only(words, "an archive")).map_err(Failure::wrong)?;
+    Ok(Task::Try { archive: archive.into(), is_quiet })
 }
 
 fn test(args: &[OsString]) -> Result<u8, Failure> {
@@ -109,6 +101,6 @@ mod tests {
             parse(&line).map(|_| ()).map_err(|failure| failure.to_string())
         };
         crate::cli::tests::check_rows(TABLE, |_| String::new(), taken);
-        assert_eq!(taken(&["--loud".into()]), Err("Unknown option '--loud'".into()));
+        assert_eq!(taken(&["--loud".into()]), Err("unknown option --loud".into()));
     }
 }

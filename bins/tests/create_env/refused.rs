@@ -10,12 +10,9 @@ use std::process::Command;
 fn e14_known_words_and_codes() {
     let place = Place::new();
     for (args, words) in [
-        (&["gcc", "--compression", "zst"][..], "Unknown compression type 'zst'."),
-        (&["gcc", "--frob"], "Unknown argument '--frob'"),
         (&["/none/gcc"], "/none/gcc is not a compiler."),
         (&["/bin/ls"], "/bin/ls is not a compiler."),
         (&["no-such-compiler"], "no-such-compiler is not a compiler."),
-        (&[], "Usage: icecc-create-env COMPILER"),
     ] {
         let out = place.command(args).output().unwrap();
         let said = String::from_utf8(out.stderr).unwrap();

@@ -45,8 +45,8 @@ fn d02_root_gives_up_its_rights() {
     let mut command = place.daemon();
     command.args(["-u", "root"]);
     let ended = run(command, LIMIT);
-    assert_eq!((ended.code, ended.stdout.as_str()), (Some(1), ""));
-    assert!(ended.stderr.starts_with("Error: -u <username> must not be root\n"), "{}", ended.stderr);
+    assert_eq!((ended.code, ended.stdout.as_str()), (Some(2), ""));
+    assert!(ended.stderr.starts_with("iceccd: -u wants a user who is neither root"), "{}", ended.stderr);
 }
 
 #[test]

@@ -24,23 +24,28 @@ fn with_args(args: &[&str]) -> Options {
 fn s01_options() {
     both_kinds(|kind| {
         for (args, reason) in [
-            (&["-n", ""] as &[&str], "Error: -n requires argument"),
-            (&["-l", ""], "Error: -l requires argument"),
-            (&["-i", ""], "Error: -i requires argument"),
-            (&["-p", ""], "Error: -p requires argument"),
-            (&["-p", "0"], "Error: Invalid port specified"),
-            (&["--port=x"], "Error: Invalid port specified"),
-            (&["-u", ""], "Error: -u requires a valid username"),
-            (&["-u", "no such user"], "Error: -u requires a valid username"),
-            (&["--user-uid", "root"], "Error: -u <username> must not be root"),
+            (&["-n", ""] as &[&str], "-n"),
+            (&["-l", ""], "-l"),
+            (&["-i", ""], "-i"),
+            (&["-p", ""], "-p"),
+            (&["-p", "0"], "-p"),
+            (&["--port=x"], "--port"),
+            (&["-u", ""], "-u"),
+            (&["-u", "no such user"], "-u"),
+            (&["--user-uid", "root"], "--user-uid"),
             (&["--unknown"], "--unknown"),
-            (&["-n"], "requires an argument"),
+            (&["-n"], "-n"),
         ] {
             let ended = run_to_end(kind, args, LIMIT);
-            assert_eq!(ended.code, Some(1), "{args:?}");
             assert_eq!(ended.stdout, "", "{args:?}");
+            if !kind.is_ours() {
+                // Its reason, and all of its help.
+                assert_eq!(ended.code, Some(1), "{args:?}");
+                assert!(ended.stderr.contains("ICECREAM scheduler 1.4.0"), "{args:?}: {}", ended.stderr);
+                continue;
+            }
+            assert_eq!((ended.code, ended.stderr.lines().count()), (Some(2), 1), "{args:?}: {}", ended.stderr);
             assert!(ended.stderr.contains(reason), "{args:?}: {}", ended.stderr);
-            assert!(ended.stderr.contains("ICECREAM scheduler 1.4.0"), "{args:?}: {}", ended.stderr);
         }
         for option in ["-h", "--help"] {
             let ended = run_to_end(kind, &[option], LIMIT);
@@ -52,7 +57,7 @@ fn s01_options() {
         }
         for form in [["-nSHORT", "-p"], ["--netname=LONG", "--port"], ["--netn=PREFIX", "--po"]] {
             let port = free_ports().to_string();
-            let args = [form[0], form[1], port.as_str(), "no option"];
+            let args = [form[0], form[1], port.as_str()];
             let started = Scheduler::start_with(kind, &with_args(&args));
             let answer = query(port.parse().unwrap(), 43).unwrap_or_else(|| panic!("{args:?}: no answer"));
             let netname =
