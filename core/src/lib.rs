@@ -1,8 +1,9 @@
 //! All decisions of icecream-rs, and nothing else.
 //!
 //! In scope: the state machines [`scheduler`], [`daemon`], [`client`] and [`server`], the compiler command line
-//! ([`cmdline`]), what may be sent of a unit's text ([`unit`](mod@unit)), and the values that all other crates share
-//! ([`message`], [`env`](mod@env), [`platform`], [`job`], [`limits`], [`store_layout`]).
+//! ([`cmdline`]), what may be sent of a unit's text ([`unit`](mod@unit)) and told of its files ([`files`]), and the
+//! values that all other crates share ([`message`], [`env`](mod@env), [`platform`], [`job`], [`limits`],
+//! [`store_layout`]).
 //!
 //! Out of scope: sockets, files, clocks, threads, environment variables, randomness and logging. Time, seeds and events
 //! come in as arguments, actions go out as values. `core/clippy.toml` enforces this.
@@ -23,6 +24,8 @@ pub mod env;
 pub mod error_chain;
 /// What our own peers tell each other beyond 1.4's protocol.
 pub mod extension;
+/// Files mode: facts of the submitter's file system.
+pub mod files;
 /// Ids of peers, jobs and hosts.
 pub mod ids;
 /// Properties of a job.

@@ -11,6 +11,10 @@ use crate::ids::{ClientId, HostId, JobId};
 use crate::job::JobStats;
 use crate::text::Text;
 
+mod extension;
+
+pub use extension::{FilesJob, FilesNeed, FilesResult, HostCan, Keep, abilities, keep, need};
+
 /// A message.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[allow(
@@ -67,6 +71,12 @@ pub enum Message {
     JobGiven {
         job: JobId,
     },
+    FilesJob(Box<FilesJob>),
+    FilesNeed(FilesNeed),
+    FilesResult(FilesResult),
+    HostCan(HostCan),
+    KeepGet(Keep),
+    KeepPut(Keep),
 }
 
 /// The part of a file name that GET_CS, MON_GET_CS and MON_LOCAL_JOB_BEGIN carry: at most its last three components.

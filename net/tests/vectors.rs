@@ -4,6 +4,7 @@
 
 mod recorded;
 
+use ice_core::files::{Difference, Facts, ResultBody};
 use ice_core::message::Message;
 use ice_core::version::Version;
 use ice_net::compress::{Packer, Unpacker};
@@ -179,4 +180,34 @@ fn value(field: &Field<'_>) -> Value {
 fn text(text: &ice_core::text::Text) -> Value {
     // All strings in the vectors are UTF-8.
     text.as_str().unwrap().into()
+}
+
+/// What the streams of files mode hold is what `core` reads and writes.
+#[test]
+fn facts_are_written_as_they_were_read() {
+    let vectors = recorded::vectors();
+    let vector = vectors.iter().find(|v| v.name == "extension-files-job").unwrap();
+    let [a, b] = vector.streams().try_into().unwrap();
+    let [difference, _, more] = &contents(&a)[..] else { panic!("three streams of the client") };
+    assert_eq!(Difference::decode(difference).unwrap().encode(), *difference);
+    assert_eq!(Facts::decode(more).unwrap().encode(), *more);
+    let [result, object] = &contents(&b)[..] else { panic!("two streams of the server") };
+    let body = ResultBody::decode(result).unwrap();
+    assert_eq!((body.encode(), body.outputs[0].len), (result.clone(), object.len() as u64));
+}
+
+/// The plain contents of the streams that end with END.
+fn contents(stream: &recorded::Stream) -> Vec<Vec<u8>> {
+    let (mut unpacker, mut all, mut plain) = (Unpacker::new(), Vec::new(), Vec::new());
+    let mut rest = &stream.bytes[HANDSHAKE_LEN..];
+    while let Some((length, after)) = rest.split_first_chunk::<4>() {
+        let (body, next) = after.split_at(u32::from_be_bytes(*length) as usize);
+        match wire::decode_strictly(body, stream.version, stream.reading).unwrap() {
+            Message::FileChunk(chunk) => unpacker.unpack(&chunk, &mut plain).unwrap(),
+            Message::End if !plain.is_empty() => all.push(std::mem::take(&mut plain)),
+            _ => (),
+        }
+        rest = next;
+    }
+    all
 }

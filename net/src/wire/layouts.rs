@@ -3,8 +3,9 @@
 
 use ice_core::job::JobStats;
 use ice_core::message::{
-    BlacklistHostEnv, Chunk, CompileFile, CompileResult, CsConf, EnvTarget, GetCs, GetNativeEnv, JobBegin, JobDone,
-    JobLocalBegin, Login, Message, MonGetCs, MonJobBegin, MonLocalJobBegin, MonStats, Stats, UseCs,
+    BlacklistHostEnv, Chunk, CompileFile, CompileResult, CsConf, EnvTarget, FilesJob, FilesNeed, FilesResult, GetCs,
+    GetNativeEnv, HostCan, JobBegin, JobDone, JobLocalBegin, Keep, Login, Message, MonGetCs, MonJobBegin,
+    MonLocalJobBegin, MonStats, Stats, UseCs,
 };
 use ice_core::version::Version;
 
@@ -102,6 +103,12 @@ messages! {
     95 BLACKLIST_HOST_ENV = BlacklistHostEnv(BlacklistHostEnv { environment, target, host as "hostname" });
     96 NO_CS = NoCs { job as "job_id", client as "client_id" };
     1000 JOB_GIVEN = JobGiven { job as "job_id" };
+    1001 FILES_JOB = FilesJob(FilesJob);
+    1002 FILES_NEED = FilesNeed(FilesNeed { kind, paths });
+    1003 FILES_RESULT = FilesResult(FilesResult { status, out_of_memory, stdout, stderr });
+    1004 HOST_CAN = HostCan(HostCan { job as "job_id", client as "client_id", abilities });
+    1005 KEEP_GET = KeepGet(Keep { kind, key });
+    1006 KEEP_PUT = KeepPut(Keep { kind, key });
 }
 
 fields_of! {
@@ -129,7 +136,22 @@ fields_of! {
         flags,
         client_count if has_client_count,
     }
-    // Part of the fields above.
+    // Boxed, as it is large.
+    FilesJob {
+        job as "job_id",
+        target,
+        token,
+        set,
+        base,
+        compiler,
+        arguments as "argv",
+        environment,
+        working_directory,
+        umask,
+        input_file,
+        outputs,
+    }
+    // Part of the fields of JobDone.
     JobStats {
         real_ms as "real_msec",
         user_ms as "user_msec",

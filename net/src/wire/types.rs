@@ -55,6 +55,21 @@ pub(super) fn show<'m, T: Wire>(value: &'m T, name: &'static str, v: Version, ou
     T::show(value, name, v, out);
 }
 
+/// What a large message holds.
+impl<T: Wire> Wire<Box<T>> for T {
+    fn read(r: &mut Reader<'_>, v: Version) -> Result<Box<T>, Malformed> {
+        read(r, v).map(Box::new)
+    }
+
+    fn write(value: &Box<T>, w: &mut Writer<'_>, v: Version) {
+        write(&**value, w, v);
+    }
+
+    fn show<'m>(value: &'m Box<T>, name: &'static str, v: Version, out: &mut Vec<Named<'m>>) {
+        show(&**value, name, v, out);
+    }
+}
+
 /// Each row: a type that is one field; how a reader `r` reads it; how a writer `w` writes the value `n`; how that is
 /// shown.
 macro_rules! one_field {
