@@ -18,6 +18,8 @@ pub mod icedump;
 pub mod interrupt;
 /// Log files and log lines.
 pub mod logging;
+/// What services say while they start.
+pub mod readiness;
 /// The program icecc-scheduler.
 pub mod scheduler;
 /// Signals as events of a channel.

@@ -160,6 +160,11 @@ impl Log {
         Ok(())
     }
 
+    /// Writes a line at any level: what everybody wants to know of a service.
+    pub fn tell(&self, text: &str) {
+        self.shared.lock().with_prefix(text);
+    }
+
     /// Handles SIGHUP in daemon and scheduler: [`Log::reopen`], then the marks that tests request by 1.4's variables.
     /// Marks are written at any level.
     pub fn hang_up(&self) {

@@ -1,6 +1,7 @@
 //! The networks whose hosts are heard (`--allow`), by TCP and by UDP.
 
 use ipnet::{IpNet, Ipv4Net};
+use std::fmt;
 use std::net::{IpAddr, Ipv4Addr};
 use std::str::FromStr;
 
@@ -22,6 +23,16 @@ impl FromStr for Allow {
     fn from_str(list: &str) -> Result<Self, NotANetwork> {
         let read = |text: &str| network(text).ok_or_else(|| NotANetwork(text.to_owned()));
         list.split(',').map(read).collect::<Result<_, _>>().map(Self)
+    }
+}
+
+impl fmt::Display for Allow {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.0.is_empty() {
+            return f.write_str("everybody");
+        }
+        let networks: Vec<String> = self.0.iter().map(ToString::to_string).collect();
+        f.write_str(&networks.join(","))
     }
 }
 

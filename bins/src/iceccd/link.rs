@@ -1,5 +1,6 @@
 //! Finding the scheduler, on a thread of its own where that takes time.
 
+use std::fmt;
 use std::io;
 use std::thread;
 use std::time::Duration;
@@ -89,6 +90,17 @@ impl Finder {
         };
         info!("scheduler is on {} (net {})", best.from, best.netname);
         Some(Target::Tcp { host: best.from.ip().to_string(), port: best.from.port() })
+    }
+}
+
+/// Where it looks, as the rest of "waiting for".
+impl fmt::Display for Finder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (netname, port) = (&self.netname, self.port);
+        if self.host.is_empty() {
+            return write!(f, "a scheduler of netname {netname} that answers broadcasts to UDP port {port}");
+        }
+        write!(f, "the scheduler at {}", ice_net::dial::host_port_text(&self.host, port))
     }
 }
 

@@ -10,8 +10,10 @@
 //! ```
 
 mod disk;
+mod doors;
 /// The end of a compiler.
 pub mod ended;
+mod greeting;
 mod job;
 mod job_ids;
 mod link;

@@ -16,7 +16,6 @@ use ice_launcher::Launcher;
 use ice_net::deadline::{Deadline, Step};
 use ice_net::dial::Target;
 use ice_net::hub::{Credit, Hub, HubEvent, PeerInfo, no_handlers};
-use ice_net::listen::Listener;
 use log::{debug, error, warn};
 
 use super::link::Finder;
@@ -25,6 +24,7 @@ use super::shared::{Shared, Told};
 use super::worker::of_this_host;
 use crate::exit::{Failure, chain};
 use crate::logging::{self, Log};
+use crate::readiness::PATIENCE;
 use crate::signals::Signal;
 
 /// Connecting to a scheduler: 1.4's handshake may take that long (decision: login-again).
@@ -37,15 +37,6 @@ const FAREWELL: Duration = Duration::from_secs(2);
 const STACK: usize = 128 << 10;
 /// How often the watch over the launcher looks whether it is still wanted: it sleeps in between.
 const WATCH: Duration = Duration::from_secs(24 * 3600);
-
-/// Bound sockets.
-#[derive(Debug)]
-pub struct Doors {
-    /// For local clients.
-    pub unix: Listener,
-    /// For everybody; none with `--no-remote`.
-    pub tcp: Vec<Listener>,
-}
 
 /// The loop's state.
 pub struct Server {
@@ -61,6 +52,8 @@ pub struct Server {
     done: (Sender<Input>, Receiver<Input>),
     found: (Sender<Option<Target>>, Receiver<Option<Target>>),
     launcher_gone: Receiver<()>,
+    /// When it is told that no scheduler was found, and whether it has been.
+    patience: (Receiver<Instant>, bool),
     /// Ends the check that runs.
     stop_check: Arc<AtomicBool>,
 }
@@ -90,12 +83,16 @@ impl Server {
             done,
             found,
             launcher_gone,
+            patience: (channel::never(), false),
             stop_check: Arc::default(),
         })
     }
 
-    /// Runs until TERM has been obeyed; returns the exit code.
-    pub fn run(mut self, signals: &Receiver<Signal>, log: &Log) -> Result<u8, Failure> {
+    /// Runs until TERM has been obeyed; returns the exit code. In the foreground it tells if it finds no scheduler.
+    pub fn run(mut self, signals: &Receiver<Signal>, log: &Log, is_detached: bool) -> Result<u8, Failure> {
+        if !is_detached {
+            self.patience.0 = channel::after(PATIENCE);
+        }
         // Of the last event. A client that waits for its connection to close shall know that what follows from its END
         // has been carried out (decision: end-of-job).
         let mut credit = None;
@@ -112,7 +109,7 @@ impl Server {
             let timer = due.map_or_else(channel::never, channel::at);
             select! {
                 recv(self.events) -> event => match event {
-                    Ok(event) => credit = self.heard(event),
+                    Ok(event) => credit = self.heard(event, log),
                     Err(_) => return Err(Failure::new("the hub is gone")),
                 },
                 recv(self.done.1) -> input => if let Ok(input) = input { self.handle(input) },
@@ -126,6 +123,10 @@ impl Server {
                     Ok(Signal::Hup) => log.hang_up(),
                     Ok(Signal::Usr1 | Signal::Child) => {}
                     Err(_) => return Err(Failure::new("no signals can be taken any more")),
+                },
+                recv(self.patience.0) -> _ => {
+                    self.patience = (channel::never(), true);
+                    log.tell(&format!("waiting for {}: jobs run on this host until then", self.finder));
                 },
                 recv(self.launcher_gone) -> _ => {
                     error!("the launcher is gone");
@@ -151,10 +152,13 @@ impl Server {
     }
 
     /// Returns the credit of a message.
-    fn heard(&mut self, event: HubEvent<Told>) -> Option<Credit> {
+    fn heard(&mut self, event: HubEvent<Told>, log: &Log) -> Option<Credit> {
         match event {
             HubEvent::Opened { peer, info } if self.link == Some(peer) => {
                 self.hub.limit_outbox(peer, SCHEDULER_OUTBOX);
+                if std::mem::replace(&mut self.patience, (channel::never(), false)).1 {
+                    log.tell(&format!("found a scheduler at {}", info.address));
+                }
                 let (address, known_as) = (info.address.into(), info.own_address.into());
                 self.handle(Input::SchedulerConnected { version: info.version, address, known_as });
             }

@@ -17,10 +17,8 @@ use ice_core::limits::{CACHE_KEPT, DISK_KEPT, default_cache_limit, slots_within}
 use ice_core::message::features;
 use ice_core::store_layout;
 use ice_core::text::Text;
-use ice_core::version::Version;
 use ice_launcher::{Contents, JobLimits, Launcher, LauncherConfig};
-use ice_net::hub::{ConnectionBounds, Handlers, Hub, HubConfig};
-use ice_net::listen::{ListenError, Listener};
+use ice_net::hub::{ConnectionBounds, Hub, HubConfig};
 use ice_sandbox::guarantees::{Guarantee, Guarantees};
 use ice_sandbox::memory::headroom;
 use ice_toolchain::archive::{UnpackLimits, unpack};
@@ -33,25 +31,24 @@ use nix::fcntl::{Flock, FlockArg, OFlag};
 use nix::unistd::{Gid, Uid};
 
 use super::disk::{Disk, Owned};
+use super::doors;
+use super::greeting::Greeting;
 use super::job_ids;
 use super::link::Finder;
 use super::native::{Builder, Tool};
 use super::options::Options;
 use super::orders::Orders;
 use super::promised;
-use super::server::{Doors, Server};
-use super::shared::{Shared, Told};
-use super::worker::Worker;
+use super::server::Server;
+use super::shared::Shared;
 use crate::background::{self, Dropped, LOG_DIR, PidFile, RUN_DIR, Start};
 use crate::cli::table::VERSION;
 use crate::create_env::apart;
 use crate::exit::Failure;
 use crate::logging::{self, Log, Prefix, Target};
+use crate::readiness::Waiting;
 use crate::signals::{self, Signal};
 
-/// How often and how far apart a taken port is tried again.
-const BIND_TRIES: u32 = 5;
-const BIND_PAUSE: Duration = Duration::from_secs(2);
 /// How long a daemon that is stopping may keep the folder of the environments from its successor: jobs of its own may end.
 const LOCK_WAIT: Duration = Duration::from_secs(15);
 /// What a peer may leave unread: a list of environments is the longest message to a client or scheduler.
@@ -90,12 +87,13 @@ pub fn run(options: Options) -> Result<u8, Failure> {
     let no_remote = options.no_remote || accepts.is_err();
     promised::warn_of_missing(launcher.guarantees(), &accepts, root && !no_remote);
     promised::warn_of_natives(&natives);
-    let lock = lock(&base)?;
+    let lock = lock(&base, &mut Waiting::begin(&log, options.detach))?;
     let (store, natives) = open_stores(&base)?;
     let config = config(&options, slots, no_remote, accepts.is_ok(), &base, &store, &natives);
     let config = within_memory(config, launcher.guarantees());
     log_config(&config);
-    let doors = open_doors(&options, root, no_remote)?;
+    let doors = doors::open(&options, root, no_remote, &log)?;
+    let greeting = Greeting::new(&options, &config, &doors, launcher.guarantees(), &accepts);
     let allow = options.allow.clone();
     let hub_config = HubConfig { allow, connections, outbox_max: OUTBOX, stack: STACK, ..HubConfig::default() };
     let (hub, events) = Hub::new(hub_config).map_err(no_threads)?;
@@ -115,20 +113,27 @@ pub fn run(options: Options) -> Result<u8, Failure> {
     });
     let signals = signals::start(&[Signal::Term, Signal::Hup])
         .map_err(|e| Failure::new(format!("cannot take signals: {e}")).code(100))?;
-    listen(&hub, doors, &shared)?;
-    let finder = Finder::new(&options);
-    if let Err(e) = finder.survey() {
-        warn!("cannot survey the netnames: {e}");
-    }
+    doors::listen(&hub, doors, &shared)?;
+    let finder = finder(&options);
+    log.tell(&greeting.to_string());
     start.ready().map_err(|e| Failure::new(format!("cannot detach: {e}")).code(100))?;
     let begun = Instant::now();
     let daemon = Daemon::new(ice_core::time::Instant::ZERO, config);
-    let ended = Server::new(daemon, hub, events, shared, finder, begun, done)?.run(&signals, &log);
+    let ended = Server::new(daemon, hub, events, shared, finder, begun, done)?.run(&signals, &log, options.detach);
     if let Some(pid_file) = pid_file {
         pid_file.remove();
     }
     drop(lock);
     ended
+}
+
+/// Looks around once, for people who read the log.
+fn finder(options: &Options) -> Finder {
+    let finder = Finder::new(options);
+    if let Err(e) = finder.survey() {
+        warn!("cannot survey the netnames: {e}");
+    }
+    finder
 }
 
 fn no_threads(error: io::Error) -> Failure {
@@ -258,13 +263,8 @@ fn open_log(options: &Options, root: bool) -> Result<Log, Failure> {
         let log = logging::start(target, options.level, Prefix::Service);
         return log.or_else(|_| to_stderr(options));
     };
-    match logging::start_service(&options.account, &file, options.level) {
-        Ok(log) => Ok(log),
-        Err(e) => {
-            eprintln!("iceccd: {}", crate::exit::chain(&e));
-            to_stderr(options)
-        }
-    }
+    logging::start_service(&options.account, &file, options.level)
+        .map_err(|e| Failure::from_error(&e).hint("-l names another file"))
 }
 
 fn to_stderr(options: &Options) -> Result<Log, Failure> {
@@ -312,7 +312,7 @@ fn is_mapped(uid: u32) -> bool {
 }
 
 /// One daemon per folder: a second one would take environments away under the first one's jobs.
-fn lock(base: &Path) -> Result<Flock<File>, Failure> {
+fn lock(base: &Path, waiting: &mut Waiting<'_>) -> Result<Flock<File>, Failure> {
     let cannot = |e: io::Error| Failure::new(format!("cannot use {}: {e}", base.display()));
     let folder = base.join(".ours");
     DirBuilder::new().recursive(true).mode(0o755).create(&folder).map_err(cannot)?;
@@ -329,6 +329,7 @@ fn lock(base: &Path) -> Result<Flock<File>, Failure> {
             }
             Err((file, _)) => file,
         };
+        waiting.goes_on(|| format!("the end of another daemon that uses {}", base.display()));
         thread::sleep(Duration::from_millis(100));
     }
 }
@@ -435,58 +436,4 @@ fn create_env() -> PathBuf {
     let folder = own.parent().unwrap_or(Path::new("/"));
     let places = [folder.join(NAME), folder.join("../bin").join(NAME), folder.join("../../bin").join(NAME)];
     places.into_iter().find(|p| is_executable_file(p)).unwrap_or_else(|| Path::new("/usr/bin").join(NAME))
-}
-
-fn open_doors(options: &Options, root: bool, no_remote: bool) -> Result<Doors, Failure> {
-    let (path, mode) = socket_path(root)?;
-    let unix = Listener::unix(&path, mode).map_err(|e| Failure::from_error(&e))?;
-    let tcp = if no_remote { Vec::new() } else { bind_tcp(options)? };
-    Ok(Doors { unix, tcp })
-}
-
-/// A taken port may become free: it is tried again a few times.
-fn bind_tcp(options: &Options) -> Result<Vec<Listener>, Failure> {
-    let mut tries = 1;
-    loop {
-        let bound = match &options.interface {
-            None => Listener::tcp(options.port).map(|l| vec![l]),
-            Some(device) => Listener::tcp_on(device, options.port),
-        };
-        let failure = match bound {
-            Ok(tcp) => return Ok(tcp),
-            Err(e) => e,
-        };
-        if !matches!(failure, ListenError::Bind { .. }) {
-            return Err(Failure::from_error(&failure));
-        }
-        error!("Failed to bind address to TCP listen socket: {}", crate::exit::chain(&failure));
-        if tries == BIND_TRIES {
-            return Err(Failure::from_error(&failure));
-        }
-        tries += 1;
-        thread::sleep(BIND_PAUSE);
-    }
-}
-
-/// Where local clients look for us (`net/PROTOCOL.md`, Transports), and who may connect.
-fn socket_path(root: bool) -> Result<(PathBuf, u32), Failure> {
-    if let Some(path) = std::env::var_os("ICECC_TEST_SOCKET") {
-        return Ok((path.into(), 0o777));
-    }
-    if root {
-        return Ok((Path::new(RUN_DIR).join("iceccd.socket"), 0o777));
-    }
-    let home = std::env::var_os("HOME").filter(|h| !h.is_empty());
-    let home = home.ok_or_else(|| Failure::new("no place for the socket").hint("set HOME"))?;
-    Ok((Path::new(&home).join(".iceccd.socket"), 0o755))
-}
-
-fn listen(hub: &Hub<Told>, doors: Doors, shared: &Arc<Shared>) -> Result<(), Failure> {
-    let shared = Arc::clone(shared);
-    let handlers: Handlers<Told> = Arc::new(move |_, _| Some(Box::new(Worker::new(Arc::clone(&shared)))));
-    for listener in std::iter::once(doors.unix).chain(doors.tcp) {
-        hub.listen(listener, Version::TO_CLIENT, Arc::clone(&handlers))
-            .map_err(|e| Failure::new(format!("cannot accept connections: {e}")))?;
-    }
-    Ok(())
 }

@@ -16,7 +16,7 @@ pub fn part(rows: &[Row], is_first: bool, is_last: bool) -> serde_json::Result<S
 #[cfg(test)]
 mod tests {
     use super::*;
-    use ice_core::scheduler::{EnvironmentRow, HostRow, JobRow};
+    use ice_core::scheduler::{EnvironmentRow, Field, HostRow, JobRow};
 
     fn array(rows: &[Row]) -> serde_json::Result<String> {
         part(rows, true, true)
@@ -69,5 +69,8 @@ mod tests {
         let jobs = [job(1, Some("h"), b"f"), job(2, None, b"a\x1f b\"c\\d\x7f\n\xff")];
         assert_eq!(array(&jobs).unwrap(), expected);
         assert_eq!(array(&[]).unwrap(), "[\n]\n");
+        let fields = [("host", Field::Text("h\"".into())), ("value", Field::Number(7)), ("text", Field::Unknown)];
+        let expected = "[\n{\"host\":\"h\\\"\",\"value\":7,\"text\":null}\n]\n";
+        assert_eq!(array(&[Row::Fields(fields.to_vec())]).unwrap(), expected);
     }
 }

@@ -31,6 +31,7 @@ use crate::background::{self, Account, PidFile, Start};
 use crate::cli::table::VERSION;
 use crate::exit::{Failure, chain, finish, print};
 use crate::logging::{self, Log, Prefix, Target};
+use crate::readiness::{PATIENCE, not_opened};
 use crate::signals::{self, Signal};
 use election::{Hooks, Winner};
 use options::{Options, Stop, TextAdmin};
@@ -50,7 +51,14 @@ const BATCH: usize = 256;
 /// Runs the program.
 pub fn main() -> ExitCode {
     let ended = match options::parse(std::env::args_os().skip(1)) {
-        Ok(options) => run(&options),
+        Ok(options) => {
+            let ended = run(&options);
+            // Standard error may be nobody's; with no log file the log is standard error itself.
+            if let Some(failure) = ended.as_ref().err().filter(|_| options.log_file.is_some() || options.detach) {
+                error!("{failure}");
+            }
+            ended
+        }
         Err(Stop::Help) => print(&PROGRAM.help()),
         Err(Stop::Version) => print(&PROGRAM.version()),
         Err(wrong) => Err(Failure::wrong(wrong)),
@@ -96,21 +104,19 @@ fn run(options: &Options) -> Result<u8, Failure> {
         Target::File(path) => logging::start_service(&account, &path, level),
         other => logging::start(other, level, Prefix::Service),
     };
-    let log = log.map_err(|e| Failure::from_error(&e))?;
+    let log = log.map_err(|e| Failure::from_error(&e).hint("-l names another file"))?;
     let pid_file = doors.as_ref().ok().and_then(|_| PidFile::write().ok());
     let dropped = background::drop_root(&account).map_err(|e| Failure::from_error(&e));
     let result = dropped.and_then(|_| {
         info!("ICECREAM scheduler {VERSION} starting up, port {}", options.port);
-        let doors = doors.map_err(|e| {
-            error!("{}", chain(&e));
-            Failure::from_error(&e)
-        })?;
+        let doors = doors.map_err(|e| not_opened(&e))?;
         let mut shell = Shell::new(options, doors, log)?;
         info!("scheduler ready");
         if options.detach {
             // So that no file system is kept busy. It cannot fail: every system has a root directory.
             let _ = std::env::set_current_dir("/");
         }
+        shell.log.tell(&shell.greeting(options));
         start.ready().map_err(|e| Failure::new(format!("cannot detach: {e}")))?;
         shell.run();
         Ok(0)
@@ -153,6 +159,8 @@ struct Shell {
     probed: Receiver<Probed>,
     probes: ProbeThreads,
     log: Log,
+    /// When it is told that no host has logged in, and whether it has been.
+    patience: (Receiver<Instant>, bool),
     own: Identity,
     port: u16,
     hooks: Hooks,
@@ -202,6 +210,7 @@ impl Shell {
             probed,
             probes: ProbeThreads::new(answers),
             log,
+            patience: (if options.detach { never() } else { after(PATIENCE) }, false),
             own,
             port,
             hooks,
@@ -251,6 +260,10 @@ impl Shell {
                         self.probes.ended();
                         self.input(Input::Probed { host: probed.host, reachable: probed.reachable });
                     }
+                }
+                recv(self.patience.0) -> _ => {
+                    self.patience = (never(), true);
+                    self.log.tell(&format!("waiting for daemons of netname {}: none has logged in", self.own.netname));
                 }
                 recv(timer) -> _ => {}
             }
@@ -308,6 +321,9 @@ impl Shell {
                 self.input(Input::TextOpened { peer, address: address.into(), may_change });
             }
             HubEvent::Message { peer, message, credit: _credit } => {
+                if matches!(message, Message::Login(_)) {
+                    self.host_came();
+                }
                 self.input(Input::Message { peer, kind: letter(&message), message });
             }
             HubEvent::Line { peer, text, credit: _credit } => self.input(Input::Line { peer, text: text.into() }),
@@ -319,6 +335,26 @@ impl Shell {
             // No handlers are registered and no connections are made.
             HubEvent::Note { .. } | HubEvent::DialFailed { .. } => {}
         }
+    }
+
+    /// A daemon logs in: the first one is told if it was waited for.
+    fn host_came(&mut self) {
+        if std::mem::replace(&mut self.patience, (never(), false)).1 {
+            self.log.tell("the first daemon logs in");
+        }
+    }
+
+    /// The line with which a healthy scheduler starts.
+    fn greeting(&self, options: &Options) -> String {
+        let text_port = self.port.wrapping_add(1);
+        let text = options.text_interface.as_deref().or(options.device.as_deref()).unwrap_or("all addresses");
+        format!(
+            "icecc-scheduler {VERSION} ready: netname {}, hears {} on TCP and UDP port {} of {}; text port {text_port} of {text}",
+            self.own.netname,
+            options.allow,
+            self.port,
+            options.device.as_deref().unwrap_or("all addresses"),
+        )
     }
 
     fn heard(&mut self, heard: DiscoveryEvent) {

@@ -225,7 +225,7 @@ fn nothing_inherited_stays_open_in_daemon_and_launcher() {
     }
 }
 
-const BIND_FAILED: &str = "Failed to bind address to TCP listen socket";
+const TAKEN: &str = "is in use: trying again";
 
 #[test]
 fn d07_a_taken_port() {
@@ -234,14 +234,43 @@ fn d07_a_taken_port() {
     let taken = TcpListener::bind((Ipv4Addr::UNSPECIFIED, place.port)).unwrap();
     let ended = run(place.daemon(), LIMIT);
     assert_eq!(ended.code, Some(1), "{}", ended.stderr);
-    assert_eq!(ended.stderr.matches(BIND_FAILED).count(), 5, "{}", ended.stderr);
+    assert_eq!(ended.stderr.matches(TAKEN).count(), 4, "{}", ended.stderr);
     assert!(start.elapsed() >= Duration::from_secs(8), "five tries, two seconds apart");
+    let wait = format!("waiting for TCP port {}, which another process has\n", place.port);
+    assert_eq!(ended.stderr.matches(&wait).count(), 1, "{}", ended.stderr);
+    let who = format!("(ss -lntup 'sport = :{0}' tells root who has port {0})\n", place.port);
+    assert!(ended.stderr.ends_with(&who) && ended.stderr.matches("ss -lntup").count() == 1, "{}", ended.stderr);
     // It becomes free meanwhile.
     let daemon = place.launch(place.daemon());
-    daemon.until_log(BIND_FAILED);
+    daemon.until_log(TAKEN);
     drop(taken);
     daemon.until_log("Netnames:");
     assert!(reaches(Ipv4Addr::LOCALHOST, place.port));
+}
+
+#[test]
+fn a_healthy_start_and_a_long_wait_are_a_line_each() {
+    let place = Place::new();
+    // Without -vvv: what follows is told at any level.
+    let mut command = place.as_user(place.path("iceccd"));
+    command.args(place.arguments().split_off(1)).args(["-n", "nobody-serves-it", "-N", "me"]);
+    let daemon = place.launch(command);
+    daemon.until_log("waiting for the scheduler at 127.0.0.1:1: jobs run on this host until then\n");
+    let log = daemon.log();
+    let lines: Vec<&str> = log.lines().filter_map(|line| line.split_once(": ")).map(|(_, text)| text).collect();
+    let told = lines.iter().find(|line| line.starts_with("iceccd 1.4.0 (icecream-rs ")).expect("the first line");
+    for part in ["ready: host me, netname nobody-serves-it", "looks for the scheduler at 127.0.0.1:1;"] {
+        assert!(told.contains(part), "{told}");
+    }
+    assert!(told.contains(&format!("clients come to {}; takes ", place.socket().display())), "{told}");
+    drop(daemon);
+
+    let mut command = place.daemon();
+    command.args(["-l", "/no/such/folder/log"]);
+    let ended = run(command, LIMIT);
+    let lines: Vec<&str> = ended.stderr.lines().collect();
+    assert_eq!((ended.code, lines.len()), (Some(1), 1), "{}", ended.stderr);
+    assert!(lines[0].starts_with("iceccd: cannot open log /no/such/folder/log: "), "{}", ended.stderr);
 }
 
 /// Whether a daemon of ours answers on that address.

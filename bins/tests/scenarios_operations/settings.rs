@@ -78,6 +78,9 @@ fn o9_junk_is_refused_by_file_line_and_key() {
     for line in [
         "ICECC_MAX_JOBS=\"many\"",
         "ICECC_NICE_LEVEL=5x",
+        "ICECC_NICE_LEVEL=20",
+        "ICECC_NICE_LEVEL=-5",
+        "ICECC_ALLOW_REMOTE=\"No\"",
         "ICECC_CACHE_LIMIT='1 GB'",
         "ICECC_BASEDIR=cache",
         "ICECC_LOG_FILE=\"log\"",
@@ -96,6 +99,36 @@ fn o9_junk_is_refused_by_file_line_and_key() {
     site.cluster.ok("h1", &[], "printf '\\n\\nICECC_MAX_JOBS=-3\\n' >/etc/default/icecc");
     refused("restart", "/etc/default/icecc:3: ICECC_MAX_JOBS: ");
     assert_eq!(site.cluster.called("h1", "iceccd"), before);
+}
+
+#[test]
+fn an_unknown_key_is_a_warning_and_a_wrong_option_is_refused() {
+    let Some(site) = Site::up(1) else { return };
+    let lines = site.cluster.ok("h1", &[], "wc -l </etc/icecc/icecc.conf").text();
+    let next = lines.trim().parse::<u32>().unwrap() + 1;
+    site.set(
+        "h1",
+        "ICECC_NETNAM=\"x\"\nexport ICECC_MAX_JOB=3\nexport LC_ALL=C USE_SCHEDULER=h\nSOMETHING=1\nICECC_NETNAM=y",
+    );
+    let started = site.service("h1", "iceccd", "start");
+    assert!(started.status.success(), "{}", started.error_text());
+    let file = "/etc/icecc/icecc.conf";
+    let wanted = [
+        format!("{file}:{next}: warning: unknown key ICECC_NETNAM (did you mean ICECC_NETNAME?)"),
+        format!("{file}:{}: warning: unknown key ICECC_MAX_JOB (did you mean ICECC_MAX_JOBS?)", next + 1),
+        format!("{file}:{}: warning: unknown key SOMETHING", next + 3),
+    ];
+    assert_eq!(started.error_text().lines().collect::<Vec<_>>(), wanted);
+    site.ok("h1", "iceccd", "stop");
+
+    for (name, key) in [("iceccd", "ICECC_OPTIONS"), ("icecc-scheduler", "ICECC_SCHEDULER_OPTIONS")] {
+        site.cluster.ok("h1", &[], &format!("echo '{key}=\"--allow all\"' >/etc/default/icecc"));
+        let refused = site.service("h1", name, "start");
+        let said = format!("{name}: --allow wants networks (10.0.0.0/8,fd00::/8), not \"all\"");
+        assert_eq!((refused.status.code(), refused.error_text().lines().last()), (Some(2), Some(said.as_str())));
+    }
+    let refused = site.cluster.sh("h1", &[], "/etc/init.d/iceccd start now");
+    assert_eq!(refused.status.code(), Some(2));
 }
 
 #[test]

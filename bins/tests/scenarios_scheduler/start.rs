@@ -149,9 +149,30 @@ fn s03_a_taken_port_ends_it() {
             let ended = run_to_end(kind, &["-p", &port.to_string(), "-vvv"], LIMIT);
             assert_eq!(ended.code, Some(1), "{which}: {}", ended.stderr);
             assert!(ended.stderr.contains("Address already in use"), "{which}: {}", ended.stderr);
+            if kind.is_ours() {
+                let taken = port + which % 2;
+                let who = format!("(ss -lntup 'sport = :{taken}' tells root who has port {taken})\n");
+                assert!(ended.stderr.ends_with(&who), "{which}: {}", ended.stderr);
+                assert_eq!(ended.stderr.matches("already in use").count(), 1, "{which}: {}", ended.stderr);
+            }
             drop((tcp, udp));
         }
     });
+}
+
+#[test]
+fn a_healthy_start_and_a_long_wait_are_a_line_each() {
+    let scheduler = Scheduler::start_with(OURS, &with_args(&["--text-interface", "lo"]));
+    scheduler.until_log(&format!("waiting for daemons of netname {}: none has logged in\n", scheduler.netname));
+    let port = scheduler.port;
+    let told = format!(
+        "ready: netname {}, hears everybody on TCP and UDP port {port} of all addresses; text port {} of lo\n",
+        scheduler.netname,
+        port + 1
+    );
+    assert_eq!(scheduler.log().matches(&told).count(), 1, "{}", scheduler.log());
+    let _host = scheduler.host(Setup::new("h"));
+    scheduler.until_log("the first daemon logs in\n");
 }
 
 #[test]
@@ -206,6 +227,7 @@ fn s06_a_log_that_cannot_be_opened() {
             let ended = run_to_end(kind, &["-p", &port, "-l", "/no/such/folder/log"], LIMIT);
             assert_eq!(ended.code, Some(1));
             assert!(ended.stderr.contains("/no/such/folder/log"), "{}", ended.stderr);
+            assert_eq!(ended.stderr.lines().count(), 1, "{}", ended.stderr);
         } else {
             let options = Options { quiet: true, ..with_args(&["-l", "/no/such/folder/log"]) };
             let started = Scheduler::start_with(kind, &options);

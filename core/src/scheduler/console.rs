@@ -125,15 +125,6 @@ impl Scheduler {
         self.cancel_timer(console.paused_until, Timer::Text(peer));
     }
 
-    /// Sends an answer. If its address gets too much, the next one waits.
-    pub(super) fn answer(&mut self, peer: PeerId, text: String) {
-        let until = self.spend(peer, text.len());
-        self.send_text(peer, text);
-        if let Some(until) = until {
-            self.pause(peer, until);
-        }
-    }
-
     /// Counts what is answered to a text peer. Returns when its address may be answered again, if that is not now.
     pub(super) fn spend(&mut self, peer: PeerId, bytes: usize) -> Option<Instant> {
         let console = self.consoles.get(&peer)?;

@@ -3,8 +3,10 @@
 //! Asking and answering go in pieces, as all others wait while one is made. Lines that arrive meanwhile wait, so that
 //! answers keep the order of the commands.
 
+use super::answer::Answer;
 use super::host::Host;
 use super::listing::{PAUSE, ROWS_MAX, is_full};
+use super::rows::Field;
 use super::{Scheduler, Timer};
 use crate::ids::{HostId, PeerId};
 use crate::limits::STATUS_TEXT_MAX;
@@ -27,6 +29,12 @@ const ASKED: usize = 256;
 pub(super) struct Internals {
     /// Names or addresses of the hosts to be asked; none: all.
     names: BTreeSet<Text>,
+    /// The rest of the names: no host has them.
+    unknown: BTreeSet<Text>,
+    /// As JSON.
+    json: bool,
+    /// Whether a piece was answered before.
+    is_begun: bool,
     stage: Stage,
     /// When it goes on.
     due: Instant,
@@ -65,23 +73,36 @@ impl Internals {
         self.stage == Stage::Waiting && self.waiting.is_empty()
     }
 
+    /// A host is asked: its name and its address are those of a host.
+    fn asked(&mut self, host: &Host) {
+        self.unknown.remove(&host.said().name);
+        self.unknown.remove(&host.said().address);
+        self.hosts.push((host.id(), host.said().name.clone()));
+        self.waiting.insert(host.id());
+    }
+
     /// The next piece of the answer; whether it is the last one.
-    fn piece(&mut self) -> (String, bool) {
-        let Stage::Answering(mut next) = self.stage else { return (String::new(), false) };
-        let (mut out, begin) = (String::new(), next);
+    fn piece(&mut self) -> (Answer, bool) {
+        let mut answer = Answer::default();
+        let Stage::Answering(mut next) = self.stage else { return (answer, false) };
+        std::mem::take(&mut self.unknown).iter().for_each(|name| answer.add_unknown(name));
+        let (begin, mut bytes) = (next, 0);
         while let Some((id, name)) = self.hosts.get(next) {
-            if is_full(next - begin, out.len()) {
+            if is_full(next - begin, bytes) {
                 break;
             }
             next += 1;
-            match self.answers.remove(id) {
-                Some(text) => out.push_str(text.lossy().trim_end_matches('\n')),
-                None => out.extend([&*name.lossy(), " not reporting"]),
-            }
-            out.push('\n');
+            let said = self.answers.remove(id);
+            let line = match &said {
+                Some(text) => text.lossy().trim_end_matches('\n').to_owned(),
+                None => format!("{} not reporting", name.lossy()),
+            };
+            bytes += line.len();
+            let text = said.map_or(Field::Unknown, Field::Text);
+            answer.add(&line, vec![("host", Field::Text(name.clone())), ("text", text)]);
         }
         self.stage = Stage::Answering(next);
-        (out, next >= self.hosts.len())
+        (answer, next >= self.hosts.len())
     }
 }
 
@@ -91,13 +112,19 @@ impl Scheduler {
     }
 
     /// Asks the hosts of these names, or all; the answer follows when they have answered.
-    pub(super) fn ask_internals(&mut self, peer: PeerId, names: Vec<Text>) {
+    pub(super) fn ask_internals(&mut self, peer: PeerId, json: bool, names: Vec<Text>) {
         if self.internals_running() >= INTERNALS_AT_ONCE_MAX {
-            return self.send_text(peer, "401 Too many ask that just now.\n200 done\n".into());
+            let mut answer = Answer::default();
+            answer.add_error("401 Too many ask that just now.");
+            return self.answer(peer, json, answer);
         }
         let Some(console) = self.consoles.get_mut(&peer) else { return };
+        let names: BTreeSet<Text> = names.into_iter().collect();
         console.internals = Some(Internals {
-            names: names.into_iter().collect(),
+            unknown: names.clone(),
+            names,
+            json,
+            is_begun: false,
             stage: Stage::Asking(HostId(0)),
             due: self.now,
             hosts: Vec::new(),
@@ -127,8 +154,7 @@ impl Scheduler {
         for host in cluster.hosts_after(last).take(ROWS_MAX) {
             last = host.id();
             if internals.is_wanted(host) {
-                internals.hosts.push((host.id(), host.said().name.clone()));
-                internals.waiting.insert(host.id());
+                internals.asked(host);
                 asked.push(host.said().peer);
             }
         }
@@ -184,15 +210,13 @@ impl Scheduler {
     fn answer_more(&mut self, peer: PeerId) {
         let Some(console) = self.consoles.get_mut(&peer) else { return };
         let Some(internals) = &mut console.internals else { return };
-        let (mut text, is_last) = internals.piece();
+        let (json, is_first) = (internals.json, !std::mem::replace(&mut internals.is_begun, true));
+        let (answer, is_last) = internals.piece();
+        let next = self.send_piece(peer, json, answer, is_first, is_last).unwrap_or(self.now + PAUSE);
         if is_last {
             self.forget_internals(peer);
-            text.push_str("200 done\n");
-            self.answer(peer, text);
             return self.next_lines(peer);
         }
-        let next = self.spend(peer, text.len()).unwrap_or(self.now + PAUSE);
-        self.send_text(peer, text);
         self.internals_due(peer, next);
     }
 

@@ -4,6 +4,7 @@
 //! happened as `Input` and carries out what comes back as `Output`.
 
 mod allowance;
+mod answer;
 mod bans;
 mod check;
 mod class;
@@ -42,7 +43,7 @@ mod work;
 
 pub use exchange::{CloseReason, Config, Input, Output};
 pub use note::Note;
-pub use rows::{EnvironmentRow, HostRow, JobRow, Row};
+pub use rows::{EnvironmentRow, Field, HostRow, JobRow, Row};
 
 use crate::ids::{HostId, JobId, PeerId};
 use crate::level::Level;

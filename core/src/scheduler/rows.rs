@@ -8,7 +8,7 @@ use super::policy;
 use super::probing::Accepting;
 use crate::ids::{HostId, JobId};
 use crate::text::Text;
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 
 /// An element of an answer.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -18,6 +18,25 @@ pub enum Row {
     Host(HostRow),
     /// Of `listjobs --json`.
     Job(JobRow),
+    /// Of any other command: its fields, in this order.
+    #[serde(serialize_with = "as_members")]
+    Fields(Vec<(&'static str, Field)>),
+}
+
+/// The value of a field.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(untagged)]
+pub enum Field {
+    /// Text.
+    Text(Text),
+    /// A number.
+    Number(u64),
+    /// What is not known.
+    Unknown,
+}
+
+fn as_members<S: Serializer>(fields: &[(&'static str, Field)], serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_map(fields.iter().map(|(name, value)| (name, value)))
 }
 
 /// A host.

@@ -59,8 +59,14 @@ fn s59_the_text_port_speaks_as_1_4() {
     assert_eq!(s.text(&["removecs"]), "401 Sure. But which hosts?\n200 done\n");
     assert_eq!(s.text(&["unblockcs"]), "401 Sure. But which host?\n200 done\n");
     assert_eq!(s.text(&["quit"]), "200 Good Bye!\n");
-    let help = "listcs\nlistblocks\nlistjobs\nremovecs\nblockcs\nunblockcs\ninternals\nhelp\nquit\n200 done\n";
-    assert_eq!(s.text(&["help"]), help);
+    let help = s.text(&["help"]);
+    let words: Vec<&str> = help.lines().filter_map(|line| line.split(' ').next()).collect();
+    let all = "listcs listblocks listjobs removecs blockcs unblockcs internals stats help quit exit 200";
+    assert_eq!(words.join(" "), all);
+    assert!(
+        help.contains("\nremovecs HOST... [--json]           ends their connections; they may come again\n"),
+        "{help}"
+    );
 }
 
 #[test]
@@ -86,12 +92,58 @@ fn s60_blocked_hosts_stay_out_until_unblocked_as_often() {
     assert_eq!(s.text(&["blockcs h h"]), "removing host h\n200 done\n");
     assert_eq!(s.closed, [(h.peer, CloseReason::Removed)]);
     assert_eq!(s.text(&["listblocks"]), "   h\n   h\n200 done\n");
-    s.text(&["unblockcs h"]);
+    assert_eq!(s.text(&["unblockcs h"]), "unblocked host h\n200 done\n");
     s.host("h", 1, &[]);
     assert_eq!(s.scheduler.ledger.cluster().len(), 0);
     s.text(&["unblockcs h"]);
     s.host("h", 1, &[]);
     assert_eq!(s.scheduler.ledger.cluster().len(), 1);
+    assert_eq!(s.text(&["unblockcs h"]), "401 Host h is not blocked.\n200 done\n");
+    assert_eq!(s.text(&["removecs x"]), "401 No host x.\n200 done\n");
+    assert_eq!(s.text(&["blockcs x"]), "blocked host x, which is not here\n200 done\n");
+}
+
+#[test]
+fn every_command_answers_programs_too() {
+    let mut s = Scenario::new();
+    s.host("h", 1, &[]);
+    for (line, wanted) in [
+        ("blockcs x --json", "host=x done=blocked"),
+        ("listblocks --json", "host=x"),
+        ("unblockcs x --json", "host=x done=unblocked"),
+        ("unblockcs --json x", "error=401 Host x is not blocked."),
+        ("removecs x --json", "host=x error=no such host"),
+        ("internals x --json", "host=x error=no such host"),
+        ("removecs --json", "error=401 Sure. But which hosts?"),
+        ("nonsense --json", "error=Invalid command 'nonsense --json'"),
+        ("stats --json", "name=uptime_s value=0"),
+        ("help --json", "command=listcs arguments=[--json [environments]] what=the hosts, with their jobs"),
+        ("removecs h --json", "host=h done=removed"),
+    ] {
+        assert_eq!(s.text(&[line]), "200 done\n", "{line}");
+        assert_eq!(fields(&s.rows.drain(..).next().expect("a row")), wanted, "{line}");
+    }
+}
+
+#[test]
+fn internals_answer_programs_too() {
+    let mut s = Scenario::new();
+    let (one, _) = (s.host("one", 1, &[]), s.host("two", 1, &[]));
+    s.text(&["internals --json"]);
+    s.say(one.peer, Message::StatusText { text: "Node Name: one\n".into() });
+    s.wait(2);
+    let rows: Vec<String> = s.rows.drain(..).map(|row| fields(&row)).collect();
+    assert_eq!(rows, ["host=one text=Node Name: one ", "host=two text=?"]);
+}
+
+fn fields(row: &Row) -> String {
+    let Row::Fields(fields) = row else { panic!("{row:?}") };
+    let shown = |field: &Field| match field {
+        Field::Text(text) => text.to_string(),
+        Field::Number(number) => number.to_string(),
+        Field::Unknown => "?".into(),
+    };
+    fields.iter().map(|(name, value)| format!("{name}={}", shown(value))).collect::<Vec<_>>().join(" ")
 }
 
 #[test]
@@ -115,7 +167,7 @@ fn s63_internals_asks_all_and_answers_in_time() {
     s.load(two, 5);
     s.wait(2);
     let text: String = s.texts.drain(..).map(|(_, t)| t).collect();
-    assert!(text.starts_with("Node Name: one\ntwo not reporting\n200 done\nlistcs\n"), "{text}");
+    assert!(text.starts_with("Node Name: one\ntwo not reporting\n200 done\nlistcs "), "{text}");
     s.say(two.peer, Message::StatusText { text: "late".into() });
     assert!(s.closed.is_empty());
 }
@@ -173,7 +225,7 @@ fn long_lists_come_in_pieces_and_an_address_gets_so_much_a_second() {
                     rows_now += rows.len();
                     let names = |row: &Row| match row {
                         Row::Host(host) => host.environments.iter().map(|env| env.name.len()).sum(),
-                        Row::Job(_) => 0,
+                        Row::Job(_) | Row::Fields(_) => 0,
                     };
                     bytes += rows.iter().map(|row| 300 + names(row)).sum::<usize>();
                 }

@@ -149,8 +149,8 @@ fn internals_of_some_hosts_and_of_one_that_leaves() {
     s.say(hosts[2].peer, Message::StatusText { text: "third".into() });
     assert_eq!(s.texts, []);
     s.input(Input::Closed { peer: hosts[0].peer });
-    assert_eq!(s.texts.pop().unwrap().1, "one not reporting\nthird\n200 done\n");
-    assert_eq!(s.text(&["internals nobody"]), "200 done\n");
+    assert_eq!(s.texts.pop().unwrap().1, "401 No host nobody.\none not reporting\nthird\n200 done\n");
+    assert_eq!(s.text(&["internals nobody"]), "401 No host nobody.\n200 done\n");
 }
 
 #[test]

@@ -114,7 +114,8 @@ fn hosts_are_removed_and_asked_by_name_or_address() {
         assert_eq!(s.sent_to(h.peer), [Message::GetInternals], "{by}");
         assert!(s.sent_to(a.peer).is_empty(), "{by}");
         s.say(h.peer, Message::StatusText { text: "h".into() });
-        assert_eq!(s.text(&[&format!("removecs nobody {by}")]), format!("removing host {by}\n200 done\n"));
+        let removed = s.text(&[&format!("removecs nobody {by}")]);
+        assert_eq!(removed, format!("401 No host nobody.\nremoving host {by}\n200 done\n"));
         assert_eq!(s.closed, [(h.peer, CloseReason::Removed)]);
         s.closed.clear();
         s.log_in("10.0.0.2", 43, login("h", 1, &[]));
