@@ -6,11 +6,17 @@
 //! BASE/target=P/removing N/  one that is being removed
 //! BASE/native/               archives of this host's compilers
 //! BASE/.ours/known/P/NAME    the record of an environment: size, last use, digest
+//! BASE/.ours/files/trees/TOKEN/G/base, delta-N
+//!                            generation G of a submitter's tree (files mode), in layers
+//! BASE/.ours/files/trees/TOKEN/arriving
+//!                            contents that are not in a layer yet
 //! ```
 //!
 //! An environment's name has no space, so the others cannot be taken for one.
 
 use crate::env::{EnvId, EnvName};
+use crate::files::Token;
+use crate::files::tree::Layer;
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
@@ -77,6 +83,36 @@ pub fn record(base: &Path, env: &EnvId) -> PathBuf {
     records(base).join(env.platform.as_str()).join(env.name.as_str())
 }
 
+/// The directory of all trees of submitters.
+pub fn trees(base: &Path) -> PathBuf {
+    base.join(".ours/files/trees")
+}
+
+/// The directory to which those of an earlier run go, to be removed.
+pub fn old_trees(base: &Path) -> PathBuf {
+    base.join(".ours/files/old trees")
+}
+
+/// The directory of a submitter's tree.
+pub fn tree(base: &Path, token: &Token) -> PathBuf {
+    trees(base).join(token.to_string())
+}
+
+/// The directory of contents that are not in a layer of the tree yet.
+pub fn tree_arriving(base: &Path, token: &Token) -> PathBuf {
+    tree(base, token).join("arriving")
+}
+
+/// The directory of a generation of a tree.
+pub fn tree_generation(base: &Path, token: &Token, generation: u32) -> PathBuf {
+    tree(base, token).join(generation.to_string())
+}
+
+/// The directory name of a layer in that of its generation.
+pub fn layer_name(layer: Layer) -> String {
+    if layer == 0 { "base".to_owned() } else { format!("delta-{layer}") }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -88,6 +124,10 @@ mod tests {
         assert_eq!(native(Path::new("/b")), Path::new("/b/native"));
         assert_eq!(record(Path::new("/b"), &env), Path::new("/b/.ours/known/x86_64/gcc-12"));
         assert_eq!(new_record(Path::new("/b")), Path::new("/b/.ours/record.new"));
+        let token = Token([0xab; 32]);
+        let generation = tree_generation(Path::new("/b"), &token, 3);
+        assert_eq!(generation, Path::new("/b/.ours/files/trees").join("ab".repeat(32)).join("3"));
+        assert_eq!([0, 12].map(layer_name), ["base", "delta-12"]);
         assert_eq!(platform_of(OsStr::new(&platform_name(&env))), Some(env.platform));
         assert_eq!(platform_of(OsStr::new("native")), None);
         for (name, is_arriving, is_incomplete) in

@@ -18,6 +18,8 @@ pub mod cross;
 pub mod digest;
 /// Queries to an installed compiler driver.
 pub mod driver;
+/// The trees of submitters on a compile server's disk.
+pub mod file_tree;
 /// The program behind a compiler's name.
 pub mod find;
 /// The description that an environment carries.

@@ -9,6 +9,8 @@ mod encoding;
 mod fact;
 mod facts;
 mod result;
+/// Trees on compile servers.
+pub mod tree;
 mod walk;
 
 pub use bytes::Malformed;
