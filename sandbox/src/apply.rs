@@ -2,7 +2,7 @@
 //! code of this crate is here.
 
 use crate::error::Error;
-use crate::plan::{Limit, Step};
+use crate::plan::{Limit, Lower, Step, c};
 use nix::errno::Errno;
 use nix::fcntl::{OFlag, openat};
 use nix::mount::{MntFlags, MsFlags, mount, umount2};
@@ -15,7 +15,7 @@ use std::ffi::{CStr, CString};
 use std::fs;
 use std::io;
 use std::marker::PhantomData;
-use std::os::fd::{AsRawFd, BorrowedFd, RawFd};
+use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 /// Proof that this process had one thread when it was checked; the owner must start no other.
@@ -108,8 +108,23 @@ const PANICKED: i32 = 101;
 
 /// Carries out the steps in order. The error names the first one that fails.
 pub fn perform(steps: &[Step]) -> Result<(), Error> {
-    steps.iter().try_for_each(|step| perform_one(step).map_err(Error::step(step.to_string())))
+    perform_keeping(steps).map(drop)
 }
+
+/// As [`perform`]. Returns the directory that was to be kept open.
+pub(crate) fn perform_keeping(steps: &[Step]) -> Result<Option<OwnedFd>, Error> {
+    let mut kept = None;
+    for step in steps {
+        match step {
+            Step::Keep(at) => kept = Some(nix::fcntl::open(at.as_c_str(), DIRECTORY, Mode::empty())),
+            step => perform_one(step).map_err(Error::step(step.to_string()))?,
+        }
+    }
+    kept.transpose().map_err(Error::step("keep a directory open"))
+}
+
+/// How a directory is opened that is only a place.
+const DIRECTORY: OFlag = OFlag::O_PATH.union(OFlag::O_DIRECTORY).union(OFlag::O_CLOEXEC);
 
 /// An absent argument of mount(2).
 const NO_PATH: Option<&CStr> = None;
@@ -132,6 +147,12 @@ fn perform_one(step: &Step) -> io::Result<()> {
             let flags = MsFlags::MS_NOSUID | MsFlags::MS_NODEV | MsFlags::MS_NOEXEC;
             mount(Some(c"tmpfs"), at.as_c_str(), Some(c"tmpfs"), flags, Some(options.as_c_str()))?;
         }
+        Step::Proc(at) => {
+            let flags = MsFlags::MS_NOSUID | MsFlags::MS_NODEV | MsFlags::MS_NOEXEC;
+            mount(Some(c"proc"), at.as_c_str(), Some(c"proc"), flags, Some(c"subset=pid"))?;
+        }
+        Step::Overlay { at, lower, upper, proc, of_user } => overlay(at, lower, upper, proc, *of_user)?,
+        Step::Keep(_) => {}
         Step::MakeDir(at) => match nix::unistd::mkdir(at.as_c_str(), Mode::from_bits_truncate(0o755)) {
             Err(Errno::EEXIST) => {}
             result => result?,
@@ -171,6 +192,7 @@ fn perform_one(step: &Step) -> io::Result<()> {
         Step::NoCapabilities => no_capabilities()?,
         Step::NoNewPrivileges => control(libc::PR_SET_NO_NEW_PRIVS, 1)?,
         Step::NotDumpable => control(libc::PR_SET_DUMPABLE, 0)?,
+        Step::Dumpable => control(libc::PR_SET_DUMPABLE, 1)?,
         Step::DieWithParent => control(libc::PR_SET_PDEATHSIG, libc::SIGKILL)?,
         Step::RefuseUncounted => crate::filter::refuse_uncounted()?,
         Step::Adopt => control(libc::PR_SET_CHILD_SUBREAPER, 1)?,
@@ -192,13 +214,35 @@ fn user_namespace(inside: (u32, u32), outside: (u32, u32)) -> io::Result<()> {
     fs::write("/proc/self/gid_map", format!("{} {} 1", inside.1, outside.1))
 }
 
+/// Opens a directory without following links below `base`.
+fn open_below(base: &CStr, below: &[CString]) -> io::Result<OwnedFd> {
+    let mut at = nix::fcntl::open(base, DIRECTORY, Mode::empty())?;
+    for name in below {
+        at = openat(&at, name.as_c_str(), DIRECTORY | OFlag::O_NOFOLLOW, Mode::empty())?;
+    }
+    Ok(at)
+}
+
+/// Mounts an overlay. Its layers are named by their descriptors, so that no link is followed to them, and no name has a
+/// meaning in the list.
+fn overlay(at: &CStr, lower: &Lower, [upper, work]: &[CString; 2], proc: &CStr, of_user: bool) -> io::Result<()> {
+    let dir = open_below(&lower.base, &lower.below)?;
+    let open = |name: &CString| openat(&dir, name.as_c_str(), DIRECTORY | OFlag::O_NOFOLLOW, Mode::empty());
+    let layers = lower.layers.iter().map(open).collect::<Result<Vec<OwnedFd>, Errno>>()?;
+    let name = |layer: &OwnedFd| [proc.to_bytes(), format!("/self/fd/{}", layer.as_raw_fd()).as_bytes()].concat();
+    let options = [
+        b"lowerdir=".to_vec(),
+        layers.iter().map(name).collect::<Vec<_>>().join(&b':'),
+        [b",upperdir=", upper.to_bytes(), b",workdir=", work.to_bytes()].concat(),
+        if of_user { b",userxattr".to_vec() } else { Vec::new() },
+    ];
+    let flags = MsFlags::MS_NOSUID | MsFlags::MS_NODEV;
+    Ok(mount(Some(c"overlay"), at, Some(c"overlay"), flags, Some(c(options.concat()).as_c_str()))?)
+}
+
 /// Changes the root without following links below `base`.
 fn change_root(base: &CStr, below: &[CString]) -> io::Result<()> {
-    let flags = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
-    let mut at = nix::fcntl::open(base, flags, Mode::empty())?;
-    for name in below {
-        at = openat(&at, name.as_c_str(), flags | OFlag::O_NOFOLLOW, Mode::empty())?;
-    }
+    let at = open_below(base, below)?;
     fchdir(&at)?;
     chroot(c".")?;
     Ok(chdir(c"/")?)

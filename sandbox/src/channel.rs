@@ -1,6 +1,7 @@
 //! Sockets that transport packets with descriptors, between the daemon's two halves and the sandboxes. All descriptors
 //! are close-on-exec.
 
+use crate::files_ended::OUTPUTS_MAX;
 use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, SealFlag, fcntl};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
@@ -14,8 +15,8 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 use std::os::unix::fs::FileExt;
 use std::time::{Duration, Instant};
 
-/// Maximum number of descriptors in one packet.
-pub const FDS_MAX: usize = 8;
+/// Maximum number of descriptors in one packet: the outputs of a job, and a few.
+pub const FDS_MAX: usize = OUTPUTS_MAX + 8;
 
 /// Creates two connected `SOCK_SEQPACKET` sockets.
 pub fn pair() -> io::Result<(OwnedFd, OwnedFd)> {

@@ -5,11 +5,14 @@ use crate::apply::{self, SingleThread};
 use crate::cgroup::Group;
 use crate::channel;
 use crate::error::Error;
-use crate::factory::TMP_FILES_MAX;
 use crate::filter::Filter;
+pub use crate::job_files::Files;
+use crate::job_files::{below_tmp, clean, empty_tmp, make_dirs, output};
+use crate::listener::{Listener, Reply};
 use crate::oom::Marker;
 use crate::plan::{Plan, Step};
 use crate::report::{Ended, How, Report, Usage};
+use crate::supervisor::{Supervisor, Tree};
 use crate::unknown::UnknownCalls;
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
@@ -17,12 +20,10 @@ use nix::sched::CloneFlags;
 use nix::sys::signal::{SigSet, Signal, kill, killpg};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
 use nix::unistd::{AccessFlags, Pid, access, execve, setsid};
-use std::ffi::CString;
-use std::fs::{self, DirBuilder, DirEntry, OpenOptions, Permissions};
+use std::ffi::{CString, OsStr};
 use std::io;
-use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -51,21 +52,6 @@ pub enum Work {
 /// A function that runs in a sandbox. `Err` is the text of the report.
 pub type Body = dyn FnOnce(Option<OwnedFd>) -> Result<Vec<u8>, String>;
 
-/// Directories and outputs of a job. All paths are relative to `/tmp` of the sandbox and were checked by the caller.
-#[derive(Clone, Debug, Default)]
-pub struct Files {
-    /// Directories to create.
-    pub dirs: Vec<Vec<u8>>,
-    /// The working directory.
-    pub cwd: Vec<u8>,
-    /// The object: handed over after exit status 0, if the path is not empty.
-    pub object: Vec<u8>,
-    /// The `.dwo` file: handed over after exit status 0, if it exists.
-    pub dwo: Vec<u8>,
-    /// Whether `/tmp` outlives the job, so that what the job created there must be removed.
-    pub clean: bool,
-}
-
 /// A sandbox and its work.
 pub struct Job<'a> {
     /// How the sandbox is made.
@@ -74,6 +60,8 @@ pub struct Job<'a> {
     pub work: Work,
     /// Its directories and outputs.
     pub files: Files,
+    /// A job of files mode: the submitter's tree in which it runs, whose plan is of that kind too.
+    pub tree: Option<Tree>,
     /// The socket for the report. When the other end closes, the sandbox ends.
     pub answer: OwnedFd,
     /// Maximum elapsed time.
@@ -117,8 +105,11 @@ fn first_process(single: &SingleThread, job: &mut Job<'_>, in_group: bool) -> Re
     if let Some(group) = job.group.filter(|_| !in_group) {
         group.join().map_err(Error::step("join the control group"))?;
     }
-    apply::perform(&job.plan.steps)?;
+    let upper = apply::perform_keeping(&job.plan.steps)?;
     make_dirs(&job.files)?;
+    let cwd = job.tree.as_ref().map_or_else(|| below_tmp(&job.files.cwd), |tree| path_of(&tree.cwd));
+    let watched = job.tree.is_some();
+    let supervisor = job.tree.take().map(|tree| supervise(tree, upper)).transpose()?;
     let (from_work, to_first) = channel::pair().map_err(Error::step("make a socket pair"))?;
     let children = SigSet::from_iter([Signal::SIGCHLD]);
     let children = SignalFd::with_flags(&children, SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK)
@@ -127,14 +118,21 @@ fn first_process(single: &SingleThread, job: &mut Job<'_>, in_group: bool) -> Re
     let alone = job.plan.alone;
     let kills = job.group.map_or(0, Group::kills);
     let start = Instant::now();
-    let Job { work, files, plan, .. } = job;
+    let Job { work, plan, .. } = job;
     let filter = plan.filter.as_ref();
     let pid = single
-        .child(CloneFlags::empty(), || do_work(work, files, (owned, filter), to_first))
+        .child(CloneFlags::empty(), || do_work(work, &cwd, (owned, watched, filter), to_first))
         .map_err(Error::step("fork"))?;
     close_stdio(work);
     let awaits_listener = filter.is_some_and(Filter::listens);
-    let mut told = Told { from_work: Some(from_work), awaits_listener, unknown: UnknownCalls::default(), report: None };
+    let mut told = Told {
+        from_work: Some(from_work),
+        awaits_listener,
+        listener: None,
+        unknown: UnknownCalls::default(),
+        supervisor,
+        report: None,
+    };
     let ended = watch(job, pid, &children, &mut told, start);
     kill_all(pid, alone, owned);
     let Some((how, mut usage, timed_out)) = ended else { return Ok(None) };
@@ -159,9 +157,20 @@ fn first_process(single: &SingleThread, job: &mut Job<'_>, in_group: bool) -> Re
     }
     let [object, dwo] = outputs;
     let (object, dwo) = (object?, dwo?);
+    let files = told
+        .supervisor
+        .map(|supervisor| supervisor.end().map(Box::new))
+        .transpose()
+        .map_err(Error::step("collect what was written"))?;
     let out_of_memory = job.group.is_some_and(|g| g.kills() > kills);
     let unknown = told.unknown.calls();
-    Ok(Some(Report::Ended(Ended { how, usage, out_of_memory, timed_out, object, dwo, unknown })))
+    Ok(Some(Report::Ended(Ended { how, usage, out_of_memory, timed_out, object, dwo, unknown, files })))
+}
+
+/// Who watches a job of files mode, whose plan has kept its upper layer open.
+fn supervise(tree: Tree, upper: Option<OwnedFd>) -> Result<Supervisor, Error> {
+    let upper = upper.ok_or_else(|| "nothing can be written".to_owned());
+    upper.and_then(|upper| Supervisor::new(tree, upper)).map_err(Error::refused("watch the job"))
 }
 
 /// The launcher's descriptors that a sandbox keeps.
@@ -172,22 +181,12 @@ fn kept_descriptors(job: &Job<'_>) -> Vec<i32> {
         Work::Function { input, .. } => keep.extend(input.iter().map(AsRawFd::as_raw_fd)),
     }
     keep.extend(job.group.iter().flat_map(|g| g.fds()));
+    keep.extend(job.tree.iter().map(|tree| tree.asks.as_raw_fd()));
     keep
 }
 
-/// An absolute path for one relative to `/tmp`.
-fn below_tmp(path: &[u8]) -> PathBuf {
-    Path::new("/tmp").join(std::ffi::OsStr::from_bytes(path))
-}
-
-/// Creates the job's directories.
-fn make_dirs(files: &Files) -> Result<(), Error> {
-    for dir in files.dirs.iter().chain([&files.cwd]).filter(|d| !d.is_empty()) {
-        let path = below_tmp(dir);
-        let made = DirBuilder::new().recursive(true).mode(0o700).create(&path);
-        made.map_err(Error::step(format!("make directory {}", path.display())))?;
-    }
-    Ok(())
+fn path_of(bytes: &[u8]) -> PathBuf {
+    PathBuf::from(OsStr::from_bytes(bytes))
 }
 
 /// Closes the first process's copies of the job's pipes, so that their other ends see the job's end.
@@ -200,13 +199,18 @@ fn close_stdio(work: &mut Work) {
 
 /// Runs the work in its own process: executes the program, or calls the function. Messages to the first process are a
 /// tag byte and a text.
-fn do_work(work: &mut Work, files: &Files, (owned, filter): (bool, Option<&Filter>), to_first: OwnedFd) -> i32 {
+fn do_work(work: &mut Work, cwd: &Path, kind: (bool, bool, Option<&Filter>), to_first: OwnedFd) -> i32 {
+    let (owned, watched, filter) = kind;
     // Makes a process group, to kill all of the job where nothing better is available. It cannot fail: a fresh process
     // leads no group.
     let _ = setsid();
     if !owned {
         // Without a pid namespace it would survive the first process.
         let _ = apply::perform(&[Step::DieWithParent]);
+    }
+    if watched {
+        // The first process reads the paths of its calls. Nobody else is in the sandbox yet.
+        let _ = apply::perform(&[Step::Dumpable]);
     }
     let send = |tag: u8, text: &[u8]| {
         let text = &text[..text.len().min(TEXT_MAX)];
@@ -224,8 +228,7 @@ fn do_work(work: &mut Work, files: &Files, (owned, filter): (bool, Option<&Filte
     }
     match work {
         Work::Program { path, argv, env, stdio } => {
-            let cwd = below_tmp(&files.cwd);
-            if let Err(e) = prepare(stdio.as_ref(), &cwd) {
+            if let Err(e) = prepare(stdio.as_ref(), cwd) {
                 send(b'R', format!("cannot prepare for {}: {e}", path.to_string_lossy()).as_bytes());
                 return 0;
             }
@@ -278,7 +281,7 @@ fn watch(job: &Job<'_>, pid: Pid, children: &SignalFd, told: &mut Told, start: I
         // Where there is nothing to hear any more, the owner stands in.
         let answer = job.answer.as_fd();
         let words = told.from_work.as_ref().filter(|_| told.awaits_listener).map(AsFd::as_fd);
-        let calls = told.unknown.listener();
+        let calls = told.listener.as_ref().map(AsFd::as_fd);
         let mut fds = [
             PollFd::new(answer, PollFlags::empty()),
             PollFd::new(children.as_fd(), PollFlags::POLLIN),
@@ -297,10 +300,12 @@ fn watch(job: &Job<'_>, pid: Pid, children: &SignalFd, told: &mut Told, start: I
             told.hear();
         }
         if asks.contains(PollFlags::POLLIN) {
-            told.unknown.answer();
+            if !told.answer(answer) {
+                signal_all(pid, job.plan.alone);
+            }
         } else if !asks.is_empty() {
             // Nobody is left under the filter.
-            told.unknown.listen(None);
+            told.listener = None;
         }
     }
 }
@@ -368,8 +373,12 @@ struct Told {
     from_work: Option<OwnedFd>,
     /// The listener comes first. All else is heard at the end: to wake up for it would cost more than the rest.
     awaits_listener: bool,
-    /// The unknown calls of its program.
+    /// Where its program's calls are told that the filter does not decide.
+    listener: Option<Listener>,
+    /// The unknown ones.
     unknown: UnknownCalls,
+    /// Decides about the others.
+    supervisor: Option<Supervisor>,
     /// What it said of itself.
     report: Option<Report>,
 }
@@ -380,10 +389,32 @@ impl Told {
         self.awaits_listener = false;
         let packet = self.from_work.as_ref().and_then(|from| channel::receive(from.as_fd(), TEXT_MAX + 1).ok());
         match packet {
-            Some(packet) if packet.bytes == [LISTENER] => self.unknown.listen(packet.fds.into_iter().next()),
+            Some(packet) if packet.bytes == [LISTENER] => {
+                self.listener = packet.fds.into_iter().next().map(Listener::new);
+                self.listener.iter().filter(|_| self.supervisor.is_some()).for_each(Listener::wake_at_once);
+            }
             Some(packet) if !packet.bytes.is_empty() => self.report = parse_message(&packet.bytes),
             _ => self.from_work = None,
         }
+    }
+}
+
+impl Told {
+    /// Answers a call that waits, if it still does. `false`: the job must end.
+    fn answer(&mut self, owner: BorrowedFd<'_>) -> bool {
+        let Some(listener) = &self.listener else { return true };
+        let Ok(call) = listener.next() else { return true };
+        let reply = self.supervisor.as_mut().and_then(|supervisor| supervisor.reply(listener, &call, owner));
+        if self.supervisor.as_ref().is_some_and(Supervisor::refuses) {
+            // Whoever waits for the answer is killed, and does not say that something failed.
+            return false;
+        }
+        let reply = reply.unwrap_or_else(|| {
+            self.unknown.count(call.machine, call.number);
+            Reply::Fail(Errno::ENOSYS)
+        });
+        listener.answer(&call, reply);
+        true
     }
 }
 
@@ -395,76 +426,5 @@ fn parse_message(message: &[u8]) -> Option<Report> {
         b'D' => Some(Report::Done(rest.to_vec())),
         b'R' => Some(Report::Refused(text())),
         tag => Some(Report::NotStarted { text: text(), missing: *tag == b'M' }),
-    }
-}
-
-/// Opens an output. A missing file is no output; anything but a regular file is an error.
-fn output(path: &[u8]) -> Result<Option<OwnedFd>, Error> {
-    if path.is_empty() {
-        return Ok(None);
-    }
-    let path = below_tmp(path);
-    // O_NONBLOCK, as opening a fifo would wait for a writer.
-    let opened = OpenOptions::new().read(true).custom_flags(libc::O_NOFOLLOW | libc::O_NONBLOCK).open(&path);
-    let what = || format!("hand over {}", path.display());
-    match opened {
-        Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(None),
-        Err(source) => Err(Error::Step { step: what(), source }),
-        Ok(file) if file.metadata().is_ok_and(|m| m.is_file()) => Ok(Some(file.into())),
-        Ok(_) => Err(Error::Step { step: what(), source: io::Error::other("not a regular file") }),
-    }
-}
-
-/// Empties the job's own `/tmp` once its outputs are open. An open output keeps the whole file system in memory,
-/// charged to the slot, until somebody has read it. Files that the environment shows there are on another file system,
-/// and stay.
-///
-/// No process of the job runs any more, and this process has no more rights than the job had, so no file name can
-/// mislead it.
-fn empty_tmp(tmp: &Path) {
-    let Ok(device) = fs::metadata(tmp).map(|m| m.dev()) else { return };
-    let list = |dir: &Path| fs::read_dir(dir).into_iter().flatten().flatten().collect::<Vec<_>>();
-    let open_up = |dir: &Path| fs::set_permissions(dir, Permissions::from_mode(0o700));
-    // Nested directories are moved to the top, each once, so that their depth does not matter.
-    let mut moves = 0..2 * TMP_FILES_MAX;
-    let mut is_done = false;
-    while !std::mem::replace(&mut is_done, true) {
-        for entry in list(tmp) {
-            let path = entry.path();
-            if !is_dir(&entry) {
-                let _ = fs::remove_file(path);
-            } else if entry.metadata().is_ok_and(|m| m.dev() == device) {
-                let _ = open_up(&path);
-                for inner in list(&path) {
-                    let inner_path = inner.path();
-                    if !is_dir(&inner) {
-                        let _ = fs::remove_file(inner_path);
-                    } else if let Some(number) = moves.next() {
-                        let _ = open_up(&inner_path);
-                        let _ = fs::rename(inner_path, tmp.join(format!("moved-{number}")));
-                        is_done = false;
-                    }
-                }
-                let _ = fs::remove_dir(path);
-            }
-        }
-    }
-}
-
-/// Whether a directory entry is a directory, without following a link.
-fn is_dir(entry: &DirEntry) -> bool {
-    entry.file_type().is_ok_and(|t| t.is_dir())
-}
-
-/// Removes the job's files in a shared `/tmp`. After a failure they stay until the environment is removed.
-fn clean(files: &Files) {
-    for path in [&files.object, &files.dwo].into_iter().filter(|p| !p.is_empty()) {
-        let _ = fs::remove_file(below_tmp(path));
-    }
-    for dir in files.dirs.iter().chain([&files.cwd]) {
-        let top: Vec<u8> = dir.iter().copied().take_while(|&b| b != b'/').collect();
-        if !top.is_empty() {
-            let _ = fs::remove_dir_all(below_tmp(&top));
-        }
     }
 }

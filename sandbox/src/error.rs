@@ -29,6 +29,11 @@ pub enum Error {
 }
 
 impl Error {
+    /// Wraps a reason as "cannot `step`: …".
+    pub(crate) fn refused(step: &'static str) -> impl FnOnce(String) -> Self {
+        move |reason| Self::Step { step: step.to_owned(), source: io::Error::other(reason) }
+    }
+
     /// Wraps an error of the kernel as "cannot `step`: …".
     pub fn step<E: Into<io::Error>>(step: impl Into<String>) -> impl FnOnce(E) -> Self {
         move |e| Self::Step { step: step.into(), source: e.into() }

@@ -19,11 +19,17 @@ use nix::sched::CloneFlags;
 use nix::sys::statvfs::{FsFlags, statvfs};
 use nix::unistd::{getegid, geteuid};
 use rustix::thread::CapabilitySet;
-use std::ffi::CString;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
+
+mod files;
+mod launcher_root;
+
+pub use files::FilesNeeds;
+pub(crate) use launcher_root::DEVICES;
+use launcher_root::{is_in_user_namespace, launcher_root_steps};
 
 /// The configuration of a factory.
 #[derive(Clone, Debug)]
@@ -73,6 +79,8 @@ pub struct SandboxFactory {
     memory: JobMemory,
     /// Whether a user namespace of its own gives a sandbox a count of processes of its own.
     counts_apart: bool,
+    /// Whether it is in a user namespace that is not the host's.
+    of_user: bool,
     /// The system call filters, where they can be installed.
     filters: Option<Filters>,
     /// What every sandbox is guaranteed.
@@ -100,10 +108,18 @@ pub struct Needs<'a> {
     pub foreign: bool,
 }
 
+/// What bounds a job, and who it is.
+struct Bounds {
+    slot: u16,
+    memory: u64,
+    tmp: u64,
+    file: u64,
+    wall: Duration,
+    umask: u32,
+}
+
 /// User and group id of "nobody".
 const NOBODY: (u32, u32) = (65534, 65534);
-/// The devices in a sandbox.
-const DEVICES: [&str; 4] = ["null", "zero", "random", "urandom"];
 /// Maximum number of files in a job's `/tmp`.
 pub(crate) const TMP_FILES_MAX: u32 = 16384;
 /// Maximum number of entries of an environment's `/tmp` that a job sees.
@@ -133,12 +149,13 @@ impl SandboxFactory {
             // It comes first: its files are out of reach once the root changes.
             memory: JobMemory::open(setup.slots),
             counts_apart: false,
+            of_user: is_in_user_namespace(),
             filters: None,
             guarantees: Guarantees::all(),
             base: base.clone(),
             setup,
         };
-        let rooted = launcher_root_steps(&base);
+        let mut rooted = launcher_root_steps(&base, false);
         let (mut own_user, outside) = if ids && owner != me { (become_owner, owner) } else { (Vec::new(), me) };
         own_user.push(Step::UserNamespace { uid: owner.0, gid: owner.1, outside });
         // Jobs must never run as root, not even as root of a namespace.
@@ -151,7 +168,11 @@ impl SandboxFactory {
             }
             Err(as_root) => match trial(single, &[own_user.clone(), rooted.clone()].concat()) {
                 Ok(()) => {
-                    factory.ids = false;
+                    (factory.ids, factory.of_user) = (false, true);
+                    let with_proc = launcher_root_steps(&base, true);
+                    if trial(single, &[own_user.clone(), with_proc.clone()].concat()).is_ok() {
+                        rooted = with_proc;
+                    }
                     factory.enter_mounts(single, &own_user, &rooted)?;
                     None
                 }
@@ -231,23 +252,31 @@ impl SandboxFactory {
             ];
             steps.splice(at..at, own.into_iter().chain(self.shown_in_tmp(&needs.env)));
         }
+        steps.push(Step::Chdir(c("/tmp")));
+        let &Needs { slot, memory, tmp, file, wall, .. } = needs;
+        let plan = self.bounded(steps, &Bounds { slot, memory, tmp, file, wall, umask: 0o077 });
+        Ok(Plan { filter: self.filter(needs.purpose, needs.foreign), ..plan })
+    }
+
+    /// The plan of a job's sandbox whose root is made by these steps, without a filter.
+    fn bounded(&self, mut steps: Vec<Step>, bounds: &Bounds) -> Plan {
+        let uid = self.job_uid(bounds.slot);
         steps.extend([
-            Step::Chdir(c("/tmp")),
-            Step::Umask(0o077),
+            Step::Umask(bounds.umask),
             Step::Nice(self.setup.nice),
             Step::Limit(Limit::Core, 0),
-            Step::Limit(Limit::File, needs.file),
+            Step::Limit(Limit::File, bounds.file),
             Step::Limit(Limit::Descriptors, 256),
-            Step::Limit(Limit::Cpu, needs.wall.as_secs().saturating_add(1)),
+            Step::Limit(Limit::Cpu, bounds.wall.as_secs().saturating_add(1)),
         ]);
-        steps.extend(self.memory.limit(needs.memory, needs.tmp));
+        steps.extend(self.memory.limit(bounds.memory, bounds.tmp));
         self.change_ids(&mut steps, uid);
         self.limit_processes(&mut steps, uid);
         self.give_up_rights(&mut steps);
         // The id after those of the slots may be used by several sandboxes at a time.
-        let own_id = self.guarantees.has(Guarantee::OwnId) && needs.slot < self.setup.slots;
+        let own_id = self.guarantees.has(Guarantee::OwnId) && bounds.slot < self.setup.slots;
         let alone = self.has_pid_namespace() || own_id;
-        Ok(Plan { namespaces: self.namespaces, alone, steps, filter: self.filter(needs.purpose, needs.foreign) })
+        Plan { namespaces: self.namespaces, alone, steps, filter: None }
     }
 
     /// Bind mounts of what the environment itself has in `/tmp`, which the job's own `/tmp` would hide: plugins and
@@ -453,29 +482,4 @@ impl SandboxFactory {
         let limit = if self.counts_apart { "" } else { " and one limit of processes" };
         self.guarantees.lose(Guarantee::OwnId, format!("{shared}: all jobs share one{limit}"));
     }
-}
-
-/// The steps that give the launcher its own small root.
-fn launcher_root_steps(base: &Path) -> Vec<Step> {
-    let at = |path: &str| c(path);
-    let host = |path: &[u8]| -> CString { c([b"/host", path].concat()) };
-    let mut steps = vec![
-        Step::Unshare(CloneFlags::CLONE_NEWNS),
-        Step::Private,
-        // /tmp exists on every host. The tmpfs mounted over it becomes our root a moment later.
-        Step::Tmpfs { at: at("/tmp"), options: at("mode=755,size=64k") },
-    ];
-    steps.extend(["/tmp/host", "/tmp/base", "/tmp/box", "/tmp/dev"].map(|d| Step::MakeDir(at(d))));
-    steps.extend(DEVICES.map(|d| Step::MakeFile(c(format!("/tmp/dev/{d}")))));
-    steps.push(Step::PivotRoot { new: at("/tmp"), old: Some(at("/tmp/host")) });
-    steps.push(Step::Bind { from: host(base.as_os_str().as_encoded_bytes()), to: at("/base"), all: true });
-    steps.extend(DEVICES.map(|d| Step::Bind {
-        from: host(format!("/dev/{d}").as_bytes()),
-        to: c(format!("/dev/{d}")),
-        all: false,
-    }));
-    steps.push(Step::Detach(at("/host")));
-    let flags = MsFlags::MS_RDONLY | MsFlags::MS_NOSUID | MsFlags::MS_NODEV | MsFlags::MS_NOEXEC;
-    steps.push(Step::Remount { at: at("/"), flags });
-    steps
 }

@@ -21,20 +21,30 @@ pub mod child;
 pub mod error;
 /// The launcher's preparation, and the plans of its sandboxes.
 pub mod factory;
+mod files_ended;
+/// Whether files mode works here.
+pub mod files_trial;
 /// The system call filter.
 pub mod filter;
 /// What this host permits.
 pub mod guarantees;
+mod job_files;
 mod job_memory;
+mod listener;
 /// Free memory of the host.
 pub mod memory;
 mod numbers;
 /// Which processes the kernel ends first when memory runs out.
 pub mod oom;
+/// What is told of a submitter's file system.
+pub mod oracle;
+mod path_calls;
 /// The steps that make a sandbox.
 pub mod plan;
 /// The result of a job.
 pub mod report;
+/// Watches a job of files mode.
+pub mod supervisor;
 /// How many tasks this host permits.
 pub mod tasks;
 /// Calls that the filter does not know.

@@ -47,6 +47,23 @@ pub enum Step {
         /// Options in the syntax of mount(2).
         options: CString,
     },
+    /// Mounts a `/proc` of the sandbox's own processes, and nothing of the host but them.
+    Proc(CString),
+    /// Mounts layers over each other.
+    Overlay {
+        /// The mount point.
+        at: CString,
+        /// The layers, never written.
+        lower: Lower,
+        /// A directory for what is written, and one beside it for the kernel.
+        upper: [CString; 2],
+        /// A `/proc`, by which layers are named that are open already.
+        proc: CString,
+        /// Whether the kernel keeps its notes in attributes that a user namespace may set.
+        of_user: bool,
+    },
+    /// Opens a directory, and keeps it open for the sandbox's first process.
+    Keep(CString),
     /// Creates a directory; an existing one is no error.
     MakeDir(CString),
     /// Creates an empty file as a mount point for a device or file.
@@ -93,11 +110,24 @@ pub enum Step {
     NoNewPrivileges,
     /// Forbids tracing by other processes of the same user.
     NotDumpable,
+    /// Lets processes of the same user read the memory of this one.
+    Dumpable,
     /// Kills the process when its parent dies. A change of ids disarms this, so it is repeated after each.
     DieWithParent,
     /// Makes orphaned descendants children of this process, so that it can kill them. Not needed in a pid namespace,
     /// whose first process gets them anyway.
     Adopt,
+}
+
+/// The lower layers of an overlay. Each component is opened without following links.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Lower {
+    /// The directory to start from, trusted.
+    pub base: CString,
+    /// The components from there to the layers' directory, not trusted.
+    pub below: Vec<CString>,
+    /// The layers' names there, the topmost first.
+    pub layers: Vec<CString>,
 }
 
 /// A resource with a limit.
@@ -151,6 +181,11 @@ impl fmt::Display for Step {
             }
             Self::Remount { at, flags } => write!(f, "remount {at:?} as {flags:?}"),
             Self::Tmpfs { at, options } => write!(f, "mount a tmpfs at {at:?} with {options:?}"),
+            Self::Proc(at) => write!(f, "mount the sandbox's processes at {at:?}"),
+            Self::Overlay { at, lower: Lower { base, below, layers }, .. } => {
+                write!(f, "mount an overlay at {at:?} of {base:?} {below:?} {layers:?}")
+            }
+            Self::Keep(at) => write!(f, "keep {at:?} open"),
             Self::MakeDir(at) => write!(f, "make directory {at:?}"),
             Self::MakeFile(at) => write!(f, "make file {at:?}"),
             Self::PivotRoot { new, old } => write!(f, "pivot the root to {new:?}, the old one to {old:?}"),
@@ -166,6 +201,7 @@ impl fmt::Display for Step {
             Self::NoCapabilities => f.write_str("drop all capabilities"),
             Self::NoNewPrivileges => f.write_str("refuse new privileges"),
             Self::NotDumpable => f.write_str("refuse tracing"),
+            Self::Dumpable => f.write_str("permit tracing"),
             Self::DieWithParent => f.write_str("die with the parent"),
             Self::Adopt => f.write_str("adopt orphans"),
         }

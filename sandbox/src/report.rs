@@ -2,6 +2,8 @@
 
 use crate::channel;
 use crate::error::Error;
+use crate::files_ended::LISTS_MAX;
+pub use crate::files_ended::{FilesEnded, OUTPUTS_MAX, Written};
 use crate::unknown::UnknownCall;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -49,6 +51,8 @@ pub struct Ended {
     pub dwo: Option<OwnedFd>,
     /// The calls that it made in vain, as the filter does not know them.
     pub unknown: Vec<UnknownCall>,
+    /// What came of a job of files mode.
+    pub files: Option<Box<FilesEnded>>,
 }
 
 /// The answer of a sandbox, or of the launcher in its place.
@@ -77,7 +81,6 @@ const NUMBERS: usize = 6;
 impl Report {
     /// Sends the report. A closed receiver is no error: it no longer needs the report.
     pub fn send(&self, to: BorrowedFd<'_>) {
-        let mut fds = Vec::new();
         let mut bytes = Vec::new();
         match self {
             Self::Ended(e) => {
@@ -86,21 +89,29 @@ impl Report {
                     How::Signalled(s) => (1, s),
                 };
                 let flag = |on: bool, bit: u8| if on { bit } else { 0 };
+                let lists = e.files.as_ref().map(|files| channel::sealed(&files.to_bytes()));
+                let Ok(lists) = lists.transpose() else { return Self::no_memory(to) };
                 bytes.extend_from_slice(&[
                     b'E',
                     kind | flag(e.out_of_memory, 2)
                         | flag(e.timed_out, 4)
                         | flag(e.object.is_some(), 8)
-                        | flag(e.dwo.is_some(), 16),
+                        | flag(e.dwo.is_some(), 16)
+                        | flag(lists.is_some(), 32),
                 ]);
                 let micros = |d: Duration| u64::try_from(d.as_micros()).unwrap_or(u64::MAX);
                 let u = &e.usage;
                 let code = u64::from(code.unsigned_abs());
+                let mut fds = Vec::new();
                 let numbers: [u64; NUMBERS] =
                     [code, micros(u.real), micros(u.user), micros(u.system), u.resident_kib, u.page_faults];
                 let unknown = e.unknown.iter().flat_map(|call| call.to_numbers());
                 bytes.extend(numbers.into_iter().chain(unknown).flat_map(u64::to_le_bytes));
-                fds.extend(e.object.iter().chain(&e.dwo).map(AsFd::as_fd));
+                let outputs = e.files.iter().flat_map(|files| &files.outputs).map(|output| &output.file);
+                fds.extend(e.object.iter().chain(&e.dwo).chain(&lists).chain(outputs).map(AsFd::as_fd));
+                bytes.truncate(REPORT_MAX);
+                let _ = channel::send(to, &bytes, &fds);
+                return;
             }
             Self::Done(result) => {
                 bytes.push(b'D');
@@ -116,7 +127,12 @@ impl Report {
             }
         }
         bytes.truncate(REPORT_MAX);
-        let _ = channel::send(to, &bytes, &fds);
+        let _ = channel::send(to, &bytes, &[]);
+    }
+
+    /// The report of a sandbox whose report has no room.
+    fn no_memory(to: BorrowedFd<'_>) {
+        Self::Refused("no memory for the report of a job".to_owned()).send(to);
     }
 
     /// Receives a report. `None`: `timeout` has passed; [`Error::Gone`]: the other end closed without a report.
@@ -160,11 +176,20 @@ impl Report {
                     object: file(8)?,
                     dwo: file(16)?,
                     unknown: unknown.chunks_exact(2).filter_map(UnknownCall::from_numbers).collect(),
+                    files: if flags & 32 == 0 { None } else { Some(Box::new(files(fds)?)) },
                 })
             }
             _ => return Err(Error::Malformed("kind of report")),
         }))
     }
+}
+
+/// Reads the lists of a job of files mode, which come first, and takes its outputs.
+fn files(mut fds: impl Iterator<Item = OwnedFd>) -> Result<FilesEnded, Error> {
+    let lists = fds.next().ok_or(Error::Malformed("lists missing"))?;
+    let lists = channel::read_sealed(lists, LISTS_MAX).map_err(Error::step("read the lists of a report"))?;
+    let outputs = fds.map(|fd| regular(Some(fd))).collect::<Result<Vec<OwnedFd>, Error>>()?;
+    FilesEnded::from_bytes(&lists, outputs)
 }
 
 /// Checks that an output is a regular file: reading anything else could block or have side effects.
@@ -198,9 +223,11 @@ mod tests {
             object: None,
             dwo: object,
             unknown: unknown.clone(),
+            files: Some(Box::new(FilesEnded { used: vec![b"/a".to_vec()], ..FilesEnded::default() })),
         };
         let Ok(Some(Report::Ended(back))) = transported(&Report::Ended(ended)) else { panic!("no end") };
         assert_eq!((back.how, back.usage, back.unknown), (How::Signalled(9), usage, unknown));
+        assert_eq!(back.files.map(|files| files.used), Some(vec![b"/a".to_vec()]));
         assert!(back.out_of_memory && !back.timed_out && back.object.is_none() && back.dwo.is_some());
         let missing = Report::NotStarted { text: "x".to_owned(), missing: true };
         assert!(matches!(transported(&missing), Ok(Some(Report::NotStarted { missing: true, .. }))));
@@ -217,6 +244,7 @@ mod tests {
             object: Some(pipe),
             dwo: None,
             unknown: Vec::new(),
+            files: None,
         };
         assert!(matches!(transported(&Report::Ended(ended)), Err(Error::Malformed(_))));
     }

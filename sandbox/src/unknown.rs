@@ -5,8 +5,6 @@
 //! the kernel.
 
 use crate::numbers::Machine;
-use std::io;
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 
 /// Maximum number of different calls that are counted for a job. Others are answered alone.
 pub(crate) const CALLS_MAX: usize = 16;
@@ -44,59 +42,23 @@ impl UnknownCall {
     }
 }
 
-/// What a job's filter tells, and what came of it so far.
+/// The calls that came so far.
 #[derive(Debug, Default)]
-pub(crate) struct UnknownCalls {
-    listener: Option<OwnedFd>,
-    calls: Vec<UnknownCall>,
-}
+pub(crate) struct UnknownCalls(Vec<UnknownCall>);
 
 impl UnknownCalls {
-    /// Takes the end by which the filter tells.
-    pub(crate) fn listen(&mut self, listener: Option<OwnedFd>) {
-        self.listener = listener;
-    }
-
-    /// Becomes readable when a call waits for its answer.
-    pub(crate) fn listener(&self) -> Option<BorrowedFd<'_>> {
-        self.listener.as_ref().map(AsFd::as_fd)
-    }
-
-    /// Answers a call that waits. Without one that can be answered any more, nothing happens: whoever made it has
-    /// been killed meanwhile.
-    pub(crate) fn answer(&mut self) {
-        let Some(listener) = &self.listener else { return };
-        if let Ok((machine, number)) = answer_one(listener) {
-            self.count(machine, number);
-        }
-    }
-
-    fn count(&mut self, machine: u32, number: u32) {
-        if let Some(call) = self.calls.iter_mut().find(|c| (c.machine, c.number) == (machine, number)) {
+    pub(crate) fn count(&mut self, machine: u32, number: u32) {
+        if let Some(call) = self.0.iter_mut().find(|c| (c.machine, c.number) == (machine, number)) {
             call.count = call.count.saturating_add(1);
-        } else if self.calls.len() < CALLS_MAX {
-            self.calls.push(UnknownCall { machine, number, count: 1 });
+        } else if self.0.len() < CALLS_MAX {
+            self.0.push(UnknownCall { machine, number, count: 1 });
         }
     }
 
     /// The calls that came.
     pub(crate) fn calls(self) -> Vec<UnknownCall> {
-        self.calls
+        self.0
     }
-}
-
-/// Takes a call from the listener and answers it. Returns its machine and number.
-fn answer_one(listener: &OwnedFd) -> io::Result<(u32, u32)> {
-    // SAFETY: all-zero is a valid value of this structure of numbers, and the kernel demands it.
-    let mut asked: libc::seccomp_notif = unsafe { std::mem::zeroed() };
-    // SAFETY: the request's number says how large the structure is, which is live here.
-    let got = unsafe { libc::ioctl(listener.as_raw_fd(), libc::SECCOMP_IOCTL_NOTIF_RECV, &raw mut asked) };
-    nix::errno::Errno::result(got)?;
-    let mut answer = libc::seccomp_notif_resp { id: asked.id, val: 0, error: -libc::ENOSYS, flags: 0 };
-    // SAFETY: as above.
-    let given = unsafe { libc::ioctl(listener.as_raw_fd(), libc::SECCOMP_IOCTL_NOTIF_SEND, &raw mut answer) };
-    nix::errno::Errno::result(given)?;
-    Ok((asked.data.arch, u32::try_from(asked.data.nr).unwrap_or(u32::MAX)))
 }
 
 #[cfg(test)]
@@ -106,7 +68,6 @@ mod tests {
     #[test]
     fn calls_are_counted_by_number_up_to_a_bound() {
         let mut unknown = UnknownCalls::default();
-        unknown.answer();
         let machine = Machine::own().map_or(1, Machine::audit);
         for number in [467, 1000, 467].into_iter().chain(2000..3000) {
             unknown.count(machine, number);

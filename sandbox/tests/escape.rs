@@ -386,6 +386,7 @@ fn attack(
     let job = Job {
         plan,
         work: Work::Program { argv, path, env, stdio: Some(stdio) },
+        tree: None,
         files: Files { object: b"object.o".to_vec(), clean: factory.shares_tmp(), ..Files::default() },
         answer: theirs,
         wall,

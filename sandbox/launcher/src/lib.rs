@@ -16,17 +16,20 @@
 
 #![forbid(unsafe_code)]
 
+mod files;
+mod known;
 mod request;
 mod serve;
 mod verify;
 
+pub use files::{FilesRequest, PATIENCE, QUESTIONS_MAX, Questions};
 use ice_core::daemon::VerifyFailure;
 use ice_core::env::{EnvId, EnvName};
 pub use ice_core::server::{Layout, Program};
 use ice_sandbox::channel;
 pub use ice_sandbox::guarantees::{Guarantee, Guarantees};
 use ice_sandbox::report::Report;
-pub use ice_sandbox::report::{Ended, How, Usage};
+pub use ice_sandbox::report::{Ended, FilesEnded, How, OUTPUTS_MAX, Usage, Written};
 use nix::unistd::Pid;
 pub use request::JobLimits;
 use request::{Lists, Request};
@@ -160,6 +163,7 @@ struct Shared {
     socket: OwnedFd,
     pid: Pid,
     guarantees: Guarantees,
+    files: Result<(), String>,
     tickets: AtomicU64,
 }
 
@@ -190,8 +194,8 @@ impl Launcher {
     ///
     /// Never fails for lack of privilege: then [`Self::guarantees`] say what is missing, and requests are refused.
     pub fn start(config: LauncherConfig) -> Result<Self, LaunchError> {
-        let (socket, pid, guarantees) = serve::start(config).map_err(LaunchError::Start)?;
-        Ok(Self { shared: Arc::new(Shared { socket, pid, guarantees, tickets: AtomicU64::new(0) }) })
+        let serve::Started { socket, pid, guarantees, files } = serve::start(config).map_err(LaunchError::Start)?;
+        Ok(Self { shared: Arc::new(Shared { socket, pid, guarantees, files, tickets: AtomicU64::new(0) }) })
     }
 
     /// What every job is promised on this host, and why not more.

@@ -3,8 +3,13 @@
 //! One small packet (numbers little-endian), the descriptors beside it, and for `run` a sealed memfd with the lists.
 
 use ice_core::env::EnvId;
+use ice_core::files::Token;
 use ice_core::server::{Layout, Program};
 use std::time::Duration;
+
+mod files_lists;
+
+pub(super) use files_lists::{FILES_LISTS_MAX, FilesLists};
 
 /// Number of this form. Both halves are one program, so another number means a broken peer.
 const FORM: u16 = 1;
@@ -65,6 +70,8 @@ pub(super) enum Request {
     Discard { env: EnvId, ticket: u64 },
     /// Removes an installed environment. Descriptors: answer.
     Remove { env: EnvId },
+    /// A job of files mode. Descriptors: answer, stdin, stdout, stderr, questions, lists.
+    Files { slot: u16, token: Token, limits: JobLimits },
 }
 
 impl Request {
@@ -72,6 +79,7 @@ impl Request {
     pub(super) const fn fds(&self) -> usize {
         match self {
             Self::Run { .. } => 5,
+            Self::Files { .. } => 6,
             Self::Unpack { .. } => 2,
             Self::Install { .. } | Self::Discard { .. } | Self::Remove { .. } => 1,
         }
@@ -79,14 +87,16 @@ impl Request {
 
     pub(super) fn to_bytes(&self) -> Vec<u8> {
         let none = JobLimits { memory: 0, wall: Duration::ZERO, file: 0, tmp: 0 };
-        let (kind, env, slot, program, number, limits) = match self {
-            Self::Run { slot, env, program, limits } => (0u8, env, *slot, *program as u8, 0, *limits),
+        let names = |env: &EnvId| vec![env.platform.to_string(), env.name.to_string()];
+        let (kind, names, slot, program, number, limits) = match self {
+            Self::Run { slot, env, program, limits } => (0u8, names(env), *slot, *program as u8, 0, *limits),
             Self::Unpack { env, ticket, bytes_max, wall } => {
-                (1, env, 0, 0, *ticket, JobLimits { file: *bytes_max, wall: *wall, ..none })
+                (1, names(env), 0, 0, *ticket, JobLimits { file: *bytes_max, wall: *wall, ..none })
             }
-            Self::Install { env, ticket } => (2, env, 0, 0, *ticket, none),
-            Self::Discard { env, ticket } => (3, env, 0, 0, *ticket, none),
-            Self::Remove { env } => (4, env, 0, 0, 0, none),
+            Self::Install { env, ticket } => (2, names(env), 0, 0, *ticket, none),
+            Self::Discard { env, ticket } => (3, names(env), 0, 0, *ticket, none),
+            Self::Remove { env } => (4, names(env), 0, 0, 0, none),
+            Self::Files { slot, token, limits } => (5, vec![token.to_string()], *slot, 0, 0, *limits),
         };
         let mut out = Vec::with_capacity(128);
         out.extend_from_slice(&FORM.to_le_bytes());
@@ -97,10 +107,10 @@ impl Request {
         {
             out.extend_from_slice(&n.to_le_bytes());
         }
-        for name in [&env.platform, &env.name] {
+        for name in names {
             // A name has at most 255 bytes.
-            out.push(u8::try_from(name.as_str().len()).unwrap_or(u8::MAX));
-            out.extend_from_slice(name.as_str().as_bytes());
+            out.push(u8::try_from(name.len()).unwrap_or(u8::MAX));
+            out.extend_from_slice(name.as_bytes());
         }
         out
     }
@@ -117,8 +127,13 @@ impl Request {
         let memory = number::<8>(&mut rest)?;
         let wall = Duration::from_millis(number::<8>(&mut rest)?);
         let (file, tmp) = (number::<8>(&mut rest)?, number::<8>(&mut rest)?);
-        let platform = name(&mut rest)?;
-        let env = EnvId::new(platform, name(&mut rest)?).map_err(|_| "bad environment name")?;
+        let first = name(&mut rest)?;
+        if kind == 5 {
+            let token = Token::from_hex(first).filter(|_| rest.is_empty()).ok_or("bad token")?;
+            let slot = u16::try_from(slot).map_err(|_| "bad slot")?;
+            return Ok(Self::Files { slot, token, limits: JobLimits { memory, wall, file, tmp } });
+        }
+        let env = EnvId::new(first, name(&mut rest)?).map_err(|_| "bad environment name")?;
         if !rest.is_empty() {
             return Err("request too long");
         }
@@ -234,15 +249,18 @@ mod tests {
             Request::Install { env: env(), ticket: 7 },
             Request::Discard { env: env(), ticket: 8 },
             Request::Remove { env: env() },
+            Request::Files { slot: 1, token: Token([7; 32]), limits: JobLimits::default() },
         ];
         for request in all {
+            let is_files = matches!(request, Request::Files { .. });
             let bytes = request.to_bytes();
             assert_eq!(Request::from_bytes(&bytes), Ok(request));
             for cut in 0..bytes.len() {
                 assert!(Request::from_bytes(&bytes[..cut]).is_err());
             }
             let long = [&bytes[..], b"x"].concat();
-            assert_eq!(Request::from_bytes(&long), Err("request too long"));
+            let expected = if is_files { "bad token" } else { "request too long" };
+            assert_eq!(Request::from_bytes(&long), Err(expected));
         }
         let mut bytes = Request::Remove { env: env() }.to_bytes();
         let end = bytes.len() - 1;

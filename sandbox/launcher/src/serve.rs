@@ -2,6 +2,7 @@
 //! anybody, or until data are on the disk.
 
 mod directories;
+mod files;
 mod slots;
 
 use super::LauncherConfig;
@@ -13,6 +14,7 @@ use ice_sandbox::channel::{self, Packet};
 use ice_sandbox::child::FAILED;
 use ice_sandbox::error::Error;
 use ice_sandbox::factory::{SandboxFactory, Setup};
+use ice_sandbox::files_trial::try_files;
 use ice_sandbox::guarantees::Guarantees;
 use ice_sandbox::oom::outlive_jobs;
 use ice_sandbox::report::Report;
@@ -23,7 +25,7 @@ use nix::sys::socket::{setsockopt, sockopt::SendTimeout};
 use nix::sys::time::TimeVal;
 use nix::unistd::Pid;
 use rustix::fs::{Mode, OFlags};
-use slots::{Held, SLOT_WAIT, Start};
+use slots::{Held, SLOT_WAIT, Start, What};
 use std::collections::{BTreeMap, VecDeque};
 use std::fs::File;
 use std::io;
@@ -37,8 +39,21 @@ const PARENT_DEAD: Signal = Signal::SIGUSR1;
 /// How long the end of all sandboxes is waited for.
 const END: Duration = Duration::from_secs(2);
 
-/// Forks the launcher off; returns the caller's end of the socket, its process id and what it found out.
-pub(super) fn start(config: LauncherConfig) -> Result<(OwnedFd, Pid, Guarantees), Error> {
+/// A launcher that serves.
+pub(super) struct Started {
+    /// The caller's end of the socket.
+    pub(super) socket: OwnedFd,
+    pub(super) pid: Pid,
+    pub(super) guarantees: Guarantees,
+    /// Why files mode does not work here, if it does not.
+    pub(super) files: Result<(), String>,
+}
+
+/// The beginning of the line that says why files mode does not work. No guarantee has this name.
+const NO_FILES: &str = "files mode=";
+
+/// Forks the launcher off; returns what it found out.
+pub(super) fn start(config: LauncherConfig) -> Result<Started, Error> {
     let single = SingleThread::check()?;
     // Where that is not permitted, the guarantees tell: the trial of a job's mark fails.
     let _ = outlive_jobs();
@@ -55,7 +70,12 @@ pub(super) fn start(config: LauncherConfig) -> Result<(OwnedFd, Pid, Guarantees)
     }
     let packet = channel::receive(ours.as_fd(), 1 << 16).map_err(Error::step("hear the launcher"))?;
     match packet.bytes.split_first() {
-        Some((b'+', guarantees)) => Ok((ours, pid, Guarantees::from_bytes(guarantees))),
+        Some((b'+', hello)) => {
+            let text = String::from_utf8_lossy(hello);
+            let reason = text.lines().find_map(|line| line.strip_prefix(NO_FILES)).map(str::to_owned);
+            let (guarantees, files) = (Guarantees::from_bytes(hello), reason.map_or(Ok(()), Err));
+            Ok(Started { socket: ours, pid, guarantees, files })
+        }
         Some((_, text)) => Err(Error::Step {
             step: "prepare the launcher".to_owned(),
             source: io::Error::other(String::from_utf8_lossy(text).into_owned()),
@@ -80,7 +100,9 @@ fn live(single: &SingleThread, number: i32, socket: &OwnedFd, config: LauncherCo
     if std::os::unix::process::parent_id() != parent {
         return 1;
     }
-    let hello = [b"+", &serve.factory.guarantees().to_bytes()[..]].concat();
+    let files = try_files(single, &serve.factory).err().map(|e| format!("{NO_FILES}{}\n", e.replace('\n', " ")));
+    let files = files.unwrap_or_default();
+    let hello = [b"+", &serve.factory.guarantees().to_bytes()[..], files.as_bytes()].concat();
     if channel::send(socket.as_fd(), &hello, &[]).is_err() {
         return 1;
     }
@@ -207,7 +229,12 @@ impl Serve<'_> {
         let done = match request {
             Err(text) => Err(text.to_owned()),
             Ok(Request::Run { slot, env, program, limits }) => {
-                spare().and_then(|a| self.run(a, slot, Start { fds, env, program, limits })).map(|()| false)
+                let start = Start { fds, what: What::Program { env, program }, limits };
+                spare().and_then(|a| self.run(a, slot, start)).map(|()| false)
+            }
+            Ok(Request::Files { slot, token, limits }) => {
+                let start = Start { fds, what: What::Files(token), limits };
+                spare().and_then(|a| self.run(a, slot, start)).map(|()| false)
             }
             Ok(Request::Unpack { env, ticket, bytes_max, wall }) => {
                 spare().and_then(|a| self.unpack(a, fds, &env, ticket, bytes_max, wall)).map(|()| false)

@@ -4,14 +4,17 @@ use super::{Refused, Serve, Task};
 use crate::JobLimits;
 use crate::request::{EXTRA_SLOT, LISTS_MAX, Lists};
 use ice_core::env::EnvId;
+use ice_core::files::Token;
 use ice_core::server::Program;
 use ice_core::store_layout;
 use ice_sandbox::calls::Purpose;
 use ice_sandbox::channel;
 use ice_sandbox::child::{self, Files, Job, Work};
 use ice_sandbox::factory::Needs;
-use ice_sandbox::plan::c;
+use ice_sandbox::plan::{Plan, c};
 use ice_sandbox::report::Report;
+use ice_sandbox::supervisor::Tree;
+use std::ffi::CString;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::time::{Duration, Instant};
 
@@ -32,9 +35,16 @@ pub(super) struct Held {
 /// What is needed to start a job, slot apart.
 pub(super) struct Start {
     pub(super) fds: Vec<OwnedFd>,
-    pub(super) env: EnvId,
-    pub(super) program: Program,
+    pub(super) what: What,
     pub(super) limits: JobLimits,
+}
+
+/// What a job runs.
+pub(super) enum What {
+    /// A program of an environment.
+    Program { env: EnvId, program: Program },
+    /// A command of files mode, in the tree of this submitter.
+    Files(Token),
 }
 
 impl Serve<'_> {
@@ -82,16 +92,37 @@ impl Serve<'_> {
     }
 
     fn start(&mut self, answer: OwnedFd, slot: u16, start: Start) -> Result<(), Refused> {
-        let Start { mut fds, env, program, limits } = start;
+        let Start { mut fds, what, limits } = start;
+        let limits = limits.clamped(&self.config.limits);
         let lists = fds.pop().ok_or("no lists")?;
+        let asks = if matches!(what, What::Files(_)) { fds.pop() } else { None };
         let stdio: [OwnedFd; 3] = fds.try_into().map_err(|_| "wrong number of descriptors")?;
-        if stdio.iter().chain([&answer]).any(|fd| fd.as_raw_fd() <= 2) {
+        if stdio.iter().chain([&answer]).chain(&asks).any(|fd| fd.as_raw_fd() <= 2) {
             return Err("standard descriptors of the launcher are closed".to_owned());
         }
+        self.factory.limit_memory(slot, limits.memory).map_err(|e| format!("cannot limit memory: {e}"))?;
+        let wall = limits.wall;
+        let (plan, work, files, tree) = match what {
+            What::Program { env, program } => self.program(slot, &env, program, limits, lists)?.of(stdio),
+            What::Files(token) => self.files(slot, &token, limits, lists, asks)?.of(stdio),
+        };
+        let (group, marker) = (self.factory.group(slot), self.factory.marker());
+        let job = Job { plan, work, files, tree, answer, wall, group, marker };
+        self.track(child::start(self.single, job), Task::Run(slot))
+    }
+
+    /// A program of an environment.
+    fn program(
+        &self,
+        slot: u16,
+        env: &EnvId,
+        program: Program,
+        limits: JobLimits,
+        lists: OwnedFd,
+    ) -> Result<Planned, Refused> {
         let lists = channel::read_sealed(lists, LISTS_MAX).map_err(|e| e.to_string())?;
         let Lists { args, layout } = Lists::from_bytes(&lists)?;
-        let limits = limits.clamped(&self.config.limits);
-        let target = store_layout::platform_name(&env);
+        let target = store_layout::platform_name(env);
         let plan = self.factory.job(&Needs {
             env: [&target, env.name.as_str()],
             slot,
@@ -100,9 +131,8 @@ impl Serve<'_> {
             file: limits.file,
             wall: limits.wall,
             purpose: purpose(program, slot == self.config.slots),
-            foreign: foreign(&env),
+            foreign: foreign(env),
         })?;
-        self.factory.limit_memory(slot, limits.memory).map_err(|e| format!("cannot limit memory: {e}"))?;
         let path = c(program.path());
         let argv = [path.clone()].into_iter().chain(args.iter().map(c)).collect();
         let env = vec![c("PATH=/usr/bin"), c("TMPDIR=/tmp")];
@@ -113,10 +143,25 @@ impl Serve<'_> {
             dwo: layout.dwo,
             clean: self.factory.shares_tmp(),
         };
-        let work = Work::Program { path, argv, env, stdio: Some(stdio) };
-        let (group, marker) = (self.factory.group(slot), self.factory.marker());
-        let job = Job { plan, work, files, answer, wall: limits.wall, group, marker };
-        self.track(child::start(self.single, job), Task::Run(slot))
+        Ok(Planned { plan, path, argv, env, files, tree: None })
+    }
+}
+
+/// What a job's sandbox and work are made of, its standard descriptors apart.
+pub(super) struct Planned {
+    pub(super) plan: Plan,
+    pub(super) path: CString,
+    pub(super) argv: Vec<CString>,
+    pub(super) env: Vec<CString>,
+    pub(super) files: Files,
+    pub(super) tree: Option<Tree>,
+}
+
+impl Planned {
+    /// The work with its standard descriptors, and what is around it.
+    fn of(self, stdio: [OwnedFd; 3]) -> (Plan, Work, Files, Option<Tree>) {
+        let Self { plan, path, argv, env, files, tree } = self;
+        (plan, Work::Program { path, argv, env, stdio: Some(stdio) }, files, tree)
     }
 }
 
