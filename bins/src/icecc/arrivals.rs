@@ -18,6 +18,8 @@ pub(super) struct Arrivals<'a> {
     arrived: Vec<Incoming>,
     /// What the server sends now.
     incoming: Option<Incoming>,
+    /// It must have the format of an object.
+    is_object: bool,
     /// Signals since the first file began to arrive: they end us when there is nothing left to tidy up.
     caught: Option<Caught>,
 }
@@ -25,7 +27,7 @@ pub(super) struct Arrivals<'a> {
 impl<'a> Arrivals<'a> {
     /// Nothing is here yet.
     pub(super) fn new(expected: Expected<'a>) -> Self {
-        Self { expected, arrived: Vec::new(), incoming: None, caught: None }
+        Self { expected, arrived: Vec::new(), incoming: None, is_object: true, caught: None }
     }
 
     /// What the server sends next is a file: into a temporary.
@@ -34,7 +36,20 @@ impl<'a> Arrivals<'a> {
             self.caught = Some(Caught::new().map_err(|_| Reason::NoTemporary)?);
         }
         self.incoming = Some(Incoming::create(target)?);
+        self.is_object = true;
         Ok(())
+    }
+
+    /// As [`Arrivals::begin`], for a file of any form.
+    pub(super) fn begin_side(&mut self, target: Target) -> Result<(), Reason> {
+        self.begin(target)?;
+        self.is_object = false;
+        Ok(())
+    }
+
+    /// Whether a file is arriving.
+    pub(super) fn is_receiving(&self) -> bool {
+        self.incoming.is_some()
     }
 
     /// Takes what is a part of the file that arrives. How the machine hears of a message.
@@ -54,7 +69,9 @@ impl<'a> Arrivals<'a> {
 
     fn end(&mut self) -> Result<(), Why> {
         if let Some(incoming) = self.incoming.take() {
-            incoming.check(&self.expected)?;
+            if self.is_object {
+                incoming.check(&self.expected)?;
+            }
             self.arrived.push(incoming);
         }
         Ok(())
@@ -93,6 +110,14 @@ impl<'a> Arrivals<'a> {
             0 => self.arrived.drain(..).try_for_each(Incoming::place),
             _ => Target::object(job).leave_as_failed(),
         };
+        self.heed_signals();
+        placed
+    }
+
+    /// The same where each output arrived that there is, whatever the status.
+    pub(super) fn put_all_in_place(&mut self, job: &RemoteJob, has_object: bool) -> Result<(), Reason> {
+        let placed = self.arrived.drain(..).try_for_each(Incoming::place);
+        let placed = placed.and_then(|()| if has_object { Ok(()) } else { Target::object(job).leave_as_failed() });
         self.heed_signals();
         placed
     }

@@ -19,6 +19,9 @@ const PORT: u16 = 10245;
 /// Where daemons listen, in the order of 1.4.
 const SOCKETS: [&str; 2] = ["/var/run/icecc/iceccd.socket", "/var/run/iceccd.socket"];
 
+/// Name of the socket for those who speak our extension.
+const EXTENSION_SOCKET: &str = "iceccd-ext.socket";
+
 /// Why there is no daemon.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum NoDaemon {
@@ -63,6 +66,21 @@ pub(super) fn connect(test_socket: Option<&Path>) -> Result<Conn, NoDaemon> {
         NoDaemon::Absent
     })?;
     Ok(conn)
+}
+
+/// Connects by the socket of those who speak our extension, which a daemon of ours has beside its first one. `None`: there is
+/// none.
+pub(super) fn connect_by_extension(test_socket: Option<&Path>) -> Option<Conn> {
+    let beside = |path: &Path| path.with_file_name(EXTENSION_SOCKET);
+    if let Some(path) = test_socket {
+        return dial::unix(&beside(path), Version::TO_CLIENT, deadline()).ok();
+    }
+    let found =
+        SOCKETS.iter().find_map(|path| dial::unix(&beside(Path::new(path)), Version::TO_CLIENT, deadline()).ok());
+    found.or_else(|| {
+        let path = PathBuf::from(env::var_os("HOME")?).join(format!(".{EXTENSION_SOCKET}"));
+        dial::unix(&path, Version::TO_CLIENT, deadline()).ok().filter(|conn| owner::check(conn).is_ok())
+    })
 }
 
 /// Says good-bye and waits a moment for the daemon to close.

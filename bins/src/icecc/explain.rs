@@ -42,6 +42,8 @@ struct Explanation {
     /// Files that travel with the environment.
     extra_files: Vec<String>,
     environment: Option<Environment>,
+    /// Whether it would be tried by files, or why not.
+    files: Option<&'static str>,
     /// The daemon's protocol; none if no daemon answers.
     daemon: Option<u32>,
 }
@@ -126,7 +128,25 @@ fn explain(call: &Call, variables: &Variables, own_exe: &Path) -> Explanation {
         split_dwarf: job.as_ref().is_some_and(|job| job.split_dwarf),
         extra_files: job.iter().flat_map(|job| &job.extra_files).map(|file| lossy(file)).collect(),
         environment,
+        files: job.as_ref().map(|_| by_files(variables)),
         daemon: daemon.map(Version::number),
+    }
+}
+
+/// What `ICECC_FILES` means for a job that can go.
+fn by_files(variables: &Variables) -> &'static str {
+    if !variables.files.is_on() {
+        "no: ICECC_FILES is off"
+    } else if variables.version.is_some() {
+        "no: ICECC_VERSION is set"
+    } else if variables.usage == Use::NoDaemon
+        || daemon::connect_by_extension(variables.test_socket.as_deref()).is_none()
+    {
+        "no: the daemon of this host does not know them"
+    } else if variables.files.is_shadow() {
+        "tried where a server takes them, and compared with what is made here"
+    } else {
+        "tried where a server takes them"
     }
 }
 
@@ -191,6 +211,7 @@ impl fmt::Display for Explanation {
             }
             line("environment", &text)?;
         }
+        line("by files", self.files.unwrap_or_default())?;
         match self.daemon {
             Some(protocol) => line("daemon", &format!("answers, protocol {protocol}")),
             None => line("daemon", &format!("{}: {}", Reason::NoDaemon, Reason::NoDaemon.remedy())),

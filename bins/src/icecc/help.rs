@@ -35,6 +35,9 @@ Environment variables:
   ICECC_COMPRESSION        compression level of what is sent
   ICECC_ENV_COMPRESSION    compression of environments: none, gzip, bzip2, zstd or xz
   ICECC_SLOW_NETWORK       taken notice of; writes follow the network's speed by themselves
+  ICECC_FILES              on: run the command itself on the other machine, on the files of this one, where that machine can;
+                           shadow: the same, and compare with what is made here
+  ICECC_FILES_ENV          variables of the compiler that travel then beside the usual ones, separated by commas
   ICECC_FALLBACK           warn: say when the network could not compile a job; never: fail then
 ",
     operands: Completes::CommandLine,

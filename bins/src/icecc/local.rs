@@ -7,6 +7,7 @@ use super::task::Task;
 use ice_core::message::{JobLocalBegin, Message};
 use ice_net::conn::Conn;
 use ice_net::deadline::{Deadline, Step};
+use std::fs::File;
 use std::io;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::process::{Child, Command, ExitStatus, Stdio};
@@ -56,16 +57,28 @@ impl Ran {
 
 /// Runs the task as a child and waits for it.
 pub(super) fn run_child(task: &Task) -> Ran {
+    run_command(task, command(task))
+}
+
+/// The same; what it says goes into these files.
+pub(super) fn run_child_into(task: &Task, out: &File, err: &File) -> io::Result<Ran> {
+    let mut command = command(task);
+    command.stdout(out.try_clone()?).stderr(err.try_clone()?);
+    Ok(run_command(task, command))
+}
+
+fn run_command(task: &Task, mut command: Command) -> Ran {
     let start = Instant::now();
     log::info!("invoking: {}", log_words::words(task.program.as_os_str(), &task.words));
     let mut caught = match Caught::new() {
         Ok(caught) => caught,
         Err(err) => {
             log::warn!("cannot watch signals: {err}");
-            return Ran { status: exec(task), signal: None, real: start.elapsed() };
+            let err = command.exec();
+            return Ran { status: cannot_run(task, &err), signal: None, real: start.elapsed() };
         }
     };
-    let status = match command(task).spawn() {
+    let status = match command.spawn() {
         Ok(child) => attend(child, &mut caught),
         Err(err) => return Ran { status: cannot_run(task, &err), signal: None, real: start.elapsed() },
     };

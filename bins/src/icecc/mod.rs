@@ -8,6 +8,7 @@ mod answerer;
 mod archive;
 mod arrivals;
 mod build_native;
+mod by_files;
 mod call;
 mod ccache;
 mod compiler_variables;
@@ -85,7 +86,7 @@ fn run(role: Role, called: &OsStr, mut words: Vec<OsString>) -> Result<i32, Fail
     signals::survive_file_limit();
     let own_exe = env::current_exe().unwrap_or_else(|_| PathBuf::from(called));
     let unusable_log = log::start();
-    let variables = Variables::read();
+    let mut variables = Variables::read();
     if matches!(role, Role::Icecc | Role::Icerun) {
         if let Some(status) = own_options::own_option(role, &words, &variables, &own_exe)? {
             return Ok(status);
@@ -124,15 +125,22 @@ fn run(role: Role, called: &OsStr, mut words: Vec<OsString>) -> Result<i32, Fail
         ccache::instead(&call.name, &program, &call.words, &variables, &own_exe);
     }
     // Early, so that the daemon knows how many wait while we look at arguments.
-    let Ok(daemon) = connect(&variables) else { return Ok(exit_code::TEST_SOCKET) };
+    let Ok(daemon) = connect(&mut variables) else { return Ok(exit_code::TEST_SOCKET) };
     let task = call.task(program, level);
     Ok(submit::compile(&task, call.driver, &call.expanded, &variables, daemon))
 }
 
 /// The daemon, if there is one and it is to be used; an error if the one of a test is not there.
-fn connect(variables: &Variables) -> Result<Option<Conn>, daemon::NoDaemon> {
+fn connect(variables: &mut Variables) -> Result<Option<Conn>, daemon::NoDaemon> {
     if variables.usage == Use::NoDaemon {
         return Ok(None);
+    }
+    if variables.files.is_on() && variables.version.is_none() {
+        if let Some(conn) = daemon::connect_by_extension(variables.test_socket.as_deref()) {
+            variables.files.can_try();
+            return Ok(Some(conn));
+        }
+        info!("not by files: the daemon of this host does not know them");
     }
     match daemon::connect(variables.test_socket.as_deref()) {
         Ok(conn) => Ok(Some(conn)),

@@ -63,6 +63,11 @@ impl Target {
         Self { path: OsStr::from_bytes(&job.dwo()).into(), writing: job.dwo_writing() }
     }
 
+    /// Any other file that the compiler writes itself.
+    pub(super) fn side(path: PathBuf) -> Self {
+        Self { path, writing: Writing::Into }
+    }
+
     /// Where the compiler would write, by what is there now. Where it would fail, or write something that is no regular file, only
     /// it can do it.
     fn place(&self) -> Result<Place, Reason> {

@@ -1,17 +1,20 @@
 //! The shell of [`Submission`]: one thread polls daemon, compile server and preprocessor, and carries out what the machine says.
 
+mod by_files;
+mod finish;
+
 use super::arrivals::Arrivals;
+use super::by_files::{ByFiles, shadow};
 use super::expected::Expected;
-use super::output::{Target, print};
+use super::output::Target;
 use super::probe::Probe;
 use super::source::{Next, Source};
 use super::task::Task;
 use super::upload::Upload;
-use super::usage::Usage;
 use super::variables::Variables;
 use super::verify::Theirs;
 use super::{environment::Archives, local};
-use ice_core::client::{End, File, Input, Output, Packing, Request, Submission};
+use ice_core::client::{File, Input, Output, Packing, Request, Submission};
 use ice_core::cmdline::{Mode, RemoteJob};
 use ice_core::limits;
 use ice_core::message::{CompileFile, EnvTarget, Message};
@@ -36,29 +39,41 @@ pub(super) enum Outcome {
     Done(i32),
     /// With a result that is to be compared with what is made here.
     Compare(Theirs),
+    /// The same of one that was compiled by files.
+    Shadow(shadow::Theirs),
     /// It must be compiled here.
     Local(Why),
     /// The text with macros left in it is not right for a compile server: once more, with all macros expanded here.
     ExpandHere,
 }
 
+/// How a job is to go elsewhere.
+pub(super) struct Way<'a> {
+    pub(super) request: Request,
+    /// How its text is preprocessed.
+    pub(super) mode: Mode,
+    /// By files, where a server takes that.
+    pub(super) files: Option<ByFiles<'a>>,
+}
+
 /// Tries to have `job` compiled elsewhere. The daemon's connection stays with the caller, to be ended or closed.
-pub(super) fn run(
-    task: &Task,
-    job: &RemoteJob,
-    mode: Mode,
-    request: Request,
-    archives: &mut Archives,
-    daemon: &mut Conn,
-    variables: &Variables,
+pub(super) fn run<'a>(
+    task: &'a Task,
+    job: &'a RemoteJob,
+    way: Way<'a>,
+    archives: &'a mut Archives,
+    daemon: &'a mut Conn,
+    variables: &'a Variables,
 ) -> Outcome {
-    let source = match Source::start(task, job, mode) {
-        Ok(source) => source,
-        Err(err) => {
+    let Way { request, mode, files } = way;
+    let mut source = Source::new(task, job, mode);
+    // By files nothing is preprocessed, unless that fails.
+    if files.is_none() {
+        if let Err(err) = source.start() {
             log::warn!("cannot start the preprocessor: {err}");
             return Outcome::Local(Reason::NoPreprocessor.into());
         }
-    };
+    }
     let clock = Instant::now();
     let flow = Flow {
         task,
@@ -69,6 +84,7 @@ pub(super) fn run(
         variables,
         server: None,
         source,
+        files,
         upload: None,
         submission: Submission::new(CoreInstant::ZERO, request),
         clock,
@@ -88,6 +104,7 @@ struct Flow<'a> {
     variables: &'a Variables,
     server: Option<Conn>,
     source: Source<'a>,
+    files: Option<ByFiles<'a>>,
     /// The environment on its way to the server.
     upload: Option<Upload>,
     submission: Submission,
@@ -133,12 +150,22 @@ impl Flow<'_> {
                 self.handle(Input::Archive(name));
             }
             Output::Dial { host, port } => self.dial(&host, port),
-            Output::SendEnvironment { platform, target, packing } => self.begin_environment(&platform, target, packing),
+            Output::SendEnvironment { platform, target, packing } => {
+                self.start_source();
+                self.begin_environment(&platform, target, packing);
+            }
             Output::Server(message) => {
                 let messages: Vec<Message> = self.source.last_piece().into_iter().chain([message]).collect();
                 self.post(&messages);
             }
-            Output::SendSource(header) => self.begin_source(*header),
+            Output::SendSource(header) => {
+                self.start_source();
+                self.begin_source(*header);
+            }
+            Output::BeginFiles => self.begin_files(),
+            Output::AnswerFiles(need) => self.answer_files(&need),
+            // Their pieces are known by themselves.
+            Output::ReceiveOutputs => {}
             Output::Leave(words) => self.leave_server(&words),
             Output::Receive(file) => {
                 let target = match file {
@@ -213,6 +240,14 @@ impl Flow<'_> {
         }
     }
 
+    /// The text is wanted now, at the latest.
+    fn start_source(&mut self) {
+        if let Err(err) = self.source.start() {
+            log::warn!("cannot start the preprocessor: {err}");
+            self.handle(Input::Failed(Reason::NoPreprocessor.into()));
+        }
+    }
+
     /// The version spoken with the server, if there is one.
     fn version(&self) -> Option<Version> {
         self.server.as_ref().map(Conn::version)
@@ -258,6 +293,7 @@ impl Flow<'_> {
         self.server = None;
         self.probe = None;
         self.upload = None;
+        self.leave_files(words);
         if let Err(err) = self.source.start_again() {
             log::warn!("cannot start the preprocessor: {err}");
             self.handle(Input::Failed(Reason::NoPreprocessor.into()));
@@ -292,6 +328,9 @@ impl Flow<'_> {
                 Ok(messages) => self.post(&messages),
                 Err(reason) => self.handle(Input::Failed(reason.into())),
             }
+            return Ok(true);
+        }
+        if self.send_of_files(version) {
             return Ok(true);
         }
         match self.source.next(version)? {
@@ -376,7 +415,7 @@ impl Flow<'_> {
         let Some(server) = &mut self.server else { return };
         match server.try_recv() {
             Ok(Some(message)) => {
-                let input = self.arrivals.take(message);
+                let input = self.take_from_server(message);
                 self.handle(input);
             }
             Ok(None) => {}
@@ -396,56 +435,6 @@ impl Flow<'_> {
                 log::warn!("compile server shows no life");
             }
             self.handle(Input::Probed { alive });
-        }
-    }
-
-    /// The scheduler chose this host: the user's own command is run, and counted.
-    fn compile_here(&mut self) {
-        self.source.stop();
-        let before = Usage::of_children();
-        let ran = local::run_child(self.task);
-        let outputs = [Some(self.job.output.clone()), self.job.split_dwarf.then(|| self.job.dwo())];
-        let stats = Usage::of_children().stats_since(&before, ran.real, outputs.into_iter().flatten());
-        self.handle(Input::Compiled { status: ran.status, stats });
-        self.ran_here = Some(ran);
-    }
-
-    fn finish(&mut self, end: End) -> Outcome {
-        match end {
-            End::Own { status } => {
-                if let Some(ran) = &self.ran_here {
-                    ran.end_alike();
-                }
-                Outcome::Done(status)
-            }
-            End::Local(why) => {
-                self.arrivals.heed_signals();
-                Outcome::Local(why)
-            }
-            End::ExpandHere => {
-                if let Some(why) = self.source.expand_here() {
-                    log::debug!("{why}: expanding macros here");
-                }
-                Outcome::ExpandHere
-            }
-            End::Remote { result, said } => {
-                let host = self.submission.server().host.clone();
-                if self.variables.is_sample {
-                    return match self.arrivals.hand_over() {
-                        Ok(files) => Outcome::Compare(Theirs { host, status: result.status, files }),
-                        Err(reason) => Outcome::Local(Why { host, ..Why::from(reason) }),
-                    };
-                }
-                if let Err(reason) = self.arrivals.put_in_place(self.job, result.status) {
-                    return Outcome::Local(Why { host, ..Why::from(reason) });
-                }
-                self.source.keep_dependencies();
-                print(io::stderr(), &said);
-                print(io::stdout(), result.stdout.as_bytes());
-                print(io::stderr(), result.stderr.as_bytes());
-                log::debug!("compiled on {host}, exit code {}", result.status);
-                Outcome::Done(result.status)
-            }
         }
     }
 }

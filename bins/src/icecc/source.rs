@@ -22,7 +22,8 @@ pub(super) struct Source<'a> {
     task: &'a Task,
     job: &'a RemoteJob,
     mode: Mode,
-    preprocessor: Preprocessor,
+    /// It runs since its text was wanted.
+    preprocessor: Option<Preprocessor>,
     packer: Packer,
     /// The job's header is sent, and not yet all of the source.
     is_on_its_way: bool,
@@ -47,32 +48,40 @@ pub(super) enum Next {
 }
 
 impl<'a> Source<'a> {
-    /// Starts the preprocessor.
-    pub(super) fn start(task: &'a Task, job: &'a RemoteJob, mode: Mode) -> io::Result<Self> {
-        Ok(Self {
+    /// Nothing is preprocessed yet.
+    pub(super) fn new(task: &'a Task, job: &'a RemoteJob, mode: Mode) -> Self {
+        Self {
             task,
             job,
             mode,
-            preprocessor: Preprocessor::start(task, job, mode)?,
+            preprocessor: None,
             packer: Packer::new(variables::compression_level()),
             is_on_its_way: false,
             piece: PIECE_FIRST,
             last_piece: None,
-        })
+        }
+    }
+
+    /// Starts the preprocessor, if it does not run yet.
+    pub(super) fn start(&mut self) -> io::Result<()> {
+        if self.preprocessor.is_none() {
+            self.preprocessor = Some(Preprocessor::start(self.task, self.job, self.mode)?);
+        }
+        Ok(())
     }
 
     /// What was sent went to nobody: all is made again for the next server.
     pub(super) fn start_again(&mut self) -> io::Result<()> {
-        self.preprocessor.stop();
-        *self = Self::start(self.task, self.job, self.mode)?;
-        Ok(())
+        self.stop();
+        *self = Self::new(self.task, self.job, self.mode);
+        self.start()
     }
 
     /// The job's header, with what there is of the source for the same write. Without any the header goes alone: the server can
     /// start the compiler meanwhile.
     pub(super) fn begin(&mut self, header: CompileFile, version: Version) -> io::Result<Vec<Message>> {
         let mut messages = vec![Message::CompileFile(header)];
-        let bytes = self.preprocessor.spool.take(PIECE_MAX)?;
+        let bytes = self.take(PIECE_MAX)?;
         if !bytes.is_empty() {
             // Taken from the spool already: without it the rest would be another source.
             messages.push(self.pack(&bytes, version).ok_or(io::ErrorKind::InvalidData)?);
@@ -87,8 +96,8 @@ impl<'a> Source<'a> {
         if !self.is_on_its_way || self.expand_here().is_some() {
             return Ok(Next::Nothing);
         }
-        let waiting = self.preprocessor.spool.len();
-        match self.preprocessor.ended() {
+        let waiting = self.preprocessor.as_ref().map_or(0, |running| running.spool.len());
+        match self.ended() {
             Some(false) => {
                 self.is_on_its_way = false;
                 Ok(Next::PreprocessorFailed)
@@ -96,7 +105,7 @@ impl<'a> Source<'a> {
             Some(true) if waiting <= PIECE_MAX as u64 => self.end(version),
             None if waiting < self.piece as u64 => Ok(Next::Nothing),
             Some(true) | None => {
-                let bytes = self.preprocessor.spool.take(self.piece)?;
+                let bytes = self.take(self.piece)?;
                 self.piece = (self.piece * 2).min(PIECE_MAX);
                 Ok(self.pack(&bytes, version).map_or(Next::Unpackable, Next::Piece))
             }
@@ -106,12 +115,21 @@ impl<'a> Source<'a> {
     /// What is left leaves together with the END that the machine asks for.
     fn end(&mut self, version: Version) -> io::Result<Next> {
         self.is_on_its_way = false;
-        let bytes = self.preprocessor.spool.take(PIECE_MAX)?;
+        let bytes = self.take(PIECE_MAX)?;
         if bytes.is_empty() {
             return Ok(Next::End);
         }
         self.last_piece = self.pack(&bytes, version);
         Ok(if self.last_piece.is_some() { Next::End } else { Next::Unpackable })
+    }
+
+    fn take(&mut self, most: usize) -> io::Result<Vec<u8>> {
+        self.preprocessor.as_mut().map_or(Ok(Vec::new()), |running| running.spool.take(most))
+    }
+
+    /// How the preprocessor ended, if it did.
+    fn ended(&self) -> Option<bool> {
+        self.preprocessor.as_ref().and_then(Preprocessor::ended)
     }
 
     /// What must leave before the END.
@@ -132,36 +150,40 @@ impl<'a> Source<'a> {
 
     /// What to poll for reading: text and messages.
     pub(super) fn descriptors(&self) -> (Option<BorrowedFd<'_>>, Option<BorrowedFd<'_>>) {
-        self.preprocessor.sources()
+        self.preprocessor.as_ref().map_or((None, None), Preprocessor::sources)
     }
 
     /// Reads what is there: `text` and `messages` say which of [`Source::descriptors`] are ready.
     pub(super) fn read(&mut self, text: bool, messages: bool) -> io::Result<()> {
-        self.preprocessor.read(text, messages)
+        self.preprocessor.as_mut().map_or(Ok(()), |running| running.read(text, messages))
     }
 
     /// Whether the preprocessor has failed before any of its text was wanted.
     pub(super) fn failed_early(&self) -> bool {
-        self.preprocessor.ended() == Some(false) && !self.is_on_its_way
+        self.ended() == Some(false) && !self.is_on_its_way
     }
 
     /// Why the text must not leave its macros to a compile server, as far as it was seen.
     pub(super) fn expand_here(&self) -> Option<&ExpandHere> {
-        self.preprocessor.expand_here()
+        self.preprocessor.as_ref()?.expand_here()
     }
 
     /// Ends the preprocessor: its text is not wanted, and its dependency files are not those of the compiler that runs instead.
     pub(super) fn stop(&mut self) {
-        self.preprocessor.stop();
+        if let Some(running) = &mut self.preprocessor {
+            running.stop();
+        }
     }
 
     /// The object is in place: the dependency files stay as the preprocessor wrote them.
     pub(super) fn keep_dependencies(&mut self) {
-        self.preprocessor.keep_dependencies();
+        if let Some(running) = &mut self.preprocessor {
+            running.keep_dependencies();
+        }
     }
 
     /// What the preprocessor said.
     pub(super) fn said(&self) -> Vec<u8> {
-        self.preprocessor.said.clone()
+        self.preprocessor.as_ref().map(|running| running.said.clone()).unwrap_or_default()
     }
 }

@@ -1,5 +1,6 @@
 //! One compile from its command line to its exit status: elsewhere if it can be, else here.
 
+use super::by_files::{ByFiles, shadow};
 use super::here;
 use super::judge::judge;
 use super::task::Task;
@@ -28,6 +29,9 @@ pub(super) fn compile(
         Ok(status) => return status,
         Err(stays) => *stays,
     };
+    if driver.is_some() {
+        shadow::note(variables, "not-tried", &why.to_string());
+    }
     here::run(task, variables, &why, || match daemon {
         Link::Open(daemon) => Some(daemon),
         Link::Used => daemon::connect(variables.test_socket.as_deref()).ok(),
@@ -72,15 +76,16 @@ fn elsewhere(
     let no_daemon = || Stays::new(Reason::NoDaemon, Link::None);
     let mut daemon = daemon.ok_or_else(no_daemon)?;
     let mut mode = job.mode;
+    let mut by_files = variables.files.is_tried();
     if mode.leaves_macros() && remembered::is_expanded_here(input_path(&job)) {
         mode = Mode::Full;
     }
     loop {
-        match submit(task, &job, mode, variables, daemon)? {
+        match submit(task, &job, Try { mode, by_files }, variables, daemon)? {
             Some(status) => return Ok(status),
             None => {
                 remembered::note_expansion(input_path(&job));
-                mode = Mode::Full;
+                (mode, by_files) = (Mode::Full, false);
                 daemon = daemon::connect(variables.test_socket.as_deref()).map_err(|_| no_daemon())?;
             }
         }
@@ -108,19 +113,30 @@ pub(super) fn job(
     judge(task, driver, words, variables)
 }
 
-/// Submits the job, preprocessed so; the exit status. `None`: all its macros are to be expanded here.
+/// How a job is tried.
+struct Try {
+    /// How its text is preprocessed.
+    mode: Mode,
+    /// By files first, on a connection to a daemon of ours.
+    by_files: bool,
+}
+
+/// Submits the job; the exit status. `None`: all its macros are to be expanded here.
 fn submit(
     task: &Task,
     job: &RemoteJob,
-    mode: Mode,
+    Try { mode, by_files }: Try,
     variables: &Variables,
     mut daemon: Conn,
 ) -> Result<Option<i32>, Box<Stays>> {
-    let (request, mut archives) = match request(task, job, mode, variables, &daemon) {
+    let (mut request, mut archives) = match request(task, job, mode, variables, &daemon) {
         Ok(request) => request,
         Err(err) => return Err(Stays::new(Reason::NoEnvironment.with(err.to_string()), Link::Open(daemon))),
     };
-    match remote::run(task, job, mode, request, &mut archives, &mut daemon, variables) {
+    let files = if by_files { ByFiles::open(task, job, variables, &mut daemon) } else { None };
+    request.can_by_files = files.is_some();
+    let way = remote::Way { request, mode, files };
+    match remote::run(task, job, way, &mut archives, &mut daemon, variables) {
         remote::Outcome::Done(status) => {
             daemon::finish(daemon);
             Ok(Some(status))
@@ -129,6 +145,11 @@ fn submit(
             daemon::finish(daemon);
             let daemon = daemon::connect(variables.test_socket.as_deref()).ok();
             Ok(Some(verify::run(task, job, theirs, daemon)))
+        }
+        remote::Outcome::Shadow(theirs) => {
+            daemon::finish(daemon);
+            let daemon = daemon::connect(variables.test_socket.as_deref()).ok();
+            Ok(Some(shadow::run(task, theirs, variables, daemon)))
         }
         remote::Outcome::ExpandHere => Ok(None),
         remote::Outcome::Local(why) => Err(Stays::new(why, Link::Used)),
@@ -193,6 +214,7 @@ fn request(
         loopback_is_remote: variables.test_remote_build,
         wants_other_host: variables.fallback != Fallback::Silent,
         is_nested: task.level > 0,
+        can_by_files: false,
     };
     Ok((request, archives))
 }

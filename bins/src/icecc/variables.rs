@@ -31,12 +31,79 @@ pub(super) enum Fallback {
     Never,
 }
 
+/// `ICECC_FILES`: whether the user's own command may run elsewhere on the user's own files.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum FilesUse {
+    /// Jobs go as text.
+    #[default]
+    Off,
+    /// By files, where a server takes that.
+    On,
+    /// The same, and each is compiled here too and compared.
+    Shadow,
+}
+
+/// What belongs to `ICECC_FILES`.
+#[derive(Debug, Default)]
+pub(super) struct FilesMode {
+    usage: FilesUse,
+    /// `ICECC_FILES_ENV`: variables of the compiler's environment that travel beside the usual ones.
+    pub(super) more: Vec<OsString>,
+    shadow_log: Option<PathBuf>,
+    /// We are connected to a daemon that knows them.
+    is_tried: bool,
+}
+
+impl FilesMode {
+    fn read(problems: &mut Vec<String>) -> Self {
+        let words = [("off", FilesUse::Off), ("on", FilesUse::On), ("shadow", FilesUse::Shadow)];
+        let usage = word("ICECC_FILES", &words, problems).unwrap_or_default();
+        if usage == FilesUse::Off {
+            return Self::default();
+        }
+        let more = env::var_os("ICECC_FILES_ENV").unwrap_or_default();
+        let more = more.as_bytes().split(|&b| b == b',').filter(|name| !name.is_empty());
+        Self {
+            usage,
+            more: more.map(|name| OsStr::from_bytes(name).to_os_string()).collect(),
+            shadow_log: env::var_os("ICECC_FILES_SHADOW_LOG").filter(|path| !path.is_empty()).map(PathBuf::from),
+            is_tried: false,
+        }
+    }
+
+    /// The user wants jobs to be tried by files.
+    pub(super) fn is_on(&self) -> bool {
+        self.usage != FilesUse::Off
+    }
+
+    /// The daemon knows them.
+    pub(super) fn can_try(&mut self) {
+        self.is_tried = true;
+    }
+
+    /// Whether jobs are tried by files.
+    pub(super) fn is_tried(&self) -> bool {
+        self.is_tried
+    }
+
+    /// Whether their results are only compared.
+    pub(super) fn is_shadow(&self) -> bool {
+        self.usage == FilesUse::Shadow
+    }
+
+    /// Where it is listed what was compared (`ICECC_FILES_SHADOW_LOG`).
+    pub(super) fn shadow_log(&self) -> Option<&Path> {
+        self.shadow_log.as_deref().filter(|_| self.is_shadow())
+    }
+}
+
 /// What the user and the tests configured.
 #[derive(Debug)]
 pub(super) struct Variables {
     pub(super) usage: Use,
     pub(super) fallback: Fallback,
     pub(super) version: Option<OsString>,
+    pub(super) files: FilesMode,
     pub(super) preferred_host: OsString,
     pub(super) verified_only: bool,
     pub(super) extra_files: Vec<PathBuf>,
@@ -64,6 +131,7 @@ impl Variables {
             usage: usage.unwrap_or(Use::Cluster),
             fallback: fallback.unwrap_or(Fallback::Silent),
             version: env::var_os("ICECC_VERSION"),
+            files: FilesMode::read(&mut problems),
             preferred_host: env::var_os("ICECC_PREFERRED_HOST").unwrap_or_default(),
             verified_only: env::var_os("ICECC_IGNORE_UNVERIFIED").is_some(),
             extra_files: extra_files.map(|file| Path::new(OsStr::from_bytes(file)).to_path_buf()).collect(),

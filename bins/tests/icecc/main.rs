@@ -6,6 +6,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 mod archives;
+mod by_files;
 mod ccache;
 mod commands;
 mod here;

@@ -3,7 +3,10 @@
 use crate::cmdline::{Family, Messages, Mode};
 use crate::env::EnvRef;
 use crate::job::JobStats;
-use crate::message::{BlacklistHostEnv, CompileFile, CompileResult, EnvTarget, GetCs, GetNativeEnv, Message, UseCs};
+use crate::message::{
+    BlacklistHostEnv, CompileFile, CompileResult, EnvTarget, FilesNeed, FilesResult, GetCs, GetNativeEnv, Message,
+    UseCs,
+};
 use crate::reason::{Reason, Why};
 use crate::text::Text;
 use crate::time::Duration;
@@ -48,6 +51,8 @@ pub struct Request {
     pub wants_other_host: bool,
     /// A command that holds a slot of this host waits for this compile.
     pub is_nested: bool,
+    /// The shell can have it done by files (`ICECC_FILES`), where a server takes that.
+    pub can_by_files: bool,
 }
 
 impl Request {
@@ -109,6 +114,10 @@ pub enum Input {
     },
     /// All of it is received and stands in its temporary.
     Received,
+    /// The answer to [`Output::BeginFiles`]: this job is none for that way. Nothing was sent.
+    NotByFiles,
+    /// The connection has taken all of the facts of [`Output::BeginFiles`], or of the answer to [`Output::AnswerFiles`].
+    FilesSent,
     /// The answer to [`Output::Probe`].
     Probed {
         /// Whether the server showed life.
@@ -155,6 +164,13 @@ pub enum Output {
     Leave(Text),
     /// What the server sends next are the pieces of a file and END.
     Receive(File),
+    /// Send FILES_JOB and the facts of the unit.
+    BeginFiles,
+    /// Send what the server needs to know of our files.
+    AnswerFiles(FilesNeed),
+    /// What the server sends next is what became of the command, and all its outputs. The shell tells each piece, and when all of
+    /// it is here.
+    ReceiveOutputs,
     /// Ask on a second connection whether the server is there.
     Probe {
         /// How long to wait for its word.
@@ -206,6 +222,12 @@ pub enum End {
         result: CompileResult,
         /// What the preprocessor said before them and they do not repeat.
         said: Vec<u8>,
+    },
+    /// The user's own command was run on the user's own files: if they are still what they were, put the outputs in place, print
+    /// the messages, exit with the status.
+    ByFiles {
+        /// How it ended.
+        result: FilesResult,
     },
     /// Once more, with all macros expanded here.
     ExpandHere,

@@ -3,7 +3,7 @@
 
 use super::Request;
 use crate::cmdline::{Family, Messages, Mode};
-use crate::message::CompileResult;
+use crate::message::{CompileResult, FilesResult};
 use crate::reason::Reason;
 use crate::text::Text;
 
@@ -20,6 +20,9 @@ const OUT_OF_ROOM: i32 = 105;
 const KILLED: i32 = 128 + 9;
 const TERMINATED: i32 = 128 + 15;
 const DISK_FULL: &[u8] = b"o space left on device";
+
+/// A driver's words of a program below it that somebody ended.
+const KILLED_BELOW: &[u8] = b"Killed signal terminated";
 
 /// clang's words for a place that it can only tell by the source file.
 const NO_PLACE: &[u8] = b"could not determine the original source location";
@@ -71,6 +74,27 @@ pub(super) fn objection(request: &Request, result: &CompileResult) -> Option<Rea
         return Some(Reason::Doubtful);
     }
     None
+}
+
+/// Why the result of a command that ran on the user's own files is not taken: the user's compiler spoke, but what befell it there may
+/// not befall it here.
+pub(super) fn objection_by_files(result: &FilesResult) -> Option<Reason> {
+    let FilesResult { status, out_of_memory, stdout, stderr } = result.clone();
+    if !(0..=255).contains(&status) {
+        return Some(Reason::NotAResult);
+    }
+    if status == 0 {
+        return None;
+    }
+    let ended = CompileResult { status, out_of_memory, stdout, stderr, ..CompileResult::default() };
+    let says = |words| contains(ended.stderr.as_bytes(), words);
+    if out_of_memory != 0 || says(KILLED_BELOW) {
+        Some(hosts_fault(&ended))
+    } else if says(DISK_FULL) {
+        Some(Reason::OutOfDisk)
+    } else {
+        (status > 128 || ended.stderr.is_empty() && status >= 100).then_some(Reason::Crash)
+    }
 }
 
 /// What the preprocessor said and the compiler does not repeat. `None`: only a run of the plain command can put the two together as

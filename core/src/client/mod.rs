@@ -7,9 +7,13 @@
 //! every state, on any trouble ─► Over, with `End::Local(Why)`
 //! ```
 //!
+//! The way by files branches off at Dialling (`by_files.rs`).
+//!
 //! It does not know sockets, files or processes: the shell carries out `Output`s and tells what happened by `Input`s. Bulk
 //! data (archive, source, object) never pass through here, but how they move does, as their time is counted here.
 
+mod by_files;
+mod environment;
 mod exchange;
 mod format;
 mod header;
@@ -22,11 +26,12 @@ mod wait;
 use crate::env::EnvRef;
 use crate::ids::JobId;
 use crate::job::JobStats;
-use crate::message::{CompileFile, CompileResult, EnvTarget, GetCs, JobDone, LOCALHOST, Message, UseCs, done_flags};
+use crate::message::{CompileFile, CompileResult, GetCs, JobDone, LOCALHOST, Message, UseCs, done_flags};
 use crate::reason::{Reason, Why};
 use crate::text::Text;
 use crate::time::{Duration, Instant};
 use crate::version::Version;
+use by_files::ByFiles;
 use probing::{ProbeTimes, Watch};
 use state::State;
 use std::collections::VecDeque;
@@ -76,6 +81,7 @@ pub struct Submission {
     result: Option<CompileResult>,
     /// Bytes of a file that came.
     received: u64,
+    by_files: ByFiles,
     outputs: VecDeque<Output>,
 }
 
@@ -83,6 +89,7 @@ impl Submission {
     /// Starts: the first outputs are there at once.
     pub fn new(now: Instant, request: Request) -> Self {
         let mut new = Self {
+            by_files: ByFiles::new(request.can_by_files),
             request,
             state: State::Fresh,
             deadline: None,
@@ -121,8 +128,11 @@ impl Submission {
 
     /// Takes in what happened.
     pub fn handle(&mut self, now: Instant, input: Input) {
+        if self.state == State::Over {
+            return;
+        }
+        let Some(input) = self.handle_by_files(now, input) else { return };
         match (self.state, input) {
-            (State::Over, _) => {}
             (_, Input::Failed(why)) => self.give_up(why),
             (_, Input::Daemon(message)) => self.daemon_says(now, message),
             (State::AwaitNative, Input::DaemonClosed | Input::Archive(None)) => self.give_up(Reason::NoNativeArchive),
@@ -164,6 +174,8 @@ impl Submission {
             // Answers that came too late.
             (_, Input::Probed { .. } | Input::Archive(_) | Input::Connected { .. } | Input::EnvironmentSent) => {}
             (_, Input::SourceEnd { .. } | Input::FilePiece { .. } | Input::Received | Input::Compiled { .. }) => {}
+            // It was taken before.
+            (_, Input::NotByFiles | Input::FilesSent) => {}
         }
     }
 
@@ -172,6 +184,7 @@ impl Submission {
             (State::AwaitNative, Message::NativeEnv { path }) => self.outputs.push_back(Output::Inspect(path)),
             (State::AwaitNative, Message::StatusText { text }) => self.give_up(Reason::NativeFailed.with(text)),
             (State::AwaitNative, _) => self.give_up(Reason::NoNativeArchive),
+            (State::AwaitServer, Message::HostCan(host)) => self.by_files.host_can(host),
             (State::AwaitServer, Message::UseCs(server)) => self.use_server(now, server),
             (State::AwaitServer, _) => self.give_up(Reason::NoServer),
             _ => {}
@@ -215,13 +228,14 @@ impl Submission {
             State::AwaitServer => self.give_up(Reason::NoServer),
             State::Pausing => self.ask_for_server(now),
             State::Dialling => self.give_up(Reason::Unreachable),
-            State::AwaitFile(_) => self.give_up(Reason::ObjectCut),
+            State::AwaitFile(_) | State::AwaitOutputs => self.give_up(Reason::ObjectCut),
             State::AwaitVerify if self.watch.is_over(now) => self.give_up(Reason::EnvironmentUnverified),
-            State::AwaitVerify | State::AwaitResult => {
+            State::AwaitVerify | State::AwaitResult | State::AwaitFiles => {
                 let patience = self.watch.ask();
                 self.outputs.push_back(Output::Probe { patience });
             }
             State::Fresh | State::SendingEnv | State::Sending | State::SelfBuild | State::Over => {}
+            State::SendingFacts | State::Answering => {}
         }
     }
 
@@ -346,6 +360,9 @@ impl Submission {
     fn connected(&mut self, version: Version, offer: Version) {
         self.version = version;
         self.offer = offer;
+        if self.goes_by_files() {
+            return self.begin_by_files();
+        }
         if !version.has_verify_env() && self.request.verified_only {
             return self.give_up(Reason::CannotVerify);
         }
@@ -360,48 +377,6 @@ impl Submission {
         });
     }
 
-    fn send_environment(&mut self, packing: Packing) {
-        self.sent_as = Some(packing);
-        self.env_words = None;
-        self.patience = Patience::new(wait::ENVIRONMENT);
-        self.outputs.push_back(Output::SendEnvironment {
-            platform: self.server.host_platform.clone(),
-            target: self.env_target(),
-            packing,
-        });
-        self.enter_unbounded(State::SendingEnv);
-    }
-
-    /// Whether gzip may help: servers of 1.4 can be built without zstd, ours cannot.
-    fn may_send_gzip(&self) -> bool {
-        self.request.zstd_by_default && self.offer <= Version::TO_SCHEDULER && self.sent_as == Some(Packing::AsItIs)
-    }
-
-    fn environment_sent(&mut self, now: Instant) {
-        self.patience = Patience::new(wait::SOURCE);
-        if !self.version.has_verify_env() {
-            return self.send_source();
-        }
-        self.outputs.push_back(Output::Server(Message::VerifyEnv(self.env_target())));
-        self.watch(State::AwaitVerify, now, wait::VERIFY);
-    }
-
-    fn verified(&mut self, answer: Message) {
-        match answer {
-            // Why it is not installed (decision: verify-answers). The answer follows, or the connection's end: then the
-            // host has no opinion of the environment, it only cannot tell now.
-            Message::StatusText { text } => self.env_words = Some(text),
-            Message::VerifyEnvResult { ok: 0 } if self.may_send_gzip() => self.send_environment(Packing::Gzip),
-            Message::VerifyEnvResult { ok: 0 } => {
-                // The next job would bring all of it again for the same answer: the scheduler shall choose another host.
-                self.outputs.push_back(Output::report(&self.server.host, self.env_target()));
-                self.server_fails(Some(Reason::EnvironmentRefused));
-            }
-            Message::VerifyEnvResult { .. } => self.send_source(),
-            _ => self.give_up(Reason::EnvironmentUnverified),
-        }
-    }
-
     fn send_source(&mut self) {
         let job = header::for_version(self.compile_file(), self.request.family, self.version);
         self.outputs.push_back(Output::SendSource(Box::new(job)));
@@ -413,10 +388,6 @@ impl Submission {
 
     fn compile_file(&self) -> CompileFile {
         CompileFile { job: self.server.job, environment: self.environment.clone(), ..self.request.compile.clone() }
-    }
-
-    fn env_target(&self) -> EnvTarget {
-        EnvTarget { name: self.environment.clone(), target: self.request.compile.target.clone() }
     }
 
     fn probed(&mut self, now: Instant, alive: bool) {
@@ -451,9 +422,13 @@ impl Submission {
 
     fn receive(&mut self, now: Instant, file: File) {
         self.outputs.push_back(Output::Receive(file));
+        self.begin_receiving(now, State::AwaitFile(file));
+    }
+
+    fn begin_receiving(&mut self, now: Instant, state: State) {
         self.received = 0;
         self.file_end = now + wait::FILE;
-        self.enter(State::AwaitFile(file), now, wait::OBJECT_MESSAGE);
+        self.enter(state, now, wait::OBJECT_MESSAGE);
     }
 
     fn piece_came(&mut self, now: Instant, plain: u64) {

@@ -16,6 +16,14 @@ pub(super) enum State {
     Sending,
     AwaitResult,
     AwaitFile(File),
+    /// Facts and the command are on their way.
+    SendingFacts,
+    /// The server runs the command on our files, and may ask for some.
+    AwaitFiles,
+    /// What it asked for is on its way.
+    Answering,
+    /// The outputs of a command that ran on our files.
+    AwaitOutputs,
     SelfBuild,
     Over,
 }
@@ -32,7 +40,9 @@ impl State {
             Self::SendingEnv => Some(Reason::EnvironmentNotSent),
             Self::AwaitVerify => Some(Reason::NoUsableEnvironment),
             Self::Sending if !header_taken => Some(Reason::HeaderNotSent),
+            Self::SendingFacts => Some(Reason::HeaderNotSent),
             Self::Sending | Self::AwaitResult | Self::AwaitFile(_) => Some(Reason::SourceNotSent),
+            Self::AwaitFiles | Self::Answering | Self::AwaitOutputs => Some(Reason::SourceNotSent),
             _ => None,
         }
     }
@@ -42,9 +52,9 @@ impl State {
         match self {
             Self::SendingEnv => Some(Reason::EnvironmentNotSent),
             Self::AwaitVerify => Some(Reason::EnvironmentUnverified),
-            Self::Sending => Some(Reason::SourceNotSent),
-            Self::AwaitResult => Some(Reason::NoResult),
-            Self::AwaitFile(_) => Some(Reason::ObjectCut),
+            Self::Sending | Self::SendingFacts | Self::Answering => Some(Reason::SourceNotSent),
+            Self::AwaitResult | Self::AwaitFiles => Some(Reason::NoResult),
+            Self::AwaitFile(_) | Self::AwaitOutputs => Some(Reason::ObjectCut),
             _ => None,
         }
     }

@@ -1,6 +1,7 @@
 //! Dialogues of one compile with a clock of our own.
 
 mod bounds;
+mod by_files;
 mod moving;
 
 use super::*;
@@ -31,6 +32,7 @@ fn request() -> Request {
         loopback_is_remote: false,
         wants_other_host: false,
         is_nested: false,
+        can_by_files: false,
     }
 }
 

@@ -128,6 +128,7 @@ impl<'a> Inquiry<'a> {
             job.resolve_target(self.answers.name(Question::Target)?)?;
         }
         let native = job.native_words();
+        job.means_this_host = !native.is_empty() || self.answers.is_so(Question::IsWrapper)?;
         if !native.is_empty() {
             job.resolve_native(self.answers.words(Question::Native(native))?)?;
         }

@@ -98,6 +98,9 @@ pub struct RemoteJob {
     pub dependency_files: Vec<Vec<u8>>,
     /// Whether what the remote compiler says is shown.
     pub messages: Messages,
+    /// The command itself, run elsewhere, may mean something else: its options name this host's processor, or its compiler is a
+    /// wrapper, which may look at this host.
+    pub means_this_host: bool,
     /// `-D` arguments that stand for the options of [`Word::pragmas`] where the preprocessor is not told these.
     pub(super) pragma_macros: Vec<Vec<u8>>,
     /// The server must be told the target: [`RemoteJob::resolve_target`] with the compiler's answer.

@@ -358,6 +358,19 @@ reasons! {
         "false result, recompiling locally",
         "ask the owner of that host: no job of this one goes there for an hour";
 
+    /// A server that runs the command on the user's files asks for a file that is none of its business; the detail names it.
+    FilesRefused = "files-refused", Host, 0,
+        "the server asked for a file that no job needs, recompiling locally",
+        "if the compiler does need the file, name it on its command line or set ICECC_FILES=off";
+    /// It asks more than a compiler can want.
+    FilesQuestions = "files-questions", Host, 0,
+        "the server asked for files too often, recompiling locally",
+        "see the log of iceccd on that host";
+    /// What it says of the outputs makes no sense; the detail says why.
+    FilesFalse = "files-false", Host, 0,
+        "result of files mode makes no sense, recompiling locally",
+        "see the version of iceccd on that host";
+
     // Results that only a compile here can show as the user expects them.
     /// Messages of gcc without source lines.
     Messages = "messages", Nobody, 102,
@@ -379,4 +392,20 @@ reasons! {
     OutputOfFailure = "output-of-failure", Nobody, 107,
         "only the compiler knows what its failure makes of the output, recompiling locally",
         "mend the source as the compiler says";
+    /// A file that the compiler read changed meanwhile; the detail names it.
+    FilesChanged = "files-changed", Nobody, 0,
+        "a file changed while the job was compiled elsewhere, recompiling locally",
+        "nothing to do: what is made here is of the files as they are now";
+    /// A file that was read shows the date, and another host has another clock; the detail names it.
+    FilesDate = "files-date", Nobody, 0,
+        "source shows the date or time, recompiling locally",
+        "leave __DATE__ and __TIME__ out, or set SOURCE_DATE_EPOCH";
+    /// The compiler read something that only it can read here: a pipe, a device, a file of another host; the detail names it.
+    FilesUnfit = "files-unfit", Nobody, 0,
+        "compiler read what cannot be shown to another host, recompiling locally",
+        "nothing to do: pipes, devices and files of network file systems are read here";
+    /// The compiler wrote something that its command does not name; the detail names it.
+    FilesStray = "files-stray", Nobody, 0,
+        "compiler wrote a file that its command does not name, recompiling locally",
+        "nothing to do: what it writes is written here";
 }

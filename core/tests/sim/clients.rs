@@ -172,6 +172,9 @@ impl World {
             Output::CompileHere => self.compile_here(build, Event::OwnDone),
             Output::End(end) => self.submission_ended(build, *end),
             Output::Inspect(_) => unreachable!("the user's environments need no look"),
+            Output::BeginFiles | Output::AnswerFiles(_) | Output::ReceiveOutputs => {
+                unreachable!("clients here have text")
+            }
         }
     }
 
@@ -274,6 +277,7 @@ impl World {
                 self.say_end(build);
                 self.end(build, End::Remote);
             }
+            client::End::ByFiles { .. } => unreachable!("clients here have text"),
             client::End::ExpandHere => {
                 self.leave(build);
                 self.builds[build].is_expanded = true;

@@ -104,6 +104,7 @@ impl Build {
             loopback_is_remote: false,
             wants_other_host: false,
             is_nested: false,
+            can_by_files: false,
         }
     }
 }

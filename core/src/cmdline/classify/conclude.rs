@@ -67,6 +67,7 @@ impl<'a> Scan<'a> {
                 Family::Gcc if !self.facts.has(Fact::NoCaret) || settings.own_messages => Messages::Redone,
                 _ => Messages::TakenUnlessExpanded,
             },
+            means_this_host: false,
             pragma_macros: Vec::new(),
             target_wanted: self.family == Family::Clang && !self.facts.has(Fact::Target),
             compilation_dir_wanted: self.family == Family::Clang && !self.facts.has(Fact::CompilationDir),

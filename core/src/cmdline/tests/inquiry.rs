@@ -303,3 +303,18 @@ fn a_directory_without_a_name_stays() {
     let Step::Done(Verdict::Local(reason, _)) = inquiry.next(&Fake) else { panic!("it is asked about") };
     assert_eq!(reason, Reason::NoDirectory);
 }
+
+/// By files the command itself runs elsewhere, where this host's processor is another one.
+#[test]
+fn a_command_that_means_this_host_is_known() {
+    let none = Compiler { native: Some("-mavx"), ..Compiler::default() };
+    for (line, compiler, means_this_host) in [
+        ("gcc -O2 -c a.c", none, false),
+        ("gcc -march=x86-64-v3 -c a.c", none, false),
+        ("gcc -march=native -c a.c", none, true),
+        ("gcc -c a.c", Compiler { wrapper: Some(Some("-DX|")), ..none }, true),
+    ] {
+        let Verdict::Remote(job) = inquire(line, Settings::default(), compiler).0 else { panic!("{line}") };
+        assert_eq!(job.means_this_host, means_this_host, "{line}");
+    }
+}
