@@ -3,8 +3,10 @@
 //! 1.4 sees nothing of it: it ignores bits of LOGIN's features that it does not know, and the text of CS_CONF. Each side
 //! says so what it understands. Messages of the extension have numbers from 1000 on and go only to who understands them.
 
-use crate::message::features;
+use crate::message::{abilities, features};
 use crate::text::Text;
+use std::ffi::{OsStr, OsString};
+use std::path::{Path, PathBuf};
 
 /// How the text of CS_CONF begins: the name of the extension and its version.
 const GREETING: &str = "icers 1";
@@ -13,8 +15,31 @@ const GIVES: &str = "job-given";
 
 /// Whether a daemon with these features of LOGIN takes JOB_GIVEN.
 pub const fn takes_job_given(login_features: u32) -> bool {
-    let wanted = features::EXTENSION | features::TAKES_JOB_GIVEN;
+    has(login_features, features::TAKES_JOB_GIVEN)
+}
+
+/// The [`abilities`] to tell of a host with the features `server`, to a daemon with the features `submitter`; none if
+/// there are none, or that daemon does not take HOST_CAN.
+pub fn abilities_to_tell(submitter: u32, server: u32) -> Option<u32> {
+    let takes_files = has(submitter, features::TAKES_HOST_CAN) && has(server, features::TAKES_FILES);
+    takes_files.then_some(abilities::FILES)
+}
+
+/// Whether a daemon knows the extension and has this part of it.
+const fn has(login_features: u32, part: u32) -> bool {
+    let wanted = features::EXTENSION | part;
     login_features & wanted == wanted
+}
+
+/// Where a daemon listens for clients that know the extension, if its own socket is this one.
+pub fn socket_beside(socket: &Path) -> PathBuf {
+    let mut name = socket.file_stem().map(OsStr::to_os_string).unwrap_or_default();
+    name.push("-ext");
+    if let Some(ending) = socket.extension() {
+        name.push(OsString::from("."));
+        name.push(ending);
+    }
+    socket.with_file_name(name)
 }
 
 /// The text of CS_CONF for a daemon with these features of LOGIN: what our scheduler does for it.
@@ -41,6 +66,35 @@ impl Offers {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn abilities_are_told_to_who_takes_them() {
+        let (known, takes, runs) = (features::EXTENSION, features::TAKES_HOST_CAN, features::TAKES_FILES);
+        for (submitter, server, told) in [
+            (0, 0, None),
+            (known | takes, known | runs, Some(1)),
+            (known | takes | runs, known | takes | runs, Some(1)),
+            (takes, known | runs, None),
+            (known | takes, runs, None),
+            (known | runs, known | takes, None),
+            (known | takes, known | takes, None),
+            (known | runs, known | runs, None),
+        ] {
+            assert_eq!(abilities_to_tell(submitter, server), told, "{submitter:#x} {server:#x}");
+        }
+    }
+
+    #[test]
+    fn the_second_socket_lies_beside_the_first() {
+        for (first, second) in [
+            ("/var/run/icecc/iceccd.socket", "/var/run/icecc/iceccd-ext.socket"),
+            ("/home/a.b/.iceccd.socket", "/home/a.b/.iceccd-ext.socket"),
+            ("/tmp/s", "/tmp/s-ext"),
+            ("s.a.b", "s.a-ext.b"),
+        ] {
+            assert_eq!(socket_beside(Path::new(first)), Path::new(second));
+        }
+    }
 
     #[test]
     fn each_side_says_what_it_understands() {

@@ -154,6 +154,10 @@ pub mod features {
     pub const EXTENSION: u32 = 1 << 31;
     /// Ours: the daemon takes JOB_GIVEN.
     pub const TAKES_JOB_GIVEN: u32 = 1 << 16;
+    /// Ours: the daemon takes HOST_CAN for its clients.
+    pub const TAKES_HOST_CAN: u32 = 1 << 17;
+    /// Ours: the daemon takes FILES_JOB.
+    pub const TAKES_FILES: u32 = 1 << 18;
 }
 
 /// The host in [`UseCs`] that means the client's own host.
@@ -429,6 +433,7 @@ mod tests {
         assert_eq!([features::ENV_XZ, features::ENV_ZSTD], [1, 2]);
         assert_eq!(features::TELLS_NO_HOST, 1 << 24);
         assert_eq!([features::EXTENSION, features::TAKES_JOB_GIVEN], [1 << 31, 1 << 16]);
+        assert_eq!([features::TAKES_HOST_CAN, features::TAKES_FILES], [1 << 17, 1 << 18]);
         assert_eq!([done_flags::FROM_SUBMITTER, done_flags::UNKNOWN_JOB], [1, 2]);
     }
 

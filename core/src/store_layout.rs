@@ -10,13 +10,14 @@
 //!                            generation G of a submitter's tree (files mode), in layers
 //! BASE/.ours/files/trees/TOKEN/arriving
 //!                            contents that are not in a layer yet
+//! BASE/.ours/files/UID/      what is kept for a user of this host
 //! ```
 //!
 //! An environment's name has no space, so the others cannot be taken for one.
 
 use crate::env::{EnvId, EnvName};
-use crate::files::Token;
 use crate::files::tree::Layer;
+use crate::files::{Digest, Token};
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
@@ -113,6 +114,31 @@ pub fn layer_name(layer: Layer) -> String {
     if layer == 0 { "base".to_owned() } else { format!("delta-{layer}") }
 }
 
+/// The directory of what is kept for users.
+pub fn users(base: &Path) -> PathBuf {
+    base.join(".ours/files")
+}
+
+/// The directory of what is kept for a user.
+pub fn user(base: &Path, uid: u32) -> PathBuf {
+    users(base).join(uid.to_string())
+}
+
+/// The path of a user's token.
+pub fn user_token(base: &Path, uid: u32) -> PathBuf {
+    user(base, uid).join("token")
+}
+
+/// The directory of a user's records.
+pub fn user_records(base: &Path, uid: u32) -> PathBuf {
+    user(base, uid).join("records")
+}
+
+/// The path of a user's record.
+pub fn user_record(base: &Path, uid: u32, key: &Digest) -> PathBuf {
+    user_records(base, uid).join(key.to_string())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -123,6 +149,9 @@ mod tests {
         assert_eq!(installed(Path::new("/b"), &env), Path::new("/b/target=x86_64/gcc-12"));
         assert_eq!(native(Path::new("/b")), Path::new("/b/native"));
         assert_eq!(record(Path::new("/b"), &env), Path::new("/b/.ours/known/x86_64/gcc-12"));
+        assert_eq!(user_token(Path::new("/b"), 7), Path::new("/b/.ours/files/7/token"));
+        let record = user_record(Path::new("/b"), 7, &Digest([0xab; 32]));
+        assert_eq!(record, Path::new("/b/.ours/files/7/records").join("ab".repeat(32)));
         assert_eq!(new_record(Path::new("/b")), Path::new("/b/.ours/record.new"));
         let token = Token([0xab; 32]);
         let generation = tree_generation(Path::new("/b"), &token, 3);

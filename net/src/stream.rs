@@ -8,11 +8,12 @@ use std::io;
 use std::net::{IpAddr, Ipv4Addr, Shutdown, SocketAddr, TcpStream};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
-use nix::sys::socket::{MsgFlags, recv, send};
+use nix::sys::socket::{MsgFlags, getsockopt, recv, send, sockopt};
 use socket2::{SockRef, TcpKeepalive};
 
 use crate::allow::Allow;
@@ -109,6 +110,22 @@ impl Stream {
     /// Whether it is a Unix socket.
     pub fn is_unix(&self) -> bool {
         matches!(self, Self::Unix(_))
+    }
+
+    /// The path to which the peer connected; none if we connected, or by TCP.
+    pub(crate) fn unix_path(&self) -> Option<PathBuf> {
+        match self {
+            Self::Tcp { .. } => None,
+            Self::Unix(s) => s.local_addr().ok()?.as_pathname().map(Path::to_path_buf),
+        }
+    }
+
+    /// The user at the other end of a Unix socket, at the time of connecting.
+    pub(crate) fn user(&self) -> Option<u32> {
+        match self {
+            Self::Tcp { .. } => None,
+            Self::Unix(s) => getsockopt(s, sockopt::PeerCredentials).ok().map(|peer| peer.uid()),
+        }
     }
 
     /// Reads at most `buf.len()` bytes; waits until there are some. 0: the peer's end.

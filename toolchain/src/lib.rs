@@ -28,6 +28,8 @@ pub mod info;
 pub mod inspect;
 /// The compilers installed on this host.
 pub mod installed;
+/// What a daemon keeps on disk for the users of its host.
+pub mod kept;
 /// The files of an environment for an installed compiler.
 pub mod native;
 /// The archives of this host's compilers that a daemon keeps on disk.

@@ -1,12 +1,13 @@
 //! The connection to the daemon of this host.
 
 use super::owner;
+use ice_core::extension;
 use ice_core::limits;
 use ice_core::message::Message;
 use ice_core::version::Version;
 use ice_net::conn::Conn;
 use ice_net::deadline::{Deadline, Step};
-use ice_net::dial;
+use ice_net::dial::{self, DialError};
 use std::env;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -33,30 +34,55 @@ pub(super) enum NoDaemon {
 
 /// Connects to the first place that answers as a daemon.
 pub(super) fn connect(test_socket: Option<&Path>) -> Result<Conn, NoDaemon> {
+    find(test_socket, |path| dial::unix(path, Version::TO_CLIENT, deadline()).map(|conn| (conn, false)))
+        .map(|(conn, _)| conn)
+}
+
+/// The same as one that knows the extension, if that daemon does: true.
+#[allow(dead_code, reason = "what files mode begins with")]
+pub(super) fn connect_ext(test_socket: Option<&Path>) -> Result<(Conn, bool), NoDaemon> {
+    find(test_socket, |path| {
+        if let Ok(conn) = dial::unix(&extension::socket_beside(path), Version::TO_CLIENT, deadline()) {
+            return Ok((conn, true));
+        }
+        dial::unix(path, Version::TO_CLIENT, deadline()).map(|conn| (conn, false))
+    })
+}
+
+/// Goes to the usual places until one answers; `dial` connects to that of a unix socket.
+fn find(
+    test_socket: Option<&Path>,
+    dial: impl Fn(&Path) -> Result<(Conn, bool), DialError>,
+) -> Result<(Conn, bool), NoDaemon> {
     if let Some(path) = test_socket {
-        return dial::unix(path, Version::TO_CLIENT, deadline()).map_err(|err| {
+        return dial(path).map_err(|err| {
             log::error!("test socket error: {}", crate::exit::chain(&err));
             NoDaemon::TestSocket
         });
     }
     // Only root can let somebody make these.
     for path in SOCKETS {
-        match dial::unix(Path::new(path), Version::TO_CLIENT, deadline()) {
-            Ok(conn) => return Ok(conn),
+        match dial(Path::new(path)) {
+            Ok(found) => return Ok(found),
             Err(err) => log::debug!("{}", crate::exit::chain(&err)),
         }
     }
     // The folder may be another user's (`sudo` keeps HOME), and the port be taken by anybody while no daemon runs.
     let home = env::var_os("HOME").map(|home| PathBuf::from(home).join(".iceccd.socket"));
     if let Some(path) = home {
-        match dial::unix(&path, Version::TO_CLIENT, deadline()) {
-            Ok(conn) => match owner::check(&conn) {
-                Ok(()) => return Ok(conn),
+        match dial(&path) {
+            Ok(found) => match owner::check(&found.0) {
+                Ok(()) => return Ok(found),
                 Err(err) => log::warn!("{} is passed over: {}", path.display(), crate::exit::chain(&err)),
             },
             Err(err) => log::debug!("{}", crate::exit::chain(&err)),
         }
     }
+    by_port().map(|conn| (conn, false))
+}
+
+/// Connects to a daemon without a unix socket.
+fn by_port() -> Result<Conn, NoDaemon> {
     let conn = dial::tcp("127.0.0.1", PORT, Version::TO_CLIENT, deadline()).map_err(|err| {
         log::warn!("no local daemon found: {}", crate::exit::chain(&err));
         NoDaemon::Absent

@@ -15,8 +15,10 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use crossbeam::channel::{Receiver, Sender, bounded, unbounded};
 use ice_core::daemon::{Archive, Input, NativeKey};
 use ice_core::env::EnvId;
+use ice_core::files::{Digest, Token};
 use ice_core::text::Text;
 use ice_launcher::{Contents, LaunchError};
+use ice_toolchain::kept::Kept;
 use ice_toolchain::native_store::{KeepError, Made, NativeStore, Packed};
 use ice_toolchain::store::{Record, Store, StoreError};
 use log::{error, warn};
@@ -28,6 +30,8 @@ use crate::exit::chain;
 
 /// While more tasks than these wait, uses are not recorded: eviction after a restart needs them roughly.
 const USES_MAX: usize = 256;
+/// While more tasks than these wait, no record is taken: each may have a megabyte.
+const RECORDS_MAX: usize = 32;
 /// Stack of the thread.
 const STACK: usize = 128 << 10;
 
@@ -53,6 +57,9 @@ enum Task {
     Keep(NativeKey, Made, Sender<Result<Archive, KeepError>>),
     ForgetNative(NativeKey),
     RemoveNative(NativeKey, Text),
+    Token(u32, Sender<Option<Token>>),
+    KeepRecord(u32, Digest, Vec<u8>),
+    UseRecord(u32, Digest),
     Measure,
     Finish(Sender<()>),
 }
@@ -61,7 +68,7 @@ enum Task {
 #[derive(Debug)]
 pub struct Disk {
     /// Never more than what is on the disk, which came by here, can go by here; besides a question of each connection, one
-    /// measurement, and [`USES_MAX`].
+    /// measurement, [`USES_MAX`] and [`RECORDS_MAX`].
     tasks: Sender<Task>,
     /// The native archives as the thread's last change has left them.
     natives: Arc<RwLock<BTreeMap<NativeKey, Packed>>>,
@@ -73,6 +80,8 @@ pub struct Owned<R> {
     pub store: Store,
     /// The native archives.
     pub natives: NativeStore,
+    /// What is kept for users.
+    pub kept: Kept,
     /// Removes an environment's directory.
     pub remove: R,
     /// Where all lies.
@@ -139,6 +148,25 @@ impl Disk {
         self.give(Task::RemoveNative(key, path));
     }
 
+    /// The token of a user who has none yet.
+    pub fn token(&self, uid: u32) -> Option<Token> {
+        self.ask(|answer| Task::Token(uid, answer)).ok().flatten()
+    }
+
+    /// Keeps a record of a user, unless much waits: it costs time only.
+    pub fn keep_record(&self, uid: u32, key: Digest, record: Vec<u8>) {
+        if self.tasks.len() < RECORDS_MAX {
+            self.give(Task::KeepRecord(uid, key, record));
+        }
+    }
+
+    /// A record of a user is used.
+    pub fn uses_record(&self, uid: u32, key: Digest) {
+        if self.tasks.len() < USES_MAX {
+            self.give(Task::UseRecord(uid, key));
+        }
+    }
+
     /// Measures this host: it asks the file system too, which may wait for its disk.
     pub fn measure(&self) {
         self.give(Task::Measure);
@@ -189,6 +217,16 @@ impl<R: Fn(&EnvId) -> Result<(), LaunchError>> Owned<R> {
                 }
                 Task::ForgetNative(key) => self.change_natives(shown, |natives| natives.forget(&key)),
                 Task::RemoveNative(key, path) => self.change_natives(shown, |natives| natives.remove(&key, &path)),
+                Task::Token(uid, answer) => {
+                    let token = self.kept.token(uid).map_err(|e| warn!("no token for uid {uid}: {}", chain(&e)));
+                    let _ = answer.send(token.ok());
+                }
+                Task::KeepRecord(uid, key, record) => {
+                    if let Err(e) = self.kept.put(uid, key, &record) {
+                        warn!("{}", chain(&e));
+                    }
+                }
+                Task::UseRecord(uid, key) => self.kept.touch(uid, key),
                 Task::Measure => {
                     let _ = measured.send(Input::Measured(load::measure(&self.base)));
                 }
@@ -245,7 +283,8 @@ mod tests {
             Err(LaunchError::Gone)
         };
         let (measured, measurements) = bounded(1);
-        let owned = Owned { store, natives, remove, base: base.path().to_path_buf() };
+        let kept = Kept::open(base.path(), 1 << 20).unwrap();
+        let owned = Owned { store, natives, kept, remove, base: base.path().to_path_buf() };
         let disk = Disk::start(owned, measured).unwrap();
         let record = store_layout::record(base.path(), &env("e"));
 

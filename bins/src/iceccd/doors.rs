@@ -5,16 +5,17 @@ use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
+use ice_core::extension;
 use ice_core::version::Version;
 use ice_net::hub::{Handlers, Hub};
 use ice_net::listen::{ListenError, Listener};
-use log::debug;
+use log::{debug, warn};
 
 use super::options::Options;
 use super::shared::{Shared, Told};
 use super::worker::Worker;
 use crate::background::RUN_DIR;
-use crate::exit::Failure;
+use crate::exit::{Failure, chain};
 use crate::logging::Log;
 use crate::readiness::{Waiting, not_opened};
 
@@ -29,6 +30,8 @@ pub struct Doors {
     pub unix: Listener,
     /// Where that is.
     pub path: PathBuf,
+    /// For clients that know the extension, and its path.
+    pub extension: Option<(Listener, PathBuf)>,
     /// For everybody; none with `--no-remote`.
     pub tcp: Vec<Listener>,
 }
@@ -37,8 +40,21 @@ pub struct Doors {
 pub fn open(options: &Options, root: bool, no_remote: bool, log: &Log) -> Result<Doors, Failure> {
     let (path, mode) = socket_path(root)?;
     let unix = Listener::unix(&path, mode).map_err(|e| not_opened(&e))?;
+    let extension = open_beside(&path, mode);
     let tcp = if no_remote { Vec::new() } else { bind_tcp(options, log)? };
-    Ok(Doors { unix, path, tcp })
+    Ok(Doors { unix, path, extension, tcp })
+}
+
+/// Opens the socket for clients that know the extension; all can do without it.
+fn open_beside(socket: &Path, mode: u32) -> Option<(Listener, PathBuf)> {
+    let path = extension::socket_beside(socket);
+    match Listener::unix(&path, mode) {
+        Ok(listener) => Some((listener, path)),
+        Err(e) => {
+            warn!("no files mode for clients of this host: {}", chain(&e));
+            None
+        }
+    }
 }
 
 /// A taken port may become free: it is tried again a few times.
@@ -77,7 +93,8 @@ fn socket_path(root: bool) -> Result<(PathBuf, u32), Failure> {
 pub fn listen(hub: &Hub<Told>, doors: Doors, shared: &Arc<Shared>) -> Result<(), Failure> {
     let shared = Arc::clone(shared);
     let handlers: Handlers<Told> = Arc::new(move |_, _| Some(Box::new(Worker::new(Arc::clone(&shared)))));
-    for listener in std::iter::once(doors.unix).chain(doors.tcp) {
+    let extension = doors.extension.map(|(listener, _)| listener);
+    for listener in std::iter::once(doors.unix).chain(extension).chain(doors.tcp) {
         hub.listen(listener, Version::TO_CLIENT, Arc::clone(&handlers))
             .map_err(|e| Failure::new(format!("cannot accept connections: {e}")))?;
     }

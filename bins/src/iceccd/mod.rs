@@ -16,6 +16,7 @@ pub mod ended;
 mod greeting;
 mod job;
 mod job_ids;
+mod keep;
 mod link;
 mod load;
 mod native;

@@ -21,7 +21,6 @@ use log::{debug, error, warn};
 use super::link::Finder;
 use super::orders::Order;
 use super::shared::{Shared, Told};
-use super::worker::of_this_host;
 use crate::exit::{Failure, chain};
 use crate::logging::{self, Log};
 use crate::readiness::PATIENCE;
@@ -164,8 +163,8 @@ impl Server {
             }
             HubEvent::Opened { peer, info } => {
                 let address = label(&info).into();
-                let of_this_host = of_this_host(&info);
-                self.handle(Input::Opened { peer, version: info.version, address, of_this_host });
+                let origin = self.shared.origin(&info);
+                self.handle(Input::Opened { peer, version: info.version, address, origin });
             }
             HubEvent::Message { peer, message, credit } => {
                 let is_scheduler = self.link == Some(peer);

@@ -24,6 +24,7 @@ use ice_sandbox::memory::headroom;
 use ice_toolchain::archive::{UnpackLimits, unpack};
 use ice_toolchain::digest::{self, NameCheck};
 use ice_toolchain::find::is_executable_file;
+use ice_toolchain::kept::Kept;
 use ice_toolchain::native_store::NativeStore;
 use ice_toolchain::store::Store;
 use log::{error, info, warn};
@@ -53,6 +54,8 @@ use crate::signals::{self, Signal};
 const LOCK_WAIT: Duration = Duration::from_secs(15);
 /// What a peer may leave unread: a list of environments is the longest message to a client or scheduler.
 const OUTBOX: usize = 4 << 20;
+/// What the records of a user may take of the disk: those of some thousand units.
+const RECORDS_MAX: u64 = 64 << 20;
 /// Stack of client threads: they unpack and run dialogues on it.
 const STACK: usize = 128 << 10;
 
@@ -88,7 +91,7 @@ pub fn run(options: Options) -> Result<u8, Failure> {
     promised::warn_of_missing(launcher.guarantees(), &accepts, root && !no_remote);
     promised::warn_of_natives(&natives);
     let lock = lock(&base, &mut Waiting::begin(&log, options.detach))?;
-    let (store, natives) = open_stores(&base)?;
+    let (store, natives, kept) = open_stores(&base)?;
     let config = config(&options, slots, no_remote, accepts.is_ok(), &base, &store, &natives);
     let config = within_memory(config, launcher.guarantees());
     log_config(&config);
@@ -97,18 +100,18 @@ pub fn run(options: Options) -> Result<u8, Failure> {
     let allow = options.allow.clone();
     let hub_config = HubConfig { allow, connections, outbox_max: OUTBOX, stack: STACK, ..HubConfig::default() };
     let (hub, events) = Hub::new(hub_config).map_err(no_threads)?;
-    let level = std::env::var("ICECC_COMPRESSION").ok().and_then(|l| l.parse().ok());
     let (remover, done) = (launcher.clone(), bounded(8));
-    let owned = Owned { store, natives, remove: move |env: &EnvId| remover.remove(env), base: base.clone() };
+    let owned = Owned { store, natives, kept, remove: move |env: &EnvId| remover.remove(env), base: base.clone() };
     let disk = Disk::start(owned, done.0.clone()).map_err(no_threads)?;
     let shared = Arc::new(Shared {
         launcher,
         disk,
         builder: Builder::new(store_layout::native(&base), tool),
         orders: Orders::default(),
+        extension: doors.extension.as_ref().map(|(_, path)| path.clone()),
         spooled: Arc::default(),
         base,
-        level: level.unwrap_or(ice_net::compress::LEVEL_DEFAULT),
+        level: compression_level(),
         job_time: options.job_time,
     });
     let signals = signals::start(&[Signal::Term, Signal::Hup])
@@ -134,6 +137,11 @@ fn finder(options: &Options) -> Finder {
         warn!("cannot survey the netnames: {e}");
     }
     finder
+}
+
+fn compression_level() -> i32 {
+    let wanted = std::env::var("ICECC_COMPRESSION").ok().and_then(|l| l.parse().ok());
+    wanted.unwrap_or(ice_net::compress::LEVEL_DEFAULT)
 }
 
 fn no_threads(error: io::Error) -> Failure {
@@ -235,6 +243,11 @@ fn disk_free(folder: &Path) -> u64 {
     free.unwrap_or(0)
 }
 
+/// What the records of each user may take: less on a small disk.
+fn records_limit(base: &Path) -> u64 {
+    RECORDS_MAX.min(disk_free(base) / 100)
+}
+
 /// Runs in a process of its own.
 fn unpack_archive(input: File, name: &EnvName, into: &Path, bytes_max: u64) -> Result<Contents, String> {
     let md5_name = digest::is_md5_name(name);
@@ -334,7 +347,7 @@ fn lock(base: &Path, waiting: &mut Waiting<'_>) -> Result<Flock<File>, Failure> 
     }
 }
 
-fn open_stores(base: &Path) -> Result<(Store, NativeStore), Failure> {
+fn open_stores(base: &Path) -> Result<(Store, NativeStore, Kept), Failure> {
     let (store, cleaned) = Store::open(base).map_err(|e| Failure::from_error(&e))?;
     if !cleaned.leftovers.is_empty() {
         info!("removed {} folders that were no environments of ours", cleaned.leftovers.len());
@@ -345,7 +358,8 @@ fn open_stores(base: &Path) -> Result<(Store, NativeStore), Failure> {
     let dir = store_layout::native(base);
     let natives =
         NativeStore::open(dir.clone()).map_err(|e| Failure::new(format!("cannot read {}: {e}", dir.display())))?;
-    Ok((store, natives))
+    let kept = Kept::open(base, records_limit(base)).map_err(|e| Failure::from_error(&e))?;
+    Ok((store, natives, kept))
 }
 
 fn config(
@@ -363,7 +377,8 @@ fn config(
     let node_name = options.node_name.clone().unwrap_or(host_name);
     // A daemon of that name plays an old one in tests.
     let unpacks = if tests && node_name == *"remoteice2" { 0 } else { features::ENV_XZ | features::ENV_ZSTD };
-    let features = unpacks | features::TELLS_NO_HOST | features::EXTENSION | features::TAKES_JOB_GIVEN;
+    let extension = features::EXTENSION | features::TAKES_JOB_GIVEN | features::TAKES_HOST_CAN;
+    let features = unpacks | features::TELLS_NO_HOST | extension;
     let environments: Vec<EnvOnDisk> = store
         .entries()
         .map(|(id, r)| EnvOnDisk {

@@ -2,11 +2,12 @@
 
 use std::sync::Arc;
 
+use ice_core::daemon::Origin;
 use ice_core::message::{GetNativeEnv, Message};
-use ice_net::hub::{PeerHandler, PeerInfo, Verdict};
+use ice_net::hub::{PeerHandler, Verdict};
 
 use super::shared::{Client, Shared, Told};
-use super::{job, native, transfer};
+use super::{job, keep, native, transfer};
 use crate::exit::chain;
 
 /// Environment name of a job that the client runs itself.
@@ -30,7 +31,10 @@ impl PeerHandler<Told> for Worker {
         match message {
             Message::CompileFile(file) if file.environment != *OWN_CLIENT => job::serve(&self.shared, file, client),
             Message::TransferEnv(target) => transfer::serve(&self.shared, target, client),
-            Message::GetNativeEnv(request) if of_this_host(client.info()) => examine(&self.shared, request, client),
+            Message::GetNativeEnv(request) if self.shared.origin(client.info()) != Origin::OtherHost => {
+                examine(&self.shared, request, client)
+            }
+            Message::KeepGet(_) | Message::KeepPut(_) => kept(&self.shared, message, client),
             // Whatever the daemon has for a client is no longer wanted.
             Message::End => Verdict::Last(Message::End),
             other => Verdict::Forward(other),
@@ -52,8 +56,11 @@ fn examine(shared: &Shared, request: GetNativeEnv, client: &mut Client) -> Verdi
     Verdict::Handled
 }
 
-/// Whether a peer runs on this host: it came by the unix socket, or from one of our own addresses, as 1.4's client does where
-/// there is no socket.
-pub fn of_this_host(info: &PeerInfo) -> bool {
-    info.local || info.address == info.own_address
+/// Serves who has something kept; from others the loop does not expect it.
+fn kept(shared: &Shared, message: Message, client: &mut Client) -> Verdict {
+    match (message, shared.user(client.info())) {
+        (Message::KeepGet(wanted), Some(uid)) => keep::get(shared, uid, &wanted, client),
+        (Message::KeepPut(wanted), Some(uid)) => keep::put(shared, uid, &wanted, client),
+        (message, _) => Verdict::Forward(message),
+    }
 }

@@ -8,6 +8,7 @@ mod fake;
 #[path = "../planted/mod.rs"]
 mod planted;
 
+mod extension;
 mod older;
 mod place;
 mod scheduler;

@@ -172,7 +172,8 @@ fn d64_older_schedulers() {
             login.features,
             if version.has_features() {
                 (features::ENV_XZ | features::ENV_ZSTD)
-                    | (features::TELLS_NO_HOST | features::EXTENSION | features::TAKES_JOB_GIVEN)
+                    | (features::TELLS_NO_HOST | features::EXTENSION)
+                    | (features::TAKES_JOB_GIVEN | features::TAKES_HOST_CAN)
             } else {
                 0
             }

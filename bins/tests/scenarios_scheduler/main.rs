@@ -8,6 +8,7 @@
 #[path = "../fake/mod.rs"]
 mod fake;
 
+mod extension;
 mod feed;
 mod jobs;
 mod load;

@@ -1,7 +1,7 @@
 //! What clients say, and the end of their connections.
 
 use super::job::{Ended, SessionJob};
-use super::{CloseReason, Daemon, JobReport, Note, Output};
+use super::{CloseReason, Daemon, JobReport, Note, Origin, Output};
 use crate::env::EnvId;
 use crate::ids::{JobId, PeerId};
 use crate::job::Language;
@@ -16,12 +16,12 @@ const OWN_CLIENT: &str = "__client";
 
 impl Daemon {
     /// A client connected. While the daemon stops, it is closed at once.
-    pub(super) fn opened(&mut self, now: Instant, peer: PeerId, version: Version, address: Text, of_this_host: bool) {
+    pub(super) fn opened(&mut self, now: Instant, peer: PeerId, version: Version, address: Text, origin: Origin) {
         if self.terminate_at.is_some() {
             self.outputs.push_back(Output::Close(peer, CloseReason::Stopping));
             return;
         }
-        let client = self.peers.open(now, peer, version, address.clone(), of_this_host);
+        let client = self.peers.open(now, peer, version, address.clone(), origin);
         self.note(Note::Accepted(client.0, address));
         self.load.wake(now);
     }

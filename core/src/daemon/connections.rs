@@ -1,5 +1,6 @@
 //! All connections. Which slots are in use follows from their states, so that no slot can get lost.
 
+use super::Origin;
 use super::job::SessionJob;
 use super::peer::Peer;
 use super::served::Served;
@@ -28,17 +29,10 @@ pub(super) struct Connections {
 
 impl Connections {
     /// A client connected. Returns its number.
-    pub fn open(
-        &mut self,
-        now: Instant,
-        peer: PeerId,
-        version: Version,
-        address: Text,
-        of_this_host: bool,
-    ) -> ClientId {
+    pub fn open(&mut self, now: Instant, peer: PeerId, version: Version, address: Text, origin: Origin) -> ClientId {
         self.opened = self.opened.wrapping_add(1).max(1);
         let client = ClientId(self.opened);
-        self.peers.insert(peer, Peer::new(now, client, version, address, of_this_host));
+        self.peers.insert(peer, Peer::new(now, client, version, address, origin));
         client
     }
 

@@ -58,9 +58,8 @@ pub enum Input {
         version: Version,
         /// Its address, or `local unix domain socket`: for logs, and for the limits per address.
         address: Text,
-        /// Whether it runs on this host. Only then may it use this host's slots and have requests sent to the
-        /// scheduler.
-        of_this_host: bool,
+        /// Where it comes from.
+        origin: Origin,
     },
     /// A client sent a message. COMPILE_FILE and TRANSFER_ENV come here too; the chunks that follow them do not.
     Message {
@@ -146,6 +145,17 @@ pub enum Input {
     Measured(Measurement),
     /// SIGTERM, SIGINT or SIGALRM arrived. A second one ends running jobs at once.
     Terminate,
+}
+
+/// Where a client comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Origin {
+    /// Another host.
+    OtherHost,
+    /// This host: it may use its slots and have requests sent to the scheduler.
+    ThisHost,
+    /// This host, by the socket for clients that know the extension.
+    Extension,
 }
 
 /// How a granted job ended. A plain value from the shell.

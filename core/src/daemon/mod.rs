@@ -48,7 +48,7 @@ mod uses;
 
 pub use close::CloseReason;
 pub use envs::{Arrived, EnvOnDisk, VerifyFailure};
-pub use interface::{Config, Grant, Input, JobReport, Output};
+pub use interface::{Config, Grant, Input, JobReport, Origin, Output};
 pub use load::{CpuTicks, Measurement, Memory};
 pub use native::{Archive, FileFacts, NativeKey, NativeOnDisk};
 pub use note::Note;
@@ -120,9 +120,7 @@ impl Daemon {
     /// Processes one event. Call [`Self::poll_output`] until it returns `None`, then [`Self::poll_timeout`].
     pub fn handle(&mut self, now: Instant, input: Input) {
         match input {
-            Input::Opened { peer, version, address, of_this_host } => {
-                self.opened(now, peer, version, address, of_this_host)
-            }
+            Input::Opened { peer, version, address, origin } => self.opened(now, peer, version, address, origin),
             Input::Message { peer, message } => self.client_message(now, peer, message),
             Input::Closed { peer } => self.closed(now, peer),
             Input::Complete { peer } => {

@@ -1,8 +1,8 @@
 //! A client's connection: its state and what it holds.
 
-use super::CloseReason;
 use super::job::{Ended, Own, SessionJob, clamp_niceness, local_begin};
 use super::served::Served;
+use super::{CloseReason, Origin};
 use crate::env::EnvId;
 use crate::ids::{ClientId, JobId};
 use crate::limits::{IDLE, IDLE_WITH_ENVIRONMENT};
@@ -24,7 +24,7 @@ pub(super) struct Peer {
     version: Version,
     /// Its address as text, without port, or `local unix domain socket`.
     address: Text,
-    of_this_host: bool,
+    origin: Origin,
     /// When its last message arrived, or its environment was installed.
     active: Instant,
     state: State,
@@ -113,12 +113,12 @@ impl State {
 
 impl Peer {
     /// A new connection.
-    pub fn new(now: Instant, client: ClientId, version: Version, address: Text, of_this_host: bool) -> Self {
+    pub fn new(now: Instant, client: ClientId, version: Version, address: Text, origin: Origin) -> Self {
         Self {
             client,
             version,
             address,
-            of_this_host,
+            origin,
             active: now,
             state: State::Unknown,
             jobs: Vec::new(),
@@ -146,7 +146,12 @@ impl Peer {
 
     /// Whether the client runs on this host.
     pub fn is_of_this_host(&self) -> bool {
-        self.of_this_host
+        self.origin != Origin::OtherHost
+    }
+
+    /// Whether the client knows the extension.
+    pub fn knows_extension(&self) -> bool {
+        self.origin == Origin::Extension
     }
 
     /// The name of its state, which is 1.4's.
@@ -162,7 +167,7 @@ impl Peer {
     /// When it is closed for being idle; clients of this host never are.
     pub fn idle_end(&self) -> Option<Instant> {
         let limit = if self.pinned.is_some() { IDLE_WITH_ENVIRONMENT } else { IDLE };
-        (!self.of_this_host && matches!(self.state, State::Unknown)).then(|| self.active + limit)
+        (!self.is_of_this_host() && matches!(self.state, State::Unknown)).then(|| self.active + limit)
     }
 
     /// Whether the connection's own thread handles its messages, so that none may arrive here.

@@ -7,7 +7,9 @@ use crate::env::{EnvId, EnvRef};
 use crate::extension::Offers;
 use crate::ids::{ClientId, JobId, PeerId};
 use crate::limits::STATUS_TEXT_MAX;
-use crate::message::{BlacklistHostEnv, GetCs, JobBegin, JobDone, LOCALHOST, Login, Message, UseCs, done_flags};
+use crate::message::{
+    BlacklistHostEnv, GetCs, HostCan, JobBegin, JobDone, LOCALHOST, Login, Message, UseCs, done_flags,
+};
 use crate::text::Text;
 use crate::time::Instant;
 use crate::version::Version;
@@ -106,6 +108,7 @@ impl Daemon {
                 self.outputs.extend(self.session.release());
             }
             Message::JobGiven { job } => self.given.add(now, job),
+            Message::HostCan(can) => self.host_can(can),
             Message::Ping => {
                 if self.session.version().is_some_and(|v| !v.has_keepalive()) {
                     self.send_to_scheduler(Message::Ping);
@@ -121,6 +124,14 @@ impl Daemon {
                 self.note(Note::SchedulerGone);
                 self.outputs.push_back(self.session.close(now));
             }
+        }
+    }
+
+    /// HOST_CAN: told to a client that knows the extension, before the USE_CS of the same job.
+    fn host_can(&mut self, can: HostCan) {
+        let asking = self.peers.requester(can.client).filter(|(_, entry)| entry.knows_extension());
+        if let Some((peer, _)) = asking {
+            self.send(peer, Message::HostCan(can));
         }
     }
 

@@ -15,7 +15,7 @@ use crate::extension;
 use crate::ids::{HostId, JobId};
 use crate::level::Level;
 use crate::limits::QUEUED_MAX;
-use crate::message::{Message, UseCs};
+use crate::message::{HostCan, Message, UseCs};
 use crate::text::Text;
 use std::collections::BTreeSet;
 
@@ -116,12 +116,17 @@ impl Scheduler {
             })
         };
         // Before its submitter knows it: the job shall not come first.
+        let abilities = extension::abilities_to_tell(submitter.said().features, server.said().features);
+        let can = abilities.filter(|_| !is_home).map(|abilities| HostCan { job: id, client, abilities });
         let told = (!is_home && extension::takes_job_given(server.said().features)).then_some(server.said().peer);
         let (peer, server) = (submitter.said().peer, server.said().name.clone());
         let timer = self.ledger.assign(id, choice.host, self.now, key, installs);
         self.cancel_timer(timer, Timer::Age(id));
         if let Some(server) = told {
             self.send(server, Message::JobGiven { job: id });
+        }
+        if let Some(can) = can {
+            self.send(peer, Message::HostCan(can));
         }
         self.send(peer, message);
         self.note(Level::Debug, || Note::Put { job: id, server, install: installs, why: choice.why.word() });

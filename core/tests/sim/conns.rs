@@ -5,7 +5,7 @@ use crate::hosts;
 use crate::network::Lane;
 use crate::servers::Thread;
 use crate::world::{self, What, World};
-use ice_core::daemon::Input;
+use ice_core::daemon::{Input, Origin};
 use ice_core::env::EnvId;
 use ice_core::ids::PeerId;
 use ice_core::message::Message;
@@ -63,7 +63,8 @@ impl World {
         };
         self.conns.insert(peer, conn);
         let address = if remote { hosts::address(self.builds[build].submitter) } else { "local".into() };
-        self.tell(host, Input::Opened { peer, version: Version::TO_CLIENT, address, of_this_host: !remote });
+        let origin = if remote { Origin::OtherHost } else { Origin::ThisHost };
+        self.tell(host, Input::Opened { peer, version: Version::TO_CLIENT, address, origin });
         peer
     }
 

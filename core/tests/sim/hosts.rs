@@ -167,7 +167,9 @@ fn config(index: usize, slots: u32, platform: &str, seed: u64, environments: Vec
             | features::ENV_ZSTD
             | features::TELLS_NO_HOST
             | features::EXTENSION
-            | features::TAKES_JOB_GIVEN,
+            | features::TAKES_JOB_GIVEN
+            | features::TAKES_HOST_CAN
+            | features::TAKES_FILES,
         cache_limit: ENV_SIZE * (1 + seed % 3) + (1 << 20),
         cache_kept: 3,
         cpus: slots.max(1),

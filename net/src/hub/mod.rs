@@ -20,6 +20,7 @@
 
 use std::fmt;
 use std::io;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
@@ -75,6 +76,10 @@ pub struct PeerInfo {
     pub own_address: String,
     /// Whether it uses a Unix socket.
     pub local: bool,
+    /// The path of that socket if it connected to us.
+    pub socket: Option<PathBuf>,
+    /// The user that used it then.
+    pub user: Option<u32>,
     /// Whether we dialled it.
     pub dialled: bool,
     /// The highest version that it offered.

@@ -134,6 +134,8 @@ impl<N: Send + 'static> PeerThread<N> {
             port: stream.peer_port(),
             own_address: stream.own_address(),
             local: stream.is_unix(),
+            socket: stream.unix_path(),
+            user: stream.user(),
             dialled,
             offer: agreed.peer_offer,
             version: agreed.version,

@@ -361,7 +361,7 @@ fn the_load_is_looked_at_when_somebody_wants_to_know_and_once_at_a_time() {
         peer: PeerId(1),
         version: Version::TO_CLIENT,
         address: PEER_ADDRESS.into(),
-        of_this_host: true,
+        origin: Origin::ThisHost,
     };
     daemon.handle(Instant::ZERO, opened);
     assert_eq!(daemon.poll_timeout(), Some(Instant::ZERO));

@@ -5,6 +5,7 @@ mod bounds;
 mod compile_server;
 mod environments;
 mod eviction;
+mod extension;
 mod given;
 mod hostile;
 mod invariants;
@@ -168,10 +169,15 @@ impl Scenario {
     }
 
     fn open(&mut self, version: u32, address: &str, of_this_host: bool) -> PeerId {
+        let origin = if of_this_host { Origin::ThisHost } else { Origin::OtherHost };
+        self.open_as(version, address, origin)
+    }
+
+    fn open_as(&mut self, version: u32, address: &str, origin: Origin) -> PeerId {
         self.peers += 1;
         let peer = PeerId(self.peers);
         let version = Version::new(version);
-        self.handle(Input::Opened { peer, version, address: address.into(), of_this_host });
+        self.handle(Input::Opened { peer, version, address: address.into(), origin });
         self.pass(Duration::ZERO);
         peer
     }

@@ -262,6 +262,29 @@ fn a_server_that_understands_it_is_told_its_jobs() {
     assert!(*second == a.peer && matches!(answer, Message::UseCs(u) if u.job == JobId(1)));
 }
 
+/// On the submitter's connection, so that it knows it when USE_CS comes.
+#[test]
+fn a_submitter_that_understands_it_is_told_what_the_server_can() {
+    let (takes, runs) = (features::EXTENSION | features::TAKES_HOST_CAN, features::EXTENSION | features::TAKES_FILES);
+    for (submitter, server, is_told) in [(takes, runs, true), (0, runs, false), (takes, 0, false), (runs, takes, false)]
+    {
+        let mut s = Scenario::new();
+        let a = s.log_in("10.0.0.7", 43, Login { features: submitter, ..login("a", 0, &[]) });
+        let server = s.log_in("10.0.0.8", 43, Login { features: server, ..login("b", 2, &["e"]) });
+        s.load(server, 0);
+        s.sent.clear();
+        s.say(a.peer, Message::GetCs(request("e", "f", 1)));
+        let told = Message::HostCan(HostCan { job: JobId(1), client: ClientId(1), abilities: abilities::FILES });
+        let messages: Vec<&Message> = s.sent.iter().filter(|(peer, _)| *peer == a.peer).map(|(_, m)| m).collect();
+        match messages.as_slice() {
+            [can, Message::UseCs(_)] => assert!(is_told && **can == told, "{can:?}"),
+            [Message::UseCs(_)] => assert!(!is_told),
+            other => panic!("{other:?}"),
+        }
+        assert!(s.sent.iter().all(|(peer, m)| *peer == a.peer || !matches!(m, Message::HostCan(_))));
+    }
+}
+
 #[test]
 fn a_server_of_1_4_is_told_nothing_new() {
     let mut s = Scenario::new();

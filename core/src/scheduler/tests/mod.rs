@@ -22,7 +22,8 @@ use crate::env::EnvRef;
 use crate::ids::ClientId;
 use crate::job::JobStats;
 use crate::message::{
-    BlacklistHostEnv, GetCs, JobBegin, JobDone, JobLocalBegin, LOCALHOST, Login, Stats, UseCs, features,
+    BlacklistHostEnv, GetCs, HostCan, JobBegin, JobDone, JobLocalBegin, LOCALHOST, Login, Stats, UseCs, abilities,
+    features,
 };
 
 /// A scheduler, a clock, and everything that the scheduler put out.
