@@ -12,6 +12,8 @@
 
 /// The client's half of a job.
 pub mod client;
+/// What a monitor knows of a cluster.
+pub mod cluster_view;
 /// Compiler command lines.
 pub mod cmdline;
 /// The codecs of chunks.
