@@ -1,6 +1,7 @@
 //! The last minutes of a cluster, a sample a second.
 
 use crate::time::{Duration, Instant};
+use serde::Serialize;
 use std::collections::VecDeque;
 
 /// How far it goes back.
@@ -11,7 +12,7 @@ const STEP: Duration = Duration::from_millis(900);
 const SAMPLES_MAX: usize = 600;
 
 /// What was so at one time.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Sample {
     /// Slots of all hosts that take jobs of others.
     pub slots: usize,
@@ -22,6 +23,7 @@ pub struct Sample {
     /// Jobs that waited.
     pub waiting: usize,
     /// Jobs that ended since the sample before.
+    #[serde(skip)]
     pub finished: u64,
 }
 

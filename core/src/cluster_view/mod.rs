@@ -7,16 +7,19 @@
 mod history;
 mod host;
 mod job;
+mod status;
 
 pub use history::{HISTORY, History, Sample};
 pub use host::HostView;
 pub use job::{Finished, JobView, Place};
+pub use status::{HostStatus, JobStatus, Status};
 
 use crate::ids::{HostId, JobId};
 use crate::job::Language;
 use crate::message::{JobDone, Message, MonGetCs, MonJobBegin, MonLocalJobBegin, MonStats};
 use crate::text::Text;
 use crate::time::{Duration, Instant};
+use serde::Serialize;
 use std::collections::{BTreeMap, VecDeque};
 
 /// Maximum number of hosts.
@@ -39,7 +42,7 @@ pub struct ClusterView {
 }
 
 /// Counts since the feed began.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Totals {
     /// Jobs that were asked for.
     pub asked: u64,

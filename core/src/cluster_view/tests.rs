@@ -64,6 +64,26 @@ fn a_job_goes_from_the_queue_to_a_seat_to_the_last_ones() {
 }
 
 #[test]
+fn the_status_says_who_does_what_where_and_since_when() {
+    let mut view = view(&[host(1, 2), host(2, 4), asked(7, 1), asked(8, 1), begun(6, 2), local(9, 1)]);
+    view.hear(at(2), &begun(7, 2));
+    let status = Status::new(&view, at(4));
+    assert_eq!((status.hosts.len(), &status.hosts[1].name, status.hosts[1].busy), (2, &"n2".into(), 2));
+    let said = |job: &JobStatus| {
+        (job.id, job.state, job.submitter.clone(), job.host.clone(), job.slot, job.seconds.round() as u32)
+    };
+    let (first, second) = (|| Some("n1".to_owned()), || Some("n2".to_owned()));
+    let expected = [
+        (6, "running", None, second(), Some(0), 3),
+        (7, "running", first(), second(), Some(1), 2),
+        (8, "waiting", first(), None, None, 3),
+        (9, "local", first(), first(), Some(0), 3),
+    ];
+    assert_eq!(status.jobs.iter().map(said).collect::<Vec<_>>(), expected);
+    assert_eq!((status.jobs[1].language.as_deref(), status.totals.asked), (Some("C++"), 2));
+}
+
+#[test]
 fn what_began_before_the_feed_is_borne() {
     let mut view = view(&[begun(5, 1), done(6, 0), Message::JobLocalDone { id: 3 }, Message::Ping, host(1, 1)]);
     assert_eq!(view.jobs()[&JobId(5)].place, Place::On(HostId(1)));
