@@ -18,6 +18,8 @@ pub mod icedump;
 pub mod interrupt;
 /// Log files and log lines.
 pub mod logging;
+/// What icetop knows; its screen is in a package of its own.
+pub mod monitor;
 /// What services say while they start.
 pub mod readiness;
 /// The program icecc-scheduler.
@@ -28,7 +30,7 @@ pub mod signals;
 pub mod test_env;
 
 /// Every program that users call, for the manual and for shells.
-pub const PROGRAMS: [&cli::table::Program; 7] = [
+pub const PROGRAMS: [&cli::table::Program; 8] = [
     &icecc::ICECC,
     &icecc::ICERUN,
     &iceccd::PROGRAM,
@@ -36,4 +38,5 @@ pub const PROGRAMS: [&cli::table::Program; 7] = [
     &create_env::PROGRAM,
     &test_env::PROGRAM,
     &icedump::PROGRAM,
+    &monitor::PROGRAM,
 ];

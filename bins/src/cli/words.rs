@@ -46,13 +46,28 @@ impl Words {
     pub fn values(&mut self, key: &'static str) -> Result<Vec<OsString>, ParseError> {
         debug_assert!(self.has(&[key], true), "{key}: no row of the table");
         let values = self.options.values_from_os_str(key, |value| Ok::<_, Infallible>(value.to_os_string()));
-        let name = || self.table.iter().find(|row| row.written().contains(&key.to_owned())).and_then(|row| row.value);
-        values.map_err(|_| ParseError::Missing { option: key.to_owned(), name: name().unwrap_or_default() })
+        values.map_err(|_| self.missing(key))
+    }
+
+    fn missing(&self, key: &str) -> ParseError {
+        let row = self.table.iter().find(|row| row.written().contains(&key.to_owned()));
+        ParseError::Missing { option: key.to_owned(), name: row.and_then(|row| row.value).unwrap_or_default() }
     }
 
     /// Takes the value of an option; the last one counts.
     pub fn value(&mut self, key: &'static str) -> Result<Option<OsString>, ParseError> {
         Ok(self.values(key)?.pop())
+    }
+
+    /// Takes the value of an option with a letter and a long name; the last one counts, of the long name's first.
+    pub fn either(&mut self, letter: &'static str, long: &'static str) -> Result<Option<OsString>, ParseError> {
+        debug_assert!(self.has(&[letter, long], true), "{letter}, {long}: no row of the table");
+        let values = self.options.values_from_os_str([letter, long], |value| Ok::<_, Infallible>(value.to_os_string()));
+        match values {
+            Ok(mut values) => Ok(values.pop()),
+            Err(pico_args::Error::OptionWithoutAValue(written)) => Err(self.missing(written)),
+            Err(_) => Err(self.missing(long)),
+        }
     }
 
     /// Whether the table has a row with these spellings, with or without value.
@@ -100,6 +115,7 @@ mod tests {
         option("file", "").takes("FILE", Completes::File),
         option("quiet", "").short('q'),
         option("all", ""),
+        option("name", "").short('n').takes("NAME", Completes::Nothing),
     ];
 
     fn words(line: &str) -> Words {
@@ -115,6 +131,15 @@ mod tests {
         assert_eq!(line.operands().unwrap(), ["a", "b"]);
         let name = OsStr::from_bytes(b"--dir=\xff").to_os_string();
         assert_eq!(Words::new([name], TABLE).value("--dir").unwrap().unwrap().as_bytes(), b"\xff");
+    }
+
+    #[test]
+    fn an_option_has_a_letter_and_a_long_name() {
+        for (line, wanted) in [("-n a -n c", "c"), ("--name=b", "b"), ("--name b -n c", "b")] {
+            assert_eq!(words(line).either("-n", "--name").unwrap().unwrap(), wanted, "{line}");
+        }
+        assert_eq!(words("a -n").either("-n", "--name"), Err(words("").missing("-n")));
+        assert_eq!(words("a").either("-n", "--name"), Ok(None));
     }
 
     #[test]

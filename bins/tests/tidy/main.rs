@@ -35,12 +35,13 @@ const PACKAGES: &[(&str, &str, &[&str])] = &[
     ("sandbox/launcher", "ice_launcher", &["ice_core", "ice_sandbox"]),
     ("toolchain", "ice_toolchain", &["ice_core"]),
     ("bins", "ice_bins", &["ice_core", "ice_net", "ice_sandbox", "ice_launcher", "ice_toolchain"]),
+    ("bins/icetop", "ice_top", &["ice_bins", "ice_core"]),
     ("bins/lab", "ice_lab", &["ice_bins"]),
     ("bins/testrun", "ice_testrun", &[]),
 ];
 
 /// What tests and benchmarks of a package may use besides.
-const FOR_TESTS: &[(&str, &str)] = &[("bins", "ice_lab")];
+const FOR_TESTS: &[(&str, &str)] = &[("bins", "ice_lab"), ("bins/icetop", "ice_lab")];
 
 #[test]
 fn files_are_short_named_and_say_what_they_are() {
