@@ -9,7 +9,7 @@ pub const HISTORY: Duration = Duration::from_secs(600);
 /// Samples are not taken more often than this.
 const STEP: Duration = Duration::from_millis(900);
 /// Number of samples in [`HISTORY`].
-const SAMPLES_MAX: usize = 600;
+const SAMPLES_MAX: usize = HISTORY.as_secs() as usize;
 
 /// What was so at one time.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]

@@ -1,3 +1,5 @@
+//! What a feed comes to.
+
 use super::*;
 use crate::job::JobStats;
 
