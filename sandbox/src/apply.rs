@@ -234,6 +234,8 @@ fn overlay(at: &CStr, lower: &Lower, [upper, work]: &[CString; 2], proc: &CStr, 
         b"lowerdir=".to_vec(),
         layers.iter().map(name).collect::<Vec<_>>().join(&b':'),
         [b",upperdir=", upper.to_bytes(), b",workdir=", work.to_bytes()].concat(),
+        // Layers may not lead elsewhere.
+        b",redirect_dir=nofollow,metacopy=off".to_vec(),
         if of_user { b",userxattr".to_vec() } else { Vec::new() },
     ];
     let flags = MsFlags::MS_NOSUID | MsFlags::MS_NODEV;

@@ -9,8 +9,9 @@ use ice_sandbox::calls::Purpose;
 use ice_sandbox::channel;
 use ice_sandbox::child::{self, Files, Job, Work};
 use ice_sandbox::factory::{Needs, SandboxFactory, Setup};
+use ice_sandbox::files_trial::try_files;
 use ice_sandbox::guarantees::Guarantee::{self, Calls, Memory, Network, OwnId, PrivateTmp, Processes, ReadOnly, Root};
-use ice_sandbox::plan::c;
+use ice_sandbox::plan::{Plan, c};
 use ice_sandbox::report::{Ended, How, Report};
 use ice_sandbox::unknown::UnknownCall;
 use nix::sched::CloneFlags;
@@ -27,6 +28,7 @@ use std::process::{Command, ExitCode};
 use std::time::Duration;
 
 mod tricks;
+mod watched;
 
 type Outcome<T = ()> = Result<T, Box<dyn Error>>;
 
@@ -262,6 +264,12 @@ fn all(single: &SingleThread, base: &Path, who: &str) -> Outcome {
         return Ok(());
     }
     println!("a sandbox:\n{}", factory.job(&needs(LONG))?);
+    // Where mounts are missing there is no files mode.
+    let tried = try_files(single, &factory);
+    let watched = tried.is_ok();
+    if let Some(reason) = tried.err().filter(|_| who != "root without mounts") {
+        println!("skipped: escape as {who}: watched: {reason}");
+    }
     let mut failed = Vec::new();
     for &(trick, guarantee, expect) in ROWS {
         if let Some(reason) = factory.guarantees().reason(guarantee) {
@@ -272,25 +280,13 @@ fn all(single: &SingleThread, base: &Path, who: &str) -> Outcome {
         }
         let wall = if matches!(expect, TimedOut) { Duration::from_millis(300) } else { LONG };
         // The filter refuses sockets too, so the network's isolation is also tested without it.
-        let filters: &[bool] = if guarantee == Network { &[true, false] } else { &[true] };
-        for &filtered in filters {
-            let (report, words) = attack(single, &factory, &outside, trick, (wall, filtered))?;
-            let good = match (&report, expect) {
-                (Report::Ended(Ended { how: How::Exited(0), timed_out: false, .. }), Refused) => true,
-                (Report::Ended(e @ Ended { how: How::Exited(0), .. }), Counted) => counted(&e.unknown),
-                (Report::Ended(e), TimedOut) => e.timed_out,
-                (Report::Ended(e), OutOfMemory) => e.out_of_memory,
-                (Report::Ended(e), Signal(signal)) => e.how == How::Signalled(signal),
-                (Report::Ended(Ended { how: How::Exited(0), object: Some(object), .. }), OutputAlone) => {
-                    let left = nix::sys::statvfs::fstatvfs(object)?;
-                    let blocks = (left.blocks() - left.blocks_free()) * left.fragment_size();
-                    // Two files: the output and `/tmp` itself.
-                    left.files() - left.files_free() == 2 && blocks <= 64 << 10
-                }
-                (Report::Refused(text), NoOutput) => text.contains("hand over"),
-                _ => false,
-            };
-            let without = if filtered { "" } else { " without the filter" };
+        let mut ways = vec![Way::Filtered];
+        ways.extend((guarantee == Network).then_some(Way::Unfiltered));
+        ways.extend((watched && watched::ROWS.contains(&trick)).then_some(Way::Watched));
+        for way in ways {
+            let (report, words) = attack(single, &factory, &outside, trick, (wall, way))?;
+            let good = is_good(&report, trick, expect, way)?;
+            let without = way.name();
             println!("row: escape as {who}: {trick}{without}: {}", if good { "ok" } else { "NOT REFUSED" });
             if !good {
                 failed.push(format!("{trick}{without}: {report:?} {words}"));
@@ -298,6 +294,28 @@ fn all(single: &SingleThread, base: &Path, who: &str) -> Outcome {
         }
     }
     if failed.is_empty() { Ok(()) } else { Err(format!("as {who}:\n  {}", failed.join("\n  ")).into()) }
+}
+
+/// Whether an attack ended as it should.
+fn is_good(report: &Report, trick: &str, expect: Expect, way: Way) -> Outcome<bool> {
+    Ok(match (report, expect) {
+        (Report::Ended(e), _) if way == Way::Watched && trick == watched::EXECUTE_MEMORY => {
+            e.files.as_ref().and_then(|files| files.refused.as_ref()).is_some_and(|why| why.contains("/proc"))
+        }
+        (Report::Ended(Ended { how: How::Exited(0), timed_out: false, .. }), Refused) => true,
+        (Report::Ended(e @ Ended { how: How::Exited(0), .. }), Counted) => counted(&e.unknown),
+        (Report::Ended(e), TimedOut) => e.timed_out,
+        (Report::Ended(e), OutOfMemory) => e.out_of_memory,
+        (Report::Ended(e), Signal(signal)) => e.how == How::Signalled(signal),
+        (Report::Ended(Ended { how: How::Exited(0), object: Some(object), .. }), OutputAlone) => {
+            let left = nix::sys::statvfs::fstatvfs(object)?;
+            let blocks = (left.blocks() - left.blocks_free()) * left.fragment_size();
+            // Two files: the output and `/tmp` itself.
+            left.files() - left.files_free() == 2 && blocks <= 64 << 10
+        }
+        (Report::Refused(text), NoOutput) => text.contains("hand over"),
+        _ => false,
+    })
 }
 
 /// Whether the row "unknown-calls" was counted: each call by its name, and one twice. A host may have somebody above us
@@ -310,6 +328,27 @@ fn counted(calls: &[UnknownCall]) -> bool {
         return true;
     }
     (times("open_tree_attr"), times("memfd_create"), times("number 4000")) == (Some(2), Some(1), Some(1))
+}
+
+/// What stops an attack.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Way {
+    /// All of the sandbox.
+    Filtered,
+    /// All but the filter.
+    Unfiltered,
+    /// The sandbox of a job of files mode.
+    Watched,
+}
+
+impl Way {
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Filtered => "",
+            Self::Unfiltered => " without the filter",
+            Self::Watched => " in files mode",
+        }
+    }
 }
 
 /// The guarantees that this identity has on no host. Memory is guaranteed only where the host provides a control group.
@@ -371,7 +410,7 @@ fn attack(
     factory: &SandboxFactory,
     outside: &Outside,
     trick: &str,
-    (wall, filtered): (Duration, bool),
+    (wall, way): (Duration, Way),
 ) -> Outcome<(Report, String)> {
     let (ours, theirs) = channel::pair()?;
     let said = channel::memory()?;
@@ -380,13 +419,17 @@ fn attack(
     let path = c(tricks::PROGRAM);
     let stdio: [OwnedFd; 3] = [channel::sealed(b"")?, stdout, said.try_clone()?.into()];
     let env = vec![c("PATH=/usr/bin"), c("TMPDIR=/tmp")];
-    let mut plan = factory.job(&needs(wall))?;
-    plan.filter = plan.filter.filter(|_| filtered);
+    let tree = if way == Way::Watched { Some(watched::tree()?) } else { None };
+    let plan = match way {
+        Way::Filtered => factory.job(&needs(wall))?,
+        Way::Unfiltered => Plan { filter: None, ..factory.job(&needs(wall))? },
+        Way::Watched => factory.files(&watched::needs(&["target=x".to_owned()], &["env".to_owned()], wall))?,
+    };
     let argv = vec![path.clone(), c(trick), c(outside.port.to_string()), c(&outside.name)];
     let job = Job {
         plan,
         work: Work::Program { argv, path, env, stdio: Some(stdio) },
-        tree: None,
+        tree,
         files: Files { object: b"object.o".to_vec(), clean: factory.shares_tmp(), ..Files::default() },
         answer: theirs,
         wall,

@@ -122,3 +122,23 @@ pub fn broken(launcher: &Launcher, host: &mut Host, project: &Path) -> Try {
     let done = same(launcher, host, &command)?;
     if done.stderr.contains("undeclared") { Ok(()) } else { Err(done.stderr.into()) }
 }
+
+/// A header was edited twice: the newest layer counts.
+pub fn edited(launcher: &Launcher, host: &mut Host, project: &Path) -> Try {
+    let command = Command::new("/usr/bin/gcc", "-g -O1 -MD -c hello.c -o hello.o", project);
+    let command = command.writes(&["hello.o", "hello.d"]);
+    let mut objects = vec![same(launcher, host, &command)?.output(&project.join("hello.o"))?];
+    for text in ["good evening", "good night, all of you"] {
+        fs::write(project.join("hello.h"), format!("#define TEXT \"{text}\"\n"))?;
+        host.change(&project.join("hello.h"))?;
+        objects.push(same(launcher, host, &command)?.output(&project.join("hello.o"))?);
+    }
+    host.layers.remove(0);
+    let before = host.settle(launcher, &command)?.output(&project.join("hello.o"))?;
+    host.layers.insert(0, 2);
+    if objects[0] != objects[1] && objects[1] != objects[2] && before == objects[1] {
+        Ok(())
+    } else {
+        Err("an edit made no difference".into())
+    }
+}

@@ -4,7 +4,6 @@ use ice_core::files::{Digest, Fact, Facts, FileFact, Time, Token};
 use ice_core::store_layout;
 use ice_launcher::{Ended, FilesEnded, FilesRequest, JobLimits, LaunchError, Launcher, Questions, RunningJob};
 use ice_sandbox::channel;
-use std::collections::BTreeSet;
 use std::error::Error;
 use std::fs::{self, File, Permissions};
 use std::os::fd::AsFd;
@@ -24,8 +23,8 @@ const ROUNDS: usize = 60;
 pub struct Host {
     base: PathBuf,
     pub facts: Facts,
-    /// Paths that he denies to have, though the tree holds them.
-    pub denied: BTreeSet<Vec<u8>>,
+    /// Deltas above it, the newest first.
+    pub layers: Vec<u32>,
 }
 
 /// A command.
@@ -80,7 +79,7 @@ impl Host {
             fs::remove_dir_all(&base)?;
         }
         fs::create_dir_all(&base)?;
-        let mut host = Self { base, facts: Facts::new(), denied: BTreeSet::new() };
+        let mut host = Self { base, facts: Facts::new(), layers: Vec::new() };
         host.tell(b"/")?;
         Ok(host)
     }
@@ -103,6 +102,21 @@ impl Host {
         Ok(())
     }
 
+    /// Puts a file of now into a delta of its own, above what the base holds at its path.
+    pub fn change(&mut self, path: &Path) -> Try {
+        let delta = u32::try_from(self.layers.len() + 1)?;
+        let root = self.base.with_file_name(store_layout::layer_name(delta));
+        let base = std::mem::replace(&mut self.base, root);
+        for above in path.ancestors().skip(1).collect::<Vec<_>>().into_iter().rev() {
+            self.put(above.as_os_str().as_bytes())?;
+        }
+        let fact = self.put(path.as_os_str().as_bytes())?;
+        self.base = base;
+        self.layers.insert(0, delta);
+        self.facts.insert(path.as_os_str().as_bytes().to_vec(), fact);
+        Ok(())
+    }
+
     fn names(&mut self, key: &[u8]) -> Try<Fact> {
         let dir = path_of(key);
         let mut names = Vec::new();
@@ -119,9 +133,6 @@ impl Host {
     fn put(&self, path: &[u8]) -> Try<Fact> {
         let (from, to) = (path_of(path), self.in_tree(path));
         let Ok(stat) = fs::symlink_metadata(&from) else { return Ok(Fact::Absent) };
-        if self.denied.contains(path) {
-            return Ok(Fact::Absent);
-        }
         if stat.is_dir() {
             fs::create_dir_all(&to)?;
             fs::set_permissions(&to, Permissions::from_mode(0o777))?;
@@ -173,7 +184,7 @@ impl Host {
             slot: 0,
             token: TOKEN,
             generation: 1,
-            layers: Vec::new(),
+            layers: self.layers.clone(),
             program: bytes(command.program),
             argv: own.collect(),
             env: command.env.iter().map(|var| bytes(var)).collect(),
@@ -202,7 +213,8 @@ impl Host {
             let question = if fds[0].any() == Some(true) { questions.next()? } else { None };
             if let Some(key) = question {
                 asked += 1;
-                questions.answer(Some(&self.answer(&key)?))?;
+                // A job that waited too long has ended, and knows more at its next start.
+                let _ = questions.answer(Some(&self.answer(&key)?));
                 continue;
             }
             match running.wait(Duration::from_secs(60)) {

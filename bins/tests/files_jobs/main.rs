@@ -6,6 +6,7 @@
 
 mod compile;
 mod host;
+mod hostile;
 mod writes;
 
 use host::{Host, Try};
@@ -94,15 +95,21 @@ fn all(folder: &Path, who: &str) -> Try {
         return Ok(());
     }
     let mut host = Host::new(&store)?;
-    let steps: [(&str, Test); 8] = [
+    let steps: [(&str, Test); 14] = [
         ("C", compile::c),
         ("C++", compile::cxx),
         ("absent", compile::absent),
+        ("edited", compile::edited),
         ("side file", compile::side_file),
         ("wrapper", compile::wrapper),
         ("broken", compile::broken),
         ("writes", writes::rows),
         ("inputs", writes::inputs),
+        ("probes", hostile::probes),
+        ("refusals", hostile::refusals),
+        ("bomb", hostile::bomb),
+        ("deaths", hostile::deaths),
+        ("cost", hostile::cost),
     ];
     for (name, step) in steps {
         step(&launcher, &mut host, &project).map_err(|e| format!("{name} as {who}: {e}"))?;

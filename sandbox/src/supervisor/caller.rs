@@ -101,10 +101,11 @@ impl Caller<'_> {
         self.link("cwd")
     }
 
-    /// Where a link of its directory in `/proc` leads, if that has a path.
+    /// Where a link of its directory in `/proc` leads, if that has a path. One that was removed has a path at which
+    /// nothing is.
     fn link(&self, name: &str) -> Option<Vec<u8>> {
         let path = readlink(format!("/proc/{}/{name}", self.call.caller).as_str()).ok()?.into_vec();
-        (path.starts_with(b"/") && !path.ends_with(b" (deleted)")).then_some(path)
+        path.starts_with(b"/").then_some(path)
     }
 
     /// Whether it still waits, so that what was read is its own.

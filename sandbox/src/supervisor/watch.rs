@@ -10,6 +10,7 @@ use nix::errno::Errno;
 use std::collections::BTreeSet;
 use std::ffi::OsStr;
 use std::fs;
+use std::io::ErrorKind;
 use std::os::fd::BorrowedFd;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::Path;
@@ -30,6 +31,8 @@ struct Named {
 enum Meaning {
     /// The submitter's files.
     Files(Named),
+    /// Something of the sandbox's own. What is executed by such a path is not seen.
+    Own(Vec<u8>),
     /// The answer is known without them.
     Known(Reply),
 }
@@ -51,9 +54,10 @@ impl Watch<'_> {
     pub(super) fn path_call(&mut self, call: PathCall) -> Decided<Reply> {
         let named = match self.meaning(call.place)? {
             Meaning::Files(named) => named,
+            Meaning::Own(path) if call.does == Does::Execute => return Err(special_refusal(&path)),
             Meaning::Known(reply) if call.other.is_none() || reply != Reply::Continue => return Ok(reply),
-            // The other path counts all the same.
-            Meaning::Known(_) => return self.second(call),
+            // The other path counts all the same, if there is one.
+            Meaning::Known(_) | Meaning::Own(_) => return self.second(call),
         };
         match call.does {
             Does::Look(follows) => self.look(&named, self.caller.follows(follows)),
@@ -79,6 +83,7 @@ impl Watch<'_> {
         let Some(place) = call.other else { return Ok(Reply::Continue) };
         match self.meaning(place)? {
             Meaning::Known(reply) => Ok(reply),
+            Meaning::Own(_) => Ok(Reply::Continue),
             Meaning::Files(named) if call.does == Does::Rename => self.replace(&named),
             Meaning::Files(named) => self.make(&named),
         }
@@ -95,7 +100,7 @@ impl Watch<'_> {
         let Some(start) = start else { return Ok(Meaning::Known(Reply::Continue)) };
         match special::judge(&start, &text) {
             None => Ok(Meaning::Files(Named { start, text })),
-            Some(Special::Own) => Ok(Meaning::Known(Reply::Continue)),
+            Some(Special::Own) => Ok(Meaning::Own(text)),
             Some(Special::Nothing) => Ok(Meaning::Known(Reply::Fail(Errno::ENOENT))),
             Some(Special::Elsewhere) => Err(special_refusal(&text)),
         }
@@ -236,7 +241,7 @@ impl Watch<'_> {
             Some(known) => known,
         };
         match stands {
-            Stands::Nothing => self.put(&path),
+            Stands::Nothing => self.put(&path)?,
             Stands::File if is_told && flags & libc::O_EXCL == 0 && flags & libc::O_ACCMODE != libc::O_RDONLY => {
                 self.state.strays(&path);
             }
@@ -251,14 +256,22 @@ impl Watch<'_> {
     }
 
     /// The job is about to make something where it sees nothing.
-    fn put(&mut self, path: &[u8]) {
+    fn put(&mut self, path: &[u8]) -> Decided<()> {
         let state = &mut *self.state;
         // What the tree holds there for others must not be met. Nobody but this job sees that it is gone.
-        if state.made.stat(path).is_none() && fs::remove_file(Path::new(OsStr::from_bytes(path))).is_ok() {
-            state.made.hidden.insert(path.to_vec());
+        if state.made.stat(path).is_none() {
+            match fs::remove_file(Path::new(OsStr::from_bytes(path))) {
+                Ok(()) => drop(state.made.hidden.insert(path.to_vec())),
+                Err(e) if e.kind() == ErrorKind::NotFound => {}
+                Err(e) => {
+                    let path = String::from_utf8_lossy(path);
+                    return Err(Refusal(format!("what the tree holds for others stays in the way: {path}: {e}")));
+                }
+            }
         }
         state.made.touch(path);
         state.remembered.clear();
+        Ok(())
     }
 
     fn make(&mut self, named: &Named) -> Decided<Reply> {
@@ -267,7 +280,7 @@ impl Watch<'_> {
             Lead::Not(errno) => return Ok(Reply::Fail(errno)),
         };
         if self.at(&path)?.0 == Stands::Nothing {
-            self.put(&path);
+            self.put(&path)?;
             self.state.made.touch_dir(&path);
         }
         Ok(Reply::Continue)
@@ -281,7 +294,12 @@ impl Watch<'_> {
         };
         match self.state.at(&path) {
             Some((Stands::File | Stands::Link(_), true)) => self.state.strays(&path),
-            Some((Stands::Nothing, _)) | None => self.put(&path),
+            Some((Stands::Nothing, _)) | None => self.put(&path)?,
+            // Nothing takes the place of the submitter's directory but an empty one.
+            Some((Stands::Directory { .. }, true)) => {
+                self.state.strays(&path);
+                return Ok(Reply::Continue);
+            }
             Some(_) => {}
         }
         self.state.made.touch_dir(&path);
