@@ -187,6 +187,7 @@ fn long(table: &'static [Opt], word: &[u8], rest: &mut impl Iterator<Item = OsSt
         (None, None) => OsString::new(),
         (None, Some(value)) => return Err(ParseError::Unexpected { option: option.long, value }),
         (Some(_), Some(value)) => value,
+        (Some(_), None) if option.may_lack_value() => OsString::new(),
         (Some(name), None) => {
             let missing = || ParseError::Missing { option: format!("--{}", option.long), name };
             rest.next().ok_or_else(missing)?

@@ -35,7 +35,7 @@ pub struct Opt {
     pub short: Option<char>,
     /// The name after two dashes; empty if there is none.
     pub long: &'static str,
-    /// Name of its argument in the help, if it takes one.
+    /// Name of its argument in the help, if it takes one; `[=NAME]` if it may be left out.
     pub value: Option<&'static str>,
     /// Kind of its argument, for shells.
     pub completes: Completes,
@@ -90,6 +90,20 @@ impl Opt {
     /// Adds a longer text for the manual page.
     pub const fn manual(self, text: &'static str) -> Opt {
         Opt { manual: text, ..self }
+    }
+
+    /// Whether its argument may be left out: then it is written with `=` alone.
+    pub fn may_lack_value(&self) -> bool {
+        self.value.is_some_and(|value| value.starts_with("[="))
+    }
+
+    /// Its argument as the help shows it behind the name.
+    pub fn shown_value(&self) -> String {
+        match self.value {
+            Some(value) if self.may_lack_value() => value.to_owned(),
+            Some(value) => format!(" {value}"),
+            None => String::new(),
+        }
     }
 
     /// The name on which a program matches: the long one, or the letter if there is no long one.
@@ -148,8 +162,7 @@ fn rows(table: &[Opt]) -> String {
 
 fn synopsis(option: &Opt) -> String {
     let indent = if option.short.is_none() { "    " } else { "" };
-    let value = option.value.map(|value| format!(" {value}")).unwrap_or_default();
-    format!("{indent}{}{value}", option.written().join(", "))
+    format!("{indent}{}{}", option.written().join(", "), option.shown_value())
 }
 
 #[cfg(test)]
@@ -162,6 +175,7 @@ mod tests {
             option("netname", "the network").short('n').takes("NAME", Completes::Nothing),
             option("nice", "niceness\nof jobs").takes("N", Completes::Nothing),
             option("", "say more").short('v'),
+            option("web", "a page").takes("[=ADDR]", Completes::Nothing),
         ];
         let program = Program {
             name: "p",
@@ -174,7 +188,7 @@ mod tests {
             operands: Completes::Nothing,
         };
         let wanted = "Does it.\n\nUsage: p A\n       p B\n\nOptions:\n  -n, --netname NAME  the network\n      --nice N        niceness\n                      of \
-                      jobs\n  -v                  say more\n\nExit code: 0.\n";
+                      jobs\n  -v                  say more\n      --web[=ADDR]    a page\n\nExit code: 0.\n";
         assert_eq!(program.help(), wanted);
         assert!(program.version().starts_with("P 1.4.0 (icecream-rs "));
     }

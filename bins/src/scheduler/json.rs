@@ -16,7 +16,7 @@ pub fn part(rows: &[Row], is_first: bool, is_last: bool) -> serde_json::Result<S
 #[cfg(test)]
 mod tests {
     use super::*;
-    use ice_core::scheduler::{EnvironmentRow, Field, HostRow, JobRow};
+    use ice_core::scheduler::{EnvironmentRow, Field, HostRow, HostState, JobRow};
 
     fn array(rows: &[Row]) -> serde_json::Result<String> {
         part(rows, true, true)
@@ -50,7 +50,7 @@ mod tests {
             slots: 4,
             load: 0,
             no_remote: false,
-            state: "ready",
+            state: HostState::Ready,
             environments: environments.into(),
         };
         let expected = "[\n{\"id\":2,\"name\":\"h\",\"address\":\"10.0.0.2\",\"port\":10245,\"platform\":\"x86_64\",\

@@ -7,6 +7,7 @@ mod election;
 mod json;
 mod options;
 mod probe_threads;
+mod web;
 
 use std::net::{IpAddr, UdpSocket};
 use std::path::PathBuf;
@@ -71,6 +72,7 @@ struct Doors {
     binary: Vec<Listener>,
     text: Vec<Listener>,
     udp: UdpSocket,
+    web: Option<web::Door>,
 }
 
 impl Doors {
@@ -81,6 +83,7 @@ impl Doors {
             binary: listen(device, port)?,
             text: listen(text, port.wrapping_add(1))?,
             udp: discover::bind(device, port)?,
+            web: options.web.map(web::Door::open).transpose()?,
         })
     }
 }
@@ -171,6 +174,9 @@ struct Shell {
     checks: Arc<()>,
     /// Messages for one peer that are written together.
     batch: Vec<Message>,
+    /// What the page hears, and what it wants.
+    tap: Option<web::Tap>,
+    wants: Receiver<web::Want>,
     _responder: Responder,
 }
 
@@ -192,6 +198,10 @@ impl Shell {
         }
         let (tell, heard) = bounded(64);
         let responder = Responder::start(doors.udp, own.clone(), options.allow.clone(), tell).map_err(failed)?;
+        let (tap, wants) = match doors.web.map(|door| start_web(door, options, began)).transpose().map_err(failed)? {
+            Some((tap, wants)) => (Some(tap), wants),
+            None => (None, never()),
+        };
         let (answers, probed) = unbounded();
         let config = Config {
             version: VERSION.into(),
@@ -219,12 +229,15 @@ impl Shell {
             announce_at: began,
             checks: Arc::default(),
             batch: Vec::new(),
+            tap,
+            wants,
             _responder: responder,
         })
     }
 
     /// Runs until a signal ends it.
     fn run(&mut self) {
+        self.wanted(web::Want::Tick);
         loop {
             if Instant::now() >= self.announce_at {
                 self.announce();
@@ -265,6 +278,10 @@ impl Shell {
                     self.patience = (never(), true);
                     self.log.tell(&format!("waiting for daemons of netname {}: none has logged in", self.own.netname));
                 }
+                recv(self.wants) -> want => match want {
+                    Ok(want) => self.wanted(want),
+                    Err(_) => self.wants = never(),
+                },
                 recv(timer) -> _ => {}
             }
             // Messages are processed in batches, so that a flood of them delays neither timers nor signals.
@@ -348,8 +365,10 @@ impl Shell {
     fn greeting(&self, options: &Options) -> String {
         let text_port = self.port.wrapping_add(1);
         let text = options.text_interface.as_deref().or(options.device.as_deref()).unwrap_or("all addresses");
+        let page = options.web.map(|place| format!("; page at http://{}/", place.address())).unwrap_or_default();
         format!(
-            "icecc-scheduler {VERSION} ready: netname {}, hears {} on TCP and UDP port {} of {}; text port {text_port} of {text}",
+            "icecc-scheduler {VERSION} ready: netname {}, hears {} on TCP and UDP port {} of {}; text port {text_port} of \
+             {text}{page}",
             self.own.netname,
             options.allow,
             self.port,
@@ -387,6 +406,12 @@ impl Shell {
         });
     }
 
+    /// Tells the machine what the page wants.
+    fn wanted(&mut self, want: web::Want) {
+        let inputs = self.tap.as_mut().map(|tap| tap.inputs(want)).unwrap_or_default();
+        inputs.into_iter().for_each(|input| self.input(input));
+    }
+
     fn input(&mut self, input: Input) {
         self.machine.handle(self.now(), input);
         self.carry_out();
@@ -395,6 +420,11 @@ impl Shell {
     fn carry_out(&mut self) {
         let mut to = None;
         while let Some(output) = self.machine.poll_output() {
+            let output = match &mut self.tap {
+                Some(tap) => tap.pass(output),
+                None => Some(output),
+            };
+            let Some(output) = output else { continue };
             if let Output::Send { peer, message } = output {
                 if to != Some(peer) {
                     self.flush(to);
@@ -429,6 +459,12 @@ impl Shell {
         }
         self.batch.clear();
     }
+}
+
+/// Starts the page.
+fn start_web(door: web::Door, options: &Options, began: Instant) -> std::io::Result<(web::Tap, Receiver<web::Want>)> {
+    let identity = web::Identity { version: VERSION, netname: options.netname.clone(), began };
+    web::start(door, options.allow.clone(), identity)
 }
 
 fn notes_wanted() -> Level {

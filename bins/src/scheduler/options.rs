@@ -4,9 +4,10 @@ use std::ffi::OsString;
 use std::net::IpAddr;
 use std::path::PathBuf;
 
+use super::web::{NoPlace, Place};
 use crate::background::Account;
 use crate::cli::table::{Completes, HELP, Opt, Program, SHOW_VERSION, option};
-use crate::cli::{self, BadValue, ParseError, networks};
+use crate::cli::{self, BadValue, Given, ParseError, networks};
 use ice_net::allow::Allow;
 
 /// The program's table, for help, manual and shells.
@@ -44,6 +45,11 @@ const TABLE: &[Opt] = &[
             "Take commands of the text port that change something (removecs, blockcs, unblockcs) from hosts of these networks too. \
              Without it only this host may give them, by a loopback address.",
         ),
+    option("web", "page and metrics at ADDR (default 127.0.0.1:8767)").takes("[=ADDR[:PORT]]", Completes::Nothing).manual(
+        "Show the cluster as a page for browsers, with `/api/status` and `/api/jobs` (JSON), `/metrics` (Prometheus) and \
+         `/healthz`, on this address; without one for this host alone, at http://127.0.0.1:8767/. Whoever reaches it sees \
+         names of hosts and files, and can change nothing. It is off by default.",
+    ),
     option("port", "TCP and UDP port (default 8765); the text port is the next")
         .short('p')
         .takes("PORT", Completes::Nothing),
@@ -82,6 +88,8 @@ pub struct Options {
     pub text_interface: Option<String>,
     /// Who may give commands that change something.
     pub text_admin: TextAdmin,
+    /// Where the page is, if it is wanted.
+    pub web: Option<Place>,
 }
 
 /// Who may change something by the text port: this host, and the networks of `--text-admin`.
@@ -136,6 +144,7 @@ pub fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Options, Stop> 
         allow: Allow::default(),
         text_interface: None,
         text_admin: TextAdmin::default(),
+        web: None,
     };
     for given in cli::options(TABLE, args)? {
         match given.name.as_str() {
@@ -151,12 +160,19 @@ pub fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Options, Stop> 
             "allow" => options.allow = networks(&given)?,
             "text-admin" => options.text_admin = TextAdmin(Some(networks(&given)?)),
             "text-interface" => options.text_interface = Some(given.text()?),
+            "web" => options.web = Some(place(&given)?),
             "help" => return Err(Stop::Help),
             "version" => return Err(Stop::Version),
             other => return Err(Stop::Meaningless(other.to_owned())),
         }
     }
     Ok(options)
+}
+
+/// The value as a place to listen.
+fn place(given: &Given) -> Result<Place, BadValue> {
+    let place = given.value.to_str().unwrap_or("?").parse();
+    place.map_err(|wanted: NoPlace| given.bad(wanted))
 }
 
 #[cfg(test)]
@@ -180,6 +196,15 @@ mod tests {
         for form in forms {
             assert_eq!(read(form).unwrap(), wanted, "{form:?}");
         }
+    }
+
+    #[test]
+    fn the_page_is_off_or_here_or_there() {
+        let web = |args: &[&str]| read(args).unwrap().web.map(|place| place.address().to_string());
+        assert_eq!(web(&[]), None);
+        assert_eq!(web(&["--web", "-v"]), Some("127.0.0.1:8767".into()));
+        assert_eq!(web(&["--web=0.0.0.0:80"]), Some("0.0.0.0:80".into()));
+        assert_eq!(read(&["--web", "0.0.0.0"]).unwrap_err().to_string(), "unknown word \"0.0.0.0\"");
     }
 
     #[test]
@@ -212,6 +237,10 @@ mod tests {
             (&["-u", "root"], "-u wants a user who is neither root nor in root's group, not \"root\""),
             (&["--allow", "10.0.0.0/40"], "--allow wants networks (10.0.0.0/8,fd00::/8), not \"10.0.0.0/40\""),
             (&["--text-admin", "all"], "--text-admin wants networks (10.0.0.0/8,fd00::/8), not \"all\""),
+            (
+                &["--web=eth0"],
+                "--web wants an address with or without a port (0.0.0.0, 10.0.0.1:8767, [::1]:8767), not \"eth0\"",
+            ),
             (&["-v", "more"], "unknown word \"more\""),
             (&["-a", "fastest"], "unknown option -a"),
         ] {

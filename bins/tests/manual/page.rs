@@ -21,7 +21,7 @@ pub fn with_options(page: &str, program: &Program) -> Option<String> {
 fn entry(option: &Opt) -> String {
     let names: Vec<String> =
         option.written().iter().map(|name| format!("\\fB{}\\fR", name.replace('-', "\\-"))).collect();
-    let value = option.value.map(|value| format!(" {}", in_italics(value))).unwrap_or_default();
+    let value = in_italics(&option.shown_value());
     let text = if option.manual.is_empty() { sentence(option.help) } else { option.manual.to_owned() };
     format!(".TP\n{}{value}\n{}", names.join(", "), lines(&roff(&text)))
 }

@@ -47,7 +47,9 @@ pub fn bash(program: &Program) -> String {
         let words = if words.is_empty() { words } else { format!(" {words};") };
         format!("        {}){words} return ;;\n", option.written().join(" | "))
     };
-    let cases: String = program.options.iter().filter(|option| option.value.is_some()).map(case).collect();
+    // One that may be left out is not the next word.
+    let takes_word = |option: &&Opt| option.value.is_some() && !option.may_lack_value();
+    let cases: String = program.options.iter().filter(takes_word).map(case).collect();
     let cases = if cases.is_empty() { cases } else { format!("    case $prev in\n{cases}    esac\n") };
     let last = bash_words(program.operands);
     let last = if last.is_empty() { last } else { format!("    {last}\n") };
@@ -104,7 +106,11 @@ fn zsh(program: &Program) -> String {
         let value: String = values.iter().map(|value| zsh_value(value, option.completes)).collect();
         let help = short_help(option).replace('[', "\\[").replace(']', "\\]").replace(':', "\\:");
         // If there is one value, it may be joined: to a word by `=`.
-        let (letter_end, word_end) = if values.len() == 1 { ("+", "=") } else { ("", "") };
+        let (letter_end, word_end) = match values.len() {
+            1 if option.may_lack_value() => ("", "=-"),
+            1 => ("+", "="),
+            _ => ("", ""),
+        };
         let may_come_again = if option.long.is_empty() { "*" } else { "" };
         let names: Vec<(String, &str)> = option
             .written()
@@ -136,7 +142,7 @@ fn zsh(program: &Program) -> String {
 /// One value of an option: `NAME`, or `[NAME]` if it may be left out.
 fn zsh_value(value: &str, completes: Completes) -> String {
     let optional = value.strip_prefix('[').and_then(|rest| rest.strip_suffix(']'));
-    let name = optional.unwrap_or(value);
+    let name = optional.unwrap_or(value).trim_start_matches('=');
     let begin = if optional.is_some() { "::" } else { ":" };
     format!("{begin}{}:{}", name.replace(':', "\\:"), zsh_words(name, completes))
 }
@@ -170,7 +176,8 @@ fn fish(program: &Program) -> String {
     for option in program.options {
         let letter = option.short.map(|letter| format!("-s {letter} ")).unwrap_or_default();
         let word = if option.long.is_empty() { String::new() } else { format!("-l {} ", option.long) };
-        let value = option.value.map(|_| fish_words(option.completes) + " ").unwrap_or_default();
+        let takes_word = option.value.is_some() && !option.may_lack_value();
+        let value = if takes_word { fish_words(option.completes) + " " } else { String::new() };
         let help = quoted(short_help(option), "\\'");
         text += &line(&format!("{condition}{letter}{word}{value}-d {help}"));
     }

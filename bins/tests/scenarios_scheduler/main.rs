@@ -17,6 +17,7 @@ mod same_feed;
 mod selection;
 mod start;
 mod table;
+mod web;
 
 use fake::{Kind, Scheduler};
 

@@ -17,6 +17,7 @@ mod environments;
 mod exchange;
 mod feed;
 mod host;
+mod host_state;
 mod hosts;
 mod internals;
 mod job;
@@ -42,6 +43,7 @@ mod trust;
 mod work;
 
 pub use exchange::{CloseReason, Config, Input, Output};
+pub use host_state::HostState;
 pub use note::Note;
 pub use rows::{EnvironmentRow, Field, HostRow, JobRow, Row};
 

@@ -1,11 +1,10 @@
 //! Hosts and jobs as the text port shows them to programs: data, which the shell writes as JSON. The fields are the
 //! members, in this order.
 
-use super::host::{FULL_LOAD, Host};
+use super::host::Host;
+use super::host_state::HostState;
 use super::job::{Job, State};
 use super::ledger::Ledger;
-use super::policy;
-use super::probing::Accepting;
 use crate::ids::{HostId, JobId};
 use crate::text::Text;
 use serde::{Serialize, Serializer};
@@ -71,7 +70,7 @@ pub struct HostRow {
     /// Whether it refuses jobs of others.
     pub no_remote: bool,
     /// Whether it takes jobs, or why not, as one word.
-    pub state: &'static str,
+    pub state: HostState,
     /// What it has installed, if that was asked for.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub environments: Vec<EnvironmentRow>,
@@ -123,7 +122,7 @@ impl HostRow {
             slots: work.slots(),
             load: host.load(),
             no_remote: said.no_remote,
-            state: state_of(host),
+            state: HostState::of(host),
             environments: environments
                 .iter()
                 .map(|env| EnvironmentRow { target: env.platform.clone(), name: env.name.clone() })
@@ -147,17 +146,6 @@ impl JobRow {
             niceness: job.level(),
             file: job.file().clone(),
         }
-    }
-}
-
-fn state_of(host: &Host) -> &'static str {
-    match host.probing().accepting() {
-        _ if host.probing().is_silent() => "silent",
-        Accepting::No => "unreachable",
-        Accepting::Unknown => "unknown",
-        Accepting::Yes if host.load() >= FULL_LOAD => "loaded",
-        Accepting::Yes if host.work().busy() >= policy::capacity(host) => "full",
-        Accepting::Yes => "ready",
     }
 }
 

@@ -6,6 +6,7 @@ complete -c icecc-scheduler -s i -l interface -x -d 'listen on this network devi
 complete -c icecc-scheduler -l allow -x -d 'hear hosts of these networks alone'
 complete -c icecc-scheduler -l text-interface -x -d 'text port on this address or network device alone'
 complete -c icecc-scheduler -l text-admin -x -d 'take commands that change something from these networks'
+complete -c icecc-scheduler -l web -d 'page and metrics at ADDR (default 127.0.0.1:8767)'
 complete -c icecc-scheduler -s p -l port -x -d 'TCP and UDP port (default 8765); the text port is the next'
 complete -c icecc-scheduler -s u -l user-uid -x -d 'run as this user when started by root (default icecc)'
 complete -c icecc-scheduler -s r -l persistent-client-connection -d 'keep hosts and monitors when a better scheduler appears'

@@ -36,7 +36,7 @@ fn statistics_count_what_became_of_jobs() {
 fn a_hosts_state_is_a_word() {
     let mut s = Scenario::new();
     let a = s.host("a", 0, &[]);
-    let state = |s: &mut Scenario, name: &str| s.host_row(name).state;
+    let state = |s: &mut Scenario, name: &str| s.host_row(name).state.word();
     let h = s.host("h", 1, &["e"]);
     assert_eq!(state(&mut s, "h"), "ready");
     s.load(h, 999);
@@ -89,7 +89,7 @@ fn hosts_and_jobs_as_data() {
         slots: 4,
         load: 0,
         no_remote: false,
-        state: "ready",
+        state: HostState::Ready,
         environments: environments.into(),
     };
     assert_eq!(s.host_row("h"), expected);
