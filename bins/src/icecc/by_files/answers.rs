@@ -1,9 +1,9 @@
 //! What a server may ask of this user's files, and the answer.
 
 use super::disk::{Disk, Unfit};
-use super::roots::Roots;
+
 use super::stream::Stream;
-use ice_core::files::{Fact, Facts, Last, Walk};
+use ice_core::files::{Fact, Facts, Last, Roots, Walk};
 use ice_core::message::{FilesNeed, need};
 use ice_core::reason::{Reason, Why};
 use ice_core::text::Text;

@@ -4,9 +4,8 @@
 use super::super::task::Task;
 use super::compiler::{self, Search};
 use super::disk::{Disk, open};
-use super::scan::{Directive, Form, scan};
 use ice_core::cmdline::{Family, RemoteJob};
-use ice_core::files::{Fact, Last, Walk};
+use ice_core::files::{By, Fact, Form, Last, Named, Walk, scan};
 use std::collections::HashSet;
 use std::io::Read;
 
@@ -26,15 +25,10 @@ pub(super) fn of_source(disk: &mut Disk, task: &Task, job: &RemoteJob, folder: &
         finder.look(folder, name);
     }
     for name in compiler::forced(job) {
-        finder.include(&Directive { form: Form::Quoted, name, looks_only: false }, folder, None, true);
+        finder.include(&Named { form: Form::Quoted, by: By::Include, name }, folder, None, true);
     }
     // gcc includes it by itself.
-    finder.include(
-        &Directive { form: Form::Angled, name: b"stdc-predef.h".to_vec(), looks_only: false },
-        folder,
-        None,
-        true,
-    );
+    finder.include(&Named { form: Form::Angle, by: By::Include, name: b"stdc-predef.h".to_vec() }, folder, None, true);
     finder.source(folder, &job.input);
 }
 
@@ -57,6 +51,8 @@ pub(super) fn of_changed(
 
 struct Finder<'a> {
     disk: &'a mut Disk,
+    /// The working directory.
+    folder: Vec<u8>,
     /// Canonical directories: first those for `"` alone.
     directories: Vec<Vec<u8>>,
     quoted: usize,
@@ -76,7 +72,7 @@ impl<'a> Finder<'a> {
         let quoted = directories.len();
         directories.extend(found(&search.all));
         found(&search.missing);
-        Self { disk, directories, quoted, settled, seen: HashSet::new(), depth: 0, has_gch }
+        Self { disk, folder: folder.to_vec(), directories, quoted, settled, seen: HashSet::new(), depth: 0, has_gch }
     }
 
     /// The source, and what it includes.
@@ -123,16 +119,19 @@ impl<'a> Finder<'a> {
     }
 
     /// All places where the compiler may look for it, until it is found.
-    fn include(&mut self, directive: &Directive, directory: &[u8], at: Option<usize>, is_first: bool) {
+    fn include(&mut self, directive: &Named, directory: &[u8], at: Option<usize>, is_first: bool) {
         let name = directive.name.as_slice();
         if name.starts_with(b"/") {
             self.candidate(directive, b"/", None, is_first);
             return;
         }
-        let first = match directive.form {
-            Form::Next => at.map_or(0, |at| at + 1),
-            Form::Angled => self.quoted,
-            Form::Quoted => {
+        let first = match (directive.form, directive.by) {
+            (Form::Macro, _) => return,
+            (_, By::IncludeNext | By::QuestionNext) => at.map_or(0, |at| at + 1),
+            (Form::Angle, _) => self.quoted,
+            // An assembler begins in the working directory.
+            (Form::Quoted, By::Bytes) if self.candidate(directive, &self.folder.clone(), None, false) => return,
+            (Form::Quoted, _) => {
                 if self.candidate(directive, directory, None, is_first) {
                     return;
                 }
@@ -148,14 +147,14 @@ impl<'a> Finder<'a> {
     }
 
     /// Whether it is found below this directory; then what it includes is looked at too.
-    fn candidate(&mut self, directive: &Directive, directory: &[u8], at: Option<usize>, is_first: bool) -> bool {
+    fn candidate(&mut self, directive: &Named, directory: &[u8], at: Option<usize>, is_first: bool) -> bool {
         let name = directive.name.as_slice();
         if is_first && self.has_gch {
             self.look(directory, &[name, b".gch"].concat());
         }
         match self.disk.learn(directory, name, Last::Follow) {
             Ok(Walk::Found(path)) if matches!(self.disk.facts().get(&path), Some(Fact::File(_))) => {
-                if !directive.looks_only {
+                if matches!(directive.by, By::Include | By::IncludeNext) {
                     let directory = self.directory_of(directory, name);
                     self.file(&path, &directory, at, false);
                 }

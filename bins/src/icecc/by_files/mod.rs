@@ -13,8 +13,6 @@ mod hints;
 mod keep;
 mod outputs;
 mod record;
-mod roots;
-mod scan;
 pub(super) mod shadow;
 mod stamp;
 mod stream;
@@ -25,7 +23,7 @@ use super::variables::Variables;
 use answers::Told;
 use disk::{Disk, Unfit};
 use ice_core::cmdline::{RemoteJob, paths};
-use ice_core::files::{Digest, Fact, Facts};
+use ice_core::files::{self, Digest, Fact, Facts, Roots};
 use ice_core::ids::JobId;
 use ice_core::message::{Chunk, FilesJob, FilesNeed};
 use ice_core::reason::Why;
@@ -34,7 +32,7 @@ use ice_net::conn::Conn;
 use keep::{Kept, Keys};
 use outputs::{Arriving, Declared};
 use record::Record;
-use roots::Roots;
+
 use std::collections::HashSet;
 use std::env;
 use std::os::unix::ffi::OsStrExt;
@@ -107,7 +105,7 @@ impl<'a> ByFiles<'a> {
             keys,
             kept,
             disk: Disk::new(),
-            roots: Roots::of([]),
+            roots: Roots::default(),
             told: Told::default(),
             set: Vec::new(),
             declared: Vec::new(),
@@ -169,7 +167,7 @@ impl<'a> ByFiles<'a> {
         if self.disk.find(b"/", folder)?.as_deref() != Some(folder) {
             return Err(Unfit::Path(folder.to_vec()));
         }
-        self.declared = outputs::declare(&mut self.disk, folder, command::outputs(self.job, folder));
+        self.declared = outputs::declare(&mut self.disk, folder, files::outputs(self.job, folder));
         let dwo = self.job.split_dwarf.then(|| self.job.dwo());
         let mut object =
             |name: Option<Vec<u8>>| outputs::declare(&mut self.disk, folder, name.into_iter().collect()).pop();
@@ -209,7 +207,7 @@ impl<'a> ByFiles<'a> {
         }
         self.roots = self.name_roots(folder);
         let is_output = |path: &[u8]| self.declared.iter().any(|declared| declared.path == path);
-        let is_secret = |path: &[u8], fact: &Fact| matches!(fact, Fact::File(_)) && roots::is_secret(path);
+        let is_secret = |path: &[u8], fact: &Fact| matches!(fact, Fact::File(_)) && files::is_secret(path);
         let told = self.disk.facts().iter().filter(|(path, fact)| !is_output(path) && !is_secret(path, fact));
         self.told.facts = told.map(|(path, _)| path.to_vec()).collect();
         Ok(())
@@ -242,7 +240,8 @@ impl<'a> ByFiles<'a> {
         let installed = real.parent().and_then(Path::parent).map(|path| path.as_os_str().as_bytes().to_vec());
         names.extend(installed);
         let found: Vec<Vec<u8>> = names.iter().filter_map(|name| self.disk.find(folder, name).ok().flatten()).collect();
-        Roots::of(found.into_iter().chain([folder.to_vec()]))
+        let home = env::var_os("HOME").and_then(|home| std::fs::canonicalize(home).ok()).unwrap_or_default();
+        Roots::of(found.into_iter().chain([folder.to_vec()]), home.as_os_str().as_bytes())
     }
 
     /// The first source of the job that shows the date or time, which another host's clock would fill in.

@@ -1,6 +1,7 @@
 //! What a job says beside its words, and what the compiler's answers make of them.
 
 use super::*;
+use crate::files::outputs;
 use crate::message::{ArgSide, arg_flags};
 
 fn texts(words: &[Vec<u8>]) -> Vec<String> {
@@ -163,4 +164,25 @@ fn clang_is_told_the_users_name_of_the_folder() {
     assert_eq!(told("clang -c a.c"), ["link"]);
     assert_eq!(told("clang -c a.c -fdebug-compilation-dir=/own"), ["own"], "the user's own wins");
     assert!(told("gcc -c a.c").is_empty());
+}
+
+#[test]
+fn what_a_job_writes() {
+    for (line, files) in [
+        ("gcc -c a.c", &["/w/a.o"][..]),
+        ("gcc -c sub/a.c -o ../out/a.o", &["/w/../out/a.o"]),
+        ("gcc -S a.c", &["/w/a.s"]),
+        ("clang -S -emit-llvm a.c", &["/w/a.ll"]),
+        ("gcc -c a.c -o /o/a.o -MD", &["/o/a.d", "/o/a.o"]),
+        ("gcc -c a.c -o a.o -MMD -MF deps/a.d", &["/w/a.o", "/w/deps/a.d"]),
+        ("gcc -c a.c -o a.o -Wp,-MD,b.d", &["/w/a.o", "/w/b.d"]),
+        ("gcc -c a.c -MD -MF -", &["/w/a.o"]),
+        ("gcc -c a.c -MD -MF /dev/stdout", &["/w/a.o"]),
+        ("gcc -g -gsplit-dwarf -c a.c -o x/a.o -MD", &["/w/x/a.d", "/w/x/a.dwo", "/w/x/a.o"]),
+        ("clang -g -gsplit-dwarf -c a.c", &["/w/a.dwo", "/w/a.o"]),
+    ] {
+        let written = outputs(&job(line), b"/w");
+        assert_eq!(written, files.iter().map(|file| file.as_bytes().to_vec()).collect::<Vec<_>>(), "{line}");
+    }
+    assert_eq!(outputs(&job("gcc -c a.c"), b"/"), [b"/a.o".to_vec()]);
 }
