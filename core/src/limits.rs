@@ -50,6 +50,11 @@ pub fn slots_within(memory: u64) -> u32 {
 pub fn default_cache_limit(free: u64) -> u64 {
     (free / 10).clamp(1 << 30, 8 << 30)
 }
+/// Default limit of the files of submitters on a compile server, in bytes: a tenth of `free`, at most 4 GiB. A submitter
+/// and a compiler take 50 to 250 MB.
+pub fn default_files_limit(free: u64) -> u64 {
+    (free / 10).min(4 << 30)
+}
 /// Seconds for which an environment is kept after its last use, unless that doubles the disk limit, as in 1.4: users
 /// who build alternately would transfer theirs again and again.
 pub const CACHE_KEPT: u32 = 200;
@@ -105,6 +110,14 @@ mod tests {
         assert_eq!((DISK_KEPT, CACHE_KEPT, DESCRIPTORS), (268_435_456, 200, 65_536));
         assert_eq!((NAME_MAX, PATH_MAX), (255, 4096));
         assert_eq!([0, 700 << 20, 8 << 30].map(slots_within), [1, 2, 32]);
+    }
+
+    #[test]
+    fn files_of_submitters_take_a_tenth_of_the_disk_at_most() {
+        const MIB: u64 = 1 << 20;
+        for (free, limit) in [(0, 0), (100 * MIB, 10 * MIB), (80 << 30, 4 << 30), (u64::MAX, 4 << 30)] {
+            assert_eq!(default_files_limit(free), limit, "{free}");
+        }
     }
 
     #[test]

@@ -10,6 +10,11 @@ pub fn content_name(digest: &[u8; 32]) -> String {
     hex(digest)
 }
 
+/// The BLAKE3 digest of these bytes.
+pub fn of_bytes(bytes: &[u8]) -> [u8; 32] {
+    *blake3::hash(bytes).as_bytes()
+}
+
 /// The BLAKE3 digest of all that can be read, as 64 hex digits.
 pub fn of_content(content: impl Read) -> io::Result<String> {
     let mut hasher = blake3::Hasher::new();

@@ -4,33 +4,28 @@
 //! standard input while it arrives, and the result goes back.
 
 use std::fs::File;
-use std::io::{self, Read};
+use std::io;
 use std::os::fd::AsFd;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use ice_core::daemon::Grant;
-use ice_core::limits::{CHUNK_PLAIN, SEND};
+use ice_core::daemon::{Grant, Work};
+use ice_core::limits::SEND;
 use ice_core::message::{CompileFile, CompileResult, Message};
-use ice_core::server::{self, Command, Failure, Input, Output, Serving, code};
+use ice_core::server::{self, Command, Failure, Input, Output, Serving};
 use ice_core::time::Instant as CoreInstant;
-use ice_launcher::{JobLimits, LaunchError, RunRequest, RunningJob};
-use ice_net::compress::Packer;
+use ice_launcher::{RunRequest, RunningJob};
 use ice_net::deadline::{Deadline, Step};
 use ice_net::hub::Verdict;
 use ice_toolchain::find::is_executable_file;
-use log::{debug, info, warn};
-use nix::poll::{PollFd, PollFlags, PollTimeout};
+use log::debug;
+use nix::poll::PollFlags;
 
+use super::dialogue::{self, Clock, Delivery, failure_of, log_failure, log_result};
 use super::ended;
 use super::orders::{Mail, Mailbox, Order};
 use super::pump::{self, Feed, Pump};
 use super::shared::{Client, Shared, Told};
 use super::spool::Spool;
-
-/// 128 + TERM, as 1.4 logs it when the client goes away.
-const ABORTED: i32 = 143;
-/// Messages of a result that leave in one write: those of a small object. A write costs more than to pack one.
-const TOGETHER: usize = 4;
 
 /// Leads the whole dialogue; the connection ends with it.
 pub fn serve(shared: &Shared, file: CompileFile, client: &mut Client) -> Verdict {
@@ -44,7 +39,7 @@ pub fn serve(shared: &Shared, file: CompileFile, client: &mut Client) -> Verdict
         return Verdict::Close(e.to_string());
     }
     let serving = Serving::new(client.version());
-    let clock = Instant::now();
+    let clock = Clock::start();
     let job = Job { shared, client, mailbox, feed, serving, clock, was_read: true, running: None, files: Vec::new() };
     Verdict::Close(job.run())
 }
@@ -56,7 +51,7 @@ struct Job<'a> {
     mailbox: Mailbox,
     feed: Feed,
     serving: Serving,
-    clock: Instant,
+    clock: Clock,
     /// The client was read the last time round.
     was_read: bool,
     /// From the slot on.
@@ -92,7 +87,7 @@ impl Job<'_> {
     }
 
     fn now(&self) -> CoreInstant {
-        CoreInstant::from_micros(u64::try_from(self.clock.elapsed().as_micros()).unwrap_or(u64::MAX))
+        self.clock.now()
     }
 
     fn handle(&mut self, input: Input<'_>) {
@@ -177,24 +172,13 @@ impl Job<'_> {
     fn wait(&mut self) -> io::Result<()> {
         self.client.set_held(self.feed.kept());
         let is_read = self.serving.reads_client();
-        // Of a client that is not read only its hang-up is of interest.
-        let of_client = if is_read { PollFlags::POLLIN } else { PollFlags::from_bits_retain(libc::POLLRDHUP) };
-        let mut fds =
-            vec![PollFd::new(self.client.as_fd(), of_client), PollFd::new(self.mailbox.as_fd(), PollFlags::POLLIN)];
+        let mut others = Vec::new();
         if let Some(running) = &self.running {
-            fds.extend(running.job.as_ref().map(|job| PollFd::new(job.as_fd(), PollFlags::POLLIN)));
-            fds.extend(running.pump.wanted(&self.feed).map(|(fd, flags)| PollFd::new(fd, flags)));
+            others.extend(running.job.as_ref().map(|job| (job.as_fd(), PollFlags::POLLIN)));
+            others.extend(running.pump.wanted(self.feed.has_pending()));
         }
-        let timeout = match self.serving.poll_timeout().map(|at| at.since(self.now())) {
-            // Rounded up: a millisecond too early would be a useless round.
-            Some(left) => PollTimeout::try_from(left + Duration::from_millis(1)).unwrap_or(PollTimeout::MAX),
-            None => PollTimeout::NONE,
-        };
-        match nix::poll::poll(&mut fds, timeout) {
-            Ok(_) | Err(nix::errno::Errno::EINTR) => {}
-            Err(e) => return Err(e.into()),
-        }
-        if !is_read && fds.first().and_then(PollFd::any).unwrap_or(false) {
+        let until = (self.clock, self.serving.poll_timeout());
+        if dialogue::wait(self.client, &self.mailbox, is_read, others, until)? {
             self.handle(Input::Failed(Failure::ClientGone));
         }
         Ok(())
@@ -216,7 +200,7 @@ impl Job<'_> {
                 let _ = self.client.send(&message, Deadline::after(Step::Send, SEND));
             }
             Output::Deliver(result) => {
-                log_result(&result);
+                log_result(result.status, result.out_of_memory);
                 let sent = self.deliver(*result);
                 self.handle(Input::Delivered(sent));
             }
@@ -227,131 +211,33 @@ impl Job<'_> {
 
     fn deliver(&mut self, result: CompileResult) -> Result<(), String> {
         let files = if result.status == 0 { std::mem::take(&mut self.files) } else { Vec::new() };
-        let version = self.client.version();
-        let mut packer = Packer::new(self.shared.level);
-        let mut messages = vec![Message::CompileResult(result)];
-        for file in files {
-            let pack = |plain: &[u8]| packer.pack(plain, version).map(Message::FileChunk).map_err(|e| e.to_string());
-            send_file(file, pack, |message| {
-                messages.push(message);
-                if messages.len() < TOGETHER { Ok(()) } else { self.send(&std::mem::take(&mut messages)) }
-            })?;
-        }
-        if messages.is_empty() { Ok(()) } else { self.send(&messages) }
-    }
-
-    fn send(&mut self, messages: &[Message]) -> Result<(), String> {
-        self.serving.handle_timeout(self.now());
-        if self.serving.is_over() {
-            return Err("it was not read in time".to_owned());
-        }
-        let sent = self.client.send_all(messages, Deadline::after(Step::Send, SEND));
-        sent.map_err(|e| format!("cannot send the result: {e}"))
-    }
-}
-
-fn failure_of(error: LaunchError) -> Failure {
-    let text = crate::exit::chain(&error);
-    match error {
-        LaunchError::NotStarted { .. } => Failure::Environment(format!("compiler did not start: {text}")),
-        _ => Failure::Launcher(text),
+        let until = (self.clock, self.serving.poll_timeout());
+        let message = Message::CompileResult(result);
+        let mut delivery = Delivery::begin(self.client, self.shared.level, message, until);
+        files.into_iter().try_for_each(|file| delivery.stream(file))?;
+        delivery.end()
     }
 }
 
 fn start(shared: &Shared, grant: &Grant, client: &Client) -> Result<Running, Failure> {
-    let assembler = shared.env_path(&grant.env).join("usr/bin/as");
+    let Work::Text { env, file } = &grant.work else {
+        return Err(Failure::Command("a slot for another kind of job".to_owned()));
+    };
+    let assembler = shared.env_path(env).join("usr/bin/as");
     if !is_executable_file(&assembler) {
         let text = format!("{} is not executable, installed environment removed?", assembler.display());
         return Err(Failure::Environment(text));
     }
-    let arguments = grant.job.arguments.iter().map(|(_, text)| text.as_bytes());
+    let arguments = file.arguments.iter().map(|(_, text)| text.as_bytes());
     debug!("remote compile arguments:{}", server::for_log(arguments));
     let Command { program, args, layout } =
-        server::command(&grant.job, client.version()).map_err(|e| Failure::Command(e.to_string()))?;
+        server::command(file, client.version()).map_err(|e| Failure::Command(e.to_string()))?;
     debug!("final arguments:{}", server::for_log(args.iter().map(Vec::as_slice)));
     let (pump, [stdin, stdout, stderr]) =
         Pump::new().map_err(|e| Failure::Command(format!("cannot make pipes: {e}")))?;
-    let memory = u64::from(grant.memory_mib) << 20;
-    // Where no control group counts, its files are memory that nobody counts.
-    let tmp = JobLimits::default().tmp.min(memory);
-    let limits = JobLimits { memory, wall: shared.job_time, tmp, ..JobLimits::default() };
+    let limits = shared.limits(grant.memory_mib);
     let request =
-        RunRequest { slot: grant.slot, env: grant.env.clone(), program, args, layout, stdin, stdout, stderr, limits };
+        RunRequest { slot: grant.slot, env: env.clone(), program, args, layout, stdin, stdout, stderr, limits };
     let job = shared.launcher.run(request).map_err(failure_of)?;
     Ok(Running { pump, job: Some(job) })
-}
-
-fn log_failure(failure: &Failure) {
-    match failure {
-        Failure::Environment(_) | Failure::Command(_) | Failure::Launcher(_) => warn!("{failure}"),
-        Failure::NoResult { exit, reason } => {
-            warn!("Remote compilation aborted with exit code {}: {reason}", exit.status());
-        }
-        _ => {
-            warn!("{failure}");
-            warn!("Remote compilation aborted with exit code {ABORTED}");
-        }
-    }
-}
-
-fn log_result(result: &CompileResult) {
-    match (result.status, result.out_of_memory) {
-        (0, _) => info!("Remote compilation completed with exit code 0"),
-        (status, 0) => warn!("Remote compilation exited with exit code {status}"),
-        (status @ code::OUT_OF_MEMORY, _) => {
-            warn!("Remote compilation failed, presumably because of running out of memory or disk (exit code {status})")
-        }
-        (status, _) => warn!("Remote compilation aborted with exit code {status}: it was killed"),
-    }
-}
-
-/// Sends what is in a file, in pieces, and its end.
-fn send_file(
-    mut file: File,
-    mut pack: impl FnMut(&[u8]) -> Result<Message, String>,
-    mut send: impl FnMut(Message) -> Result<(), String>,
-) -> Result<(), String> {
-    let mut plain = vec![0; CHUNK_PLAIN];
-    loop {
-        let mut filled = 0;
-        while let Some(room) = plain.get_mut(filled..).filter(|r| !r.is_empty()) {
-            match file.read(room).map_err(|e| format!("cannot read the object: {e}"))? {
-                0 => break,
-                n => filled += n,
-            }
-        }
-        if filled == 0 {
-            return send(Message::End);
-        }
-        send(pack(plain.get(..filled).unwrap_or_default())?)?;
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_file_is_sent_until_somebody_has_enough_of_it() {
-        let file = |len| {
-            let file = tempfile::tempfile().unwrap();
-            file.set_len(len).unwrap();
-            file
-        };
-        let pack = |plain: &[u8]| Ok(Message::StatusText { text: plain.len().to_string().as_str().into() });
-        let mut sent = Vec::new();
-        send_file(file(CHUNK_PLAIN as u64 + 1), pack, |message| {
-            sent.push(message);
-            Ok(())
-        })
-        .unwrap();
-        let pieces = ["100000", "1"].map(|text| Message::StatusText { text: text.into() });
-        assert_eq!(sent, [&pieces[..], &[Message::End]].concat());
-        let mut pieces = 0;
-        let end = send_file(file(1 << 40), pack, |_| {
-            pieces += 1;
-            if pieces > 10 { Err("enough".to_owned()) } else { Ok(()) }
-        });
-        assert_eq!((end, pieces), (Err("enough".to_owned()), 11));
-    }
 }

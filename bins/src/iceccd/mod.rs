@@ -9,10 +9,12 @@
 //!      └──► disk.rs: owns what is on the disk ◄───────────────┘
 //! ```
 
+mod dialogue;
 mod disk;
 mod doors;
 /// The end of a compiler.
 pub mod ended;
+mod files;
 mod greeting;
 mod job;
 mod job_ids;

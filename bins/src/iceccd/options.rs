@@ -55,6 +55,12 @@ const TABLE: &[Opt] = &[
             "Size of the environments on disk. Without it they may take a tenth of what is free there, but at least 1024 and at \
              most 8192 MB.",
         ),
+    option("files-limit", "size of files of submitters on disk, 0: run no jobs on them\n(default: a tenth of what is free there, at most 4096)")
+        .takes("MB", Completes::Nothing)
+        .manual(
+            "Size of files of submitters on disk, on which their jobs run; 0: run no such jobs. Without it they may take a tenth \
+             of what is free there, but at most 4096 MB. One submitter may take half of it.",
+        ),
     option("user-uid", "user to become when started as root (default icecc)")
         .short('u')
         .takes("USER", Completes::Nothing),
@@ -101,7 +107,7 @@ const JOB_TIME_MAX: u64 = 7000;
 
 /// The most jobs of `-m`: each has a user id of its own.
 const SLOTS_MAX: u32 = 65_534;
-/// The most megabytes of `--cache-limit`: 16 TiB.
+/// The most megabytes of `--cache-limit` and `--files-limit`: 16 TiB.
 const CACHE_LIMIT_MAX: u64 = 16 << 20;
 
 /// The words of `--require`.
@@ -140,6 +146,8 @@ pub struct Options {
     pub account_given: bool,
     /// `--cache-limit` in bytes, if it was given.
     pub cache_limit: Option<u64>,
+    /// `--files-limit` in bytes, if it was given.
+    pub files_limit: Option<u64>,
     /// `--no-remote`
     pub no_remote: bool,
     /// `--refuse-plain-names`
@@ -215,6 +223,7 @@ impl Options {
                 "nice" => o.nice = given.number(0..=19)?,
                 "name" => o.node_name = Some(given.text()?.into()),
                 "cache-limit" => o.cache_limit = Some(given.number(1..=CACHE_LIMIT_MAX)? << 20),
+                "files-limit" => o.files_limit = Some(given.number(0..=CACHE_LIMIT_MAX)? << 20),
                 "interface" => o.interface = Some(given.text()?),
                 "port" => o.port = given.number(1..=u16::MAX)?,
                 "job-time" => o.job_time = Duration::from_secs(given.number(1..=JOB_TIME_MAX)?),
@@ -244,6 +253,7 @@ impl Default for Options {
             account: Account { uid: 0, gid: 0 },
             account_given: false,
             cache_limit: None,
+            files_limit: None,
             no_remote: false,
             refuse_plain_names: false,
             interface: None,

@@ -25,6 +25,14 @@ pub(super) fn print(guarantees: &Guarantees, required: &[Guarantee]) -> bool {
     accepts.is_ok()
 }
 
+/// Prints whether jobs run on files of submitters.
+pub(super) fn print_files(files: &Result<(), String>) {
+    match files {
+        Ok(()) => println!("jobs on files of submitters: yes"),
+        Err(reason) => println!("jobs on files of submitters: no ({reason})"),
+    }
+}
+
 /// Prints whether a program that a user names as compiler is set apart.
 pub(super) fn print_natives(apart: &Result<(), String>) {
     match apart {

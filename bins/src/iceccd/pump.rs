@@ -112,9 +112,9 @@ impl Pump {
         Ok((pump, [stdin, stdout, stderr]))
     }
 
-    /// What is to be polled.
-    pub fn wanted(&self, feed: &Feed) -> impl Iterator<Item = (BorrowedFd<'_>, PollFlags)> {
-        let stdin = self.stdin.as_ref().filter(|_| feed.has_pending()).map(|f| (f.as_fd(), PollFlags::POLLOUT));
+    /// What is to be polled; `has_pending`: there is something for the compiler.
+    pub fn wanted(&self, has_pending: bool) -> impl Iterator<Item = (BorrowedFd<'_>, PollFlags)> {
+        let stdin = self.stdin.as_ref().filter(|_| has_pending).map(|f| (f.as_fd(), PollFlags::POLLOUT));
         let texts = [&self.stdout, &self.stderr].into_iter().flatten().map(|f| (f.as_fd(), PollFlags::POLLIN));
         stdin.into_iter().chain(texts)
     }

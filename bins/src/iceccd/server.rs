@@ -225,7 +225,9 @@ impl Server {
                     self.shared.orders.forget(peer);
                 }
                 Output::Grant(grant) => {
-                    self.shared.disk.uses(grant.env.clone());
+                    if let Some(env) = grant.work.env() {
+                        self.shared.disk.uses(env.clone());
+                    }
                     self.shared.orders.give(grant.peer, Order::Run(Box::new(grant)));
                 }
                 Output::Kill(peer) => self.shared.orders.give(peer, Order::Kill),

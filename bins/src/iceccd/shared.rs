@@ -9,8 +9,9 @@ use ice_core::daemon::{Arrived, JobReport, NativeKey, Origin};
 use ice_core::env::EnvId;
 use ice_core::store_layout;
 use ice_core::text::Text;
-use ice_launcher::Launcher;
+use ice_launcher::{JobLimits, Launcher};
 use ice_net::hub::{PeerConn, PeerInfo};
+use ice_toolchain::file_tree::Trees;
 
 use super::disk::Disk;
 use super::native::Builder;
@@ -53,6 +54,8 @@ pub struct Shared {
     pub orders: Orders,
     /// The socket for clients that know the extension.
     pub extension: Option<PathBuf>,
+    /// The files of submitters, if jobs run on them here.
+    pub trees: Option<Arc<Trees>>,
     /// What stands in files of jobs that wait.
     pub spooled: Arc<Files>,
     /// `-b`.
@@ -80,6 +83,14 @@ impl Shared {
     /// A directory of our own for nameless files.
     pub fn scratch(&self) -> PathBuf {
         self.base.join(".ours")
+    }
+
+    /// The limits of a job.
+    pub fn limits(&self, memory_mib: u32) -> JobLimits {
+        let memory = u64::from(memory_mib) << 20;
+        // Where no control group counts, its files are memory that nobody counts.
+        let tmp = JobLimits::default().tmp.min(memory);
+        JobLimits { memory, wall: self.job_time, tmp, ..JobLimits::default() }
     }
 
     /// Where an environment lies.

@@ -13,7 +13,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use crossbeam::channel::bounded;
 use ice_core::daemon::{Config, Daemon, EnvOnDisk, NativeOnDisk, feature_names};
 use ice_core::env::{EnvId, EnvName};
-use ice_core::limits::{CACHE_KEPT, DISK_KEPT, default_cache_limit, slots_within};
+use ice_core::limits::{CACHE_KEPT, DISK_KEPT, default_cache_limit, default_files_limit, slots_within};
 use ice_core::message::features;
 use ice_core::store_layout;
 use ice_core::text::Text;
@@ -23,6 +23,7 @@ use ice_sandbox::guarantees::{Guarantee, Guarantees};
 use ice_sandbox::memory::headroom;
 use ice_toolchain::archive::{UnpackLimits, unpack};
 use ice_toolchain::digest::{self, NameCheck};
+use ice_toolchain::file_tree::Trees;
 use ice_toolchain::find::is_executable_file;
 use ice_toolchain::kept::Kept;
 use ice_toolchain::native_store::NativeStore;
@@ -33,6 +34,7 @@ use nix::unistd::{Gid, Uid};
 
 use super::disk::{Disk, Owned};
 use super::doors;
+use super::files;
 use super::greeting::Greeting;
 use super::job_ids;
 use super::link::Finder;
@@ -93,7 +95,7 @@ pub fn run(options: Options) -> Result<u8, Failure> {
     let lock = lock(&base, &mut Waiting::begin(&log, options.detach))?;
     let (store, natives, kept) = open_stores(&base)?;
     let config = config(&options, slots, no_remote, accepts.is_ok(), &base, &store, &natives);
-    let config = within_memory(config, launcher.guarantees());
+    let (config, trees) = with_files(within_memory(config, launcher.guarantees()), &options, &base, &launcher);
     log_config(&config);
     let doors = doors::open(&options, root, no_remote, &log)?;
     let greeting = Greeting::new(&options, &config, &doors, launcher.guarantees(), &accepts);
@@ -109,6 +111,7 @@ pub fn run(options: Options) -> Result<u8, Failure> {
         builder: Builder::new(store_layout::native(&base), tool),
         orders: Orders::default(),
         extension: doors.extension.as_ref().map(|(_, path)| path.clone()),
+        trees,
         spooled: Arc::default(),
         base,
         level: compression_level(),
@@ -187,6 +190,7 @@ fn check(options: &Options, root: bool, base: &Path, descriptors: u64) -> Result
     let natives = apart::possible(account(options, root));
     let launcher = start_launcher(options, root, base, slots, connections(slots, descriptors))?;
     let is_accepted = promised::print(launcher.guarantees(), &options.require);
+    promised::print_files(&files::possible(&launcher, files_limit(options, base)));
     promised::print_natives(&natives);
     Ok(u8::from(!is_accepted && !options.require.is_empty()))
 }
@@ -246,6 +250,11 @@ fn disk_free(folder: &Path) -> u64 {
 /// What the records of each user may take: less on a small disk.
 fn records_limit(base: &Path) -> u64 {
     RECORDS_MAX.min(disk_free(base) / 100)
+}
+
+/// What files of submitters may take of the disk.
+fn files_limit(options: &Options, base: &Path) -> u64 {
+    options.files_limit.unwrap_or_else(|| default_files_limit(disk_free(base)))
 }
 
 /// Runs in a process of its own.
@@ -397,6 +406,7 @@ fn config(
         slots,
         no_remote,
         refuse_plain_names: options.refuse_plain_names,
+        takes_files: false,
         chroot_possible,
         node_name: text(node_name),
         platform: text(platform),
@@ -411,6 +421,14 @@ fn config(
         environments,
         natives,
     }
+}
+
+/// The configuration of a host that runs jobs on files of submitters, if it can, and where those are kept.
+fn with_files(config: Config, options: &Options, base: &Path, launcher: &Launcher) -> (Config, Option<Arc<Trees>>) {
+    let limit = files_limit(options, base);
+    let trees = if config.no_remote { None } else { files::open(launcher, base, limit, disk_kept(base)) };
+    let features = config.features | if trees.is_some() { features::TAKES_FILES } else { 0 };
+    (Config { takes_files: trees.is_some(), features, ..config }, trees)
 }
 
 /// The configuration of a host on which no control group limits all jobs together: the limits of as many jobs as it

@@ -7,7 +7,7 @@ use ice_core::message::{GetNativeEnv, Message};
 use ice_net::hub::{PeerHandler, Verdict};
 
 use super::shared::{Client, Shared, Told};
-use super::{job, keep, native, transfer};
+use super::{files, job, keep, native, transfer};
 use crate::exit::chain;
 
 /// Environment name of a job that the client runs itself.
@@ -30,6 +30,7 @@ impl PeerHandler<Told> for Worker {
     fn message(&mut self, message: Message, client: &mut Client) -> Verdict {
         match message {
             Message::CompileFile(file) if file.environment != *OWN_CLIENT => job::serve(&self.shared, file, client),
+            Message::FilesJob(job) => files::serve(&self.shared, *job, client),
             Message::TransferEnv(target) => transfer::serve(&self.shared, target, client),
             Message::GetNativeEnv(request) if self.shared.origin(client.info()) != Origin::OtherHost => {
                 examine(&self.shared, request, client)

@@ -1,12 +1,13 @@
 //! What clients say, and the end of their connections.
 
 use super::job::{Ended, SessionJob};
+use super::served::Task;
 use super::{CloseReason, Daemon, JobReport, Note, Origin, Output};
 use crate::env::EnvId;
 use crate::ids::{JobId, PeerId};
 use crate::job::Language;
 use crate::limits::{ARGUMENT_BYTES_MAX, ARGUMENTS_MAX, FILE_NAME_MAX, NAME_MAX, PATH_MAX, REQUEST_MAX};
-use crate::message::{BlacklistHostEnv, CompileFile, GetCs, JobDone, JobLocalBegin, Message, done_flags};
+use crate::message::{BlacklistHostEnv, CompileFile, FilesJob, GetCs, JobDone, JobLocalBegin, Message, done_flags};
 use crate::text::Text;
 use crate::time::Instant;
 use crate::version::Version;
@@ -54,6 +55,7 @@ impl Daemon {
             Message::GetNativeEnv(_) => self.want_native(peer),
             Message::GetCs(request) => self.request_server(now, peer, request),
             Message::CompileFile(file) => self.compile_file(now, peer, file),
+            Message::FilesJob(job) => self.files_job(now, peer, *job),
             Message::TransferEnv(target) => self.transfer_env(now, peer, &target),
             Message::VerifyEnv(target) => self.verify_env(now, peer, &target),
             Message::BlacklistHostEnv(entry) => self.blacklist(now, entry),
@@ -127,15 +129,38 @@ impl Daemon {
         if let Some(why) = self.why_not(&file) {
             return self.refuse(peer, why, CloseReason::BadJob);
         }
+        self.serve(now, peer, file.job, Some(env), Task::Text(Box::new(file)));
+    }
+
+    fn files_job(&mut self, now: Instant, peer: PeerId, file: FilesJob) {
+        let why = if self.config.no_remote {
+            Some("no remote jobs accepted")
+        } else if !self.config.takes_files {
+            Some("no jobs on files of submitters here")
+        } else if file.target != self.config.platform {
+            Some("files of another platform")
+        } else if file.input_file.len() > PATH_MAX {
+            Some("path too long")
+        } else {
+            None
+        };
+        match why {
+            Some(why) => self.refuse(peer, why, CloseReason::BadJob),
+            None => self.serve(now, peer, file.job, None, Task::Files(file.input_file)),
+        }
+    }
+
+    /// A remote job waits for a slot from now on.
+    fn serve(&mut self, now: Instant, peer: PeerId, job: JobId, env: Option<EnvId>, task: Task) {
         self.release(peer);
-        self.note(Note::RequestForJob(file.job.0));
+        self.note(Note::RequestForJob(job.0));
         // A client may have guessed the number of another's job; it must not report the end of that one.
-        let mut job = SessionJob { job: file.job, session: self.session.current() };
+        let mut job = SessionJob { job, session: self.session.current() };
         if self.peers.is_taken(job, peer) {
             job.session = None;
         }
         if let Some(entry) = self.peers.get_mut(peer) {
-            entry.wait_for_slot(now, job, env, file);
+            entry.wait_for_slot(now, job, env, task);
         }
     }
 
@@ -173,11 +198,13 @@ impl Daemon {
         let ended = self.peers.get_mut(peer).and_then(|entry| entry.job_ended(report.held));
         let Some((job, env)) = ended else { return };
         self.load.own_work(report.stats.user_ms, report.stats.sys_ms);
-        if let Some(entry) = self.peers.get(peer) {
-            self.envs.touch(&env, entry.address(), self.unix(now));
-        }
-        if report.broken {
-            self.envs.set_broken(&env);
+        if let Some(env) = &env {
+            if let Some(entry) = self.peers.get(peer) {
+                self.envs.touch(env, entry.address(), self.unix(now));
+            }
+            if report.broken {
+                self.envs.set_broken(env);
+            }
         }
         self.sweep_broken();
         // Before the job's end is reported: otherwise its slot could be filled by a job for an environment that was

@@ -97,7 +97,7 @@ impl Connections {
 
     /// Whether a job runs in this environment.
     pub fn run_in(&self, env: &EnvId) -> bool {
-        self.iter().any(|p| p.runs().is_some_and(|(_, its)| its == env))
+        self.iter().any(|p| p.runs().is_some_and(|(_, its)| its == Some(env)))
     }
 
     /// Number of slots in use, of `all`. A full local job counts as all of them.
@@ -131,11 +131,11 @@ impl Connections {
         self.peers.iter().filter_map(|(id, p)| Some((p.own_turn()?, *id))).min().map(|(_, id)| id)
     }
 
-    /// The next remote job that gets a slot, of those whose environments are ready. The last ones are those of which
+    /// The next remote job that gets a slot, of those that are ready. The last ones are those of which
     /// the scheduler does not know.
     pub fn next_remote(
         &self,
-        is_ready: impl Fn(&EnvId) -> bool,
+        is_ready: impl Fn(&Served) -> bool,
         is_unknown: impl Fn(&Served) -> bool,
     ) -> Option<PeerId> {
         let mut unread: BTreeMap<&Text, u64> = BTreeMap::new();
@@ -143,7 +143,7 @@ impl Connections {
             *unread.entry(peer.address()).or_default() += peer.unread();
         }
         let reads = |p: &Peer| unread.get(p.address()).is_none_or(|bytes| *bytes <= UNREAD_PER_ADDRESS_MAX);
-        let waiting = self.waiting().filter(|(_, p, served)| is_ready(served.env()) && reads(p));
+        let waiting = self.waiting().filter(|(_, p, served)| is_ready(served) && reads(p));
         waiting.min_by_key(|(_, p, served)| (is_unknown(served), p.client())).map(|(id, ..)| id)
     }
 
@@ -159,8 +159,8 @@ impl Connections {
 
     /// Jobs that wait for a slot and whose environments cannot be used.
     pub fn hopeless(&self, is_usable: impl Fn(&EnvId) -> bool) -> Vec<(PeerId, JobId, EnvId)> {
-        let hopeless = self.waiting().filter(|(.., served)| !is_usable(served.env()));
-        hopeless.map(|(id, _, served)| (id, served.job().job, served.env().clone())).collect()
+        let jobs = self.waiting().filter_map(|(id, _, served)| Some((id, served.job().job, served.env()?.clone())));
+        jobs.filter(|(.., env)| !is_usable(env)).collect()
     }
 
     /// Who does not read the largest result, while unread results exceed [`UNREAD_MAX`]. A single result may be as

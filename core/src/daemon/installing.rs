@@ -239,7 +239,7 @@ impl Daemon {
     /// Checks that connections and environments agree.
     pub(super) fn check_envs(&self) -> Result<(), String> {
         for peer in self.peers.iter() {
-            if let Some(env) = peer.runs().map(|(_, env)| env).filter(|env| !self.envs.is_on_disk(env)) {
+            if let Some(env) = peer.runs().and_then(|(_, env)| env).filter(|env| !self.envs.is_on_disk(env)) {
                 return Err(format!("a job runs in {env}, which is not installed"));
             }
         }

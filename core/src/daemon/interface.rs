@@ -19,6 +19,8 @@ pub struct Config {
     pub no_remote: bool,
     /// `--refuse-plain-names`: environments must have names that are made of their content.
     pub refuse_plain_names: bool,
+    /// Whether jobs of files mode are run here.
+    pub takes_files: bool,
     /// Whether remote jobs can be sandboxed here; announced in LOGIN.
     pub chroot_possible: bool,
     /// `-N`, or the host's name.
@@ -61,7 +63,8 @@ pub enum Input {
         /// Where it comes from.
         origin: Origin,
     },
-    /// A client sent a message. COMPILE_FILE and TRANSFER_ENV come here too; the chunks that follow them do not.
+    /// A client sent a message. COMPILE_FILE, FILES_JOB and TRANSFER_ENV come here too; what follows them does not. Of
+    /// FILES_JOB only what the daemon has to know is needed: job, platform and input.
     Message {
         /// Who.
         peer: PeerId,
@@ -73,7 +76,7 @@ pub enum Input {
         /// Whose.
         peer: PeerId,
     },
-    /// All of the source of a job that waits for a slot is here.
+    /// All that a job needs that waits for a slot is here: its source, or its files.
     Complete {
         /// The connection that brought it.
         peer: PeerId,
@@ -223,6 +226,30 @@ pub enum Output {
     Note(Note),
 }
 
+/// What is run for another host's client. A plain value for the shell.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Work {
+    /// The text that it sends.
+    Text {
+        /// Its environment, which is installed and kept until the job's end was reported.
+        env: EnvId,
+        /// What to do with it.
+        file: Box<CompileFile>,
+    },
+    /// The command of its FILES_JOB, which the connection's thread knows.
+    Files,
+}
+
+impl Work {
+    /// The environment in which it runs, if it needs one.
+    pub fn env(&self) -> Option<&EnvId> {
+        match self {
+            Self::Text { env, .. } => Some(env),
+            Self::Files => None,
+        }
+    }
+}
+
 /// Permission to run a remote job in a slot. A plain value for the shell.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Grant {
@@ -230,10 +257,8 @@ pub struct Grant {
     pub peer: PeerId,
     /// Its slot, below `max(1, Config::slots)`; not given to another job until this one's end was reported.
     pub slot: u16,
-    /// Its environment, which is installed and kept until the job's end was reported.
-    pub env: EnvId,
     /// The job itself.
-    pub job: CompileFile,
+    pub work: Work,
     /// Its memory limit in MiB.
     pub memory_mib: u32,
 }

@@ -48,7 +48,7 @@ mod uses;
 
 pub use close::CloseReason;
 pub use envs::{Arrived, EnvOnDisk, VerifyFailure};
-pub use interface::{Config, Grant, Input, JobReport, Origin, Output};
+pub use interface::{Config, Grant, Input, JobReport, Origin, Output, Work};
 pub use load::{CpuTicks, Measurement, Memory};
 pub use native::{Archive, FileFacts, NativeKey, NativeOnDisk};
 pub use note::Note;

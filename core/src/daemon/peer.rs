@@ -1,12 +1,12 @@
 //! A client's connection: its state and what it holds.
 
 use super::job::{Ended, Own, SessionJob, clamp_niceness, local_begin};
-use super::served::Served;
+use super::served::{Served, Task};
 use super::{CloseReason, Origin};
 use crate::env::EnvId;
 use crate::ids::{ClientId, JobId};
 use crate::limits::{IDLE, IDLE_WITH_ENVIRONMENT};
-use crate::message::{CompileFile, GetCs, Message, done_flags};
+use crate::message::{GetCs, Message, done_flags};
 use crate::text::Text;
 use crate::time::Instant;
 use crate::version::Version;
@@ -76,7 +76,7 @@ enum State {
     JobDone,
     /// Sends an environment, which is being installed.
     ToInstall(EnvId),
-    /// COMPILE_FILE arrived; the job waits for a slot or runs.
+    /// COMPILE_FILE or FILES_JOB arrived; the job waits for a slot or runs.
     Served(Served),
     /// The job has ended and was reported; the result is being sent.
     Sending,
@@ -349,10 +349,10 @@ impl Peer {
 
 /// Remote jobs and slots.
 impl Peer {
-    /// COMPILE_FILE: a job waits for a slot.
-    pub fn wait_for_slot(&mut self, now: Instant, job: SessionJob, env: EnvId, file: CompileFile) {
-        self.pinned = Some(env.clone());
-        self.state = State::Served(Served::new(now, job, env, file));
+    /// COMPILE_FILE or FILES_JOB: a job waits for a slot.
+    pub fn wait_for_slot(&mut self, now: Instant, job: SessionJob, env: Option<EnvId>, task: Task) {
+        self.pinned = env.clone();
+        self.state = State::Served(Served::new(now, job, env, task));
     }
 
     /// The job that it brought to be compiled here.
@@ -372,24 +372,24 @@ impl Peer {
     }
 
     /// Its job got a slot.
-    pub fn start(&mut self, now: Instant, slot: u16) -> Option<(SessionJob, EnvId, CompileFile)> {
+    pub fn start(&mut self, now: Instant, slot: u16) -> Option<(SessionJob, Option<EnvId>, Task)> {
         let State::Served(served) = &mut self.state else { return None };
-        let file = served.start(now, slot)?;
-        Some((served.job(), served.env().clone(), file))
+        let task = served.start(now, slot)?;
+        Some((served.job(), served.env().cloned(), task))
     }
 
     /// The compiler of its job has ended; the result takes so many bytes until the client has read it.
-    pub fn job_ended(&mut self, held: u64) -> Option<(SessionJob, EnvId)> {
+    pub fn job_ended(&mut self, held: u64) -> Option<(SessionJob, Option<EnvId>)> {
         let served = self.served().filter(|served| !served.waits())?;
-        let ended = (served.job(), served.env().clone());
+        let ended = (served.job(), served.env().cloned());
         self.state = State::Sending;
         self.unread = held;
         self.pinned = None;
         Some(ended)
     }
 
-    /// The slot and the environment in which its job runs.
-    pub fn runs(&self) -> Option<(u16, &EnvId)> {
+    /// The slot in which its job runs, and the environment if it has one.
+    pub fn runs(&self) -> Option<(u16, Option<&EnvId>)> {
         let served = self.served()?;
         served.runs().map(|(slot, _)| (slot, served.env()))
     }

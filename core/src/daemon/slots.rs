@@ -2,8 +2,8 @@
 
 use super::given::Standing;
 use super::job::Own;
-use super::served::Served;
-use super::{CloseReason, Daemon, Grant, Note, Output};
+use super::served::{Served, Task};
+use super::{CloseReason, Daemon, Grant, Note, Output, Work};
 use crate::env::EnvId;
 use crate::ids::{JobId, PeerId};
 use crate::message::{JobLocalBegin, Message};
@@ -74,10 +74,10 @@ impl Daemon {
     /// more.
     fn follow_names(&mut self, now: Instant) -> Vec<(PeerId, JobId, EnvId)> {
         let unix = self.unix(now);
-        let plain = self.peers.waiting().filter(|(.., served)| !served.named().name.is_content_name());
-        let changed = plain.filter_map(|(peer, entry, served)| {
-            let meant = self.meant(unix, entry.address(), served.named());
-            (meant.as_ref() != Some(served.env())).then(|| (peer, served.job().job, served.named().clone(), meant))
+        let changed = self.peers.waiting().filter_map(|(peer, entry, served)| {
+            let named = served.named().filter(|named| !named.name.is_content_name())?;
+            let meant = self.meant(unix, entry.address(), named);
+            (meant.as_ref() != served.env()).then(|| (peer, served.job().job, named.clone(), meant))
         });
         let mut lost = Vec::new();
         for (peer, job, named, meant) in changed.collect::<Vec<_>>() {
@@ -92,14 +92,18 @@ impl Daemon {
         lost
     }
 
-    /// The next remote job whose environment is ready; none while the host is too busy.
+    /// The next remote job whose environment is ready, or whose files are; none while the host is too busy.
     fn next_remote(&self) -> Option<PeerId> {
         // First, as it is asked after each event and the search looks at all connections.
         if !self.load.takes_jobs() {
             return None;
         }
         let is_unknown = |served: &Served| matches!(self.standing(served), Standing::Unknown(_));
-        self.peers.next_remote(|env| !self.envs.is_undecided(env), is_unknown)
+        let is_ready = |served: &Served| match served.env() {
+            Some(env) => !self.envs.is_undecided(env),
+            None => served.complete().is_some(),
+        };
+        self.peers.next_remote(is_ready, is_unknown)
     }
 
     fn start_own(&mut self, now: Instant, peer: PeerId) {
@@ -124,14 +128,20 @@ impl Daemon {
     fn start_remote(&mut self, now: Instant, peer: PeerId) {
         let Some(slot) = self.peers.free_slot() else { return };
         let Some(entry) = self.peers.get_mut(peer) else { return };
-        let (address, named) = (entry.address().clone(), entry.served().map(|served| served.named().clone()));
-        let (Some((job, env, file)), Some(named)) = (entry.start(now, slot), named) else { return };
-        self.uses(now, &address, &named, &env);
+        let (address, named) = (entry.address().clone(), entry.served().and_then(|served| served.named().cloned()));
+        let Some((job, env, task)) = entry.start(now, slot) else { return };
+        if let (Some(named), Some(env)) = (&named, &env) {
+            self.uses(now, &address, named, env);
+        }
         let memory_mib = self.load.memory_limit(self.config.slots);
-        self.note(Note::RemoteCompile(file.input_file.clone()));
+        self.note(Note::RemoteCompile(task.input_file().clone()));
         self.note(Note::MemoryLimit(memory_mib));
         self.job_begin(now, job);
-        self.outputs.push_back(Output::Grant(Grant { peer, slot, env, job: file, memory_mib }));
+        let work = match (task, env) {
+            (Task::Text(file), Some(env)) => Work::Text { env, file },
+            _ => Work::Files,
+        };
+        self.outputs.push_back(Output::Grant(Grant { peer, slot, work, memory_mib }));
     }
 
     fn standing(&self, served: &Served) -> Standing {
@@ -194,7 +204,7 @@ impl Daemon {
             return None;
         }
         let given = self.peers.waiting().filter(|(.., served)| self.standing(served) == Standing::Given);
-        let ready = given.filter(|(.., served)| !self.envs.is_undecided(served.env()));
+        let ready = given.filter(|(.., served)| !served.env().is_some_and(|env| self.envs.is_undecided(env)));
         let complete = ready.filter_map(|(peer, _, served)| Some((served.complete()? + PATIENCE, peer)));
         let (at, waiting) = complete.min()?;
         if self.slots_used() < self.slots() || !self.load.takes_jobs() {

@@ -62,6 +62,8 @@ pub enum Failure {
     Command(String),
     /// The launcher did not do what it was asked.
     Launcher(String),
+    /// The job cannot be run on the submitter's files, or its result not be used.
+    Files(String),
     /// The compiler has ended, and its end is no result.
     NoResult {
         /// How it ended.
@@ -77,7 +79,9 @@ impl Failure {
         match self {
             Self::Cancelled => code::CANCELLED,
             Self::Environment(_) => code::MISSING,
-            Self::System(_) | Self::Command(_) | Self::Launcher(_) | Self::NoResult { .. } => code::GENERAL,
+            Self::System(_) | Self::Command(_) | Self::Launcher(_) | Self::Files(_) | Self::NoResult { .. } => {
+                code::GENERAL
+            }
             Self::Refused
             | Self::Late
             | Self::ClientGone
@@ -95,7 +99,7 @@ impl Failure {
 
     /// Whether the client is told why: 1.4's takes a text before the close for a reason to avoid this host.
     pub const fn is_told(&self) -> bool {
-        matches!(self, Self::Environment(_) | Self::Command(_))
+        matches!(self, Self::Environment(_) | Self::Command(_) | Self::Files(_))
     }
 }
 
@@ -111,7 +115,9 @@ impl fmt::Display for Failure {
             Self::Damaged(reason) => write!(f, "damaged preprocessed file: {reason}"),
             Self::Stopped => f.write_str("the daemon stops"),
             Self::System(error) => write!(f, "cannot serve the compiler: {error}"),
-            Self::Environment(text) | Self::Command(text) | Self::Launcher(text) => f.write_str(text),
+            Self::Environment(text) | Self::Command(text) | Self::Launcher(text) | Self::Files(text) => {
+                f.write_str(text)
+            }
             Self::NoResult { reason, .. } => f.write_str(reason),
         }
     }

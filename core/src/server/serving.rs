@@ -8,11 +8,9 @@
 //! It does not know sockets, files or processes: the shell copies source, texts and objects, tells by [`Input`]s what
 //! has moved, and carries out [`Output`]s. A slot is freed by [`Output::Report`], once for each that was granted.
 
+use super::ending::{Came, Output, Stream, Texts, told};
 use super::failure::Failure;
-use super::outcome::{Collected, Ended, judge};
-use crate::daemon::JobReport;
-use crate::job::JobStats;
-use crate::message::{CompileResult, Message};
+use super::outcome::{Ended, judge};
 use crate::time::{Duration, Instant};
 use crate::version::Version;
 use std::collections::VecDeque;
@@ -26,15 +24,6 @@ const DRAIN: Duration = Duration::from_secs(5);
 /// How long a client may take to read its result in all, as long as ours waits for one: a piece in less than
 /// [`SEND`](crate::limits::SEND) each, but thousands of them, would keep a thread and the object for days.
 const DELIVERY: Duration = Duration::from_secs(1800);
-
-/// One of a compiler's texts.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Stream {
-    /// Standard output.
-    Stdout,
-    /// Standard error.
-    Stderr,
-}
 
 /// What happened.
 #[derive(Clone, Debug)]
@@ -73,25 +62,6 @@ pub enum Input<'a> {
     Failed(Failure),
 }
 
-/// What shall be done.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Output {
-    /// Tell the daemon: all of the source is here, and only a slot is missing.
-    Complete,
-    /// The compiler has all of its source: its input ends.
-    CloseInput,
-    /// A job that has a slot ends here; kill what runs.
-    GiveUp(Failure),
-    /// Tell the daemon: from here on the slot is free.
-    Report(JobReport),
-    /// Say something to the client. It may be gone.
-    Say(Message),
-    /// Send the client its result, and the files if its status is 0.
-    Deliver(Box<CompileResult>),
-    /// Close the connection, for this reason. Nothing follows.
-    Close(String),
-}
-
 #[derive(Debug)]
 enum State {
     /// Waits for a slot.
@@ -110,8 +80,7 @@ pub struct Serving {
     version: Version,
     state: State,
     /// What came of the source.
-    compressed: u64,
-    plain: u64,
+    came: Came,
     has_end: bool,
     /// More can be kept for the compiler.
     has_room: bool,
@@ -119,15 +88,8 @@ pub struct Serving {
     is_waiting: bool,
     /// Since when the client is read and says nothing.
     silent_since: Instant,
-    stdout: Said,
-    stderr: Said,
+    texts: Texts,
     outputs: VecDeque<Output>,
-}
-
-#[derive(Debug, Default)]
-struct Said {
-    collected: Collected,
-    is_over: bool,
 }
 
 impl Serving {
@@ -136,14 +98,12 @@ impl Serving {
         Self {
             version,
             state: State::Parked,
-            compressed: 0,
-            plain: 0,
+            came: Came::default(),
             has_end: false,
             has_room: true,
             is_waiting: false,
             silent_since: Instant::ZERO,
-            stdout: Said::default(),
-            stderr: Said::default(),
+            texts: Texts::default(),
             outputs: VecDeque::new(),
         }
     }
@@ -164,8 +124,8 @@ impl Serving {
             (_, Input::Other) => self.give_up(Failure::Protocol, None),
             (state, Input::Chunk { compressed, plain, has_room }) => {
                 self.is_waiting = !matches!(state, State::Draining(..));
-                self.compressed += compressed;
-                self.plain += plain;
+                self.came.compressed += compressed;
+                self.came.plain += plain;
                 self.has_room = has_room;
                 self.silent_since = now;
             }
@@ -187,9 +147,9 @@ impl Serving {
                 self.silent_since = now;
                 self.close_input();
             }
-            (_, Input::Text(stream, read)) => self.text(stream).collected.add(read),
+            (_, Input::Text(stream, read)) => self.texts.add(stream, read),
             (_, Input::TextEnd(stream)) => {
-                self.text(stream).is_over = true;
+                self.texts.end(stream);
                 self.judge_what_is_there(now);
             }
             (State::Running, Input::CompilerEnded(end)) => {
@@ -249,13 +209,6 @@ impl Serving {
         matches!(self.state, State::Over)
     }
 
-    fn text(&mut self, stream: Stream) -> &mut Said {
-        match stream {
-            Stream::Stdout => &mut self.stdout,
-            Stream::Stderr => &mut self.stderr,
-        }
-    }
-
     /// The compiler's input ends when it has taken all.
     fn close_input(&mut self) {
         if matches!(self.state, State::Running) && self.has_end && !self.is_waiting {
@@ -264,7 +217,7 @@ impl Serving {
     }
 
     fn judge_what_is_there(&mut self, now: Instant) {
-        if self.has_end && self.stdout.is_over && self.stderr.is_over {
+        if self.has_end && self.texts.are_over() {
             self.judge(now);
         }
     }
@@ -279,11 +232,11 @@ impl Serving {
                 return self.give_up(failure, None);
             }
         };
-        let (stdout, stderr) = (std::mem::take(&mut self.stdout), std::mem::take(&mut self.stderr));
-        match judge(&ended, stdout.collected, stderr.collected) {
+        let (stdout, stderr) = self.texts.take();
+        match judge(&ended, stdout, stderr) {
             Err(reason) => self.give_up(Failure::NoResult { exit: ended.exit, reason }, Some(&ended)),
             Ok(result) => {
-                self.report(result.status, Some(&ended), false);
+                self.outputs.push_back(self.came.report(result.status, Some(&ended), false));
                 self.outputs.push_back(Output::Deliver(Box::new(result)));
                 self.state = State::Delivering(now + DELIVERY);
             }
@@ -291,28 +244,11 @@ impl Serving {
     }
 
     fn give_up(&mut self, failure: Failure, ended: Option<&Ended>) {
-        let reason = failure.to_string();
         if !matches!(self.state, State::Parked) {
-            let (code, is_environments) = (failure.code(), failure.is_environments());
-            let said = failure.is_told() && self.version.has_status_text();
-            self.outputs.push_back(Output::GiveUp(failure));
-            self.report(code, ended, is_environments);
-            if said {
-                self.outputs.push_back(Output::Say(Message::StatusText { text: reason.as_str().into() }));
-            }
+            self.outputs.extend(self.came.failed(&failure, ended));
+            self.outputs.extend(told(&failure, self.version));
         }
-        self.close(reason);
-    }
-
-    fn report(&mut self, exit_code: i32, ended: Option<&Ended>, broken: bool) {
-        let short = |n: u64| u32::try_from(n).unwrap_or(u32::MAX);
-        let stats = JobStats {
-            in_compressed: short(self.compressed),
-            in_uncompressed: short(self.plain),
-            ..ended.map(|ended| ended.stats).unwrap_or_default()
-        };
-        let held = ended.map_or(0, |ended| ended.held);
-        self.outputs.push_back(Output::Report(JobReport { exit_code, stats, held, broken }));
+        self.close(failure.to_string());
     }
 
     fn close(&mut self, reason: String) {

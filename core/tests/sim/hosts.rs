@@ -160,6 +160,7 @@ fn config(index: usize, slots: u32, platform: &str, seed: u64, environments: Vec
         slots,
         no_remote: false,
         refuse_plain_names: false,
+        takes_files: false,
         chroot_possible: true,
         node_name: format!("h{index}").as_str().into(),
         platform: platform.into(),

@@ -237,12 +237,9 @@ impl World {
         let Some(conn) = self.conns.get_mut(&peer) else {
             return; // gone in the same moment: `Closed` is on its way
         };
-        assert!(
-            self.hosts[host].disk.contains(&grant.env),
-            "host {host} runs a job in {}, which is not there",
-            grant.env
-        );
-        conn.running = Some(grant.env);
+        let env = grant.work.env().expect("no jobs of files mode").clone();
+        assert!(self.hosts[host].disk.contains(&env), "host {host} runs a job in {env}, which is not there");
+        conn.running = Some(env);
         conn.owes_report = true;
         self.checkers.starts(host, peer.0, self.hosts[host].slots);
         self.serve(peer, server::Input::Granted);

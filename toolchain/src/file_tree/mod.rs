@@ -7,6 +7,7 @@
 mod generation;
 mod inbox;
 mod room;
+mod sets;
 mod submitter;
 #[cfg(test)]
 mod tests;
@@ -78,7 +79,7 @@ struct Known {
 
 impl Trees {
     /// Makes room for trees below a daemon's base directory: `limit` bytes, which leave `kept` free. What is left of earlier
-    /// ones is put aside.
+    /// ones is put aside for [`Trees::remove_old`].
     ///
     /// # Errors
     /// If the directories cannot be made.
@@ -96,6 +97,17 @@ impl Trees {
             generations: AtomicU32::new(1),
             known: Mutex::default(),
         })
+    }
+
+    /// Removes what earlier runs left, which may take a while.
+    ///
+    /// # Errors
+    /// If it cannot be removed.
+    pub fn remove_old(&self) -> io::Result<()> {
+        for entry in fs::read_dir(store_layout::old_trees(&self.base))? {
+            fs::remove_dir_all(entry?.path())?;
+        }
+        Ok(())
     }
 
     /// A job of the submitter with this token begins.
@@ -127,6 +139,10 @@ impl Trees {
 
     /// Takes bytes of the disk, if need be from trees that no job uses.
     fn take(&self, bytes: u64, room: impl Fn(u64) -> Result<(), TreeError>) -> Result<(), TreeError> {
+        // No other tree goes for what will never fit.
+        if bytes > self.ledger.share() {
+            return Err(TreeError::Share);
+        }
         loop {
             let taken = if self.is_free(bytes) { room(bytes) } else { Err(TreeError::NoRoom) };
             match taken {

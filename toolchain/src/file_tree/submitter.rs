@@ -3,9 +3,11 @@
 use super::generation::{Generation, arrived};
 use super::inbox::{Arriving, Inbox};
 use super::room::{Ledger, Room};
+use super::sets::Sets;
 use super::{TreeError, Trees};
 use ice_core::files::tree::{Content, Layer, Plan, Planned, Tree};
-use ice_core::files::{Fact, Facts, Token};
+use ice_core::files::{Digest, Fact, Facts, Token};
+use ice_core::server::by_files::paths_of_one_need;
 use parking_lot::Mutex;
 use std::fs;
 use std::path::PathBuf;
@@ -23,6 +25,7 @@ pub(super) struct Submitter {
     share: Arc<AtomicU64>,
     inbox: Arc<Inbox>,
     newest: Mutex<Option<Arc<Generation>>>,
+    sets: Mutex<Sets>,
 }
 
 impl Submitter {
@@ -30,7 +33,7 @@ impl Submitter {
     pub fn new(token: Token, arriving: PathBuf, ledger: &Arc<Ledger>) -> Self {
         let share = Arc::new(AtomicU64::new(0));
         let inbox = Arc::new(Inbox::new(arriving, Room::new(ledger, &share)));
-        Self { token, share, inbox, newest: Mutex::default() }
+        Self { token, share, inbox, newest: Mutex::default(), sets: Mutex::default() }
     }
 }
 
@@ -58,6 +61,16 @@ pub struct TreeUse {
 impl TreeUse {
     pub(super) fn new(trees: Arc<Trees>, submitter: Arc<Submitter>) -> Self {
         Self { trees, submitter, placed: None }
+    }
+
+    /// The set of facts of this digest, if this submitter sent it lately.
+    pub fn set(&self, digest: &Digest) -> Option<Facts> {
+        self.submitter.sets.lock().get(digest)
+    }
+
+    /// Keeps a set for [`TreeUse::set`].
+    pub fn keep_set(&self, digest: Digest, encoded: Vec<u8>) {
+        self.submitter.sets.lock().keep(digest, encoded);
     }
 
     /// The number of the generation that was placed, and the deltas that the job sees, the newest first.
@@ -155,10 +168,13 @@ impl TreeUse {
     fn lacking(&self, plan: Plan, is_patient: bool) -> Result<Tried, TreeError> {
         let inbox = &self.submitter.inbox;
         let is_coming = |(_, content): &(Vec<u8>, Content)| is_patient && inbox.is_coming(content);
-        let (coming, missing): (Vec<_>, Vec<_>) = plan.lacking.into_iter().partition(is_coming);
+        let (coming, mut missing): (Vec<_>, Vec<_>) = plan.lacking.into_iter().partition(is_coming);
         if missing.is_empty() {
             return Ok(Tried::Coming(coming.into_iter().map(|(_, content)| content).collect()));
         }
+        // As many as are asked for at a time.
+        let fitting = paths_of_one_need(missing.iter().map(|(path, _)| path));
+        missing.truncate(fitting);
         let bytes = missing.iter().map(|(_, (_, size))| *size).fold(0, u64::saturating_add);
         self.trees.take(bytes, |bytes| inbox.room().take(bytes))?;
         let (paths, contents) = missing.into_iter().unzip();

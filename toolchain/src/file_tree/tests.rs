@@ -240,3 +240,29 @@ fn after_a_failure_of_the_disk_the_tree_begins_anew() {
     assert!(tree.layers().0 > old.layers().0);
     assert!(room.find(1, &old, "/a").exists(), "jobs that run go on");
 }
+
+#[test]
+fn a_restart_removes_old_trees() {
+    let room = with_limit(LIMIT);
+    let mut tree = room.enter(1);
+    place(&mut tree, &facts(&[("/a", text("a"))]), &["a"]).unwrap();
+    for _ in 0..2 {
+        let next = Trees::open(room.dir.path(), LIMIT, 0).unwrap();
+        assert_eq!(fs::read_dir(store_layout::trees(room.dir.path())).unwrap().count(), 0);
+        next.remove_old().unwrap();
+    }
+    assert_eq!(fs::read_dir(store_layout::old_trees(room.dir.path())).unwrap().count(), 0);
+}
+
+#[test]
+fn sets_are_known_by_their_digest() {
+    let room = with_limit(LIMIT);
+    let tree = room.enter(1);
+    let set = facts(&[("/a", text("a"))]);
+    assert_eq!(tree.set(&Digest([1; 32])), None);
+    tree.keep_set(Digest([1; 32]), set.encode());
+    assert_eq!(tree.set(&Digest([1; 32])), Some(set));
+    assert_eq!(room.enter(2).set(&Digest([1; 32])), None, "another's");
+    (2..=20).for_each(|n| tree.keep_set(Digest([n; 32]), vec![0; 1 << 20]));
+    assert_eq!(tree.set(&Digest([1; 32])), None, "the oldest go");
+}

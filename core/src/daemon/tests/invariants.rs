@@ -2,13 +2,14 @@
 
 use super::super::job::SessionJob;
 use super::super::peer::Peer;
+use super::super::served::Task;
 use super::*;
 
 /// A connection's job runs in this slot and environment.
 fn runs(slot: u16, environment: &'static str) -> impl Fn(&mut Peer) {
     move |peer| {
         let job = SessionJob { job: JobId(1), session: None };
-        peer.wait_for_slot(Instant::ZERO, job, env(environment), CompileFile::default());
+        peer.wait_for_slot(Instant::ZERO, job, Some(env(environment)), Task::Text(Box::default()));
         peer.start(Instant::ZERO, slot);
     }
 }

@@ -2,6 +2,7 @@
 
 mod answers;
 mod bounds;
+mod by_files;
 mod compile_server;
 mod environments;
 mod eviction;
@@ -46,6 +47,7 @@ fn config(slots: u32) -> Config {
         slots,
         no_remote: false,
         refuse_plain_names: false,
+        takes_files: true,
         chroot_possible: true,
         node_name: "h1".into(),
         platform: "x86_64".into(),
@@ -282,7 +284,7 @@ impl Scenario {
         self.conf();
         let peer = self.stranger(address);
         self.say(peer, compile_file(1, name));
-        let granted = self.grants().pop().map(|grant| grant.env);
+        let granted = self.grants().pop().map(|grant| grant.work.env().unwrap().clone());
         assert_eq!(granted.is_none(), self.closed.get(&peer) == Some(&CloseReason::NoEnvironment));
         self.hang_up(peer);
         granted

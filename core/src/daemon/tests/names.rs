@@ -175,7 +175,7 @@ fn what_waits_for_a_slot_follows_what_its_address_brings() {
     s.conf();
     assert_eq!(s.grants().len(), 1);
     s.handle(Input::JobEnded { peer: busy, report: JobReport::default() });
-    assert_eq!(s.grants().iter().map(|grant| grant.env.clone()).collect::<Vec<_>>(), [own("good")]);
+    assert_eq!(s.grants().iter().map(|grant| grant.work.env().cloned()).collect::<Vec<_>>(), [Some(own("good"))]);
 }
 
 #[test]
