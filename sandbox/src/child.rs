@@ -264,9 +264,9 @@ fn prepare(stdio: Option<&[OwnedFd; 3]>, cwd: &Path) -> io::Result<()> {
 
 /// Waits until the work has ended, hears what it tells, and kills it at the deadline. `None`: the owner hung up first.
 fn watch(job: &Job<'_>, pid: Pid, children: &SignalFd, told: &mut Told, start: Instant) -> Option<(How, Usage, bool)> {
-    let mut timed_out = false;
+    let (mut timed_out, mut some_ended) = (false, true);
     loop {
-        while let Some((who, status, usage)) = apply::reap(false) {
+        while let Some((who, status, usage)) = if some_ended { apply::reap(false) } else { None } {
             if who == pid {
                 return Some((exit_of(status), usage_of(&usage), timed_out));
             }
@@ -291,11 +291,13 @@ fn watch(job: &Job<'_>, pid: Pid, children: &SignalFd, told: &mut Told, start: I
         // No interruption can occur, as all signals are blocked; other errors show in the next round or at the
         // deadline.
         let _ = poll(&mut fds, timeout);
-        let [hung_up, _, speaks, asks] = fds.map(|fd| fd.revents().unwrap_or(PollFlags::empty()));
+        let [hung_up, ended, speaks, asks] = fds.map(|fd| fd.revents().unwrap_or(PollFlags::empty()));
         if !hung_up.is_empty() {
             return None;
         }
-        while let Ok(Some(_)) = children.read_signal() {}
+        // A job of files mode makes thousands of calls that come this way: nothing is done for one but answer it.
+        some_ended = !ended.is_empty();
+        while some_ended && matches!(children.read_signal(), Ok(Some(_))) {}
         if !speaks.is_empty() {
             told.hear();
         }

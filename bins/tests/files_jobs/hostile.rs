@@ -5,7 +5,7 @@ use ice_core::files::Fact;
 use ice_launcher::{How, LaunchError, Launcher, QUESTIONS_MAX};
 use std::fs;
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// What the probe tries, with a path that is there or with one that the tree holds for others alone.
 const ROWS: &[(&str, bool)] = &[
@@ -128,23 +128,41 @@ pub fn deaths(launcher: &Launcher, host: &mut Host, project: &Path) -> Try {
     if questions.next()?.is_some() { Err("something asks on".into()) } else { Ok(()) }
 }
 
-/// What it costs: a sandbox, and a call at which a job is watched. Printed, not judged.
+/// What it costs: a sandbox, and a call at which a job is watched. Printed, not judged. The CPU is that of the launcher,
+/// supervisors and jobs together.
 pub fn cost(launcher: &Launcher, host: &mut Host, project: &Path) -> Try {
     let (truly, there) = (Command::new("/bin/true", "", project), project.join("there"));
-    host.settle(launcher, &truly)?;
-    let mut times = Vec::new();
-    for _ in 0..100 {
-        let start = std::time::Instant::now();
-        host.run(launcher, &truly)?;
-        times.push(start.elapsed());
+    let used = host.settle(launcher, &truly)?.files.used;
+    let all = host.facts.clone();
+    let few = used.iter().filter_map(|path| Some((path.clone(), all.get(path)?.clone()))).collect();
+    for facts in [few, all] {
+        host.facts = facts;
+        let (mut times, cpu) = (Vec::new(), cpu(launcher)?);
+        for _ in 0..100 {
+            let start = Instant::now();
+            host.run(launcher, &truly)?;
+            times.push(start.elapsed());
+        }
+        times.sort();
+        let (facts, cpu) = (host.facts.len(), (self::cpu(launcher)? - cpu) / 100);
+        println!("cost: /bin/true with {facts} facts: {cpu:?} of CPU, {:?} to its end (median)", times[50]);
     }
-    times.sort();
-    println!("cost: request to end of /bin/true, median of 100: {:?}", times[50]);
     for path in [there.as_path(), Path::new("/no/such/file"), Path::new("there")] {
         let command =
             Command::new(probe("", path, project).program, &format!("loop {} 20000", path.display()), project);
-        let done = host.settle(launcher, &command)?;
-        println!("cost: a call for {}: {} us", path.display(), done.stdout);
+        host.settle(launcher, &command)?;
+        let cpu = cpu(launcher)?;
+        let done = host.run(launcher, &command)?;
+        let cpu = (self::cpu(launcher)? - cpu) / 20000;
+        println!("cost: a call for {}: {cpu:?} of CPU, {} us", path.display(), done.stdout);
     }
     Ok(())
+}
+
+/// The CPU time of the launcher and of all sandboxes that have ended.
+fn cpu(launcher: &Launcher) -> Try<Duration> {
+    let stat = fs::read_to_string(format!("/proc/{}/stat", launcher.pid()))?;
+    let numbers = stat.rsplit(')').next().unwrap_or_default().split_whitespace();
+    let ticks: u64 = numbers.skip(11).take(4).filter_map(|n| n.parse::<u64>().ok()).sum();
+    Ok(Duration::from_millis(ticks * 10))
 }

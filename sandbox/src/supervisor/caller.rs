@@ -11,6 +11,8 @@ use std::os::unix::ffi::OsStringExt;
 
 /// The longest path that the kernel takes, with the NUL at its end.
 const PATH_MAX: usize = 4096;
+/// The first piece of a path that is read.
+const SHORT: usize = 256;
 /// No page is smaller.
 const PAGE: usize = 4096;
 
@@ -63,11 +65,14 @@ impl Caller<'_> {
     pub(super) fn text(&self, place: Place) -> Result<Text, Refusal> {
         let address = self.call.arguments.get(usize::from(place.path)).copied().unwrap_or(0);
         let Ok(mut address) = usize::try_from(address) else { return Ok(Text::None) };
-        let mut text = vec![0; PATH_MAX];
+        let mut text = Vec::new();
         let mut have = 0;
         while have < PATH_MAX {
-            let len = (PAGE - address % PAGE).min(PATH_MAX - have);
-            let Some(room) = text.get_mut(have..have + len) else { break };
+            // Few paths are longer than the first piece.
+            let most = if have == 0 { SHORT } else { PATH_MAX - have };
+            let len = (PAGE - address % PAGE).min(most);
+            text.resize(have + len, 0);
+            let Some(room) = text.get_mut(have..) else { break };
             let from = [RemoteIoVec { base: address, len }];
             let got = match process_vm_readv(self.call.caller, &mut [IoSliceMut::new(room)], &from) {
                 // The kernel finds the same, or the caller is gone.
