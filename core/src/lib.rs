@@ -20,6 +20,8 @@ pub mod cmdline;
 pub mod codec;
 /// The daemon's state machine.
 pub mod daemon;
+/// What keeps jobs on this host.
+pub mod doctor;
 /// Names of environments.
 pub mod env;
 /// An error with its causes.

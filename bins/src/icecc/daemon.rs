@@ -109,6 +109,12 @@ pub(super) fn connect_by_extension(test_socket: Option<&Path>) -> Option<Conn> {
     })
 }
 
+/// The places of its socket, for who wants to know why none answers.
+pub(super) fn sockets() -> Vec<PathBuf> {
+    let home = env::var_os("HOME").map(|home| PathBuf::from(home).join(".iceccd.socket"));
+    SOCKETS.iter().map(PathBuf::from).chain(home).collect()
+}
+
 /// Says good-bye and waits a moment for the daemon to close.
 pub(super) fn finish(mut conn: Conn) {
     if conn.send(&Message::End, Deadline::after(Step::Send, limits::SEND)).is_err() {

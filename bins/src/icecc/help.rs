@@ -10,6 +10,7 @@ pub const ICECC: Program = Program {
     usage: &[
         "icecc COMPILER [OPTIONS] -c SOURCE -o OBJECT",
         "icecc --build-native [COMPILER] [FILE...]",
+        "icecc --doctor [--json]",
         "icecc --explain [--json] [--] COMPILER [OPTIONS]",
         "icecc --inspect-env ARCHIVE [--json]",
         "icecc --update-links [--dry-run] [DIRECTORY...]",
@@ -51,13 +52,19 @@ const ICECC_TABLE: &[Opt] = &[
          run on another machine, and the *FILE*s. Its name is printed. It is made anew for every machine's own compiler by itself; \
          this is for `ICECC_VERSION`.",
     ),
+    option("doctor", "look for what keeps jobs on this host, and send a compile to every other one").manual(
+        "Look for what keeps jobs on this host: variables, compilers and links in PATH, ccache, daemon, scheduler, hosts, ports, \
+         environments, room, memory, clock, and what is promised to jobs of others. A small file is compiled on every host that \
+         takes jobs, up to 64. Each finding is a line, with what to do below it; the last line says whether jobs run on other \
+         hosts, or what to do first. Exit status 0 only if they do, else 1. With `--json` behind it as JSON.",
+    ),
     option("explain", "tell what would become of a command: where it would be compiled, and why").manual(
         "Tell what would become of a command, without compiling: whether it could go to another machine, the reason and the argument \
          that keep it here and what to do about them, the compiler that its name means, the arguments for each side, and the \
          environment. With `--json` behind it as JSON.",
     ),
     option("inspect-env", "tell what an environment is for, what it holds and what it lacks"),
-    option("json", "with --explain or --inspect-env: as JSON"),
+    option("json", "with --doctor, --explain or --inspect-env: as JSON"),
     option(
         "update-links",
         "make a link to icecc for each compiler in PATH (gcc, g++-12, arm-linux-gnueabihf-gcc, ...),\n\

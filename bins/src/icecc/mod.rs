@@ -14,6 +14,7 @@ mod ccache;
 mod compiler_variables;
 mod daemon;
 mod dependencies;
+mod doctor;
 mod elf;
 mod environment;
 mod exit_code;

@@ -2,7 +2,7 @@
 
 use super::role::Role;
 use super::variables::Variables;
-use super::{build_native, explain, help, links};
+use super::{build_native, doctor, explain, help, links};
 use crate::cli::table::Program;
 use crate::cli::words::{Words, only};
 use crate::cli::{ParseError, unknown};
@@ -17,6 +17,7 @@ enum Own {
     Help,
     Version,
     BuildNative(Vec<OsString>),
+    Doctor { as_json: bool },
     Explain { command: Vec<OsString>, as_json: bool },
     InspectEnv { archive: PathBuf, as_json: bool },
     UpdateLinks { directories: Vec<PathBuf>, dry_run: bool },
@@ -40,6 +41,7 @@ pub(super) fn own_option(
         Own::Help => print(&program.help())?,
         Own::Version => print(&program.version())?,
         Own::BuildNative(words) => return Err(build_native::run(&words, variables, own_exe)),
+        Own::Doctor { as_json } => doctor::run(as_json, variables, own_exe)?,
         Own::Explain { command, as_json } => explain::run(command, as_json, variables, own_exe)?,
         Own::InspectEnv { archive, as_json } => crate::create_env::inspect(&archive, as_json)?,
         Own::UpdateLinks { directories, dry_run } => {
@@ -69,6 +71,11 @@ fn parse(program: &Program, words: &[OsString]) -> Result<Option<Own>, Failure> 
             }
             return Ok(Some(Own::BuildNative(rest.to_vec())));
         }
+        if option.flag(["--doctor"]) {
+            let mut words = Words::new(rest.iter().cloned(), program.options);
+            let as_json = words.flag(["--json"]);
+            return nothing(words).map(|()| Some(Own::Doctor { as_json }));
+        }
         if option.flag(["--explain"]) {
             return explain(rest).map(Some);
         }
@@ -80,6 +87,12 @@ fn parse(program: &Program, words: &[OsString]) -> Result<Option<Own>, Failure> 
         }
     }
     Err(Failure::wrong(unknown(program.options, first.to_string_lossy().into_owned())))
+}
+
+/// Whether all words are taken.
+fn nothing(words: Words) -> Result<(), Failure> {
+    let more = words.operands().map_err(Failure::wrong)?.into_iter().next();
+    more.map_or(Ok(()), |word| Err(Failure::wrong(ParseError::Operand(word))))
 }
 
 /// `--explain [--json] [--] COMMAND`: what follows the command's name is the command's.

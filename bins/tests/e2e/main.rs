@@ -10,6 +10,7 @@ mod broken;
 mod cluster;
 mod compile;
 mod cross;
+mod doctor;
 mod environments;
 mod fallback;
 mod held;
