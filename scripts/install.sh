@@ -3,7 +3,7 @@
 #
 #   scripts/install.sh --prefix P [--destdir D] [--no-bin-links] [--debian] [--no-build | --programs FOLDER]
 #
-# P/bin: icecc icerun icecc-create-env icecc-test-env icedump; P/sbin: iceccd icecc-scheduler scheduler;
+# P/bin: icecc icerun icecc-create-env icecc-test-env icedump icetop (and icemon, where that name is free); P/sbin: iceccd icecc-scheduler scheduler;
 # P/libexec/icecc/bin: links to icecc, named as compilers; P/lib/icecc/service: starts and ends daemon and scheduler;
 # P/lib/icecc/job-ids: lends user ids for jobs to the account icecc;
 # P/share/man: the manual; P/share/bash-completion, P/share/zsh, P/share/fish: what shells complete. In a prefix of its own (not /usr,
@@ -53,13 +53,15 @@ if [ $build = yes ]; then
 fi
 to=$destdir$prefix
 mkdir -p "$to/bin" "$to/sbin" "$to/$links"
-for program in icecc icerun icecc-create-env icecc-test-env icedump; do
+for program in icecc icerun icecc-create-env icecc-test-env icedump icetop; do
     if [ $program = icerun ] && [ ! -e "$target/icerun" ]; then ln -sf icecc "$to/bin/icerun"
     else install -m 755 "$target/$program" "$to/bin/$program"
     fi
 done
 for program in iceccd icecc-scheduler; do install -m 755 "$target/$program" "$to/sbin/$program"; done
 [ $debian = yes ] || ln -sf icecc-scheduler "$to/sbin/scheduler"
+# icecc-monitor's program is called so: Debian's package leaves that to update-alternatives.
+if [ $debian = no ] && [ ! -e "$to/bin/icemon" ] && ! command -v icemon >/dev/null; then ln -s icetop "$to/bin/icemon"; fi
 # Links of compilers lead to a second name of icecc: ccache, which finds one of them, takes no program for CCACHE_PREFIX=icecc that is
 # the same file.
 up=$(echo "$links" | sed "s|[^/][^/]*|..|g")

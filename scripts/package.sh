@@ -40,7 +40,7 @@ install -m 644 "$root/scripts/debian/triggers" "$tree/DEBIAN"
 for name in postinst prerm postrm; do install -m 755 "$root/scripts/debian/$name" "$tree/DEBIAN/$name"; done
 architecture=$(dpkg --print-architecture)
 # The newest symbols of the C library that the programs want.
-libc=$(objdump -T "$tree"/usr/bin/icecc "$tree"/usr/sbin/* | sed -n 's/.*GLIBC_\([0-9][0-9.]*\).*/\1/p' | sort -uV | tail -n 1)
+libc=$(objdump -T "$tree"/usr/bin/icecc "$tree"/usr/bin/icetop "$tree"/usr/sbin/* | sed -n 's/.*GLIBC_\([0-9][0-9.]*\).*/\1/p' | sort -uV | tail -n 1)
 sed "s/@version@/$version/; s/@architecture@/$architecture/; s/@libc@/${libc:-2.36}/" "$root/scripts/debian/control" >"$tree/DEBIAN/control"
 chmod 644 "$tree"/DEBIAN/co*
 mkdir -p "$output"

@@ -1,11 +1,18 @@
 //! icetop, the terminal monitor of a cluster.
 
+mod app;
+mod live;
+mod order;
+mod palette;
+mod screen;
+mod words;
+
 use std::process::ExitCode;
 
 use ice_bins::exit::{self, Failure};
 use ice_bins::monitor::feed::{self, Feed};
 use ice_bins::monitor::options::{self, Show, Source, Task};
-use ice_bins::monitor::recording::Recorder;
+use ice_bins::monitor::recording::{self, Recorder};
 use ice_bins::monitor::{Clock, PROGRAM, finder::Finder, once};
 
 fn main() -> ExitCode {
@@ -17,26 +24,41 @@ fn run() -> Result<u8, Failure> {
         Task::Help => exit::print(&PROGRAM.help()),
         Task::Version => exit::print(&PROGRAM.version()),
         Task::Watch { source, show, record } => {
+            if show == Show::Screen {
+                live::check_terminal()?;
+            }
             let recorder = record.map(|path| Recorder::create(&path)).transpose()?;
             match show {
                 Show::Once { json, listen } => {
                     let (monitor, now) = match source {
                         Source::Recording { file, .. } => once::recorded(&file)?,
-                        Source::Scheduler { host, port, netname } => {
-                            let clock = Clock::start(1.0);
-                            let feed = start(Finder::new(host, port, netname), clock)?;
+                        Source::Scheduler { .. } => {
+                            let (feed, clock) = start(&source)?;
                             once::listen(&feed, clock, listen, recorder)?
                         }
                     };
                     exit::print(&if json { once::json(&monitor, now)? } else { once::text(&monitor, now) })
                 }
-                Show::Screen => Err(Failure::new("there is no live screen yet").hint("icetop --once prints the state")),
+                Show::Screen => {
+                    let (feed, clock) = start(&source)?;
+                    live::run(&feed, clock, recorder)
+                }
             }
         }
     }
 }
 
-/// Starts the feed of a scheduler.
-fn start(finder: Finder, clock: Clock) -> Result<Feed, Failure> {
-    feed::start(finder, clock).map_err(|e| Failure::new(format!("cannot start a thread: {e}")))
+/// Starts the feed.
+fn start(source: &Source) -> Result<(Feed, Clock), Failure> {
+    match source {
+        Source::Scheduler { host, port, netname } => {
+            let clock = Clock::start(1.0);
+            let feed = feed::start(Finder::new(host.clone(), *port, netname.clone()), clock);
+            Ok((feed.map_err(|e| Failure::new(format!("cannot start a thread: {e}")))?, clock))
+        }
+        Source::Recording { file, speed } => {
+            let clock = Clock::start(*speed);
+            Ok((recording::play(file, clock)?, clock))
+        }
+    }
 }

@@ -44,6 +44,8 @@ pub enum Event {
     },
     /// The scheduler says this.
     Said(Message),
+    /// A recording is over.
+    Over,
 }
 
 /// How it is with the scheduler.
@@ -60,6 +62,8 @@ pub enum Link {
     },
     /// It is not there, and why.
     Lost(String),
+    /// It was in a recording, which is over.
+    Over(String),
 }
 
 /// All that a monitor knows.
@@ -100,6 +104,11 @@ impl Monitor {
                 self.view = ClusterView::new();
             }
             Event::Said(message) => self.view.hear(at, message),
+            Event::Over => {
+                if let Link::Connected { scheduler, .. } = &self.link {
+                    self.link = Link::Over(scheduler.clone());
+                }
+            }
         }
     }
 }
@@ -126,5 +135,10 @@ impl Clock {
     /// What it shows.
     pub fn now(&self) -> Instant {
         Instant::ZERO + self.begun.elapsed().mul_f64(self.speed)
+    }
+
+    /// How long it takes until it shows this time.
+    fn until(&self, at: Instant) -> time::Duration {
+        at.since(self.now()).div_f64(self.speed)
     }
 }

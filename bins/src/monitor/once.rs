@@ -123,7 +123,7 @@ fn job_line(job: &JobStatus) -> String {
 
 fn scheduler(monitor: &Monitor) -> Option<&str> {
     match &monitor.link {
-        Link::Connected { scheduler, .. } => Some(scheduler),
+        Link::Connected { scheduler, .. } | Link::Over(scheduler) => Some(scheduler),
         Link::Looking(_) | Link::Lost(_) => None,
     }
 }

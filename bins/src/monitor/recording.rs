@@ -15,7 +15,9 @@
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, BufWriter, Read, Write};
 use std::path::{Path, PathBuf};
+use std::thread;
 
+use crossbeam::channel::{Sender, bounded};
 use ice_core::ids::{HostId, JobId};
 use ice_core::job::JobStats;
 use ice_core::message::{JobDone, Message, MonGetCs, MonJobBegin, MonLocalJobBegin, MonStats};
@@ -23,13 +25,16 @@ use ice_core::text::Text;
 use ice_core::time::{Duration, Instant};
 use serde::{Deserialize, Serialize};
 
-use super::Event;
+use super::feed::Feed;
+use super::{Clock, Event};
 use crate::exit::Failure;
 
 /// Longest line that is read.
 const LINE_MAX: u64 = 64 << 10;
 /// Latest time in a recording, in seconds.
 const TIME_MAX: f64 = 1e9;
+/// Events that wait for the screen.
+const EVENTS_MAX: usize = 1024;
 
 /// A line.
 #[derive(Debug, Serialize, Deserialize)]
@@ -77,7 +82,7 @@ impl What {
                 Self::Local { job: m.job.0, host: m.host.0, file: m.file.lossy().into_owned() }
             }
             Event::Said(Message::JobLocalDone { id }) => Self::LocalDone { job: id },
-            Event::Said(_) => return None,
+            Event::Said(_) | Event::Over => return None,
         })
     }
 
@@ -152,12 +157,49 @@ impl Recorder {
     }
 }
 
+/// Starts a thread that tells the events of a file at their times. It ends with [`Event::Over`].
+///
+/// # Errors
+/// If the file cannot be read, its first line too.
+pub fn play(path: &Path, clock: Clock) -> Result<Feed, Failure> {
+    let mut lines = Lines::open(path)?;
+    let first = lines.next().transpose()?;
+    let (events, feed) = bounded(EVENTS_MAX);
+    let told = move || tell(first.map(Ok).into_iter().chain(lines), clock, &events);
+    thread::Builder::new()
+        .name("replay".into())
+        .spawn(told)
+        .map_err(|e| Failure::new(format!("cannot start a thread: {e}")))?;
+    Ok(feed)
+}
+
 /// All events of a file at once.
 ///
 /// # Errors
 /// If it cannot be read.
 pub fn read(path: &Path) -> Result<Vec<(Instant, Event)>, Failure> {
     Lines::open(path)?.collect()
+}
+
+fn tell(
+    events: impl Iterator<Item = Result<(Instant, Event), Failure>>,
+    clock: Clock,
+    feed: &Sender<(Instant, Event)>,
+) {
+    for event in events {
+        let told = match event {
+            Ok((at, event)) => {
+                thread::sleep(clock.until(at));
+                feed.send((at, event))
+            }
+            Err(failure) => feed.send((clock.now(), Event::Lost { why: failure.to_string() })),
+        };
+        if told.is_err() {
+            return;
+        }
+    }
+    // Without a receiver there is nobody to tell.
+    let _ = feed.send((clock.now(), Event::Over));
 }
 
 /// The events of a file. Nothing follows an error.
@@ -228,7 +270,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_recorded_is_read() {
+    fn what_was_recorded_is_read_and_played() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("feed");
         let mut recorder = Recorder::create(&path).unwrap();
@@ -238,6 +280,9 @@ mod tests {
         recorder.write(Instant::ZERO, &Event::Said(Message::Ping)).unwrap();
         recorder.flush().unwrap();
         assert_eq!(read(&path).unwrap(), events());
+        let mut played: Vec<_> = play(&path, Clock::start(100.0)).unwrap().iter().collect();
+        assert_eq!(played.pop().map(|(_, event)| event), Some(Event::Over));
+        assert_eq!(played, events());
     }
 
     #[test]
@@ -253,7 +298,9 @@ mod tests {
             std::fs::write(&path, format!("{good}{bad}{good}")).unwrap();
             let text = read(&path).unwrap_err().to_string();
             assert!(text.contains(&format!("feed, line 2: {why}")), "{text}");
+            let played: Vec<_> = play(&path, Clock::start(100.0)).unwrap().iter().map(|(_, event)| event).collect();
+            assert!(matches!(&played[..], [_, Event::Lost { .. }, Event::Over]), "{played:?}");
         }
-        assert!(read(&folder.path().join("none")).is_err());
+        assert!(play(&folder.path().join("none"), Clock::start(1.0)).is_err());
     }
 }

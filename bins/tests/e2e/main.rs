@@ -25,3 +25,4 @@ mod strangers;
 mod turns;
 mod user;
 mod visitor;
+mod watched;

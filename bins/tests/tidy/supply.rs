@@ -52,7 +52,7 @@ fn rows(list: &str) -> Vec<Vec<String>> {
 fn is_allowed(expression: &str) -> bool {
     expression.split(" AND ").all(|part| {
         let part = part.trim_matches(['(', ')']);
-        part.replace('/', " OR ").split(" OR ").any(|licence| LICENCES.contains(&licence))
+        part.replace('/', " OR ").split(" OR ").any(|licence| LICENCES.contains(&licence.trim()))
     })
 }
 
@@ -113,6 +113,7 @@ fn expressions_of_licences_are_read() {
         ("GPL-3.0-only", false),
         ("GPL-3.0-only OR MIT", true),
         ("MIT/Apache-2.0", true),
+        ("GPL-2.0-only / MIT", true),
         ("(MIT OR Apache-2.0) AND Unicode-3.0", true),
         ("(MIT OR Apache-2.0) AND GPL-2.0-only", false),
     ] {
