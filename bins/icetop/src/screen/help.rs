@@ -7,7 +7,7 @@ use super::rows::{Rows, span};
 
 /// Each word of the screen with its meaning.
 const MEANINGS: &[(&str, &str)] = &[
-    ("slots", "jobs that hosts take at once, those of --no-remote hosts not counted"),
+    ("slots", "jobs that hosts take at once, without --no-remote hosts"),
     ("run", "jobs that a host does as the scheduler chose"),
     ("wait", "jobs that were asked for and have no host yet"),
     ("local", "work that a host keeps for itself, such as links"),
@@ -26,7 +26,7 @@ const KEYS: &[(&str, &str)] = &[
     ("Enter", "the page of the chosen host or job"),
     ("Esc", "back"),
     ("j", "all jobs: those that run and wait, then the last that ended"),
-    ("s", "sort in another way: hosts by name, busy, load, done"),
+    ("s", "sort hosts by name, busy, load, done; jobs by time, host, submitter"),
     ("space", "hold the picture; it goes on with the next press"),
     ("q, Ctrl-C", "quit"),
 ];
