@@ -20,9 +20,6 @@ const PORT: u16 = 10245;
 /// Where daemons listen, in the order of 1.4.
 const SOCKETS: [&str; 2] = ["/var/run/icecc/iceccd.socket", "/var/run/iceccd.socket"];
 
-/// Name of the socket for those who speak our extension.
-const EXTENSION_SOCKET: &str = "iceccd-ext.socket";
-
 /// Why there is no daemon.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum NoDaemon {
@@ -39,7 +36,6 @@ pub(super) fn connect(test_socket: Option<&Path>) -> Result<Conn, NoDaemon> {
 }
 
 /// The same as one that knows the extension, if that daemon does: true.
-#[allow(dead_code, reason = "what files mode begins with")]
 pub(super) fn connect_ext(test_socket: Option<&Path>) -> Result<(Conn, bool), NoDaemon> {
     find(test_socket, |path| {
         if let Ok(conn) = dial::unix(&extension::socket_beside(path), Version::TO_CLIENT, deadline()) {
@@ -92,21 +88,6 @@ fn by_port() -> Result<Conn, NoDaemon> {
         NoDaemon::Absent
     })?;
     Ok(conn)
-}
-
-/// Connects by the socket of those who speak our extension, which a daemon of ours has beside its first one. `None`: there is
-/// none.
-pub(super) fn connect_by_extension(test_socket: Option<&Path>) -> Option<Conn> {
-    let beside = |path: &Path| path.with_file_name(EXTENSION_SOCKET);
-    if let Some(path) = test_socket {
-        return dial::unix(&beside(path), Version::TO_CLIENT, deadline()).ok();
-    }
-    let found =
-        SOCKETS.iter().find_map(|path| dial::unix(&beside(Path::new(path)), Version::TO_CLIENT, deadline()).ok());
-    found.or_else(|| {
-        let path = PathBuf::from(env::var_os("HOME")?).join(format!(".{EXTENSION_SOCKET}"));
-        dial::unix(&path, Version::TO_CLIENT, deadline()).ok().filter(|conn| owner::check(conn).is_ok())
-    })
 }
 
 /// The places of its socket, for who wants to know why none answers.

@@ -140,7 +140,7 @@ fn by_files(variables: &Variables) -> &'static str {
     } else if variables.version.is_some() {
         "no: ICECC_VERSION is set"
     } else if variables.usage == Use::NoDaemon
-        || daemon::connect_by_extension(variables.test_socket.as_deref()).is_none()
+        || !daemon::connect_ext(variables.test_socket.as_deref()).is_ok_and(|(_, knows_files)| knows_files)
     {
         "no: the daemon of this host does not know them"
     } else if variables.files.is_shadow() {

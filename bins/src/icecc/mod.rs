@@ -136,15 +136,18 @@ fn connect(variables: &mut Variables) -> Result<Option<Conn>, daemon::NoDaemon> 
     if variables.usage == Use::NoDaemon {
         return Ok(None);
     }
-    if variables.files.is_on() && variables.version.is_none() {
-        if let Some(conn) = daemon::connect_by_extension(variables.test_socket.as_deref()) {
-            variables.files.can_try();
-            return Ok(Some(conn));
+    let wants_files = variables.files.is_on() && variables.version.is_none();
+    let socket = variables.test_socket.as_deref();
+    let found =
+        if wants_files { daemon::connect_ext(socket) } else { daemon::connect(socket).map(|conn| (conn, false)) };
+    match found {
+        Ok((conn, knows_files)) => {
+            if wants_files && !knows_files {
+                info!("not by files: the daemon of this host does not know them");
+            }
+            variables.files.try_if(knows_files);
+            Ok(Some(conn))
         }
-        info!("not by files: the daemon of this host does not know them");
-    }
-    match daemon::connect(variables.test_socket.as_deref()) {
-        Ok(conn) => Ok(Some(conn)),
         Err(daemon::NoDaemon::Absent) => Ok(None),
         Err(missing) => Err(missing),
     }

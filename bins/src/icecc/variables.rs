@@ -76,9 +76,9 @@ impl FilesMode {
         self.usage != FilesUse::Off
     }
 
-    /// The daemon knows them.
-    pub(super) fn can_try(&mut self) {
-        self.is_tried = true;
+    /// Jobs are tried by files if the daemon knows them.
+    pub(super) fn try_if(&mut self, is_known: bool) {
+        self.is_tried = is_known;
     }
 
     /// Whether jobs are tried by files.

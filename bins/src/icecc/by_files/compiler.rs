@@ -13,7 +13,8 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 
 /// Files that every program, gcc's or clang's driver looks for, whether they are there or not.
-const USUAL: [&str; 24] = [
+const USUAL: [&str; 25] = [
+    "/usr/lib/lib",
     "/etc/ld.so.cache",
     "/etc/ld.so.preload",
     "/usr/lib/locale/locale-archive",
@@ -44,7 +45,8 @@ const LISTED: [&str; 1] = ["/opt"];
 /// Programs that gcc runs, or looks for.
 const PROGRAMS: [&str; 5] = ["cc1", "cc1plus", "as", "collect2", "lto-wrapper"];
 /// Vendors of a triple by which clang looks for gcc.
-const VENDORS: [&str; 13] = [
+const VENDORS: [&str; 14] = [
+    "gnu",
     "linux-gnu",
     "pc-linux-gnu",
     "unknown-linux-gnu",
@@ -178,7 +180,6 @@ fn clang_parts(program: &Path, driver: &Driver) -> Vec<Vec<u8>> {
                 }
             }
         }
-        all.push(format!("{bin}/../lib/gcc/{}-gnu", "i686"));
     }
     for directory in resources.iter() {
         all.extend([format!("{directory}/bin/.hipVersion"), format!("{directory}/lib/{target}")]);

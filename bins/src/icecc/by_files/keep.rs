@@ -79,16 +79,21 @@ pub(super) struct Kept {
 
 /// Asks the daemon for all of it. `None`: it keeps nothing for us.
 pub(super) fn get(daemon: &mut Conn, keys: &Keys) -> Result<Option<Kept>, ConnError> {
-    let ask = |kind, key: &str| Message::KeepGet(Keep { kind, key: key.into() });
-    let records = [&keys.unit, &keys.near, &keys.compiler].map(|key| ask(keep::RECORD, key));
-    let all: Vec<Message> = [ask(keep::TOKEN, "")].into_iter().chain(records).collect();
-    daemon.send_all(&all, Deadline::after(Step::Send, limits::SEND))?;
-    let token = receive(daemon)?;
-    let [unit, near, compiler] = [receive(daemon)?, receive(daemon)?, receive(daemon)?];
-    let token = <[u8; 32]>::try_from(token.as_slice()).map(Token).ok().or_else(|| Token::from_hex(&token));
-    let record = |bytes: Vec<u8>| Record::decode(&bytes);
-    let kept = |token| Kept { token, unit: record(unit), near: record(near), compiler: record(compiler) };
-    Ok(token.map(kept))
+    let [token, unit] = ask(daemon, [(keep::TOKEN, ""), (keep::RECORD, &keys.unit)])?;
+    let Ok(token) = <[u8; 32]>::try_from(token.as_slice()).map(Token) else { return Ok(None) };
+    let mut kept = Kept { token, unit: Record::decode(&unit), near: None, compiler: None };
+    if kept.unit.is_none() {
+        let [near, compiler] = ask(daemon, [(keep::RECORD, &keys.near), (keep::RECORD, &keys.compiler)])?;
+        (kept.near, kept.compiler) = (Record::decode(&near), Record::decode(&compiler));
+    }
+    Ok(Some(kept))
+}
+
+/// What is kept by these kinds and names; empty if nothing is.
+fn ask(daemon: &mut Conn, wanted: [(u32, &str); 2]) -> Result<[Vec<u8>; 2], ConnError> {
+    let questions = wanted.map(|(kind, key)| Message::KeepGet(Keep { kind, key: key.into() }));
+    daemon.send_all(&questions, Deadline::after(Step::Send, limits::SEND))?;
+    Ok([receive(daemon)?, receive(daemon)?])
 }
 
 /// Reads one stream.

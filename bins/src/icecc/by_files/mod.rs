@@ -40,7 +40,7 @@ use std::path::{Path, PathBuf};
 use stream::Stream;
 
 /// Facts of a record that several units share.
-const SHARED_MAX: usize = 6000;
+const SHARED_MAX: usize = 3000;
 
 /// One job that is tried by files.
 pub(super) struct ByFiles<'a> {
@@ -350,8 +350,10 @@ impl<'a> ByFiles<'a> {
                 let system: [&[u8]; 6] = [b"/usr/", b"/lib", b"/etc/", b"/opt", b"/bin/", b"/sbin/"];
                 !path.starts_with(&folder) && system.iter().any(|start| path.starts_with(start))
             };
-            let compiler = self.shared(&unit, self.kept.compiler.as_ref(), is_compilers);
-            self.put(daemon, &self.keys.compiler, &compiler, self.kept.compiler.as_ref());
+            if self.kept.near.is_none() {
+                let compiler = self.shared(&unit, self.kept.compiler.as_ref(), is_compilers);
+                self.put(daemon, &self.keys.compiler, &compiler, self.kept.compiler.as_ref());
+            }
         }
     }
 

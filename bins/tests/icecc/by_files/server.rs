@@ -38,7 +38,7 @@ pub struct Manner {
 /// A daemon that keeps what it is given, and names the server for each job.
 pub fn daemon(bench: &Bench, port: u16) {
     let listener = UnixListener::bind(bench.path("socket")).unwrap();
-    let extension = UnixListener::bind(bench.path("iceccd-ext.socket")).unwrap();
+    let extension = UnixListener::bind(ice_core::extension::socket_beside(&bench.path("socket"))).unwrap();
     fs::write(bench.path("0123456789abcdef.tar.zst"), "zst").unwrap();
     let folder = bench.folder.path().to_path_buf();
     let kept: Arc<Mutex<HashMap<String, Vec<u8>>>> = Arc::default();
