@@ -7,6 +7,7 @@
 #![allow(clippy::expect_used)]
 
 mod broken;
+mod by_files;
 mod cluster;
 mod compile;
 mod cross;

@@ -28,6 +28,9 @@ const GATHERING: Duration = Duration::from_secs(600);
 const ANSWER: Duration = Duration::from_secs(5);
 /// How often a client is asked for something before its job runs, and again when it begins anew.
 const ROUNDS: u32 = 64;
+/// How often while it runs: the launcher lets it ask for 64 paths, of each of which facts, contents, and names with what
+/// stands there may be lacking.
+const ROUNDS_RUNNING: u32 = 256;
 /// How often a job begins anew, as something changed that its first view had.
 const RESTARTS: u32 = 3;
 /// How long the compiler's texts may take to end after it has: nothing of it lives any more.
@@ -279,6 +282,7 @@ impl ByFiles {
             Placing::Changed(path) if self.restarts == RESTARTS => self.give_up(&changed(&path), None),
             Placing::Changed(_) => {
                 self.restarts += 1;
+                self.rounds = 0;
                 self.texts = Texts::default();
                 // It holds a slot.
                 self.until = now + SILENCE;
@@ -297,7 +301,8 @@ impl ByFiles {
     /// The client owes an answer from now on.
     fn ask(&mut self, now: Instant, kind: u32, paths: &[Vec<u8>]) {
         self.rounds += 1;
-        if self.rounds > ROUNDS * (1 + self.restarts) {
+        let most = if matches!(self.state, State::Asks(_)) { ROUNDS_RUNNING } else { ROUNDS };
+        if self.rounds > most {
             return self.give_up(&files("too many questions to the submitter"), None);
         }
         self.silent_since = now;
@@ -308,6 +313,7 @@ impl ByFiles {
     }
 
     fn start(&mut self) {
+        self.rounds = 0;
         self.state = State::Running;
         self.outputs.push_back(Output::Start);
     }

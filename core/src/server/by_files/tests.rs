@@ -180,7 +180,7 @@ fn nobody_is_asked_without_end() {
     }
     endless.has_failed(too_many);
     let mut endless = Case::running();
-    for _ in 0..=64 {
+    for _ in 0..=256 {
         endless.outputs();
         endless = endless.after([Input::Question(b"/a"), WHOLE, PLACED]);
     }
