@@ -63,7 +63,7 @@ pub fn run(feed: &Feed, clock: Clock, recorder: Option<Recorder>) -> Result<u8, 
         }
         let size = screen.0.size().map_err(terminal)?;
         // All keys that are there already, then one picture.
-        let mut wait = PICTURE;
+        let mut wait = if live.behind.is_some() { Duration::ZERO } else { PICTURE };
         while event::poll(wait).map_err(terminal)? {
             wait = Duration::ZERO;
             let key = match event::read().map_err(terminal)? {
@@ -86,6 +86,8 @@ struct Live {
     monitor: Monitor,
     /// When a recording was over.
     over: Option<Instant>,
+    /// The time of the last event, while more of them wait: a fast replay may be behind its clock.
+    behind: Option<Instant>,
     /// What is shown while the picture stands still.
     held: Option<(Monitor, Instant)>,
 }
@@ -93,12 +95,16 @@ struct Live {
 impl Live {
     fn new(clock: Clock, recorder: Option<Recorder>, palette: Palette) -> Self {
         let (app, monitor) = (App::new(), Monitor::new());
-        Self { clock, recorder, palette, app, monitor, over: None, held: None }
+        Self { clock, recorder, palette, app, monitor, over: None, behind: None, held: None }
     }
 
     /// Takes in what the feed has.
     fn hear(&mut self, feed: &Feed) -> Result<(), Failure> {
+        let mut heard = 0;
+        let mut last = None;
         for (at, event) in feed.try_iter().take(EVENTS_AT_ONCE) {
+            heard += 1;
+            last = Some(at);
             self.monitor.hear(at, &event);
             self.monitor.pass(at);
             if event == Event::Over {
@@ -108,6 +114,7 @@ impl Live {
                 recorder.write(at, &event)?;
             }
         }
+        self.behind = last.filter(|_| heard == EVENTS_AT_ONCE);
         if let Some(recorder) = &mut self.recorder {
             recorder.flush()?;
         }
@@ -118,7 +125,7 @@ impl Live {
 
     /// Time stands still at the end of a recording.
     fn now(&self) -> Instant {
-        self.over.unwrap_or_else(|| self.clock.now())
+        self.over.or(self.behind).unwrap_or_else(|| self.clock.now())
     }
 
     fn scene(&self) -> Scene<'_> {

@@ -36,9 +36,15 @@ struct Plan {
 impl Plan {
     fn new(view: &ClusterView, height: u16) -> Self {
         let height = height.saturating_sub(history::height(height) + HEADINGS);
-        let lines: usize = view.hosts().values().map(|host| 1 + slots::count(host)).sum();
-        match u16::try_from(lines) {
-            Ok(lines) if lines <= height => Self { hosts: lines, jobs: height - lines, has_slot_lines: true },
+        let lines = |slots: fn(&HostView) -> usize| {
+            let lines: usize = view.hosts().values().map(|host| 1 + slots(host)).sum();
+            u16::try_from(lines).unwrap_or(u16::MAX)
+        };
+        match lines(slots::own) {
+            own if own <= height => {
+                let hosts = lines(slots::count).min(height);
+                Self { hosts, jobs: height - hosts, has_slot_lines: true }
+            }
             _ => {
                 let jobs = if height >= 12 { (height / 3).min(14) } else { 0 };
                 let hosts = (height - jobs).min(u16::try_from(view.hosts().len()).unwrap_or(u16::MAX));
@@ -60,7 +66,7 @@ impl Sizes {
         let width = usize::from(width);
         let names = view.hosts().values().map(|host| host.name.to_string().chars().count());
         let name = names.max().unwrap_or(0).clamp(4, NAME_MAX);
-        let slots = view.hosts().values().map(slots::count).max().unwrap_or(0);
+        let slots = view.hosts().values().map(slots::own).max().unwrap_or(0);
         let around = name + NUMBERS + 1;
         let marks = slots.clamp(8, MARKS_MAX);
         let columns = ((width + BETWEEN) / (around + marks + BETWEEN)).max(1);
@@ -184,7 +190,8 @@ pub fn slot_line(scene: &Scene<'_>, slot: usize, id: Option<JobId>, width: usize
 
 /// The jobs below the hosts: those that wait, and what has run longest.
 fn waiting_and_running(rows: &mut Rows<'_>, scene: &Scene<'_>) {
-    if rows.left() < 2 {
+    // A gap, the heading and a job.
+    if rows.left() < 3 {
         return;
     }
     rows.gap();

@@ -44,7 +44,7 @@ pub fn draw(rows: &mut Rows<'_>, scene: &Scene<'_>) {
         ])
     };
     let marks = if palette.has_colour() {
-        "Slots: a mark each in the colour of who asked; █ sent by the scheduler, ▄ local, · free."
+        "Slots: a mark each in the colour of who asked: █ for others, ▄ local, · free."
     } else {
         "Slots: a letter each of who asked, small for local work; · free."
     };

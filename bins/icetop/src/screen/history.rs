@@ -9,7 +9,7 @@ use super::Scene;
 use super::rows::{Rows, span};
 
 /// Columns of a bar's name and number.
-const LABEL: usize = 16;
+const LABEL: usize = 20;
 /// Bars of one cell, in eighths of its height.
 const BARS: [&str; 9] = [" ", "▁", "▂", "▃", "▄", "▅", "▆", "▇", "█"];
 

@@ -12,7 +12,12 @@ const COUNT_MAX: usize = 4096;
 
 /// How many slots of a host are drawn: more than it says, where it has more jobs.
 pub fn count(host: &HostView) -> usize {
-    usize::try_from(host.slots).unwrap_or(COUNT_MAX).min(COUNT_MAX).max(host.seats.len())
+    own(host).max(host.seats.len())
+}
+
+/// How many slots a host says that it has. What is laid out by this does not jump.
+pub fn own(host: &HostView) -> usize {
+    usize::try_from(host.slots).unwrap_or(COUNT_MAX).min(COUNT_MAX)
 }
 
 /// The marks of a host in at most `width` columns. Where it has more slots, a mark stands for several, and is free only
@@ -57,6 +62,7 @@ mod tests {
             ("???·····".into(), "???·····".into(), "??··".into(), String::new())
         );
         let more = told(&[host(1, "a", 1, 0), begun(1, 1), begun(2, 1)]);
+        assert_eq!(own(&more.view.hosts()[&HostId(1)]), 1);
         assert_eq!(super::marks(&more.view, &more.view.hosts()[&HostId(1)], 9, Palette::new(true)).len(), 2);
     }
 }
