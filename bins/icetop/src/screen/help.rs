@@ -26,7 +26,7 @@ const KEYS: &[(&str, &str)] = &[
     ("Enter", "the page of the chosen host or job"),
     ("Esc", "back"),
     ("j", "all jobs: those that run and wait, then the last that ended"),
-    ("s", "sort hosts by name, busy, load, done; jobs by time, host, submitter"),
+    ("s", "sort the list in the next way, which the last line names"),
     ("space", "hold the picture; it goes on with the next press"),
     ("q, Ctrl-C", "quit"),
 ];
