@@ -1,6 +1,6 @@
 //! What a monitor of a cluster needs but its screen: the program icetop (`bins/icetop`) draws it.
 //!
-//! The feed of a scheduler is a channel of [`Event`]s with their times, live or from a recording; [`Monitor`] is what
+//! The feed of a scheduler is a channel of `Event`s with their times, live or from a recording; `Monitor` is what
 //! they come to.
 
 /// The feed of a running scheduler.

@@ -1,9 +1,9 @@
 //! Files mode: the compile server runs the user's own command on what the submitter's file system holds, at the same
 //! paths (`net/PROTOCOL.md`, Extension).
 //!
-//! A [`Fact`] says what stands at a path, [`Facts`] all that a unit depends on. They travel encoded, and as the
-//! [`Difference`] to what the server knows already. [`walk()`] follows a path by them; [`scan()`] guesses what a text
-//! includes; [`Roots`] bounds what a server may ask for, [`travels()`] the environment that it is told, [`outputs()`] what it may write.
+//! A `Fact` says what stands at a path, `Facts` all that a unit depends on. They travel encoded, and as the
+//! `Difference` to what the server knows already. `walk()` follows a path by them; `scan()` guesses what a text
+//! includes; `Roots` bounds what a server may ask for, `travels()` the environment that it is told, `outputs()` what it may write.
 
 mod bytes;
 mod encoding;

@@ -1,6 +1,6 @@
 //! The trees of submitters on a compile server's disk, for files mode: `ice_core::files::tree` plans, here it is done.
 //!
-//! A tree belongs to who knows its token. Its [`generation`]s are layers that overlay mounts; contents in the [`inbox`] are
+//! A tree belongs to who knows its token. Its `generation`s are layers that overlay mounts; contents in the `inbox` are
 //! checked before they are put there. All together have a limit, and each submitter half of it; of those that no job uses
 //! the one that was not used for longest goes first. What an earlier run left is removed.
 
@@ -19,6 +19,7 @@ use ice_core::files::{Digest, Token};
 use ice_core::store_layout;
 use parking_lot::Mutex;
 use room::Ledger;
+use sets::Sets;
 use std::collections::BTreeMap;
 use std::fs::{self, DirBuilder};
 use std::io;
@@ -68,6 +69,7 @@ pub struct Trees {
     /// The next number of a generation: none is used twice, as the removal of one may overlap with another.
     generations: AtomicU32,
     known: Mutex<Known>,
+    sets: Mutex<Sets>,
 }
 
 #[derive(Debug, Default)]
@@ -96,6 +98,7 @@ impl Trees {
             kept,
             generations: AtomicU32::new(1),
             known: Mutex::default(),
+            sets: Mutex::default(),
         })
     }
 

@@ -3,7 +3,6 @@
 use super::generation::{Generation, arrived};
 use super::inbox::{Arriving, Inbox};
 use super::room::{Ledger, Room};
-use super::sets::Sets;
 use super::{TreeError, Trees};
 use ice_core::files::tree::{Content, Layer, Plan, Planned, Tree};
 use ice_core::files::{Digest, Fact, Facts, Token};
@@ -25,7 +24,6 @@ pub(super) struct Submitter {
     share: Arc<AtomicU64>,
     inbox: Arc<Inbox>,
     newest: Mutex<Option<Arc<Generation>>>,
-    sets: Mutex<Sets>,
 }
 
 impl Submitter {
@@ -33,7 +31,7 @@ impl Submitter {
     pub fn new(token: Token, arriving: PathBuf, ledger: &Arc<Ledger>) -> Self {
         let share = Arc::new(AtomicU64::new(0));
         let inbox = Arc::new(Inbox::new(arriving, Room::new(ledger, &share)));
-        Self { token, share, inbox, newest: Mutex::default(), sets: Mutex::default() }
+        Self { token, share, inbox, newest: Mutex::default() }
     }
 }
 
@@ -65,12 +63,12 @@ impl TreeUse {
 
     /// The set of facts of this digest, if this submitter sent it lately.
     pub fn set(&self, digest: &Digest) -> Option<Facts> {
-        self.submitter.sets.lock().get(digest)
+        self.trees.sets.lock().get(self.submitter.token, digest)
     }
 
     /// Keeps a set for [`TreeUse::set`].
     pub fn keep_set(&self, digest: Digest, encoded: Vec<u8>) {
-        self.submitter.sets.lock().keep(digest, encoded);
+        self.trees.sets.lock().keep(self.submitter.token, digest, encoded);
     }
 
     /// The number of the generation that was placed, and the deltas that the job sees, the newest first.

@@ -263,6 +263,6 @@ fn sets_are_known_by_their_digest() {
     tree.keep_set(Digest([1; 32]), set.encode());
     assert_eq!(tree.set(&Digest([1; 32])), Some(set));
     assert_eq!(room.enter(2).set(&Digest([1; 32])), None, "another's");
-    (2..=20).for_each(|n| tree.keep_set(Digest([n; 32]), vec![0; 1 << 20]));
+    (2..=40).for_each(|n| tree.keep_set(Digest([n; 32]), vec![0; 1 << 20]));
     assert_eq!(tree.set(&Digest([1; 32])), None, "the oldest go");
 }

@@ -9,7 +9,7 @@
 //! - Everything else that changes is a new delta: files and links anew, what went as a whiteout.
 //!
 //! Files are inodes of their own, as compilers tell headers apart by inodes: only what is one inode at the submitter is
-//! one here. [`Tree::plan`] says what is to be done for a job, [`Tree::commit`] that it was done.
+//! one here. `Tree::plan` says what is to be done for a job, `Tree::commit` that it was done.
 
 mod plan;
 #[cfg(test)]
