@@ -33,7 +33,7 @@ fn own_options_and_what_is_none() {
     assert!(text(&run(&["--help"]).stdout).contains("--build-native"));
     for wrong in [&[][..], &["--foo"]] {
         let output = run(wrong);
-        assert_eq!(output.status.code(), Some(1));
+        assert_eq!(output.status.code(), Some(2));
         assert!(output.stdout.is_empty() && !output.stderr.is_empty());
     }
     let missing = run(&["nosuch-command"]);
