@@ -14,6 +14,8 @@ use crate::run::{Left, Thing, make_fresh, run};
 pub enum Expect {
     /// By the other host, and only there.
     Remote,
+    /// By the other host and only there, and each job by files.
+    ByFiles,
     /// By the other host, then once more here.
     Twice,
     /// Not sent; the client's log has this text.
@@ -35,6 +37,14 @@ pub struct Row {
 pub const fn remote(command: &'static str) -> Row {
     Row { command, setup: "", environment: &[], expect: Expect::Remote }
 }
+
+/// A row of which each job must be done by files.
+pub const fn by_files(command: &'static str) -> Row {
+    Row { expect: Expect::ByFiles, environment: BY_FILES, ..remote(command) }
+}
+
+/// Switches files mode on.
+const BY_FILES: &[(&str, &str)] = &[("ICECC_FILES", "on")];
 
 /// A row that is sent and then compiled here.
 pub const fn twice(command: &'static str) -> Row {
@@ -294,6 +304,10 @@ impl Outcome {
         let is_there = match expect {
             Expect::Any => true,
             Expect::Remote => self.place == Place::Remote,
+            Expect::ByFiles => {
+                let count = |words| self.log.matches(words).count();
+                self.place == Place::Remote && count("compiled by files on") == count("Have to use host")
+            }
             Expect::Twice => self.place == Place::Twice,
             Expect::Local(reason) => self.place == Place::Local && self.log.contains(reason),
         };
