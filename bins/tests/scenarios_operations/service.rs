@@ -110,6 +110,6 @@ fn o12_status_is_told_by_code_and_1_4s_words() {
         site.ok("h1", name, "try-restart");
         status(3, &down);
         assert_eq!(site.service("h1", name, "reload").status.code(), Some(1));
-        assert_eq!(site.service("h1", name, "dance").status.code(), Some(1));
+        assert_eq!(site.service("h1", name, "dance").status.code(), Some(2));
     }
 }
