@@ -16,8 +16,8 @@ use super::finder::Finder;
 use super::{Clock, Event};
 use crate::exit;
 
-/// How long connecting and logging in may take.
-const LOGIN: Duration = Duration::from_secs(10);
+/// How long connecting and logging in may take. A scheduler of 1.4 may be deaf for 36 s.
+const LOGIN: Duration = Duration::from_secs(45);
 /// Pause between two tries.
 const PAUSE: Duration = Duration::from_secs(2);
 /// Events that wait for the screen. Then the socket has to hold them, and at last the scheduler.
