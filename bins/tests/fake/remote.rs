@@ -97,7 +97,12 @@ impl Client {
     /// Sends a file in pieces, and its end.
     #[track_caller]
     pub fn send_file(&mut self, plain: &[u8]) {
-        send_file(&mut self.conn, plain);
+        self.offer_file(plain).unwrap();
+    }
+
+    /// As [`Client::send_file`], to somebody who may have closed before the end of it.
+    pub fn offer_file(&mut self, plain: &[u8]) -> Result<(), ConnError> {
+        send_file(&mut self.conn, plain)
     }
 
     /// Reads a file to its end.
@@ -140,7 +145,7 @@ impl CompileServer {
         let source = read_file(&mut conn);
         conn.send(&Message::CompileResult(result.clone()), within(LIMIT)).unwrap();
         if result.status == 0 {
-            send_file(&mut conn, object);
+            send_file(&mut conn, object).unwrap();
         }
         (job, source)
     }
@@ -268,14 +273,13 @@ impl Listening {
     }
 }
 
-#[track_caller]
-fn send_file(conn: &mut Conn, plain: &[u8]) {
+fn send_file(conn: &mut Conn, plain: &[u8]) -> Result<(), ConnError> {
     let mut packer = Packer::new(1);
     for piece in plain.chunks(100_000) {
         let chunk = packer.pack(piece, conn.version()).unwrap();
-        conn.send(&Message::FileChunk(chunk), within(LIMIT)).unwrap();
+        conn.send(&Message::FileChunk(chunk), within(LIMIT))?;
     }
-    conn.send(&Message::End, within(LIMIT)).unwrap();
+    conn.send(&Message::End, within(LIMIT))
 }
 
 #[track_caller]

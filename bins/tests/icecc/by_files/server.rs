@@ -67,10 +67,10 @@ fn serve_client(
                 let path = folder.join("0123456789abcdef.tar.zst").to_str().unwrap().into();
                 conn.send(&Message::NativeEnv { path }, patience()).unwrap();
             }
-            Message::KeepGet(Keep { kind: keep::TOKEN, .. }) => send_stream(&mut conn, &[7; 32]),
+            Message::KeepGet(Keep { kind: keep::TOKEN, .. }) => send_stream(&mut conn, &[7; 32]).unwrap(),
             Message::KeepGet(Keep { key, .. }) => {
                 let bytes = kept.lock().unwrap().get(&key.to_string()).cloned().unwrap_or_default();
-                send_stream(&mut conn, &bytes);
+                send_stream(&mut conn, &bytes).unwrap();
             }
             Message::KeepPut(Keep { key, .. }) => {
                 let bytes = read_stream(&mut conn).unwrap();
@@ -94,13 +94,14 @@ fn serve_client(
     }
 }
 
-fn send_stream(conn: &mut Conn, bytes: &[u8]) {
+/// `None`: the other side has gone.
+fn send_stream(conn: &mut Conn, bytes: &[u8]) -> Option<()> {
     let mut packer = Packer::new(1);
     for piece in bytes.chunks(100_000) {
         let chunk = packer.pack(piece, conn.version()).unwrap();
-        conn.send(&Message::FileChunk(chunk), patience()).unwrap();
+        conn.send(&Message::FileChunk(chunk), patience()).ok()?;
     }
-    conn.send(&Message::End, patience()).unwrap();
+    conn.send(&Message::End, patience()).ok()
 }
 
 /// `None`: the other side has gone.
@@ -290,8 +291,8 @@ fn answer(conn: &mut Conn, job: &FilesJob, facts: &Facts, root: &Path, output: &
     };
     let used = facts.iter().map(|(path, _)| path.to_vec()).collect();
     conn.send(&Message::FilesResult(result), patience()).ok()?;
-    send_stream(conn, &ResultBody { used, outputs, deleted: Vec::new() }.encode());
-    files.iter().for_each(|file| send_stream(conn, file));
+    send_stream(conn, &ResultBody { used, outputs, deleted: Vec::new() }.encode())?;
+    files.iter().try_for_each(|file| send_stream(conn, file))?;
     let _ = conn.recv(patience());
     Some(())
 }
