@@ -174,6 +174,8 @@ if __name__ == "__main__":
     port, hosts, slots = [int(word) for word in sys.argv[1:4]] + [8768, 200, 32][len(sys.argv) - 1:]
     CLUSTER = Cluster(hosts, slots)
     threading.Thread(target=CLUSTER.run, daemon=True).start()
+    # A browser that leaves is no error.
+    http.server.ThreadingHTTPServer.handle_error = lambda *_: None
     server = http.server.ThreadingHTTPServer(("127.0.0.1", port), Handler)
     print(f"http://127.0.0.1:{server.server_port}/", flush=True)
     server.serve_forever()

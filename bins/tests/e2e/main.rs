@@ -17,6 +17,7 @@ mod fallback;
 mod held;
 
 mod messages;
+mod page;
 mod prove;
 mod received;
 mod restart;
