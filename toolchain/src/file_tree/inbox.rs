@@ -68,7 +68,7 @@ impl Inbox {
     }
 
     /// Contents are going to come, for which there is room.
-    pub fn expect(self: &Arc<Self>, wanted: Vec<Content>) -> Arriving {
+    pub fn announce(self: &Arc<Self>, wanted: Vec<Content>) -> Arriving {
         let mut contents = self.contents.lock();
         contents.coming.extend(&wanted);
         contents.serial += 1;

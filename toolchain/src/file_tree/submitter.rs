@@ -176,7 +176,7 @@ impl TreeUse {
         let bytes = missing.iter().map(|(_, (_, size))| *size).fold(0, u64::saturating_add);
         self.trees.take(bytes, |bytes| inbox.room().take(bytes))?;
         let (paths, contents) = missing.into_iter().unzip();
-        Ok(Tried::Done(Placing::Lacking(paths, inbox.expect(contents))))
+        Ok(Tried::Done(Placing::Lacking(paths, inbox.announce(contents))))
     }
 
     /// Whether a tree that held nothing else could hold these.

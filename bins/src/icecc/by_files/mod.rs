@@ -23,7 +23,7 @@ use super::variables::Variables;
 use answers::Told;
 use disk::{Disk, Unfit};
 use ice_core::cmdline::{RemoteJob, paths};
-use ice_core::files::{self, Digest, Fact, Facts, Roots};
+use ice_core::files::{self, Digest, Fact, Roots};
 use ice_core::ids::JobId;
 use ice_core::message::{Chunk, FilesJob, FilesNeed};
 use ice_core::reason::Why;
@@ -136,9 +136,11 @@ impl<'a> ByFiles<'a> {
         facts.check().map_err(|_| Unfit::Changed(folder.clone()))?;
         self.set = facts.iter().map(|(path, _)| path.to_vec()).collect();
         let base = self.kept.unit.as_ref().map(Record::told).filter(|base| !base.is_empty());
-        let bytes = match &base {
-            Some(base) => facts.difference(base).encode(),
-            None => facts.encode(),
+        let encoded = facts.encode();
+        let set = name_of(&encoded)?;
+        let (base_name, bytes) = match &base {
+            Some(base) => (name_of(&base.encode())?, facts.difference(base).encode()),
+            None => (Text::new(), encoded),
         };
         let input = paths::absolute(&folder, &self.job.input);
         let program = self.task.program.as_os_str().as_bytes();
@@ -147,8 +149,8 @@ impl<'a> ByFiles<'a> {
             job,
             target: super::environment::own_platform().as_str().into(),
             token: self.kept.token.to_string().as_str().into(),
-            set: name_of(&facts)?,
-            base: base.as_ref().map(name_of).transpose()?.unwrap_or_default(),
+            set,
+            base: base_name,
             compiler: paths::absolute(&folder, program).into(),
             arguments: [program].into_iter().chain(arguments).map(Text::from).collect(),
             environment: self.environment.iter().map(|variable| Text::from(variable.as_slice())).collect(),
@@ -381,9 +383,9 @@ impl<'a> ByFiles<'a> {
     }
 }
 
-/// The name of a set of facts.
-fn name_of(facts: &Facts) -> Result<Text, Unfit> {
-    let digest: Digest = disk::digest(facts.encode().as_slice()).map_err(|err| Unfit::Unreadable(Vec::new(), err))?;
+/// The name of an encoded set of facts.
+fn name_of(encoded: &[u8]) -> Result<Text, Unfit> {
+    let digest: Digest = disk::digest(encoded).map_err(|err| Unfit::Unreadable(Vec::new(), err))?;
     Ok(digest.to_string().as_str().into())
 }
 
