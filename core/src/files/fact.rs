@@ -125,8 +125,14 @@ pub(super) fn is_name(name: &[u8]) -> bool {
     !matches!(name, b"" | b"." | b"..") && name.len() <= NAME_MAX && !name.iter().any(|c| matches!(c, 0 | b'/'))
 }
 
+/// The path of an entry of a directory.
+pub fn child(dir: &[u8], name: &[u8]) -> Vec<u8> {
+    let slash: &[u8] = if dir == b"/" { b"" } else { b"/" };
+    [dir, slash, name].concat()
+}
+
 /// The directory in which a path stands, or whose names a key is for; none for `/`.
-pub(super) fn parent(key: &[u8]) -> Option<&[u8]> {
+pub fn parent(key: &[u8]) -> Option<&[u8]> {
     match key.iter().rposition(|c| *c == b'/')? {
         0 if key.len() == 1 => None,
         0 => key.get(..1),

@@ -21,7 +21,7 @@ mod walk;
 pub use bytes::Malformed;
 pub use encoding::MAX_ENCODED;
 pub use environment::travels;
-pub use fact::{Digest, Fact, FileFact, Time, Token, is_canonical, names_key};
+pub use fact::{Digest, Fact, FileFact, Time, Token, child, is_canonical, names_key, parent};
 pub use facts::{Difference, Facts, MAX_FACTS};
 pub use outputs::outputs;
 pub use result::{Output, ResultBody};

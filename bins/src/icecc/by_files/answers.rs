@@ -3,7 +3,7 @@
 use super::disk::{Disk, Unfit};
 
 use super::stream::Stream;
-use ice_core::files::{Fact, Facts, Last, Roots, Walk};
+use ice_core::files::{Fact, Facts, Last, Roots, Walk, parent};
 use ice_core::message::{FilesNeed, need};
 use ice_core::reason::{Reason, Why};
 use ice_core::text::Text;
@@ -111,6 +111,6 @@ fn add(path: &[u8], told: &mut BTreeSet<Vec<u8>>) {
         if !told.insert(path.to_vec()) {
             return;
         }
-        next = super::record::parent(path);
+        next = parent(path);
     }
 }

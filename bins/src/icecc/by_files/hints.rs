@@ -5,7 +5,7 @@ use super::super::task::Task;
 use super::compiler::{self, Search};
 use super::disk::{Disk, open};
 use ice_core::cmdline::{Family, RemoteJob};
-use ice_core::files::{By, Fact, Form, Last, Named, Walk, scan};
+use ice_core::files::{By, Fact, Form, Last, Named, Walk, parent, scan};
 use std::collections::HashSet;
 use std::io::Read;
 
@@ -44,7 +44,7 @@ pub(super) fn of_changed(
     let search = compiler::search(task, job);
     let mut finder = Finder::new(disk, folder, &search, settled, job.family == Family::Gcc);
     for path in changed {
-        let directory = super::record::parent(path).unwrap_or(b"/").to_vec();
+        let directory = parent(path).unwrap_or(b"/").to_vec();
         finder.file(path, &directory, None, false);
     }
 }

@@ -3,7 +3,7 @@
 use super::super::output::Target;
 use super::disk::{Disk, as_path};
 use ice_core::cmdline::RemoteJob;
-use ice_core::files::{Last, MAX_ENCODED, Output, ResultBody, Walk};
+use ice_core::files::{Last, MAX_ENCODED, Output, ResultBody, Walk, child};
 use ice_core::message::Chunk;
 use ice_core::reason::{Reason, Why};
 use ice_net::compress::Unpacker;
@@ -25,8 +25,7 @@ pub(super) fn declare(disk: &mut Disk, folder: &[u8], names: Vec<Vec<u8>>) -> Ve
         };
         let found = disk.learn(folder, directory, Last::Follow);
         if let Ok(Walk::Found(directory)) = found {
-            let slash: &[u8] = if directory == b"/" { b"" } else { b"/" };
-            all.push(Declared { path: [&directory, slash, base].concat() });
+            all.push(Declared { path: child(&directory, base) });
         }
     }
     all

@@ -2,7 +2,7 @@
 
 use super::disk::{Disk, Known};
 use super::stamp::Stamp;
-use ice_core::files::{Fact, Facts};
+use ice_core::files::{Fact, Facts, parent};
 use std::collections::BTreeMap;
 
 /// How an encoded record begins, with the version of its form.
@@ -137,15 +137,6 @@ impl Record {
             entries.insert(path.to_vec(), entry);
         }
         rest.is_empty().then(|| Self { since: i64::from_le_bytes(*since), entries })
-    }
-}
-
-/// The directory above a path, or the one whose names a key is for.
-pub(super) fn parent(path: &[u8]) -> Option<&[u8]> {
-    match path.iter().rposition(|b| *b == b'/')? {
-        0 if path.len() == 1 => None,
-        0 => path.get(..1),
-        slash => path.get(..slash),
     }
 }
 

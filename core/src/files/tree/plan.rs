@@ -1,7 +1,7 @@
 //! What is to be done so that a job sees what its facts say.
 
 use super::{Content, Layer, MAX_DELTAS, MAX_PATHS, Place, Tree, Version, content, version};
-use crate::files::fact::{Fact, FileFact, parent};
+use crate::files::fact::{Fact, FileFact, child, parent};
 use crate::files::facts::Facts;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -138,7 +138,7 @@ impl Tree {
                 wanted.entry(child).or_insert((!is_told).then_some(&Fact::Absent));
             }
             for name in names {
-                let child = if dir == b"/" { [dir, name].concat() } else { [dir, b"/", name].concat() };
+                let child = child(dir, name);
                 let stands = self.stands(&child, self.deltas).is_some_and(|fact| *fact != Fact::Absent);
                 if !stands && facts.get(&child).is_none() {
                     unknown.push(child);
