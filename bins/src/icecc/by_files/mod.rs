@@ -199,7 +199,13 @@ impl<'a> ByFiles<'a> {
             }
         }
         if !is_own {
-            self.guess_compiler(folder, self.kept.near.is_none());
+            let is_first = self.kept.near.is_none();
+            self.guess_compiler(folder, is_first);
+            if is_first {
+                // What the compiler's record tells of was found along another search: headers of the system are looked for in
+                // this command's directories too.
+                settled.clear();
+            }
             hints::of_source(&mut self.disk, self.task, self.job, folder, &settled);
         } else if !is_shape_same {
             // What was found there is found elsewhere, or nowhere.
