@@ -26,6 +26,9 @@ struct Result {
     reason: String,
     /// Whether the compiler itself takes the command.
     succeeds: bool,
+    /// Whether another host ran the command itself.
+    #[serde(default)]
+    by_files: bool,
     /// What differs, and how.
     differs: Vec<(String, String)>,
 }
@@ -43,16 +46,26 @@ fn a_sample_of_all_options() {
     println!("{} rows", all.len());
     assert!(all.len() > 3000, "only {} rows: the compilers list too little", all.len());
     let sample: Vec<String> = all.into_iter().step_by(SAMPLE).collect();
-    let Some(results) = try_rows(&sample, |_| ()) else { return };
+    let Some(results) = try_rows(&sample, false, |_| ()) else { return };
     let differing = report(&results, false);
     assert!(differing == 0, "{differing} rows differ");
 }
 
-/// Variables say what to do: `SWEEP_PART` (N/M), `SWEEP_SEED`, `SWEEP_RESULTS` (a file; what it already has is not
-/// tried again) and `SWEEP_ONLY` (a part of the command).
 #[test]
 #[ignore = "long: scripts/prove.sh right.3"]
 fn right_3_all_options() {
+    try_chosen(false);
+}
+
+#[test]
+#[ignore = "long: scripts/prove.sh files.4"]
+fn files_4_all_options() {
+    try_chosen(true);
+}
+
+/// Variables say what to do: `SWEEP_PART` (N/M), `SWEEP_SEED`, `SWEEP_RESULTS` (a file; what it already has is not
+/// tried again) and `SWEEP_ONLY` (a part of the command).
+fn try_chosen(by_files: bool) {
     let variable = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
     let part = variable("SWEEP_PART").unwrap_or("1/1".to_string());
     let (part, parts) = part.split_once('/').expect("SWEEP_PART=N/M");
@@ -73,7 +86,7 @@ fn right_3_all_options() {
     let mut file = OpenOptions::new().create(true).append(true).open(&path).expect("the results file");
     let write =
         |result: &Result| writeln!(file, "{}", serde_json::to_string(result).unwrap()).expect("the results file");
-    let Some(new) = try_rows(&missing, write) else { return };
+    let Some(new) = try_rows(&missing, by_files, write) else { return };
     let results: Vec<Result> = known.into_values().chain(new).collect();
     let differing = report(&results, true);
     assert!(differing == 0, "{differing} rows differ");
@@ -87,13 +100,14 @@ fn read_results(path: &Path) -> BTreeMap<String, Result> {
     results.map(|result| (result.command.clone(), result)).collect()
 }
 
-fn try_rows(commands: &[String], mut each: impl FnMut(&Result)) -> Option<Vec<Result>> {
+fn try_rows(commands: &[String], by_files: bool, mut each: impl FnMut(&Result)) -> Option<Vec<Result>> {
     let workers = Workers::shared()?;
     let list = varies();
+    let environment: Vec<_> = by_files.then(|| ("ICECC_FILES".to_string(), "on".to_string())).into_iter().collect();
     let trial = |command: &String| {
         let lines = list.iter().filter(|line| fits(&line.pattern, command));
         let may_differ = lines.flat_map(|line| line.what.clone()).collect();
-        Trial { setup: SETUP.to_string(), command: command.clone(), environment: Vec::new(), may_differ }
+        Trial { setup: SETUP.to_string(), command: command.clone(), environment: environment.clone(), may_differ }
     };
     let mut results = Vec::new();
     workers.try_all(commands.iter().map(trial), |number, outcome| {
@@ -102,6 +116,7 @@ fn try_rows(commands: &[String], mut each: impl FnMut(&Result)) -> Option<Vec<Re
             place: format!("{:?}", outcome.place),
             reason: if outcome.place == Place::Remote { String::new() } else { outcome.reason() },
             succeeds: outcome.succeeds,
+            by_files: outcome.log.contains("compiled by files"),
             differs: outcome.differences,
         };
         each(&result);
@@ -144,13 +159,14 @@ fn report(results: &[Result], is_whole: bool) -> usize {
     let count = |fits: &dyn Fn(&&Result) -> bool| results.iter().filter(fits).count();
     let listed = count(&|r| !r.differs.is_empty()) - differing.len();
     println!(
-        "{} tried ({} of them refused by the compiler itself): {} equal, {listed} differ as listed, {} differ; {} remote, {} local by \
-         rule, {} compiled twice",
+        "{} tried ({} of them refused by the compiler itself): {} equal, {listed} differ as listed, {} differ; {} remote ({} of them \
+         by files), {} local by rule, {} compiled twice",
         results.len(),
         count(&|r| !r.succeeds),
         count(&|r| r.differs.is_empty()),
         differing.len(),
         count(&|r| r.place == "Remote"),
+        count(&|r| r.place == "Remote" && r.by_files),
         count(&|r| r.place == "Local"),
         count(&|r| r.place == "Twice"),
     );
