@@ -6,6 +6,7 @@ use super::super::task::Task;
 use ice_core::cmdline::{Family, RemoteJob, Side, paths};
 use ice_toolchain::closure::{Root, closure};
 use ice_toolchain::driver::Driver;
+use std::collections::BTreeSet;
 use std::ffi::{OsStr, OsString};
 use std::fs;
 use std::os::unix::ffi::OsStrExt;
@@ -61,6 +62,8 @@ const VENDORS: [&str; 14] = [
     "pc-linux-gnux32",
     "linux-gnux32",
 ];
+/// Directories for processors that are better than the least one, below one with libraries. They are rarely there.
+const PROCESSORS: [&str; 6] = ["glibc-hwcaps", "tls", "x86_64", "haswell", "avx512_1", "atomics"];
 /// Options of which one value names a directory to search, joined or behind.
 const DIRECTORIES: [&[u8]; 14] = [
     b"-I",
@@ -288,6 +291,18 @@ pub(super) fn in_path(path: &OsStr, folder: &Path, name: &str) -> Vec<Vec<u8>> {
         .collect()
 }
 
+/// Where the loader of programs looks by `LD_LIBRARY_PATH` for the libraries among these parts of the compiler.
+pub(super) fn in_library_path(path: &OsStr, folder: &Path, parts: &[Vec<u8>]) -> Vec<Vec<u8>> {
+    let libraries = parts.iter().filter_map(|part| part.rsplit(|b| *b == b'/').next());
+    let libraries: BTreeSet<&[u8]> = libraries.filter(|name| name.windows(3).any(|end| end == b".so")).collect();
+    let names: Vec<&[u8]> = PROCESSORS.iter().map(|name| name.as_bytes()).chain(libraries).collect();
+    // An empty name means the working directory.
+    let directories: Vec<&[u8]> = path.as_bytes().split(|b| matches!(b, b':' | b';')).collect();
+    let pairs = directories.iter().flat_map(|directory| names.iter().map(move |name| (directory, name)));
+    let folder = folder.as_os_str().as_bytes();
+    pairs.map(|(directory, name)| paths::absolute(folder, &[*directory, b"/", *name].concat())).collect()
+}
+
 fn output(command: &mut Command) -> Option<Vec<u8>> {
     let out = command.stderr(Stdio::null()).output().ok()?;
     out.status.success().then_some(out.stdout)
@@ -308,6 +323,21 @@ mod tests {
             Search { quoted: list(&["q"]), all: list(&["/usr/include", "/F"]), missing: list(&["/no/include"]) }
         );
         assert_eq!(of_lines(&[]), Search::default());
+    }
+
+    #[test]
+    fn the_loader_looks_in_each_directory_of_its_path() {
+        let parts = ["/usr/lib/libz.so.1", "/lib/libc.so.6", "/usr/lib64/libz.so.1", "/usr/bin/as"]
+            .map(|part| part.as_bytes().to_vec());
+        let paths = in_library_path(OsStr::new("/a:b:"), Path::new("/w"), &parts);
+        let paths: Vec<_> = paths.iter().map(|path| String::from_utf8_lossy(path)).collect();
+        let has = |path: &str| paths.iter().any(|found| found == path);
+        for directory in ["/a", "/w/b", "/w"] {
+            for name in ["glibc-hwcaps", "tls", "libc.so.6", "libz.so.1"] {
+                assert!(has(&format!("{directory}/{name}")), "{directory} {name}: {paths:?}");
+            }
+        }
+        assert_eq!(paths.len(), 3 * (PROCESSORS.len() + 2));
     }
 
     #[test]
