@@ -8,6 +8,10 @@
 # BENCH_LIMIT: seconds that the table may take (1500). As root the labs of both sides run before everything else on the
 # machine (real-time priority), so that other work disturbs the figures less; BENCH_PRIORITY=no leaves that out.
 set -eu
+. "$(dirname "$0")/help.sh"
+for word in "$@"; do
+    case $word in --rounds) ;; -h | --help) usage ;; -*) wrong "unknown option $word" ;; esac
+done
 root=$(cd "$(dirname "$0")/.." && pwd)
 cd "$root"
 . scripts/prepare.sh

@@ -6,15 +6,17 @@
 #
 # Built as the tests are, to share their build; PROFILE=release scripts/demo.sh takes minutes longer to build.
 set -eu
+. "$(dirname "$0")/help.sh"
 root=$(cd "$(dirname "$0")/.." && pwd)
 . "$root/scripts/prepare.sh"
 programs= jobs=16 generated=no
 while [ $# -gt 0 ]; do
     case $1 in
-        --programs) programs=$2; shift ;;
-        --jobs) jobs=$2; shift ;;
+        --programs) wants "$1" "1.4 or a folder" $#; programs=$2; shift ;;
+        --jobs) wants "$1" "a number" $#; jobs=$2; shift ;;
         --generated) generated=yes ;;
-        *) sed -n 's/^# \{0,1\}//; 2,7p' "$0"; exit 2 ;;
+        -h | --help) usage ;;
+        *) wrong "unknown option $1" ;;
     esac
     shift
 done

@@ -6,13 +6,14 @@
 # Needs root, git and debootstrap. The root gets nothing of this machine but where apt and cargo fetch from. Ends with how long
 # each command took; everything is removed.
 set -eu
+. "$(dirname "$0")/help.sh"
 root=$(cd "$(dirname "$0")/.." && pwd)
 . "$root/scripts/prepare.sh"
 commands=${*:-demo test}
 for command in $commands; do
     case $command in
         demo | test) ;;
-        *) sed -n 's/^# \{0,1\}//; 2,7p' "$0"; exit 2 ;;
+        *) wrong "unknown command $command" ;;
     esac
 done
 [ "$(id -u)" = 0 ] || { say "needs root" >&2; exit 1; }

@@ -6,6 +6,7 @@
 # Wants root. What changes there is kept in memory, but in the current folder, which is the real one. Ends with the command's status,
 # or 77 where there can be no such copy.
 set -eu
+. "$(dirname "$0")/help.sh"
 errors=/dev/null
 fail() { cat $errors >&2; echo "machine.sh: $*" >&2; exit 77; }
 
@@ -51,7 +52,8 @@ inside() {
 }
 if [ "${1:-}" = --inside ]; then inside "$2" "$3"; fi
 
-[ $# != 0 ] || { sed -n 's/^# \{0,1\}//; 2,7p' "$0"; exit 2; }
+[ $# != 0 ] || wrong "a command has to be named"
+case $1 in -*) wrong "unknown option $1" ;; esac
 [ "$(id -u)" = 0 ] || fail "not root"
 [ -x /lib/systemd/systemd ] || fail "no systemd"
 folder=$(mktemp -d)

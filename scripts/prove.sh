@@ -7,6 +7,7 @@
 #
 # Ends with 0 only if what the line promises was seen to hold.
 set -eu
+. "$(dirname "$0")/help.sh"
 root=$(cd "$(dirname "$0")/.." && pwd)
 cd "$root"
 . scripts/prepare.sh
@@ -63,7 +64,6 @@ case ${1:-} in
             shift
             exec "scripts/prove.d/$line" "$@"
         fi
-        sed -n 's/^# \{0,1\}//; 2,8p' "$0"
-        exit 2
+        wrong "unknown line ${1:-}"
         ;;
 esac

@@ -6,23 +6,18 @@
 # COMPILER: gcc g++ cc c++ clang clang++ by default, those of them that are installed; cross compilers by their names.
 # DIR: where they go (default ~/.icecream/ccache). May be run again at any time.
 set -eu
-
-usage() {
-    sed -n 's/^# \{0,1\}//; 2,7p' "$0"
-    exit "$1"
-}
+. "$(dirname "$0")/help.sh"
 folder= dry=no compilers=
 while [ $# -gt 0 ]; do
     case $1 in
-        --folder) folder=${2?"--folder wants a folder"}; shift ;;
+        --folder) wants "$1" "a folder" $#; folder=$2; shift ;;
         --dry-run) dry=yes ;;
-        -h | --help) usage 0 ;;
-        -*) echo "setup-ccache.sh: unknown option $1" >&2; usage 2 >&2 ;;
+        -h | --help) usage ;;
+        -*) wrong "unknown option $1" ;;
         *) compilers="$compilers $1" ;;
     esac
     shift
 done
-do_it() { echo "+ $*" >&2; [ $dry = yes ] || "$@"; }
 fail() { echo "setup-ccache.sh: $*" >&2; exit 1; }
 icecc=$(command -v icecc) || fail "no icecc in PATH"
 ccache=$(command -v ccache) || fail "no ccache in PATH"

@@ -6,24 +6,19 @@
 # TRIPLET: arm-linux-gnueabihf, or the path of its compiler's beginning (/opt/tc/bin/arm-none-eabi).
 # DIR: where links and archive go (default ~/.icecream/TRIPLET). May be run again at any time.
 set -eu
-
-usage() {
-    sed -n 's/^# \{0,1\}//; 2,7p' "$0"
-    exit "$1"
-}
+. "$(dirname "$0")/help.sh"
 triplet= folder= dry=no
 while [ $# -gt 0 ]; do
     case $1 in
-        --folder) folder=${2?"--folder wants a folder"}; shift ;;
+        --folder) wants "$1" "a folder" $#; folder=$2; shift ;;
         --dry-run) dry=yes ;;
-        -h | --help) usage 0 ;;
-        -*) echo "setup-cross.sh: unknown option $1" >&2; usage 2 >&2 ;;
+        -h | --help) usage ;;
+        -*) wrong "unknown option $1" ;;
         *) triplet=$1 ;;
     esac
     shift
 done
-[ -n "$triplet" ] || usage 2 >&2
-do_it() { echo "+ $*" >&2; [ $dry = yes ] || "$@"; }
+[ -n "$triplet" ] || wrong "a compiler has to be named, as arm-linux-gnueabihf"
 fail() { echo "setup-cross.sh: $*" >&2; exit 1; }
 
 icecc=$(command -v icecc) || fail "no icecc in PATH"

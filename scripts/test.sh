@@ -4,6 +4,8 @@
 #
 # ICE_TEST_STRICT=1: what cannot be done here has failed. On Debian as root nothing is missing.
 set -eu
+. "$(dirname "$0")/help.sh"
+[ $# = 0 ] || wrong "unknown word $1"
 root=$(cd "$(dirname "$0")/.." && pwd)
 cd "$root"
 . scripts/prepare.sh

@@ -3,6 +3,8 @@
 #
 #   scripts/bench.sh env [--rounds N]
 set -eu
+. "$(dirname "$0")/../help.sh"
+case ${1:---rounds} in --rounds) ;; *) wrong "unknown word $1" ;; esac
 cd "$(dirname "$0")/../.."
 root=$(pwd)
 . scripts/prepare.sh
