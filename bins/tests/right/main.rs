@@ -43,6 +43,7 @@ mod clang_text;
 mod cluster;
 mod compare;
 mod dependencies;
+mod edits;
 mod files;
 mod gcc_text;
 mod host;
