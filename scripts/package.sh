@@ -101,7 +101,7 @@ gzip -9n "$tree"/usr/share/man/man?/*
 mkdir -p "$tree/usr/share/icecream-rs" "$tree/usr/share/doc/icecream-rs" "$tree/DEBIAN"
 mv "$tree/etc/icecc/icecc.conf" "$tree/usr/share/icecream-rs"
 rmdir "$tree/etc/icecc"
-cp "$root/README.md" "$root/CHANGELOG.md" "$root"/LICENSE-* "$tree/usr/share/doc/icecream-rs"
+cp "$root/README.md" "$root/GUIDE.md" "$root/CHANGELOG.md" "$root"/LICENSE-* "$tree/usr/share/doc/icecream-rs"
 (cd "$tree" && find etc -type f | sed 's|^|/|' | sort) >"$tree/DEBIAN/conffiles"
 install -m 644 "$root/scripts/debian/triggers" "$tree/DEBIAN"
 for name in postinst prerm postrm; do install -m 755 "$root/scripts/debian/$name" "$tree/DEBIAN/$name"; done

@@ -1,11 +1,13 @@
 //! What is written from the programs' tables of options: the lists in the manual pages, and completions for shells. The
-//! rest of a page is written by hand: it names no other options, and roff has no complaint.
+//! rest of a page is written by hand: it names no other options, and roff has no complaint. The guide's tables of reasons
+//! are written from the list of reasons.
 //!
 //! `ICE_WRITE=1 cargo test -p ice-bins --test manual` writes them.
 
 #![allow(clippy::expect_used)]
 
 mod page;
+mod reasons;
 mod shells;
 
 use ice_bins::PROGRAMS;
@@ -118,11 +120,29 @@ fn pages_name_what_help_names() {
     }
 }
 
+/// The service script reads them; the file that is installed and its page tell of each.
+#[test]
+fn settings_are_those_of_the_services() {
+    let read = |name: &str| fs::read_to_string(scripts().join(name)).expect(name);
+    let service = read("service/service");
+    let (_, rest) = service.split_once("keys=\"").expect("the keys");
+    let keys: BTreeSet<&str> = rest.split('"').next().unwrap_or_default().split_whitespace().collect();
+    let settings = read("service/icecc.conf");
+    let set = settings.lines().filter_map(|line| line.split_once('=')).map(|(key, _)| key);
+    assert_eq!(set.filter(|key| key.starts_with("ICECC_")).collect::<BTreeSet<_>>(), keys, "icecc.conf");
+    let page = read("man/icecc.conf.5");
+    let told = page.lines().filter_map(|line| line.strip_prefix(".B ICECC_"));
+    assert_eq!(
+        told.map(|key| format!("ICECC_{key}")).collect::<BTreeSet<_>>(),
+        keys.into_iter().map(String::from).collect()
+    );
+}
+
 #[test]
 fn roff_has_no_complaint() {
     let pages: Vec<PathBuf> =
         fs::read_dir(folder()).expect("scripts/man").flatten().map(|entry| entry.path()).collect();
-    assert!(pages.len() > PROGRAMS.len(), "every program has one, and icecream(7)");
+    assert!(pages.len() > PROGRAMS.len() + 1, "every program has one, and icecream(7), icecc.conf(5)");
     let checkers: [&[&str]; 2] = [&["groff", "-man", "-Tutf8", "-ww"], &["man", "--warnings", "-l"]];
     for checker in checkers {
         for page in &pages {
