@@ -1,12 +1,14 @@
 //! `icecc --explain`: what would become of a command, without compiling.
 
 use super::call::Call;
+use super::doctor::{self, NextHost};
 use super::role::Role;
 use super::variables::{Use, Variables};
 use super::{daemon, environment, submit};
 use crate::exit::{Failure, print};
 use ice_core::client::Environments;
 use ice_core::cmdline::{Mode, RemoteJob, Side};
+use ice_core::platform;
 use ice_core::reason::{Fault, Reason, Why};
 use ice_core::version::Version;
 use serde::Serialize;
@@ -42,6 +44,8 @@ struct Explanation {
     /// Files that travel with the environment.
     extra_files: Vec<String>,
     environment: Option<Environment>,
+    /// Hosts to which it would go now, the most probable one first; none if nobody can tell.
+    hosts: Option<Vec<NextHost>>,
     /// Whether it would be tried by files, or why not.
     files: Option<&'static str>,
     /// The daemon's protocol; none if no daemon answers.
@@ -128,9 +132,24 @@ fn explain(call: &Call, variables: &Variables, own_exe: &Path) -> Explanation {
         split_dwarf: job.as_ref().is_some_and(|job| job.split_dwarf),
         extra_files: job.iter().flat_map(|job| &job.extra_files).map(|file| lossy(file)).collect(),
         environment,
+        hosts: job.as_ref().filter(|_| daemon.is_some()).and_then(|_| probable_hosts(variables)),
         files: job.as_ref().map(|_| by_files(variables)),
         daemon: daemon.map(Version::number),
     }
+}
+
+/// Where a job that can go would go now. Its environment may still lead it elsewhere: who has it already is quicker.
+fn probable_hosts(variables: &Variables) -> Option<Vec<NextHost>> {
+    let mut hosts = doctor::next_hosts(variables)?;
+    let platform = environment::own_platform();
+    // Where archives for other platforms are named, those hosts count too.
+    let fits = |host: &NextHost| platform::runs(host.platform.as_bytes(), platform.as_bytes());
+    hosts.retain(|host| variables.version.is_some() || fits(host));
+    let preferred = variables.preferred_host.to_string_lossy();
+    if !preferred.is_empty() {
+        hosts.retain(|host| host.host == preferred || host.address == preferred);
+    }
+    Some(hosts)
 }
 
 /// What `ICECC_FILES` means for a job that can go.
@@ -211,6 +230,15 @@ impl fmt::Display for Explanation {
             }
             line("environment", &text)?;
         }
+        let hosts = self.hosts.iter().map(|hosts| match hosts.as_slice() {
+            [] => "no other host could take it now: it would wait, or be compiled here".to_owned(),
+            [first, others @ ..] => {
+                let first = format!("{} ({}), where it would be done first", first.host, first.address);
+                let others: Vec<&str> = others.iter().map(|host| host.host.as_str()).collect();
+                if others.is_empty() { first } else { format!("{first}; then {}", others.join(", ")) }
+            }
+        });
+        hosts.into_iter().try_for_each(|hosts| line("probably on", &hosts))?;
         line("by files", self.files.unwrap_or_default())?;
         match self.daemon {
             Some(protocol) => line("daemon", &format!("answers, protocol {protocol}")),

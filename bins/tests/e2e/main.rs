@@ -13,6 +13,7 @@ mod compile;
 mod cross;
 mod doctor;
 mod environments;
+mod explain;
 mod fallback;
 mod held;
 

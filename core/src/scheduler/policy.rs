@@ -80,6 +80,8 @@ const NEW_HOST: f64 = 1.1;
 const CROWD: f64 = 0.3;
 /// Maximum number of entries of one index that are examined.
 const LOOK_MAX: usize = 64;
+/// Hosts that are told to who asks where a job would go.
+const NEXT_MAX: usize = 8;
 /// Assumed time to send and unpack an environment, in milliseconds; it is not measured.
 const INSTALL_MS: f64 = 4000.0;
 /// The transfer cost of an environment is divided by the number of jobs that require it, clamped to this range: more
@@ -200,6 +202,14 @@ pub(super) fn choose(cluster: &Cluster, ask: &Ask, hint: Option<HostId>) -> Opti
         best.offer(home.id(), finish_ms(cluster, home, ask.weight) / home_factor(home));
     }
     best.choice().or(Some(Choice { host: home.id(), why: Why::LastResort }))
+}
+
+/// Hosts that would get jobs of others now, the first one first, as far as that does not depend on the job.
+pub(super) fn next(cluster: &Cluster) -> impl Iterator<Item = &Host> {
+    let ready = cluster.classes().all().values().flat_map(|class| class.ready().iter().take(NEXT_MAX));
+    let mut ranks: Vec<Rank> = ready.copied().collect();
+    ranks.sort();
+    ranks.into_iter().take(NEXT_MAX).filter_map(|rank| cluster.host(rank.host))
 }
 
 /// Whether a host could take this job now.

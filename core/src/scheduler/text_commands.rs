@@ -6,6 +6,7 @@ use super::answer::Answer;
 use super::host::Host;
 use super::job::State;
 use super::listing::Listing;
+use super::policy;
 use super::rows::Field;
 use super::{CloseReason, Scheduler};
 use crate::ids::PeerId;
@@ -31,6 +32,7 @@ enum Command {
     UnblockHosts(Vec<Text>),
     Internals(Vec<Text>),
     Statistics,
+    NextHosts,
     Help,
     Quit,
 }
@@ -40,7 +42,7 @@ enum Command {
 type Read = fn(Vec<Text>, bool) -> Result<Command, &'static str>;
 
 /// All commands, in the order of `help`: the word, its arguments, what it does, and how it is read.
-const COMMANDS: [(&str, &str, &str, Read); 11] = [
+const COMMANDS: [(&str, &str, &str, Read); 12] = [
     ("listcs", "[--json [environments]]", "the hosts, with their jobs", |arguments, json| {
         let environments = json && arguments.iter().any(|argument| *argument == "environments");
         Ok(Command::List(Listing::hosts(json, environments)))
@@ -58,6 +60,7 @@ const COMMANDS: [(&str, &str, &str, Read); 11] = [
     }),
     ("internals", "[HOST...] [--json]", "what daemons know about themselves", |hosts, _| Ok(Command::Internals(hosts))),
     ("stats", "[--json]", "counts of this scheduler", |_, _| Ok(Command::Statistics)),
+    ("next", "[--json]", "the hosts that would get a job now, the first one first", |_, _| Ok(Command::NextHosts)),
     ("help", "[--json]", "this list", |_, _| Ok(Command::Help)),
     ("quit", "", "the end", |_, _| Ok(Command::Quit)),
     ("exit", "", "the end", |_, _| Ok(Command::Quit)),
@@ -122,6 +125,7 @@ impl Scheduler {
             }
             Ok(Command::UnblockHosts(hosts)) => self.unblock_hosts(&mut answer, &hosts),
             Ok(Command::Statistics) => self.statistics(&mut answer),
+            Ok(Command::NextHosts) => self.next_hosts(&mut answer),
             Ok(Command::Help) => help(&mut answer),
             Err(error) => answer.add_error(&error),
         }
@@ -154,6 +158,30 @@ impl Scheduler {
                 }
                 None => answer.add_error(&format!("401 Host {} is not blocked.", name.lossy())),
             }
+        }
+    }
+
+    fn next_hosts(&self, answer: &mut Answer) {
+        for host in policy::next(self.ledger.cluster()) {
+            let (said, work) = (host.said(), host.work());
+            let line = format!(
+                " {} ({}) [{}] jobs={}/{}",
+                said.name.lossy(),
+                said.address.lossy(),
+                said.platform.lossy(),
+                work.busy(),
+                work.slots()
+            );
+            answer.add(
+                &line,
+                vec![
+                    ("host", Field::Text(said.name.clone())),
+                    ("address", Field::Text(said.address.clone())),
+                    ("platform", Field::Text(said.platform.clone())),
+                    ("jobs", Field::Number(work.busy().into())),
+                    ("slots", Field::Number(work.slots().into())),
+                ],
+            );
         }
     }
 

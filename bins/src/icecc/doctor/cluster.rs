@@ -20,7 +20,7 @@ use ice_net::dial;
 use ice_net::discover::{self, DEFAULT_NETNAME, DEFAULT_PORT, Query, Reach};
 use nix::ifaddrs::getifaddrs;
 use nix::sys::socket::{getsockopt, sockopt};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use crate::cli;
 use crate::exit::chain;
@@ -34,6 +34,8 @@ const SURVEY: Duration = Duration::from_millis(800);
 const CONNECT: Duration = Duration::from_secs(5);
 /// How long the text port may take with its answers.
 const ANSWER: Duration = Duration::from_secs(10);
+/// What tells of hosts.
+const LISTS: [&str; 2] = ["listcs --json\n", "listblocks\n"];
 /// As much of them is read.
 const LIST_MAX: usize = 8 << 20;
 /// Hosts that are tried at a time.
@@ -124,30 +126,66 @@ pub(super) type Lists = io::Result<String>;
 
 /// The scheduler that the daemon was told, or who answers a broadcast, and what its text port answers.
 pub(super) fn scheduler(daemon: &OwnDaemon) -> (SchedulerFacts, Option<Lists>) {
-    let options = daemon.options.as_ref();
-    let netname = options.and_then(|options| options.netname.clone()).unwrap_or_else(|| DEFAULT_NETNAME.into());
-    let told = options.and_then(|options| options.scheduler.as_deref()).unwrap_or_default();
-    let (host, port) = dial::split_host_port(told);
-    let port = port.and_then(|port| port.parse().ok()).unwrap_or(DEFAULT_PORT);
+    let (netname, host, port) = told(daemon);
     if !host.is_empty() {
-        let at = dial::host_port_text(host, port);
+        let at = dial::host_port_text(&host, port);
         // First, as one of 1.4 lets a second connection in a row wait for half a minute.
-        let lists = ask(&at);
-        let dialled = || dial::tcp(host, port, Version::TO_SCHEDULER, deadline()).err().map(|error| chain(&error));
+        let lists = ask(&at, &LISTS);
+        let dialled = || dial::tcp(&host, port, Version::TO_SCHEDULER, deadline()).err().map(|error| chain(&error));
         let error = if lists.is_ok() { None } else { dialled() };
         let lists = error.is_none().then_some(lists);
         return (SchedulerFacts { netname, named: Some((at, error)), answers: Vec::new() }, lists);
     }
-    let reach = Reach::new(None, Allow::default());
-    let query = Query { netname: netname.as_str().into(), port, version: Version::TO_SCHEDULER, reach };
-    let found = discover::survey(&query, SURVEY).unwrap_or_default();
+    let found = survey(&netname, port);
     let answers = found.answers.iter().map(|answer| Answer {
         at: answer.from.to_string(),
         netname: answer.netname.to_string(),
         version: answer.version,
     });
-    let lists = found.best.as_ref().map(|best| ask(&best.from.to_string()));
+    let lists = found.best.as_ref().map(|best| ask(&best.from.to_string(), &LISTS));
     (SchedulerFacts { netname, named: None, answers: answers.collect() }, lists)
+}
+
+/// The netname, and host (empty: not told) and port of the scheduler that the daemon was told.
+fn told(daemon: &OwnDaemon) -> (String, String, u16) {
+    let options = daemon.options.as_ref();
+    let netname = options.and_then(|options| options.netname.clone()).unwrap_or_else(|| DEFAULT_NETNAME.into());
+    let scheduler = options.and_then(|options| options.scheduler.as_deref()).unwrap_or_default();
+    let (host, port) = dial::split_host_port(scheduler);
+    (netname, host.to_owned(), port.and_then(|port| port.parse().ok()).unwrap_or(DEFAULT_PORT))
+}
+
+/// Who answers a broadcast.
+fn survey(netname: &str, port: u16) -> discover::Found {
+    let reach = Reach::new(None, Allow::default());
+    let query = Query { netname: netname.into(), port, version: Version::TO_SCHEDULER, reach };
+    discover::survey(&query, SURVEY).unwrap_or_default()
+}
+
+/// A host that would get a job now.
+#[derive(Deserialize, Serialize)]
+pub(in crate::icecc) struct NextHost {
+    /// Its name.
+    pub(in crate::icecc) host: String,
+    /// Its address.
+    pub(in crate::icecc) address: String,
+    /// Its platform.
+    pub(in crate::icecc) platform: String,
+    jobs: u32,
+    slots: u32,
+}
+
+/// The hosts that would get a job of this daemon's users now, the first one first; none if the scheduler cannot tell, as those of 1.4
+/// cannot.
+pub(super) fn next_hosts(daemon: &OwnDaemon) -> Option<Vec<NextHost>> {
+    let (netname, host, port) = told(daemon);
+    let at =
+        if host.is_empty() { survey(&netname, port).best?.from.to_string() } else { dial::host_port_text(&host, port) };
+    let text = ask(&at, &["next --json\n"]).ok()?;
+    let mut hosts: Vec<NextHost> = serde_json::from_str(listing::answers(&text).first()?).ok()?;
+    let own = own_addresses();
+    hosts.retain(|host| !is_own(&own, &host.address));
+    Some(hosts)
 }
 
 fn deadline() -> Deadline {
@@ -165,17 +203,19 @@ pub(super) fn hosts(lists: Option<Lists>) -> (Option<Result<Vec<HostFacts>, Stri
     let [list, blocked, ..] = answers[..] else { return (Some(Err("it answers something else".into())), false) };
     let mut hosts = if list.starts_with('[') { of_json(list) } else { listing::hosts(list) };
     let own = own_addresses();
-    let is_own = |address: &str| {
-        let address = address.parse().map(|address: IpAddr| address.to_canonical());
-        address.is_ok_and(|address| own.contains(&address) || address.is_loopback())
-    };
     let name = nix::sys::utsname::uname().map(|u| u.nodename().to_string_lossy().into_owned()).unwrap_or_default();
-    hosts.iter_mut().for_each(|host| host.is_own = is_own(&host.address));
-    let is_blocked = blocked.lines().map(str::trim).any(|host| host == name || is_own(host));
+    hosts.iter_mut().for_each(|host| host.is_own = is_own(&own, &host.address));
+    let is_blocked = blocked.lines().map(str::trim).any(|host| host == name || is_own(&own, host));
     (Some(Ok(hosts)), is_blocked)
 }
 
-fn ask(scheduler: &str) -> io::Result<String> {
+fn is_own(own: &BTreeSet<IpAddr>, address: &str) -> bool {
+    let address = address.parse().map(|address: IpAddr| address.to_canonical());
+    address.is_ok_and(|address| own.contains(&address) || address.is_loopback())
+}
+
+/// What the text port answers to these commands.
+fn ask(scheduler: &str, commands: &[&str]) -> io::Result<String> {
     let (host, port) = dial::split_host_port(scheduler);
     let port = port.and_then(|port| port.parse::<u16>().ok()).unwrap_or(DEFAULT_PORT);
     let mut connected = Err(io::Error::other("no address"));
@@ -190,9 +230,10 @@ fn ask(scheduler: &str) -> io::Result<String> {
     stream.set_write_timeout(Some(ANSWER))?;
     // One after the other: 1.4 loses what comes with the line before.
     let mut bytes = Vec::new();
-    for (command, end) in [("", "to quit.\n"), ("listcs --json\n", "200 done\n"), ("listblocks\n", "200 done\n")] {
+    read_to(&mut stream, b"to quit.\n", &mut bytes)?;
+    for command in commands {
         stream.write_all(command.as_bytes())?;
-        read_to(&mut stream, end.as_bytes(), &mut bytes)?;
+        read_to(&mut stream, b"200 done\n", &mut bytes)?;
     }
     Ok(String::from_utf8_lossy(&bytes).into_owned())
 }

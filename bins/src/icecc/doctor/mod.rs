@@ -10,6 +10,8 @@ use std::path::{Path, PathBuf};
 
 use ice_core::doctor::{Facts, Report, Verdict, judge};
 
+pub(super) use cluster::NextHost;
+
 use super::variables::Variables;
 use crate::exit::{Failure, print};
 
@@ -26,6 +28,11 @@ pub(super) fn run(as_json: bool, variables: &Variables, own_exe: &Path) -> Resul
     };
     print(&text)?;
     Ok(if report.ready { 0 } else { NOT_READY })
+}
+
+/// The hosts that would get a job now, the first one first; none if nobody can tell.
+pub(super) fn next_hosts(variables: &Variables) -> Option<Vec<NextHost>> {
+    cluster::next_hosts(&cluster::daemon(variables).ok()?)
 }
 
 fn gather(variables: &Variables, own_exe: &Path) -> Facts {

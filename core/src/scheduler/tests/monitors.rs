@@ -61,7 +61,7 @@ fn s59_the_text_port_speaks_as_1_4() {
     assert_eq!(s.text(&["quit"]), "200 Good Bye!\n");
     let help = s.text(&["help"]);
     let words: Vec<&str> = help.lines().filter_map(|line| line.split(' ').next()).collect();
-    let all = "listcs listblocks listjobs removecs blockcs unblockcs internals stats help quit exit 200";
+    let all = "listcs listblocks listjobs removecs blockcs unblockcs internals stats next help quit exit 200";
     assert_eq!(words.join(" "), all);
     assert!(
         help.contains("\nremovecs HOST... [--json]           ends their connections; they may come again\n"),
@@ -101,6 +101,35 @@ fn s60_blocked_hosts_stay_out_until_unblocked_as_often() {
     assert_eq!(s.text(&["unblockcs h"]), "401 Host h is not blocked.\n200 done\n");
     assert_eq!(s.text(&["removecs x"]), "401 No host x.\n200 done\n");
     assert_eq!(s.text(&["blockcs x"]), "blocked host x, which is not here\n200 done\n");
+}
+
+#[test]
+fn who_would_get_a_job_now_is_told_in_that_order() {
+    let mut s = Scenario::new();
+    s.host("submitter", 0, &[]);
+    let loaded = s.host("loaded", 2, &[]);
+    let busy = s.host("busy", 2, &["e"]);
+    s.host("idle", 2, &[]);
+    let full = s.host("full", 2, &[]);
+    s.load(loaded, 900);
+    s.load(full, 1000);
+    let preferred = GetCs { preferred_host: "busy".into(), ..request("e", "f", 1) };
+    s.ask(busy, preferred).unwrap();
+    let hosts = |text: &str| {
+        let names = text.lines().filter_map(|line| line.split_whitespace().next().map(str::to_owned));
+        names.collect::<Vec<_>>().join(" ")
+    };
+    assert_eq!(hosts(&s.text(&["next"])), "idle busy loaded 200");
+    s.text(&["next --json"]);
+    let rows: Vec<String> = s.rows.drain(..).map(|row| fields(&row)).collect();
+    assert!(
+        rows[0].starts_with("host=idle address=") && rows[0].ends_with("platform=x86_64 jobs=0 slots=2"),
+        "{rows:?}"
+    );
+    for number in 0..20 {
+        s.host(&format!("more{number}"), 2, &[]);
+    }
+    assert_eq!(s.text(&["next"]).lines().count(), 8 + 1, "eight at most");
 }
 
 #[test]
