@@ -218,18 +218,47 @@ mod tests {
 
     #[test]
     fn what_stands_there_once_is_not_unpacked_without_end() {
+        // 64 bytes for each, beside its own: 16384 of them are 64 MiB.
+        let name = vec![b'a'; 4096 - 64];
         let mut w = Writer::default();
-        w.bytes(b"");
-        let name = vec![b'a'; 4000];
-        let mut r = Reader::new(&[], 0).unwrap();
-        let mut unpacked = 0;
-        while let Ok(path) = {
-            r.left = &[0xa0, 0x1f, 0];
-            r.shared(&name)
-        } {
-            unpacked += path.len();
-        }
-        assert!(unpacked < MAX_PLAIN && unpacked > MAX_PLAIN / 2, "{unpacked}");
+        (0..=16_384).for_each(|_| w.shared(&name, &name));
+        let mut r = Reader::new(&w.0, usize::MAX).unwrap();
+        assert!((0..16_383).all(|_| r.shared(&name).as_ref() == Ok(&name)));
+        let mut one_byte_more = Reader { left: &[0, 1, b'a'], room: r.room - (4096 - 64) };
+        assert_eq!(one_byte_more.shared(&[]), Err(Malformed::TooLarge));
+        assert_eq!(r.shared(&name).as_ref(), Ok(&name));
+        assert_eq!(r.shared(&name), Err(Malformed::TooLarge));
+    }
+
+    #[test]
+    fn nothing_larger_than_allowed_is_begun() {
         assert!(matches!(Reader::new(b"ab", 1), Err(Malformed::TooLarge)));
+        let reader = |bytes: &'static [u8]| Reader::new(bytes, 9).unwrap();
+        assert!(Reader::new(b"ab", 2).is_ok());
+        for (bytes, count) in [
+            (&[2, 0, 0][..], Ok(2)),
+            (&[3, 0, 0, 0], Err(Malformed::TooMany)),
+            (&[2, 0], Err(Malformed::Truncated)),
+            (&[0], Ok(0)),
+            (&[], Err(Malformed::Truncated)),
+        ] {
+            assert_eq!(reader(bytes).count(2), count, "{bytes:?}");
+        }
+        assert_eq!(reader(&[0xff, 1]).small::<u8>(), Ok(255));
+        assert_eq!(reader(&[0x80, 2]).small::<u8>(), Err(Malformed::Number));
+        assert_eq!(reader(b"\x02ab").bytes(), Ok(&b"ab"[..]));
+        assert_eq!(reader(b"\x03ab").bytes(), Err(Malformed::Truncated));
+        assert_eq!(reader(b"ab").array(), Ok(*b"ab"));
+        assert_eq!(reader(b"ab").array::<3>(), Err(Malformed::Truncated));
+    }
+
+    #[test]
+    fn paths_share_all_that_they_can() {
+        let read = |bytes: &'static [u8], before: &[u8]| Reader::new(bytes, 9).unwrap().shared(before);
+        assert_eq!(read(b"\x02\x01c", b"/ab"), Ok(b"/ac".to_vec()));
+        assert_eq!(read(b"\x03\x01c", b"/ab"), Ok(b"/abc".to_vec()));
+        assert_eq!(read(b"\x02\x00", b"/ab"), Ok(b"/a".to_vec()));
+        assert_eq!(read(b"\x02\x01b", b"/ab"), Err(Malformed::Order), "it shares one more");
+        assert_eq!(read(b"\x04\x00", b"/ab"), Err(Malformed::Number), "it shares more than there is");
     }
 }

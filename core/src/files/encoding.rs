@@ -241,8 +241,26 @@ mod tests {
         assert_eq!(Facts::decode(&[2, 0, 1, b'/', DIR, 5, 1, 0, ABSENT]), Err(Malformed::Order), "twice");
         assert_eq!(Facts::decode(&[2, 0, 1, b'/', DIR, 5, 2, 1, b'a', ABSENT]), Err(Malformed::Number));
         assert_eq!(Facts::decode(&[&bytes[..], &[0]].concat()), Err(Malformed::LeftOver));
-        assert_eq!(Facts::decode(&[0xff, 0xff, 0x7f]), Err(Malformed::TooMany));
-        assert_eq!(Facts::decode(&vec![0; MAX_ENCODED + 1]), Err(Malformed::TooLarge));
+    }
+
+    #[test]
+    fn what_is_read_has_bounds() {
+        let most = vec![0; 16 << 20];
+        assert_eq!(Facts::decode(&most), Err(Malformed::LeftOver));
+        assert_eq!(Difference::decode(&most), Err(Malformed::LeftOver));
+        let more = vec![0; (16 << 20) + 1];
+        assert_eq!(Facts::decode(&more), Err(Malformed::TooLarge));
+        assert_eq!(Difference::decode(&more), Err(Malformed::TooLarge));
+        let names_of_root = [1, 0, 2, b'/', b'/', NAMES];
+        for (before, most) in [(&[][..], 100_000), (&[0], 100_000), (&names_of_root, 1_000_000)] {
+            for (count, error) in [(most, Malformed::Truncated), (most + 1, Malformed::TooMany)] {
+                let mut w = Writer(before.to_vec());
+                w.number(count);
+                assert_eq!(Difference::decode(&w.0), Err(error), "{before:?} {count}");
+            }
+        }
+        let link = |length| set(&[("/", Fact::Dir { perm: 5 }), ("/a", Fact::Link { target: vec![b'a'; length] })]);
+        assert_eq!(Facts::decode(&link(4095).encode()), Ok(link(4095)));
     }
 
     /// Whatever is read is written as it was, and nothing panics.

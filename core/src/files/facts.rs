@@ -133,6 +133,36 @@ mod tests {
     }
 
     #[test]
+    fn facts_are_found_counted_and_taken_out() {
+        let mut all = Facts::new();
+        assert!(all.is_empty() && all.remove(b"/").is_none());
+        assert_eq!(all.insert(b"/".to_vec(), DIR), None);
+        assert_eq!(all.insert(b"/".to_vec(), Fact::Absent), Some(DIR));
+        assert_eq!((all.len(), all.is_empty(), all.get(b"/")), (1, false, Some(&Fact::Absent)));
+        assert_eq!((all.remove(b"/"), all.len()), (Some(Fact::Absent), 0));
+    }
+
+    #[test]
+    fn keys_fit_their_facts() {
+        let names = Fact::Names(Vec::new());
+        for (key, fact, does) in [
+            ("//", &names, true),
+            ("/a/", &names, true),
+            ("/", &names, false),
+            ("/a", &names, false),
+            ("///", &names, false),
+            ("/a//", &names, false),
+            ("a/", &names, false),
+            ("/", &DIR, true),
+            ("/a", &DIR, true),
+            ("//", &DIR, false),
+            ("/a/", &DIR, false),
+        ] {
+            assert_eq!(fits(key.as_bytes(), fact), does, "{key} {fact:?}");
+        }
+    }
+
+    #[test]
     fn what_leaves_a_hole_is_refused() {
         let whole = facts(&[("/", DIR), ("/a", DIR), ("/a/x", Fact::Absent)]);
         let removes = |path: &str| Difference { removed: vec![path.into()], ..Difference::default() };
@@ -154,8 +184,10 @@ mod tests {
 
     #[test]
     fn sets_do_not_grow_without_end() {
-        let mut all = facts(&[("/", DIR)]);
-        let more = (0..MAX_FACTS).map(|i| (format!("/{i}").into_bytes(), Fact::Absent)).collect();
-        assert_eq!(all.apply(Difference { set: more, removed: Vec::new() }), Err(Malformed::TooMany));
+        let more = |n| (0..n).map(|i| (format!("/{i}").into_bytes(), Fact::Absent)).collect();
+        for (n, refused) in [(99_999, None), (100_000, Some(Malformed::TooMany))] {
+            let mut all = facts(&[("/", DIR)]);
+            assert_eq!(all.apply(Difference { set: more(n), removed: Vec::new() }).err(), refused);
+        }
     }
 }

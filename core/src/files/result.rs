@@ -112,6 +112,8 @@ mod tests {
         assert_eq!(decode(&deleted), Some(Malformed::Name));
         let many = ResultBody { outputs: vec![Output { path: b"/".into(), mode: 0, len: 0 }; 10_001], ..body() };
         assert_eq!(decode(&many), Some(Malformed::TooMany));
+        let most = ResultBody { outputs: vec![Output { path: b"/".into(), mode: 0, len: 0 }; 10_000], ..body() };
+        assert_eq!(decode(&most), None);
     }
 
     #[test]

@@ -153,12 +153,14 @@ fn clients_that_are_slow_or_say_something_else() {
     Case::new().at(60).has_failed(silent);
     Case::new().at(59).after([chunk()]).at(118).does(&[]).at(119).has_failed(silent);
     let mut slow = Case::new();
-    for n in 1..=20 {
+    for n in 1..=19 {
         slow = slow.at(n * 30).after([chunk()]);
     }
-    slow.has_failed(silent);
+    slow.at(599).after([chunk()]).does(&[]).at(600).has_failed(silent);
     let late = "the submitter did not answer in time";
-    Case::running().after([Input::Question(b"/a")]).does(&[need(need::FACTS, &["/a"])]).at(5).has_failed(late);
+    let asks = Case::running().after([Input::Question(b"/a")]).does(&[need(need::FACTS, &["/a"])]);
+    assert!(asks.job.reads_client());
+    asks.at(4).does(&[]).at(5).has_failed(late);
     let unasked = "the submitter said something that it was not asked for";
     Case::new().after([Input::Other]).has_failed(unasked);
     for input in [chunk(), WHOLE, Input::Other] {
@@ -206,16 +208,81 @@ fn every_failure_is_told_and_frees_the_slot() {
     case.at(4).does(&[]).at(5).has_failed("its time was over");
     let mut unread = Case::running().after([Input::Ended(Ok(ended(0)))]).after(TEXTS_END);
     unread.outputs();
-    unread.at(1800).does(&[close("cannot send the result: it was not read in time")]);
+    unread.at(1799).does(&[]).at(1800).does(&[close("cannot send the result: it was not read in time")]);
 }
 
 #[test]
 fn paths_of_one_need_fit_into_a_frame() {
     let long = vec![vec![b'x'; 4000]; 1000];
     let count = paths_of_one_need(&long);
-    assert!(count > 100 && count * 4005 <= 512 << 10);
+    // 5 bytes beside each: 130 times 4005 are within 512 KiB, one more is not.
+    assert_eq!(count, 130);
+    let full = |last| [vec![vec![b'x'; 4091]; 127], vec![vec![b'x'; last]]].concat();
+    assert_eq!(paths_of_one_need(&full(4091)), 128, "exactly as much as there is room for");
+    assert_eq!(paths_of_one_need(&full(4092)), 127);
     assert_eq!(paths_of_one_need(&vec![vec![b'x'; 3]; 10_000]), 8192);
     assert_eq!(paths_of_one_need(&[]), 0);
     let mut case = Case::new().after([WHOLE, Input::Tree(Placing::Unknown(long))]);
     assert!(matches!(case.outputs().pop(), Some(Output::Need(wanted)) if wanted.paths.len() == count));
+}
+
+#[test]
+fn a_job_that_begins_anew_has_its_slot_and_as_much_time_as_a_silent_client() {
+    let changed = Input::Tree(Placing::Changed(b"/a".to_vec()));
+    let anew = || {
+        let case = Case::running().at(1000).after([Input::Question(b"/a"), WHOLE, changed.clone()]);
+        case.does(&[need(need::FACTS, &["/a"]), Output::Grow, Output::Restart, Output::Place])
+    };
+    assert_eq!(anew().job.poll_timeout(), Some(at(1060)));
+    let case = anew().at(1059).after([Input::Tree(Placing::Unknown(paths(&["/b"]))), chunk()]);
+    assert_eq!(case.job.poll_timeout(), Some(at(1060)), "it holds a slot: no more time, whatever comes");
+    let stopped = anew().after([Input::Stop]).outputs();
+    assert_eq!(stopped[2..], [say("the daemon stops"), close("the daemon stops")]);
+    // Questions are counted anew, too.
+    let mut case = anew();
+    for _ in 0..64 {
+        case = case.after([Input::Tree(Placing::Unknown(paths(&["/b"]))), WHOLE]);
+        assert_eq!(case.outputs(), [need(need::FACTS, &["/b"]), Output::Place]);
+    }
+    case.after([PLACED]).does(&[Output::Start]);
+}
+
+#[test]
+fn what_comes_late_or_out_of_turn_changes_nothing() {
+    let stray = || [Input::Granted, Input::Question(b"/a"), Input::Ended(Ok(ended(0)))];
+    let case = Case::new().after(stray()).does(&[]);
+    case.after([WHOLE, PLACED]).does(&[Output::Place, Output::Plain(Plain::Complete)]);
+    let late = [PLACED, Input::Question(b"/a"), Input::Ended(Ok(ended(0)))];
+    Case::parked().after(late).does(&[]).after([Input::Granted]).does(&[Output::Start]);
+    Case::running().after([Input::Granted, PLACED, Input::Delivered(Ok(()))]).does(&[]);
+    let mut delivering = Case::running().after([Input::Ended(Ok(ended(0)))]).after(TEXTS_END);
+    delivering.outputs();
+    let delivering = delivering.after([Input::Stop, Input::Failed(Failure::ClientGone), Input::Other]).does(&[]);
+    let over = delivering.after([Input::Delivered(Err("gone".to_owned()))]).does(&[close("gone")]);
+    assert!(over.job.is_over());
+    over.after(stray()).after([Input::Stop, Input::Delivered(Ok(()))]).at(9999).does(&[]);
+}
+
+#[test]
+fn the_compilers_texts_are_waited_for_but_not_without_end() {
+    let deliver = |stdout: &str| {
+        let result = FilesResult { stdout: stdout.into(), ..FilesResult::default() };
+        Some(Output::Deliver(Box::new(result)))
+    };
+    // They may end before it does.
+    let mut case = Case::running().after([Input::Text(Stream::Stdout, b"x")]).after(TEXTS_END).does(&[]);
+    case = case.after([Input::Ended(Ok(ended(0)))]);
+    assert_eq!(case.outputs().pop(), deliver("x"));
+    let case = Case::running().after([Input::Ended(Ok(ended(0))), Input::TextEnd(Stream::Stdout)]);
+    assert!(!case.job.reads_client());
+    assert_eq!(case.at(4).does(&[]).at(5).outputs().pop(), deliver(""));
+    // It ends while it asks, as one of its threads does.
+    let mut case = Case::running().after([Input::Question(b"/a"), Input::Ended(Ok(ended(0)))]).after(TEXTS_END);
+    assert_eq!(case.outputs().pop(), deliver(""));
+}
+
+#[test]
+fn only_who_understands_a_reason_is_told_it() {
+    let old = Case { job: ByFiles::new(at(0), Version::new(22)), now: at(0) };
+    old.after([Input::Stop]).does(&[close("not to be run")]);
 }
