@@ -48,6 +48,8 @@ pub mod reason;
 pub mod scheduler;
 /// The serving half of a job.
 pub mod server;
+/// What came of a user's jobs.
+pub mod statistics;
 /// Paths and names in a daemon's store.
 pub mod store_layout;
 /// Strings of messages.

@@ -77,6 +77,10 @@ pub enum Message {
     HostCan(HostCan),
     KeepGet(Keep),
     KeepPut(Keep),
+    /// Client → its daemon: a job has ended; a [`Note`](crate::statistics::Note) as JSON.
+    JobNote {
+        text: Text,
+    },
 }
 
 /// The part of a file name that GET_CS, MON_GET_CS and MON_LOCAL_JOB_BEGIN carry: at most its last three components.

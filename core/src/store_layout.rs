@@ -129,6 +129,11 @@ pub fn user_token(base: &Path, uid: u32) -> PathBuf {
     user(base, uid).join("token")
 }
 
+/// The path of what came of a user's jobs.
+pub fn user_statistics(base: &Path, uid: u32) -> PathBuf {
+    user(base, uid).join("statistics.json")
+}
+
 /// The directory of a user's records.
 pub fn user_records(base: &Path, uid: u32) -> PathBuf {
     user(base, uid).join("records")

@@ -1,5 +1,5 @@
 //! What a daemon keeps for the users of its host in files mode: a secret token of each, and the records that their
-//! clients hand over. `ice_core::store_layout` has the paths. What is deleted by hand costs time, nothing else.
+//! clients hand over, and what came of their jobs. `ice_core::store_layout` has the paths. What is deleted by hand costs time, nothing else.
 //!
 //! Records are read without this, by whoever wants one; all changes belong on one thread.
 
@@ -93,6 +93,11 @@ impl Kept {
         self.make_room(Some(uid), self.limit);
         self.make_room(None, self.limit.saturating_mul(SHARES));
         Ok(())
+    }
+
+    /// Keeps a user's statistics.
+    pub fn put_statistics(&self, uid: u32, text: &[u8]) -> Result<(), KeptError> {
+        self.write(uid, &store_layout::user_statistics(&self.base, uid), text)
     }
 
     /// A record was used.

@@ -96,9 +96,10 @@ pub(super) fn sockets() -> Vec<PathBuf> {
     SOCKETS.iter().map(PathBuf::from).chain(home).collect()
 }
 
-/// Says good-bye and waits a moment for the daemon to close.
-pub(super) fn finish(mut conn: Conn) {
-    if conn.send(&Message::End, Deadline::after(Step::Send, limits::SEND)).is_err() {
+/// Tells of the job, says good-bye and waits a moment for the daemon to close.
+pub(super) fn finish(mut conn: Conn, note: Option<Message>) {
+    let last: Vec<Message> = note.into_iter().chain([Message::End]).collect();
+    if conn.send_all(&last, Deadline::after(Step::Send, limits::SEND)).is_err() {
         return;
     }
     let deadline = Deadline::after(Step::End, CLOSE_WAIT);

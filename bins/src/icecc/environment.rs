@@ -77,7 +77,7 @@ impl Archives {
             Ok(Message::NativeEnv { path }) => PathBuf::from(OsStr::from_bytes(path.as_bytes())),
             Ok(_) | Err(_) => return Err(Reason::ArchiveUnreadable),
         };
-        daemon::finish(daemon);
+        daemon::finish(daemon, None);
         // Another name: the compiler was changed in between.
         if spec::name_of(&path).is_none() || spec::name_of(&path) != spec::name_of(known) {
             return Err(Reason::ArchiveUnreadable);

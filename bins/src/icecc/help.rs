@@ -13,6 +13,8 @@ pub const ICECC: Program = Program {
         "icecc --doctor [--json]",
         "icecc --explain [--json] [--] COMPILER [OPTIONS]",
         "icecc --inspect-env ARCHIVE [--json]",
+        "icecc --stats [--json] [--last | --today | --all]",
+        "icecc --trace FILE",
         "icecc --update-links [--dry-run] [DIRECTORY...]",
         "icecc --help | --version",
     ],
@@ -64,7 +66,25 @@ const ICECC_TABLE: &[Opt] = &[
          environment. With `--json` behind it as JSON.",
     ),
     option("inspect-env", "tell what an environment is for, what it holds and what it lacks"),
-    option("json", "with --doctor, --explain or --inspect-env: as JSON"),
+    option("stats", "tell what came of your jobs: where they were done, why here, and what that has saved").manual(
+        "Tell what came of your jobs, as this host's daemon has counted them: how many were done on other hosts and on which, here \
+         and why, twice, and passed on as a host failed; the time saved, which is how long other hosts had your jobs (their queue \
+         and compile) less what these jobs took for preparing, waiting, sending and receiving; bytes as packed; the slowest jobs. A \
+         build is over when no job was there for 30 seconds. A job counts once its command has ended, and not if it was \
+         interrupted or no daemon ran. Only your own jobs are told. With `--json` as JSON, times in microseconds.",
+    ),
+    option("last", "with --stats: of the last build (default)"),
+    option("today", "with --stats: of today, which begins at midnight of UTC"),
+    option("all", "with --stats: of all jobs ever counted, also before restarts of the daemon"),
+    option("trace", "write the last build to FILE, to be looked at in Perfetto, and tell what took longest").manual(
+        "Write the last build to *FILE* as a trace in the format of Chrome, which https://ui.perfetto.dev opens, and print its \
+         critical path and the slowest jobs. Hosts are processes; jobs of a host are laid into as few rows as they need, as their \
+         slots are not known. The parts of a job are slices, arrows lead to the host that compiled it and back, and there are counters of \
+         free rows and of bytes. All times are of this host's clock. How long a job waits for a slot of another host is not known: it \
+         is a part of the slice there. Of a build with more than 2,000 jobs (200, if the daemon was started with less than 1 GiB of free \
+         memory) the last ones are told.",
+    ),
+    option("json", "with --doctor, --explain, --inspect-env or --stats: as JSON"),
     option(
         "update-links",
         "make a link to icecc for each compiler in PATH (gcc, g++-12, arm-linux-gnueabihf-gcc, ...),\n\

@@ -3,6 +3,7 @@
 //!
 //! Nothing else runs the user's command because it was not compiled elsewhere.
 
+use super::account::Account;
 use super::task::Task;
 use super::variables::{Fallback, Variables};
 use super::{exit_code, local, remembered};
@@ -11,7 +12,13 @@ use ice_net::conn::Conn;
 use log::{debug, error, warn};
 
 /// Runs the task here. `daemon` connects to the daemon, if that is still needed.
-pub(super) fn run(task: &Task, variables: &Variables, why: &Why, daemon: impl FnOnce() -> Option<Conn>) -> i32 {
+pub(super) fn run(
+    task: &Task,
+    variables: &Variables,
+    why: &Why,
+    account: &mut Account,
+    daemon: impl FnOnce(&mut Account) -> Option<Conn>,
+) -> i32 {
     log_reason(task, why);
     if why.reason == Reason::NotACompiler {
         tell_unknown(task, variables);
@@ -27,7 +34,9 @@ pub(super) fn run(task: &Task, variables: &Variables, why: &Why, daemon: impl Fn
             }
         }
     }
-    local::run(task, daemon())
+    account.stays(why);
+    let daemon = daemon(account);
+    local::run(task, daemon, account)
 }
 
 /// Who asks to be told what is not compiled elsewhere is told once of a program that could be a compiler.

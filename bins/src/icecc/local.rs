@@ -1,10 +1,12 @@
 //! The user's own command, run here: in a slot of the daemon, or under a CPU lock without one.
 
+use super::account::Account;
 use super::locks::CpuLock;
 use super::log as log_words;
 use super::signals::{Caught, die_of};
 use super::task::Task;
 use ice_core::message::{JobLocalBegin, Message};
+use ice_core::statistics::Part;
 use ice_net::conn::Conn;
 use ice_net::deadline::{Deadline, Step};
 use std::fs::File;
@@ -20,13 +22,14 @@ const SLOT_WAIT: Duration = Duration::from_secs(40 * 60);
 const SLOT_WAIT_NESTED: Duration = Duration::from_secs(5);
 
 /// Runs the task in a slot of `daemon`, or without daemon. Returns the exit status.
-pub(super) fn run(task: &Task, daemon: Option<Conn>) -> i32 {
+pub(super) fn run(task: &Task, daemon: Option<Conn>, account: &mut Account) -> i32 {
     log::debug!("<building_local>");
     let start = Instant::now();
-    let slot = daemon.and_then(|daemon| wait_for_slot(task, daemon));
-    let Some(slot) = slot else { return run_without_daemon(task) };
+    let slot = daemon.and_then(|daemon| wait_for_slot(task, daemon, account));
+    let Some(mut slot) = slot else { return run_without_daemon(task) };
     let ran = run_child(task);
     log::debug!("</building_local: {}ms>", start.elapsed().as_millis());
+    account.tell(ran.status, &mut slot);
     drop(slot);
     ran.end_alike();
     ran.status
@@ -107,7 +110,14 @@ fn command(task: &Task) -> Command {
 }
 
 /// A slot of the daemon, held for as long as the connection. `None`: go on without.
-pub(super) fn wait_for_slot(task: &Task, mut daemon: Conn) -> Option<Conn> {
+pub(super) fn wait_for_slot(task: &Task, daemon: Conn, account: &mut Account) -> Option<Conn> {
+    account.enter(Part::Slot);
+    let slot = ask_for_slot(task, daemon);
+    account.enter(Part::Here);
+    slot
+}
+
+fn ask_for_slot(task: &Task, mut daemon: Conn) -> Option<Conn> {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
     let ask = JobLocalBegin {
         start_time: u32::try_from(now).unwrap_or(u32::MAX),

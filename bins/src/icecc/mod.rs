@@ -4,6 +4,7 @@
 //! can be compiled elsewhere; then `remote` tries, and `local` does what is left, as `submit` has it. Decisions about command
 //! lines and failures are `ice_core`'s.
 
+mod account;
 mod answerer;
 mod archive;
 mod arrivals;
@@ -46,9 +47,11 @@ mod role;
 mod signals;
 mod source;
 mod spool;
+mod statistics;
 mod submit;
 mod task;
 mod tools;
+mod trace;
 mod unit;
 mod upload;
 mod usage;
@@ -59,6 +62,7 @@ pub use help::{ICECC, ICERUN};
 
 use crate::exit::Failure;
 use ::log::{error, info};
+use account::Account;
 use call::Call;
 use ice_net::conn::Conn;
 use role::Role;
@@ -84,6 +88,7 @@ pub fn main() -> ExitCode {
 }
 
 fn run(role: Role, called: &OsStr, mut words: Vec<OsString>) -> Result<i32, Failure> {
+    let mut account = Account::begin();
     signals::survive_file_limit();
     let own_exe = env::current_exe().unwrap_or_else(|_| PathBuf::from(called));
     let unusable_log = log::start();
@@ -126,26 +131,24 @@ fn run(role: Role, called: &OsStr, mut words: Vec<OsString>) -> Result<i32, Fail
         ccache::instead(&call.name, &program, &call.words, &variables, &own_exe);
     }
     // Early, so that the daemon knows how many wait while we look at arguments.
-    let Ok(daemon) = connect(&mut variables) else { return Ok(exit_code::TEST_SOCKET) };
+    let Ok(daemon) = connect(&mut variables, &mut account) else { return Ok(exit_code::TEST_SOCKET) };
     let task = call.task(program, level);
-    Ok(submit::compile(&task, call.driver, &call.expanded, &variables, daemon))
+    Ok(submit::compile(&task, call.driver, &call.expanded, &variables, (daemon, &mut account)))
 }
 
 /// The daemon, if there is one and it is to be used; an error if the one of a test is not there.
-fn connect(variables: &mut Variables) -> Result<Option<Conn>, daemon::NoDaemon> {
+fn connect(variables: &mut Variables, account: &mut Account) -> Result<Option<Conn>, daemon::NoDaemon> {
     if variables.usage == Use::NoDaemon {
         return Ok(None);
     }
-    let wants_files = variables.files.is_on() && variables.version.is_none();
-    let socket = variables.test_socket.as_deref();
-    let found =
-        if wants_files { daemon::connect_ext(socket) } else { daemon::connect(socket).map(|conn| (conn, false)) };
-    match found {
-        Ok((conn, knows_files)) => {
-            if wants_files && !knows_files {
+    match daemon::connect_ext(variables.test_socket.as_deref()) {
+        Ok((conn, is_of_ours)) => {
+            let wants_files = variables.files.is_on() && variables.version.is_none();
+            if wants_files && !is_of_ours {
                 info!("not by files: the daemon of this host does not know them");
             }
-            variables.files.try_if(knows_files);
+            variables.files.try_if(wants_files && is_of_ours);
+            account.is_for(is_of_ours);
             Ok(Some(conn))
         }
         Err(daemon::NoDaemon::Absent) => Ok(None),

@@ -2,11 +2,12 @@
 
 use super::role::Role;
 use super::variables::Variables;
-use super::{build_native, doctor, explain, help, links};
+use super::{build_native, doctor, explain, help, links, statistics, trace};
 use crate::cli::table::Program;
 use crate::cli::words::{Words, only};
 use crate::cli::{ParseError, unknown};
 use crate::exit::{Failure, print};
+use ice_core::statistics::Period;
 use std::ffi::OsString;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
@@ -19,6 +20,8 @@ enum Own {
     BuildNative(Vec<OsString>),
     Doctor { as_json: bool },
     Explain { command: Vec<OsString>, as_json: bool },
+    Stats { period: Period, as_json: bool },
+    Trace { file: PathBuf },
     InspectEnv { archive: PathBuf, as_json: bool },
     UpdateLinks { directories: Vec<PathBuf>, dry_run: bool },
 }
@@ -43,6 +46,8 @@ pub(super) fn own_option(
         Own::BuildNative(words) => return Err(build_native::run(&words, variables, own_exe)),
         Own::Doctor { as_json } => doctor::run(as_json, variables, own_exe)?,
         Own::Explain { command, as_json } => explain::run(command, as_json, variables, own_exe)?,
+        Own::Stats { period, as_json } => statistics::run(period, as_json, variables)?,
+        Own::Trace { file } => trace::run(&file, variables)?,
         Own::InspectEnv { archive, as_json } => crate::create_env::inspect(&archive, as_json)?,
         Own::UpdateLinks { directories, dry_run } => {
             links::run(directories, dry_run, &variables.path, own_exe)?;
@@ -75,6 +80,14 @@ fn parse(program: &Program, words: &[OsString]) -> Result<Option<Own>, Failure> 
             let mut words = Words::new(rest.iter().cloned(), program.options);
             let as_json = words.flag(["--json"]);
             return nothing(words).map(|()| Some(Own::Doctor { as_json }));
+        }
+        if option.flag(["--stats"]) {
+            return stats(rest).map(Some);
+        }
+        if option.flag(["--trace"]) {
+            let words = Words::new(rest.iter().cloned(), program.options);
+            let file = words.operands().and_then(|words| only(words, "a file to write")).map_err(Failure::wrong)?;
+            return Ok(Some(Own::Trace { file: file.into() }));
         }
         if option.flag(["--explain"]) {
             return explain(rest).map(Some);
@@ -115,6 +128,19 @@ fn is_option(word: &OsString) -> bool {
     word.as_bytes().starts_with(b"-")
 }
 
+/// `--stats [--json] [--last|--today|--all]`: the widest period that is named.
+fn stats(words: &[OsString]) -> Result<Own, Failure> {
+    let mut words = Words::new(words.iter().cloned(), help::ICECC.options);
+    let as_json = words.flag(["--json"]);
+    let mut period = Period::Last;
+    for (name, named) in [("--last", Period::Last), ("--today", Period::Today), ("--all", Period::All)] {
+        if words.flag([name]) {
+            period = named;
+        }
+    }
+    nothing(words).map(|()| Own::Stats { period, as_json })
+}
+
 /// `--inspect-env FILE [--json]`, in either order.
 fn inspect_env(words: &[OsString]) -> Result<Own, Failure> {
     let mut words = Words::new(words.iter().cloned(), help::ICECC.options);
@@ -145,9 +171,11 @@ mod tests {
         for program in [&help::ICECC, &help::ICERUN] {
             for option in program.options {
                 let line = match option.long {
+                    "last" | "today" | "all" => format!("--stats --{}", option.long),
                     "json" => "--inspect-env --json a".into(),
                     "dry-run" => "--update-links --dry-run".into(),
                     "inspect-env" => "--inspect-env a".into(),
+                    "trace" => "--trace a".into(),
                     "explain" => "--explain gcc".into(),
                     long => format!("--{long}"),
                 };

@@ -3,6 +3,7 @@
 mod by_files;
 mod finish;
 
+use super::account::Account;
 use super::arrivals::Arrivals;
 use super::by_files::{ByFiles, shadow};
 use super::expected::Expected;
@@ -54,6 +55,8 @@ pub(super) struct Way<'a> {
     pub(super) mode: Mode,
     /// By files, where a server takes that.
     pub(super) files: Option<ByFiles<'a>>,
+    /// What is told of it.
+    pub(super) account: &'a mut Account,
 }
 
 /// Tries to have `job` compiled elsewhere. The daemon's connection stays with the caller, to be ended or closed.
@@ -65,10 +68,11 @@ pub(super) fn run<'a>(
     daemon: &'a mut Conn,
     variables: &'a Variables,
 ) -> Outcome {
-    let Way { request, mode, files } = way;
+    let Way { request, mode, files, account } = way;
     let mut source = Source::new(task, job, mode);
     // By files nothing is preprocessed, unless that fails.
     if files.is_none() {
+        account.preprocesses();
         if let Err(err) = source.start() {
             log::warn!("cannot start the preprocessor: {err}");
             return Outcome::Local(Reason::NoPreprocessor.into());
@@ -81,6 +85,7 @@ pub(super) fn run<'a>(
         archives,
         daemon,
         daemon_open: true,
+        account,
         variables,
         server: None,
         source,
@@ -101,6 +106,7 @@ struct Flow<'a> {
     archives: &'a mut Archives,
     daemon: &'a mut Conn,
     daemon_open: bool,
+    account: &'a mut Account,
     variables: &'a Variables,
     server: Option<Conn>,
     source: Source<'a>,
@@ -143,6 +149,7 @@ impl Flow<'_> {
     }
 
     fn perform(&mut self, output: Output) -> Option<Outcome> {
+        self.account.follow(&output);
         match output {
             Output::Daemon(message) => self.tell_daemon(&message),
             Output::Inspect(path) => {
@@ -242,6 +249,7 @@ impl Flow<'_> {
 
     /// The text is wanted now, at the latest.
     fn start_source(&mut self) {
+        self.account.preprocesses();
         if let Err(err) = self.source.start() {
             log::warn!("cannot start the preprocessor: {err}");
             self.handle(Input::Failed(Reason::NoPreprocessor.into()));
@@ -263,6 +271,7 @@ impl Flow<'_> {
 
     /// Sends to the server as much as its connection takes now; the rest waits for [`Flow::flush`].
     fn post(&mut self, messages: &[Message]) {
+        self.account.sends(messages);
         match self.server.as_mut().map(|server| server.post(messages)) {
             Some(Ok(())) => self.flush(),
             Some(Err(_)) | None => self.handle(Input::NotTaken),
@@ -336,7 +345,10 @@ impl Flow<'_> {
         match self.source.next(version)? {
             Next::Nothing => return Ok(false),
             Next::Piece(piece) => self.post(&[piece]),
-            Next::End => self.handle(Input::SourceEnd { said: self.source.said() }),
+            Next::End => {
+                self.account.is_preprocessed();
+                self.handle(Input::SourceEnd { said: self.source.said() });
+            }
             Next::PreprocessorFailed => self.handle(Input::PreprocessorFailed),
             Next::Unpackable => self.handle(Input::Failed(Reason::SourceNotSent.into())),
         }
@@ -415,6 +427,7 @@ impl Flow<'_> {
         let Some(server) = &mut self.server else { return };
         match server.try_recv() {
             Ok(Some(message)) => {
+                self.account.receives(&message);
                 let input = self.take_from_server(message);
                 self.handle(input);
             }

@@ -1,5 +1,6 @@
 //! One compile from its command line to its exit status: elsewhere if it can be, else here.
 
+use super::account::Account;
 use super::by_files::{ByFiles, shadow};
 use super::here;
 use super::judge::judge;
@@ -23,18 +24,19 @@ pub(super) fn compile(
     driver: Option<Driver>,
     words: &[Vec<u8>],
     variables: &Variables,
-    daemon: Option<Conn>,
+    (daemon, account): (Option<Conn>, &mut Account),
 ) -> i32 {
-    let Stays { why, daemon } = match elsewhere(task, driver, words, variables, daemon) {
+    let Stays { why, daemon } = match elsewhere(task, driver, words, variables, (daemon, account)) {
         Ok(status) => return status,
         Err(stays) => *stays,
     };
     if driver.is_some() {
         shadow::note(variables, "not-tried", &why.to_string());
     }
-    here::run(task, variables, &why, || match daemon {
+    account.is_of_task(task, words);
+    here::run(task, variables, &why, account, |account| match daemon {
         Link::Open(daemon) => Some(daemon),
-        Link::Used => daemon::connect(variables.test_socket.as_deref()).ok(),
+        Link::Used => account.connect(variables),
         Link::None => None,
     })
 }
@@ -67,7 +69,7 @@ fn elsewhere(
     driver: Option<Driver>,
     words: &[Vec<u8>],
     variables: &Variables,
-    daemon: Option<Conn>,
+    (daemon, account): (Option<Conn>, &mut Account),
 ) -> Result<i32, Box<Stays>> {
     let job = match job(task, driver, words, variables, daemon.is_some()) {
         Ok(job) => job,
@@ -75,18 +77,20 @@ fn elsewhere(
     };
     let no_daemon = || Stays::new(Reason::NoDaemon, Link::None);
     let mut daemon = daemon.ok_or_else(no_daemon)?;
+    account.is_of(&job.input);
     let mut mode = job.mode;
     let mut by_files = variables.files.is_tried();
     if mode.leaves_macros() && remembered::is_expanded_here(input_path(&job)) {
         mode = Mode::Full;
     }
     loop {
-        match submit(task, &job, Try { mode, by_files }, variables, daemon)? {
+        match submit(task, &job, Try { mode, by_files }, variables, (daemon, account))? {
             Some(status) => return Ok(status),
             None => {
                 remembered::note_expansion(input_path(&job));
                 (mode, by_files) = (Mode::Full, false);
-                daemon = daemon::connect(variables.test_socket.as_deref()).map_err(|_| no_daemon())?;
+                account.starts_over();
+                daemon = account.connect(variables).ok_or_else(no_daemon)?;
             }
         }
     }
@@ -127,7 +131,7 @@ fn submit(
     job: &RemoteJob,
     Try { mode, by_files }: Try,
     variables: &Variables,
-    mut daemon: Conn,
+    (mut daemon, account): (Conn, &mut Account),
 ) -> Result<Option<i32>, Box<Stays>> {
     let (mut request, mut archives) = match request(task, job, mode, variables, &daemon) {
         Ok(request) => request,
@@ -135,21 +139,21 @@ fn submit(
     };
     let files = if by_files { ByFiles::open(task, job, variables, &mut daemon) } else { None };
     request.can_by_files = files.is_some();
-    let way = remote::Way { request, mode, files };
+    let way = remote::Way { request, mode, files, account };
     match remote::run(task, job, way, &mut archives, &mut daemon, variables) {
         remote::Outcome::Done(status) => {
-            daemon::finish(daemon);
+            daemon::finish(daemon, account.end(status));
             Ok(Some(status))
         }
         remote::Outcome::Compare(theirs) => {
-            daemon::finish(daemon);
-            let daemon = daemon::connect(variables.test_socket.as_deref()).ok();
-            Ok(Some(verify::run(task, job, theirs, daemon)))
+            daemon::finish(daemon, None);
+            let daemon = account.connect(variables);
+            Ok(Some(verify::run(task, job, theirs, (daemon, account))))
         }
         remote::Outcome::Shadow(theirs) => {
-            daemon::finish(daemon);
-            let daemon = daemon::connect(variables.test_socket.as_deref()).ok();
-            Ok(Some(shadow::run(task, theirs, variables, daemon)))
+            daemon::finish(daemon, None);
+            let daemon = account.connect(variables);
+            Ok(Some(shadow::run(task, theirs, variables, (daemon, account))))
         }
         remote::Outcome::ExpandHere => Ok(None),
         remote::Outcome::Local(why) => Err(Stays::new(why, Link::Used)),

@@ -1,6 +1,7 @@
 //! A job that another host has compiled is compiled here too, and the outputs are compared (`ICECC_VERIFY`, `ICECC_REPEAT_RATE`). The
 //! user gets what is made here; a difference that no two honest hosts make is told whatever is logged.
 
+use super::account::Account;
 use super::local;
 use super::task::Task;
 use ice_core::cmdline::RemoteJob;
@@ -24,9 +25,14 @@ pub(super) struct Theirs {
 }
 
 /// Compiles the job here in a slot of `daemon`, and compares. Returns the exit status of the compile here.
-pub(super) fn run(task: &Task, job: &RemoteJob, mut theirs: Theirs, daemon: Option<Conn>) -> i32 {
+pub(super) fn run(
+    task: &Task,
+    job: &RemoteJob,
+    mut theirs: Theirs,
+    (daemon, account): (Option<Conn>, &mut Account),
+) -> i32 {
     log::info!("compiling here too, to compare with what {} made", theirs.host);
-    let slot = daemon.and_then(|daemon| local::wait_for_slot(task, daemon));
+    let mut slot = daemon.and_then(|daemon| local::wait_for_slot(task, daemon, account));
     let mut ran = local::run_child(task);
     if (ran.status == 0) != (theirs.status == 0) {
         let output = String::from_utf8_lossy(&job.output);
@@ -41,6 +47,9 @@ pub(super) fn run(task: &Task, job: &RemoteJob, mut theirs: Theirs, daemon: Opti
                 Err(err) => log::warn!("cannot compare {}: {err}", path.display()),
             }
         }
+    }
+    if let Some(slot) = &mut slot {
+        account.tell(ran.status, slot);
     }
     drop(slot);
     ran.end_alike();

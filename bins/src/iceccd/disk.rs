@@ -60,6 +60,7 @@ enum Task {
     Token(u32, Sender<Option<Token>>),
     KeepRecord(u32, Digest, Vec<u8>),
     UseRecord(u32, Digest),
+    KeepStatistics(u32, Vec<u8>),
     Measure,
     Finish(Sender<()>),
 }
@@ -68,7 +69,7 @@ enum Task {
 #[derive(Debug)]
 pub struct Disk {
     /// Never more than what is on the disk, which came by here, can go by here; besides a question of each connection, one
-    /// measurement, [`USES_MAX`] and [`RECORDS_MAX`].
+    /// measurement, the statistics of users, [`USES_MAX`] and [`RECORDS_MAX`].
     tasks: Sender<Task>,
     /// The native archives as the thread's last change has left them.
     natives: Arc<RwLock<BTreeMap<NativeKey, Packed>>>,
@@ -167,6 +168,11 @@ impl Disk {
         }
     }
 
+    /// Keeps the statistics of a user, which come now and then.
+    pub fn keep_statistics(&self, uid: u32, text: Vec<u8>) {
+        self.give(Task::KeepStatistics(uid, text));
+    }
+
     /// Measures this host: it asks the file system too, which may wait for its disk.
     pub fn measure(&self) {
         self.give(Task::Measure);
@@ -227,6 +233,11 @@ impl<R: Fn(&EnvId) -> Result<(), LaunchError>> Owned<R> {
                     }
                 }
                 Task::UseRecord(uid, key) => self.kept.touch(uid, key),
+                Task::KeepStatistics(uid, text) => {
+                    if let Err(e) = self.kept.put_statistics(uid, &text) {
+                        warn!("{}", chain(&e));
+                    }
+                }
                 Task::Measure => {
                     let _ = measured.send(Input::Measured(load::measure(&self.base)));
                 }

@@ -27,11 +27,19 @@ const KEPT_AS: Version = Version::TO_CLIENT;
 
 /// KEEP_GET: answers with what is kept.
 pub fn get(shared: &Shared, uid: u32, wanted: &Keep, client: &mut Client) -> Verdict {
+    if wanted.kind == keep::STATISTICS && wanted.key.is_empty() {
+        return give(client, stream(&shared.noted.shown(uid, &shared.disk)));
+    }
     let found = match key(wanted) {
         Some(None) => token(shared, uid),
         Some(Some(key)) => record(shared, uid, &key),
         None => return Verdict::Close("it asked for what cannot be kept".to_owned()),
     };
+    give(client, found)
+}
+
+/// Answers with these chunks, and the end of the stream.
+fn give(client: &mut Client, found: Option<Vec<Message>>) -> Verdict {
     let mut answer = found.unwrap_or_default();
     answer.push(Message::End);
     match client.send_all(&answer, Deadline::after(Step::Send, limits::SEND)) {
@@ -82,6 +90,12 @@ fn token(shared: &Shared, uid: u32) -> Option<Vec<Message>> {
     let token = kept::token(&shared.base, uid).or_else(|| shared.disk.token(uid))?;
     let chunk = Packer::new(shared.level).pack(&token.0, KEPT_AS).ok()?;
     Some(vec![Message::FileChunk(chunk)])
+}
+
+/// A text, as chunks.
+fn stream(text: &[u8]) -> Option<Vec<Message>> {
+    let mut packer = Packer::new(ice_net::compress::LEVEL_DEFAULT);
+    text.chunks(limits::CHUNK_PLAIN).map(|piece| packer.pack(piece, KEPT_AS).ok().map(Message::FileChunk)).collect()
 }
 
 /// A record, as chunks.

@@ -22,6 +22,7 @@ mod keep;
 mod link;
 mod load;
 mod native;
+mod noted;
 mod options;
 mod orders;
 mod promised;

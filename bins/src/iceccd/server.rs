@@ -98,6 +98,7 @@ impl Server {
         loop {
             if self.carry_out() {
                 self.hub.shutdown(FAREWELL);
+                self.shared.noted.save(&self.shared.disk, true);
                 if !self.shared.disk.finish(FAREWELL) {
                     warn!("not all is removed that should be: the disk is slow");
                 }
@@ -246,7 +247,10 @@ impl Server {
                         self.hub.close(peer, "daemon leaves the scheduler");
                     }
                 }
-                Output::Measure => self.shared.disk.measure(),
+                Output::Measure => {
+                    self.shared.disk.measure();
+                    self.shared.noted.save(&self.shared.disk, false);
+                }
                 Output::StopListening => self.hub.stop_listening(),
                 Output::Exit => return true,
                 Output::Note(note) => logging::note(note.level(), &note),

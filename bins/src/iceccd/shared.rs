@@ -15,6 +15,7 @@ use ice_toolchain::file_tree::Trees;
 
 use super::disk::Disk;
 use super::native::Builder;
+use super::noted::Noted;
 use super::orders::Orders;
 use super::spool::Files;
 
@@ -50,6 +51,8 @@ pub struct Shared {
     pub disk: Disk,
     /// What makes native archives.
     pub builder: Builder,
+    /// What came of jobs of this host.
+    pub noted: Noted,
     /// Letter boxes.
     pub orders: Orders,
     /// The socket for clients that know the extension.

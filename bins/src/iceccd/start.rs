@@ -39,6 +39,7 @@ use super::greeting::Greeting;
 use super::job_ids;
 use super::link::Finder;
 use super::native::{Builder, Tool};
+use super::noted::Noted;
 use super::options::Options;
 use super::orders::Orders;
 use super::promised;
@@ -109,6 +110,7 @@ pub fn run(options: Options) -> Result<u8, Failure> {
         launcher,
         disk,
         builder: Builder::new(store_layout::native(&base), tool),
+        noted: Noted::new(&base, headroom().unwrap_or(u64::MAX) >> 20),
         orders: Orders::default(),
         extension: doors.extension.as_ref().map(|(_, path)| path.clone()),
         trees,
@@ -123,8 +125,7 @@ pub fn run(options: Options) -> Result<u8, Failure> {
     let finder = finder(&options);
     log.tell(&greeting.to_string());
     start.ready().map_err(|e| Failure::new(format!("cannot detach: {e}")).code(100))?;
-    let begun = Instant::now();
-    let daemon = Daemon::new(ice_core::time::Instant::ZERO, config);
+    let (begun, daemon) = (Instant::now(), Daemon::new(ice_core::time::Instant::ZERO, config));
     let ended = Server::new(daemon, hub, events, shared, finder, begun, done)?.run(&signals, &log, options.detach);
     if let Some(pid_file) = pid_file {
         pid_file.remove();

@@ -36,6 +36,13 @@ impl PeerHandler<Told> for Worker {
                 examine(&self.shared, request, client)
             }
             Message::KeepGet(_) | Message::KeepPut(_) => kept(&self.shared, message, client),
+            Message::JobNote { text } if self.shared.origin(client.info()) == Origin::Extension => {
+                // Of a user who cannot be told nothing is kept.
+                if let Some(uid) = self.shared.user(client.info()) {
+                    self.shared.noted.add(uid, &text, &self.shared.disk);
+                }
+                Verdict::Handled
+            }
             // Whatever the daemon has for a client is no longer wanted.
             Message::End => Verdict::Last(Message::End),
             other => Verdict::Forward(other),

@@ -24,6 +24,7 @@ mod received;
 mod restart;
 mod schedulers;
 mod special;
+mod statistics;
 mod strangers;
 mod turns;
 mod user;

@@ -1,4 +1,4 @@
-//! Messages of our extension that files mode has (`net/PROTOCOL.md`, Extension).
+//! Messages of our extension that files mode and statistics have (`net/PROTOCOL.md`, Extension).
 
 use crate::ids::{ClientId, JobId};
 use crate::text::Text;
@@ -107,7 +107,7 @@ pub mod abilities {
 pub struct Keep {
     /// [`keep`].
     pub kind: u32,
-    /// Its name, in hexadecimal digits; empty for [`keep::TOKEN`].
+    /// Its name, in hexadecimal digits; empty but for [`keep::RECORD`].
     pub key: Text,
 }
 
@@ -117,6 +117,8 @@ pub mod keep {
     pub const TOKEN: u32 = 0;
     /// The record of a unit.
     pub const RECORD: u32 = 1;
+    /// The user's [`Statistics`](crate::statistics::Statistics) as JSON, which a client cannot set.
+    pub const STATISTICS: u32 = 2;
 }
 
 #[cfg(test)]
@@ -126,7 +128,7 @@ mod tests {
     #[test]
     fn values_are_those_of_the_wire() {
         assert_eq!([need::ALL, need::FACTS, need::CONTENTS], [0, 1, 2]);
-        assert_eq!([keep::TOKEN, keep::RECORD, abilities::FILES], [0, 1, 1]);
+        assert_eq!([keep::TOKEN, keep::RECORD, keep::STATISTICS, abilities::FILES], [0, 1, 2, 1]);
     }
 
     #[test]

@@ -392,6 +392,10 @@ reasons! {
     OutputOfFailure = "output-of-failure", Nobody, 107,
         "only the compiler knows what its failure makes of the output, recompiling locally",
         "mend the source as the compiler says";
+    /// The scheduler found no other host that would do it sooner.
+    OwnHost = "own-host", Nobody, 0,
+        "the scheduler chose this host",
+        "nothing to do: other hosts are busy or slower; more hosts would take more jobs";
     /// A file that the compiler read changed meanwhile; the detail names it.
     FilesChanged = "files-changed", Nobody, 0,
         "a file changed while the job was compiled elsewhere, recompiling locally",

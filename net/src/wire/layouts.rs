@@ -109,6 +109,7 @@ messages! {
     1004 HOST_CAN = HostCan(HostCan { job as "job_id", client as "client_id", abilities });
     1005 KEEP_GET = KeepGet(Keep { kind, key });
     1006 KEEP_PUT = KeepPut(Keep { kind, key });
+    1007 JOB_NOTE = JobNote { text };
 }
 
 fields_of! {

@@ -7,6 +7,7 @@ use ice_core::cmdline::{RemoteJob, paths};
 use ice_core::files::Token;
 use ice_core::limits;
 use ice_core::message::{Keep, Message, keep};
+use ice_core::text::Text;
 use ice_net::compress::{Packer, Unpacker};
 use ice_net::conn::Conn;
 use ice_net::deadline::{Deadline, Step};
@@ -87,6 +88,13 @@ pub(super) fn get(daemon: &mut Conn, keys: &Keys) -> Result<Option<Kept>, ConnEr
         (kept.near, kept.compiler) = (Record::decode(&near), Record::decode(&compiler));
     }
     Ok(Some(kept))
+}
+
+/// The user's statistics, as text.
+pub(in super::super) fn ask_statistics(daemon: &mut Conn) -> Result<Vec<u8>, ConnError> {
+    let question = Message::KeepGet(Keep { kind: keep::STATISTICS, key: Text::new() });
+    daemon.send(&question, Deadline::after(Step::Send, limits::SEND))?;
+    receive(daemon)
 }
 
 /// What is kept by these kinds and names; empty if nothing is.

@@ -10,7 +10,7 @@ mod command;
 mod compiler;
 mod disk;
 mod hints;
-mod keep;
+pub(super) mod keep;
 mod outputs;
 mod record;
 pub(super) mod shadow;

@@ -1,6 +1,7 @@
 //! A job that another host has compiled by files is compiled here too, and all that both made is compared (`ICECC_FILES=shadow`).
 //! The user gets what is made here; a difference is told whatever is logged.
 
+use super::super::account::Account;
 use super::super::local;
 use super::super::task::Task;
 use super::super::variables::Variables;
@@ -25,15 +26,23 @@ pub(in super::super) struct Theirs {
 }
 
 /// Compiles the job here in a slot of `daemon`, and compares. Returns the exit status of the compile here.
-pub(in super::super) fn run(task: &Task, mut theirs: Theirs, variables: &Variables, daemon: Option<Conn>) -> i32 {
+pub(in super::super) fn run(
+    task: &Task,
+    mut theirs: Theirs,
+    variables: &Variables,
+    (daemon, account): (Option<Conn>, &mut Account),
+) -> i32 {
     log::info!("compiling here too, to compare with what {} made by files", theirs.host);
-    let slot = daemon.and_then(|daemon| local::wait_for_slot(task, daemon));
+    let mut slot = daemon.and_then(|daemon| local::wait_for_slot(task, daemon, account));
     let spoken = temporary().and_then(|out| Ok([out, temporary()?]));
     let Ok([mut out, mut err]) = spoken else {
         note(variables, "not-tried", "no temporary file for messages");
         return local::run_child(task).status;
     };
     let ran = local::run_child_into(task, &out, &err).unwrap_or_else(|_| local::run_child(task));
+    if let Some(slot) = &mut slot {
+        account.tell(ran.status, slot);
+    }
     drop(slot);
     let differences = compare(&mut theirs, ran.status, &mut out, &mut err);
     for difference in &differences {

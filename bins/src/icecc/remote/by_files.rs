@@ -6,6 +6,7 @@ use crate::icecc::output::print;
 use ice_core::client::Input;
 use ice_core::message::{FilesNeed, FilesResult, Message};
 use ice_core::reason::{Reason, Why};
+use ice_core::statistics::Part;
 use ice_core::text::Text;
 use ice_core::version::Version;
 use std::io::{self, IsTerminal};
@@ -15,7 +16,7 @@ impl Flow<'_> {
     pub(super) fn begin_files(&mut self) {
         let job = self.submission.server().job;
         let Some(files) = &mut self.files else { return self.handle(Input::NotByFiles) };
-        match files.begin(job) {
+        match self.account.scans(|| files.begin(job)) {
             Ok(command) => self.post(&[Message::FilesJob(Box::new(command))]),
             Err(unfit) => {
                 let why = crate::exit::chain(&unfit);
@@ -40,6 +41,7 @@ impl Flow<'_> {
         match piece {
             Ok(piece) if piece.is_empty() => {
                 self.post(&[Message::End]);
+                self.account.enter(Part::Compile);
                 self.handle(Input::FilesSent);
             }
             Ok(piece) => match self.source.pack(&piece, version) {
@@ -110,6 +112,7 @@ impl Flow<'_> {
             self.arrivals.heed_signals();
             return failed(Reason::FilesFalse.with("no object came"));
         }
+        self.account.is_done_by(&host, files.is_shadow());
         if files.is_shadow() {
             let (declared, written) = (files.declared(), files.written());
             files.keep(self.daemon);

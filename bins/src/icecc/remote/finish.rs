@@ -25,7 +25,9 @@ impl Flow<'_> {
         match end {
             End::Own { status } => {
                 self.note_not_compared("the scheduler chose this host");
+                self.account.stays(&Reason::OwnHost.into());
                 if let Some(ran) = &self.ran_here {
+                    self.account.tell(status, self.daemon);
                     ran.end_alike();
                 }
                 Outcome::Done(status)
@@ -46,6 +48,7 @@ impl Flow<'_> {
             }
             End::Remote { result, said } => {
                 let host = self.submission.server().host.clone();
+                self.account.is_done_by(&host, self.variables.is_sample);
                 if self.variables.is_sample {
                     return match self.arrivals.hand_over() {
                         Ok(files) => Outcome::Compare(Theirs { host, status: result.status, files }),

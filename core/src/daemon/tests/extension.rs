@@ -43,6 +43,7 @@ fn messages_of_files_mode_end_other_connections() {
     for message in [
         Message::KeepGet(keep.clone()),
         Message::KeepPut(keep),
+        Message::JobNote { text: "{}".into() },
         can(1),
         Message::FilesNeed(FilesNeed::default()),
         Message::FilesResult(FilesResult::default()),
