@@ -165,6 +165,8 @@ mod tests {
             assert_eq!(of(key).as_deref(), dir, "{key}");
         }
         assert_eq!([names_key(b"/"), names_key(b"/a")], [b"//".to_vec(), b"/a/".to_vec()]);
+        assert_eq!([child(b"/", b"a"), child(b"/a", b"b")], [b"/a".to_vec(), b"/a/b".to_vec()]);
+        assert_eq!([parent(b""), parent(b"a")], [None, None]);
     }
 
     #[test]

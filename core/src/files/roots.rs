@@ -193,6 +193,16 @@ mod tests {
         {
             assert_eq!(roots().may_list(path.as_bytes()), may, "{path}");
         }
+        for (path, may) in [
+            ("/home/me/project", true),
+            ("/home/me/project/sub", true),
+            ("/home/me/project/.ssh", false),
+            ("/home/me/project/.git/hooks", false),
+            ("/usr/lib/.aws", false),
+            ("/usr/./lib", false),
+        ] {
+            assert_eq!(roots().may_list(path.as_bytes()), may, "{path}");
+        }
     }
 
     #[test]
@@ -235,5 +245,9 @@ mod tests {
             assert!(!roots.may_list(wide.as_bytes()), "{wide}");
         }
         assert!(Roots::of([b"/w".to_vec()], b"").may_tell(b"/w/a/b"));
+        assert!(Roots::of([b"/home/m".to_vec()], b"/home/me").may_list(b"/home/m/a"), "not above the home");
+        let both = Roots::of([b"/home/me".to_vec(), b"/home/me/w".to_vec()], b"/home/me");
+        assert!(both.may_tell(b"/home/me/w/a/b.c") && !both.may_tell(b"/home/me/v/a.c"));
+        assert!(both.may_list(b"/home/me/w") && both.may_list(b"/home/me/w/a"));
     }
 }

@@ -191,6 +191,40 @@ fn after_sixteen_deltas_comes_a_new_generation() {
 
 #[test]
 fn a_tree_does_not_grow_without_end() {
-    let tree = Tree { paths: (0..MAX_PATHS).map(|n| (n.to_string().into(), Vec::new())).collect(), ..Tree::default() };
-    assert!(matches!(tree.plan(&facts(&[("/a", DIR)]), None, &BTreeSet::new()), Planned::Full));
+    let of = |n: u32| Tree { paths: (0..n).map(|n| (n.to_string().into(), Vec::new())).collect(), ..Tree::default() };
+    // Two more: `/`, too.
+    let planned = |n| of(n).plan(&facts(&[("/a", DIR)]), None, &BTreeSet::new());
+    assert!(matches!(planned(399_998), Planned::Plan(_)));
+    assert!(matches!(planned(399_999), Planned::Full));
+}
+
+#[test]
+fn a_tree_tells_of_what_it_speaks() {
+    let mut kept = Kept::default();
+    assert!(kept.tree.is_empty() && kept.tree.len() == 1 && kept.tree.deltas() == 0);
+    let set = facts(&[("/u/a", file(1, 0)), ("/u/b", Fact::Absent)]);
+    assert!(matches!(kept.plan(&set), Planned::Plan(plan) if plan.entries() == 3));
+    kept.place(&set);
+    assert!(!kept.tree.is_empty() && kept.tree.len() == 4);
+    let has = |contents: u8, size| kept.tree.has(&(Digest([contents; 32]), size));
+    assert_eq!((has(1, 1), has(1, 2), has(2, 1)), (true, false, false));
+    let stands = |path: &str| kept.tree.stands(path.as_bytes(), 0).cloned();
+    assert_eq!([stands("/u/a"), stands("/u/b"), stands("/u/c")], [Some(file(1, 0)), Some(Fact::Absent), None]);
+}
+
+#[test]
+fn contents_of_what_cannot_be_read_are_all_the_same() {
+    let mut kept = Kept::default();
+    let closed = |n, size| Fact::File(FileFact { perm: 1, size, digest: Digest([n; 32]), ..file_fact(1) });
+    kept.place(&facts(&[("/a", closed(1, 1)), ("/b", file(1, 0))]));
+    let layers = |fact| match kept.plan(&facts(&[("/a", fact)])) {
+        Planned::Plan(plan) => (plan.layers, plan.steps.len()),
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(layers(closed(2, 1)), (0, 0));
+    assert_eq!(layers(closed(1, 2)), (1, 2), "its size is seen");
+    assert_eq!(layers(file(1, 0)), (1, 2), "it can be read now");
+    let Planned::Plan(plan) = kept.plan(&facts(&[("/b", closed(1, 1))])) else { panic!() };
+    assert_eq!(plan.layers, 1, "it cannot be read any more");
+    assert!(!Kept::default().tree.has(&content(&file_fact(1))));
 }
