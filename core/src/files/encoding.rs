@@ -228,7 +228,7 @@ mod tests {
             assert_eq!(Facts::decode(&facts.encode()), Err(error), "{facts:?}");
         }
         assert_eq!(Facts::decode(&set(&[("/", Fact::Absent)]).encode()), Err(Malformed::Parent));
-        let twice = Difference { set: whole(), removed: vec![b"/a".to_vec()] };
+        let twice = Difference { set: whole(), removed: vec![b"/a".to_vec(), b"/x".to_vec()] };
         assert_eq!(Difference::decode(&twice.encode()), Err(Malformed::Order));
     }
 

@@ -268,6 +268,7 @@ mod tests {
             ("#if defined X && __has_include ( \"a.h\" ) || 1", "Question \"a.h\""),
             ("#  elif __has_include_next(<a>)", "QuestionNext <a>"),
             ("#if __has_include__(<a>)", "Question <a>"),
+            ("#if __has_include_next__(<a>)", "QuestionNext <a>"),
             ("#if __has_embed(\"a\")", "Question \"a\""),
             ("#define HAS __has_include(\\\n<a>)", "Question <a>"),
             ("#if __has_include(A)", "Question A"),
@@ -300,6 +301,7 @@ mod tests {
             "x #include \"a\"",
             " * #include \"a\"",
             "#includes \"a\"",
+            "#include /x */ \"a\"",
             "#define include \"a\"",
             "#include 7",
             "#include \"a\0\"",
@@ -307,6 +309,7 @@ mod tests {
             "#ifdef __has_include",
             "__has_includes(<a>)",
             "__has_embed_next(<a>)",
+            "__has_embed_next__(<a>)",
             ".incbin a",
             ".incbin \\a\"",
             ".incbin \\\"a\"",
@@ -317,6 +320,8 @@ mod tests {
         }
         assert_eq!(scan(&[&b"#include \""[..], &[b'a'; 4095], b"\""].concat()).len(), 1);
         assert!(scan(&[&b"#include \""[..], &[b'a'; 4096], b"\""].concat()).is_empty());
+        let longest_macro = scan(&[&b"#include "[..], &[b'A'; 5000]].concat());
+        assert_eq!(longest_macro[0].name.len(), 4095);
     }
 
     /// Whatever stands there, it ends, and names are what stands between their marks.

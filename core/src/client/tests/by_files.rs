@@ -179,3 +179,18 @@ fn every_wait_of_it_ends() {
     answering.say(Input::Blocked);
     assert_eq!(local(&answering.pass_time()), Some(Reason::SourceNotSent));
 }
+
+#[test]
+fn servers_are_not_asked_for_without_end() {
+    let mut scenario = Scenario::new(by_files());
+    scenario.outputs();
+    for _ in 0..2 {
+        assert!(matches!(&scenario.use_server_of(1, 44)[..], [Output::SendSource(_)]));
+        let missing = "no environment: was it removed?";
+        let outputs = scenario.say(Input::Server(Message::StatusText { text: missing.into() }));
+        assert!(matches!(&outputs[..], [Output::Leave(_), Output::Daemon(Message::GetCs(_))]), "{outputs:?}");
+    }
+    scenario.say(host_can(7, abilities::FILES));
+    assert_eq!(scenario.use_server_of(1, 44), [Output::BeginFiles]);
+    assert_eq!(local(&scenario.say(refusal())), Some(Reason::ServerSays));
+}

@@ -125,6 +125,9 @@ fn a_job_that_runs_sees_no_change() {
             matches!(more(&facts(std::slice::from_ref(&changed))), Planned::Changed(path) if path == changed.0.as_bytes())
         );
     }
+    assert_eq!(kept.place(&facts(&[("/u/a", file(2, 0))])), 1);
+    let newer = kept.tree.plan(&facts(&[("/u/d", file(2, 0)), ("/u/a", file(2, 0))]), Some(1), &every_content());
+    assert!(matches!(newer, Planned::Plan(plan) if plan.layers == 1));
 }
 
 #[test]
@@ -226,5 +229,15 @@ fn contents_of_what_cannot_be_read_are_all_the_same() {
     assert_eq!(layers(file(1, 0)), (1, 2), "it can be read now");
     let Planned::Plan(plan) = kept.plan(&facts(&[("/b", closed(1, 1))])) else { panic!() };
     assert_eq!(plan.layers, 1, "it cannot be read any more");
-    assert!(!Kept::default().tree.has(&content(&file_fact(1))));
+}
+
+#[test]
+fn what_cannot_be_read_is_copied_nowhere() {
+    let closed = Fact::File(FileFact { perm: 1, ..file_fact(1) });
+    let mut tree = Tree::default();
+    let Planned::Plan(plan) = tree.plan(&facts(&[("/a", closed)]), None, &BTreeSet::new()) else { panic!() };
+    tree.commit(plan);
+    assert!(!tree.has(&content(&file_fact(1))));
+    let Planned::Plan(plan) = tree.plan(&facts(&[("/b", file(1, 0))]), None, &BTreeSet::new()) else { panic!() };
+    assert_eq!(plan.lacking, [(b"/b".to_vec(), content(&file_fact(1)))]);
 }

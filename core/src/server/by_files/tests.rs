@@ -106,7 +106,7 @@ fn a_job_runs_when_all_is_there_and_its_result_is_delivered() {
     let case = case.after([WHOLE]).does(&[Output::Place]);
     let case = case.after([Input::Tree(Placing::Lacking(paths(&["/b", "/c"])))]);
     let case = case.does(&[need(need::CONTENTS, &["/b", "/c"])]);
-    assert!(case.job.reads_client());
+    assert!(case.job.reads_client() && !case.job.is_over());
     let case = case.after([chunk(), WHOLE, PLACED]).does(&[Output::Place, Output::Plain(Plain::Complete)]);
     assert!(!case.job.reads_client() && case.job.poll_timeout().is_none(), "waits for a slot");
     let case = case.after([Input::Granted]).does(&[Output::Start]);
