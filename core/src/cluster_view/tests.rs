@@ -123,6 +123,23 @@ fn the_history_has_a_sample_a_second_and_ends() {
     assert_eq!(HISTORY.as_secs() as usize, SAMPLES);
 }
 
+#[test]
+fn a_sample_comes_after_most_of_a_second_and_the_rate_is_of_the_period_alone() {
+    let mut view = view(&[host(1, 2)]);
+    let millis = |n: u64| Instant::from_micros(n * 1000);
+    for (n, (time, samples)) in [(1000, 1), (1899, 1), (1900, 2), (3000, 3)].into_iter().enumerate() {
+        let job = u32::try_from(n).unwrap();
+        [asked(job, 1), begun(job, 1), done(job, 0)].iter().for_each(|message| view.hear(millis(time), message));
+        view.pass(millis(time));
+        assert_eq!(view.history().samples().len(), samples, "at {time} ms");
+    }
+    let finished: Vec<_> = view.history().samples().map(|(_, sample)| sample.finished).collect();
+    assert_eq!(finished, [1, 2, 1]);
+    let rate = |period| view.history().rate(millis(3900), period);
+    // What is as old as the period is out; less than a second counts as one.
+    assert_eq!([900, 901, 2000, 4000].map(|ms| rate(Duration::from_millis(ms))), [0.0, 1.0, 0.5, 1.0]);
+}
+
 /// As the module says of itself.
 const SAMPLES: usize = 600;
 

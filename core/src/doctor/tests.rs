@@ -238,3 +238,99 @@ fn the_remedy_of_a_job_that_stays_is_its_reasons() {
     came_to(&mut facts, &Outcome::Here(format!("{reason} (x)")));
     assert_eq!(judge(&facts).first, reason.remedy());
 }
+
+/// At its bound or beside it nothing has to be done: the check, the words of what was found, and what is so.
+const FINE: &[(&str, &str, fn(&mut Facts))] = &[
+    ("path", "gcc lead to icecc", |_| ()),
+    ("path", "g0, g1, g2, g3, g4, g5 lead to icecc", |f| {
+        f.compilers = (0..6).map(|n| Compiler { name: format!("g{n}"), ..f.compilers[0].clone() }).collect();
+    }),
+    ("path", "g0, g1, g2, g3, g4, g5 and 1 more lead to icecc", |f| {
+        f.compilers = (0..7).map(|n| Compiler { name: format!("g{n}"), ..f.compilers[0].clone() }).collect();
+    }),
+    ("ccache", "it is not installed", |_| ()),
+    ("ccache", "it is installed, and does not stand before icecc", |f| f.ccache.is_there = true),
+    ("ccache", "its misses go to icecc by CCACHE_PREFIX", |f| {
+        f.ccache =
+            Ccache { is_there: true, prefix: Some("icecc".into()), prefix_is_there: true, prefix_is_icecc: true };
+    }),
+    ("daemon", "answers, protocol 45", |f| {
+        f.daemon = DaemonFacts::Answers { protocol: 45, newest: 44, options: None };
+    }),
+    ("daemon", "answers, protocol 44", |f| {
+        let options = DaemonOptions { netname: "x".into(), scheduler: None, no_remote: false, slots: Some(1) };
+        f.daemon = DaemonFacts::Answers { protocol: 44, newest: 44, options: Some(options) };
+    }),
+    ("disk", "1024 MiB are free for what compilers write in /tmp", |f| f.disks[0].free = 1 << 30),
+    ("memory", "1024 MiB are available for 4 jobs at a time", |f| f.memory = Some((1 << 30, 4))),
+    ("memory", "256 MiB are available for 0 jobs at a time", |f| f.memory = Some((256 << 20, 0))),
+    ("clock", "new files have the time of this host's clock", |f| f.clock_ahead = Some(2)),
+    ("clock", "new files have the time of this host's clock", |f| f.clock_ahead = Some(-2)),
+    ("scheduler", "10.0.0.9:8765 answers, netname iceCream, protocol 44", |f| {
+        scheduler(f).netname = "iceCream".into();
+    }),
+    ("scheduler", "10.0.0.9:8765 answers, netname ICECREAM, protocol 44", |f| {
+        let other = Answer { netname: "OTHER".into(), ..scheduler(f).answers[0].clone() };
+        scheduler(f).answers.push(other);
+    }),
+    ("scheduler", "build1:8765 answers, as the daemon was told by -s", |f| {
+        scheduler(f).named = Some(("build1:8765".into(), None));
+    }),
+    ("login", "the scheduler lists this host as h1", |_| ()),
+    ("hosts", "2 of 2 others take jobs, 8 at a time", |_| ()),
+    ("hosts", "1 of 2 others take jobs, 4 at a time", |f| others(f)[0].no_remote = true),
+    ("hosts", "1 of 2 others take jobs, 4 at a time", |f| others(f)[1].port = 0),
+    ("platform", "others run programs of x86_64", |f| others(f)[0].platform = "aarch64".into()),
+    ("versions", "protocol 31: h3; protocol 44: h1, h2", |f| others(f)[1].version = Some(31)),
+    ("ports", "2 hosts can be reached", |_| ()),
+    ("environment", "of gcc: abc", |_| ()),
+    ("promises", "all hold for jobs of others: root, calls", |f| {
+        f.promises = Some(["root", "calls"].map(|word| Promise { word: word.into(), missing: None }).into());
+    }),
+];
+
+#[test]
+fn what_just_suffices_is_fine_and_told() {
+    for (check, found, alter) in FINE {
+        let mut facts = healthy();
+        alter(&mut facts);
+        let report = judge(&facts);
+        assert!(report.findings.iter().all(|finding| finding.verdict == Verdict::Ok), "{found}: {report:?}");
+        let said: Vec<_> = report.findings.iter().filter(|f| f.check == *check).map(|f| f.found.as_str()).collect();
+        assert_eq!(said, [*found], "{report:?}");
+    }
+}
+
+#[test]
+fn what_just_does_not_suffice_is_said() {
+    let verdict = |check: &str, alter: &dyn Fn(&mut Facts)| {
+        let mut facts = healthy();
+        alter(&mut facts);
+        judge(&facts).findings.iter().find(|finding| finding.check == check).map(|finding| finding.verdict)
+    };
+    for (free, expected) in
+        [((1 << 30) - 1, Verdict::Warn), (100 << 20, Verdict::Warn), ((100 << 20) - 1, Verdict::Bad)]
+    {
+        assert_eq!(verdict("disk", &|f| f.disks[0].free = free), Some(expected), "{free}");
+    }
+    assert_eq!(verdict("memory", &|f| f.memory = Some(((1 << 30) - 1, 4))), Some(Verdict::Warn));
+    assert_eq!(verdict("versions", &|f| others(f)[0].version = Some(30)), Some(Verdict::Warn));
+    assert_eq!(verdict("promises", &|f| f.promises = None), None);
+}
+
+#[test]
+fn each_promise_has_its_own_remedy() {
+    let remedies = [
+        ("own-id", "/etc/subuid"),
+        ("memory", "Delegate=memory"),
+        ("calls", "seccomp"),
+        ("root", "unprivileged_userns_clone"),
+    ];
+    for (word, remedy) in remedies {
+        let mut facts = healthy();
+        facts.promises = Some(vec![Promise { word: word.into(), missing: Some("it is not so".into()) }]);
+        let report = judge(&facts);
+        let said: Vec<_> = report.findings.iter().filter(|finding| finding.check == "promises").collect();
+        assert!(said.len() == 1 && said[0].remedy.contains(remedy), "{said:?}");
+    }
+}
