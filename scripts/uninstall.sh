@@ -4,7 +4,7 @@
 #   scripts/uninstall.sh --prefix P [--destdir D] [--purge] [--dry-run]
 #
 # Services are ended; programs, links of compilers, pages and completions are removed, with folders that installing made and that are
-# empty now. Settings (/etc/icecc), account, environments and logs stay, for another installation; --purge removes them too.
+# empty now. Settings (/etc/icecc), account, environments and logs stay, for another installation; --purge removes them too, also later.
 # Users' own folders (~/.icecream, of setup-cross.sh and setup-ccache.sh) stay. --dry-run shows what would be done.
 # A package is removed by `apt-get remove icecream-rs`.
 set -eu
@@ -25,7 +25,7 @@ case $prefix in /*) ;; *) wrong "--prefix wants an absolute folder" ;; esac
 fail() { echo "uninstall.sh: $*" >&2; exit 1; }
 to=$destdir$prefix
 list=$to/lib/icecc/installed
-[ -e "$list" ] || fail "no $list: nothing was installed there by install.sh"
+[ -e "$list" ] || [ $purge = yes ] || fail "no $list: nothing was installed there by install.sh"
 packaged() { dpkg-query -W -f '${db:Status-Status}\n' icecc icecream-rs 2>/dev/null | grep -qx installed; }
 
 # Whether a file of setup-host.sh is of this installation.
@@ -58,10 +58,10 @@ remove_links() {
 
 # Folders come behind what is in them.
 remove_listed() {
-    listed=$(sort -r "$list")
+    listed=$(sort -r "$list" 2>/dev/null || true)
     echo "$listed" | while read -r path; do
         case $path in
-            /etc/icecc/icecc.conf) ;;
+            '' | /etc/icecc/icecc.conf) ;;
             */) [ ! -d "$destdir$path" ] || do_it rmdir --ignore-fail-on-non-empty "$destdir$path" ;;
             *) [ ! -e "$destdir$path" ] && [ ! -L "$destdir$path" ] || do_it rm -f "$destdir$path" ;;
         esac
@@ -87,7 +87,7 @@ if [ $purge = yes ] && [ -z "$destdir" ] && packaged; then
     fail "a package of icecc is installed, and uses settings, account and environments: leave --purge out"
 fi
 [ -n "$destdir" ] || end_services
-real=$(readlink -f "$to")
+real=$(readlink -f "$to" || true)
 remove_links
 remove_listed
 [ $purge = no ] || remove_settings

@@ -191,8 +191,8 @@ fn what_was_installed_is_removed_and_nothing_else() {
     // In a root of its own, by Debian's paths: settings stay, unless all is to go.
     let root = home.join("root");
     let words = ["--prefix", "/usr", "--destdir", root.to_str().unwrap()];
+    succeed("install.sh", &[&words[..], &["--debian", "--programs", &programs]].concat(), home);
     for (more, left) in [(&[][..], true), (&["--purge"], false)] {
-        succeed("install.sh", &[&words[..], &["--debian", "--programs", &programs]].concat(), home);
         succeed("uninstall.sh", &[&words[..], more].concat(), home);
         let files = listing(&root);
         let is_left = files.keys().any(|path| path.ends_with("icecc.conf"));
