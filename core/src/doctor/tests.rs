@@ -138,8 +138,11 @@ const BAD: &[Fault] = &[
         f.environments[0].made = Err("no assembler".into());
         f.trials.clear();
     }),
-    ("compile", "compiled here: the scheduler chose this host", "daemon's log on h2", |f| {
+    ("compile", "compiled here: the scheduler chose this host", "more hosts would take more jobs", |f| {
         came_to(f, &Outcome::Here("the scheduler chose this host".into()));
+    }),
+    ("compile", "compiled here: it is not known why", "daemon's log on h2", |f| {
+        came_to(f, &Outcome::Here("it is not known why".into()));
     }),
     ("compile", "was not compiled: cc1: killed", "compiler work", |f| {
         came_to(f, &Outcome::Failed("cc1: killed".into()))
