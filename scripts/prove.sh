@@ -10,6 +10,10 @@ set -eu
 . "$(dirname "$0")/help.sh"
 root=$(cd "$(dirname "$0")/.." && pwd)
 cd "$root"
+case ${1:-} in
+    main.[1-9] | all) ;;
+    *) [ -n "${1:-}" ] && [ -x "scripts/prove.d/$1" ] || wrong "unknown line ${1:-}" ;;
+esac
 . scripts/prepare.sh
 # shellcheck disable=SC2086
 need $PACKAGES_TEST
@@ -59,11 +63,8 @@ case ${1:-} in
     all) all ;;
     *)
         # Lines of other lists are programs of their own.
-        if [ -n "${1:-}" ] && [ -x "scripts/prove.d/$1" ]; then
-            line=$1
-            shift
-            exec "scripts/prove.d/$line" "$@"
-        fi
-        wrong "unknown line ${1:-}"
+        line=$1
+        shift
+        exec "scripts/prove.d/$line" "$@"
         ;;
 esac

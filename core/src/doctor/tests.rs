@@ -242,8 +242,11 @@ fn the_remedy_of_a_job_that_stays_is_its_reasons() {
     assert_eq!(judge(&facts).first, reason.remedy());
 }
 
-/// At its bound or beside it nothing has to be done: the check, the words of what was found, and what is so.
-const FINE: &[(&str, &str, fn(&mut Facts))] = &[
+/// The check, the words of what was found, and what is so.
+type Fine = (&'static str, &'static str, fn(&mut Facts));
+
+/// At its bound or beside it nothing has to be done.
+const FINE: &[Fine] = &[
     ("path", "gcc lead to icecc", |_| ()),
     ("path", "g0, g1, g2, g3, g4, g5 lead to icecc", |f| {
         f.compilers = (0..6).map(|n| Compiler { name: format!("g{n}"), ..f.compilers[0].clone() }).collect();

@@ -296,11 +296,12 @@ pub(super) fn in_library_path(path: &OsStr, folder: &Path, parts: &[Vec<u8>]) ->
     let libraries = parts.iter().filter_map(|part| part.rsplit(|b| *b == b'/').next());
     let libraries: BTreeSet<&[u8]> = libraries.filter(|name| name.windows(3).any(|end| end == b".so")).collect();
     let names: Vec<&[u8]> = PROCESSORS.iter().map(|name| name.as_bytes()).chain(libraries).collect();
-    // An empty name means the working directory.
-    let directories: Vec<&[u8]> = path.as_bytes().split(|b| matches!(b, b':' | b';')).collect();
-    let pairs = directories.iter().flat_map(|directory| names.iter().map(move |name| (directory, name)));
     let folder = folder.as_os_str().as_bytes();
-    pairs.map(|(directory, name)| paths::absolute(folder, &[*directory, b"/", *name].concat())).collect()
+    // An empty name means the working directory.
+    let directories = path.as_bytes().split(|b| matches!(b, b':' | b';'));
+    let directories = directories.map(|directory| if directory.is_empty() { folder } else { directory });
+    let pairs = directories.flat_map(|directory| names.iter().map(move |name| [directory, b"/", *name].concat()));
+    pairs.map(|path| paths::absolute(folder, &path)).collect()
 }
 
 fn output(command: &mut Command) -> Option<Vec<u8>> {

@@ -227,6 +227,9 @@ fn contents_of_what_cannot_be_read_are_all_the_same() {
     assert_eq!(layers(closed(2, 1)), (0, 0));
     assert_eq!(layers(closed(1, 2)), (1, 2), "its size is seen");
     assert_eq!(layers(file(1, 0)), (1, 2), "it can be read now");
+    let edited = Fact::File(FileFact { digest: Digest([2; 32]), ..file_fact(1) });
+    let Planned::Plan(plan) = kept.plan(&facts(&[("/b", edited)])) else { panic!() };
+    assert_eq!(plan.layers, 1, "nothing tells but its contents");
     let Planned::Plan(plan) = kept.plan(&facts(&[("/b", closed(1, 1))])) else { panic!() };
     assert_eq!(plan.layers, 1, "it cannot be read any more");
 }
