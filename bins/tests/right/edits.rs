@@ -14,9 +14,9 @@ use crate::compare::Trial;
 use crate::host::Workers;
 
 /// Edits of a life.
-const EDITS: usize = 50;
+const EDITS: usize = 25;
 /// Lives of the whole proof.
-const LIVES: u64 = 200;
+const LIVES: u64 = 400;
 /// Edits and number of lives that are tried with the tests.
 const SAMPLE: (usize, u64) = (15, 4);
 /// Headers of a tree, which have the same names in each directory.
