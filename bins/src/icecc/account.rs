@@ -148,7 +148,7 @@ impl Account {
         if !std::mem::take(&mut self.is_wanted) {
             return None;
         }
-        let text = serde_json::to_vec(&self.note.clone().bounded()).ok()?;
+        let text = serde_json::to_vec(&std::mem::take(&mut self.note).bounded()).ok()?;
         Some(Message::JobNote { text: text.into() })
     }
 

@@ -28,7 +28,7 @@ const KEPT_AS: Version = Version::TO_CLIENT;
 /// KEEP_GET: answers with what is kept.
 pub fn get(shared: &Shared, uid: u32, wanted: &Keep, client: &mut Client) -> Verdict {
     if wanted.kind == keep::STATISTICS && wanted.key.is_empty() {
-        return give(client, stream(&shared.noted.shown(uid, &shared.disk)));
+        return give(client, stream(shared, &shared.noted.shown(uid, &shared.disk)));
     }
     let found = match key(wanted) {
         Some(None) => token(shared, uid),
@@ -88,14 +88,13 @@ fn key(wanted: &Keep) -> Option<Option<Digest>> {
 /// The user's token, as chunks.
 fn token(shared: &Shared, uid: u32) -> Option<Vec<Message>> {
     let token = kept::token(&shared.base, uid).or_else(|| shared.disk.token(uid))?;
-    let chunk = Packer::new(shared.level).pack(&token.0, KEPT_AS).ok()?;
-    Some(vec![Message::FileChunk(chunk)])
+    stream(shared, &token.0)
 }
 
-/// A text, as chunks.
-fn stream(text: &[u8]) -> Option<Vec<Message>> {
-    let mut packer = Packer::new(ice_net::compress::LEVEL_DEFAULT);
-    text.chunks(limits::CHUNK_PLAIN).map(|piece| packer.pack(piece, KEPT_AS).ok().map(Message::FileChunk)).collect()
+/// Bytes, as chunks.
+fn stream(shared: &Shared, bytes: &[u8]) -> Option<Vec<Message>> {
+    let mut packer = Packer::new(shared.level);
+    bytes.chunks(limits::CHUNK_PLAIN).map(|piece| packer.pack(piece, KEPT_AS).ok().map(Message::FileChunk)).collect()
 }
 
 /// A record, as chunks.

@@ -5,13 +5,12 @@
 //! the tree before an edit must not mislead it after it.
 
 use std::fmt::Write as _;
-use std::fs::{File, OpenOptions};
-use std::io::{BufRead, BufReader, Write};
 
 use serde::{Deserialize, Serialize};
 
 use crate::compare::Trial;
 use crate::host::Workers;
+use crate::long::Run;
 
 /// Edits of a life.
 const EDITS: usize = 25;
@@ -44,30 +43,22 @@ fn a_few_lives() {
     assert_eq!(report(&results), 0, "objects differ");
 }
 
-/// Variables say what to do: `EDITS_PART` (N/M), `EDITS_SEED`, `EDITS_RESULTS` (a file; lives that it already has are not tried again).
 #[test]
 #[ignore = "long: scripts/prove.sh files.3"]
 fn files_3_random_edits() {
-    let variable = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
-    let part = variable("EDITS_PART").unwrap_or("1/1".to_string());
-    let (part, parts) = part.split_once('/').expect("EDITS_PART=N/M");
-    let (part, parts): (u64, u64) = (part.parse().unwrap(), parts.parse().unwrap());
-    let seed: u64 = variable("EDITS_SEED").map_or(0, |seed| seed.parse().expect("a number"));
-    let lives = (seed * LIVES..(seed + 1) * LIVES).filter(|life| life % parts == part - 1);
-    let path = variable("EDITS_RESULTS").unwrap_or("/tmp/edits-results.jsonl".to_string());
-    let lines = File::open(&path).into_iter().flat_map(|file| BufReader::new(file).lines().map_while(|line| line.ok()));
-    let mut known: Vec<Result> = lines.filter_map(|line| serde_json::from_str(&line).ok()).collect();
-    let (mut wanted, mut missing) = (Vec::new(), Vec::new());
-    for life in lives {
-        let is_known = known.iter().any(|result| result.life == life);
-        if is_known { wanted.push(life) } else { missing.push(life) }
-    }
+    let run = Run::asked();
+    let lives = (run.seed * LIVES..(run.seed + 1) * LIVES).filter(|life| run.has(*life as usize));
+    let mut known: Vec<Result> = run.known();
+    let is_known = |life: &u64| known.iter().any(|result| result.life == *life);
+    let (wanted, missing): (Vec<u64>, Vec<u64>) = lives.partition(is_known);
     known.retain(|result| wanted.contains(&result.life));
-    println!("{} lives, {} of them known already; results: {path}", wanted.len() + missing.len(), wanted.len());
-    let mut file = OpenOptions::new().create(true).append(true).open(&path).expect("the results file");
-    let write =
-        |result: &Result| writeln!(file, "{}", serde_json::to_string(result).unwrap()).expect("the results file");
-    let Some(new) = try_lives(EDITS, &missing, write) else { return };
+    println!(
+        "{} lives, {} of them known already; results: {}",
+        wanted.len() + missing.len(),
+        wanted.len(),
+        run.results
+    );
+    let Some(new) = try_lives(EDITS, &missing, run.writer()) else { return };
     known.extend(new);
     assert_eq!(report(&known), 0, "objects differ");
 }

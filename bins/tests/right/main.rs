@@ -47,6 +47,7 @@ mod edits;
 mod files;
 mod gcc_text;
 mod host;
+mod long;
 mod needless;
 mod output;
 mod run;

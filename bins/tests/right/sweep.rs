@@ -4,14 +4,14 @@
 //! of it runs with the tests.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs::{self, File, OpenOptions};
-use std::io::{BufRead, BufReader, Write};
+use std::fs;
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
 use crate::compare::{Place, Trial, fits, fits_path};
 use crate::host::Workers;
+use crate::long::Run;
 use crate::sweep_rows::{SETUP, rows};
 
 /// One row of this many is tried with the tests.
@@ -63,41 +63,23 @@ fn files_4_all_options() {
     try_chosen(true);
 }
 
-/// Variables say what to do: `SWEEP_PART` (N/M), `SWEEP_SEED`, `SWEEP_RESULTS` (a file; what it already has is not
-/// tried again) and `SWEEP_ONLY` (a part of the command).
 fn try_chosen(by_files: bool) {
-    let variable = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
-    let part = variable("SWEEP_PART").unwrap_or("1/1".to_string());
-    let (part, parts) = part.split_once('/').expect("SWEEP_PART=N/M");
-    let (part, parts): (usize, usize) = (part.parse().unwrap(), parts.parse().unwrap());
-    let seed = variable("SWEEP_SEED").map_or(0, |seed| seed.parse().expect("a number"));
-    let only = variable("SWEEP_ONLY").unwrap_or_default();
-    let all: Vec<String> = rows(seed)
+    let run = Run::asked();
+    let all: Vec<String> = rows(run.seed)
         .into_iter()
         .enumerate()
-        .filter(|(number, row)| number % parts == part - 1 && row.contains(&only))
+        .filter(|(number, row)| run.has(*number) && row.contains(&run.only))
         .map(|(_, row)| row)
         .collect();
-    let path = variable("SWEEP_RESULTS").unwrap_or("/tmp/sweep-results.jsonl".to_string());
-    let mut known = read_results(Path::new(&path));
+    let mut known: BTreeMap<String, Result> =
+        run.known().into_iter().map(|result: Result| (result.command.clone(), result)).collect();
     known.retain(|command, _| all.contains(command));
     let missing: Vec<String> = all.iter().filter(|row| !known.contains_key(*row)).cloned().collect();
-    println!("{} rows, {} of them known already; results: {path}", all.len(), known.len());
-    let mut file = OpenOptions::new().create(true).append(true).open(&path).expect("the results file");
-    let write =
-        |result: &Result| writeln!(file, "{}", serde_json::to_string(result).unwrap()).expect("the results file");
-    let Some(new) = try_rows(&missing, by_files, write) else { return };
+    println!("{} rows, {} of them known already; results: {}", all.len(), known.len(), run.results);
+    let Some(new) = try_rows(&missing, by_files, run.writer()) else { return };
     let results: Vec<Result> = known.into_values().chain(new).collect();
     let differing = report(&results, true);
     assert!(differing == 0, "{differing} rows differ");
-}
-
-/// The results that were written before; a line that was cut off is left out.
-fn read_results(path: &Path) -> BTreeMap<String, Result> {
-    let Ok(file) = File::open(path) else { return BTreeMap::new() };
-    let lines = BufReader::new(file).lines().map_while(|line| line.ok());
-    let results = lines.filter_map(|line| serde_json::from_str::<Result>(&line).ok());
-    results.map(|result| (result.command.clone(), result)).collect()
 }
 
 fn try_rows(commands: &[String], by_files: bool, mut each: impl FnMut(&Result)) -> Option<Vec<Result>> {

@@ -225,7 +225,7 @@ impl<'a> ByFiles<'a> {
     fn guess_compiler(&mut self, folder: &[u8], is_first: bool) {
         let parts = if is_first { compiler::parts(&self.task.program, self.job.family) } else { Vec::new() };
         let in_path = ["as", "ptxas"].map(|name| compiler::in_path(&self.variables.path, &self.task.folder, name));
-        let libraries = env::var_os("LD_LIBRARY_PATH").filter(|path| !path.is_empty());
+        let libraries = env::var_os("LD_LIBRARY_PATH").filter(|path| is_first && !path.is_empty());
         let libraries = libraries.map(|path| compiler::in_library_path(&path, &self.task.folder, &parts));
         for path in parts.iter().chain(in_path.iter().flatten()).chain(libraries.iter().flatten()) {
             let found = match path.strip_suffix(b"/") {
